@@ -1,0 +1,56 @@
+# Thoracle. Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test peers demo test bench train-lung-opacity build-lobes clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
+
+$(VENV)/.base: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Thoracle needs Python 3.11 or newer"; exit 1; }
+	@PYTHON=$(PYTHON) docker/install-venv.sh
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Thoracle into $(VENV) (a few minutes the first time) ..."
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.base
+	@echo "Installing what the tests need ..."
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,train]'
+	@touch $@
+
+setup: $(VENV)/.base ## install the service into .venv
+
+setup-test: $(VENV)/.test ## install the service and its test tools into .venv
+
+peers: ## install the real peers of the tests by apt (needs root; without it their tests skip)
+	@docker/install-peers.sh
+
+demo: $(VENV)/.base ## send the demo CT through the whole service over DICOM and show where the results are
+	@$(BIN)/python -m demo
+
+test: $(VENV)/.test peers ## run the whole suite
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/coverage erase
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --fail-under=90 --skip-covered
+
+bench: $(VENV)/.test ## measure the stages; writes bench/results.json
+	$(BIN)/python -m bench
+
+train-lung-opacity: $(VENV)/.test ## train the lung and opacity network again (DATA=folder with the training volumes)
+	$(BIN)/python -m models.lung_opacity.train --data $(DATA)
+
+build-lobes: $(VENV)/.test ## build the lobe prior again (DATA=folder with the fissure points)
+	$(BIN)/python -m models.lobes.build --data $(DATA)
+
+clean: ## remove what the demo and the tests left behind
+	rm -rf demo/out .pytest_cache .mypy_cache .ruff_cache .coverage*

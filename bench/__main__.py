@@ -1,0 +1,85 @@
+"""`python -m bench`: measure, print a table, write results.json. Missed targets are named; the exit code stays 0."""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import ROOT, analyse, receive, stages
+from bench.figures import Figure
+from bench.machine import describe
+from service.inference.onnx import read_digests
+from service.settings import load
+
+PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
+    receive.PART: receive.measure,
+    analyse.PART: analyse.measure,
+    stages.SEG_PART: stages.measure_seg,  # before what else would load code tables
+    stages.PART: stages.measure,
+}
+
+console = Console(highlight=False)
+
+
+def main() -> None:
+    options = _options()
+    (ROOT / "build").mkdir(exist_ok=True)
+    # Beside the project, not in /tmp: there a disk may be memory, and durable writing would cost nothing.
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
+        work = Path(folder)
+        machine = describe(work)
+        console.print(f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average_before'][0]}")
+        figures, load_after = [], {}
+        for part in (part for part in PARTS if part in options.only):
+            figures += _measured(part, work, options.repeat)
+            load_after[part] = round(os.getloadavg()[0], 2)
+    document = {
+        "machine": machine | {"load_average_after": load_after},
+        "models": read_digests(load(None).inference.repository),
+        "repeat": options.repeat,
+        "figures": [figure.document() for figure in figures],
+    }
+    options.out.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    _tell(figures)
+    console.print(f"written: {options.out}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure (default: all)")
+    parser.add_argument("--repeat", type=int, default=3, help="how often to measure each (default: 3)")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results.json", help="file for the results")
+    return parser.parse_args()
+
+
+def _measured(part: str, work: Path, repeat: int) -> Iterator[Figure]:
+    for figure in PARTS[part](work, repeat):
+        console.print(f"  {figure.part}: {figure.name}: {figure.median:.3g} {figure.unit}", style="dim")
+        yield figure
+
+
+def _tell(figures: Sequence[Figure]) -> None:
+    table = Table("part", "what", "median", "best", "unit", "target", "", title="Speed and memory")
+    verdicts = {None: "", True: "[green]met[/]", False: "[bold red]MISSED[/]"}
+    for one in figures:
+        target = str(one.target or "")
+        table.add_row(one.part, one.name, f"{one.median:.3g}", f"{one.best:.3g}", one.unit, target, verdicts[one.met])
+    console.print(table)
+    for note in dict.fromkeys(one.note for one in figures if one.note and one.target):
+        console.print(f"note: {note}")
+    missed = [one for one in figures if one.met is False]
+    for one in missed:
+        console.print(
+            f"[bold red]TARGET MISSED[/] {one.part}, {one.name}: {one.median:.3g} {one.unit}, target {one.target}"
+        )
+    if not missed:
+        console.print("[bold green]All targets that were measured are met.[/]")
+
+
+if __name__ == "__main__":
+    main()

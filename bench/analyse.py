@@ -1,0 +1,44 @@
+"""`thoracle analyse` as a user runs it: a process on two cores, from its start to its exit."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import ROOT
+from bench.cases import Case, cases
+from bench.figures import Figure, Target, columns
+
+PART = "analyse"
+
+_SECONDS = Target(30)
+_PEAK_GB = Target(3)
+
+
+def measure(work: Path, repeat: int) -> Iterator[Figure]:
+    """RuntimeError when an analysis does not end with a result."""
+    for case in cases():
+        runs = columns([_run(case, work / "results") for _ in range(repeat)])
+        process = {key: runs.pop(key) for key in ("wall_s", "peak_gb", "cpu_s")}
+        seconds, peak_gb = (_SECONDS, _PEAK_GB) if case.judged else (None, None)
+        yield Figure(PART, f"{case.name}: whole command", "s", process["wall_s"], seconds, note=case.note)
+        yield Figure(PART, f"{case.name}: peak memory", "GB", process["peak_gb"], peak_gb, note=case.note)
+        yield Figure(PART, f"{case.name}: CPU time", "s", process["cpu_s"])
+        for stage, stage_s in runs.items():
+            yield Figure(PART, f"{case.name}: {stage}", "s", stage_s)
+
+
+def _run(case: Case, out: Path) -> dict[str, float]:
+    """Seconds of the command and of its stages, and its peak memory in GB."""
+    command = [sys.executable, "-m", "service", "analyse", str(case.folder), "--out", str(out)]
+    launch = [sys.executable, "-m", "bench.launch", *command]
+    done = subprocess.run(launch, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"bench.launch failed: {done.stderr}")
+    process = json.loads(done.stdout)
+    if process.pop("exit"):
+        raise RuntimeError(f"thoracle analyse failed: {done.stderr}")
+    stages = json.loads((out / "result.json").read_text())["timings_s"]
+    outside = process["wall_s"] - sum(stages.values())
+    return {**process, **stages, "start, models, writing (the rest)": outside}

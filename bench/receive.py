@@ -1,0 +1,92 @@
+"""Images per second from DCMTK's dcmsend, by one association and by four at once, beside a receiver that discards."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from time import perf_counter
+
+import make_ct
+import psutil
+
+from bench.cases import SLICES, phantom
+from bench.figures import Figure, Target, columns
+from bench.servers import discard, free_port, thoracle
+
+Server = Callable[[Path, int], AbstractContextManager[psutil.Process]]
+
+PART = "receive"
+DCMSEND = Path("/usr/bin/dcmsend")  # not from PATH: pynetdicom installs scripts with the names of DCMTK's
+
+_ASSOCIATIONS = (1, 4)
+_TARGET = Target(100, at_least=True)
+_WARM_UP = 20
+# DCMTK waits about 45 ms on every C-STORE without it.
+_ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
+
+
+def measure(work: Path, repeat: int) -> Iterator[Figure]:
+    """RuntimeError without dcmsend, or when an image got lost."""
+    if not DCMSEND.exists():
+        raise RuntimeError("dcmsend is not installed: apt-get install dcmtk")
+    files = make_ct.write(phantom().datasets, work / "slices")
+    warm_up = make_ct.write(make_ct.make(slices=_WARM_UP).datasets, work / "warm-up")
+    for associations in _ASSOCIATIONS:
+        runs = columns([_both(work, warm_up, files, associations) for _ in range(repeat)])
+        plural = "association" if associations == 1 else "associations"
+        target = _TARGET if associations == 1 else None
+        note = f"{SLICES} slices of 0.5 MB by dcmsend, durable before each answer"
+        yield _figure(f"{associations} {plural}", "images/s", runs["ours"], target, note)
+        yield _figure(f"{associations} {plural}, discarding yardstick", "images/s", runs["yardstick"])
+        yield _figure(f"{associations} {plural}, ours / yardstick", "", runs["ratio"])
+        cpu = runs["cpu_ms"]
+        yield Figure(PART, f"{associations} {plural}, our CPU time per image", "ms", cpu)
+    shutil.rmtree(work / "slices")
+
+
+def _figure(name: str, unit: str, runs: tuple[float, ...], target: Target | None = None, note: str = "") -> Figure:
+    return Figure(PART, name, unit, runs, target, more_is_better=True, note=note)
+
+
+def _both(work: Path, warm_up: Sequence[Path], files: Sequence[Path], associations: int) -> dict[str, float]:
+    """Ours and the yardstick right after each other, because machines are noisy."""
+    folder = work / "receiver"
+    ours, cpu_s = _images_per_s(thoracle, folder, warm_up, files, associations)
+    kept = sum(1 for _ in (folder / "data" / "spool").rglob("*.dcm"))
+    if kept != len(files) + len(warm_up):
+        raise RuntimeError(f"{kept} images were kept of {len(files) + len(warm_up)}")
+    shutil.rmtree(folder)
+    yardstick, _ = _images_per_s(discard, folder, warm_up, files, associations)
+    return {"ours": ours, "yardstick": yardstick, "ratio": ours / yardstick, "cpu_ms": 1000 * cpu_s / len(files)}
+
+
+def _images_per_s(
+    server: Server, folder: Path, warm_up: Sequence[Path], files: Sequence[Path], associations: int
+) -> tuple[float, float]:
+    """Images per second with the sender's own start included, and the receiver's CPU seconds for all images."""
+    port = free_port()
+    with server(folder, port) as process:
+        _send([warm_up], port)
+        cpu_before = _cpu_s(process)
+        began = perf_counter()
+        _send([files[k::associations] for k in range(associations)], port)
+        seconds = perf_counter() - began
+        return len(files) / seconds, _cpu_s(process) - cpu_before
+
+
+def _send(shares: Sequence[Sequence[Path]], port: int) -> None:
+    """One dcmsend, and so one association, per share; all at once."""
+    command = [str(DCMSEND), "-aec", "ANY", "127.0.0.1", str(port)]
+    senders = [
+        subprocess.Popen([*command, *map(str, share)], env=_ENVIRONMENT, stdout=subprocess.DEVNULL) for share in shares
+    ]
+    exits = [sender.wait() for sender in senders]
+    if any(exits):
+        raise RuntimeError("dcmsend failed")
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    used = process.cpu_times()
+    return float(used.user + used.system)

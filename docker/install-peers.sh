@@ -1,0 +1,19 @@
+#!/bin/sh
+# The real peers of the tests, from Debian: a PACS, DICOM senders and validators. Without root: says so and goes on,
+# and the tests that need them skip (in CI they fail instead).
+set -eu
+missing=""
+for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools pdftoppm:poppler-utils; do
+  command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+done
+[ -f /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "Real peers are missing ($missing ): their tests will be skipped. As root: apt-get install$missing"
+  exit 0
+fi
+echo "Installing the tests' real peers:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -1,0 +1,53 @@
+"""Write trained models into the model repository, or check that it is in sync with the specs.
+
+python -m models.export lung-opacity --weights models/runs/lung_opacity/weights.pt
+python -m models.export lobes --prior models/runs/lobes/prior.npy
+python -m models.export --check          (needs no torch)
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from models.repository import OPSET, ROOT, differences, install
+
+
+def export_lung_opacity(weights: Path, root: Path) -> None:
+    """Export the network; refused if ONNX Runtime does not repeat torch."""
+    from models.lung_opacity.spec import SPEC
+    from models.lung_opacity.to_onnx import to_onnx  # torch is needed here only
+
+    install(to_onnx(weights, OPSET), SPEC, root)
+
+
+def export_lobes(prior: Path, root: Path) -> None:
+    from models.lobes.graph import graph
+    from models.lobes.spec import SPEC
+
+    install(graph(np.load(prior), OPSET), SPEC, root)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", choices=["lung-opacity", "lobes"])
+    parser.add_argument("--weights", type=Path, default=Path("models/runs/lung_opacity/weights.pt"))
+    parser.add_argument("--prior", type=Path, default=Path("models/runs/lobes/prior.npy"))
+    parser.add_argument("--repository", type=Path, default=ROOT)
+    parser.add_argument("--check", action="store_true", help="only compare the repository with the specs")
+    options = parser.parse_args()
+    if options.model == "lung-opacity":
+        export_lung_opacity(options.weights, options.repository)
+    elif options.model == "lobes":
+        export_lobes(options.prior, options.repository)
+    elif not options.check:
+        parser.error("name a model to export, or --check")
+    if options.check:
+        found = differences(options.repository)
+        print("\n".join(found) or f"{options.repository.name} is in sync with the specs")
+        sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""What the lobe model eats and gives."""
+
+from service.domain.findings import Lobe
+from service.domain.model_spec import ModelSpec, TensorSpec
+
+SIZE = 64
+_BOX = (SIZE, SIZE, SIZE)
+_AXES = ("slice to F", "row to P", "column to L")
+
+SPEC = ModelSpec(
+    name="lobes",
+    version="1",
+    inputs=(TensorSpec("lungs", "uint8", (2, *_BOX), ("right, left", *_AXES)),),
+    outputs=(TensorSpec("probability", "uint8", (len(Lobe), *_BOX), (", ".join(lobe.name for lobe in Lobe), *_AXES)),),
+    max_batch=1,
+    licence="Chest Imaging Platform licence (data of the fissure points), see CARD.md",
+)
+"""The input is each lung (255 inside) in its own bounding box; the grid is relative, so it has no spacing."""

@@ -1,0 +1,92 @@
+"""Training volumes on the model's grid, read through the service's own harmonisation (no skew).
+
+NIfTI volumes with labels on the same grid: `medseg9` (1 lung, 2 ground glass, 3 consolidation) and `lung1`
+(1 left lung, 2 right lung, 3 tumour: all of it is lung; opacities are not labelled, so they are not supervised).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import highdicom as hd
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from service.imaging.harmonise import AIR_HU, resample_like, to_plane_grid
+
+from .spec import GRID
+
+MEDSEG9 = tuple(f"medseg9/vol{n}" for n in (1, 2, 3, 4, 6, 7, 8, 9))
+LUNG1 = ("lung1/LUNG1-001", "lung1/LUNG1-002")
+HELD_OUT = ("medseg9/vol2", "medseg9/vol3", "medseg9/vol7")
+"""Two patients (volumes 2 and 3 are thick and thin slices of one), never trained on."""
+
+TRAIN = tuple(name for name in MEDSEG9 + LUNG1 if name not in HELD_OUT)
+
+_APEX_FIRST = ("medseg9/vol1",)
+"""Its slices run to the feet although its header says they run to the head (seen in the images)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """One labelled CT on its own grid; labels uint8 as in the files."""
+
+    name: str
+    hu: hd.Volume
+    labels: NDArray[np.uint8]
+
+    @property
+    def lung(self) -> NDArray[np.bool_]:
+        """Lungs with everything that belongs to them, opacities and tumour included."""
+        return self.labels > 0
+
+    @property
+    def opacity(self) -> NDArray[np.bool_] | None:
+        """Any opacity, or None where nobody labelled it."""
+        return self.labels >= 2 if self.name in MEDSEG9 else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slices:
+    """Slices on the model's grid. hu: int16 (n, size, size); lung, opacity: uint8 0/1; supervised: bool (n,)."""
+
+    hu: NDArray[np.int16]
+    lung: NDArray[np.uint8]
+    opacity: NDArray[np.uint8]
+    supervised: NDArray[np.bool_]
+
+
+def read(folder: Path, name: str) -> Source:
+    """One volume of the training folder, by a name of `MEDSEG9` or `LUNG1`."""
+    hu = hd.Volume.from_nibabel(nibabel.load(folder / f"{name}.nii.gz"))
+    labels = np.asarray(nibabel.load(folder / f"{name}_label.nii.gz").dataobj).astype(np.uint8)
+    if name in _APEX_FIRST:
+        hu = hu.with_array(hu.array[:, :, ::-1])
+        labels = labels[:, :, ::-1]
+    # The service never sees less than air either: padding is air there.
+    return Source(name, hu.with_array(np.maximum(hu.array.astype(np.float32), AIR_HU)), labels)
+
+
+def on_model_grid(source: Source) -> Slices:
+    """The volume's slices as the network sees them in service."""
+    moved = to_plane_grid(source.hu, GRID)
+
+    def mask(on_source: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        percent = source.hu.with_array(on_source.astype(np.uint8) * 100)
+        return (resample_like(percent, moved) >= 50).astype(np.uint8)
+
+    lung = mask(source.lung)
+    opacity = mask(source.opacity) if source.opacity is not None else np.zeros_like(lung)
+    return Slices(moved.array, lung, opacity, np.full(len(lung), source.opacity is not None))
+
+
+def load(folder: Path, names: Sequence[str]) -> Slices:
+    """All slices of several volumes, one after the other."""
+    parts = [on_model_grid(read(folder, name)) for name in names]
+    return Slices(
+        np.concatenate([p.hu for p in parts]),
+        np.concatenate([p.lung for p in parts]),
+        np.concatenate([p.opacity for p in parts]),
+        np.concatenate([p.supervised for p in parts]),
+    )

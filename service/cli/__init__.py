@@ -1,0 +1,32 @@
+"""The command line: `thoracle COMMAND --help` teaches each command with examples."""
+
+import sys
+import warnings
+
+import typer
+
+from service.cli.analyse import analyse
+from service.cli.doctor import doctor
+from service.cli.retry import retry
+from service.cli.send import send
+from service.cli.serve import serve
+from service.cli.version import version
+
+# Warnings of pydicom and highdicom quote attribute values: patient names must not reach a log.
+if not sys.warnoptions:
+    warnings.simplefilter("ignore")
+
+app = typer.Typer(
+    name="thoracle",
+    help="Clinical inference for chest CT: DICOM in; SEG, SR and PDF out. Research use only. Not for diagnostic use.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode="rich",
+)
+app.command()(analyse)
+app.command()(serve)
+app.command()(send)
+app.command()(retry)
+app.command()(doctor)
+app.command()(version)

@@ -1,0 +1,114 @@
+"""`thoracle analyse`."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service import main
+from service.cli.options import FAILURE, REFUSED, USAGE, ConfigOption, err, out, settings_from
+from service.errors import ThoracleError
+from service.evidence.context import FILE_NAMES
+from service.store.tree import SeriesFiles, scan
+from service.worker import Outcome
+
+
+def analyse(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="INPUT", exists=True, help="A folder (or one file) of DICOM; several series are fine."),
+    ],
+    destination: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for the results.")],
+    pipeline: Annotated[str | None, typer.Option(help="Which analysis to run; default: the configuration's.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Analyse a chest CT from disk, without a server.
+
+    Of each study the best series is chosen; every other one is listed with the reason. Writes lobes.seg.dcm,
+    findings.seg.dcm (if there are findings), measurements.sr.dcm, study.sr.dcm, report.pdf, report.pdf.dcm and
+    result.json. INPUT with several studies: one folder per study.
+
+    Exit code 0: analysed; 3: refused, the reasons are printed and in result.json; 2: usage; 1: failure.
+
+    [bold]Examples[/]
+
+      thoracle analyse demo/ct --out results
+
+      thoracle analyse /media/cdrom -o results --pipeline covid-severity
+    """
+    settings = settings_from(config)
+    try:
+        chosen = main.pipeline(pipeline or settings.pipeline)
+    except ThoracleError as error:
+        err.print(f"[red]{error}[/]")
+        raise typer.Exit(USAGE) from error
+    try:
+        refused = False
+        with _progress() as progress:
+            task = progress.add_task("looking for DICOM files")
+            ignored: Counter[str] = Counter()
+            studies = _by_study(scan([source], lambda _path, why: ignored.update([why])))
+            for why, count in ignored.items():
+                err.print(f"[yellow]left out[/] {count} files: {why}")
+            if not studies:
+                err.print(f"There are no DICOM files in {source}.")
+                raise typer.Exit(USAGE)
+            analyst = main.analyst(settings, chosen)
+            for number, series in enumerate(studies, 1):
+                folder = destination if len(studies) == 1 else destination / f"study-{number}"
+
+                def report(stage: str, fraction: float, number: int = number) -> None:
+                    prefix = f"study {number}/{len(studies)}: " if len(studies) > 1 else ""
+                    progress.update(task, description=prefix + stage, completed=100 * fraction, total=100)
+
+                outcome = analyst.analyse(series, report)
+                _write(folder, outcome)
+                _tell(outcome, folder)
+                refused |= outcome.series_uid is None
+    except (ThoracleError, OSError) as error:
+        err.print(f"[red]Failed:[/] {error}")
+        raise typer.Exit(FAILURE) from error
+    if refused:
+        raise typer.Exit(REFUSED)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=err, transient=True)
+
+
+def _by_study(series: Sequence[SeriesFiles]) -> list[list[SeriesFiles]]:
+    studies: dict[str, list[SeriesFiles]] = {}
+    for one in series:
+        studies.setdefault(one.study_uid, []).append(one)
+    return list(studies.values())
+
+
+def _write(folder: Path, outcome: Outcome) -> None:
+    """Results of an earlier run are removed first: they may be another patient's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (*FILE_NAMES, "result.json"):
+        (folder / name).unlink(missing_ok=True)
+    for item in outcome.evidence:
+        (folder / item.file_name).write_bytes(item.content)
+    (folder / "result.json").write_text(json.dumps(outcome.document, indent=2) + "\n")
+
+
+def _tell(outcome: Outcome, folder: Path) -> None:
+    for series_uid, refusals in outcome.refusals.items():
+        for refusal in refusals:
+            out.print(f"[yellow]not analysed[/] series {series_uid}: {refusal}")
+    if outcome.analysis is None:
+        out.print(f"[red]Refused.[/] Nothing in this study can be analysed; reasons: {folder / 'result.json'}")
+        return
+    severity = outcome.analysis.severity
+    total = outcome.analysis.lungs["total"]
+    score = f"{severity.total}/25 ({severity.category})" if severity.total is not None else "not scored"
+    out.print(f"[green]Analysed[/] series {outcome.series_uid} in {sum(outcome.timings_s.values()):.1f} s")
+    out.print(f"  lungs {total.volume_ml:.0f} mL, opacity {total.opacity_ml:.0f} mL ({total.opacity_percent:.1f} %)")
+    out.print(f"  CT severity score, Pan 2020, 0-25: {score}")
+    out.print(f"  results: {folder}")

@@ -1,0 +1,25 @@
+"""`thoracle doctor`."""
+
+import typer
+
+from service import main
+from service.cli.options import FAILURE, ConfigOption, out, settings_from
+
+
+def doctor(config: ConfigOption = None) -> None:
+    """Check configuration, ports, disk, models and destinations, and say in words what is wrong.
+
+    Exit code 0: everything is in order; 1: something must be mended before the service can work.
+
+    [bold]Example[/]
+
+      thoracle doctor --config thoracle.yaml
+    """
+    settings = settings_from(config)
+    failed = False
+    for check in main.doctor(settings):
+        failed |= not check.ok
+        mark = "[green]ok  [/]" if check.ok else "[red]FAIL[/]"
+        out.print(f"{mark} {check.name}: {check.message}")
+    if failed:
+        raise typer.Exit(FAILURE)

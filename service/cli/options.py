@@ -1,0 +1,43 @@
+"""Options that several commands share, and the way they report a bad configuration."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from rich.console import Console
+from rich.markup import escape
+
+from service.settings import Settings, load
+
+USAGE, FAILURE, REFUSED = 2, 1, 3
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", exists=True, dir_okay=False, help="Configuration file (YAML). See docs/reference/settings.md."
+    ),
+]
+
+
+def settings_from(config: Path | None) -> Settings:
+    """The settings, or exit code 2 with one line per mistake."""
+    try:
+        return load(config)
+    except ValidationError as error:
+        for mistake in error.errors():
+            where = ".".join(map(str, mistake["loc"])) or "configuration"
+            err.print(f"[red]{where}[/]: {mistake['msg']}")
+    except SettingsError as error:
+        err.print(f"[red]configuration[/]: {error}")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        err.print(f"[red]configuration[/]: not YAML: {escape(' '.join(str(error).split()))}")
+    except (TypeError, ValueError):  # what pydantic-settings makes of a list or a word
+        err.print("[red]configuration[/]: the file must hold lines of the form 'name: value'")
+    err.print(f"The configuration {config or 'from the environment'} is not usable.")
+    raise typer.Exit(USAGE)

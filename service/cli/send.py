@@ -1,0 +1,54 @@
+"""`thoracle send`."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service.cli.options import FAILURE, USAGE, err, out
+from service.network.peer import DicomNode
+from service.network.send import StoreOutcome, Verdict, dicom_files
+from service.network.send import send as store
+
+_ADDRESS = re.compile(r"(?P<aet>[^@\\]{1,16})@(?P<host>[^@:]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
+
+
+def send(
+    source: Annotated[Path, typer.Argument(metavar="PATH", exists=True, help="A folder or file of DICOM.")],
+    to: Annotated[str, typer.Option(metavar="AET@HOST:PORT", help="Where to send it.")],
+    calling: Annotated[str, typer.Option("--from", metavar="AET", help="Our AE title.")] = "THORACLE",
+) -> None:
+    """Send DICOM files by C-STORE, as they are (no transcoding).
+
+    Exit code 0: everything was stored; 1: something was not, each file is named; 2: usage.
+
+    [bold]Example[/]
+
+      thoracle send demo/ct --to THORACLE@127.0.0.1:11112 --from CT1
+    """
+    address = _ADDRESS.fullmatch(to)
+    if address is None or not 0 < int(address["port"]) < 65536:
+        err.print(f"[red]--to[/]: {to!r} is not of the form AET@HOST:PORT, for instance THORACLE@127.0.0.1:11112")
+        raise typer.Exit(USAGE)
+    node = DicomNode(to, address["aet"], address["host"].strip("[]"), int(address["port"]), calling)
+    files = dicom_files(source)
+    if not files:
+        err.print(f"There are no DICOM files in {source}.")
+        raise typer.Exit(USAGE)
+    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task("sending", total=len(files))
+        outcomes = store(node, files, lambda _: progress.advance(task))
+    _tell(outcomes, to)
+    if any(o.verdict is not Verdict.STORED for o in outcomes):
+        raise typer.Exit(FAILURE)
+
+
+def _tell(outcomes: list[StoreOutcome], to: str) -> None:
+    stored = sum(o.verdict is Verdict.STORED for o in outcomes)
+    for outcome in outcomes:
+        if outcome.verdict is not Verdict.STORED:
+            err.print(f"[red]not stored[/] {outcome.path}: {outcome.message}")
+    out.print(f"{stored} of {len(outcomes)} files stored at {to}")

@@ -1,0 +1,100 @@
+"""One received composite instance and what it says about itself."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+from typing import BinaryIO
+
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
+from pydicom.valuerep import DT
+
+CT_SOP_CLASSES = frozenset(
+    (
+        "1.2.840.10008.5.1.4.1.1.2",  # CT Image Storage
+        "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT Image Storage
+        "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT Image Storage
+    )
+)
+
+_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_TIMES = ("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "TimezoneOffsetFromUTC")
+
+
+class Unidentified(ValueError):
+    """The dataset does not say which instance of which series it is; the text is safe to log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which instance a dataset is. UIDs are kept as sent, valid or not.
+
+    acquired_at: Acquisition DateTime, aware; None where the dataset has none that can be read.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_uid: str
+    series_uid: str
+    modality: str
+    transfer_syntax_uid: str
+    acquired_at: datetime | None
+
+    @property
+    def ignored(self) -> str | None:
+        """Why the instance takes no part in any analysis, by the name of its SOP class; None for CT images."""
+        if self.sop_class_uid in CT_SOP_CLASSES:
+            return None
+        return f"NOT_CT: {UID(self.sop_class_uid).name}, modality {self.modality or 'unknown'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One C-STORE request. content: the DICOM file (PS3.10), its dataset byte for byte as sent."""
+
+    identity: Identity
+    calling_ae: str
+    called_ae: str
+    peer_address: str
+    received_at: datetime
+    content: bytes
+
+
+def identify(file: bytes | BinaryIO) -> Identity:
+    """Read only the elements that name the instance from a DICOM file; Unidentified if one is missing."""
+    stream = BytesIO(file) if isinstance(file, bytes) else file
+    try:
+        dataset = dcmread(stream, stop_before_pixels=True, specific_tags=[*_UIDS, "Modality", *_TIMES])
+        values = {keyword: _text(dataset, keyword) for keyword in (*_UIDS, "Modality", *_TIMES)}
+    except (InvalidDicomError, EOFError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
+        raise Unidentified(f"the dataset cannot be parsed ({type(error).__name__})") from error
+    if missing := [keyword for keyword in _UIDS if not values[keyword]]:
+        raise Unidentified(f"{', '.join(missing)} missing from the dataset")
+    return Identity(
+        sop_class_uid=values["SOPClassUID"],
+        sop_instance_uid=values["SOPInstanceUID"],
+        study_uid=values["StudyInstanceUID"],
+        series_uid=values["SeriesInstanceUID"],
+        modality=values["Modality"],
+        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+        acquired_at=_acquired_at(*(values[keyword] for keyword in _TIMES)),
+    )
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    """The raw value as text: no conversion, so that invalid UIDs survive and no warning prints them."""
+    value = dataset.get_item(keyword).value if keyword in dataset else None
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+    return text.strip(" \0")
+
+
+def _acquired_at(date_time: str, date: str, time: str, offset: str) -> datetime | None:
+    """PS3.3 C.7.6.16.2.2 / C.7.6.1. Without an offset the clock of this machine's time zone is assumed."""
+    text = date_time or (date + time if date and time else "")
+    if text and offset and not set(text) & set("+-"):
+        text += offset
+    try:
+        return DT(text).astimezone() if text else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,111 @@
+"""The coded concepts of our SEG and SR objects: standard codes where they exist, private ones (99THORACLE) else.
+
+Codes are `pydicom.sr.coding.Code`: value, scheme designator, meaning (64 characters at most, PS3.5 6.2).
+"""
+
+from dataclasses import dataclass
+
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from service.domain.findings import Finding, Lobe
+from service.domain.severity import Category
+from service.errors import Flag
+
+PRIVATE = "99THORACLE"
+PRIVATE_NAME = "Thoracle private codes"
+
+Rgb = tuple[int, int, int]
+
+
+def private(value: str, meaning: str) -> Code:
+    """A code of our own scheme; ValueError where it breaks SH (16) or LO (64 characters)."""
+    if len(value) > 16 or len(meaning) > 64:
+        raise ValueError(f"private code {value!r} ({meaning!r}) is too long")
+    return Code(value, PRIVATE, meaning)
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """How one segment is coded, named and coloured. laterality: modifier of `type`, None where `type` says it."""
+
+    label: str
+    type: Code
+    laterality: Code | None
+    rgb: Rgb
+
+
+LEFT: Code = codes.SCT.Left
+RIGHT: Code = codes.SCT.Right
+LUNG: Code = codes.SCT.Lung
+ANATOMY: Code = codes.SCT.AnatomicalStructure
+MORPHOLOGY: Code = codes.SCT.MorphologicallyAbnormalStructure
+
+LOBES = {
+    Lobe.RUL: Coded("Right upper lobe", codes.SCT.UpperLobeOfLung, RIGHT, (86, 180, 233)),
+    Lobe.RML: Coded("Right middle lobe", codes.SCT.MiddleLobeOfRightLung, None, (0, 158, 115)),
+    Lobe.RLL: Coded("Right lower lobe", codes.SCT.LowerLobeOfLung, RIGHT, (0, 114, 178)),
+    Lobe.LUL: Coded("Left upper lobe", codes.SCT.UpperLobeOfLung, LEFT, (240, 228, 66)),
+    Lobe.LLL: Coded("Left lower lobe", codes.SCT.LowerLobeOfLung, LEFT, (204, 121, 167)),
+}
+
+FINDINGS = {
+    Finding.GROUND_GLASS: Coded("Ground-glass opacity", codes.DCM.GroundGlassOpacity, None, (230, 159, 0)),
+    Finding.HIGH_OPACITY: Coded("High opacity", codes.DCM.AbnormalOpacity, None, (213, 94, 0)),
+}
+
+VOLUME: Code = codes.SCT.Volume
+ATTENUATION: Code = codes.DCM.AttenuationCoefficient
+MEAN: Code = codes.SCT.Mean
+OPACITY_VOLUME = private("OPAC-VOL", "Volume of opacity within lung region")
+PERCENT_AFFECTED = private("PCT-AFF", "Affected volume as percent of lung region volume")
+LOBE_SCORE = private("CTSS-L", "CT severity score, Pan 2020, lobe (0-5)")
+TOTAL_SCORE = private("CTSS-T", "CT severity score, Pan 2020, total (0-25)")
+INVOLVEMENT = private("INVOLV", "Involvement by CT severity score, Pan 2020")
+
+MILLILITRE = Code("mL", "UCUM", "mL")
+PERCENT: Code = codes.UCUM.Percent
+HOUNSFIELD: Code = codes.UCUM.HounsfieldUnit
+UNITY: Code = codes.UCUM.NoUnits
+SCORE = Code("{score}", "UCUM", "score")
+
+CATEGORIES: dict[Category, Code] = {
+    "none": codes.SCT.None_,
+    "mild": codes.SCT.Mild,
+    "moderate": codes.SCT.Moderate,
+    "severe": codes.SCT.Severe,
+}
+
+IMAGING_PATTERN = private("INFPAT", "Lung infection imaging pattern")
+CLASSIFICATION = private("CLASSIF", "Classification")
+NO_CLASSIFIER = private("CLASSIF-NONE", "No validated model installed")
+
+USE_LIMITATION = private("USE-LIM", "Use limitation")
+RESEARCH_USE = private("RUO", "Research use only. Not for diagnostic use")
+
+QUALITY = private("QUALITY", "Quality warning")
+FLAGS = {
+    Flag.THICK_SLICES: private("Q-THICK", "Slices thicker than 3 mm: small opacities may be missed"),
+    Flag.LOSSY: private("Q-LOSSY", "Images were compressed with loss"),
+    Flag.AGE_UNKNOWN: private("Q-AGE", "Patient's age is not recorded"),
+    Flag.LUNG_AT_EDGE: private("Q-EDGE", "Lung at first or last slice: volume may be incomplete"),
+    Flag.LOBES_APPROXIMATE: private("Q-LOBES-APPROX", "Lobes approximate: population prior, fissures not traced"),
+    Flag.LOBE_MISSING: private("Q-LOBE-MISSING", "A lobe was not found: no total score"),
+    Flag.NO_CLASSIFIER: private("Q-NO-CLASSIFIER", "No validated classifier installed"),
+    Flag.PADDING_MASKED: private("Q-PADDING", "Padding outside the field of view was set to air"),
+    Flag.TRACE_OPACITY: private("Q-TRACE-OPACITY", "Less than 10 mL of opacity: as much is found in healthy lungs"),
+}
+
+PROCEDURE: Code = codes.LN.CTUnspecifiedBodyRegion
+REPORT_TITLE: Code = codes.DCM.ImagingMeasurementReport
+PDF_TITLE: Code = codes.LN.CTChestReport
+ENGLISH = Code("en", "RFC5646", "English")
+ARTIFICIAL_INTELLIGENCE: Code = codes.DCM.ArtificialIntelligence
+PROCESSING: Code = codes.DCM.ProcessingEquipment
+DEVICE: Code = codes.DCM.Device
+
+
+def class_probability(class_name: str) -> Code:
+    """Name of the probability of one class of a classifier; neutral, so that a low value never reads as a finding."""
+    slug = "".join(letter for letter in class_name.upper() if letter.isalnum())
+    return private(f"P-{slug}"[:16], f"Probability: {class_name}"[:64])

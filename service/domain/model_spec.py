@@ -1,0 +1,65 @@
+"""What a model eats and gives, written once and embedded in its ONNX file (metadata key `thoracle.spec`).
+
+`triton_repo/<name>/config.pbtxt` is rendered from it. The file's SHA-256 stands in `triton_repo/SHA256SUMS`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+METADATA_KEY = "thoracle.spec"
+
+DType = Literal["int16", "uint8", "float32"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One tensor: `dims` without the batch axis; the meaning and order of the axes in `axes`."""
+
+    name: str
+    dtype: DType
+    dims: tuple[int, ...]
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model as the service knows it.
+
+    version: Triton's version folder and the version printed in results.
+    max_batch: largest batch; the batch axis comes first.
+    spacing_mm: in-plane spacing of the model's grid, or None where the grid is relative.
+    window_hu: HU range that the graph clips to, or None.
+    thresholds: decision threshold per output channel name.
+    sha256: of the ONNX file; "" inside the file itself, filled in by the loader.
+    """
+
+    name: str
+    version: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    max_batch: int
+    spacing_mm: float | None = None
+    window_hu: tuple[int, int] | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    licence: str = ""
+    sha256: str = ""
+
+    def to_json(self) -> str:
+        """Stable JSON without the digest, as embedded in the ONNX file."""
+        fields = asdict(self)
+        del fields["sha256"]
+        return json.dumps(fields, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, sha256: str) -> Self:
+        """Inverse of `to_json`; TypeError or KeyError for an unknown or missing field."""
+        fields: dict[str, Any] = json.loads(text)
+        for key in ("inputs", "outputs"):
+            fields[key] = tuple(
+                TensorSpec(t["name"], t["dtype"], tuple(t["dims"]), tuple(t["axes"])) for t in fields[key]
+            )
+        if fields["window_hu"] is not None:
+            fields["window_hu"] = tuple(fields["window_hu"])
+        return cls(**fields, sha256=sha256)

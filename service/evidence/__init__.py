@@ -1,0 +1,8 @@
+"""Encoders of results: pure functions from a CT and its analysis to the bytes that are stored and sent."""
+
+from service.evidence.context import Evidence, EvidenceContext
+from service.evidence.encode import encode
+from service.evidence.result import SeriesRefusal, result_document
+from service.evidence.times import evidence_time
+
+__all__ = ["Evidence", "EvidenceContext", "SeriesRefusal", "encode", "evidence_time", "result_document"]

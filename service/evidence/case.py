@@ -1,0 +1,46 @@
+"""What all encoders work from: one CT, its analysis and their context, with headers cleaned and UIDs ready."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from pydicom import Dataset
+
+from service.domain.ct import CT
+from service.domain.findings import Analysis
+from service.errors import Flag
+from service.evidence.context import EvidenceContext
+from service.evidence.source import source_headers
+from service.evidence.times import acquisition_time
+from service.evidence.uids import Uids, uids_for
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """One analysed CT. sources: `ct.headers`, cleaned, in their order."""
+
+    ct: CT
+    analysis: Analysis
+    context: EvidenceContext
+    sources: tuple[Dataset, ...]
+    uids: Uids
+
+    @classmethod
+    def of(cls, ct: CT, analysis: Analysis, context: EvidenceContext) -> Self:
+        sources = tuple(source_headers(ct))
+        return cls(ct, analysis, context, sources, uids_for(ct, sources, analysis, context))
+
+    @property
+    def header(self) -> Dataset:
+        """The header that patient and study attributes are copied from."""
+        return self.sources[0]
+
+    @property
+    def acquired(self) -> datetime | None:
+        """When the CT was acquired; None if it does not say."""
+        return acquisition_time(self.sources)
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """Quality warnings of reading and of analysis, each once."""
+        return tuple(dict.fromkeys((*self.ct.flags, *self.analysis.flags)))

@@ -1,0 +1,40 @@
+"""Where the parts of the page go."""
+
+from service.evidence.case import Case
+from service.evidence.report import notes, pictures
+from service.evidence.report.cards import draw_cards
+from service.evidence.report.header import draw_header
+from service.evidence.report.page import HEIGHT, INNER, MARGIN, Page
+from service.evidence.report.table import draw_table
+
+_TOP, _FOOTER = 26.0, 44.0
+_GAP, _CAPTION, _LEGEND = 11.0, 15.0, 16.0
+_HALF = (INNER - _GAP) / 2
+_RIGHT = MARGIN + _HALF + _GAP
+
+
+def report_pdf(case: Case) -> bytes:
+    """The report as PDF; the same case gives the same bytes."""
+    page = Page("Chest CT: lung opacity report")
+    y = draw_header(page, case, _TOP)
+    y = draw_cards(page, case, y)
+    y = draw_table(page, case.analysis, y)
+    bottom = HEIGHT - _FOOTER
+    _draw_gallery(page, case, y, bottom - 6)
+    notes.draw_footer(page, case, bottom)
+    return page.finish()
+
+
+def _draw_gallery(page: Page, case: Case, y: float, bottom: float) -> None:
+    """Axial and coronal pictures side by side; below them the 3D picture, with the notes on its right."""
+    turned = pictures.Turned.of(case)
+    axial, coronal = pictures.axial(turned, case), pictures.coronal(turned)
+    room = bottom - y - 2 * _CAPTION - _LEGEND
+    height = min(max(pictures.height_at(axial, _HALF), pictures.height_at(coronal, _HALF)), 0.54 * room)
+    pictures.draw(page, axial, MARGIN, y, _HALF, height)
+    pictures.draw(page, coronal, _RIGHT, y, _HALF, height)
+    y += height + _CAPTION
+    pictures.draw_legend(page, MARGIN, _RIGHT, y)
+    y += _LEGEND
+    pictures.draw(page, pictures.front(turned), MARGIN, y, _HALF, bottom - y - _CAPTION)
+    notes.draw_notes(page, case, _RIGHT, y, _HALF, bottom - y)

@@ -1,0 +1,51 @@
+"""How to read the numbers, quality warnings in words, and the models behind it all."""
+
+from service.domain import codes
+from service.evidence.case import Case
+from service.evidence.report.page import ACCENT, INNER, MARGIN, SOFT, WIDTH, Page, wrapped
+
+_LINE = 10.0
+"""Line pitch in points, less where the notes would not fit."""
+
+_SCORING = (
+    "Opacity is ground-glass plus high opacity (consolidation, effusion).",
+    "Lobe: 0 none, 1 <5 %, 2 ≤25 %, 3 ≤50 %, 4 ≤75 %, 5 >75 % affected.",
+    "Total: mild 1-5, moderate 6-14, severe 15-25.",
+)
+
+
+def draw_notes(page: Page, case: Case, x: float, y: float, width: float, height: float) -> None:
+    """Titled lists, one below the other, in a box of `width` by `height`."""
+    sections = {"Quality": _warnings(case), "Models": _models(case), "Scoring": _SCORING}
+    lines = {title: [line for text in texts for line in _bullet(text, width)] for title, texts in sections.items()}
+    step = min(_LINE, height / sum(len(bullets) + 1.8 for bullets in lines.values()))
+    for title, bullets in lines.items():
+        page.text(x, y + step, title, 0.9 * step, bold=True, colour=ACCENT)
+        for row, line in enumerate(bullets, start=1):
+            page.text(x, y + (row + 1.05) * step, line, 0.78 * step, max_width=width)
+        y += (len(bullets) + 1.8) * step
+
+
+def draw_footer(page: Page, case: Case, y: float) -> None:
+    page.line(MARGIN, y, WIDTH - MARGIN, y, ACCENT, 0.9)
+    page.text(MARGIN, y + 10, codes.RESEARCH_USE.meaning, 8, bold=True)
+    page.text(WIDTH - MARGIN, y + 10, "page 1 of 1", 7.5, colour=SOFT, align="right")
+    series = f"Series {case.ct.series_uid}"
+    if case.acquired is not None:
+        series += f" · CT of {case.acquired:%Y-%m-%d %H:%M}"
+    page.text(MARGIN, y + 19.5, series, 7, colour=SOFT, max_width=INNER)
+
+
+def _warnings(case: Case) -> tuple[str, ...]:
+    return tuple(flag.sentence for flag in case.flags) or ("No warnings.",)
+
+
+def _models(case: Case) -> tuple[str, ...]:
+    return tuple(
+        f"{model.name} · version {model.version} · SHA-256 {model.sha256[:12]}" for model in case.analysis.models
+    )
+
+
+def _bullet(sentence: str, width: float) -> list[str]:
+    first, *rest = wrapped(sentence, 0.78 * _LINE, width - 8)
+    return [f"• {first}", *(f"   {line}" for line in rest)]

@@ -1,0 +1,111 @@
+"""result.json: what the command line writes for machines. Its schema is docs/reference/result.schema.json.
+
+Numbers carry three decimals, never the truncation of the printed report.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain import severity
+from service.domain.findings import Analysis, Lobe, Region
+from service.errors import Flag, Refusal
+
+SCHEMA_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRefusal:
+    """One reason why one series was not analysed."""
+
+    series_uid: str
+    refusal: Refusal
+
+
+def result_document(
+    *,
+    pipeline: str,
+    series_uid: str | None,
+    analysis: Analysis | None,
+    refusals: Sequence[SeriesRefusal] = (),
+    flags: Sequence[Flag] = (),
+    timings_s: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """The document, ready for `json.dumps`.
+
+    analysis None: refused, and `refusals` says why; other series of an analysed study may be refused too.
+    series_uid: the analysed series, None if there is none. flags: quality warnings of reading the CT.
+    """
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "pipeline": pipeline,
+        "series_uid": series_uid,
+        "status": "refused" if analysis is None else "analysed",
+        "reasons": [_reason(r) for r in refusals],
+    }
+    numbers = _EMPTY if analysis is None else _numbers(analysis, flags)
+    return document | numbers | {"timings_s": {stage: _round(s) for stage, s in (timings_s or {}).items()}}
+
+
+_EMPTY: dict[str, Any] = {
+    "flags": [],
+    "lungs": None,
+    "lobes": None,
+    "severity": None,
+    "probabilities": None,
+    "models": [],
+}
+
+
+def _reason(refused: SeriesRefusal) -> dict[str, str]:
+    reason = refused.refusal.reason
+    return {
+        "series_uid": refused.series_uid,
+        "reason": reason.value,
+        "sentence": reason.sentence,
+        "detail": refused.refusal.detail,
+    }
+
+
+def _numbers(analysis: Analysis, flags: Sequence[Flag]) -> dict[str, Any]:
+    return {
+        "flags": [flag.value for flag in dict.fromkeys((*flags, *analysis.flags))],
+        "lungs": {side: _region(analysis.lungs[side]) for side in ("left", "right", "total")},
+        "lobes": {lobe.name: _lobe(analysis, lobe) for lobe in Lobe},
+        "severity": {
+            "name": severity.NAME,
+            "score": analysis.severity.total,
+            "max": severity.MAX,
+            "category": analysis.severity.category,
+        },
+        "probabilities": _probabilities(analysis),
+        "models": [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in analysis.models],
+    }
+
+
+def _region(region: Region) -> dict[str, Any]:
+    return {
+        "volume_ml": _round(region.volume_ml),
+        "opacity_ml": _round(region.opacity_ml),
+        "opacity_percent": _round(region.opacity_percent),
+    }
+
+
+def _lobe(analysis: Analysis, lobe: Lobe) -> dict[str, Any]:
+    region = analysis.lobes[lobe]
+    return {
+        **_region(region),
+        "ggo_ml": _round(region.ggo_ml),
+        "high_opacity_ml": _round(region.high_opacity_ml),
+        "score": analysis.severity.lobe_scores[lobe.name],
+    }
+
+
+def _probabilities(analysis: Analysis) -> dict[str, float] | None:
+    if analysis.probabilities is None:
+        return None
+    return {name: _round(p) for name, p in analysis.probabilities.items()}
+
+
+def _round(value: float) -> float:
+    return round(float(value), 3)

@@ -1,0 +1,37 @@
+"""Makes an object's bytes depend on its content alone: highdicom fills in the clock's time and random UIDs."""
+
+from datetime import datetime
+from io import BytesIO
+
+import highdicom as hd
+from pydicom import Dataset
+from pydicom.valuerep import DA, DT, TM
+
+from service.evidence.uids import Uids
+
+
+def seal(dataset: hd.SOPClass, at: datetime, source: Dataset, uids: Uids) -> bytes:
+    """Fix every time and remaining UID of `dataset` in place; returns the DICOM file's bytes (PS3.10)."""
+    for prefix in ("InstanceCreation", "Content", "Series"):
+        setattr(dataset, f"{prefix}Date", DA(at.date()))
+        setattr(dataset, f"{prefix}Time", TM(at.time()))
+    for item in dataset.ContributingEquipmentSequence:
+        if "ContributionDateTime" not in item or item.get("ManufacturerModelName") == "highdicom":
+            item.ContributionDateTime = DT(at)
+    if "DimensionOrganizationSequence" in dataset:
+        _fix_dimensions(dataset, str(uids(str(dataset.SOPInstanceUID), "dimensions")))
+    if "TimezoneOffsetFromUTC" in source:
+        dataset.TimezoneOffsetFromUTC = source.TimezoneOffsetFromUTC
+    return to_bytes(dataset)
+
+
+def _fix_dimensions(dataset: Dataset, uid: str) -> None:
+    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid
+
+
+def to_bytes(dataset: Dataset) -> bytes:
+    """The DICOM file (PS3.10) of a dataset with file meta information."""
+    with BytesIO() as buffer:
+        dataset.save_as(buffer, enforce_file_format=True)
+        return buffer.getvalue()

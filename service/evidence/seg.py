@@ -1,0 +1,108 @@
+"""The two BINARY Segmentations (PS3.3 A.51): lobes, and findings. Two, because overlapping segments hide each other."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import highdicom as hd
+import numpy as np
+from highdicom import seg
+from pydicom.sr.coding import Code
+
+from service.domain import codes
+from service.domain.codes import Coded
+from service.domain.ct import CT
+from service.domain.findings import Finding, LabelArray, Lobe
+from service.evidence import equipment
+from service.evidence.case import Case
+from service.evidence.context import FINDINGS, LOBES, Product
+from service.evidence.uids import Uids
+
+Label = TypeVar("Label", Lobe, Finding)
+
+
+def lobes_seg(case: Case) -> seg.Segmentation | None:
+    """Lobes as segments; None when all are empty."""
+    return _segmentation(LOBES, case, case.analysis.lobe_mask, codes.LOBES, codes.ANATOMY)
+
+
+def findings_seg(case: Case) -> seg.Segmentation | None:
+    """Kinds of finding as segments; None when there is no finding."""
+    return _segmentation(FINDINGS, case, case.analysis.finding_mask, codes.FINDINGS, codes.MORPHOLOGY)
+
+
+def segment_numbers(segmentation: seg.Segmentation) -> dict[str, int]:
+    """Segment number by tracking identifier, which is the label's name ("RUL", "GROUND_GLASS", ...)."""
+    return {str(item.TrackingID): int(item.SegmentNumber) for item in segmentation.SegmentSequence}
+
+
+def _segmentation(
+    product: Product, case: Case, labels: LabelArray, concepts: Mapping[Label, Coded], category: Code
+) -> seg.Segmentation | None:
+    """Empty segments are dropped: highdicom would write every frame of the volume for them."""
+    present = [label for label in concepts if np.any(labels == label)]
+    if not present:
+        return None
+    algorithms = equipment.segment_algorithms(case.analysis)
+    segmentation = seg.Segmentation(
+        source_images=case.sources,
+        pixel_array=_in_frame_order(_numbered(labels, present), case.ct),
+        segmentation_type=seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _description(number, label.name, concepts[label], category, algorithms, case.uids)
+            for number, label in enumerate(present, start=1)
+        ],
+        series_instance_uid=case.uids(product.kind, "series"),
+        series_number=product.series_number,
+        sop_instance_uid=case.uids(product.kind, "instance"),
+        instance_number=1,
+        content_label=product.kind.upper(),
+        content_description=codes.RESEARCH_USE.meaning,
+        content_creator_name=equipment.CREATOR,
+        series_description=product.description,
+        contributing_equipment=equipment.contributing_equipment(case.analysis),
+        **equipment.equipment(case.context),
+    )
+    segmentation.BodyPartExamined = "CHEST"
+    return segmentation
+
+
+def _numbered(labels: LabelArray, present: Sequence[Lobe] | Sequence[Finding]) -> LabelArray:
+    """Segment numbers 1..n instead of label values; the same array where they already agree."""
+    numbers = np.zeros(256, np.uint8)
+    numbers[list(present)] = range(1, len(present) + 1)
+    return labels if np.array_equal(numbers[1 : len(present) + 1], present) else numbers[labels]
+
+
+def _in_frame_order(labels: LabelArray, ct: CT) -> LabelArray:
+    """Enhanced CT: one plane per source frame, in the order of the frames; classic CT: unchanged."""
+    if not ct.frame_numbers:
+        return labels
+    frames = np.zeros((int(ct.headers[0].NumberOfFrames), *labels.shape[1:]), np.uint8)
+    frames[np.array(ct.frame_numbers) - 1] = labels
+    return frames
+
+
+def _description(
+    number: int,
+    name: str,
+    concept: Coded,
+    category: Code,
+    algorithms: hd.AlgorithmIdentificationSequence,
+    uids: Uids,
+) -> seg.SegmentDescription:
+    description = seg.SegmentDescription(
+        segment_number=number,
+        segment_label=concept.label,
+        segmented_property_category=category,
+        segmented_property_type=concept.type,
+        algorithm_type=seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithms,
+        tracking_uid=uids("tracking", name),
+        tracking_id=name,
+        anatomic_regions=[codes.LUNG],
+        display_color=hd.color.CIELabColor.from_rgb(*concept.rgb),
+    )
+    if concept.laterality is not None:
+        modifier = hd.sr.CodedConcept.from_code(concept.laterality)
+        description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
+    return description

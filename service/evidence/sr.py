@@ -1,0 +1,96 @@
+"""What both Structured Reports share: document, observer, one image in the library, values with units.
+
+Comprehensive 3D SR, TID 1500. Region groups (TID 1411) and study groups (TID 1501) go into separate documents: one
+document with both makes validators report false errors.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+
+from highdicom import sr
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from service.domain import codes
+from service.evidence import equipment
+from service.evidence.case import Case
+from service.evidence.context import Product
+from service.evidence.uids import Uids
+
+Group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
+
+
+def document(
+    product: Product, case: Case, groups: Sequence[Group], evidence: Sequence[Dataset] = ()
+) -> sr.Comprehensive3DSR:
+    """An unverified, preliminary measurement report. evidence: objects it refers to besides the CT."""
+    report = sr.MeasurementReport(
+        observation_context=_observer(case),
+        procedure_reported=codes.PROCEDURE,
+        imaging_measurements=groups,
+        title=codes.REPORT_TITLE,
+        referenced_images=[_library_image(case)],
+        language_of_content_item_and_descendants=sr.LanguageOfContentItemAndDescendants(
+            sr.CodedConcept.from_code(codes.ENGLISH)
+        ),
+    )
+    result = sr.Comprehensive3DSR(
+        evidence=[*case.sources, *evidence],
+        content=report,
+        series_instance_uid=case.uids(product.kind, "series"),
+        series_number=product.series_number,
+        sop_instance_uid=case.uids(product.kind, "instance"),
+        instance_number=1,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        series_description=product.description,
+        contributing_equipment=equipment.contributing_equipment(case.analysis),
+        **equipment.equipment(case.context),
+    )
+    result.CodingSchemeIdentificationSequence = [_private_scheme()]
+    return result
+
+
+def tracking(uids: Uids, name: str) -> sr.TrackingIdentifier:
+    """Tracking identifiers are unique per group: viewers merge groups by them."""
+    return sr.TrackingIdentifier(uids("tracking", name), name)
+
+
+def number(name: Code, value: float, unit: Code, derivation: Code | None = None) -> sr.Measurement:
+    """One measurement, to three decimals."""
+    return sr.Measurement(name, round(float(value), 3), unit, derivation=derivation)
+
+
+def _observer(case: Case) -> sr.ObservationContext:
+    """Our software as the observing device (TID 1004); its UID changes with the software's version."""
+    attributes = sr.DeviceObserverIdentifyingAttributes(
+        uid=Uids("device")(case.context.software_version),
+        name=equipment.MANUFACTURER,
+        manufacturer_name=equipment.MANUFACTURER,
+        model_name=equipment.MODEL_NAME,
+    )
+    return sr.ObservationContext(
+        observer_device_context=sr.ObserverContext(sr.CodedConcept.from_code(codes.DEVICE), attributes)
+    )
+
+
+def _library_image(case: Case) -> Dataset:
+    """The first image; an Enhanced CT with the geometry of its first slice where TID 1604 looks for it."""
+    if not case.ct.frame_numbers:
+        return case.header
+    image = copy(case.header)
+    volume = case.ct.volume
+    image.update(volume.get_pixel_measures()[0])
+    image.update(volume.get_plane_orientation()[0])
+    image.update(volume.get_plane_positions()[0][0])
+    return image
+
+
+def _private_scheme() -> Dataset:
+    """Item of the Coding Scheme Identification Sequence (PS3.3 C.12.1.1.1)."""
+    item = Dataset()
+    item.CodingSchemeDesignator = codes.PRIVATE
+    item.CodingSchemeName = codes.PRIVATE_NAME
+    item.CodingSchemeResponsibleOrganization = equipment.MANUFACTURER
+    return item

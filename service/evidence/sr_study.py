@@ -1,0 +1,95 @@
+"""The SR of the whole study: severity, lungs, findings, quality and classification as TID 1501 groups."""
+
+from collections.abc import Iterator, Sequence
+
+from highdicom import sr
+from pydicom.sr.coding import Code
+
+from service.domain import codes
+from service.domain.findings import FindingRegion, Region
+from service.domain.severity import NAME
+from service.evidence.case import Case
+from service.evidence.context import STUDY
+from service.evidence.equipment import sr_algorithm
+from service.evidence.sr import document, number, tracking
+
+Group = sr.MeasurementsAndQualitativeEvaluations
+
+_LUNGS = {"right": codes.RIGHT, "left": codes.LEFT, "total": None}
+
+
+def study_sr(case: Case) -> sr.Comprehensive3DSR:
+    """Study-level results, with the use limitation as the first group's evaluation."""
+    groups = [_severity(case), *_lungs(case), *_findings(case), _classification(case)]
+    if case.flags:
+        groups.append(_quality(case))
+    return document(STUDY, case, groups)
+
+
+def _severity(case: Case) -> Group:
+    """Total score and category; neither where a lobe is missing."""
+    severity = case.analysis.severity
+    evaluations = [sr.QualitativeEvaluation(codes.USE_LIMITATION, codes.RESEARCH_USE)]
+    measurements = []
+    if severity.total is not None and severity.category is not None:
+        measurements.append(number(codes.TOTAL_SCORE, severity.total, codes.SCORE))
+        evaluations.append(sr.QualitativeEvaluation(codes.INVOLVEMENT, codes.CATEGORIES[severity.category]))
+    return _group(case, "SEVERITY", codes.LUNG, measurements, evaluations, parameters=(NAME,))
+
+
+def _lungs(case: Case) -> Iterator[Group]:
+    for side, laterality in _LUNGS.items():
+        region = case.analysis.lungs[side]
+        yield _group(case, f"LUNG_{side.upper()}", codes.LUNG, list(_of_lung(region)), laterality=laterality)
+
+
+def _of_lung(region: Region) -> Iterator[sr.Measurement]:
+    yield number(codes.VOLUME, region.volume_ml, codes.MILLILITRE)
+    yield number(codes.OPACITY_VOLUME, region.opacity_ml, codes.MILLILITRE)
+    yield number(codes.PERCENT_AFFECTED, region.opacity_percent, codes.PERCENT)
+
+
+def _findings(case: Case) -> Iterator[Group]:
+    """Every kind of finding, also with 0 mL: an absent one has no segment to point at."""
+    for finding, region in case.analysis.findings.items():
+        concept = codes.FINDINGS[finding].type
+        yield _group(case, f"TOTAL_{finding.name}", concept, list(_of_finding(region)))
+
+
+def _of_finding(region: FindingRegion) -> Iterator[sr.Measurement]:
+    yield number(codes.VOLUME, region.volume_ml, codes.MILLILITRE)
+    yield number(codes.PERCENT_AFFECTED, region.percent_of_lungs, codes.PERCENT)
+
+
+def _classification(case: Case) -> Group:
+    """One neutral group; a group "Finding = COVID-19" with a low probability would read as a diagnosis."""
+    probabilities = case.analysis.probabilities
+    if probabilities is None:
+        none = sr.QualitativeEvaluation(codes.CLASSIFICATION, codes.NO_CLASSIFIER)
+        return _group(case, "CLASSIFICATION", codes.IMAGING_PATTERN, [], [none])
+    values = [number(codes.class_probability(name), p, codes.UNITY) for name, p in probabilities.items()]
+    return _group(case, "CLASSIFICATION", codes.IMAGING_PATTERN, values)
+
+
+def _quality(case: Case) -> Group:
+    evaluations = [sr.QualitativeEvaluation(codes.QUALITY, codes.FLAGS[flag]) for flag in case.flags]
+    return _group(case, "QUALITY", codes.LUNG, [], evaluations)
+
+
+def _group(
+    case: Case,
+    name: str,
+    finding: Code,
+    measurements: Sequence[sr.Measurement],
+    evaluations: Sequence[sr.QualitativeEvaluation] = (),
+    laterality: Code | None = None,
+    parameters: tuple[str, ...] = (),
+) -> Group:
+    return Group(
+        tracking_identifier=tracking(case.uids, name),
+        finding_type=finding,
+        finding_sites=[sr.FindingSite(codes.LUNG, laterality)],
+        algorithm_id=sr_algorithm(case.analysis, *parameters),
+        measurements=list(measurements),
+        qualitative_evaluations=list(evaluations),
+    )

@@ -1,0 +1,112 @@
+"""The best series of a study: a total order, so the same study always gives the same choice.
+
+    thickness nearest 1-1.5 mm, kernel the model was trained on, no contrast, coverage, SeriesNumber, UID
+
+Refused series come last. Kernel and contrast only rank, they never refuse.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydicom import Dataset
+
+from service.domain.eligibility import Eligibility
+from service.imaging.attributes import Unreadable, find, optional_number, texts
+
+T = TypeVar("T")
+
+BEST_THICKNESS_MM = (1.0, 1.5)
+_CONTRAST = ("ContrastBolusAgent", "ContrastBolusAgentSequence")
+
+Score = tuple[bool, float, bool, bool, float, float, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One series of the study. kernels: the values of Convolution Kernel; series_number: None if not numbered."""
+
+    series_uid: str
+    eligibility: Eligibility
+    kernels: tuple[str, ...] = ()
+    contrast: bool = False
+    series_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate with its place (1 is best), its score (smaller is better) and the score in words."""
+
+    rank: int
+    candidate: Candidate
+    score: Score
+    reasons: tuple[str, ...]
+
+
+def candidate(headers: Sequence[Dataset], eligibility: Eligibility) -> Candidate:
+    """What matters for the choice, from the headers of one series (at least one) and what the gate found.
+
+    Of a refused series only the UID, by which it was grouped, is read: the rest may be unreadable.
+    """
+    header = headers[0]
+    series_uid = str(header.SeriesInstanceUID)
+    if not eligibility.ok:
+        return Candidate(series_uid, eligibility)
+    number = _known(optional_number, header, "SeriesNumber", None)
+    return Candidate(
+        series_uid=series_uid,
+        eligibility=eligibility,
+        kernels=_known(texts, header, "ConvolutionKernel", ()),
+        contrast=any(_known(find, header, keyword, None) for keyword in _CONTRAST),
+        series_number=None if number is None else int(number),
+    )
+
+
+def _known(read: Callable[[Dataset, str], T], header: Dataset, keyword: str, unknown: T) -> T:
+    """What only ranks is never worth a refusal: malformed is as good as absent."""
+    try:
+        return read(header, keyword)
+    except Unreadable:
+        return unknown
+
+
+def choose(candidates: Sequence[Candidate], kernels: Sequence[str] = ()) -> tuple[Ranked, ...]:
+    """Rank all candidates, best first; the first is to be analysed if it was not refused.
+
+    kernels: beginnings of Convolution Kernel that the models were trained on, () if none is preferred.
+    """
+    scored = sorted(((_score(c, kernels), c) for c in candidates), key=lambda pair: pair[0])
+    return tuple(Ranked(rank, c, score, _reasons(score, c)) for rank, (score, c) in enumerate(scored, start=1))
+
+
+def _score(c: Candidate, kernels: Sequence[str]) -> Score:
+    return (
+        not c.eligibility.ok,
+        _off_best_mm(c.eligibility.thickness_mm),
+        not any(kernel.upper().startswith(hint.upper()) for kernel in c.kernels for hint in kernels),
+        c.contrast,
+        -round(c.eligibility.extent_mm or 0.0, 1),
+        float("inf") if c.series_number is None else float(c.series_number),
+        c.series_uid,
+    )
+
+
+def _off_best_mm(thickness_mm: float | None) -> float:
+    """Distance to the best range; rounded, so that noise in positions decides nothing."""
+    if thickness_mm is None:
+        return float("inf")
+    low, high = BEST_THICKNESS_MM
+    return round(max(low - thickness_mm, thickness_mm - high, 0.0), 2)
+
+
+def _reasons(score: Score, c: Candidate) -> tuple[str, ...]:
+    refused, off_best_mm, other_kernel, contrast, extent_mm, _, _ = score
+    thickness_mm = c.eligibility.thickness_mm
+    return (
+        "refused: " + ", ".join(dict.fromkeys(r.reason for r in c.eligibility.refusals)) if refused else "eligible",
+        "thickness unknown" if thickness_mm is None else f"{thickness_mm:.2f} mm thick, {off_best_mm:.2f} mm off best",
+        f"kernel {'/'.join(c.kernels) or 'unknown'}{', not a preferred one' if other_kernel else ', preferred'}",
+        "contrast" if contrast else "no contrast",
+        f"covers {-extent_mm:.0f} mm",
+        f"series number {c.series_number}",
+    )

@@ -1,0 +1,91 @@
+"""What the images are: SOP class, Image Type, rescale, transfer syntax, completeness."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pydicom import Dataset
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    EnhancedXRayRadiationDoseSRStorage,
+    PatientRadiationDoseSRStorage,
+    XRayRadiationDoseSRStorage,
+)
+
+from service.errors import Reason, Refusal
+from service.imaging.attributes import CT_CLASSES, MULTI_FRAME_CT, text
+from service.imaging.frames import Frame, frame_count, image_type
+
+_DOSE_CLASSES = (XRayRadiationDoseSRStorage, EnhancedXRayRadiationDoseSRStorage, PatientRadiationDoseSRStorage)
+
+# Defined Terms of Image Type (PS3.3 C.8.2.1.1.1, C.8.15.2) and the vendors' own.
+_IMAGE_TYPES = {
+    Reason.LOCALIZER: {"LOCALIZER", "SCOUT", "TOPOGRAM", "SCANOGRAM"},
+    Reason.DOSE_REPORT: {"DOSE", "DOSE_INFO", "DOSE REPORT", "DOSE_REPORT", "SCREEN SAVE"},
+    Reason.DERIVED: {
+        *("MPR", "MIP", "MINIP", "MIN IP", "AVERAGE", "REFORMATTED", "PROJECTION IMAGE"),
+        *("MAX_IP", "MIN_IP", "MAXIMUM", "MINIMUM", "MEAN", "VOLUME_RENDER", "CURVED_MPR"),
+    },
+}
+
+# "US" is unspecified; the voxels then have to show air where it belongs (`read`).
+_HU_TYPES = ("", "HU", "US")
+
+
+def completeness(images: int, expected_images: int | None) -> Iterator[Refusal]:
+    """INCOMPLETE if the sender holds more than has arrived."""
+    if expected_images is not None and images < expected_images:
+        yield Refusal(Reason.INCOMPLETE, f"{images} of {expected_images} images have arrived.")
+
+
+def sop_classes(headers: Sequence[Dataset]) -> Iterator[Refusal]:
+    """NOT_CT, DOSE_REPORT; MIXED_GEOMETRY for a multi-frame CT that is not alone in its series."""
+    classes = Counter(header.SOPClassUID for header in headers)
+    for uid, count in classes.items():
+        where = f"in {count} of {len(headers)} images."
+        if uid in _DOSE_CLASSES:
+            yield Refusal(Reason.DOSE_REPORT, f"SOP class {uid.name} {where}")
+        if uid not in CT_CLASSES:
+            yield Refusal(Reason.NOT_CT, f"SOP class {uid.name} {where}")
+    if len(headers) > 1 and classes.keys() & set(MULTI_FRAME_CT):
+        detail = f"{len(headers)} instances; a multi-frame CT has to be the only instance of its series."
+        yield Refusal(Reason.MIXED_GEOMETRY, detail)
+
+
+def image_types(images: Sequence[Dataset], allow_derived: bool) -> Iterator[Refusal]:
+    """LOCALIZER, DERIVED, DOSE_REPORT by Image Type; one scout among the slices refuses the series."""
+    types = Counter(image_type(image, number) for image in images for number in range(1, frame_count(image) + 1))
+    for values, count in types.items():
+        found = [reason for reason, terms in _IMAGE_TYPES.items() if terms.intersection(values)]
+        if not allow_derived and values[:1] == ("DERIVED",) and not found:
+            found = [Reason.DERIVED]
+        for reason in found:
+            yield Refusal(reason, f"Image Type {'/'.join(values)} in {count} of {types.total()} slices.")
+
+
+def decoders(images: Sequence[Dataset]) -> Iterator[Refusal]:
+    """CODEC for transfer syntaxes that nothing here decodes."""
+    for uid, count in Counter(image.file_meta.TransferSyntaxUID for image in images).items():
+        try:
+            decodable = get_decoder(uid).is_available
+        except NotImplementedError:
+            decodable = False
+        if not decodable:
+            yield Refusal(Reason.CODEC, f"Transfer syntax {uid.name} in {count} of {len(images)} images.")
+
+
+def hounsfield(images: Sequence[Dataset], frames: Sequence[Frame]) -> Iterator[Refusal]:
+    """NOT_HU where the headers already say that the values are something else."""
+    for value, count in Counter(text(image, "PhotometricInterpretation") or "missing" for image in images).items():
+        if value != "MONOCHROME2":
+            detail = f"PhotometricInterpretation is {value}, not MONOCHROME2, in {count} of {len(images)} images."
+            yield Refusal(Reason.NOT_HU, detail)
+    without = sum(frame.rescale_slope is None or frame.rescale_intercept is None for frame in frames)
+    if without:
+        detail = f"Rescale Slope or Rescale Intercept is missing in {without} of {len(frames)} slices."
+        yield Refusal(Reason.NOT_HU, detail)
+    negative = sum(frame.rescale_slope is not None and frame.rescale_slope <= 0 for frame in frames)
+    if negative:
+        yield Refusal(Reason.NOT_HU, f"Rescale Slope is not positive in {negative} of {len(frames)} slices.")
+    for value, count in Counter(frame.rescale_type for frame in frames).items():
+        if value.upper() not in _HU_TYPES:
+            yield Refusal(Reason.NOT_HU, f"Rescale Type is {value}, not HU, in {count} of {len(frames)} slices.")

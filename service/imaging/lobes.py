@@ -1,0 +1,66 @@
+"""Lobes from the lungs: each lung in its own box for the model, the model's answer back onto the source grid."""
+
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Lobe
+from service.imaging.harmonise import resample_like, to_box
+from service.imaging.lungs import Lungs, Side
+
+LOBES_OF = {Side.RIGHT: RIGHT_LOBES, Side.LEFT: LEFT_LOBES}
+
+_MARGIN = (1, 2, 2)
+"""Voxels of the model grid around a lung's bounding box, so that its surface on the source grid lies inside too."""
+
+
+def lung_boxes(on_model: hd.Volume, size: int) -> dict[Side, hd.Volume]:
+    """Each lung, 0-255, in its bounding box stretched to size x size x size; axes (slice to F, row to P, column to L).
+
+    on_model: uint8 labels (`Side`) on the model grid, both present.
+    """
+    boxes = {}
+    for side in Side:
+        lung = on_model.with_array(((on_model.array == side) * np.uint8(255)).astype(np.uint8))
+        padded = lung.pad([(m, m) for m in _MARGIN])
+        boxes[side] = to_box(padded[_bounds(padded.array > 0, _MARGIN)], size)
+    return boxes
+
+
+def lobes_on_source(
+    probability: dict[Side, NDArray[np.uint8]], boxes: dict[Side, hd.Volume], lungs: Lungs, source: hd.Volume
+) -> NDArray[np.uint8]:
+    """Lobe labels (`Lobe`) of exactly the lung voxels, axes (slice, row, column) of `source`.
+
+    probability: per side UINT8, axes (lobe in the order of `LOBES_OF`, then as the box); linear interpolation, then
+    the most probable lobe of that lung.
+    """
+    labels = np.zeros(source.spatial_shape, np.uint8)
+    for side, lobes in LOBES_OF.items():
+        where = _bounds(lungs.on_source == side, (0, 0, 0))
+        part = source[where]
+        best, winner = np.zeros(part.spatial_shape, np.uint8), np.full(part.spatial_shape, lobes[0], np.uint8)
+        for lobe, of_lobe in zip(lobes, probability[side], strict=True):
+            moved = resample_like(boxes[side].with_array(np.ascontiguousarray(of_lobe)), part)
+            winner[moved > best] = lobe
+            np.maximum(best, moved, out=best)
+        inside = lungs.on_source[where] == side
+        labels[where][inside] = winner[inside]
+    return labels
+
+
+def present(lobe_mask: NDArray[np.uint8]) -> frozenset[Lobe]:
+    """The lobes that have at least one voxel."""
+    return frozenset(lobe for lobe in Lobe if (lobe_mask == lobe).any())
+
+
+def _bounds(mask: NDArray[np.bool_], margin: tuple[int, ...]) -> tuple[Any, ...]:
+    """Bounding box of a mask that is not empty, grown by `margin`, which its distance to the array's edge allows."""
+    found = []
+    for axis, grow in enumerate(margin):
+        others = tuple(a for a in range(mask.ndim) if a != axis)
+        occupied = np.flatnonzero(mask.any(others))
+        found.append(slice(int(occupied[0]) - grow, int(occupied[-1]) + 1 + grow))
+    return tuple(found)

@@ -1,0 +1,198 @@
+"""Datasets to a CT in Hounsfield units on the source grid (PS3.3 C.8.2.1, C.11.1 Modality LUT, C.7.5.1.1.2 padding).
+
+The datasets are expected to have passed `gate.check_headers`. The volume's slices are in highdicom's order: slice,
+row and column axes form a right-handed frame, so an axial head-first CT starts at the head.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import highdicom as hd
+import numpy as np
+from highdicom.spatial import get_normal_vector
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.pixels.utils import iter_pixels
+from pydicom.tag import Tag
+
+from service.domain.ct import CT
+from service.errors import Flag, Reason, Refusal, Rejected
+from service.imaging.attributes import is_multi_frame
+from service.imaging.codestream import check_codestreams, decoding_plugin
+from service.imaging.frames import Frame, legible, read_frames
+from service.imaging.lossy import is_lossy
+
+Stored = NDArray[np.integer]
+Hounsfield = NDArray[np.float32]
+
+AIR_HU = -1024.0
+"""What padding and everything below becomes: the least value of a 12-bit CT."""
+
+_PADDING_BELOW_HU = -1200.0  # noise around air (-1000 HU) never gets there
+_AIR_HU = (-1100.0, -900.0)
+_SOFT_TISSUE_HU = (0.0, 150.0)
+_MIN_AIR_FRACTION = 0.001
+_MIN_SOFT_TISSUE_FRACTION = 0.05
+_PIXEL_DATA = Tag("PixelData")
+
+
+@dataclass(slots=True)
+class _Census:
+    """Voxels counted while reading; padding is not part of the image."""
+
+    image: int = 0
+    padding: int = 0
+    air: int = 0
+    soft_tissue: int = 0
+
+    def add(self, hu: Hounsfield, padding: NDArray[np.bool_]) -> None:
+        """Count one slice, before padding is replaced."""
+        padded = int(np.count_nonzero(padding))
+        self.padding += padded
+        self.image += hu.size - padded
+        self.air += _count(hu, _AIR_HU, padding)
+        self.soft_tissue += _count(hu, _SOFT_TISSUE_HU, padding)
+
+    def refusals(self) -> Iterator[Refusal]:
+        """NOT_HU where a chest CT's air and soft tissue are not where Hounsfield units put them."""
+        for name, count, (low, high), least in (
+            ("air", self.air, _AIR_HU, _MIN_AIR_FRACTION),
+            ("soft tissue", self.soft_tissue, _SOFT_TISSUE_HU, _MIN_SOFT_TISSUE_FRACTION),
+        ):
+            part = count / self.image if self.image else 0.0
+            if part < least:
+                yield Refusal(
+                    Reason.NOT_HU,
+                    f"Only {part:.2%} of the image lies between {low:.0f} and {high:.0f} HU, where {name} belongs; "
+                    f"at least {least:.1%} is expected.",
+                )
+
+
+def read_ct(datasets: Sequence[Dataset], flags: Sequence[Flag] = ()) -> CT:
+    """Decode one series into a CT; `flags` of the gate are kept.
+
+    Datasets may come in any order and are left as they are. Classic CT: one per slice; Enhanced CT: exactly one.
+    Rejected with UNREADABLE, CODEC or NOT_HU.
+    """
+    frames = _frames(datasets)
+    order = _volume_order(frames)
+    if len({(f.rows, f.columns) for f in frames}) > 1:
+        raise Rejected(Refusal(Reason.MIXED_GEOMETRY, "Rows and Columns differ between slices."))
+    hu, census = _hounsfield(datasets, frames, order)
+    refused = tuple(census.refusals())
+    if refused:
+        raise Rejected(*refused)
+    found = set(flags)
+    found |= {Flag.LOSSY} if any(map(is_lossy, datasets)) else set()
+    found |= {Flag.PADDING_MASKED} if census.padding else set()
+    multi_frame = is_multi_frame(datasets[0])
+    headers = [datasets[0]] if multi_frame else [datasets[frames[k].instance] for k in order]
+    return CT(
+        headers=tuple(_without_pixels(header) for header in headers),
+        volume=hd.Volume(hu, _affine([frames[k] for k in order]), "PATIENT", frames[0].frame_of_reference_uid),
+        flags=tuple(flag for flag in Flag if flag in found),
+        frame_numbers=tuple(frames[k].number for k in order) if multi_frame else (),
+    )
+
+
+def _frames(datasets: Sequence[Dataset]) -> tuple[Frame, ...]:
+    """All slices in the order of the datasets; Rejected if any cannot be read."""
+    instances, illegible = legible(datasets)
+    frames, unreadable = read_frames(instances)
+    if illegible or unreadable:
+        raise Rejected(*illegible, *unreadable)
+    if not frames:
+        raise Rejected(Refusal(Reason.TOO_FEW, "The series is empty."))
+    return frames
+
+
+def _volume_order(frames: Sequence[Frame]) -> list[int]:
+    """Indices of the frames in the order of the volume's slices."""
+    normal = get_normal_vector(_orthonormal(frames[0].orientation).ravel().tolist(), "DR", "RIGHT_HANDED")
+    return [int(k) for k in np.argsort(np.array([f.position_mm for f in frames]) @ normal, kind="stable")]
+
+
+def _orthonormal(orientation: Sequence[float]) -> NDArray[np.float64]:
+    """The two direction cosines freed from rounding: unit length and exactly perpendicular, axes (direction, LPS)."""
+    along_row, along_column = np.array(orientation, np.float64).reshape(2, 3)
+    along_row = along_row / np.linalg.norm(along_row)
+    along_column = along_column - (along_column @ along_row) * along_row
+    return np.stack([along_row, along_column / np.linalg.norm(along_column)])
+
+
+def _affine(frames: Sequence[Frame]) -> NDArray[np.float64]:
+    """(slice, row, column) to LPS mm, from frames in volume order; slice spacing from the positions."""
+    cosines = _orthonormal(frames[0].orientation)
+    normal = np.cross(cosines[1], cosines[0])
+    first, last = (np.array(f.position_mm) for f in (frames[0], frames[-1]))
+    affine = np.eye(4)
+    affine[:3, 0] = normal * ((last - first) @ normal / max(1, len(frames) - 1))
+    affine[:3, 1] = cosines[1] * frames[0].pixel_spacing_mm[0]
+    affine[:3, 2] = cosines[0] * frames[0].pixel_spacing_mm[1]
+    affine[:3, 3] = first
+    return affine
+
+
+def _hounsfield(
+    datasets: Sequence[Dataset], frames: Sequence[Frame], order: Sequence[int]
+) -> tuple[Hounsfield, _Census]:
+    """HU, float32, axes (slice, row, column); one frame is decoded at a time to keep memory at one volume."""
+    hu = np.empty((len(order), frames[0].rows, frames[0].columns), np.float32)
+    slice_of = {frame: k for k, frame in enumerate(order)}
+    census = _Census()
+    for index, (frame, stored) in enumerate(zip(frames, _decoded(datasets), strict=True)):
+        if stored.shape != hu.shape[1:]:
+            raise Rejected(Refusal(Reason.CODEC, f"A frame has shape {stored.shape}, not {hu.shape[1:]}."))
+        out = hu[slice_of[index]]
+        _rescale(stored, frame, out)
+        padding = _padding(datasets[frame.instance], stored) | (out < _PADDING_BELOW_HU)
+        census.add(out, padding)
+        out[padding] = AIR_HU
+        np.maximum(out, AIR_HU, out=out)
+    return hu, census
+
+
+def _decoded(datasets: Sequence[Dataset]) -> Iterator[Stored]:
+    """Stored values of every frame, dataset by dataset; Rejected if one cannot be decoded."""
+    for dataset in datasets:
+        if _PIXEL_DATA not in dataset:
+            raise Rejected(Refusal(Reason.UNREADABLE, "PixelData is missing."))
+        try:
+            check_codestreams(dataset)
+            plugin = decoding_plugin(dataset.file_meta.TransferSyntaxUID)
+            yield from iter_pixels(dataset, raw=True, decoding_plugin=plugin)
+        except (RuntimeError, ValueError, NotImplementedError, AttributeError) as exc:
+            syntax = dataset.file_meta.TransferSyntaxUID.name
+            cause = " ".join(str(exc).split())
+            raise Rejected(Refusal(Reason.CODEC, f"Transfer syntax {syntax}: {cause}")) from exc
+
+
+def _rescale(stored: Stored, frame: Frame, out: Hounsfield) -> None:
+    if frame.rescale_slope is None or frame.rescale_intercept is None:
+        raise Rejected(Refusal(Reason.NOT_HU, "Rescale Slope or Rescale Intercept is missing."))
+    np.multiply(stored, np.float32(frame.rescale_slope), out=out, casting="unsafe")
+    out += np.float32(frame.rescale_intercept)
+
+
+def _padding(dataset: Dataset, stored: Stored) -> NDArray[np.bool_]:
+    """Where the stored values are Pixel Padding (value, or range to the limit)."""
+    value = dataset.get("PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, np.bool_)
+    # A sender may write -2000 as the unsigned 63536; the stored values' own type tells what is meant.
+    ends = [np.array(v).astype(stored.dtype) for v in (value, dataset.get("PixelPaddingRangeLimit", value))]
+    return (stored >= min(ends)) & (stored <= max(ends))
+
+
+def _count(hu: Hounsfield, bounds_hu: tuple[float, float], padding: NDArray[np.bool_]) -> int:
+    return int(np.count_nonzero((hu >= bounds_hu[0]) & (hu <= bounds_hu[1]) & ~padding))
+
+
+def _without_pixels(dataset: Dataset) -> Dataset:
+    """Copy that shares all elements except Pixel Data (`copy.copy` would share the deletion too)."""
+    header = Dataset()
+    for element in dataset.values():
+        if element.tag != _PIXEL_DATA:
+            header[element.tag] = element
+    header.file_meta = dataset.file_meta
+    return header

@@ -1,0 +1,99 @@
+"""A 3D picture of lungs and opacities, by compositing planes from front to back: plain arrays, no graphics library.
+
+The lungs are glass: nearly clear where their surface faces the viewer, denser towards the silhouette. Opacities are
+shaded solids inside. Seen from the front, on white.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from service.domain.findings import Finding, LabelArray
+from service.imaging.render import GROUND_GLASS_RGB, HIGH_OPACITY_RGB, Picture, lung_box
+
+Plane = NDArray[np.float32]
+
+GRID_MM = 1.4
+ENLARGE = 2
+_MARGIN_MM = 6.0
+_LUNG_RGB = np.array([88.0, 112.0, 140.0], np.float32)
+_LIGHT = np.array([-0.55, -0.72, -0.42], np.float32)
+"""Towards the light, in view axes (down, back, left): above, in front, from the image's left."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layer:
+    """One plane across the line of sight: colour (row, column, 3) in 0-255 and coverage (row, column) in 0-1."""
+
+    rgb: NDArray[np.float32]
+    alpha: Plane
+
+
+def picture_3d(lobes: LabelArray, findings: LabelArray, spacing_mm: tuple[float, float, float]) -> Picture:
+    """Lungs with opacities. Both arrays have view axes (down, back, left); spacing_mm: along them."""
+    box = lung_box(lobes, tuple(int(np.ceil(_MARGIN_MM / s)) for s in spacing_mm))
+    lungs = _density(lobes[box] > 0, spacing_mm, sigma=1.2)
+    solid = _density(findings[box] > 0, spacing_mm, sigma=0.7)
+    dense = _density(findings[box] == Finding.HIGH_OPACITY, spacing_mm, sigma=0.7)
+    rgb = np.zeros((lungs.shape[0], lungs.shape[2], 3), np.float32)
+    clear = np.ones(rgb.shape[:2], np.float32)
+    for back in range(1, lungs.shape[1] - 1):
+        for layer in _layers(lungs, solid, dense, back):
+            rgb += (clear * layer.alpha)[..., None] * layer.rgb
+            clear *= 1.0 - layer.alpha
+    rgb += clear[..., None] * 255.0
+    large = ndimage.zoom(rgb, (ENLARGE, ENLARGE, 1), order=1, mode="nearest", grid_mode=True)
+    return Picture(np.clip(np.round(large), 0, 255).astype(np.uint8), GRID_MM / ENLARGE)
+
+
+def _density(mask: NDArray[np.bool_], spacing_mm: tuple[float, ...], sigma: float) -> NDArray[np.float32]:
+    """The mask on the rendering grid, smoothed so that its gradient is a surface normal."""
+    factors = [s / GRID_MM for s in spacing_mm]
+    nearest = [(np.arange(int(n * f)) / f).astype(int) for n, f in zip(mask.shape, factors, strict=True)]
+    grid = np.pad(mask[np.ix_(*nearest)], 3).astype(np.float32)
+    smooth = [max(sigma, 0.8 * f) for f in factors]  # coarse voxels must not show as stairs
+    density: NDArray[np.float32] = ndimage.gaussian_filter(grid, smooth)
+    return density
+
+
+def _layers(lungs: NDArray[Any], solid: NDArray[Any], dense: NDArray[Any], back: int) -> Iterator[_Layer]:
+    if lungs[:, back].any():
+        yield _glass(lungs, back)
+    if solid[:, back].any():
+        yield _solid(solid, dense, back)
+
+
+def _glass(lungs: NDArray[np.float32], back: int) -> _Layer:
+    """Lung surface: opaque in proportion to its steepness and to how far it turns away from the viewer."""
+    normal, steepness = _surface(lungs, back)
+    facing = np.abs(normal[1])
+    alpha = np.clip(steepness * (0.05 + 0.80 * (1.0 - facing) ** 2), 0.0, 0.9)
+    return _Layer(_lit(_LUNG_RGB, normal, ambient=0.75), alpha)
+
+
+def _solid(solid: NDArray[np.float32], dense: NDArray[np.float32], back: int) -> _Layer:
+    """Opacities: solid, coloured by the local share of high opacity."""
+    normal, _ = _surface(solid, back)
+    alpha = np.clip((solid[:, back] - 0.25) / 0.35, 0.0, 1.0) * 0.85
+    share = np.clip(dense[:, back] / np.maximum(solid[:, back], 1e-3), 0.0, 1.0)[..., None]
+    ground_glass, high = (np.array(rgb, np.float32) for rgb in (GROUND_GLASS_RGB, HIGH_OPACITY_RGB))
+    return _Layer(_lit(ground_glass + share * (0.62 * high - ground_glass), normal, ambient=0.55), alpha)
+
+
+def _surface(density: NDArray[np.float32], back: int) -> tuple[NDArray[np.float32], Plane]:
+    """Outward unit normal, axes (component, row, column), components in view axes; and the gradient's length."""
+    down, left = np.gradient(density[:, back])
+    gradient = -np.stack([down, (density[:, back + 1] - density[:, back - 1]) / 2, left])
+    length = np.linalg.norm(gradient, axis=0)
+    return gradient / np.maximum(length, 1e-6), length
+
+
+def _lit(rgb: NDArray[np.float32], normal: NDArray[np.float32], ambient: float) -> NDArray[np.float32]:
+    """Lambert shading of a colour."""
+    towards = np.clip(np.tensordot(_LIGHT / np.linalg.norm(_LIGHT), normal, axes=1), 0.0, 1.0)
+    shaded: NDArray[np.float32] = rgb * (ambient + (1.15 - ambient) * towards)[..., None]
+    return np.minimum(shaded, 255.0)

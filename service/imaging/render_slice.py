@@ -1,0 +1,77 @@
+"""Axial and coronal pictures of a CT with its findings, readable in colour and in grey print."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from service.domain.findings import Finding, LabelArray
+from service.imaging.render import GROUND_GLASS_RGB, HIGH_OPACITY_RGB, Picture, Rgb, lung_box
+
+WINDOW_HU = (-1250.0, 250.0)
+MARGIN_MM = 22.0
+PIXELS = 720
+"""Pixels along the longer side of a picture."""
+
+_RGB = {Finding.GROUND_GLASS: GROUND_GLASS_RGB, Finding.HIGH_OPACITY: HIGH_OPACITY_RGB}
+_TINT = {Finding.GROUND_GLASS: 0.30, Finding.HIGH_OPACITY: 0.35}
+_HATCH_PERIOD, _HATCH_WIDTH = 11, 3
+
+
+def busiest_plane(findings: LabelArray, lobes: LabelArray, axis: int) -> tuple[int, bool]:
+    """Index along `axis` of the plane with most finding, and True; without findings the one with most lung, False."""
+    others = tuple(a for a in range(3) if a != axis)
+    affected = np.count_nonzero(findings, axis=others)
+    if affected.any():
+        return int(np.argmax(affected)), True
+    return int(np.argmax(np.count_nonzero(lobes, axis=others))), False
+
+
+def slice_picture(
+    hu: NDArray[np.float32], findings: LabelArray, lobes: LabelArray, spacing_mm: tuple[float, float]
+) -> Picture:
+    """One plane, cropped to the lungs. All arrays share axes (row, column); spacing_mm: along them."""
+    box = lung_box(lobes, tuple(int(MARGIN_MM / s) for s in spacing_mm))
+    hu, findings = hu[box], findings[box]
+    mm_per_pixel = max(n * s for n, s in zip(hu.shape, spacing_mm, strict=True)) / PIXELS
+    factors = [s / mm_per_pixel for s in spacing_mm]
+    grey = _windowed(_resampled(hu, factors))
+    rgb = np.repeat(grey[..., None], 3, axis=-1)
+    for finding in Finding:
+        _mark(rgb, _resampled(findings == finding, factors) >= 0.5, finding)
+    return Picture(np.round(rgb).astype(np.uint8), mm_per_pixel)
+
+
+def swatch(finding: Finding, rows: int = 36, columns: int = 60) -> Rgb:
+    """A patch that looks as the finding does in the pictures, for the legend."""
+    rgb = np.full((rows, columns, 3), 90.0 if finding is Finding.GROUND_GLASS else 190.0)
+    inside = np.zeros((rows, columns), bool)
+    inside[3:-3, 3:-3] = True
+    _mark(rgb, inside, finding)
+    return np.round(rgb).astype(np.uint8)
+
+
+def _windowed(hu: NDArray[Any]) -> NDArray[np.float64]:
+    low, high = WINDOW_HU
+    windowed: NDArray[np.float64] = np.clip((hu - low) / (high - low), 0.0, 1.0) * 255.0
+    return windowed
+
+
+def _resampled(plane: NDArray[Any], factors: list[float]) -> NDArray[np.float64]:
+    """Linear interpolation onto the picture's grid; of a mask it gives the covered fraction."""
+    resampled: NDArray[np.float64] = ndimage.zoom(
+        plane.astype(np.float64), factors, order=1, mode="nearest", grid_mode=True
+    )
+    return resampled
+
+
+def _mark(rgb: NDArray[np.float64], inside: NDArray[np.bool_], finding: Finding) -> None:
+    """Tint, outline and (high opacity) hatch, in place: grey print tells the kinds apart by outline and hatch."""
+    colour = np.array(_RGB[finding], float)
+    rgb[inside] += _TINT[finding] * (colour - rgb[inside])
+    lines = inside & ~ndimage.binary_erosion(inside, iterations=2)
+    if finding is Finding.HIGH_OPACITY:
+        row, column = np.indices(inside.shape)
+        lines |= inside & ((row + column) % _HATCH_PERIOD < _HATCH_WIDTH)
+    rgb[lines] = colour

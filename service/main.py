@@ -1,0 +1,266 @@
+"""Composition root: settings become objects, and the objects run. Nothing else reads settings."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+import uvicorn
+
+from service import __version__
+from service.domain.job import State
+from service.domain.ports import Pipeline
+from service.domain.retry import RetryPolicy
+from service.errors import Permanent
+from service.inference.onnx import OnnxBackend
+from service.network.peer import DicomNode, count_images, echo
+from service.network.receive import Receiver
+from service.network.send import send
+from service.ops import doctor as checks
+from service.ops.api import Health, create_app
+from service.ops.metrics import DatabaseCollector, Metrics, exposition, prepare
+from service.ops.supervisor import supervise
+from service.pipelines import PIPELINES
+from service.settings import Destination, Settings
+from service.store.engine import sqlite_engine
+from service.store.flow import Flow
+from service.store.inbox import Inbox
+from service.store.jobs import Jobs
+from service.store.migrations import upgrade
+from service.store.overview import Overview
+from service.store.presence import Presence, present
+from service.store.records import Records, SeriesRecord
+from service.store.spool import Spool
+from service.worker import Analyst, Runner, Sweeper
+from service.worker import Destination as Target
+
+log = logging.getLogger(__name__)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def pipeline(name: str) -> Pipeline:
+    """The pipeline of that name; Permanent with the names there are."""
+    for one in PIPELINES:
+        if one.name == name:
+            return one
+    raise Permanent(f"there is no pipeline {name!r}; there are: {', '.join(p.name for p in PIPELINES)}")
+
+
+def analyst(settings: Settings, chosen: Pipeline) -> Analyst:
+    """The analysis with its models loaded; Permanent if a model is missing or not the one that was released."""
+    backend = OnnxBackend(settings.inference.repository, settings.inference.threads)
+    for name in chosen.models:
+        backend.spec(name)
+    return Analyst(chosen, backend, settings.limits, __version__, settings.institution)
+
+
+def serve(settings: Settings, config: Path | None) -> int:
+    """Start receiver, worker and API as processes of their own and mind them until SIGTERM; 0 after a clean stop.
+
+    Permanent for what no restart would mend, and when this data directory is served already.
+    """
+    if present(_run_dir(settings), "serve"):
+        raise Permanent(f"'thoracle serve' is already running on the data directory {settings.data_dir}")
+    with Presence(_run_dir(settings), "serve", {}):
+        analyst(settings, pipeline(settings.pipeline))
+        prepare(metrics_dir(settings))
+        arguments = ["--config", str(config)] if config else []
+        command = [sys.executable, "-m", "service", "serve", *arguments, "--role"]
+        return supervise({role: [*command, role] for role in ("receiver", "worker", "api")})
+
+
+def run_receiver(settings: Settings) -> None:
+    """The Storage SCP, until SIGTERM."""
+    ours = settings.receiver
+    # What a power cut may take from these rows, `reconcile` reads from the spool again.
+    spool, engine = _storage(settings, synchronous="NORMAL")
+    inbox = Inbox(spool, Records(engine))
+    recovered = inbox.reconcile(now())
+    if recovered:
+        log.warning("%d files in the spool had no record: recorded", recovered)
+    receiver = Receiver(
+        inbox,
+        Metrics(),
+        ours.ae_title,
+        ours.host,
+        ours.port,
+        allowed_calling_aets=ours.allowed_calling_aets,
+        max_associations=ours.max_associations,
+        min_free_bytes=int(ours.min_free_gb * 1e9),
+    )
+    receiver.start()
+    log.info("receiving as %s on %s:%d", ours.ae_title, ours.host, ours.port)
+    with Presence(_run_dir(settings), "receiver", {"port": ours.port}):
+        _wait_for_sigterm()
+    receiver.stop()
+
+
+def run_worker(settings: Settings) -> None:
+    """Sweeper, analyses and deliveries, until SIGTERM; what is running is finished or taken over later."""
+    spool, engine = _storage(settings)
+    records, jobs = Records(engine), Jobs(engine)
+    chosen = pipeline(settings.pipeline)
+    working = analyst(settings, chosen)
+    targets = {name: _target(name, destination) for name, destination in settings.destinations.items()}
+    runner = Runner(working, spool, records, jobs, targets, partial(_expected_images, settings), Metrics(), now)
+    flow = Flow(settings.data_dir / "flow.db", _run_dir(settings) / "locks", list(targets), runner)
+    flow.start()
+    sweeper = Sweeper(records, jobs, flow, partial(_quiet_s, settings), now)
+    sweeper.start()
+    models = {name: working.backend.spec(name).version for name in chosen.models}
+    log.info("worker ready: pipeline %s, models %s", chosen.name, models)
+    with Presence(_run_dir(settings), "worker", {"pipeline": chosen.name, "models": models}):
+        stopped = _wait_for_sigterm(lambda: flow.alive and sweeper.alive)
+        sweeper.stop()
+        idle = flow.stop()
+    if not stopped:
+        raise Permanent("a thread of the worker ended; the supervisor starts a new worker")
+    if not idle:
+        log.info("stopped with work in hand: it is taken over at the next start")
+        logging.shutdown()
+        os._exit(0)  # the running step's thread would keep the process for minutes
+
+
+def retry(settings: Settings, job_id: str) -> str:
+    """Reopen a failed or undelivered job; its new state. The running worker takes it up within seconds.
+
+    IllegalTransition or LookupError, in words, if it cannot be retried.
+    """
+    _, engine = _storage(settings)
+    return Jobs(engine).reopen(job_id, list(settings.destinations)).state
+
+
+def run_api(settings: Settings) -> None:
+    """The HTTP API, until SIGTERM."""
+    spool, engine = _storage(settings)
+    overview = Overview(engine)
+    database = DatabaseCollector(overview.jobs_by_state, overview.series_by_reason, spool.free_bytes)
+    app = create_app(
+        __version__,
+        overview,
+        [state.value for state in State],
+        lambda: {"database": _database_health(engine)},
+        lambda: _readiness(settings, spool, engine),
+        lambda: exposition(metrics_dir(settings), database),
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(app, settings.api.host, settings.api.port, log_config=None, access_log=False)
+    )
+    thread = threading.Thread(target=server.run, name="api")  # on its own thread it leaves the signals to us
+    thread.start()
+    _wait_for_sigterm(thread.is_alive)
+    server.should_exit = True
+    thread.join()
+    if not server.started:
+        raise OSError(f"the API cannot listen on {settings.api.host}:{settings.api.port}")
+
+
+def doctor(settings: Settings) -> Iterator[checks.Check]:
+    """Everything that can be wrong with an installation, one check at a time."""
+    yield checks.Check("configuration", True, f"readable; pipeline {settings.pipeline}")
+    yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
+    running = bool(present(_run_dir(settings), "receiver"))
+    yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
+    yield checks.check_port("api", settings.api.host, settings.api.port, running)
+    try:
+        needed = pipeline(settings.pipeline).models
+    except Permanent as error:
+        yield checks.Check("pipeline", False, str(error))
+        return
+    yield from checks.check_models(partial(_installed, settings), needed)
+    if not settings.destinations:
+        yield checks.no_destination()
+    for name, destination in settings.destinations.items():
+        node = _node(name, destination)
+        address = f"{node.ae_title}@{node.host}:{node.port}"
+        yield checks.check_destination(name, address, partial(echo, node))
+
+
+def _storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> tuple[Spool, sa.Engine]:
+    """The data directory, created and migrated: any process may be the first to start."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    engine = sqlite_engine(settings.data_dir / "records.db", synchronous)
+    upgrade(engine)
+    return Spool(settings.data_dir), engine
+
+
+def metrics_dir(settings: Settings) -> Path:
+    """Where the processes count, for the API to add up."""
+    return _run_dir(settings) / "metrics"
+
+
+def _run_dir(settings: Settings) -> Path:
+    return settings.data_dir / "run"
+
+
+def _node(name: str, destination: Destination) -> DicomNode:
+    return DicomNode(name, destination.ae_title, destination.host, destination.port, destination.calling_ae_title)
+
+
+def _target(name: str, destination: Destination) -> Target:
+    policy = RetryPolicy(destination.retry_delays_s, timedelta(hours=destination.give_up_after_h))
+    return Target(partial(send, _node(name, destination)), policy)
+
+
+def _quiet_s(settings: Settings, calling_ae: str) -> float:
+    peer = settings.receiver.peers.get(calling_ae)
+    return peer.quiet_s if peer and peer.quiet_s else settings.receiver.quiet_s
+
+
+def _expected_images(settings: Settings, study_uid: str, series: Sequence[SeriesRecord]) -> Mapping[str, int]:
+    """Ask each series' sender, where the settings say how to reach it."""
+    expected = {}
+    for one in series:
+        peer = settings.receiver.peers.get(one.calling_ae)
+        if peer is None or peer.host is None or peer.port is None:
+            continue
+        node = DicomNode(one.calling_ae, one.calling_ae, peer.host, peer.port, settings.receiver.ae_title)
+        if (count := count_images(node, study_uid, one.series_uid)) is not None:
+            expected[one.series_uid] = count
+    return expected
+
+
+def _installed(settings: Settings) -> Mapping[str, str]:
+    backend = OnnxBackend(settings.inference.repository, settings.inference.threads)
+    return {spec.name: f"version {spec.version}, sha256 {spec.sha256[:12]}..." for spec in backend.specs}
+
+
+def _database_health(engine: sa.Engine) -> str:
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+    except sa.exc.SQLAlchemyError as error:
+        return f"the database does not answer ({type(error).__name__})"
+    return "ok"
+
+
+def _readiness(settings: Settings, spool: Spool, engine: sa.Engine) -> Health:
+    run_dir = _run_dir(settings)
+    full = spool.free_bytes() < settings.receiver.min_free_gb * 1e9
+    return {
+        "database": _database_health(engine),
+        "receiver": "ok" if present(run_dir, "receiver") else "no receiver process is running",
+        "worker": "ok" if present(run_dir, "worker") else "no worker process has its models loaded",
+        "disk": "the disk is nearly full: C-STORE is refused" if full else "ok",
+    }
+
+
+def _wait_for_sigterm(alive: Callable[[], bool] = lambda: True) -> bool:
+    """True at SIGTERM or SIGINT; False when what the process is for is no longer alive."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.wait(0.5):
+        if not alive():
+            return False
+    return True

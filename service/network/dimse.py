@@ -1,0 +1,28 @@
+"""Process-wide switches of pynetdicom and pydicom, set in one place, and what both sides of an association share."""
+
+import socket
+
+from pydicom import config
+from pydicom.uid import UID
+from pynetdicom import _config, evt
+
+VERIFICATION = UID("1.2.840.10008.1.1")
+STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
+
+MAX_CONTEXTS = 128
+"""Presentation contexts in one association (PS3.8 9.3.2.2: odd numbers from 1 to 255)."""
+
+
+def configure() -> None:
+    """Set the switches; repeating it does nothing."""
+    _config.UNRESTRICTED_STORAGE_SERVICE = True  # private and future SOP classes are stored too
+    _config.STORE_SEND_CHUNKED_DATASET = True  # a file's bytes are sent as they are
+    _config.LOG_HANDLER_LEVEL = "none"  # its log lines hold UIDs
+    config.settings.reading_validation_mode = config.IGNORE  # invalid UIDs are kept; its warnings print them
+
+
+def send_at_once(event: evt.Event) -> None:
+    """EVT_CONN_OPEN: no waiting for full segments; a C-STORE and its response would stall about 40 ms otherwise."""
+    connection = event.assoc.dul.socket
+    assert connection is not None and connection.socket is not None, "the event says that it is open"
+    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

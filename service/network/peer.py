@@ -1,0 +1,92 @@
+"""A peer that we call: associations with it, C-ECHO (PS3.4 Annex A) and questions by C-FIND (PS3.4 Annex C)."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+
+from service.network.dimse import STUDY_ROOT_FIND, VERIFICATION, configure, send_at_once
+
+_CONNECT_S = 10.0
+_ANSWER_S = 60.0
+_PENDING = (0xFF00, 0xFF01)
+
+
+@dataclass(frozen=True, slots=True)
+class DicomNode:
+    """An application entity elsewhere. calling_ae: the AE title we call it with."""
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+    calling_ae: str
+
+
+def associate(node: DicomNode, contexts: Sequence[PresentationContext]) -> Association:
+    """Request an association; look at `is_established`, and at `why_not` else."""
+    configure()
+    ae = AE(node.calling_ae)
+    ae.connection_timeout = _CONNECT_S
+    ae.acse_timeout = _CONNECT_S
+    ae.dimse_timeout = _ANSWER_S
+    ae.network_timeout = _ANSWER_S
+    ae.maximum_pdu_size = 0
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, send_at_once)]
+    return ae.associate(node.host, node.port, ae_title=node.ae_title, contexts=list(contexts), evt_handlers=handlers)
+
+
+def why_not(association: Association) -> str:
+    """Why an association was not established, in words."""
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        return f"association rejected: {answer.reason_str}" if answer is not None else "association rejected"
+    if association.acceptor.primitive is not None:
+        return "no presentation context was accepted"
+    return _connection(association.acceptor.address, association.acceptor.port)
+
+
+def _connection(host: str, port: int) -> str:
+    """pynetdicom keeps no reason, so the connection is tried once more to name it."""
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_S).close()
+    except OSError as error:
+        return f"no connection to {host}:{port}: {error.strerror or error}"
+    return "the peer aborted the association"
+
+
+def echo(node: DicomNode) -> str | None:
+    """C-ECHO. None if the peer answers, else why it does not, in words."""
+    association = associate(node, [build_context(VERIFICATION)])
+    if not association.is_established:
+        return why_not(association)
+    try:
+        status = association.send_c_echo().get("Status")
+    finally:
+        association.release()
+    return None if status == 0x0000 else "no answer to C-ECHO" if status is None else f"C-ECHO status 0x{status:04X}"
+
+
+def count_images(node: DicomNode, study_uid: str, series_uid: str) -> int | None:
+    """How many images the peer has of a series, by C-FIND; None if it does not say."""
+    association = associate(node, [build_context(STUDY_ROOT_FIND)])
+    if not association.is_established:
+        return None
+    query = Dataset()
+    query.QueryRetrieveLevel = "SERIES"
+    query.StudyInstanceUID = study_uid
+    query.SeriesInstanceUID = series_uid
+    query.NumberOfSeriesRelatedInstances = None
+    try:
+        answers = association.send_c_find(query, STUDY_ROOT_FIND)
+        found = [match for status, match in answers if status.get("Status") in _PENDING and match is not None]
+        counts = [match.get("NumberOfSeriesRelatedInstances") for match in found]
+        return int(counts[0]) if len(counts) == 1 and counts[0] is not None else None
+    except (RuntimeError, ValueError, TypeError):  # the peer ended the association, or answered no number or several
+        return None
+    finally:
+        association.release()

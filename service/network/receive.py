@@ -1,0 +1,137 @@
+"""The Storage SCP (PS3.4 Annex B). An instance is answered 0x0000 only when nothing can lose it any more."""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.transport import ThreadedAssociationServer
+
+from service.domain.arrival import Arrival, Unidentified, identify
+from service.domain.ports import Inbox, ReceiverObserver
+from service.network.dimse import VERIFICATION, configure, send_at_once
+
+log = logging.getLogger(__name__)
+
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
+DOES_NOT_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+
+_IDLE_S = 120.0
+_CODE_STRING = re.compile("[A-Z]{2,16}")
+
+
+class Receiver:
+    """Listens from `start` to `stop`. Any number of associations run at once, up to the maximum."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        observer: ReceiverObserver,
+        ae_title: str,
+        host: str,
+        port: int,
+        *,
+        allowed_calling_aets: Sequence[str] = (),
+        require_called_aet: bool = False,
+        max_associations: int = 20,
+        min_free_bytes: int = 0,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """allowed_calling_aets: empty for all. min_free_bytes: with less disk space, C-STORE answers 0xA700."""
+        self._inbox = inbox
+        self._observer = observer
+        self._address = (host, port)
+        self._min_free_bytes = min_free_bytes
+        self._clock = clock
+        self._ae = AE(ae_title)
+        self._ae.maximum_pdu_size = 0
+        self._ae.maximum_associations = max_associations
+        self._ae.network_timeout = _IDLE_S
+        self._ae.require_calling_aet = list(allowed_calling_aets)
+        self._ae.require_called_aet = require_called_aet
+        self._ae.add_supported_context(VERIFICATION, ALL_TRANSFER_SYNTAXES)
+
+    def start(self) -> None:
+        """Listen in background threads; OSError if the address cannot be used."""
+        configure()
+        handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_CONN_OPEN, send_at_once),
+            (evt.EVT_ACCEPTED, self._count, ["accepted"]),
+            (evt.EVT_REJECTED, self._count, ["rejected"]),
+            (evt.EVT_RELEASED, self._count, ["released"]),
+            (evt.EVT_ABORTED, self._count, ["aborted"]),
+            (evt.EVT_C_STORE, self._answer),
+        ]
+        server = self._ae.start_server(self._address, block=False, evt_handlers=handlers)
+        assert server is not None, "a server that does not block is returned"
+        self._server: ThreadedAssociationServer = server
+
+    @property
+    def port(self) -> int:
+        """The port listened on (asked for 0: the one that the system chose)."""
+        return int(self._server.server_address[1])
+
+    def stop(self, wait_s: float = 10.0) -> None:
+        """Take no new associations, let the open ones end for up to `wait_s`, then abort them."""
+        self._server.shutdown()
+        deadline = time.monotonic() + wait_s
+        while self._ae.active_associations and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._ae.shutdown()
+
+    def _count(self, event: evt.Event, outcome: str) -> None:
+        if outcome in ("rejected", "aborted"):
+            log.warning("association %s: calling AE %s", outcome, event.assoc.requestor.ae_title)
+        self._observer.association(outcome)
+
+    def _answer(self, event: evt.Event) -> int:
+        """EVT_C_STORE: the status of the response. Whatever happens, the sender gets one and the service lives on."""
+        began = time.perf_counter()
+        calling_ae, modality = event.assoc.requestor.ae_title, ""
+        try:
+            if self._inbox.free_bytes() < self._min_free_bytes:
+                raise OSError("the disk is nearly full")
+            arrival = self._arrival(event)
+            modality = arrival.identity.modality
+            self._inbox.take(arrival)
+            status = SUCCESS
+        except Unidentified as error:
+            log.warning("instance from %s refused: %s", calling_ae, error)
+            status = DOES_NOT_MATCH
+        except OSError as error:
+            log.error("instance from %s refused: %s", calling_ae, error.strerror or error)
+            status = OUT_OF_RESOURCES
+        except Exception as error:
+            log.error("instance from %s failed: %s", calling_ae, type(error).__name__)
+            status = CANNOT_UNDERSTAND
+        self._observer.instance(_label(modality), status, time.perf_counter() - began)
+        return status
+
+    def _arrival(self, event: evt.Event) -> Arrival:
+        content = event.encoded_dataset()
+        identity = identify(content)
+        request, association = event.request, event.assoc.requestor
+        assert isinstance(request, C_STORE) and association.primitive is not None
+        if (identity.sop_class_uid, identity.sop_instance_uid) != (
+            str(request.AffectedSOPClassUID),
+            str(request.AffectedSOPInstanceUID),
+        ):
+            raise Unidentified("the dataset is another instance than the C-STORE request says")
+        return Arrival(
+            identity,
+            calling_ae=association.ae_title,
+            called_ae=association.primitive.called_ae_title,
+            peer_address=association.address or "",
+            received_at=self._clock(),
+            content=content,
+        )
+
+
+def _label(modality: str) -> str:
+    """A metric's label: code strings only, so that a broken sender cannot write patient data into it."""
+    return modality if _CODE_STRING.fullmatch(modality) else "OTHER"

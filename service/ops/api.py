@@ -1,0 +1,75 @@
+"""The operator's HTTP API. Answers hold job ids, states and reasons, never patient data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+Health = Mapping[str, str]
+"""Component name to "ok" or to a sentence that says what is wrong."""
+
+
+class Jobs(Protocol):
+    """What the API asks of the records."""
+
+    def list_jobs(
+        self, *, state: str | None, study_uid: str | None, since: datetime | None, limit: int, offset: int
+    ) -> Sequence[Mapping[str, Any]]: ...
+
+    def job(self, job_id: str) -> Mapping[str, Any] | None: ...
+
+
+def create_app(
+    version: str,
+    jobs: Jobs,
+    job_states: Sequence[str],
+    healthy: Callable[[], Health],
+    ready: Callable[[], Health],
+    metrics: Callable[[], bytes],
+) -> FastAPI:
+    """The application.
+
+    healthy: is this process able to work; ready: is the whole service able to take and analyse a CT.
+    """
+    app = FastAPI(title="Thoracle", version=version, description="Research use only. Not for diagnostic use.")
+
+    def health(components: Health) -> JSONResponse:
+        good = all(state == "ok" for state in components.values())
+        body = {"status": "ok" if good else "unavailable", "version": version, "components": dict(components)}
+        return JSONResponse(body, 200 if good else 503)
+
+    @app.get("/healthz", summary="This process works")
+    def healthz() -> JSONResponse:
+        return health(healthy())
+
+    @app.get("/readyz", summary="A CT sent now would be analysed")
+    def readyz() -> JSONResponse:
+        return health(ready())
+
+    @app.get("/metrics", summary="Prometheus metrics")
+    def prometheus() -> Response:
+        return Response(metrics(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/api/jobs", summary="Jobs, newest first")
+    def list_jobs(
+        state: str | None = Query(None, description=f"only jobs in this state: {', '.join(job_states)}"),
+        study_uid: str | None = Query(None, max_length=128, description="only jobs of this study"),
+        since: datetime | None = Query(None, description="only jobs created at or after this time (ISO 8601)"),
+        limit: int = Query(100, ge=1, le=1000),
+        offset: int = Query(0, ge=0),
+    ) -> dict[str, Any]:
+        if state is not None and state not in job_states:
+            raise HTTPException(422, f"unknown state {state!r}; states are: {', '.join(job_states)}")
+        rows = jobs.list_jobs(state=state, study_uid=study_uid, since=since, limit=limit, offset=offset)
+        return {"jobs": [dict(row) for row in rows], "limit": limit, "offset": offset}
+
+    @app.get("/api/jobs/{job_id}", summary="One job with its series, reasons and deliveries")
+    def show_job(job_id: str) -> dict[str, Any]:
+        if (row := jobs.job(job_id)) is None:
+            raise HTTPException(404, f"there is no job {job_id!r}")
+        return dict(row)
+
+    return app

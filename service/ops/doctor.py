@@ -1,0 +1,83 @@
+"""Checks that say in words what is wrong with an installation, before a CT is lost to it."""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.errors import ThoracleError
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding, in words."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+def check_folder(folder: Path, min_free_gb: float) -> Iterator[Check]:
+    """The data directory can be written, and its disk is above the watermark."""
+    name = "data directory"
+    existing = next(p for p in (folder, *folder.resolve().parents) if p.exists())
+    if not existing.is_dir():
+        yield Check(name, False, f"{existing} is not a directory; choose another data_dir")
+        return
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"thoracle")
+            os.fsync(file.fileno())
+    except OSError as error:
+        yield Check(
+            name, False, f"cannot write to {existing}: {error.strerror}; give this user the right to write there"
+        )
+        return
+    free_gb = shutil.disk_usage(existing).free / 1e9
+    state = f"{folder} is writable, {free_gb:.1f} GB free (C-STORE is refused below {min_free_gb:g} GB)"
+    yield Check(name, free_gb > min_free_gb, state)
+
+
+def check_port(name: str, host: str, port: int, ours: bool) -> Check:
+    """The port can be listened on, or our own running service does already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError:
+            return Check(name, False, f"port {port} needs root; choose one above 1023 or grant CAP_NET_BIND_SERVICE")
+        except OSError as error:
+            if ours:
+                return Check(name, True, f"{host}:{port} is served by the running service")
+            return Check(name, False, f"cannot listen on {host}:{port}: {error.strerror}; another program may use it")
+    return Check(name, True, f"{host}:{port} is free")
+
+
+def check_models(load: Callable[[], Mapping[str, str]], needed: tuple[str, ...]) -> Iterator[Check]:
+    """Every model the pipeline needs loads, and its file has the digest it was released with."""
+    try:
+        installed = load()
+    except (ThoracleError, OSError) as error:
+        yield Check("models", False, str(error))
+        return
+    for name in needed:
+        if name in installed:
+            yield Check(f"model {name}", True, installed[name])
+        else:
+            yield Check(f"model {name}", False, "not installed; the pipeline cannot run without it")
+
+
+def check_destination(name: str, address: str, echo: Callable[[], str | None]) -> Check:
+    """The PACS answers C-ECHO. `echo` returns None when it does, else what went wrong."""
+    wrong = echo()
+    return Check(
+        f"destination {name}", wrong is None, f"{address} answers C-ECHO" if wrong is None else f"{address}: {wrong}"
+    )
+
+
+def no_destination() -> Check:
+    """A service without a destination analyses for nobody."""
+    return Check("destinations", False, "none configured: results would stay here; add one under 'destinations'")

@@ -1,0 +1,31 @@
+"""Structured logs: one JSON object per line on standard error. Job ids and counts, never patient data."""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(level: str, role: str) -> None:
+    """Route every logger of this process through structlog's JSON renderer."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            lambda _logger, _method, event: {**event, "role": role},
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Datasets' attributes and UIDs, or every statement: what matters of theirs we log in our own words.
+    quiet = {"pynetdicom": logging.CRITICAL, "pydicom": logging.ERROR, "highdicom": logging.ERROR}
+    for name, least in (quiet | dict.fromkeys(("uvicorn", "alembic", "dbos"), logging.WARNING)).items():
+        logging.getLogger(name).setLevel(least)

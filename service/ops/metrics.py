@@ -1,0 +1,128 @@
+"""What Prometheus sees. Labels are roles, reasons and destinations, never patient data.
+
+The receiver, the worker and the API are separate processes: counters go to files in one folder and the API adds them
+up. What the database knows is read from it at scrape time.
+"""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_STAGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+_LATENCY_BUCKETS = (60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400, 259200)
+
+
+def count_in(folder: Path) -> None:
+    """Let `Metrics` made after this count in files of the folder; whichever process comes first makes it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ[_FOLDER] = str(folder)
+    # The library looks at the variable when it is imported, and that is before the settings are known.
+    values.ValueClass = values.MultiProcessValue(_process)  # type: ignore[no-untyped-call]
+
+
+def _process() -> str:
+    """Not the process id alone: in two containers it may be the same."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+class Metrics:
+    """The observer that receiver and worker report to."""
+
+    def __init__(self) -> None:
+        # In no registry: `exposition` reads the files.
+        self._associations = Counter(
+            "thoracle_associations", "DICOM associations by outcome", ["outcome"], registry=None
+        )
+        self._instances = Counter(
+            "thoracle_instances",
+            "Received instances by modality and C-STORE status",
+            ["modality", "status"],
+            registry=None,
+        )
+        self._receive_seconds = Histogram(
+            "thoracle_receive_seconds", "Seconds from C-STORE request to answer", registry=None
+        )
+        self._stage_seconds = Histogram(
+            "thoracle_stage_seconds", "Seconds per stage of a study", ["stage"], buckets=_STAGE_BUCKETS, registry=None
+        )
+        self._studies = Counter("thoracle_studies", "Finished studies by outcome", ["outcome"], registry=None)
+        self._deliveries = Counter(
+            "thoracle_deliveries",
+            "Delivered objects by destination and outcome",
+            ["destination", "outcome"],
+            registry=None,
+        )
+        self._latency = Histogram(
+            "thoracle_acquisition_to_delivery_seconds",
+            "Seconds from the CT's acquisition to the delivery of all its results",
+            buckets=_LATENCY_BUCKETS,
+            registry=None,
+        )
+
+    def association(self, outcome: str) -> None:
+        self._associations.labels(outcome).inc()
+
+    def instance(self, modality: str, status: int, seconds: float) -> None:
+        self._instances.labels(modality, f"0x{status:04X}").inc()
+        self._receive_seconds.observe(seconds)
+
+    def study(self, outcome: str, timings_s: Mapping[str, float]) -> None:
+        self._studies.labels(outcome).inc()
+        for stage, seconds in timings_s.items():
+            self._stage_seconds.labels(stage).observe(seconds)
+
+    def delivery(self, destination: str, outcome: str) -> None:
+        self._deliveries.labels(destination, outcome).inc()
+
+    def delivered(self, latency_s: float) -> None:
+        self._latency.observe(latency_s)
+
+
+class DatabaseCollector(Collector):
+    """Gauges read from our tables when Prometheus asks."""
+
+    def __init__(
+        self,
+        jobs_by_state: Callable[[], Mapping[str, int]],
+        series_by_reason: Callable[[], Mapping[str, int]],
+        free_bytes: Callable[[], int],
+    ) -> None:
+        self._jobs_by_state = jobs_by_state
+        self._series_by_reason = series_by_reason
+        self._free_bytes = free_bytes
+
+    def collect(self) -> Iterator[Metric]:
+        jobs = GaugeMetricFamily("thoracle_jobs", "Jobs by state", labels=["state"])
+        for state, count in self._jobs_by_state().items():
+            jobs.add_metric([state], count)
+        yield jobs
+        series = GaugeMetricFamily("thoracle_series", "Series by reason (ANALYSED or why not)", labels=["reason"])
+        for reason, count in self._series_by_reason().items():
+            series.add_metric([reason], count)
+        yield series
+        free = GaugeMetricFamily("thoracle_spool_free_bytes", "Free space of the spool's disk")
+        free.add_metric([], self._free_bytes())
+        yield free
+
+
+def prepare(folder: Path) -> None:
+    """Empty the folder for counters of a new start of the service."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def exposition(folder: Path, database: DatabaseCollector) -> bytes:
+    """The text that `/metrics` answers: the counters of all processes and the gauges of the database."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
+    registry.register(database)
+    return generate_latest(registry)

@@ -1,0 +1,85 @@
+"""Keeps the service's processes alive: one per role, restarted when one dies, stopped together."""
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+log = logging.getLogger(__name__)
+
+_RESTART_AFTER_S = 1.0
+_STEADY_AFTER_S = 30.0
+_LONGEST_WAIT_S = 60.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+_libc = ctypes.CDLL(None)
+
+
+@dataclass
+class _Child:
+    role: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    wait_s: float = _RESTART_AFTER_S
+    start_at: float = field(default_factory=time.monotonic)
+
+    def start(self) -> None:
+        # A session of its own: Ctrl-C reaches only the supervisor, which then stops the children in order.
+        stop_with_us = partial(_stop_with, os.getpid())
+        self.process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=stop_with_us)
+        self.started = time.monotonic()
+
+    def check(self) -> None:
+        """Start the process when it is due; when it died, plan its restart, later and later if it dies at once."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.start_at:
+                self.start()
+            return
+        if (code := self.process.poll()) is None:
+            return
+        steady = now - self.started > _STEADY_AFTER_S
+        self.wait_s = _RESTART_AFTER_S if steady else min(2 * self.wait_s, _LONGEST_WAIT_S)
+        log.error("%s ended with code %s, starting it again in %.0f s", self.role, code, self.wait_s)
+        self.process, self.start_at = None, now + self.wait_s
+
+
+def supervise(commands: Mapping[str, Sequence[str]], stop_timeout_s: float = 45.0) -> int:
+    """Run one process per role until SIGTERM or SIGINT; 0 when all of them stopped cleanly, else 1."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    children = [_Child(role, command) for role, command in commands.items()]
+    while not stop.is_set():
+        for child in children:
+            child.check()
+        stop.wait(0.2)
+    running = [c.process for c in children if c.process]
+    for process in running:
+        process.terminate()
+    deadline = time.monotonic() + stop_timeout_s
+    return max([_reap(p, deadline) for p in running], default=0)
+
+
+def _stop_with(supervisor: int) -> None:
+    """Runs in the new child: the kernel sends it SIGTERM when the supervisor dies, be it by SIGKILL."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != supervisor:  # it died before we asked
+        os._exit(1)
+
+
+def _reap(process: subprocess.Popen[bytes], deadline: float) -> int:
+    try:
+        # Ended by the signal itself: it was still starting and had nothing in hand.
+        return 0 if process.wait(max(0.1, deadline - time.monotonic())) in (0, -signal.SIGTERM) else 1
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return 1

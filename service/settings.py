@@ -1,0 +1,128 @@
+"""All configuration, frozen. `thoracle.yaml` < environment (THORACLE_RECEIVER__PORT=...) < command line.
+
+An unknown key is an error: a misspelt setting never falls back silently to its default.
+"""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from service.domain.eligibility import Limits
+
+AETitle = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[^\\]+$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Peer(_Frozen):
+    """What we know of one sender, by its calling AE title."""
+
+    quiet_s: float | None = Field(None, gt=0, description="quiet period for this sender; default receiver.quiet_s")
+    host: str | None = Field(
+        None, description="with port: ask this peer by C-FIND how many images a series has; fewer here is INCOMPLETE"
+    )
+    port: Port | None = None
+
+    @model_validator(mode="after")
+    def _host_and_port(self) -> Self:
+        if (self.host is None) != (self.port is None):
+            raise ValueError("host and port belong together")
+        return self
+
+
+class Receiver(_Frozen):
+    """The Storage SCP."""
+
+    ae_title: AETitle = Field("THORACLE", description="our AE title as a receiver")
+    host: str = Field("0.0.0.0", description="address to listen on")
+    port: Port = 11112
+    allowed_calling_aets: tuple[AETitle, ...] = Field((), description="empty: every calling AE title is accepted")
+    max_associations: int = Field(20, ge=1, description="at once; one more is rejected and may try again")
+    quiet_s: float = Field(60, gt=0, description="a study is complete when no CT image came for this long")
+    min_free_gb: float = Field(2, ge=0, description="below this, C-STORE answers 0xA700 (out of resources)")
+    peers: dict[AETitle, Peer] = Field(default_factory=dict, description="what we know of senders, by AE title")
+
+
+class Destination(_Frozen):
+    """The PACS that gets the results."""
+
+    ae_title: AETitle = Field(description="AE title of the PACS")
+    host: str = Field(description="its host name or address")
+    port: Port = 104
+    calling_ae_title: AETitle = Field("THORACLE", description="our AE title when sending")
+    retry_delays_s: tuple[float, ...] = Field(
+        (5, 15, 60, 300, 900), min_length=1, description="waits between attempts; the last one repeats"
+    )
+    give_up_after_h: float = Field(72, gt=0, description="then the delivery fails; `thoracle retry` takes it up again")
+
+
+class Inference(_Frozen):
+    """In-process ONNX Runtime."""
+
+    repository: Path = Field(
+        default_factory=lambda: default_repository(), description="folder with the models (triton_repo)"
+    )
+    threads: int = Field(2, ge=1, description="CPU threads of one inference")
+
+
+class Api(_Frozen):
+    """Operator's HTTP API. It has no login of its own: keep it on loopback or behind the hospital's proxy."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+def default_repository() -> Path:
+    """The model repository shipped with the package, or that of the source tree."""
+    package = Path(__file__).resolve().parent
+    shipped = package / "triton_repo"
+    return shipped if shipped.is_dir() else package.parent / "triton_repo"
+
+
+class Settings(BaseSettings):
+    """The whole configuration of one service."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="THORACLE_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Field(Path("data"), description="spool, results and databases; on a local disk")
+    pipeline: str = Field("covid-severity", description="which analysis to run")
+    institution: str = Field("", description="printed on the report where the CT names none")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    receiver: Receiver = Receiver()
+    destinations: dict[str, Destination] = Field(
+        default_factory=dict, max_length=1, description="name: destination; at most one in this version"
+    )
+    inference: Inference = Field(default_factory=Inference)
+    limits: Limits = Field(default_factory=Limits, description="eligibility limits of the gate")
+    api: Api = Api()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+
+def load(config: Path | None) -> Settings:
+    """Settings from an optional YAML file and the environment; pydantic.ValidationError names what is wrong."""
+
+    class Loaded(Settings):
+        model_config = SettingsConfigDict(yaml_file=config)
+
+    return Loaded()

@@ -1,0 +1,54 @@
+"""The receiver's inbox: first the file on disk, then its row. Only then is the sender told."""
+
+import logging
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from sqlalchemy.exc import OperationalError
+
+from service.domain.arrival import Arrival, identify
+from service.store.records import Records
+from service.store.spool import Spool
+
+log = logging.getLogger(__name__)
+
+_ABANDONED_AFTER_S = 3600.0
+
+
+class Inbox:
+    """Keeps received instances in the spool and the records (port `service.domain.ports.Inbox`)."""
+
+    def __init__(self, spool: Spool, records: Records) -> None:
+        self._spool = spool
+        self._records = records
+
+    def free_bytes(self) -> int:
+        return self._spool.free_bytes()
+
+    def take(self, arrival: Arrival) -> None:
+        digest = sha256(arrival.content).hexdigest()
+        path = self._spool.save(arrival.identity, arrival.content, digest)
+        try:
+            self._records.record(arrival, path, digest)
+        except OperationalError as error:
+            raise OSError("the database cannot be written") from error
+
+    def reconcile(self, now: datetime) -> int:
+        """At start: record files that have no row, as after a power cut. Returns how many.
+
+        Their sender is not known any more. Damaged ones were never acknowledged and are removed.
+        """
+        self._spool.remove_parts(_ABANDONED_AFTER_S, now.timestamp())
+        unknown = set(self._spool.received()) - self._records.paths()
+        return sum(self._recover(path) for path in sorted(unknown))
+
+    def _recover(self, path: str) -> bool:
+        content = self._spool.read(path)
+        if content is None:
+            log.warning("removed a file that a power cut has damaged: %s", path)
+            self._spool.remove(path)
+            return False
+        received_at = datetime.fromtimestamp(self._spool.path(path).stat().st_mtime, UTC)
+        arrival = Arrival(identify(content), "", "", "", received_at, content)
+        self._records.record(arrival, path, sha256(content).hexdigest())
+        return True

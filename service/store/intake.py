@@ -1,0 +1,137 @@
+"""One received instance becomes rows: study, series, instance. Runs inside a transaction of `Records`."""
+
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from service.domain.arrival import Arrival, Identity
+from service.store.tables import instances, series, studies
+
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+class Recorded(StrEnum):
+    """What an arrival meant."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    REPLACED = "replaced"
+    OUTDATED = "outdated"
+
+
+def intake(connection: sa.Connection, arrival: Arrival, path: str, digest: str) -> Recorded:
+    """Record one file. A new or changed CT image raises its study's revision, nothing else does."""
+    study = _open_study(connection, arrival)
+    _note_series(connection, arrival)
+    outcome = _note_instance(connection, arrival, path, digest)
+    if outcome is Recorded.DUPLICATE:
+        _update_series(connection, arrival.identity, duplicates=series.c.duplicates + 1)
+    if arrival.identity.ignored is None:
+        _note_ct(connection, study, arrival, changed=outcome in (Recorded.NEW, Recorded.REPLACED))
+    return outcome
+
+
+def _open_study(connection: sa.Connection, arrival: Arrival) -> sa.Row[Any]:
+    """The study's row, locked and created if need be: arrivals of one study are recorded one after the other."""
+    uid = arrival.identity.study_uid
+    locked = sa.select(studies).where(studies.c.study_uid == uid).with_for_update()
+    known = connection.execute(locked).one_or_none()
+    if known is not None:
+        return known
+    row = {"study_uid": uid, "calling_ae": arrival.calling_ae, "revision": 0, "job_revision": 0}
+    connection.execute(_INSERT[connection.dialect.name](studies).values(row).on_conflict_do_nothing())
+    return connection.execute(locked).one()
+
+
+def _note_series(connection: sa.Connection, arrival: Arrival) -> None:
+    identity = arrival.identity
+    key = (series.c.study_uid == identity.study_uid) & (series.c.series_uid == identity.series_uid)
+    known = connection.execute(sa.select(series).where(key)).one_or_none()
+    if known is None:
+        connection.execute(
+            sa.insert(series).values(
+                study_uid=identity.study_uid,
+                series_uid=identity.series_uid,
+                modality=identity.modality,
+                calling_ae=arrival.calling_ae,
+                called_ae=arrival.called_ae,
+                peer_address=arrival.peer_address,
+                first_received_at=arrival.received_at,
+                last_received_at=arrival.received_at,
+                acquired_at=identity.acquired_at,
+                duplicates=0,
+            )
+        )
+        return
+    acquired = [t for t in (known.acquired_at, identity.acquired_at) if t is not None]
+    _update_series(
+        connection,
+        identity,
+        last_received_at=max(known.last_received_at, arrival.received_at),
+        acquired_at=max(acquired, default=None),
+    )
+
+
+def _update_series(connection: sa.Connection, identity: Identity, **values: object) -> None:
+    key = (series.c.study_uid == identity.study_uid) & (series.c.series_uid == identity.series_uid)
+    connection.execute(sa.update(series).where(key).values(**values))
+
+
+def _note_instance(connection: sa.Connection, arrival: Arrival, path: str, digest: str) -> Recorded:
+    """The newest bytes of a SOP Instance UID count; older ones stay recorded as replaced."""
+    identity = arrival.identity
+    same = (
+        (instances.c.study_uid == identity.study_uid)
+        & (instances.c.series_uid == identity.series_uid)
+        & (instances.c.sop_instance_uid == identity.sop_instance_uid)
+    )
+    versions = connection.execute(sa.select(instances).where(same)).all()
+    current = next((v for v in versions if v.replaced_at is None), None)
+    if current is not None and current.sha256 == digest:
+        return Recorded.DUPLICATE
+    outdated = current is not None and current.received_at > arrival.received_at
+    values = {
+        "path": path,
+        "received_at": arrival.received_at,
+        "replaced_at": current.received_at if current is not None and outdated else None,
+    }
+    if current is not None and not outdated:
+        connection.execute(
+            sa.update(instances).where(same, instances.c.replaced_at.is_(None)).values(replaced_at=arrival.received_at)
+        )
+    if any(v.sha256 == digest for v in versions):
+        connection.execute(sa.update(instances).where(same, instances.c.sha256 == digest).values(**values))
+    else:
+        connection.execute(sa.insert(instances).values(**values, **_facts(arrival, digest)))
+    if outdated:
+        return Recorded.OUTDATED
+    return Recorded.NEW if current is None else Recorded.REPLACED
+
+
+def _facts(arrival: Arrival, digest: str) -> dict[str, Any]:
+    identity = arrival.identity
+    return {
+        "study_uid": identity.study_uid,
+        "series_uid": identity.series_uid,
+        "sop_instance_uid": identity.sop_instance_uid,
+        "sha256": digest,
+        "sop_class_uid": identity.sop_class_uid,
+        "transfer_syntax_uid": identity.transfer_syntax_uid,
+        "size_bytes": len(arrival.content),
+        "ignored": identity.ignored,
+    }
+
+
+def _note_ct(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival, changed: bool) -> None:
+    """Restart the quiet period (also for a resent image: its sender is still at work)."""
+    connection.execute(
+        sa.update(studies)
+        .where(studies.c.study_uid == study.study_uid)
+        .values(
+            last_ct_at=max(study.last_ct_at or arrival.received_at, arrival.received_at),
+            calling_ae=arrival.calling_ae or study.calling_ae,
+            revision=study.revision + changed,
+        )
+    )

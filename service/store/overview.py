@@ -1,0 +1,80 @@
+"""The tables as operators see them: plain mappings for the API, counts for the metrics."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.errors import Reason
+from service.store.tables import deliveries, jobs, refusals
+
+
+class Overview:
+    """Reads only."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def list_jobs(
+        self,
+        *,
+        state: str | None = None,
+        study_uid: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Mapping[str, Any]]:
+        """Jobs, newest first. since: aware; created at or after."""
+        query = sa.select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.job_id).limit(limit).offset(offset)
+        if state is not None:
+            query = query.where(jobs.c.state == state)
+        if study_uid is not None:
+            query = query.where(jobs.c.study_uid == study_uid)
+        if since is not None:
+            query = query.where(jobs.c.created_at >= since)
+        with self._engine.begin() as connection:
+            return [_job(row) for row in connection.execute(query).mappings()]
+
+    def job(self, job_id: str) -> Mapping[str, Any] | None:
+        """One job with its reasons, its deliveries and the job that superseded it."""
+        with self._engine.begin() as connection:
+            row = connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id)).mappings().one_or_none()
+            if row is None:
+                return None
+            newer = connection.execute(sa.select(jobs.c.job_id).where(jobs.c.supersedes == job_id)).scalar_one_or_none()
+            why = connection.execute(
+                sa.select(refusals).where(refusals.c.job_id == job_id).order_by(refusals.c.position)
+            ).mappings()
+            sent = connection.execute(sa.select(deliveries).where(deliveries.c.job_id == job_id)).mappings()
+            return {
+                **_job(row),
+                "superseded_by": newer,
+                "reasons": [{**_without_job(r), "sentence": Reason(r["reason"]).sentence} for r in why],
+                "deliveries": [_without_job(r) for r in sent],
+            }
+
+    def jobs_by_state(self) -> dict[str, int]:
+        """Number of jobs in each state that any job is in."""
+        return self._counts(sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state))
+
+    def series_by_reason(self) -> dict[str, int]:
+        """Number of series refused for each reason over all jobs; key ANALYSED: the analysed ones."""
+        refused = self._counts(sa.select(refusals.c.reason, sa.func.count()).group_by(refusals.c.reason))
+        analysed = sa.select(sa.literal("ANALYSED"), sa.func.count()).where(jobs.c.series_uid.is_not(None))
+        return refused | self._counts(analysed)
+
+    def _counts(self, query: sa.Select[str, int]) -> dict[str, int]:
+        with self._engine.begin() as connection:
+            return {str(key): count for key, count in connection.execute(query)}
+
+
+def _job(row: sa.RowMapping) -> dict[str, Any]:
+    """All columns, and the seconds from the CT's acquisition to the delivery of its results, once there."""
+    acquired, delivered = row["acquired_at"], row["delivered_at"]
+    known = acquired is not None and delivered is not None
+    return {**row, "latency_s": (delivered - acquired).total_seconds() if known else None}
+
+
+def _without_job(row: sa.RowMapping) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in ("job_id", "position")}

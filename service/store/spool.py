@@ -1,0 +1,140 @@
+"""Files: received instances and results. Written whole or not at all, and on disk before anyone is told.
+
+    data_dir/spool/<study>/<series>/<instance>-<content>.dcm    names are hashes: UIDs may be invalid as file names
+    data_dir/results/<job id>/<name>                            a whole folder appears at once
+
+Files never change: other bytes for the same SOP Instance UID make another file. Paths are relative to data_dir.
+A kill leaves `.part` files only. A power cut during `save` may leave a damaged file: its name tells its content.
+"""
+
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from service.domain.arrival import Identity
+
+_PART = ".part"
+_DIGITS = 16
+
+
+class Spool:
+    """The data directory; the same one may be used by several processes."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._root = data_dir
+        self._durable: set[Path] = set()
+        self._folders = threading.Lock()
+        self._syncs = ThreadPoolExecutor(thread_name_prefix="spool-sync")
+        self._received = data_dir / "spool"
+        self._results = data_dir / "results"
+
+    def free_bytes(self) -> int:
+        """Space left on the disk of the data directory."""
+        return shutil.disk_usage(self._root).free
+
+    def path(self, relative: str) -> Path:
+        """Where a recorded path lies."""
+        return self._root / relative
+
+    def save(self, identity: Identity, content: bytes, digest: str) -> str:
+        """Write a received file durably and return its path. digest: SHA-256 of `content`, in hex."""
+        folder = self._received / _name(identity.study_uid) / _name(identity.series_uid)
+        path = folder / f"{_name(identity.sop_instance_uid)}-{digest[:_DIGITS]}.dcm"
+        self._ensure(folder)
+        if not (path.exists() and path.read_bytes() == content):
+            part = folder / f"{uuid.uuid4().hex}{_PART}"
+            with _removed_if_writing_fails(part):
+                part.write_bytes(content)
+                part.rename(path)
+        # Together, because the disk then needs to flush only once: the two take turns otherwise.
+        synced = self._syncs.submit(_sync, path)
+        _sync(folder)
+        synced.result()
+        return self._relative(path)
+
+    def received(self) -> Iterator[str]:
+        """Paths of all complete received files."""
+        return (self._relative(path) for path in self._received.glob("*/*/*.dcm"))
+
+    def read(self, relative: str) -> bytes | None:
+        """A received file, or None if it is not what its name says."""
+        path = self._root / relative
+        content = path.read_bytes()
+        return content if path.stem.endswith(f"-{sha256(content).hexdigest()[:_DIGITS]}") else None
+
+    def remove(self, relative: str) -> None:
+        """Delete one file."""
+        self.path(relative).unlink()
+
+    def remove_parts(self, older_than_s: float, now_s: float) -> None:
+        """Remove what a killed process left half-written. now_s: seconds since the epoch."""
+        for part in (*self._received.glob(f"*/*/*{_PART}"), *self._results.glob(f"*{_PART}")):
+            if now_s - part.stat().st_mtime > older_than_s:
+                _remove(part)
+
+    def save_results(self, job_id: str, files: Mapping[str, bytes]) -> dict[str, str]:
+        """Write all result files of a job, together and durably; the path of each by name.
+
+        A job that has results keeps them: the first bytes are the ones that may already have been sent.
+        """
+        folder = self._results / job_id
+        if not folder.is_dir():
+            self._ensure(self._results)
+            part = self._results / f"{job_id}-{uuid.uuid4().hex}{_PART}"
+            with _removed_if_writing_fails(part):
+                part.mkdir()
+                for name, content in files.items():
+                    (part / name).write_bytes(content)
+                    _sync(part / name)
+                _sync(part)
+                part.rename(folder)
+            _sync(self._results)
+        return {path.name: self._relative(path) for path in sorted(folder.iterdir())}
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+    def _ensure(self, folder: Path) -> None:
+        """Create the folder so that it survives a power cut: each new name is synced into its parent."""
+        if folder in self._durable and folder.is_dir():
+            return
+        with self._folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            for child in (folder, *folder.parents):
+                if child == self._root:
+                    break
+                _sync(child.parent)
+            self._durable.add(folder)
+
+
+def _name(uid: str) -> str:
+    return sha256(uid.encode()).hexdigest()[:32]
+
+
+@contextmanager
+def _removed_if_writing_fails(part: Path) -> Iterator[None]:
+    """On a full disk, what is half-written would keep it full."""
+    try:
+        yield
+    except OSError:
+        _remove(part)
+        raise
+
+
+def _remove(part: Path) -> None:
+    shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Make a file's content, or a folder's names, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,121 @@
+"""Our tables, for SQLite and PostgreSQL alike. `migrations` creates them; a test compares the two."""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """An aware datetime, stored as UTC without a zone (SQLite has none)."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData()
+
+studies = sa.Table(
+    "studies",
+    metadata,
+    sa.Column("study_uid", sa.Text, primary_key=True),
+    sa.Column("calling_ae", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("job_revision", sa.Integer, nullable=False),
+    sa.Column("last_ct_at", UtcDateTime),
+)
+
+series = sa.Table(
+    "series",
+    metadata,
+    sa.Column("study_uid", sa.ForeignKey("studies.study_uid"), primary_key=True),
+    sa.Column("series_uid", sa.Text, primary_key=True),
+    sa.Column("modality", sa.Text, nullable=False),
+    sa.Column("calling_ae", sa.Text, nullable=False),
+    sa.Column("called_ae", sa.Text, nullable=False),
+    sa.Column("peer_address", sa.Text, nullable=False),
+    sa.Column("first_received_at", UtcDateTime, nullable=False),
+    sa.Column("last_received_at", UtcDateTime, nullable=False),
+    sa.Column("acquired_at", UtcDateTime),
+    sa.Column("duplicates", sa.Integer, nullable=False),
+)
+
+instances = sa.Table(
+    "instances",
+    metadata,
+    sa.Column("study_uid", sa.Text, primary_key=True),
+    sa.Column("series_uid", sa.Text, primary_key=True),
+    sa.Column("sop_instance_uid", sa.Text, primary_key=True),
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("sop_class_uid", sa.Text, nullable=False),
+    sa.Column("transfer_syntax_uid", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False, unique=True),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("ignored", sa.Text, comment="why it takes no part in any analysis"),
+    sa.Column("received_at", UtcDateTime, nullable=False),
+    sa.Column("replaced_at", UtcDateTime, comment="when other bytes came for the same SOP Instance UID"),
+    sa.ForeignKeyConstraint(["study_uid", "series_uid"], ["series.study_uid", "series.series_uid"]),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("job_id", sa.String(16), primary_key=True),
+    sa.Column("study_uid", sa.ForeignKey("studies.study_uid"), nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("supersedes", sa.ForeignKey("jobs.job_id")),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("created_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("finished_at", UtcDateTime, comment="when the analysis ended"),
+    sa.Column("delivered_at", UtcDateTime),
+    sa.Column("acquired_at", UtcDateTime, comment="latest acquisition of the study's CT images"),
+    sa.Column("series_uid", sa.Text, comment="the analysed series"),
+    sa.Column("severity_total", sa.Integer),
+    sa.Column("flags", sa.JSON, nullable=False),
+    sa.Column("timings_s", sa.JSON, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.UniqueConstraint("study_uid", "revision"),
+)
+
+refusals = sa.Table(
+    "refusals",
+    metadata,
+    sa.Column("job_id", sa.ForeignKey("jobs.job_id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("series_uid", sa.Text, nullable=False),
+    sa.Column("reason", sa.String(32), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+)
+
+evidence = sa.Table(
+    "evidence",
+    metadata,
+    sa.Column("job_id", sa.ForeignKey("jobs.job_id"), primary_key=True),
+    sa.Column("sop_instance_uid", sa.Text, primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("sop_class_uid", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("job_id", sa.String(16), primary_key=True),
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("sop_instance_uid", sa.Text, primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("status", sa.Integer, comment="of the latest C-STORE response"),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("last_error", sa.Text, nullable=False),
+    sa.Column("next_attempt_at", UtcDateTime),
+    sa.Column("delivered_at", UtcDateTime),
+    sa.ForeignKeyConstraint(["job_id", "sop_instance_uid"], ["evidence.job_id", "evidence.sop_instance_uid"]),
+)

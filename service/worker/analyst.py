@@ -1,0 +1,125 @@
+"""The one path of a study, on one screen: choose → read → analyse → encode.
+
+No network, no database, no settings: the command line and the service both walk it. Of a study's series the best one
+that passes every gate is analysed; every other one gets its reasons.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from service.domain.ct import CT
+from service.domain.eligibility import Eligibility, Limits
+from service.domain.findings import Analysis
+from service.domain.ports import Backend, Pipeline, Progress
+from service.errors import Flag, Reason, Refusal, Rejected
+from service.evidence import Evidence, EvidenceContext, SeriesRefusal, encode, evidence_time, result_document
+from service.imaging.choose import Candidate, Ranked, candidate, choose
+from service.imaging.gate import check_headers
+from service.imaging.read import read_ct
+from service.store.tree import DAMAGED, SeriesFiles
+from service.store.tree import headers as read_headers
+from service.worker.stopwatch import Stopwatch
+
+_UNPARSABLE = (*DAMAGED, InvalidDicomError, EOFError, AttributeError)
+"""Damaged attributes, no DICOM at all, a file that ends too early, a required attribute that is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a study; `series_uid` and `analysis` are None when every series was refused.
+
+    refusals: of every series that was not analysed, by Series Instance UID. document: result.json.
+    """
+
+    series_uid: str | None
+    analysis: Analysis | None
+    evidence: tuple[Evidence, ...]
+    refusals: Mapping[str, tuple[Refusal, ...]]
+    timings_s: Mapping[str, float]
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Analyst:
+    """One pipeline with the models it runs on."""
+
+    pipeline: Pipeline
+    backend: Backend
+    limits: Limits
+    software_version: str
+    institution: str = ""
+
+    def analyse(
+        self, series: Sequence[SeriesFiles], progress: Progress, expected_images: Mapping[str, int] | None = None
+    ) -> Outcome:
+        """Walk the path for the series of one study.
+
+        expected_images: how many images the sender holds, by Series Instance UID, where it was asked.
+        Transient and Permanent errors of the back end pass through; a refusal never raises.
+        """
+        watch = Stopwatch(progress)
+        refusals: dict[str, tuple[Refusal, ...]] = {}
+        chosen: tuple[CT, Analysis] | None = None
+        for ranked in self._rank(series, expected_images or {}, watch):
+            uid, eligibility = ranked.candidate.series_uid, ranked.candidate.eligibility
+            if not eligibility.ok:
+                refusals[uid] = eligibility.refusals
+            elif chosen is not None:
+                refusals[uid] = (Refusal(Reason.NOT_CHOSEN, "; ".join(ranked.reasons) + "."),)
+            else:
+                try:
+                    chosen = self._analyse_series(_files(series, uid), eligibility.flags, watch)
+                except Rejected as rejected:
+                    refusals[uid] = rejected.refusals
+        return self._outcome(chosen, refusals, watch)
+
+    def _rank(
+        self, series: Sequence[SeriesFiles], expected_images: Mapping[str, int], watch: Stopwatch
+    ) -> tuple[Ranked, ...]:
+        candidates = []
+        for number, one in enumerate(series):
+            watch("check", number / len(series))
+            candidates.append(self._candidate(one, expected_images.get(one.series_uid)))
+        return choose(candidates)
+
+    def _candidate(self, series: SeriesFiles, expected_images: int | None) -> Candidate:
+        """A series whose headers cannot be parsed is refused for itself: the others are none the worse for it."""
+        try:
+            headers = read_headers(series)
+            return candidate(headers, check_headers(headers, self.limits, expected_images))
+        except _UNPARSABLE as error:
+            refusal = Refusal(Reason.UNREADABLE, f"The headers cannot be parsed ({type(error).__name__}).")
+            return Candidate(series.series_uid, Eligibility((refusal,)))
+
+    def _analyse_series(self, paths: Sequence[Path], flags: tuple[Flag, ...], watch: Stopwatch) -> tuple[CT, Analysis]:
+        watch("read", 0.0)
+        ct = read_ct([dcmread(path) for path in paths], flags)
+        return ct, self.pipeline.analyse(ct, self.backend, watch)
+
+    def _outcome(
+        self, chosen: tuple[CT, Analysis] | None, refusals: Mapping[str, tuple[Refusal, ...]], watch: Stopwatch
+    ) -> Outcome:
+        evidence: tuple[Evidence, ...] = ()
+        if chosen is not None:
+            watch("encode", 0.0)
+            context = EvidenceContext(self.software_version, evidence_time(chosen[0]), institution=self.institution)
+            evidence = encode(*chosen, context)
+        uid, analysis = (chosen[0].series_uid, chosen[1]) if chosen else (None, None)
+        seconds = watch.seconds()
+        document = result_document(
+            pipeline=self.pipeline.name,
+            series_uid=uid,
+            analysis=analysis,
+            refusals=[SeriesRefusal(series_uid, r) for series_uid, rs in refusals.items() for r in rs],
+            timings_s=seconds,
+        )
+        return Outcome(uid, analysis, evidence, refusals, seconds, document)
+
+
+def _files(series: Sequence[SeriesFiles], uid: str) -> Sequence[Path]:
+    return next(one.paths for one in series if one.series_uid == uid)

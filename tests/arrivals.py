@@ -1,0 +1,41 @@
+"""Arrivals for tests of the store, without any network or real pixel data."""
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from service.domain.arrival import Arrival, Identity
+from service.store.records import Records
+from service.store.spool import Spool
+
+START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def arrival(
+    instance: str = "1", *, seconds: float = 0, content: bytes = b"a", ae: str = "CT1", **identity: Any
+) -> Arrival:
+    """A CT image of study "S", series "S.1" unless told otherwise, received so many seconds after START."""
+    facts = {
+        "sop_class_uid": str(CTImageStorage),
+        "sop_instance_uid": instance,
+        "study_uid": "S",
+        "series_uid": "S.1",
+        "modality": "CT",
+        "transfer_syntax_uid": str(ExplicitVRLittleEndian),
+        "acquired_at": None,
+    }
+    return Arrival(Identity(**(facts | identity)), ae, "THORACLE", "127.0.0.1", at(seconds), content)
+
+
+def keep(spool: Spool, records: Records, one: Arrival) -> str:
+    """Save and record; the path."""
+    digest = sha256(one.content).hexdigest()
+    path = spool.save(one.identity, one.content, digest)
+    records.record(one, path, digest)
+    return path

@@ -1,0 +1,149 @@
+"""Real DICOM peers as processes: DCMTK's tools and Orthanc. Absent: skip with the reason; in CI: fail."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+# DCMTK and Orthanc stall about 45 ms on every C-STORE without it.
+ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
+
+_FOLDERS = (Path("/usr/bin"), Path("/usr/sbin"))
+_PLUGINS = Path("/usr/share/orthanc/plugins")
+
+
+def require(name: str) -> str:
+    """Path of a peer's program. Not looked up in PATH: pynetdicom installs scripts with the names of DCMTK's."""
+    for folder in _FOLDERS:
+        if (folder / name).exists():
+            return str(folder / name)
+    reason = f"{name} is not installed"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def dcmtk(tool: str, *arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run one of DCMTK's tools to its end."""
+    command = [require(tool), *map(str, arguments)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout_s)
+
+
+def start_dcmtk(tool: str, *arguments: object) -> subprocess.Popen[bytes]:
+    """Start one of DCMTK's tools."""
+    command = [require(tool), *map(str, arguments)]
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = 30) -> Any:
+    """The first true value of `condition`; TimeoutError if there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the condition did not come true")
+        time.sleep(0.05)
+    return value
+
+
+class _Process:
+    """A server used in a `with` block."""
+
+    port: int
+
+    def _command(self) -> list[str]:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        command = self._command()
+        self._process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self._listens)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, "the peer did not start"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class StoreScp(_Process):
+    """DCMTK's storescp. options: more of its arguments."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._options = options
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _command(self) -> list[str]:
+        # +B keeps the bytes as they come; any SOP class is accepted.
+        options = ["-pm", "+B", "-od", str(self.folder), *self._options]
+        return [require("storescp"), *options, str(self.port)]
+
+    @property
+    def received(self) -> list[Path]:
+        return sorted(self.folder.iterdir())
+
+
+class Orthanc(_Process):
+    """A PACS. options: more of its configuration, over the one here."""
+
+    AET = "TESTPACS"
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.port = free_port()
+        self.http_port = free_port()
+        self._configuration = folder / "orthanc.json"
+        folder.mkdir(parents=True, exist_ok=True)
+        plugins = [str(_PLUGINS / name) for name in ("libOrthancDicomWeb.so", "libOrthancGdcm.so")]
+        configuration = {
+            "Name": "test",
+            "StorageDirectory": str(folder / "db"),
+            "IndexDirectory": str(folder / "db"),
+            "Plugins": plugins,
+            "HttpPort": self.http_port,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "DicomAet": self.AET,
+            "DicomPort": self.port,
+            "DicomCheckCalledAet": True,
+            "DicomAlwaysAllowFind": True,
+            "StableAge": 2,
+            "OverwriteInstances": True,
+            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        }
+        self._configuration.write_text(json.dumps(configuration | options))
+
+    def _command(self) -> list[str]:
+        return [require("Orthanc"), str(self._configuration)]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def get(self, path: str) -> Any:
+        """The JSON at `path` of the REST API."""
+        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+            return json.load(answer)
+
+    def file(self, instance: str) -> bytes:
+        """The DICOM file of an instance, by its Orthanc identifier."""
+        with urllib.request.urlopen(f"{self.url}/instances/{instance}/file", timeout=30) as answer:
+            content: bytes = answer.read()
+            return content

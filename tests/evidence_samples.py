@@ -1,0 +1,94 @@
+"""CTs and analyses for the tests of evidence, made from the phantom without running a model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import highdicom as hd
+import make_ct
+import numpy as np
+from pydicom import Dataset
+
+from service.domain.ct import CT
+from service.domain.findings import (
+    LEFT_LOBES,
+    RIGHT_LOBES,
+    Analysis,
+    Finding,
+    FindingRegion,
+    Lobe,
+    ModelUse,
+    Region,
+)
+from service.domain.severity import severity
+from service.errors import Flag
+from service.evidence import EvidenceContext, evidence_time
+
+MODELS = (ModelUse("lung-opacity-2d", "1", "ab" * 32), ModelUse("lobe-prior", "2", "cd" * 32))
+
+
+def phantom(**options: Any) -> tuple[CT, Analysis]:
+    """A phantom CT and the analysis that finds exactly its truth."""
+    return from_phantom(make_ct.make(**options))
+
+
+def from_phantom(scan: make_ct.PhantomCT) -> tuple[CT, Analysis]:
+    datasets = in_volume_order(scan.datasets, scan.truth.affine)
+    hu = np.stack([d.pixel_array * float(d.RescaleSlope) + float(d.RescaleIntercept) for d in datasets])
+    ct = ct_of(datasets, hu.astype(np.float32), scan.truth.affine)
+    return ct, analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
+
+
+def in_volume_order(datasets: Sequence[Dataset], affine: np.ndarray) -> list[Dataset]:
+    """Sorted along the volume's slice axis."""
+    return sorted(datasets, key=lambda d: float(np.dot(np.array(d.ImagePositionPatient, float), affine[:3, 0])))
+
+
+def ct_of(datasets: Sequence[Dataset], hu: np.ndarray, affine: np.ndarray) -> CT:
+    headers = tuple(without_pixels(d) for d in datasets)
+    volume = hd.Volume(hu, affine, hd.CoordinateSystemNames.PATIENT, str(headers[0].FrameOfReferenceUID))
+    return CT(headers, volume)
+
+
+def without_pixels(dataset: Dataset) -> Dataset:
+    header = Dataset()
+    header.update({e.tag: e for e in dataset if e.keyword != "PixelData"})
+    header.file_meta = dataset.file_meta
+    return header
+
+
+def analysis_of(
+    ct: CT,
+    lobe_mask: np.ndarray,
+    finding_mask: np.ndarray,
+    probabilities: Mapping[str, float] | None = None,
+    flags: tuple[Flag, ...] = (Flag.LOBES_APPROXIMATE, Flag.NO_CLASSIFIER),
+) -> Analysis:
+    """What a pipeline would say of these masks."""
+    hu, ml = ct.volume.array, ct.voxel_ml
+
+    def region(mask: np.ndarray) -> Region:
+        ggo, high = (int(np.count_nonzero(finding_mask[mask] == f)) * ml for f in Finding)
+        return Region(int(np.count_nonzero(mask)) * ml, ggo, high, float(hu[mask].mean()) if mask.any() else None)
+
+    lobes = {lobe: region(lobe_mask == lobe) for lobe in Lobe}
+    sides = {"left": LEFT_LOBES, "right": RIGHT_LOBES, "total": tuple(Lobe)}
+    lungs = {side: region(np.isin(lobe_mask, labels)) for side, labels in sides.items()}
+    found = {f: finding_mask == f for f in Finding}
+    total = lungs["total"].volume_ml
+    findings = {
+        f: FindingRegion(
+            int(np.count_nonzero(m)) * ml,
+            100 * int(np.count_nonzero(m)) * ml / total if total else 0.0,
+            float(hu[m].mean()) if m.any() else None,
+        )
+        for f, m in found.items()
+    }
+    scored = severity({lobe.name: r.opacity_percent if r.volume_ml else None for lobe, r in lobes.items()})
+    return Analysis(
+        "covid-severity", lobe_mask, finding_mask, lobes, lungs, findings, scored, probabilities, MODELS, flags
+    )
+
+
+def context(ct: CT, **changes: Any) -> EvidenceContext:
+    values = {"software_version": "0.1.0", "at": evidence_time(ct)}
+    return EvidenceContext(**(values | changes))

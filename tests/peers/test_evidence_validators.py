@@ -1,0 +1,130 @@
+"""Evidence before independent judges: dciodvfy, dcentvfy (dicom3tools) and dcmqi, which reads SEG and SR by itself."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import enhanced_ct
+import evidence_samples
+import make_ct
+import numpy as np
+import pytest
+import SimpleITK
+from programs import program
+from pydicom import Dataset, dcmread
+from shared_data import shared_data
+
+from service.domain.ct import CT
+from service.domain.findings import Analysis, Finding, Lobe
+from service.evidence import encode
+from service.imaging.read import read_ct
+
+pytestmark = pytest.mark.peers
+
+SCANS = {
+    "axial": {},
+    "reversed": {"feet_first_numbers": True},
+    "feet-first": {"orientation": "FFS"},
+    "prone": {"orientation": "HFP"},
+}
+
+
+def phantom(name: str) -> tuple[CT, Analysis, list[Dataset]]:
+    scan = make_ct.make(findings=make_ct.FINDINGS, **SCANS[name])
+    ct = read_ct(scan.datasets)
+    return ct, evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask), scan.datasets
+
+
+def rider() -> tuple[CT, Analysis, list[Dataset]]:
+    datasets = [dcmread(path) for path in sorted(shared_data("dicom/rider-lung").glob("*.dcm"))]
+    ct = read_ct(datasets)
+    lobe_mask, finding_mask = np.zeros(ct.volume.shape, np.uint8), np.zeros(ct.volume.shape, np.uint8)
+    for lobe in Lobe:
+        lobe_mask[20:90, 100 + 7 * lobe : 400, 80 * lobe - 40 : 80 * lobe + 31] = lobe
+    finding_mask[40:50, 200:250, 60:100], finding_mask[50:61, 210:240, 300:333] = Finding
+    return ct, evidence_samples.analysis_of(ct, lobe_mask, finding_mask), datasets
+
+
+def enhanced() -> tuple[CT, Analysis, list[Dataset]]:
+    scan = make_ct.make(findings=make_ct.FINDINGS)
+    datasets = [enhanced_ct.enhance(scan.datasets)]
+    ct = read_ct(datasets)
+    return ct, evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask), datasets
+
+
+@pytest.fixture(params=[*SCANS, "rider", "enhanced"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CT, Analysis, Path, Path]:
+    """A CT, its analysis, the folder of the source files and that of the evidence."""
+    makers = {"rider": rider, "enhanced": enhanced}
+    made = makers[request.param]() if request.param in makers else phantom(request.param)
+    ct, analysis, datasets = made
+    source, results = tmp_path / "source", tmp_path / "evidence"
+    make_ct.write(datasets, source)
+    results.mkdir()
+    for item in encode(ct, analysis, evidence_samples.context(ct)):
+        (results / item.file_name).write_bytes(item.content)
+    return ct, analysis, source, results
+
+
+def test_every_object_is_valid_and_the_set_is_consistent(case: tuple[CT, Analysis, Path, Path]) -> None:
+    ct, _, source, results = case
+    objects = sorted(results.glob("*.dcm"))
+    assert len(objects) == 5
+    for path in objects:
+        outcome = subprocess.run([program("dciodvfy"), path], capture_output=True, text=True, check=False)
+        errors = [line for line in (outcome.stdout + outcome.stderr).splitlines() if "Error" in line]
+        assert not errors, (path.name, errors)
+    copied_from = next(p for p in source.glob("*.dcm") if dcmread(p).SOPInstanceUID == ct.sop_uids[0])
+    outcome = subprocess.run([program("dcentvfy"), copied_from, *objects], capture_output=True, text=True, check=False)
+    errors = [line for line in (outcome.stdout + outcome.stderr).splitlines() if "Error" in line]
+    assert not errors, errors
+
+
+def test_dcmqi_reads_the_same_masks(case: tuple[CT, Analysis, Path, Path], tmp_path: Path) -> None:
+    ct, analysis, _, results = case
+    for name, mask, labels in (
+        ("lobes.seg.dcm", analysis.lobe_mask, Lobe),
+        ("findings.seg.dcm", analysis.finding_mask, Finding),
+    ):
+        out = tmp_path / name.split(".")[0]
+        out.mkdir()
+        arguments = ["--inputDICOM", results / name, "--outputDirectory", out, "-t", "nrrd"]
+        subprocess.run([program("segimage2itkimage"), *arguments], capture_output=True, check=True)
+        total = 0
+        for number, label in enumerate(labels, start=1):
+            lps = voxels_lps(SimpleITK.ReadImage(str(out / f"{number}.nrrd")))
+            ours = indices_to_lps(np.argwhere(mask == label), ct.volume.affine)
+            assert lps.shape == ours.shape and np.allclose(ordered(lps), ordered(ours), atol=0.02), label
+            total += len(lps)
+        assert total == np.count_nonzero(mask)
+
+
+def voxels_lps(image: SimpleITK.Image) -> np.ndarray:
+    """LPS mm of every voxel that is set."""
+    index = np.argwhere(SimpleITK.GetArrayFromImage(image) > 0)[:, ::-1]  # (x, y, z)
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    return np.array(image.GetOrigin()) + (index * np.array(image.GetSpacing())) @ direction.T
+
+
+def indices_to_lps(index: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    return index @ affine[:3, :3].T + affine[:3, 3]
+
+
+def ordered(points: np.ndarray) -> np.ndarray:
+    """Sorted by position, with coordinates rounded so that both sets sort alike."""
+    rounded = np.round(points / 0.1).astype(int)
+    return points[np.lexsort(rounded.T)]
+
+
+def test_dcmqi_reads_the_same_measurements(case: tuple[CT, Analysis, Path, Path], tmp_path: Path) -> None:
+    _, analysis, _, results = case
+    out = tmp_path / "measurements.json"
+    arguments = ["--inputDICOM", results / "measurements.sr.dcm", "--outputMetadata", out]
+    subprocess.run([program("tid1500reader"), *arguments], capture_output=True, check=True)
+    groups = {group["TrackingIdentifier"]: group for group in json.loads(out.read_text())["Measurements"]}
+    assert set(groups) == {label.name for label in (*Lobe, *Finding)}
+    regions = {**{k.name: v for k, v in analysis.lobes.items()}, **{k.name: v for k, v in analysis.findings.items()}}
+    for name, group in groups.items():
+        values = {i["quantity"]["CodeValue"]: float(i["value"]) for i in group["measurementItems"]}
+        assert values["118565006"] == pytest.approx(regions[name].volume_ml, abs=1e-3)
+        assert values["112031"] == pytest.approx(regions[name].mean_hu, abs=1e-3)

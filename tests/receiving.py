@@ -1,0 +1,88 @@
+"""A receiver with its inbox on a data directory, in this process or (`python receiving.py FOLDER`) in its own."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+from pynetdicom.dsutils import split_dataset
+
+from service.network.peer import DicomNode
+from service.network.receive import Receiver
+from service.store.engine import sqlite_engine
+from service.store.inbox import Inbox
+from service.store.migrations import upgrade
+from service.store.records import Records
+from service.store.spool import Spool
+from service.store.tables import instances
+
+
+@dataclass
+class Counts:
+    """An observer that remembers."""
+
+    associations: list[str] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    modalities: list[str] = field(default_factory=list)
+
+    def association(self, outcome: str) -> None:
+        self.associations.append(outcome)
+
+    def instance(self, modality: str, status: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.modalities.append(modality)
+        self.statuses.append(status)
+
+
+class Receiving:
+    """A running receiver, used in a `with` block."""
+
+    AET = "THORACLE"
+
+    def __init__(self, folder: Path, port: int = 0, **options: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.engine = sqlite_engine(folder / "records.db", "NORMAL")
+        upgrade(self.engine)
+        self.spool = Spool(folder)
+        self.records = Records(self.engine)
+        self.inbox = Inbox(self.spool, self.records)
+        self.counts = Counts()
+        self._receiver = Receiver(self.inbox, self.counts, self.AET, "127.0.0.1", port, **options)
+
+    def __enter__(self) -> Self:
+        self._receiver.start()
+        self.port = self._receiver.port
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._receiver.stop(wait_s=5)
+
+    @property
+    def node(self) -> DicomNode:
+        return DicomNode("receiver", self.AET, "127.0.0.1", self.port, "CT1")
+
+    def rows(self) -> dict[str, sa.Row[Any]]:
+        """Current instances by SOP Instance UID."""
+        with self.engine.begin() as connection:
+            current = connection.execute(sa.select(instances).where(instances.c.replaced_at.is_(None)))
+            return {row.sop_instance_uid: row for row in current}
+
+    def dataset_bytes(self, sop_instance_uid: str) -> bytes:
+        """The stored dataset of an instance, without its file meta information."""
+        return dataset_bytes(self.spool.path(self.rows()[sop_instance_uid].path))
+
+
+def dataset_bytes(path: Path) -> bytes:
+    """The encoded dataset of a DICOM file, without its file meta information."""
+    _, offset = split_dataset(path)
+    return path.read_bytes()[offset:]
+
+
+if __name__ == "__main__":
+    with Receiving(Path(sys.argv[1])) as receiving:
+        receiving.inbox.reconcile(datetime.now(UTC))
+        print(receiving.port, flush=True)
+        time.sleep(600)

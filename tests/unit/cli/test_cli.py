@@ -1,0 +1,136 @@
+"""The command line as a user meets it: what it prints and the exit code."""
+
+import json
+from pathlib import Path
+
+import make_ct
+import pytest
+from damage_ct import CASES
+from typer.testing import CliRunner
+
+from service import __version__
+from service.cli import app
+
+DEMO_CT = Path(__file__).parents[3] / "demo" / "ct"
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    return result.exit_code, " ".join(result.output.split())
+
+
+def test_version() -> None:
+    assert run("version") == (0, f"thoracle {__version__} (research use only)")
+
+
+def test_without_a_command_it_helps() -> None:
+    _, output = run()
+    assert all(command in output for command in ("analyse", "serve", "send", "doctor", "version"))
+
+
+def test_a_refused_study_exits_3_with_every_reason_printed_and_written(tmp_path: Path) -> None:
+    tilted = next(c for c in CASES if c.reason == "TILT")
+    make_ct.write(tilted.make(), tmp_path / "in" / "a")
+    make_ct.write(make_ct.make(slices=10).datasets, tmp_path / "in" / "b")
+    code, output = run("analyse", tmp_path / "in", "--out", tmp_path / "out")
+    assert code == 3
+    assert "TILT: The gantry was tilted" in output
+    assert "TOO_FEW: The series has too few slices." in output
+    documents = [json.loads(p.read_text()) for p in (tmp_path / "out").rglob("result.json")]
+    assert {d["status"] for d in documents} == {"refused"}
+    assert {r["reason"] for d in documents for r in d["reasons"]} >= {"TILT", "TOO_FEW"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["analyse", "nowhere", "--out", "x"], "does not exist"),
+        (["analyse", str(DEMO_CT), "--out", "x", "--pipeline", "nonsense"], "there are: covid-severity"),
+        (["send", str(DEMO_CT), "--to", "nonsense"], "AET@HOST:PORT"),
+        (["send", str(DEMO_CT), "--to", "A@host:99999"], "AET@HOST:PORT"),
+        (["serve", "--role", "nonsense"], "nonsense"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_wrong_usage_exits_2_and_says_how_it_is_right(arguments: list[str], says: str) -> None:
+    code, output = run(*arguments)
+    assert code == 2
+    assert says in output
+
+
+def test_a_folder_without_dicom_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("not DICOM")
+    code, output = run("analyse", tmp_path, "--out", tmp_path / "out")
+    assert code == 2
+    assert "no DICOM files" in output
+    assert "left out 1 files: not DICOM" in output
+    assert run("send", tmp_path, "--to", "A@localhost:104")[0] == 2
+
+
+def test_a_mistake_in_the_configuration_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "thoracle.yaml"
+    config.write_text("receiver: {prot: 104}")
+    for command in (["serve"], ["doctor"]):
+        code, output = run(*command, "--config", config)
+        assert code == 2
+        assert "receiver.prot" in output
+
+
+@pytest.mark.parametrize("command", ["serve", "doctor"])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"data_dir: [", "not YAML: while parsing a flow node expected the node content"),
+        (b"data_dir: \xff", "not YAML: 'utf-8' codec can't decode"),
+        (b"[1, 2]", "must hold lines of the form 'name: value'"),
+        (b"thoracle", "must hold lines of the form 'name: value'"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_said_in_one_line(
+    tmp_path: Path, command: str, text: bytes, says: str
+) -> None:
+    config = tmp_path / "thoracle.yaml"
+    config.write_bytes(text)
+    code, output = run(command, "--config", config)
+    assert code == 2
+    assert says in output
+
+
+def test_doctor_names_what_is_wrong_and_what_is_right(tmp_path: Path) -> None:
+    config = tmp_path / "thoracle.yaml"
+    node = {"ae_title": "PACS", "host": "127.0.0.1", "port": 1}
+    config.write_text(json.dumps({"data_dir": str(tmp_path), "destinations": {"pacs": node}}))
+    code, output = run("doctor", "--config", config)
+    assert code == 1
+    assert "ok data directory" in output
+    assert "ok model lung-opacity" in output
+    assert "FAIL destination pacs: PACS@127.0.0.1:1: no connection to 127.0.0.1:1: Connection refused" in output
+
+
+def test_an_altered_model_is_a_failure_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "SHA256SUMS").write_text("")
+    (tmp_path / "lobes" / "1").mkdir(parents=True)
+    (tmp_path / "lobes" / "1" / "model.onnx").write_bytes(b"altered")
+    monkeypatch.setenv("THORACLE_INFERENCE__REPOSITORY", str(tmp_path))
+    code, output = run("analyse", DEMO_CT, "--out", tmp_path / "out")
+    assert code == 1
+    assert "not a released model" in output
+
+
+def test_send_names_each_file_that_was_not_stored(tmp_path: Path) -> None:
+    files = make_ct.write(make_ct.make(slices=2).datasets, tmp_path)
+    code, output = run("send", tmp_path, "--to", "NOBODY@127.0.0.1:1")
+    assert code == 1
+    assert all(f"not stored {file}" in output for file in files)
+    assert "0 of 2 files stored" in output
+
+
+def test_results_of_an_earlier_patient_never_lie_beside_the_new_ones(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("report.pdf", "findings.seg.dcm", "result.json", "notes.txt"):
+        (out / name).write_text("another patient's")
+    make_ct.write(make_ct.make(slices=10).datasets, tmp_path / "in")
+    assert run("analyse", tmp_path / "in", "--out", out)[0] == 3
+    assert sorted(p.name for p in out.iterdir()) == ["notes.txt", "result.json"]
+    assert json.loads((out / "result.json").read_text())["status"] == "refused"

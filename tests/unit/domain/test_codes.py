@@ -1,0 +1,87 @@
+"""Codes are what the standard says, and private ones fit their value representations."""
+
+import pytest
+from pydicom.sr.codedict import codes as dictionary
+from pydicom.sr.coding import Code
+
+from service.domain import codes
+from service.domain.findings import Finding, Lobe
+from service.errors import Flag
+
+ALL = [value for value in vars(codes).values() if isinstance(value, Code)]
+STANDARD = {
+    "45653009": dictionary.SCT.UpperLobeOfLung,
+    "90572001": dictionary.SCT.LowerLobeOfLung,
+    "72481006": dictionary.SCT.MiddleLobeOfRightLung,
+    "39607008": dictionary.SCT.Lung,
+    "7771000": dictionary.SCT.Left,
+    "24028007": dictionary.SCT.Right,
+    "112120": dictionary.DCM.GroundGlassOpacity,
+    "112033": dictionary.DCM.AbnormalOpacity,
+    "118565006": dictionary.SCT.Volume,
+    "112031": dictionary.DCM.AttenuationCoefficient,
+    "373098007": dictionary.SCT.Mean,
+    "25045-6": dictionary.LN.CTUnspecifiedBodyRegion,
+    "126000": dictionary.DCM.ImagingMeasurementReport,
+    "24627-2": dictionary.LN.CTChestReport,
+    "123110": dictionary.DCM.ArtificialIntelligence,
+    "109102": dictionary.DCM.ProcessingEquipment,
+    "91723000": dictionary.SCT.AnatomicalStructure,
+    "49755003": dictionary.SCT.MorphologicallyAbnormalStructure,
+    "260413007": dictionary.SCT.None_,
+    "255604002": dictionary.SCT.Mild,
+    "6736007": dictionary.SCT.Moderate,
+    "24484000": dictionary.SCT.Severe,
+    "121007": dictionary.DCM.Device,
+    "%": dictionary.UCUM.Percent,
+    "[hnsf'U]": dictionary.UCUM.HounsfieldUnit,
+    "1": dictionary.UCUM.NoUnits,
+}
+OWN_SCHEME_OR_UNIT = {codes.PRIVATE, "RFC5646"}
+UNITS_OUTSIDE_THE_DICTIONARY = {"mL", "{score}"}
+
+
+def used() -> list[Code]:
+    coded = [*codes.LOBES.values(), *codes.FINDINGS.values()]
+    types = [c.type for c in coded] + [c.laterality for c in coded if c.laterality]
+    return [*ALL, *types, *codes.CATEGORIES.values(), *codes.FLAGS.values()]
+
+
+def test_standard_codes_agree_with_the_dictionary() -> None:
+    for code in used():
+        if code.scheme_designator not in OWN_SCHEME_OR_UNIT and code.value not in UNITS_OUTSIDE_THE_DICTIONARY:
+            assert code == STANDARD[code.value], code
+
+
+def test_values_and_meanings_fit_their_representations() -> None:
+    for code in used():
+        assert 0 < len(code.value) <= 16 and 0 < len(code.meaning) <= 64, code
+
+
+def test_private_codes_are_unique() -> None:
+    own = [c for c in set(used()) if c.scheme_designator == codes.PRIVATE]
+    assert len({c.value for c in own}) == len(own) > 15
+
+
+def test_nothing_is_left_without_a_code() -> None:
+    assert set(codes.LOBES) == set(Lobe) and set(codes.FINDINGS) == set(Finding) and set(codes.FLAGS) == set(Flag)
+
+
+def test_percent_affected_is_not_diffusion_anisotropy() -> None:
+    assert codes.PERCENT_AFFECTED.scheme_designator == codes.PRIVATE
+
+
+def test_colours_are_distinct() -> None:
+    colours = [c.rgb for c in (*codes.LOBES.values(), *codes.FINDINGS.values())]
+    assert len(set(colours)) == len(colours)
+
+
+@pytest.mark.parametrize("name", ["COVID-19", "Other pulmonary infection", "No imaging signs of infection", "x" * 99])
+def test_class_probabilities_get_distinct_private_codes(name: str) -> None:
+    code = codes.class_probability(name)
+    assert code.scheme_designator == codes.PRIVATE and len(code.value) <= 16 and len(code.meaning) <= 64
+
+
+def test_private_refuses_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        codes.private("A" * 17, "meaning")

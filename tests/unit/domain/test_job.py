@@ -1,0 +1,43 @@
+import pytest
+
+from service.domain.job import TRANSITIONS, Event, IllegalTransition, State, advance
+
+
+def walk(*events: Event) -> State:
+    state = State.CREATED
+    for event in events:
+        state = advance(state, event)
+    return state
+
+
+def test_the_way_of_a_delivered_job() -> None:
+    assert walk(Event.QUEUE, Event.START, Event.ANALYSE, Event.DELIVER, Event.COMPLETE) is State.DELIVERED
+
+
+def test_a_job_begun_again_after_a_kill_or_a_retry_ends_the_same() -> None:
+    assert walk(Event.START, Event.START, Event.RETRY, Event.START, Event.REFUSE) is State.REFUSED
+
+
+def test_an_operator_may_retry_what_failed() -> None:
+    assert walk(Event.START, Event.FAIL, Event.RETRY, Event.START) is State.RUNNING
+    assert walk(Event.START, Event.ANALYSE, Event.DELIVER, Event.GIVE_UP, Event.DELIVER) is State.DELIVERING
+
+
+@pytest.mark.parametrize("state", State)
+def test_what_the_table_does_not_name_is_illegal(state: State) -> None:
+    for event in Event:
+        if (state, event) not in TRANSITIONS:
+            with pytest.raises(IllegalTransition, match=f"a job that is {state} cannot {event}"):
+                advance(state, event)
+
+
+def test_final_states_lead_nowhere() -> None:
+    sources = {state for state, _ in TRANSITIONS}
+    assert set(State) - sources == {State.DELIVERED, State.REFUSED, State.SUPERSEDED}
+
+
+def test_every_state_can_be_reached() -> None:
+    reached = {State.CREATED}
+    for _ in State:
+        reached |= {target for (source, _), target in TRANSITIONS.items() if source in reached}
+    assert reached == set(State)

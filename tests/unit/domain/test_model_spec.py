@@ -1,0 +1,38 @@
+"""A model's spec survives the way into its ONNX file and back."""
+
+import dataclasses
+import json
+
+import pytest
+
+from service.domain.model_spec import ModelSpec, TensorSpec
+
+SPEC = ModelSpec(
+    name="lung-opacity",
+    version="3",
+    inputs=(TensorSpec("hu", "int16", (1, 256, 256), ("channel", "row", "column")),),
+    outputs=(TensorSpec("probability", "uint8", (2, 256, 256), ("class", "row", "column")),),
+    max_batch=16,
+    spacing_mm=1.5,
+    window_hu=(-1250, 250),
+    thresholds={"lung": 0.5},
+    licence="CC0",
+)
+
+
+@pytest.mark.parametrize("spec", [SPEC, dataclasses.replace(SPEC, window_hu=None, spacing_mm=None)])
+def test_round_trip(spec: ModelSpec) -> None:
+    assert ModelSpec.from_json(spec.to_json(), "abc") == dataclasses.replace(spec, sha256="abc")
+
+
+def test_the_digest_is_not_embedded() -> None:
+    assert dataclasses.replace(SPEC, sha256="abc").to_json() == SPEC.to_json()
+
+
+def test_an_unknown_or_missing_field_is_an_error() -> None:
+    fields = json.loads(SPEC.to_json())
+    with pytest.raises(TypeError):
+        ModelSpec.from_json(json.dumps(fields | {"colour": "red"}), "")
+    del fields["outputs"]
+    with pytest.raises(KeyError):
+        ModelSpec.from_json(json.dumps(fields), "")

@@ -1,0 +1,192 @@
+"""All evidence together: what there is, under which study, and that the same input gives the same bytes."""
+
+import copy
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from io import BytesIO
+
+import evidence_samples
+import make_ct
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from service.domain.ct import CT
+from service.domain.findings import Analysis
+from service.errors import Flag
+from service.evidence import Evidence, encode
+from service.evidence.case import Case
+
+FILES = [
+    "lobes.seg.dcm",
+    "findings.seg.dcm",
+    "measurements.sr.dcm",
+    "study.sr.dcm",
+    "report.pdf.dcm",
+    "report.pdf",
+]
+SOP_CLASSES = {
+    "lobes.seg.dcm": "1.2.840.10008.5.1.4.1.1.66.4",
+    "findings.seg.dcm": "1.2.840.10008.5.1.4.1.1.66.4",
+    "measurements.sr.dcm": "1.2.840.10008.5.1.4.1.1.88.34",
+    "study.sr.dcm": "1.2.840.10008.5.1.4.1.1.88.34",
+    "report.pdf.dcm": "1.2.840.10008.5.1.4.1.1.104.1",
+}
+
+
+@pytest.fixture(scope="module")
+def sample() -> tuple[CT, Analysis]:
+    return evidence_samples.phantom(findings=make_ct.FINDINGS)
+
+
+@pytest.fixture(scope="module")
+def evidence(sample: tuple[CT, Analysis]) -> tuple[Evidence, ...]:
+    return encode(*sample, evidence_samples.context(sample[0]))
+
+
+def test_files_and_classes(evidence: tuple[Evidence, ...]) -> None:
+    assert [e.file_name for e in evidence] == FILES
+    assert {e.file_name: e.sop_class_uid for e in evidence if e.sop_class_uid} == SOP_CLASSES
+    for item in evidence[:-1]:
+        dataset = dcmread(BytesIO(item.content))
+        assert (dataset.SOPClassUID, dataset.SOPInstanceUID) == (item.sop_class_uid, item.sop_instance_uid)
+    assert evidence[-1].content.startswith(b"%PDF") and evidence[-1].sop_instance_uid is None
+
+
+def test_same_input_same_bytes_at_another_time(sample: tuple[CT, Analysis], evidence: tuple[Evidence, ...]) -> None:
+    time.sleep(1.1)
+    again = encode(*sample, evidence_samples.context(sample[0]))
+    assert [e.content for e in again] == [e.content for e in evidence]
+
+
+@pytest.mark.parametrize("change", [{"software_version": "0.2.0"}, {"institution": "Elsewhere"}])
+def test_a_change_gives_new_uids(
+    sample: tuple[CT, Analysis], evidence: tuple[Evidence, ...], change: dict[str, str]
+) -> None:
+    other = encode(*sample, evidence_samples.context(sample[0], **change))
+    assert not {e.sop_instance_uid for e in other[:-1]} & {e.sop_instance_uid for e in evidence}
+
+
+def corrected_name(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
+    header = copy.deepcopy(ct.headers[0])
+    header.PatientName = "Corrected^Name"
+    return dataclasses.replace(ct, headers=(header, *ct.headers[1:])), analysis
+
+
+def other_pixels(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
+    return dataclasses.replace(ct, volume=ct.volume.with_array(ct.volume.array + np.float32(1))), analysis
+
+
+def other_reading_flag(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
+    return dataclasses.replace(ct, flags=(Flag.LOSSY,)), analysis
+
+
+def other_analysis_flag(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
+    return ct, dataclasses.replace(analysis, flags=())
+
+
+def one_voxel_less(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
+    mask = analysis.lobe_mask.copy()
+    mask[tuple(np.argwhere(mask)[0])] = 0
+    return ct, dataclasses.replace(analysis, lobe_mask=mask)
+
+
+def other_volume(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
+    total = dataclasses.replace(analysis.lungs["total"], volume_ml=1.0)
+    return ct, dataclasses.replace(analysis, lungs={**analysis.lungs, "total": total})
+
+
+def other_probabilities(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
+    return ct, dataclasses.replace(analysis, probabilities={"COVID-19": 0.5})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        corrected_name,
+        other_pixels,
+        other_reading_flag,
+        other_analysis_flag,
+        one_voxel_less,
+        other_volume,
+        other_probabilities,
+    ],
+)
+def test_whatever_changes_the_bytes_gives_new_uids(
+    sample: tuple[CT, Analysis],
+    evidence: tuple[Evidence, ...],
+    change: Callable[[CT, Analysis], tuple[CT, Analysis]],
+) -> None:
+    other = encode(*change(*sample), evidence_samples.context(sample[0]))
+    assert not {e.sop_instance_uid for e in other[:-1]} & {e.sop_instance_uid for e in evidence}
+
+
+def test_another_process_gives_the_same_uids(sample: tuple[CT, Analysis]) -> None:
+    program = (
+        "import evidence_samples, make_ct; from service.evidence.case import Case; "
+        "ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS); "
+        "print(Case.of(ct, analysis, evidence_samples.context(ct)).uids('one'))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
+    here = Case.of(*sample, evidence_samples.context(sample[0])).uids("one")
+    assert printed.stdout.strip() == here
+
+
+def test_other_weights_give_new_uids(sample: tuple[CT, Analysis], evidence: tuple[Evidence, ...]) -> None:
+    ct, analysis = sample
+    model = dataclasses.replace(analysis.models[0], sha256="12" * 32)
+    retrained = dataclasses.replace(analysis, models=(model, *analysis.models[1:]))
+    other = encode(ct, retrained, evidence_samples.context(ct))
+    assert not {e.sop_instance_uid for e in other[:-1]} & {e.sop_instance_uid for e in evidence}
+    devices = [
+        {i.get("DeviceUID") for i in dcmread(BytesIO(e[0].content)).ContributingEquipmentSequence}
+        for e in (evidence, other)
+    ]
+    assert len(devices[0] - devices[1] - {None}) == 1
+
+
+def test_everything_is_filed_under_the_source_study(
+    sample: tuple[CT, Analysis], evidence: tuple[Evidence, ...]
+) -> None:
+    source = sample[0].headers[0]
+    series = set()
+    for item in evidence[:-1]:
+        dataset = dcmread(BytesIO(item.content))
+        for keyword in ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge"):
+            assert dataset[keyword].value == source[keyword].value, (item.file_name, keyword)
+        for keyword in ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "StudyDescription"):
+            assert dataset[keyword].value == source[keyword].value, (item.file_name, keyword)
+        assert dataset.SpecificCharacterSet == "ISO_IR 192"
+        assert dataset.SeriesDescription.endswith("research use only (AI, unverified)")
+        assert 9001 <= dataset.SeriesNumber <= 9005
+        series.add(dataset.SeriesInstanceUID)
+    assert len(series) == 5 and sample[0].series_uid not in series
+
+
+def test_without_findings_there_is_no_findings_seg() -> None:
+    ct, analysis = evidence_samples.phantom()
+    names = [e.file_name for e in encode(ct, analysis, evidence_samples.context(ct))]
+    assert names == [name for name in FILES if name != "findings.seg.dcm"]
+
+
+def test_without_any_segment_only_the_study_is_reported() -> None:
+    ct, _ = evidence_samples.phantom()
+    empty = evidence_samples.analysis_of(ct, ct.volume.array > 1e9, ct.volume.array > 1e9)
+    names = [e.file_name for e in encode(ct, empty, evidence_samples.context(ct))]
+    assert names == ["study.sr.dcm", "report.pdf.dcm", "report.pdf"]
+
+
+def test_the_encapsulated_report_is_the_report(evidence: tuple[Evidence, ...]) -> None:
+    dataset = dcmread(BytesIO(evidence[4].content))
+    pdf = evidence[5].content
+    assert dataset.EncapsulatedDocument[: dataset.EncapsulatedDocumentLength] == pdf
+    assert dataset.EncapsulatedDocumentLength == len(pdf) and len(dataset.EncapsulatedDocument) % 2 == 0
+    assert (dataset.Modality, dataset.BurnedInAnnotation, dataset.ConversionType) == ("DOC", "YES", "WSD")
+    assert dataset.VerificationFlag == "UNVERIFIED"

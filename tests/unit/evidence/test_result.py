@@ -1,0 +1,91 @@
+"""result.json obeys its published schema, analysed or refused."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import evidence_samples
+import jsonschema
+import make_ct
+import pytest
+
+from service.domain.severity import Severity
+from service.errors import Flag, Reason, Refusal
+from service.evidence import SeriesRefusal, result_document
+
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs/reference/result.schema.json").read_text())
+
+
+def valid(document: dict[str, Any]) -> dict[str, Any]:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    again = json.loads(json.dumps(document))
+    jsonschema.validate(again, SCHEMA)
+    return again
+
+
+def analysed(**changes: Any) -> dict[str, Any]:
+    ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
+    return result_document(
+        pipeline="covid-severity",
+        series_uid=ct.series_uid,
+        analysis=dataclasses.replace(analysis, **changes),
+        flags=(Flag.LOSSY, Flag.NO_CLASSIFIER),
+        timings_s={"read": 1.23456},
+    )
+
+
+def test_analysed() -> None:
+    document = valid(analysed())
+    assert document["status"] == "analysed" and document["reasons"] == [] and document["probabilities"] is None
+    assert document["severity"] == {
+        "name": "CT severity score, Pan 2020, 0-25",
+        "score": 5,
+        "max": 25,
+        "category": "mild",
+    }
+    assert document["flags"] == ["LOSSY", "NO_CLASSIFIER", "LOBES_APPROXIMATE"]
+    assert document["timings_s"] == {"read": 1.235}
+    lobes = document["lobes"]
+    assert sum(lobe["volume_ml"] for lobe in lobes.values()) == pytest.approx(
+        document["lungs"]["total"]["volume_ml"], abs=0.01
+    )
+    assert lobes["LLL"]["high_opacity_ml"] == pytest.approx(40.0, rel=0.02) and lobes["LLL"]["score"] == 2
+
+
+def test_missing_lobe_and_probabilities() -> None:
+    scores = {"RUL": 0, "RML": None, "RLL": 0, "LUL": 0, "LLL": 1}
+    document = valid(analysed(severity=Severity(scores, None, None), probabilities={"a": 0.25, "b": 0.75}))
+    assert document["severity"]["score"] is None and document["severity"]["category"] is None
+    assert document["lobes"]["RML"]["score"] is None and document["probabilities"] == {"a": 0.25, "b": 0.75}
+
+
+def test_refused() -> None:
+    refusals = [
+        SeriesRefusal("1.2.3", Refusal(Reason.TOO_THICK, "8.0 mm, limit 5 mm")),
+        SeriesRefusal("1.2.4", Refusal(Reason.LOCALIZER, "")),
+    ]
+    document = valid(result_document(pipeline="covid-severity", series_uid=None, analysis=None, refusals=refusals))
+    assert document["status"] == "refused"
+    assert document["reasons"][0] == {
+        "series_uid": "1.2.3",
+        "reason": "TOO_THICK",
+        "sentence": "The slices are too thick for this analysis.",
+        "detail": "8.0 mm, limit 5 mm",
+    }
+    assert document["lungs"] is document["lobes"] is document["severity"] is None and document["models"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("status", "refused"), ("schema_version", "2.0"), ("lobes", None), ("models", []), ("extra", 1)],
+)
+def test_the_schema_notices_a_wrong_document(path: str, value: Any) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        valid(analysed() | {path: value})
+
+
+def test_every_flag_and_reason_is_allowed_by_the_schema() -> None:
+    refusals = [SeriesRefusal("1.2", Refusal(reason, "")) for reason in Reason]
+    valid(result_document(pipeline="p", series_uid=None, analysis=None, refusals=refusals))
+    valid(analysed(flags=tuple(Flag)))

@@ -1,0 +1,118 @@
+"""Segmentations: the masks come back on the source frames, with codes, tracking and algorithms as they must be."""
+
+from io import BytesIO
+
+import enhanced_ct
+import evidence_samples
+import highdicom as hd
+import make_ct
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from shared_data import shared_data
+
+from service.domain.ct import CT
+from service.domain.findings import Analysis, Finding, Lobe
+from service.evidence.case import Case
+from service.evidence.seal import seal
+from service.evidence.seg import findings_seg, lobes_seg
+from service.imaging.read import read_ct
+
+
+def segs(ct: CT, analysis: Analysis) -> dict[str, hd.seg.Segmentation]:
+    """The files, read again."""
+    case = Case.of(ct, analysis, evidence_samples.context(ct))
+    made = {"lobes": lobes_seg(case), "findings": findings_seg(case)}
+    files = {kind: seal(s, case.context.at, case.header, case.uids) for kind, s in made.items() if s is not None}
+    return {kind: hd.seg.Segmentation.from_dataset(dcmread(BytesIO(content))) for kind, content in files.items()}
+
+
+def mask_from(seg: hd.seg.Segmentation, ct: CT, names: type) -> np.ndarray:
+    """The label mask again, read back by source frame or instance."""
+    if ct.frame_numbers:
+        stack = seg.get_pixels_by_source_frame(
+            ct.sop_uids[0], ct.frame_numbers, ignore_spatial_locations=True, assert_missing_frames_are_empty=True
+        )
+    else:
+        stack = seg.get_pixels_by_source_instance(ct.sop_uids, ignore_spatial_locations=True)
+    mask = np.zeros(stack.shape[:3], np.uint8)
+    for number, item in enumerate(seg.SegmentSequence):
+        mask[stack[..., number] > 0] = names[item.TrackingID]
+    return mask
+
+
+@pytest.mark.parametrize("orientation", ["HFS", "HFP", "FFS", "FFDR"])
+def test_masks_come_back_on_the_source(orientation: str) -> None:
+    ct, analysis = evidence_samples.phantom(orientation=orientation, findings=make_ct.FINDINGS)
+    result = segs(ct, analysis)
+    assert np.array_equal(mask_from(result["lobes"], ct, Lobe), analysis.lobe_mask)
+    assert np.array_equal(mask_from(result["findings"], ct, Finding), analysis.finding_mask)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_enhanced_ct(reverse: bool) -> None:
+    scan = make_ct.make(findings=make_ct.FINDINGS)
+    ct = read_ct([enhanced_ct.enhance(scan.datasets[::-1] if reverse else scan.datasets)])
+    analysis = evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
+    lobes = segs(ct, analysis)["lobes"]
+    assert np.array_equal(mask_from(lobes, ct, Lobe), analysis.lobe_mask)
+    back = lobes.get_volume(combine_segments=True).match_geometry(ct.volume)
+    assert np.array_equal(back.array, analysis.lobe_mask)
+
+
+def test_real_headers() -> None:
+    datasets = [dcmread(p) for p in sorted(shared_data("dicom/rider-lung").glob("*.dcm"))]
+    ct = read_ct(datasets)
+    lobe_mask, finding_mask = np.zeros(ct.volume.shape, np.uint8), np.zeros(ct.volume.shape, np.uint8)
+    for lobe in Lobe:
+        lobe_mask[20:90, 100:400, 60 * lobe : 60 * lobe + 50] = lobe
+    finding_mask[40:50, 200:250, 70:100] = Finding.GROUND_GLASS
+    result = segs(ct, evidence_samples.analysis_of(ct, lobe_mask, finding_mask))
+    assert np.array_equal(mask_from(result["lobes"], ct, Lobe), lobe_mask)
+    assert np.array_equal(mask_from(result["findings"], ct, Finding), finding_mask)
+
+
+def test_an_empty_segment_is_dropped_and_the_others_renumbered() -> None:
+    ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS[2:])
+    analysis.lobe_mask[analysis.lobe_mask == Lobe.RML] = 0
+    result = segs(ct, analysis)
+    described = [(s.SegmentNumber, s.TrackingID) for s in result["lobes"].SegmentSequence]
+    assert described == [(1, "RUL"), (2, "RLL"), (3, "LUL"), (4, "LLL")]
+    assert [s.TrackingID for s in result["findings"].SegmentSequence] == ["HIGH_OPACITY"]
+    assert np.array_equal(mask_from(result["lobes"], ct, Lobe), analysis.lobe_mask)
+    assert np.array_equal(mask_from(result["findings"], ct, Finding), analysis.finding_mask)
+    frames = np.count_nonzero(analysis.finding_mask.any(axis=(1, 2)))
+    assert frames == result["findings"].NumberOfFrames < ct.volume.shape[0]
+
+
+def test_description_of_segments() -> None:
+    ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
+    lobes = segs(ct, analysis)["lobes"]
+    assert (lobes.SegmentationType, lobes.ContentCreatorName, lobes.BodyPartExamined) == (
+        "BINARY",
+        "Thoracle^",
+        "CHEST",
+    )
+    assert lobes.SoftwareVersions == "0.1.0"
+    assert "ReferencedSeriesSequence" in lobes
+    by_name: dict[str, Dataset] = {s.TrackingID: s for s in lobes.SegmentSequence}
+    kind = by_name["LUL"].SegmentedPropertyTypeCodeSequence[0]
+    assert kind.SegmentedPropertyTypeModifierCodeSequence[0].CodeValue == "7771000"
+    kind = by_name["RML"].SegmentedPropertyTypeCodeSequence[0]
+    assert kind.CodeValue == "72481006" and "SegmentedPropertyTypeModifierCodeSequence" not in kind
+    assert len({s.TrackingUID for s in lobes.SegmentSequence}) == 5
+    assert all("RecommendedDisplayCIELabValue" in s for s in lobes.SegmentSequence)
+    (algorithm,) = by_name["RUL"].SegmentationAlgorithmIdentificationSequence
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("lung-opacity-2d + lobe-prior", "1 + 2")
+    assert all(m.sha256 in algorithm.AlgorithmParameters for m in analysis.models)
+    assert algorithm.AlgorithmFamilyCodeSequence[0].CodeValue == "123110"
+
+
+def test_laterality_agrees_with_the_patient_frame() -> None:
+    ct, analysis = evidence_samples.phantom(orientation="HFP")
+    lobes = segs(ct, analysis)["lobes"]
+    volume = lobes.get_volume(combine_segments=False)
+    for number, item in enumerate(lobes.SegmentSequence):
+        index = np.argwhere(volume.array[..., number] > 0).mean(axis=0)
+        x_mm = (volume.affine @ [*index, 1.0])[0] - 4.5  # the phantom's centre
+        assert (x_mm > 0) == item.TrackingID.startswith("L")

@@ -1,0 +1,156 @@
+"""Odd headers: other character sets, missing or malformed attributes, invalid UIDs."""
+
+from io import BytesIO
+from typing import Any
+
+import evidence_samples
+import make_ct
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
+
+from service.domain.ct import CT
+from service.evidence import encode, evidence_time
+from service.evidence.source import clean_header, source_headers
+from service.evidence.times import UNDATED
+
+JAPANESE = "Yamada^Tarou=山田^太郎=やまだ^たろう"
+
+
+def reread(attributes: dict[str, Any]) -> Dataset:
+    """A header as it arrives: written in its character set, then read."""
+    dataset = make_ct.make(slices=1).datasets[0]
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    with BytesIO() as buffer:
+        dataset.save_as(buffer, enforce_file_format=True)
+        return dcmread(BytesIO(buffer.getvalue()), stop_before_pixels=True)
+
+
+def rewritten(header: Dataset) -> Dataset:
+    header.file_meta = make_ct.make(slices=1).datasets[0].file_meta
+    with BytesIO() as buffer:
+        header.save_as(buffer, enforce_file_format=True)
+        return dcmread(BytesIO(buffer.getvalue()))
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        (["", "ISO 2022 IR 87"], JAPANESE),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+        ("ISO_IR 144", "Люкceмбypг^Анна"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("ISO_IR 127", "قباني^لنزار"),
+        ("ISO_IR 192", "Ωmega^Ünïcode"),
+    ],
+)
+def test_names_in_any_character_set_arrive_as_utf8(charset: Any, name: str) -> None:
+    header = reread({"SpecificCharacterSet": charset, "PatientName": name, "OtherPatientNames": [name, "B^A"]})
+    result = rewritten(clean_header(header))
+    assert result.SpecificCharacterSet == "ISO_IR 192"
+    assert str(result.PatientName) == name and [str(n) for n in result.OtherPatientNames] == [name, "B^A"]
+
+
+def test_text_in_nested_items_is_transcoded_too() -> None:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "1", "99LOCAL", "胸部CT"
+    header = reread({"SpecificCharacterSet": "GB18030", "ProcedureCodeSequence": [item]})
+    assert rewritten(clean_header(header)).ProcedureCodeSequence[0].CodeMeaning == "胸部CT"
+
+
+def odd(attributes: dict[str, Any]) -> CT:
+    return evidence_samples.phantom(slices=40, spacing_mm=6.0, attributes=attributes)[0]
+
+
+def encoded(ct: CT) -> dict[str, Dataset]:
+    lobes = (ct.volume.array < -700).astype("uint8")
+    analysis = evidence_samples.analysis_of(ct, lobes, 0 * lobes)
+    evidence = encode(ct, analysis, evidence_samples.context(ct))
+    return {e.kind: dcmread(BytesIO(e.content)) for e in evidence if e.sop_class_uid}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        dict.fromkeys(("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber")),
+        dict.fromkeys(("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName", "SpecificCharacterSet")),
+        {"PatientSex": "UNKNOWN", "PatientAge": "060", "PatientBirthDate": "1960.01.01"},
+        {"PatientName": "A" * 200, "PatientID": "x" * 90, "InstitutionName": "H" * 120},
+        {"PatientName": "=山田^太郎", "StudyTime": "noon", "Manufacturer": "", "StudyDescription": ""},
+        {"SeriesNumber": None, "SeriesDescription": None, "FrameOfReferenceUID": "1.2.3"},
+    ],
+)
+def test_odd_attributes_do_not_stop_the_evidence(attributes: dict[str, Any]) -> None:
+    result = encoded(odd(attributes))
+    assert set(result) == {"lobes", "measurements", "study", "report-dicom"}
+    assert {str(d.PatientSex or "") for d in result.values()} <= {"O", ""}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_invalid_uids_are_referred_to_as_they_came() -> None:
+    """UUID-style UIDs are invalid, but the PACS knows the study by them (decision 0021)."""
+    study, series = "7b0a6c3e-98a1-4f3c-a2f4-0d6a51ab77c3", "0c5e3b2a-1111-4f3c-a2f4-0d6a51ab77c3"
+    result = encoded(odd({"StudyInstanceUID": study, "SeriesInstanceUID": series}))
+    for dataset in result.values():
+        assert dataset.StudyInstanceUID == study
+        assert dataset.SeriesInstanceUID.startswith("1.2.826.0.1.3680043.8.498.")
+    assert result["lobes"].ReferencedSeriesSequence[0].SeriesInstanceUID == series
+
+
+def test_private_attributes_and_pixels_stay_behind() -> None:
+    header = reread({})
+    header.private_block(0x0009, "ACME", create=True).add_new(0x01, "LO", "private")
+    clean = clean_header(header)
+    assert not any(element.tag.is_private for element in clean) and "PixelData" not in clean
+    assert header.private_block(0x0009, "ACME")[0x01].value == "private"  # the source is not changed
+
+
+def test_only_the_first_header_is_copied_whole() -> None:
+    ct = odd({})
+    first, second, *_ = source_headers(ct)
+    assert "PatientName" in first and "PatientName" not in second
+    assert second.SOPInstanceUID == ct.headers[1].SOPInstanceUID
+
+
+def test_evidence_time_is_the_latest_of_the_ct() -> None:
+    assert evidence_time(odd({})).isoformat() == "2024-05-01T10:16:10"
+    assert evidence_time(odd({"AcquisitionDateTime": "20240502080000.5+0200"})).isoformat() == (
+        "2024-05-02T08:00:00.500000"
+    )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_evidence_time_without_dates_is_fixed() -> None:
+    keywords = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
+    ct = odd(dict.fromkeys(keywords))
+    assert evidence_time(ct) == UNDATED
+    assert encoded(ct)["lobes"].ContentDate == "19000101"
+    assert evidence_time(odd({**dict.fromkeys(keywords[1:]), "StudyDate": "yesterday"})) == UNDATED
+
+
+def test_time_zone_of_the_source_is_kept() -> None:
+    assert encoded(odd({"TimezoneOffsetFromUTC": "+0200"}))["study"].TimezoneOffsetFromUTC == "+0200"
+
+
+def test_acquisition_time_is_of_the_latest_acquisition_only() -> None:
+    later = {"ContentDate": "20240601", "ContentTime": "080000", "StudyDate": "20250101"}
+    assert encoded(odd(later))["report-dicom"].AcquisitionDateTime == "20240501101610"
+    exact = {**later, "AcquisitionDateTime": "20240502080000.5+0200"}
+    assert encoded(odd(exact))["report-dicom"].AcquisitionDateTime == "20240502080000.500000"
+
+
+def test_acquisition_time_stays_empty_where_the_ct_tells_of_none() -> None:
+    assert not encoded(odd({"AcquisitionTime": None}))["report-dicom"].AcquisitionDateTime
+
+
+@pytest.mark.parametrize("vr", ["ZZ", "US"])
+def test_an_attribute_that_cannot_be_read_is_left_out(vr: str) -> None:
+    header = make_ct.make(slices=1).datasets[0]
+    tag = Tag("Manufacturer")
+    header._dict[tag] = RawDataElement(tag, vr, 3, b"abc", 0, False, True)
+    clean = clean_header(header)
+    assert "Manufacturer" not in clean
+    assert clean.PatientID == header.PatientID

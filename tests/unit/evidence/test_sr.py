@@ -1,0 +1,150 @@
+"""Structured reports: every number in its group, with its unit, pointing at its segment."""
+
+import dataclasses
+from collections.abc import Iterator
+from io import BytesIO
+
+import evidence_samples
+import make_ct
+import pytest
+from pydicom import Dataset, dcmread
+
+from service.domain.ct import CT
+from service.domain.findings import Analysis, Finding, Lobe
+from service.domain.severity import Severity
+from service.errors import Flag
+from service.evidence import encode
+
+
+def documents(ct: CT, analysis: Analysis) -> dict[str, Dataset]:
+    return {
+        e.kind: dcmread(BytesIO(e.content))
+        for e in encode(ct, analysis, evidence_samples.context(ct))
+        if e.file_name.endswith(".dcm")
+    }
+
+
+@pytest.fixture(scope="module")
+def sample() -> tuple[CT, Analysis]:
+    return evidence_samples.phantom(findings=make_ct.FINDINGS)
+
+
+@pytest.fixture(scope="module")
+def result(sample: tuple[CT, Analysis]) -> dict[str, Dataset]:
+    return documents(*sample)
+
+
+def items(dataset: Dataset) -> Iterator[Dataset]:
+    for item in dataset.get("ContentSequence", []):
+        yield item
+        yield from items(item)
+
+
+def concept(item: Dataset) -> str:
+    return str(item.ConceptNameCodeSequence[0].CodeValue) if "ConceptNameCodeSequence" in item else ""
+
+
+def groups(document: Dataset) -> dict[str, Dataset]:
+    """Measurement groups by tracking identifier."""
+    containers = [i for i in items(document) if concept(i) == "125007"]
+    return {str(next(i for i in items(g) if concept(i) == "112039").TextValue): g for g in containers}
+
+
+def numbers(group: Dataset) -> dict[str, tuple[float, str]]:
+    """Value and unit by concept code."""
+    found = {}
+    for item in group.ContentSequence:
+        if item.ValueType == "NUM":
+            (value,) = item.MeasuredValueSequence
+            found[concept(item)] = (float(value.NumericValue), value.MeasurementUnitsCodeSequence[0].CodeValue)
+    return found
+
+
+def evaluations(group: Dataset) -> list[tuple[str, str]]:
+    return [
+        (concept(i), i.ConceptCodeSequence[0].CodeValue)
+        for i in group.ContentSequence
+        if i.ValueType == "CODE" and i.ConceptNameCodeSequence[0].CodingSchemeDesignator == "99THORACLE"
+    ]
+
+
+def test_documents_are_unverified_and_private_codes_are_identified(result: dict[str, Dataset]) -> None:
+    for kind in ("measurements", "study"):
+        document = result[kind]
+        assert (document.VerificationFlag, document.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
+        assert document.CodingSchemeIdentificationSequence[0].CodingSchemeDesignator == "99THORACLE"
+        assert len([i for i in items(document) if i.ValueType == "IMAGE" and concept(i) == "260753009"]) <= 1
+
+
+def test_lobe_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -> None:
+    found = groups(result["measurements"])
+    assert set(found) == {lobe.name for lobe in Lobe} | {finding.name for finding in Finding}
+    for lobe, region in sample[1].lobes.items():
+        values = numbers(found[lobe.name])
+        assert values["118565006"] == (pytest.approx(region.volume_ml, abs=1e-3), "mL")
+        assert values["OPAC-VOL"] == (pytest.approx(region.opacity_ml, abs=1e-3), "mL")
+        assert values["PCT-AFF"] == (pytest.approx(region.opacity_percent, abs=1e-3), "%")
+        assert values["112031"] == (pytest.approx(region.mean_hu, abs=1e-3), "[hnsf'U]")
+        assert values["CTSS-L"] == (sample[1].severity.lobe_scores[lobe.name], "{score}")
+
+
+def test_groups_point_at_their_segments(result: dict[str, Dataset]) -> None:
+    for seg_kind, names in (("lobes", Lobe), ("findings", Finding)):
+        segments = {s.TrackingID: s for s in result[seg_kind].SegmentSequence}
+        for name in (n.name for n in names):
+            group = groups(result["measurements"])[name]
+            reference = next(i for i in items(group) if concept(i) == "121191").ReferencedSOPSequence[0]
+            assert reference.ReferencedSOPInstanceUID == result[seg_kind].SOPInstanceUID
+            assert reference.ReferencedSegmentNumber == segments[name].SegmentNumber
+            tracking = next(i for i in items(group) if concept(i) == "112040").UID
+            assert tracking == segments[name].TrackingUID
+
+
+def test_study_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -> None:
+    found = groups(result["study"])
+    analysis = sample[1]
+    severity = analysis.severity
+    assert numbers(found["SEVERITY"]) == {"CTSS-T": (severity.total, "{score}")}
+    assert evaluations(found["SEVERITY"]) == [("USE-LIM", "RUO"), ("INVOLV", "255604002")]
+    assert severity.category == "mild"
+    for side in ("left", "right", "total"):
+        values = numbers(found[f"LUNG_{side.upper()}"])
+        assert values["118565006"][0] == pytest.approx(analysis.lungs[side].volume_ml, abs=1e-3)
+        assert values["PCT-AFF"][0] == pytest.approx(analysis.lungs[side].opacity_percent, abs=1e-3)
+    assert evaluations(found["CLASSIFICATION"]) == [("CLASSIF", "CLASSIF-NONE")]
+    assert evaluations(found["QUALITY"]) == [("QUALITY", "Q-LOBES-APPROX"), ("QUALITY", "Q-NO-CLASSIFIER")]
+
+
+def test_tracking_identifiers_are_unique(result: dict[str, Dataset]) -> None:
+    uids = [i.UID for k in ("measurements", "study") for i in items(result[k]) if concept(i) == "112040"]
+    assert len(set(uids)) == len(uids) == 15
+
+
+def test_an_absent_finding_is_zero_in_the_study() -> None:
+    ct, analysis = evidence_samples.phantom()
+    result = documents(ct, analysis)
+    assert set(groups(result["measurements"])) == {lobe.name for lobe in Lobe}
+    assert numbers(groups(result["study"])["TOTAL_HIGH_OPACITY"])["118565006"] == (0.0, "mL")
+
+
+def test_probabilities_are_one_neutral_group(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    classes = {"COVID-19": 0.78, "Other pulmonary infection": 0.17, "No imaging signs of infection": 0.05}
+    classified = dataclasses.replace(analysis, probabilities=classes, flags=())
+    found = groups(documents(ct, classified)["study"])
+    values = numbers(found["CLASSIFICATION"])
+    assert [v for v, _ in values.values()] == list(classes.values()) and len(values) == 3
+    assert evaluations(found["CLASSIFICATION"]) == [] and "QUALITY" not in found
+
+
+def test_a_missing_lobe_has_no_score_and_no_total(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    scores = {**analysis.severity.lobe_scores, "RML": None}
+    partial = dataclasses.replace(
+        analysis, severity=Severity(scores, None, None), flags=(Flag.LOBE_MISSING, Flag.LOBE_MISSING)
+    )
+    result = documents(ct, partial)
+    assert "CTSS-L" not in numbers(groups(result["measurements"])["RML"])
+    found = groups(result["study"])
+    assert numbers(found["SEVERITY"]) == {} and evaluations(found["SEVERITY"]) == [("USE-LIM", "RUO")]
+    assert evaluations(found["QUALITY"]) == [("QUALITY", "Q-LOBE-MISSING")]

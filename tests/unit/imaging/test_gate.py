@@ -1,0 +1,196 @@
+"""The gate: one phantom per way to be unfit, and real CTs that pass."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import damage_ct
+import enhanced_ct
+import make_ct
+import numpy as np
+import pydicom
+import pytest
+from damage_ct import CASES, LUNG_CASES, PIXEL_CASES, Case, scanned, tagged
+from pydicom import Dataset
+from pydicom.uid import JPEGBaseline8Bit
+from shared_data import shared_data
+
+from service.domain.eligibility import Eligibility, Limits
+from service.errors import Flag, Reason
+from service.imaging.gate import check_headers
+
+
+def check(datasets: Sequence[Dataset], **limits: object) -> Eligibility:
+    return check_headers(datasets, Limits(**limits))  # type: ignore[arg-type]
+
+
+def reasons(found: Eligibility) -> set[Reason]:
+    return {refusal.reason for refusal in found.refusals}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_refuses(case: Case) -> None:
+    found = check(case.make())
+    assert case.reason in reasons(found)
+    assert not found.ok
+
+
+@pytest.mark.parametrize("case", PIXEL_CASES + LUNG_CASES, ids=str)
+def test_leaves_pixels_to_others(case: Case) -> None:
+    assert check(case.make()).ok
+
+
+def test_every_header_reason_has_a_case() -> None:
+    cased = {case.reason for case in CASES + PIXEL_CASES + LUNG_CASES}
+    by_others = {Reason.INCOMPLETE, Reason.NOT_CHOSEN}  # the sender's count, the other series of the study
+    assert set(Reason) - cased == by_others
+
+
+@pytest.mark.parametrize("expected, complete", [(None, True), (88, True), (80, True), (90, False)])
+def test_counts_against_the_sender(expected: int | None, complete: bool) -> None:
+    found = check_headers(scanned(), Limits(), expected_images=expected)
+    assert found.ok is complete
+    if not complete:
+        assert [str(r) for r in found.refusals] == [
+            "INCOMPLETE: The sender holds more images of this series than have arrived. 88 of 90 images have arrived."
+        ]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c for c in CASES if c.name in ("MR", "one", "thick", "20 slices", "120 mm", "4 years", "coronal", "iodine map")],
+    ids=str,
+)
+def test_gives_only_the_true_reason(case: Case) -> None:
+    also = {"20 slices": {Reason.SHORT_COVERAGE}}
+    assert reasons(check(case.make())) == {case.reason} | also.get(case.name, set())
+
+
+def test_collects_all_reasons() -> None:
+    found = check(scanned(slices=12, thickness_mm=9.0, attributes={"PatientAge": "009Y", "RescaleType": "MGML"}))
+    assert reasons(found) == {Reason.TOO_FEW, Reason.SHORT_COVERAGE, Reason.TOO_THICK, Reason.AGE, Reason.NOT_HU}
+
+
+def test_details_carry_the_numbers() -> None:
+    (refusal,) = check(damage_ct.dropped(40, 41)).refusals
+    assert refusal.detail == "2 missing in 1 gap(s), the largest 7.50 mm. Slice spacing is 2.50 mm."
+
+
+@pytest.mark.parametrize("orientation", sorted(make_ct.ORIENTATIONS))
+def test_accepts_every_patient_position(orientation: str) -> None:
+    found = check(scanned(orientation=orientation, feet_first_numbers=True))
+    assert found.ok and found.flags == ()
+    assert (found.slices, found.spacing_mm, found.extent_mm) == (88, pytest.approx(2.5), pytest.approx(220.0))
+
+
+def test_enhanced_ct_is_measured_like_the_classic_one() -> None:
+    slices = scanned(spacing_mm=4.0, slices=60)
+    assert check([enhanced_ct.enhance(slices)]) == check(slices)
+
+
+@pytest.mark.parametrize(
+    "damage, reason",
+    [
+        (lambda e: e.PerFrameFunctionalGroupsSequence.pop(30), Reason.UNREADABLE),
+        (lambda e: delattr(e.SharedFunctionalGroupsSequence[0], "PlaneOrientationSequence"), Reason.UNREADABLE),
+        (
+            lambda e: delattr(e.PerFrameFunctionalGroupsSequence[3], "PixelValueTransformationSequence"),
+            Reason.NOT_HU,
+        ),
+        (
+            lambda e: setattr(e.SharedFunctionalGroupsSequence[0].CTImageFrameTypeSequence[0], "FrameType", "DERIVED"),
+            Reason.DERIVED,
+        ),
+    ],
+)
+def test_refuses_enhanced_ct(damage: object, reason: Reason) -> None:
+    enhanced = enhanced_ct.enhance(scanned())
+    damage(enhanced)  # type: ignore[operator]
+    assert reasons(check([enhanced])) == {reason}
+
+
+def test_misses_a_frame_of_enhanced_ct() -> None:
+    assert reasons(check([enhanced_ct.enhance(damage_ct.dropped(30))])) == {Reason.MISSING_SLICES}
+
+
+def test_refuses_two_multi_frame_instances() -> None:
+    halves = scanned()
+    found = check([enhanced_ct.enhance(halves[:44]), enhanced_ct.enhance(halves[44:])])
+    assert reasons(found) == {Reason.MIXED_GEOMETRY}
+
+
+def test_one_slice_has_no_extent() -> None:
+    found = check(scanned(slices=1))
+    assert reasons(found) == {Reason.TOO_FEW}
+    assert (found.slices, found.spacing_mm, found.thickness_mm, found.extent_mm) == (1, None, 2.5, None)
+
+
+def test_refuses_nothing_at_all() -> None:
+    assert reasons(check([])) == {Reason.TOO_FEW}
+
+
+def test_rounding_passes() -> None:
+    rng = np.random.default_rng(1)
+    slices = scanned(iop=(0.99995, 0.01, 0.0, -0.01, 0.99995, 0.0))
+    for dataset in slices:
+        for keyword in ("ImagePositionPatient", "ImageOrientationPatient"):
+            noise = rng.uniform(-1e-3, 1e-3, len(dataset[keyword].value))
+            dataset.update(
+                {keyword: [f"{float(v) + n:.4f}" for v, n in zip(dataset[keyword].value, noise, strict=True)]}
+            )
+    assert check(slices).ok
+
+
+@pytest.mark.parametrize("thickness_mm, flagged", [(2.5, False), (3.0, False), (3.1, True), (5.0, True)])
+def test_warns_of_thick_slices(thickness_mm: float, flagged: bool) -> None:
+    found = check(scanned(thickness_mm=thickness_mm))
+    assert found.ok and (Flag.THICK_SLICES in found.flags) is flagged
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"PatientAge": None, "PatientBirthDate": ""},
+        {"PatientAge": "", "PatientBirthDate": "unknown"},
+        {"PatientAge": None, "PatientBirthDate": None},
+        {"PatientAge": None, "PatientBirthDate": "20300101"},
+    ],
+)
+def test_warns_of_unknown_age(attributes: dict[str, object]) -> None:
+    found = check(tagged(**attributes))
+    assert found.ok and found.flags == (Flag.AGE_UNKNOWN,)
+
+
+def test_age_from_dates() -> None:
+    assert check(tagged(PatientAge=None, PatientBirthDate="20060430")).flags == ()
+    assert check(tagged(PatientAge="015Y"), min_age_years=12).ok
+
+
+def test_warns_of_lossy_compression() -> None:
+    assert check(tagged(LossyImageCompression="01")).flags == (Flag.LOSSY,)
+    assert Flag.LOSSY in check(damage_ct.transfer_syntax(JPEGBaseline8Bit)).flags
+
+
+def test_derived_may_be_allowed_but_never_projections() -> None:
+    assert check(tagged(ImageType=["DERIVED", "SECONDARY", "AXIAL"]), allow_derived=True).ok
+    projected = check(tagged(ImageType=["DERIVED", "SECONDARY", "MIP"]), allow_derived=True)
+    assert reasons(projected) == {Reason.DERIVED}
+
+
+def test_small_tilt_within_limit_passes() -> None:
+    assert check(scanned(tilt_deg=0.5)).ok
+
+
+@pytest.mark.parametrize(
+    "name, slices, spacing_mm, flags",
+    [
+        ("dicom/covid-ct-md/P001", 148, 2.0, ()),
+        ("dicom/covid-ct-md/cap001", 84, 4.0, (Flag.THICK_SLICES,)),
+        ("dicom/covid-ct-md/normal001", 77, 4.0, (Flag.THICK_SLICES,)),
+        ("dicom/rider-lung", 118, 2.5, ()),
+    ],
+)
+def test_real_ct_passes(name: str, slices: int, spacing_mm: float, flags: tuple[Flag, ...]) -> None:
+    paths: list[Path] = sorted(shared_data(name).glob("*.dcm"))
+    found = check([pydicom.dcmread(path, stop_before_pixels=True) for path in paths])
+    assert found.refusals == ()
+    assert (found.slices, found.spacing_mm, found.flags) == (slices, pytest.approx(spacing_mm), flags)

@@ -1,0 +1,79 @@
+"""The way onto the model's grid: orientation, centre, padding, smoothing; and the box around a lung."""
+
+import highdicom as hd
+import numpy as np
+import pytest
+
+from service.imaging.harmonise import AIR_HU, PlaneGrid, resample_like, to_box, to_plane_grid
+
+GRID = PlaneGrid(spacing_mm=2.0, size=64)
+
+
+def body(shape: tuple[int, int, int] = (5, 60, 80), pixel_mm: float = 1.0) -> hd.Volume:
+    """Soft tissue in the middle of air; axial, head first, supine; the patient's left half is denser."""
+    array = np.full(shape, -1000.0, np.float32)
+    rows, columns = shape[1:]
+    array[:, rows // 4 : -rows // 4, columns // 4 : -columns // 4] = 40.0
+    array[:, rows // 4 : -rows // 4, columns // 2 : -columns // 4] = 300.0
+    affine = np.array([[0, 0, pixel_mm, -20.0], [0, pixel_mm, 0, 7.0], [-3.0, 0, 0, 100.0], [0, 0, 0, 1]])
+    return hd.Volume(array, affine, "PATIENT", "1.2.3")
+
+
+def test_grid_shape_type_and_frame_of_reference() -> None:
+    moved = to_plane_grid(body(), GRID)
+    assert moved.array.dtype == np.int16
+    assert moved.spatial_shape == (5, 64, 64)
+    assert moved.spacing == pytest.approx((3.0, 2.0, 2.0))
+    assert moved.frame_of_reference_uid == "1.2.3"
+
+
+def test_the_body_is_centred_wherever_the_table_puts_it() -> None:
+    volume = body()
+    shifted = volume.with_array(np.roll(volume.array, (7, -11), (1, 2)))
+    found, expected = to_plane_grid(shifted, GRID).array, to_plane_grid(volume, GRID).array
+    assert np.array_equal(found.clip(-900), expected.clip(-900))  # clipped: air of the image, air around it
+
+
+def test_air_surrounds_a_small_field_of_view() -> None:
+    moved = to_plane_grid(body(), GRID).array
+    assert (moved[:, 0] == AIR_HU).all()
+    assert (moved[:, :, -1] == AIR_HU).all()
+
+
+def test_a_volume_of_air_is_centred_on_the_image() -> None:
+    volume = body().with_array(np.full((5, 60, 80), -1000.0, np.float32))
+    middle = to_plane_grid(volume, GRID).center_position
+    assert middle == pytest.approx(volume.center_position, abs=1e-6)
+
+
+@pytest.mark.parametrize("orientation", ["FPL", "HAR", "HPL", "FAL", "PHL", "LPH"])
+def test_left_stays_left_in_every_array_order(orientation: str) -> None:
+    volume = body()
+    moved = to_plane_grid(volume.to_patient_orientation(orientation), GRID)
+    assert np.array_equal(moved.array, to_plane_grid(volume, GRID).array)
+    assert moved.array[2, 32, 40] == 300  # +column is the patient's left
+    assert moved.array[2, 32, 24] == 40
+
+
+def test_fine_noise_is_averaged_and_not_sampled() -> None:
+    noise = np.random.default_rng(0).normal(0.0, 100.0, (4, 256, 256)).astype(np.float32)
+    volume = hd.Volume(noise, np.diag([-3.0, 0.5, 0.5, 1.0])[[2, 1, 0, 3]], "PATIENT")
+    inner = to_plane_grid(volume, GRID).array[:, 12:-12, 12:-12]
+    assert inner.std() < 45.0
+
+
+def test_resampling_keeps_the_type_and_gives_zero_outside() -> None:
+    volume = body().with_array(np.full((5, 60, 80), 200, np.uint8))
+    larger = volume.pad([(1, 1), (10, 10), (10, 10)])
+    back = resample_like(volume, larger)
+    assert back.dtype == np.uint8
+    assert np.array_equal(back > 0, larger.array > 0)
+
+
+def test_a_box_spans_exactly_the_volume() -> None:
+    volume = body()
+    box = to_box(volume.with_array(np.full((5, 60, 80), 255, np.uint8)), 16)
+    assert box.spatial_shape == (16, 16, 16)
+    assert (box.array == 255).all()
+    assert box.physical_extent == pytest.approx(volume.physical_extent)
+    assert box.center_position == pytest.approx(volume.center_position)

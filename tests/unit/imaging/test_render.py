@@ -1,0 +1,117 @@
+"""Pictures always show the patient's right on the left, anterior or the head up, whatever the source order."""
+
+import evidence_samples
+import make_ct
+import numpy as np
+import pytest
+from make_ct import Ball
+
+from service.domain.findings import Finding
+from service.imaging import render, render_3d, render_slice
+
+RIGHT_FRONT_HIGH = (Ball(Finding.HIGH_OPACITY, (-72.0, -35.0, 35.0), 40.0),)
+
+
+def saturation(rgb: np.ndarray) -> np.ndarray:
+    """0 for greys; findings are the only colour in slices."""
+    return np.ptp(rgb.astype(int), axis=-1)
+
+
+def centre(mask: np.ndarray) -> np.ndarray:
+    """Centre of a mask as fractions of its shape."""
+    return np.argwhere(mask).mean(axis=0) / mask.shape
+
+
+@pytest.fixture(params=[*make_ct.ORIENTATIONS, "reversed"])
+def turned(request: pytest.FixtureRequest) -> tuple:
+    options = {"feet_first_numbers": True} if request.param == "reversed" else {"orientation": request.param}
+    side = {"rows": 128, "columns": 128}
+    ct, analysis = evidence_samples.phantom(**options, **side, findings=RIGHT_FRONT_HIGH)
+    view = render.view_of(ct.volume.affine)
+    return view, view(ct.volume.array), view(analysis.finding_mask), view(analysis.lobe_mask)
+
+
+def test_axial_shows_right_on_the_left_and_front_up(turned: tuple) -> None:
+    view, hu, findings, lobes = turned
+    index, affected = render_slice.busiest_plane(findings, lobes, axis=0)
+    assert affected
+    picture = render_slice.slice_picture(hu[index], findings[index], lobes[index], view.spacing_mm[1:])
+    row, column = centre(saturation(picture.rgb) > 40)
+    assert row < 0.45 and column < 0.4
+
+
+def test_coronal_shows_right_on_the_left_and_head_up(turned: tuple) -> None:
+    view, hu, findings, lobes = turned
+    index, _ = render_slice.busiest_plane(findings, lobes, axis=1)
+    spacing = (view.spacing_mm[0], view.spacing_mm[2])
+    picture = render_slice.slice_picture(hu[:, index], findings[:, index], lobes[:, index], spacing)
+    row, column = centre(saturation(picture.rgb) > 40)
+    assert row < 0.45 and column < 0.4
+
+
+def test_3d_shows_right_on_the_left_and_head_up(turned: tuple) -> None:
+    view, _, findings, lobes = turned
+    picture = render_3d.picture_3d(lobes, findings, view.spacing_mm)
+    red, blue = picture.rgb[..., 0].astype(int), picture.rgb[..., 2].astype(int)
+    row, column = centre(red - blue > 40)
+    assert row < 0.45 and column < 0.4
+
+
+def test_pixels_are_square_millimetres() -> None:
+    ct, analysis = evidence_samples.phantom(spacing_mm=5.0, slices=44)
+    view = render.view_of(ct.volume.affine)
+    lobes = view(analysis.lobe_mask)
+    plane = lobes.shape[1] // 2
+    spacing = (view.spacing_mm[0], view.spacing_mm[2])
+    picture = render_slice.slice_picture(
+        view(ct.volume.array)[:, plane], np.zeros_like(lobes[:, plane]), lobes[:, plane], spacing
+    )
+    dark = picture.rgb[..., 0] < 110
+    column = dark[:, int(0.2 * dark.shape[1]) : int(0.35 * dark.shape[1])].sum(axis=0).max()
+    assert column * picture.mm_per_pixel == pytest.approx(190.0, abs=8.0)  # the right lung is 190 mm high
+
+
+def test_a_clean_lung_has_no_colour_and_says_so() -> None:
+    ct, analysis = evidence_samples.phantom()
+    view = render.view_of(ct.volume.affine)
+    findings, lobes = view(analysis.finding_mask), view(analysis.lobe_mask)
+    index, affected = render_slice.busiest_plane(findings, lobes, axis=0)
+    assert not affected and index == int(np.argmax((lobes > 0).sum(axis=(1, 2))))
+    picture = render_slice.slice_picture(
+        view(ct.volume.array)[index], findings[index], lobes[index], view.spacing_mm[1:]
+    )
+    assert saturation(picture.rgb).max() == 0
+
+
+def test_window_is_lung_window() -> None:
+    hu = np.array([[-1250.0, -500.0], [250.0, 3000.0]], np.float32).repeat(8, 0).repeat(8, 1)
+    nothing = np.zeros(hu.shape, np.uint8)
+    rgb = render_slice.slice_picture(hu, nothing, nothing, (1.0, 1.0)).rgb[..., 0]
+    assert (rgb[0, 0], rgb[-1, 0], rgb[-1, -1]) == (0, 255, 255) and rgb[0, -1] in (127, 128)
+
+
+def test_the_kinds_of_opacity_differ_in_grey_print() -> None:
+    ground_glass, high = (render_slice.swatch(f).astype(float) @ (0.299, 0.587, 0.114) for f in Finding)
+    assert high[8:-8, 8:-8].std() > 3 * ground_glass[8:-8, 8:-8].std()  # hatched against plain
+
+
+def test_empty_masks_give_pictures_too() -> None:
+    hu = np.zeros((20, 20), np.float32)
+    nothing = np.zeros((20, 20), np.uint8)
+    assert render_slice.slice_picture(hu, nothing, nothing, (1.0, 1.0)).rgb.shape == (720, 720, 3)
+    empty = np.zeros((10, 10, 10), np.uint8)
+    assert (render_3d.picture_3d(empty, empty, (3.0, 3.0, 3.0)).rgb == 255).all()
+
+
+def test_axes_that_share_a_direction_are_refused() -> None:
+    with pytest.raises(ValueError, match="oblique"):
+        render.view_of(np.array([[0, 1, 1, 0], [0, 0.5, -0.5, 0], [1, 0, 0, 0], [0, 0, 0, 1]], float))
+
+
+def test_source_index_undoes_the_view() -> None:
+    ct, analysis = evidence_samples.phantom(orientation="FFS", findings=RIGHT_FRONT_HIGH)
+    view = render.view_of(ct.volume.affine)
+    index, _ = render_slice.busiest_plane(view(analysis.finding_mask), view(analysis.lobe_mask), axis=0)
+    source = view.source_index(0, index, ct.volume.shape[0])
+    counts = np.count_nonzero(analysis.finding_mask, axis=(1, 2))
+    assert counts[source] == counts.max()

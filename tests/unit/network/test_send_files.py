@@ -1,0 +1,128 @@
+"""What can be known without a peer."""
+
+from pathlib import Path
+
+import make_ct
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.fileset import FileSet
+from pydicom.tag import Tag
+
+from service.network.peer import DicomNode, count_images
+from service.network.receive import _label
+from service.network.send import StoreOutcome, Verdict, dicom_files, send, verdict_of
+
+NOBODY = DicomNode("nobody", "NOBODY", "127.0.0.1", 1, "THORACLE")
+
+
+@pytest.mark.parametrize("status", [0x0000, 0x0111, 0xB000, 0xB006, 0xB007])
+def test_success_duplicates_and_warnings_are_stored(status: int) -> None:
+    assert verdict_of(status) is Verdict.STORED
+
+
+@pytest.mark.parametrize("status", [0xA700, 0xA701, 0xA7FF, 0x0110])
+def test_a_peer_without_resources_may_have_them_later(status: int) -> None:
+    assert verdict_of(status) is Verdict.TRANSIENT
+
+
+@pytest.mark.parametrize("status", [0x0117, 0x0122, 0x0124, 0xA800, 0xA900, 0xC000, 0xCFFF])
+def test_a_refused_object_is_refused_for_good(status: int) -> None:
+    assert verdict_of(status) is Verdict.PERMANENT
+
+
+def test_files_that_cannot_be_sent_are_named_in_order(tmp_path: Path) -> None:
+    text, gone = tmp_path / "text", tmp_path / "gone"
+    text.write_text("no DICOM")
+    seen: list[StoreOutcome] = []
+    outcomes = send(NOBODY, [text, gone], seen.append)
+    assert [(o.path, o.verdict) for o in outcomes] == [(text, Verdict.PERMANENT), (gone, Verdict.PERMANENT)]
+    assert outcomes == seen
+    assert [o.message for o in outcomes] == [
+        "not a readable DICOM file (InvalidDicomError)",
+        "not a readable DICOM file (FileNotFoundError)",
+    ]
+
+
+def test_nothing_to_send_needs_no_peer() -> None:
+    assert send(NOBODY, []) == []
+
+
+def test_the_dicom_files_of_a_tree(tmp_path: Path) -> None:
+    """By content, not by name; the DICOMDIR of a file-set describes instances and is none."""
+    paths = make_ct.write(make_ct.make(slices=2).datasets, tmp_path / "in")
+    for path in paths:
+        dataset = dcmread(path)
+        dataset.PatientID, dataset.StudyID, dataset.StudyDate, dataset.StudyTime = "1", "1", "20260301", "080000"
+        dataset.SeriesNumber = 1
+        dataset.save_as(path)
+    files = FileSet()
+    for path in paths:
+        files.add(path)
+    tree = tmp_path / "disc"
+    files.write(tree)
+    (tree / "LICENSE").write_text("CC BY 4.0" * 100)
+    broken = tree / "broken.dcm"
+    broken.write_bytes(bytes(128) + b"DICM")
+    assert (tree / "DICOMDIR").exists()
+    found = dicom_files(tree)
+    assert found == sorted(found)
+    assert broken in found, "sending it will say what is wrong with it"
+    found.remove(broken)
+    assert {dcmread(p).SOPInstanceUID for p in found} == {dcmread(p).SOPInstanceUID for p in paths}
+    assert dicom_files(found[0]) == [found[0]]
+
+
+@pytest.mark.parametrize(
+    ("modality", "label"), [("CT", "CT"), ("RTSTRUCT", "RTSTRUCT"), ("", "OTHER"), ("Doe^J", "OTHER")]
+)
+def test_metric_labels_hold_code_strings_only(modality: str, label: str) -> None:
+    assert _label(modality) == label
+
+
+def test_a_disk_that_cannot_be_read_now_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("service.network.send.dcmread", broken)
+    (outcome,) = send(DicomNode("nobody", "NOBODY", "127.0.0.1", 1, "US"), [tmp_path / "a.dcm"])
+    assert (outcome.verdict, outcome.message) == (Verdict.TRANSIENT, "cannot be read (Input/output error)")
+
+
+class Answering:
+    """An association whose peer answers a C-FIND with one series of this many images."""
+
+    is_established = True
+
+    def __init__(self, count: object) -> None:
+        self.count = count
+
+    def send_c_find(self, *_: object) -> list[tuple[Dataset, Dataset]]:
+        if isinstance(self.count, Exception):
+            raise self.count
+        status, match = Dataset(), Dataset()
+        status.Status = 0xFF00
+        value = self.count if isinstance(self.count, bytes) else str(self.count).encode()
+        tag = Tag("NumberOfSeriesRelatedInstances")
+        match[tag] = RawDataElement(tag, "IS", len(value), value, 0, False, True)
+        return [(status, match)]
+
+    def release(self) -> None:
+        """Nothing to end."""
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("count", "found"),
+    [
+        (88, 88),
+        (b"", None),
+        (b"many", None),
+        (b"1\\2", None),
+        (RuntimeError("the association has ended"), None),
+        (ValueError("the peer accepted no presentation context"), None),
+    ],
+)
+def test_images_are_counted_or_not_told(monkeypatch: pytest.MonkeyPatch, count: object, found: int | None) -> None:
+    monkeypatch.setattr("service.network.peer.associate", lambda *_: Answering(count))
+    assert count_images(NOBODY, "1.2", "1.2.3") == found

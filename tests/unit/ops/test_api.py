@@ -1,0 +1,68 @@
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from service.ops.api import create_app
+
+ROWS = [{"job_id": "b", "state": "delivered"}, {"job_id": "a", "state": "refused"}]
+
+
+class Records:
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+
+    def list_jobs(self, **filters: Any) -> Sequence[Mapping[str, Any]]:
+        self.asked = filters
+        return [r for r in ROWS if filters["state"] in (None, r["state"])]
+
+    def job(self, job_id: str) -> Mapping[str, Any] | None:
+        return next((r for r in ROWS if r["job_id"] == job_id), None)
+
+
+def client(records: Records, healthy: str = "ok", ready: str = "ok") -> TestClient:
+    return TestClient(
+        create_app(
+            "1.0",
+            records,
+            ["delivered", "refused"],
+            lambda: {"database": healthy},
+            lambda: {"database": "ok", "worker": ready},
+            lambda: b"thoracle_jobs 1\n",
+        )
+    )
+
+
+def test_health_and_readiness_name_what_is_wrong() -> None:
+    api = client(Records(), ready="no worker process is running")
+    assert api.get("/healthz").status_code == 200
+    answer = api.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["components"] == {"database": "ok", "worker": "no worker process is running"}
+
+
+def test_jobs_are_filtered_and_an_unknown_state_is_an_error_that_lists_the_states() -> None:
+    records = Records()
+    api = client(records)
+    assert [j["job_id"] for j in api.get("/api/jobs").json()["jobs"]] == ["b", "a"]
+    url = "/api/jobs?state=refused&study_uid=1.2&since=2026-01-02T03:04:05&limit=5&offset=2"
+    assert [j["job_id"] for j in api.get(url).json()["jobs"]] == ["a"]
+    assert records.asked == {
+        "state": "refused", "study_uid": "1.2", "since": datetime(2026, 1, 2, 3, 4, 5), "limit": 5, "offset": 2
+    }  # fmt: skip
+    answer = api.get("/api/jobs?state=lost")
+    assert answer.status_code == 422
+    assert "delivered, refused" in answer.json()["detail"]
+
+
+def test_one_job_or_a_clear_404() -> None:
+    api = client(Records())
+    assert api.get("/api/jobs/a").json()["state"] == "refused"
+    assert api.get("/api/jobs/zzz").status_code == 404
+
+
+def test_metrics_are_text() -> None:
+    answer = client(Records()).get("/metrics")
+    assert answer.text == "thoracle_jobs 1\n"
+    assert answer.headers["content-type"].startswith("text/plain")

@@ -1,0 +1,45 @@
+import socket
+from pathlib import Path
+
+from service.errors import Permanent
+from service.ops.doctor import check_destination, check_folder, check_models, check_port
+
+
+def test_folder_is_checked_by_writing_to_it(tmp_path: Path) -> None:
+    (good,) = check_folder(tmp_path / "not" / "yet", min_free_gb=0)
+    assert good.ok
+    assert list(tmp_path.iterdir()) == [], "the check leaves nothing behind"
+    (full,) = check_folder(tmp_path, min_free_gb=1e9)
+    assert not full.ok
+    assert "GB free" in full.message
+    file = tmp_path / "file"
+    file.touch()
+    (wrong,) = check_folder(file, 0)
+    assert not wrong.ok
+
+
+def test_port_in_use_is_named_unless_it_is_ours() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert not check_port("receiver", "127.0.0.1", port, ours=False).ok
+        assert check_port("receiver", "127.0.0.1", port, ours=True).ok
+    assert check_port("receiver", "127.0.0.1", port, ours=False).ok
+
+
+def test_a_model_that_is_missing_or_broken_is_named() -> None:
+    good, missing = check_models(lambda: {"lobes": "1"}, ("lobes", "lung-opacity"))
+    assert (good.ok, missing.ok) == (True, False)
+    assert "lung-opacity" in missing.name
+
+    def broken() -> dict[str, str]:
+        raise Permanent("model.onnx has another digest")
+
+    (wrong,) = check_models(broken, ("lobes",))
+    assert (wrong.ok, wrong.message) == (False, "model.onnx has another digest")
+
+
+def test_destination_tells_why_it_does_not_answer() -> None:
+    assert check_destination("pacs", "PACS@host:104", lambda: None).ok
+    assert "refused" in check_destination("pacs", "PACS@host:104", lambda: "connection refused").message

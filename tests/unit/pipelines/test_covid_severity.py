@@ -1,0 +1,169 @@
+"""The whole pipeline: on phantoms with a back end that thresholds, and on the demo CT with the released models."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import make_ct
+import numpy as np
+import pydicom
+import pytest
+from scipy import ndimage
+
+from service.domain.ct import CT
+from service.domain.findings import Analysis, Lobe
+from service.domain.model_spec import ModelSpec, TensorSpec
+from service.domain.ports import Array
+from service.errors import Flag, Reason, Rejected
+from service.imaging.read import read_ct
+from service.inference.onnx import OnnxBackend
+from service.pipelines import PIPELINES
+from service.pipelines.covid_severity import CovidSeverity, centred
+
+ROOT = Path(__file__).resolve().parents[3]
+SIZE, BOX = 192, 32
+
+
+class ThresholdBackend:
+    """`Backend` for phantoms: lungs and opacities by HU and shape, lobes as slabs from head to feet."""
+
+    def __init__(self, lobes: tuple[Lobe, ...] = tuple(Lobe)) -> None:
+        self.lobes = lobes
+        plane, box = (SIZE, SIZE), (BOX, BOX, BOX)
+        hu, lungs = TensorSpec("hu", "int16", (1, *plane), ()), TensorSpec("lungs", "uint8", (2, *box), ())
+        two, five = TensorSpec("p", "uint8", (2, *plane), ()), TensorSpec("p", "uint8", (5, *box), ())
+        self.specs = {
+            "lung-opacity": ModelSpec(
+                "lung-opacity", "7", (hu,), (two,), 4, 2.0, thresholds={"lung": 0.5, "opacity": 0.5}, sha256="aa"
+            ),
+            "lobes": ModelSpec("lobes", "8", (lungs,), (five,), 1, sha256="bb"),
+        }
+
+    def spec(self, name: str) -> ModelSpec:
+        return self.specs[name]
+
+    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        (tensor,) = self.specs[name].inputs
+        batch = inputs[tensor.name]
+        assert batch.shape[1:] == tensor.dims
+        assert batch.dtype == tensor.dtype
+        assert len(batch) <= self.specs[name].max_batch
+        return {"p": np.stack([self._plane(b[0]) for b in batch]) if name == "lung-opacity" else self._slabs()[None]}
+
+    def _plane(self, hu: Array) -> Array:
+        """Air-filled lungs with their holes; in them, what is denser than lung and thicker than its rim."""
+        air = ndimage.binary_opening((hu > -940) & (hu < -405), iterations=3)
+        inside = ndimage.binary_fill_holes(air)
+        dense = ndimage.binary_opening(inside & (hu > -725), iterations=3)
+        lung = np.clip((40.0 - hu) * 255 / 890, 0, 255) * ndimage.binary_dilation(inside, iterations=2)
+        return np.stack([np.where(inside, np.maximum(lung, 128), lung), dense * 255.0]).astype(np.uint8)
+
+    def _slabs(self) -> Array:
+        probability = np.zeros((5, BOX, BOX, BOX), np.uint8)
+        for lung in (Lobe.RUL, Lobe.RML, Lobe.RLL), (Lobe.LUL, Lobe.LLL):
+            present = [lobe for lobe in lung if lobe in self.lobes]
+            for k in range(BOX):
+                probability[present[k * len(present) // BOX] - 1, k] = 255
+        return probability
+
+
+def analyse(ct: CT, backend: ThresholdBackend | OnnxBackend) -> Analysis:
+    return CovidSeverity().analyse(ct, backend, lambda stage, done: None)
+
+
+@pytest.mark.parametrize("orientation", ["HFS", "HFP", "FFS", "FFP"])
+def test_phantom_in_every_position(orientation: str) -> None:
+    phantom = make_ct.make(orientation=orientation, findings=make_ct.FINDINGS)
+    result, truth = analyse(read_ct(phantom.datasets), ThresholdBackend()), phantom.truth
+    lungs = result.lungs
+    assert lungs["right"].volume_ml == pytest.approx(truth.right_lung_ml, rel=0.02)
+    assert lungs["left"].volume_ml == pytest.approx(truth.left_lung_ml, rel=0.02)
+    assert lungs["right"].opacity_ml == pytest.approx(60, rel=0.05)
+    for kind, ml in truth.findings_ml.items():
+        assert result.findings[kind].volume_ml == pytest.approx(ml, rel=0.05)
+    wrong_side = (truth.left_lung_mask & np.isin(result.lobe_mask, (1, 2, 3))) | (
+        truth.right_lung_mask & np.isin(result.lobe_mask, (4, 5))
+    )
+    assert not wrong_side.any()
+    assert not result.finding_mask[result.lobe_mask == 0].any()
+
+
+def test_what_an_analysis_says() -> None:
+    ct = read_ct(make_ct.make(findings=make_ct.FINDINGS, padding=True).datasets)
+    stages: list[tuple[str, float]] = []
+    result = CovidSeverity().analyse(ct, ThresholdBackend(), lambda stage, done: stages.append((stage, done)))
+    assert result.pipeline == "covid-severity"
+    assert list(dict.fromkeys(stage for stage, _ in stages)) == ["lungs and opacities", "lobes", "measure"]
+    assert stages == sorted(stages, key=lambda s: (["lungs and opacities", "lobes", "measure"].index(s[0]), s[1]))
+    assert stages[-1] == ("measure", 1.0)
+    assert result.probabilities is None
+    assert result.flags == (Flag.LOBES_APPROXIMATE, Flag.NO_CLASSIFIER, Flag.PADDING_MASKED)
+    assert [(m.name, m.version, m.sha256) for m in result.models] == [("lung-opacity", "7", "aa"), ("lobes", "8", "bb")]
+    assert result.lobe_mask.shape == result.finding_mask.shape == ct.volume.spatial_shape
+    assert result.severity.total == sum(s or 0 for s in result.severity.lobe_scores.values())
+    assert result.severity.lobe_scores["RLL"] in (2, 3)
+
+
+def test_the_first_stage_is_told_before_it_begins() -> None:
+    stages: list[str] = []
+    told_when_asked: list[bool] = []
+
+    class Watching(ThresholdBackend):
+        def spec(self, name: str) -> ModelSpec:
+            told_when_asked.append(bool(stages))
+            return super().spec(name)
+
+    ct = read_ct(make_ct.make().datasets)
+    CovidSeverity().analyse(ct, Watching(), lambda stage, done: stages.append(stage))
+    assert all(told_when_asked), "its seconds would be counted as those of reading"
+
+
+def test_a_missing_lobe_is_flagged_and_not_scored() -> None:
+    backend = ThresholdBackend(lobes=(Lobe.RUL, Lobe.RLL, Lobe.LUL, Lobe.LLL))
+    result = analyse(read_ct(make_ct.make().datasets), backend)
+    assert Flag.LOBE_MISSING in result.flags
+    assert result.severity.lobe_scores["RML"] is None
+    assert result.severity.total is None
+    assert result.lobes[Lobe.RML].volume_ml == 0
+
+
+def test_a_healthy_phantom_scores_nothing() -> None:
+    result = analyse(read_ct(make_ct.make().datasets), ThresholdBackend())
+    assert (result.severity.total, result.severity.category) == (0, "none")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"), [({"lungs": False}, Reason.NO_LUNG), ({"shift_z_mm": 60.0}, Reason.TRUNCATED)]
+)
+def test_refusals(options: dict[str, object], reason: Reason) -> None:
+    with pytest.raises(Rejected) as caught:
+        analyse(read_ct(make_ct.make(**options).datasets), ThresholdBackend())
+    assert caught.value.refusals[0].reason == reason
+
+
+def test_the_models_own_thresholds_decide() -> None:
+    everything = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(centred(everything, 0.5), everything), "0.5 changes nothing"
+    assert np.array_equal(centred(everything, 0.3) >= 128, everything >= 77)
+    assert np.array_equal(centred(everything, 0.8) >= 128, everything >= 204)
+
+
+def test_pipelines_have_names_of_their_own() -> None:
+    assert [pipeline.name for pipeline in PIPELINES] == ["covid-severity"]
+
+
+def test_the_released_models_on_the_demo_ct_twice() -> None:
+    """RIDER: a lung tumour, no pneumonia. Two runs, each with its own sessions, give the same bytes."""
+    ct = read_ct([pydicom.dcmread(path) for path in sorted((ROOT / "demo" / "ct").glob("*.dcm"))])
+    first, second = (analyse(ct, OnnxBackend(ROOT / "triton_repo")) for _ in range(2))
+    assert first.lobe_mask.tobytes() == second.lobe_mask.tobytes()
+    assert first.finding_mask.tobytes() == second.finding_mask.tobytes()
+    assert 4000 < first.lungs["total"].volume_ml < 5800
+    assert 0.4 < first.lungs["left"].volume_ml / first.lungs["total"].volume_ml < 0.5
+    assert first.lungs["total"].opacity_percent < 2.0
+    assert -850 < (first.lungs["total"].mean_hu or 0) < -700
+    for lobe in Lobe:
+        assert 0.04 < first.lobes[lobe].volume_ml / first.lungs["total"].volume_ml < 0.35
+    x = {lobe: ct.volume.affine[:3] @ [*np.argwhere(first.lobe_mask == lobe).mean(0), 1.0] for lobe in Lobe}
+    assert x[Lobe.RUL][0] < x[Lobe.LUL][0]
+    assert x[Lobe.RUL][2] > x[Lobe.RLL][2]
+    assert x[Lobe.LUL][2] > x[Lobe.LLL][2]

@@ -1,0 +1,127 @@
+"""The file first, then the row; and what a start after a power cut makes of the difference."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import make_ct
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from arrivals import START, at
+
+from service.domain.arrival import Arrival, identify
+from service.store.engine import sqlite_engine
+from service.store.inbox import Inbox
+from service.store.migrations import upgrade
+from service.store.records import Records
+from service.store.spool import Spool
+from service.store.tables import instances, metadata
+
+UPGRADE = """
+import sys
+from pathlib import Path
+from service.store.engine import sqlite_engine
+from service.store.migrations import upgrade
+upgrade(sqlite_engine(Path(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def inbox(records: Records, tmp_path: Path) -> Inbox:
+    return Inbox(Spool(tmp_path), records)
+
+
+def slices(count: int) -> list[Arrival]:
+    arrivals = []
+    for dataset in make_ct.make(slices=count).datasets:
+        stream = BytesIO()
+        dataset.save_as(stream, enforce_file_format=True)
+        content = stream.getvalue()
+        arrivals.append(Arrival(identify(content), "CT1", "THORACLE", "127.0.0.1", START, content))
+    return arrivals
+
+
+def test_a_row_says_where_the_whole_file_is(inbox: Inbox, records: Records, tmp_path: Path) -> None:
+    [one] = slices(1)
+    inbox.take(one)
+    [path] = records.paths()
+    assert (tmp_path / path).read_bytes() == one.content
+    assert inbox.free_bytes() > 0
+
+
+def test_nothing_is_recorded_when_the_disk_fails(
+    inbox: Inbox, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("service.store.spool.os.fsync", broken)
+    with pytest.raises(OSError, match="No space left"):
+        inbox.take(slices(1)[0])
+    assert records.paths() == set()
+
+
+def test_a_database_that_cannot_grow_is_a_full_disk(tmp_path: Path, inbox: Inbox) -> None:
+    full = sqlite_engine(tmp_path / "records.db")
+    sa.event.listen(full, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count=1"))
+    [one] = slices(1)
+    large = replace(one, identity=replace(one.identity, modality="CT" * 500_000))
+    with pytest.raises(OSError, match="the database cannot be written"):
+        Inbox(Spool(tmp_path), Records(full)).take(large)
+    inbox.take(one)
+
+
+def test_files_without_a_row_are_recorded_at_the_start(inbox: Inbox, records: Records, engine: sa.Engine) -> None:
+    """As after a power cut, which may take the last rows but no acknowledged file."""
+    arrivals = slices(3)
+    for one in arrivals:
+        inbox.take(one)
+    with engine.begin() as connection:
+        lost = instances.c.sop_instance_uid != arrivals[0].identity.sop_instance_uid
+        connection.execute(sa.delete(instances).where(lost))
+    assert inbox.reconcile(at(10)) == 2
+    [series] = records.series_of(arrivals[0].identity.study_uid)
+    assert (len(series.paths), series.calling_ae) == (3, "CT1")
+    assert inbox.reconcile(at(20)) == 0
+
+
+def test_a_whole_database_can_be_made_again_from_the_spool(inbox: Inbox, tmp_path: Path) -> None:
+    arrivals = slices(3)
+    for one in arrivals:
+        inbox.take(one)
+    fresh = sqlite_engine(tmp_path / "fresh.db")
+    upgrade(fresh)
+    records = Records(fresh)
+    assert Inbox(Spool(tmp_path), records).reconcile(at(10)) == 3
+    assert len(records.series_of(arrivals[0].identity.study_uid)[0].paths) == 3
+
+
+def test_a_damaged_file_was_never_acknowledged_and_goes(
+    inbox: Inbox, records: Records, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    [one] = slices(1)
+    inbox.take(one)
+    [path] = records.paths()
+    damaged = (tmp_path / path).with_name("0123-0123456789abcdef.dcm")
+    damaged.write_bytes(one.content[:1000])
+    assert inbox.reconcile(at(10)) == 0
+    assert not damaged.exists()
+    assert "damaged" in caplog.text
+
+
+def test_migrations_make_exactly_the_tables_we_use(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": "schema_version"})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", UPGRADE, str(tmp_path / "together.db")]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors

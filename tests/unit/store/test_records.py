@@ -1,0 +1,151 @@
+"""What arrivals mean: studies, revisions, jobs that are due."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from arrivals import arrival, at, keep
+from pydicom.uid import MRImageStorage
+
+from service.domain.arrival import Arrival
+from service.domain.job import State
+from service.store.engine import sqlite_engine
+from service.store.jobs import Jobs
+from service.store.migrations import upgrade
+from service.store.records import Records
+from service.store.spool import Spool
+from service.store.tables import instances, series
+
+Store = Callable[[Arrival], str]
+
+
+@pytest.fixture
+def store(records: Records, tmp_path: Path) -> Store:
+    spool = Spool(tmp_path)
+    return lambda one: keep(spool, records, one)
+
+
+def quiet_60(_: str) -> float:
+    return 60.0
+
+
+def test_a_study_becomes_one_job_after_its_quiet_period(records: Records, jobs: Jobs, store: Store) -> None:
+    for n in range(3):
+        store(arrival(str(n), seconds=n))
+    assert records.create_due_jobs(at(61), quiet_60) == []
+    [job] = records.create_due_jobs(at(62), quiet_60)
+    assert records.create_due_jobs(at(63), quiet_60) == []
+    created = jobs.get(job)
+    assert (created.study_uid, created.revision, created.state) == ("S", 3, State.CREATED)
+    assert created.supersedes is None
+    assert created.created_at == at(62)
+
+
+def test_all_series_of_a_study_must_be_quiet(records: Records, store: Store) -> None:
+    store(arrival("1", seconds=0))
+    store(arrival("2", seconds=50, series_uid="S.2"))
+    assert records.create_due_jobs(at(60), quiet_60) == []
+    assert len(records.create_due_jobs(at(110), quiet_60)) == 1
+
+
+def test_the_quiet_period_is_the_senders(records: Records, store: Store) -> None:
+    store(arrival("1", study_uid="fast", ae="FAST"))
+    store(arrival("1", study_uid="slow", ae="SLOW"))
+    quiet = {"FAST": 5.0, "SLOW": 500.0}
+    assert len(records.create_due_jobs(at(10), quiet.__getitem__)) == 1
+    assert len(records.create_due_jobs(at(500), quiet.__getitem__)) == 1
+
+
+def test_a_late_slice_makes_a_job_that_supersedes(records: Records, jobs: Jobs, store: Store) -> None:
+    store(arrival("1"))
+    [first] = records.create_due_jobs(at(60), quiet_60)
+    jobs.start(first, at(61))
+    store(arrival("2", seconds=100))
+    [second] = records.create_due_jobs(at(160), quiet_60)
+    assert jobs.get(second).supersedes == first
+    assert jobs.get(first).state is State.SUPERSEDED, "its results would be those of an incomplete study"
+
+
+def test_a_superseded_job_that_has_not_begun_never_does(records: Records, jobs: Jobs, store: Store) -> None:
+    store(arrival("1"))
+    [first] = records.create_due_jobs(at(60), quiet_60)
+    jobs.mark_queued(first)
+    store(arrival("2", seconds=100))
+    [second] = records.create_due_jobs(at(160), quiet_60)
+    assert jobs.get(first).state is State.SUPERSEDED
+    assert jobs.to_enqueue() == [second]
+
+
+def test_an_identical_duplicate_is_counted_and_makes_no_job(records: Records, engine: sa.Engine, store: Store) -> None:
+    store(arrival("1"))
+    [_] = records.create_due_jobs(at(60), quiet_60)
+    store(arrival("1", seconds=100))
+    assert records.create_due_jobs(at(1000), quiet_60) == []
+    with engine.begin() as connection:
+        assert connection.scalar(sa.select(series.c.duplicates)) == 1
+        assert connection.scalar(sa.select(sa.func.count()).select_from(instances)) == 1
+
+
+def test_a_duplicate_restarts_the_quiet_period(records: Records, store: Store) -> None:
+    """Its sender sends the study again and the missing slices are still to come."""
+    store(arrival("1"))
+    store(arrival("1", seconds=50))
+    assert records.create_due_jobs(at(60), quiet_60) == []
+    assert len(records.create_due_jobs(at(110), quiet_60)) == 1
+
+
+def test_other_bytes_of_an_instance_replace_it(records: Records, store: Store) -> None:
+    store(arrival("1", content=b"old"))
+    [first] = records.create_due_jobs(at(60), quiet_60)
+    new = store(arrival("1", seconds=100, content=b"new"))
+    [second] = records.create_due_jobs(at(160), quiet_60)
+    assert second != first
+    [one] = records.series_of("S")
+    assert one.paths == (new,)
+    assert len(records.paths()) == 2, "the replaced file is still known"
+
+
+def test_bytes_that_come_back_are_current_again(records: Records, store: Store) -> None:
+    first = store(arrival("1", content=b"a"))
+    store(arrival("1", seconds=1, content=b"b"))
+    assert store(arrival("1", seconds=2, content=b"a")) == first
+    assert records.series_of("S")[0].paths == (first,)
+
+
+def test_an_older_file_found_later_does_not_replace_a_newer_one(records: Records, store: Store) -> None:
+    new = store(arrival("1", seconds=100, content=b"new"))
+    store(arrival("1", seconds=0, content=b"old"))
+    assert records.series_of("S")[0].paths == (new,)
+    assert records.create_due_jobs(at(159), quiet_60) == [], "nor does it shorten the quiet period"
+    assert len(records.create_due_jobs(at(160), quiet_60)) == 1
+
+
+def test_anything_but_ct_makes_no_job_and_is_ignored_by_name(records: Records, store: Store) -> None:
+    store(arrival("1"))
+    [_] = records.create_due_jobs(at(60), quiet_60)
+    mr = {"sop_class_uid": str(MRImageStorage), "modality": "MR"}
+    store(arrival("2", seconds=100, series_uid="S.2", **mr))
+    store(arrival("3", study_uid="only MR", **mr))
+    assert records.create_due_jobs(at(1000), quiet_60) == []
+    ct, other = records.series_of("S")
+    assert (len(ct.paths), ct.ignored) == (1, ())
+    assert (other.paths, other.ignored) == ((), ("NOT_CT: MR Image Storage, modality MR",))
+
+
+def test_a_restart_forgets_nothing(records: Records, engine: sa.Engine, tmp_path: Path, store: Store) -> None:
+    store(arrival("1"))
+    engine.dispose()
+    again = sqlite_engine(tmp_path / "records.db")
+    upgrade(again)
+    assert Records(again).create_due_jobs(at(59), quiet_60) == []
+    assert len(Records(again).create_due_jobs(at(60), quiet_60)) == 1
+
+
+def test_the_jobs_acquisition_is_the_latest_of_its_ct_series(records: Records, jobs: Jobs, store: Store) -> None:
+    store(arrival("1", acquired_at=at(-600)))
+    store(arrival("2", acquired_at=at(-300)))
+    store(arrival("3", acquired_at=at(-500)))
+    store(arrival("4", series_uid="S.2", sop_class_uid=str(MRImageStorage), modality="MR", acquired_at=at(-100)))
+    [job] = records.create_due_jobs(at(60), quiet_60)
+    assert jobs.get(job).acquired_at == at(-300)

@@ -1,0 +1,253 @@
+"""What the durable engine drives, on real tables and files; only the analysis and the network are stand-ins."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import arrivals
+import pytest
+
+from service.domain.job import IllegalTransition, State
+from service.domain.retry import RetryPolicy
+from service.errors import Permanent, Reason, Refusal, Transient
+from service.evidence import Evidence
+from service.network.send import StoreOutcome, Verdict
+from service.store.engine import sqlite_engine
+from service.store.inbox import Inbox
+from service.store.jobs import Jobs
+from service.store.migrations import upgrade
+from service.store.overview import Overview
+from service.store.records import Records
+from service.store.spool import Spool
+from service.worker import Destination, Outcome, Runner
+
+NOW = arrivals.at(300)
+REFUSED = Outcome(
+    None, None, (), {"1.2": (Refusal(Reason.TILT, "12 degrees."),)}, {"check": 1.0}, {"status": "refused"}
+)
+
+
+class AnalysedStub:
+    """As much of an Analysis as the runner looks at."""
+
+    flags = ()
+
+    class severity:
+        total = 7
+
+
+ANALYSED = Outcome(
+    "1.2",
+    AnalysedStub(),  # type: ignore[arg-type]
+    (
+        Evidence("lobes", "lobes.seg.dcm", b"seg", "1.2.840.1", "1.9.1"),
+        Evidence("study", "s.dcm", b"sr", "1.2.840.2", "1.9.2"),
+    ),
+    {},
+    {"check": 1.0},
+    {"status": "analysed"},
+)
+
+
+class Bench:
+    """A runner with one job; `analysis` and `verdicts` decide what happens."""
+
+    def __init__(self, folder: Path) -> None:
+        engine = sqlite_engine(folder / "records.db")
+        upgrade(engine)
+        self.clock = NOW
+        self.analysis: Callable[[], Outcome] = lambda: ANALYSED
+        self.verdicts: Callable[[Path], Verdict] = lambda path: Verdict.STORED
+        self.sent: list[str] = []
+        self.seen: list[tuple[Any, ...]] = []
+        self.jobs, self.overview = Jobs(engine), Overview(engine)
+        records, self.spool = Records(engine), Spool(folder)
+        self._records, self._inbox = records, Inbox(self.spool, records)
+        self._inbox.take(arrivals.arrival())
+        (self.job_id,) = records.create_due_jobs(NOW, lambda _: 1.0)
+        policy = RetryPolicy((5.0, 60.0), timedelta(hours=1))
+        self.runner = Runner(
+            self,  # type: ignore[arg-type]
+            self.spool,
+            records,
+            self.jobs,
+            {"pacs": Destination(self.send, policy)},
+            lambda study, series: {},
+            self,
+            lambda: self.clock,
+        )
+
+    def receive_another_slice(self) -> str:
+        """The job of the study with one more slice."""
+        self._inbox.take(arrivals.arrival("2", content=b"another"))
+        (job_id,) = self._records.create_due_jobs(NOW, lambda _: 1.0)
+        return job_id
+
+    def analyse(self, *_: Any) -> Outcome:
+        return self.analysis()
+
+    def send(self, paths: Sequence[Path]) -> list[StoreOutcome]:
+        self.sent += [p.name for p in paths]
+        return [StoreOutcome(p, "", self.verdicts(p), None, "because") for p in paths]
+
+    def study(self, outcome: str, timings_s: Mapping[str, float]) -> None:
+        self.seen.append(("study", outcome))
+
+    def delivery(self, destination: str, outcome: str) -> None:
+        self.seen.append(("delivery", outcome))
+
+    def delivered(self, latency_s: float) -> None:
+        self.seen.append(("delivered",))
+
+    @property
+    def state(self) -> State:
+        return self.jobs.get(self.job_id).state
+
+    @property
+    def error(self) -> str:
+        return str((self.overview.job(self.job_id) or {})["error"])
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_an_analysed_job_is_saved_then_delivered(bench: Bench) -> None:
+    assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+    assert bench.state is State.DELIVERING
+    assert bench.runner.deliver(bench.job_id, "pacs", 1) is None
+    assert bench.state is State.DELIVERED
+    assert bench.sent == ["lobes.seg.dcm", "s.dcm"]
+    assert bench.seen[0] == ("study", "analysed")
+
+
+def test_a_refused_job_is_recorded_and_sent_nowhere(bench: Bench) -> None:
+    bench.analysis = lambda: REFUSED
+    assert bench.runner.analyse(bench.job_id, 1) == []
+    assert bench.state is State.REFUSED
+    (reason,) = (bench.overview.job(bench.job_id) or {})["reasons"]
+    assert (reason["reason"], reason["detail"]) == ("TILT", "12 degrees.")
+
+
+def test_every_step_may_run_again_after_a_kill(bench: Bench) -> None:
+    for _ in range(2):
+        assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+    for _ in range(2):
+        assert bench.runner.deliver(bench.job_id, "pacs", 1) is None
+    assert bench.runner.analyse(bench.job_id, 1) == []
+    assert bench.state is State.DELIVERED
+    assert bench.sent == ["lobes.seg.dcm", "s.dcm"], "nothing is sent twice"
+
+
+def raising(error: Exception) -> Callable[[], Outcome]:
+    def analysis() -> Outcome:
+        raise error
+
+    return analysis
+
+
+@pytest.mark.parametrize("error", [Transient("the model server is away"), OSError(28, "No space left on device")])
+def test_a_transient_failure_is_tried_again_and_fails_in_the_end(bench: Bench, error: Exception) -> None:
+    bench.analysis = raising(error)
+    assert bench.runner.analyse(bench.job_id, 1) == 60.0
+    assert bench.state is State.QUEUED
+    assert bench.runner.analyse(bench.job_id, 2) == 300.0
+    bench.clock = NOW + timedelta(hours=25)
+    assert bench.runner.analyse(bench.job_id, 3) == []
+    assert bench.state is State.FAILED
+    assert str(error) in bench.error
+
+
+def test_an_internal_error_fails_this_job_only_and_its_message_stays_out_of_records_and_logs(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.analysis = raising(ValueError("PatientName is Doe^Jane"))
+    assert bench.runner.analyse(bench.job_id, 1) == []
+    assert bench.state is State.FAILED
+    assert "ValueError" in bench.error
+    assert "Doe" not in bench.error + caplog.text
+    assert "test_runner.py" in caplog.text, "where it happened is logged"
+
+
+def test_a_permanent_failure_keeps_its_sentence(bench: Bench) -> None:
+    bench.analysis = raising(Permanent("Model lobes failed."))
+    assert bench.runner.analyse(bench.job_id, 1) == []
+    assert bench.error == "Model lobes failed."
+
+
+def test_a_retry_sends_only_what_is_missing(bench: Bench) -> None:
+    bench.runner.analyse(bench.job_id, 1)
+    bench.verdicts = lambda path: Verdict.STORED if path.name == "s.dcm" else Verdict.TRANSIENT
+    assert bench.runner.deliver(bench.job_id, "pacs", 1) == 5.0
+    assert bench.runner.deliver(bench.job_id, "pacs", 2) == 60.0
+    bench.verdicts = lambda path: Verdict.STORED
+    assert bench.runner.deliver(bench.job_id, "pacs", 3) is None
+    assert bench.state is State.DELIVERED
+    assert bench.sent == ["lobes.seg.dcm", "s.dcm", "lobes.seg.dcm", "lobes.seg.dcm"]
+
+
+def test_a_final_refusal_of_one_object_does_not_stop_the_others(bench: Bench) -> None:
+    bench.runner.analyse(bench.job_id, 1)
+    bench.verdicts = lambda path: Verdict.PERMANENT if path.name == "s.dcm" else Verdict.STORED
+    assert bench.runner.deliver(bench.job_id, "pacs", 1) is None
+    assert bench.state is State.UNDELIVERED
+    states = {d["sop_instance_uid"]: d["state"] for d in (bench.overview.job(bench.job_id) or {})["deliveries"]}
+    assert states == {"1.9.1": "stored", "1.9.2": "failed"}
+
+
+def test_delivery_is_given_up_when_it_is_too_old(bench: Bench) -> None:
+    bench.runner.analyse(bench.job_id, 1)
+    bench.verdicts = lambda path: Verdict.TRANSIENT
+    assert bench.runner.deliver(bench.job_id, "pacs", 1) == 5.0
+    bench.clock = NOW + timedelta(hours=2)
+    assert bench.runner.deliver(bench.job_id, "pacs", 2) is None
+    assert bench.state is State.UNDELIVERED
+    assert "given up: because" in str(bench.overview.job(bench.job_id))
+
+
+def test_a_job_whose_processes_died_again_and_again_is_abandoned_once(bench: Bench) -> None:
+    bench.jobs.start(bench.job_id, NOW)
+    for _ in range(2):
+        bench.runner.abandon(bench.job_id)
+    assert bench.state is State.FAILED
+    assert "died repeatedly" in bench.error
+    assert bench.seen == [("study", "failed")]
+
+
+def test_a_destination_that_is_no_longer_configured_ends_the_delivery_by_name(bench: Bench) -> None:
+    bench.runner.analyse(bench.job_id, 1)
+    bench.runner._destinations = {}
+    assert bench.runner.deliver(bench.job_id, "pacs", 1) is None
+    assert bench.state is State.UNDELIVERED
+    assert "no longer configured" in str(bench.overview.job(bench.job_id))
+
+
+def test_an_operator_may_retry_what_failed_and_only_that(bench: Bench) -> None:
+    bench.analysis = raising(Permanent("Model lobes failed."))
+    bench.runner.analyse(bench.job_id, 1)
+    assert bench.jobs.reopen(bench.job_id, ["pacs"]).state is State.QUEUED
+    bench.analysis = lambda: ANALYSED
+    bench.runner.analyse(bench.job_id, 2)
+    bench.verdicts = lambda path: Verdict.PERMANENT
+    bench.runner.deliver(bench.job_id, "pacs", 1)
+    assert bench.jobs.reopen(bench.job_id, ["pacs"]).state is State.DELIVERING
+    assert bench.jobs.to_deliver() == [(bench.job_id, "pacs")]
+    bench.verdicts = lambda path: Verdict.STORED
+    bench.runner.deliver(bench.job_id, "pacs", 2)
+    assert bench.state is State.DELIVERED
+    with pytest.raises(IllegalTransition, match="only failed and undelivered"):
+        bench.jobs.reopen(bench.job_id, ["pacs"])
+
+
+def test_a_superseded_job_sends_nothing_more(bench: Bench) -> None:
+    bench.runner.analyse(bench.job_id, 1)
+    assert bench.state is State.DELIVERING
+    newer = bench.receive_another_slice()
+    assert bench.state is State.SUPERSEDED
+    assert bench.runner.deliver(bench.job_id, "pacs", 1) is None
+    assert bench.sent == []
+    assert bench.runner.analyse(newer, 1) == ["pacs"]
+    with pytest.raises(IllegalTransition, match="superseded by a newer one"):
+        bench.jobs.reopen(bench.job_id, ["pacs"])
