@@ -50,7 +50,7 @@ def model_path(spec: ModelSpec, root: Path = ROOT) -> Path:
 
 def install(model: onnx.ModelProto, spec: ModelSpec, root: Path = ROOT) -> None:
     """Embed the spec, write the model and its configuration, and renew the digests."""
-    del model.metadata_props[:]
+    _forget_the_exporter(model)
     onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
     onnx.checker.check_model(model, full_check=True)
     path = model_path(spec, root)
@@ -58,6 +58,13 @@ def install(model: onnx.ModelProto, spec: ModelSpec, root: Path = ROOT) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
     (root / spec.name / "config.pbtxt").write_text(render_config(spec))
     (root / DIGESTS).write_text(render_digests(root))
+
+
+def _forget_the_exporter(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes (stack traces with the paths of the machine that trained)."""
+    for noted in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del noted.metadata_props[:]
+        noted.ClearField("doc_string")
 
 
 def render_digests(root: Path) -> str:

@@ -172,6 +172,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     running = bool(present(_run_dir(settings), "receiver"))
     yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
     yield checks.check_port("api", settings.api.host, settings.api.port, running)
+    yield checks.check_decoders()
     try:
         needed = pipeline(settings.pipeline).models
     except Permanent as error:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from openjpeg.utils import get_parameters
 from pydicom import Dataset
 from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
     UID,
@@ -32,6 +33,16 @@ def decoding_plugin(syntax: UID) -> str:
     if syntax in JPEGLSTransferSyntaxes:
         return "pyjpegls"
     return "pylibjpeg" if syntax in _J2K else ""
+
+
+def decodable(syntax: UID) -> bool:
+    """Whether the plug-in that `decoding_plugin` names, or any where it names none, is installed."""
+    try:
+        available = get_decoder(syntax).available_plugins
+    except NotImplementedError:
+        return False
+    plugin = decoding_plugin(syntax)
+    return plugin in available if plugin else get_decoder(syntax).is_available
 
 
 def check_codestreams(dataset: Dataset) -> None:

@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
+
 from service.errors import ThoracleError
+from service.imaging.codestream import decodable
+
+_COMPRESSIONS = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes, RLELossless)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,13 @@ def check_port(name: str, host: str, port: int, ours: bool) -> Check:
                 return Check(name, True, f"{host}:{port} is served by the running service")
             return Check(name, False, f"cannot listen on {host}:{port}: {error.strerror}; another program may use it")
     return Check(name, True, f"{host}:{port} is free")
+
+
+def check_decoders() -> Check:
+    """Every compression that CTs come in has its decoder."""
+    missing = [syntax.name for syntax in _COMPRESSIONS if not decodable(syntax)]
+    message = f"no decoder for {', '.join(missing)}" if missing else "JPEG, JPEG-LS, JPEG 2000 and RLE can be read"
+    return Check("decoders", not missing, message)
 
 
 def check_models(load: Callable[[], Mapping[str, str]], needed: tuple[str, ...]) -> Iterator[Check]:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pydicom import Dataset
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     EnhancedXRayRadiationDoseSRStorage,
     PatientRadiationDoseSRStorage,
@@ -13,6 +12,7 @@ from pydicom.uid import (
 
 from service.errors import Reason, Refusal
 from service.imaging.attributes import CT_CLASSES, MULTI_FRAME_CT, text
+from service.imaging.codestream import decodable
 from service.imaging.frames import Frame, frame_count, image_type
 
 _DOSE_CLASSES = (XRayRadiationDoseSRStorage, EnhancedXRayRadiationDoseSRStorage, PatientRadiationDoseSRStorage)
@@ -65,11 +65,7 @@ def image_types(images: Sequence[Dataset], allow_derived: bool) -> Iterator[Refu
 def decoders(images: Sequence[Dataset]) -> Iterator[Refusal]:
     """CODEC for transfer syntaxes that nothing here decodes."""
     for uid, count in Counter(image.file_meta.TransferSyntaxUID for image in images).items():
-        try:
-            decodable = get_decoder(uid).is_available
-        except NotImplementedError:
-            decodable = False
-        if not decodable:
+        if not decodable(uid):
             yield Refusal(Reason.CODEC, f"Transfer syntax {uid.name} in {count} of {len(images)} images.")
 
 

@@ -1,8 +1,12 @@
 import socket
 from pathlib import Path
 
+import pytest
+from pydicom.uid import JPEG2000Lossless
+
 from service.errors import Permanent
-from service.ops.doctor import check_destination, check_folder, check_models, check_port
+from service.imaging import codestream
+from service.ops.doctor import check_decoders, check_destination, check_folder, check_models, check_port
 
 
 def test_folder_is_checked_by_writing_to_it(tmp_path: Path) -> None:
@@ -26,6 +30,14 @@ def test_port_in_use_is_named_unless_it_is_ours() -> None:
         assert not check_port("receiver", "127.0.0.1", port, ours=False).ok
         assert check_port("receiver", "127.0.0.1", port, ours=True).ok
     assert check_port("receiver", "127.0.0.1", port, ours=False).ok
+
+
+def test_a_compression_without_its_decoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_decoders().ok
+    monkeypatch.setattr(codestream, "decoding_plugin", lambda syntax: "gone" if syntax == JPEG2000Lossless else "")
+    missing = check_decoders()
+    assert not missing.ok
+    assert missing.message == "no decoder for JPEG 2000 Image Compression (Lossless Only)"
 
 
 def test_a_model_that_is_missing_or_broken_is_named() -> None:
