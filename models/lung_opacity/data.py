@@ -2,6 +2,7 @@
 
 NIfTI volumes with labels on the same grid: `medseg9` (1 lung, 2 ground glass, 3 consolidation) and `lung1`
 (1 left lung, 2 right lung, 3 tumour: all of it is lung; opacities are not labelled, so they are not supervised).
+Pictures of slices whose HU are lost: `junma20` (Ma 2020), of which only the ten patients that medseg9 cannot share.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import highdicom as hd
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from service.imaging.harmonise import AIR_HU, resample_like, to_plane_grid
 
@@ -23,6 +25,10 @@ HELD_OUT = ("medseg9/vol2", "medseg9/vol3", "medseg9/vol7")
 """Two patients (volumes 2 and 3 are thick and thin slices of one), never trained on."""
 
 TRAIN = tuple(name for name in MEDSEG9 + LUNG1 if name not in HELD_OUT)
+
+CORONACASES = 312
+"""The first pictures of junma20, by name: ten patients of Coronacases. The others come from Radiopaedia, as medseg9
+does, and may show its patients; they lie upside down, which tells where they begin."""
 
 _APEX_FIRST = ("medseg9/vol1",)
 """Its slices run to the feet although its header says they run to the head (seen in the images)."""
@@ -81,9 +87,42 @@ def on_model_grid(source: Source) -> Slices:
     return Slices(moved.array, lung, opacity, np.full(len(lung), source.opacity is not None))
 
 
+def pictures(folder: Path) -> Slices:
+    """The slices of Coronacases in `folder`/junma20, with HU guessed by `guess_hu`; all are supervised.
+
+    Their pixels are about those of the model's grid (256 across a field of view of about 380 mm).
+    """
+    names = sorted(path.name for path in (folder / "junma20/ct").iterdir())[:CORONACASES]
+
+    def read_all(kind: str) -> NDArray[np.uint8]:
+        return np.stack([np.asarray(Image.open(folder / "junma20" / kind / name)) for name in names])
+
+    grey, lung, opacity = read_all("ct"), read_all("lungs") > 0, read_all("covid") > 0
+    lung |= opacity
+    hu = np.stack([guess_hu(*one) for one in zip(grey, lung, opacity, strict=True)])
+    return Slices(hu, lung.astype(np.uint8), opacity.astype(np.uint8), np.ones(len(hu), np.bool_))
+
+
+def guess_hu(grey: NDArray[np.uint8], lung: NDArray[np.bool_], opacity: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """HU of a contrast-enhanced 8-bit slice, a monotone guess through four tissues everybody has.
+
+    Air around the body is -1024, clear lung -860, soft tissue 40, and the brightest bone 600 HU.
+    """
+    clear = lung & ~opacity
+    outside = grey[~lung]
+    soft = outside[outside > (int(np.median(grey[clear])) + int(grey.max())) // 2 - 40]
+    known = np.array([np.percentile(grey, 1), np.median(grey[clear]), np.median(soft), grey.max()], float)
+    known = np.maximum.accumulate(known + np.arange(4) * 1e-3)  # np.interp wants them to rise
+    return np.rint(np.interp(grey, known, [-1024.0, -860.0, 40.0, 600.0])).astype(np.int16)
+
+
 def load(folder: Path, names: Sequence[str]) -> Slices:
     """All slices of several volumes, one after the other."""
-    parts = [on_model_grid(read(folder, name)) for name in names]
+    return joined([on_model_grid(read(folder, name)) for name in names])
+
+
+def joined(parts: Sequence[Slices]) -> Slices:
+    """The slices of several sources, one after the other."""
     return Slices(
         np.concatenate([p.hu for p in parts]),
         np.concatenate([p.lung for p in parts]),

@@ -2,13 +2,14 @@
 
     python -m models.lung_opacity.train --data DIR [--out models/runs/lung_opacity] [--steps 600]
 
-DIR holds medseg9/ and lung1/. Every step draws its slices and its augmentation from a generator seeded by the step,
+DIR holds medseg9/, lung1/ and junma20/. Every step draws its slices and its augmentation from a generator seeded by the step,
 so a stopped run goes on where it was and ends with the weights of a run that was never stopped.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .augment import augment
-from .data import HELD_OUT, TRAIN, Slices, load
+from .data import LUNG1, MEDSEG9, Slices, joined, load, pictures
 from .network import LungOpacityNet
 
 BATCH = 16
@@ -120,19 +121,20 @@ class Run:
         return float(value.item())
 
 
-def train(data: Path, out: Path, steps: int, seed: int, rate: float) -> None:
-    """Train, or go on; writes weights.pt, and prints a line of JSON at every checkpoint."""
+def train(data: Path, out: Path, held_out: Sequence[str], steps: int, seed: int, rate: float) -> None:
+    """Train on all but `held_out`, or go on; writes weights.pt, and prints a line of JSON at every checkpoint."""
     out.mkdir(parents=True, exist_ok=True)
     run = Run.start(out, steps, seed, rate)
     first = run.restore()
-    slices, held_out = load(data, TRAIN), {name: load(data, [name]) for name in HELD_OUT}
+    names = [name for name in MEDSEG9 + LUNG1 if name not in held_out]
+    slices, unseen = joined([load(data, names), pictures(data)]), {name: load(data, [name]) for name in held_out}
     weights, started = slice_weights(slices), time.monotonic()
-    print(f"{len(slices.hu)} slices of {len(TRAIN)} volumes; step {first} of {steps}", flush=True)
+    print(f"{len(slices.hu)} slices of {len(names)} volumes and of pictures; step {first} of {steps}", flush=True)
     for step in range(first + 1, steps + 1):
         value = run.learn(*step_batch(slices, weights, seed, step - 1))
         if step % SAVE_EVERY == 0 or step == steps:
             run.save(step)
-            dice = {name: dice_per_channel(run.average.module, part) for name, part in held_out.items()}
+            dice = {name: dice_per_channel(run.average.module, part) for name, part in unseen.items()}
             line = {"step": step, "loss": round(value, 4), "seconds": round(time.monotonic() - started)}
             print(json.dumps(line | {"held_out_dice": dice}), flush=True)
     torch.save(run.average.module.state_dict(), out / "weights.pt")
@@ -140,13 +142,14 @@ def train(data: Path, out: Path, steps: int, seed: int, rate: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with medseg9/ and lung1/")
+    parser.add_argument("--data", type=Path, required=True, help="folder with medseg9/, lung1/ and junma20/")
     parser.add_argument("--out", type=Path, default=Path("models/runs/lung_opacity"), help="checkpoints and weights")
+    parser.add_argument("--held-out", nargs="*", default=[], choices=MEDSEG9, metavar="VOLUME", help="leave these out")
     parser.add_argument("--steps", type=int, default=600, help=f"of {BATCH} slices each")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate")
     options = parser.parse_args()
-    train(options.data, options.out, options.steps, options.seed, options.rate)
+    train(options.data, options.out, options.held_out, options.steps, options.seed, options.rate)
 
 
 if __name__ == "__main__":
