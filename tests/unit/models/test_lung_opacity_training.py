@@ -86,7 +86,7 @@ def test_measures_of_the_evaluation() -> None:
 
 
 def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
-    data = slices(size=32)
+    data = slices(size=64)
     weights = slice_weights(data)
 
     def steps(run: Run, first: int, last: int) -> None:
