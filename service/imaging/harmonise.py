@@ -56,14 +56,17 @@ def to_plane_grid(volume: hd.Volume, grid: PlaneGrid) -> hd.Volume:
     return result.with_array(np.ascontiguousarray(np.rint(result.array).astype(np.int16)))
 
 
-def to_box(volume: hd.Volume, size: int) -> hd.Volume:
-    """Stretch the whole of `volume` onto size x size x size voxels by linear interpolation; same axes and dtype."""
-    shape = np.array(volume.spatial_shape)
-    spacing = np.array(volume.spacing) * shape / size
+def to_box(volume: hd.Volume, size: int | tuple[int, int, int]) -> hd.Volume:
+    """Stretch the whole of `volume` onto `size` voxels by linear interpolation; same axes and dtype.
+
+    size: along each axis, one number for all three.
+    """
+    voxels = (size, size, size) if isinstance(size, int) else size
+    spacing = np.array(volume.spacing) * volume.spatial_shape / voxels
     axes = np.stack(volume.unit_vectors(), axis=1)
     corner = volume.affine[:3] @ [-0.5, -0.5, -0.5, 1.0]
     box = hd.Volume.from_components(
-        np.zeros((size, size, size), np.uint8),
+        np.zeros(voxels, np.uint8),
         spacing=spacing.tolist(),
         coordinate_system="PATIENT",
         position=(corner + axes @ (spacing / 2)).tolist(),

@@ -70,10 +70,11 @@ def test_resampling_keeps_the_type_and_gives_zero_outside() -> None:
     assert np.array_equal(back > 0, larger.array > 0)
 
 
-def test_a_box_spans_exactly_the_volume() -> None:
+@pytest.mark.parametrize(("size", "shape"), [(16, (16, 16, 16)), ((8, 30, 100), (8, 30, 100))])
+def test_a_box_spans_exactly_the_volume(size: int | tuple[int, int, int], shape: tuple[int, ...]) -> None:
     volume = body()
-    box = to_box(volume.with_array(np.full((5, 60, 80), 255, np.uint8)), 16)
-    assert box.spatial_shape == (16, 16, 16)
+    box = to_box(volume.with_array(np.full((5, 60, 80), 255, np.uint8)), size)
+    assert box.spatial_shape == shape
     assert (box.array == 255).all()
     assert box.physical_extent == pytest.approx(volume.physical_extent)
     assert box.center_position == pytest.approx(volume.center_position)
