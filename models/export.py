@@ -14,12 +14,13 @@ import numpy as np
 from models.repository import OPSET, ROOT, differences, install
 
 
-def export_lung_opacity(weights: Path, root: Path) -> None:
-    """Export the network; refused if ONNX Runtime does not repeat torch."""
+def export_lung_opacity(weights: Path, root: Path, network: str | None) -> None:
+    """Export the network, None for the released one; refused if ONNX Runtime does not repeat torch."""
+    from models.lung_opacity.network import RELEASED  # torch is needed here only
     from models.lung_opacity.spec import SPEC
-    from models.lung_opacity.to_onnx import to_onnx  # torch is needed here only
+    from models.lung_opacity.to_onnx import to_onnx
 
-    install(to_onnx(weights, OPSET), SPEC, root)
+    install(to_onnx(weights, OPSET, network or RELEASED), SPEC, root)
 
 
 def export_lobes(prior: Path, root: Path) -> None:
@@ -33,12 +34,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", choices=["lung-opacity", "lobes"])
     parser.add_argument("--weights", type=Path, default=Path("models/runs/lung_opacity/weights.pt"))
+    parser.add_argument(
+        "--network", help="of the weights, as in the training's configuration; default: the released one"
+    )
     parser.add_argument("--prior", type=Path, default=Path("models/runs/lobes/prior.npy"))
     parser.add_argument("--repository", type=Path, default=ROOT)
     parser.add_argument("--check", action="store_true", help="only compare the repository with the specs")
     options = parser.parse_args()
     if options.model == "lung-opacity":
-        export_lung_opacity(options.weights, options.repository)
+        export_lung_opacity(options.weights, options.repository, options.network)
     elif options.model == "lobes":
         export_lobes(options.prior, options.repository)
     elif not options.check:

@@ -1,31 +1,49 @@
 """Train the lung and opacity network.
 
-    python -m models.lung_opacity.train --data DIR [--out models/runs/lung_opacity] [--steps 600]
+    python -m models.lung_opacity.train --data DIR [--out models/runs/lung_opacity] [--held-out VOLUME ...]
 
-DIR holds medseg9/, lung1/ and junma20/. Every step draws its slices and its augmentation from a generator seeded by the step,
-so a stopped run goes on where it was and ends with the weights of a run that was never stopped.
+DIR holds medseg9/, lung1/ and junma20/. What is trained stands in train.toml; the options change it. A stopped run
+goes on where it was when the same command is given again.
 """
 
 import argparse
-import json
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from pydantic import Field, PositiveInt
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from models.training import config, device
+from models.training.loop import answer, train
+from models.training.run import Run
 
 from .augment import augment
+from .augment_topff import augment_topff
 from .data import LUNG1, MEDSEG9, Slices, joined, load, pictures
-from .network import LungOpacityNet
+from .network import Name, build, image
+from .spec import CHANNELS
 
-BATCH = 16
-SAVE_EVERY = 100
+HERE = Path(__file__).parent
+OUT = Path("models/runs/lung_opacity")
+
+_AUGMENTATIONS = {"scanners": augment, "topff": augment_topff}
+_MEASURED = 16
+"""Slices per call when measuring."""
+
+
+class Config(config.Training):
+    """Of train.toml. log_every, save_every: steps."""
+
+    network: Name
+    augmentation: Literal["scanners", "topff"]
+    held_out: list[Literal[MEDSEG9]] = Field(max_length=len(MEDSEG9))
+    steps: PositiveInt
+    log_every: PositiveInt
+    save_every: PositiveInt
 
 
 def loss(logits: Tensor, masks: Tensor, supervised: Tensor) -> Tensor:
@@ -44,112 +62,75 @@ def slice_weights(slices: Slices) -> Tensor:
     return torch.from_numpy(np.where(opacity, 2.0, np.where(lung, 1.0, 0.4)))
 
 
-def step_batch(slices: Slices, weights: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor, Tensor]:
-    """hu, masks and supervised flags of one step, augmented."""
-    random = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    chosen = torch.multinomial(weights, BATCH, replacement=True, generator=random).numpy()
-    hu = torch.from_numpy(slices.hu[chosen]).float()[:, None]
-    masks = torch.from_numpy(np.stack([slices.lung[chosen], slices.opacity[chosen]], 1)).float()
-    return *augment(hu, masks, random), torch.from_numpy(slices.supervised[chosen])
+@dataclass(frozen=True, slots=True, eq=False)
+class LungsAndOpacities:
+    """The task (`models.training.loop.Task`). weights: of `slice_weights`. unseen: held-out volumes by name."""
+
+    config: Config
+    slices: Slices
+    weights: Tensor
+    unseen: dict[str, Slices]
+
+    def batch(self, step: int, random: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Images 0-1, masks and supervised flags of one step, augmented."""
+        slices = self.slices
+        chosen = torch.multinomial(self.weights, self.config.batch, replacement=True, generator=random).numpy()
+        hu = torch.from_numpy(slices.hu[chosen]).float()[:, None]
+        masks = torch.from_numpy(np.stack([slices.lung[chosen], slices.opacity[chosen]], 1)).float()
+        hu, masks = _AUGMENTATIONS[self.config.augmentation](hu, masks, random)
+        images = image(hu).contiguous(memory_format=torch.channels_last)
+        return images, masks, torch.from_numpy(slices.supervised[chosen])
+
+    def loss(self, outputs: Tensor, *rest: Tensor) -> Tensor:
+        return loss(outputs, *rest)
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """Dice of lung and opacity of each held-out volume."""
+        return {
+            f"{volume} {channel}": dice
+            for volume, slices in self.unseen.items()
+            for channel, dice in zip(CHANNELS, dice_per_channel(network, slices), strict=True)
+        }
 
 
-@torch.no_grad()
-def dice_per_channel(network: torch.nn.Module, slices: Slices) -> list[float]:
+def dice_per_channel(network: nn.Module, slices: Slices) -> list[float]:
     """Dice of lung and opacity over all slices, at probability 0.5, without post-processing."""
-    network.eval()
     hit, size = np.zeros(2), np.zeros(2)
-    for k in range(0, len(slices.hu), BATCH):
-        found = network(torch.from_numpy(slices.hu[k : k + BATCH])[:, None]).numpy() > 0
-        truth = np.stack([slices.lung[k : k + BATCH], slices.opacity[k : k + BATCH]], 1) > 0
+    for k in range(0, len(slices.hu), _MEASURED):
+        part = slice(k, k + _MEASURED)
+        found = answer(network, image(torch.from_numpy(slices.hu[part])[:, None])).numpy() > 0
+        truth = np.stack([slices.lung[part], slices.opacity[part]], 1) > 0
         hit += 2 * (found & truth).sum((0, 2, 3))
         size += found.sum((0, 2, 3)) + truth.sum((0, 2, 3))
     return [round(float(d), 4) for d in hit / size]
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Everything that changes while training, and where it is kept."""
-
-    network: LungOpacityNet
-    average: AveragedModel
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    steps: int
-    checkpoint: Path
-
-    @classmethod
-    def start(cls, out: Path, steps: int, seed: int, rate: float) -> Self:
-        torch.use_deterministic_algorithms(True)
-        torch.manual_seed(seed)
-        network = LungOpacityNet().to(memory_format=torch.channels_last)  # a fifth faster on CPUs
-        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
-        optimiser = torch.optim.AdamW(network.parameters(), weight_decay=1e-3)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.15)
-        return cls(network, average, optimiser, schedule, steps, out / "checkpoint.pt")
-
-    @property
-    def parts(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("network", "average", "optimiser", "schedule")}
-
-    def save(self, step: int) -> None:
-        states = {name: part.state_dict() for name, part in self.parts.items()}
-        torch.save(states | {"step": step, "steps": self.steps}, self.checkpoint)
-
-    def restore(self) -> int:
-        """The step to go on with; 0 for a new run."""
-        if not self.checkpoint.exists():
-            return 0
-        saved = torch.load(self.checkpoint, weights_only=True)
-        if saved["steps"] != self.steps:
-            raise SystemExit(f"{self.checkpoint} belongs to a run of {saved['steps']} steps; use another --out")
-        for name, part in self.parts.items():
-            part.load_state_dict(saved[name])
-        return int(saved["step"])
-
-    def learn(self, hu: Tensor, masks: Tensor, supervised: Tensor) -> float:
-        """One step; returns its loss."""
-        self.network.train()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = self.network(hu.contiguous(memory_format=torch.channels_last))
-        value = loss(logits.float(), masks, supervised)
-        self.optimiser.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        self.schedule.step()
-        self.average.update_parameters(self.network)
-        return float(value.item())
-
-
-def train(data: Path, out: Path, held_out: Sequence[str], steps: int, seed: int, rate: float) -> None:
-    """Train on all but `held_out`, or go on; writes weights.pt, and prints a line of JSON at every checkpoint."""
-    out.mkdir(parents=True, exist_ok=True)
-    run = Run.start(out, steps, seed, rate)
-    first = run.restore()
-    names = [name for name in MEDSEG9 + LUNG1 if name not in held_out]
-    slices, unseen = joined([load(data, names), pictures(data)]), {name: load(data, [name]) for name in held_out}
-    weights, started = slice_weights(slices), time.monotonic()
-    print(f"{len(slices.hu)} slices of {len(names)} volumes and of pictures; step {first} of {steps}", flush=True)
-    for step in range(first + 1, steps + 1):
-        value = run.learn(*step_batch(slices, weights, seed, step - 1))
-        if step % SAVE_EVERY == 0 or step == steps:
-            run.save(step)
-            dice = {name: dice_per_channel(run.average.module, part) for name, part in unseen.items()}
-            line = {"step": step, "loss": round(value, 4), "seconds": round(time.monotonic() - started)}
-            print(json.dumps(line | {"held_out_dice": dice}), flush=True)
-    torch.save(run.average.module.state_dict(), out / "weights.pt")
+def task(data: Path, settings: Config) -> LungsAndOpacities:
+    """Everything of `data` but the held-out volumes to learn from, and those to measure on."""
+    names = [name for name in MEDSEG9 + LUNG1 if name not in settings.held_out]
+    slices = joined([load(data, names), pictures(data)])
+    print(f"{len(slices.hu)} slices of {len(names)} volumes and of pictures", flush=True)
+    unseen = {name: load(data, [name]) for name in settings.held_out}
+    return LungsAndOpacities(settings, slices, slice_weights(slices), unseen)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with medseg9/, lung1/ and junma20/")
-    parser.add_argument("--out", type=Path, default=Path("models/runs/lung_opacity"), help="checkpoints and weights")
-    parser.add_argument("--held-out", nargs="*", default=[], choices=MEDSEG9, metavar="VOLUME", help="leave these out")
-    parser.add_argument("--steps", type=int, default=600, help=f"of {BATCH} slices each")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate")
+    parser.add_argument("--config", type=Path, default=HERE / "train.toml", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=OUT, help="checkpoint, log, curves and weights; %(default)s")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
+    changes = parser.add_argument_group("instead of the configuration's")
+    changes.add_argument("--held-out", nargs="*", choices=MEDSEG9, metavar="VOLUME", help="measure on these")
+    changes.add_argument("--steps", type=int)
+    changes.add_argument("--seed", type=int)
+    changes.add_argument("--rate", type=float, help="highest learning rate")
     options = parser.parse_args()
-    train(options.data, options.out, options.held_out, options.steps, options.seed, options.rate)
+    overrides = {key: getattr(options, key) for key in ("held_out", "steps", "seed", "rate")}
+    settings = config.read(Config, options.config, {k: v for k, v in overrides.items() if v is not None})
+    where = device.use(options.device)
+    run = Run.start(lambda: build(settings.network), settings, settings.steps, options.out, where)
+    train(run, task(options.data, settings), settings.log_every, settings.save_every)
 
 
 if __name__ == "__main__":

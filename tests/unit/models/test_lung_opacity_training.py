@@ -1,18 +1,27 @@
 """The network, its augmentation and its loss do what their docstrings say."""
 
+import json
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from pytest import approx
 
+from models.lung_opacity import augment_topff as topff
+from models.lung_opacity import train as training
 from models.lung_opacity.augment import augment
+from models.lung_opacity.augment_topff import augment_topff
 from models.lung_opacity.data import Slices
 from models.lung_opacity.evaluate import auc, dice
-from models.lung_opacity.network import LungOpacityNet, Served
+from models.lung_opacity.network import RELEASED, Served, build
 from models.lung_opacity.spec import SPEC, WINDOW_HU
-from models.lung_opacity.train import BATCH, Run, loss, slice_weights, step_batch
+from models.lung_opacity.to_onnx import to_onnx
+from models.lung_opacity.train import Config, LungsAndOpacities, loss, slice_weights
+from models.training import config
+from models.training.loop import step_generator
 
 
 def slices(count: int = 20, size: int = 64) -> Slices:
@@ -25,29 +34,46 @@ def slices(count: int = 20, size: int = 64) -> Slices:
     return Slices(hu, lung, opacity, np.arange(count) % 2 == 0)
 
 
-def test_the_network_is_small_and_clips_inside_the_graph() -> None:
+def settings(name: str = "train.toml", **changes: Any) -> Config:
+    return config.read(Config, training.HERE / name, changes)
+
+
+def task(data: Slices, **changes: Any) -> LungsAndOpacities:
+    return LungsAndOpacities(settings(**changes), data, slice_weights(data), {})
+
+
+def test_the_served_graph_clips_and_rounds() -> None:
     torch.manual_seed(0)
-    network = LungOpacityNet().eval()
-    assert 1.0e6 < sum(p.numel() for p in network.parameters()) < 1.3e6
-    hu = torch.randint(-1000, 3000, (2, 1, 64, 64), dtype=torch.int16)
+    served = Served(build(RELEASED)).eval()
+    hu = torch.randint(-1500, 3000, (2, 1, 64, 64), dtype=torch.int16)
     with torch.no_grad():
-        probability, served = Served(network)(hu)
-        clipped, _ = Served(network)(hu.clamp(*WINDOW_HU))
-    assert served.shape == (2, *SPEC.outputs[0].dims[:1], 64, 64)
-    assert served.dtype == torch.uint8
+        probability, found = served(hu)
+        clipped, _ = served(hu.clamp(*WINDOW_HU))
+    assert found.shape == (2, *SPEC.outputs[0].dims[:1], 64, 64)
+    assert found.dtype == torch.uint8
     assert torch.equal(probability, clipped)
-    assert (served.float() - 255 * probability).abs().max() <= 0.5 + 1e-4
+    assert (found.float() - 255 * probability).abs().max() <= 0.5 + 1e-4
+
+
+def test_weights_become_the_graph_that_the_spec_declares(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    torch.save(build(RELEASED).state_dict(), tmp_path / "weights.pt")
+    model = to_onnx(tmp_path / "weights.pt", 18)
+    assert [tensor.name for tensor in model.graph.input] == ["hu"]
+    assert [tensor.name for tensor in model.graph.output] == ["probability"]
+    with pytest.raises(ValueError, match="no network 'big-unet'; there are small-unet"):
+        to_onnx(tmp_path / "weights.pt", 18, "big-unet")  # type: ignore[arg-type]
 
 
 def test_a_step_draws_the_same_batch_every_time_and_another_step_another() -> None:
-    data = slices()
-    weights = slice_weights(data)
-    first, again, other = (step_batch(data, weights, 1, step) for step in (5, 5, 6))
+    drawn = task(slices())
+    first, again, other = (drawn.batch(step, step_generator(1, step)) for step in (5, 5, 6))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
-    hu, masks, supervised = first
-    assert hu.shape == (BATCH, 1, 48, 48)
-    assert masks.shape == (BATCH, 2, 48, 48)
+    images, masks, supervised = first
+    assert images.shape == (16, 1, 48, 48)
+    assert 0.0 <= images.min() < images.max() <= 1.0
+    assert masks.shape == (16, 2, 48, 48)
     assert set(masks.unique().tolist()) <= {0.0, 1.0}
     assert supervised.dtype == torch.bool
 
@@ -85,24 +111,80 @@ def test_measures_of_the_evaluation() -> None:
     assert auc(np.array([0.0, 0.0, 0.0, 0.0]), np.array([False, True, False, True])) == 0.5
 
 
-def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
-    data = slices(size=64)
-    weights = slice_weights(data)
+def disc(batch: int = 30, size: int = 96) -> tuple[torch.Tensor, torch.Tensor]:
+    """A dense disc off the middle of air-filled lung, and its mask as both channels."""
+    y, x = np.mgrid[:size, :size]
+    inside = torch.from_numpy((y - 40) ** 2 + (x - 60) ** 2 < 14**2).float().expand(batch, 1, size, size)
+    return -850.0 + 800.0 * inside, inside.expand(batch, 2, size, size)
 
-    def steps(run: Run, first: int, last: int) -> None:
-        for step in range(first, last):
-            run.learn(*step_batch(data, weights, 1, step))
 
-    whole = Run.start(tmp_path, 4, 1, 1e-3)
-    steps(whole, 0, 4)
-    stopped = Run.start(tmp_path, 4, 1, 1e-3)
-    assert stopped.restore() == 0
-    steps(stopped, 0, 2)
-    stopped.save(2)
-    resumed = Run.start(tmp_path, 4, 1, 1e-3)
-    assert resumed.restore() == 2
-    steps(resumed, 2, 4)
-    for name, tensor in whole.average.state_dict().items():
-        assert torch.equal(tensor, resumed.average.state_dict()[name]), name
-    with pytest.raises(SystemExit, match="run of 4 steps"):
-        Run.start(tmp_path, 5, 1, 1e-3).restore()
+def test_topff_masks_move_with_images_and_stay_masks() -> None:
+    hu, masks = disc()
+    moved, found = augment_topff(hu, masks, torch.Generator().manual_seed(0))
+    assert set(found.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(found[:, 0], found[:, 1])
+    dense = moved[:, 0] > (moved.amax((1, 2, 3)) + moved[:, 0, 48, 48]).view(-1, 1, 1) / 2
+    overlap = 2 * (dense & (found[:, 0] > 0)).sum((1, 2)) / (dense.sum((1, 2)) + found[:, 0].sum((1, 2)))
+    assert overlap.min() > 0.95
+    assert (found[:, 0] * masks[:, 0]).sum((1, 2)).min() < 0.9 * masks[0, 0].sum()
+
+
+def test_topff_ranges_are_the_papers() -> None:
+    angle, zoom, contrast, brightness = topff.draw(2000, torch.Generator().manual_seed(0))
+    for drawn, low, high in (
+        (torch.rad2deg(angle), -20.0, 20.0),
+        (zoom, 0.95, 1.05),
+        (contrast, 0.9, 1.1),
+        (brightness, -0.1, 0.1),
+    ):
+        assert low <= drawn.min() < low + 0.02 * (high - low)
+        assert high >= drawn.max() > high - 0.02 * (high - low)
+
+
+def test_topff_turns_and_zooms_by_what_was_drawn() -> None:
+    hu, masks = disc(batch=40)
+    angle, zoom, *_ = topff.draw(40, torch.Generator().manual_seed(7))
+    _, found = augment_topff(hu, masks, torch.Generator().manual_seed(7))
+    for k in range(40):
+        y, x = (axis.float().mean() - 47.5 for axis in torch.nonzero(found[k, 0], as_tuple=True))
+        turned = math.atan2(y, x) - math.atan2(40 - 47.5, 60 - 47.5)
+        assert abs(turned) == approx(abs(float(angle[k])), abs=0.03)
+        assert math.hypot(y, x) == approx(math.hypot(7.5, 12.5) * float(zoom[k]), rel=0.03)
+
+
+def test_topff_draws_the_same_for_the_same_generator() -> None:
+    hu, masks = disc(batch=4)
+    first, again, other = (augment_topff(hu, masks, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0], other[0])
+
+
+def command(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> list[dict[str, Any]]:
+    """Run the training command on slices made here; returns its log."""
+    monkeypatch.setattr(training, "load", lambda folder, names: slices(4 * len(names)))
+    monkeypatch.setattr(training, "pictures", lambda folder: slices(6))
+    monkeypatch.setattr("sys.argv", ["train", "--data", "nowhere", "--out", str(out), "--device", "cpu", *options])
+    training.main()
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_the_command_trains_and_measures_what_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = command(monkeypatch, tmp_path, "--steps", "2", "--held-out", "medseg9/vol2", "medseg9/vol7")
+    assert line["step"] == 2
+    assert list(line["held_out"]) == [f"medseg9/vol{n} {channel}" for n in (2, 7) for channel in ("lung", "opacity")]
+    assert all(0.0 <= dice <= 1.0 for dice in line["held_out"].values())
+    served = Served(build(RELEASED))
+    served.network.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+
+
+def test_the_papers_recipe_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "small.toml"
+    path.write_text((training.HERE / "topff.toml").read_text().replace("batch = 32", "batch = 2"))
+    (line,) = command(monkeypatch, tmp_path, "--steps", "1", "--config", str(path))
+    assert line["loss"] > 0
+    build("unet-resnet34-bcet").load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+
+
+def test_an_unknown_volume_in_the_configuration_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"held_out.0: .*medseg9/vol1"):
+        settings(held_out=["medseg9/vol5"])
