@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DEVICE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test peers demo test bench train-lung-opacity build-lobes clean
+.PHONY: help setup setup-test peers demo test bench train-lung-opacity train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -20,7 +21,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/.base
 	@echo "Installing what the tests need ..."
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,train]'
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,train,lungmask]'
 	@touch $@
 
 setup: $(VENV)/.base ## install the service into .venv
@@ -46,11 +47,14 @@ test: $(VENV)/.test peers ## run the whole suite
 bench: $(VENV)/.test ## measure the stages; writes bench/results.json
 	$(BIN)/python -m bench
 
-train-lung-opacity: $(VENV)/.test ## train the lung and opacity network again (DATA=folder with the training volumes)
-	$(BIN)/python -m models.lung_opacity.train --data $(DATA)
+train-lung-opacity: $(VENV)/.test ## train lungs and opacities (DATA=folder [DEVICE=cpu|cuda] [ARGS=--help])
+	$(BIN)/python -m models.lung_opacity.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)
 
-build-lobes: $(VENV)/.test ## build the lobe prior again (DATA=folder with the fissure points)
-	$(BIN)/python -m models.lobes.build --data $(DATA)
+train-lobes: $(VENV)/.test ## build the lobe prior (DATA=folder with the fissure points [ARGS=--help])
+	$(BIN)/python -m models.lobes.build $(if $(DATA),--data $(DATA)) $(ARGS)
+
+train-classifier: $(VENV)/.test ## train a classifier on your own CTs; none is released (as train-lung-opacity)
+	$(BIN)/python -m models.classifier.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)
 
 clean: ## remove what the demo and the tests left behind
 	rm -rf demo/out .pytest_cache .mypy_cache .ruff_cache .coverage*
