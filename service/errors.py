@@ -77,6 +77,7 @@ class Flag(StrEnum):
     LUNG_AT_EDGE = "LUNG_AT_EDGE"
     LOBES_APPROXIMATE = "LOBES_APPROXIMATE"
     LOBE_MISSING = "LOBE_MISSING"
+    UNMEASURED_MODEL = "UNMEASURED_MODEL"
     NO_CLASSIFIER = "NO_CLASSIFIER"
     PADDING_MASKED = "PADDING_MASKED"
     TRACE_OPACITY = "TRACE_OPACITY"
@@ -93,6 +94,7 @@ _FLAG_SENTENCES = {
     Flag.AGE_UNKNOWN: "The patient's age is not recorded.",
     Flag.LUNG_AT_EDGE: "Lung reaches the first or last slice: its volume may be incomplete.",
     Flag.LOBES_APPROXIMATE: "Lobes: approximate (population prior, fissures not traced).",
+    Flag.UNMEASURED_MODEL: "A model installed at this site was used; Thoracle has not measured how good it is.",
     Flag.LOBE_MISSING: "A lobe was not found: it is not scored and there is no total score.",
     Flag.NO_CLASSIFIER: "Classification: no validated model installed.",
     Flag.PADDING_MASKED: "Padding outside the field of view was set to air.",

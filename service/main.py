@@ -28,7 +28,7 @@ from service.ops.api import Health, create_app
 from service.ops.metrics import DatabaseCollector, Metrics, exposition, prepare
 from service.ops.supervisor import supervise
 from service.pipelines import PIPELINES
-from service.settings import Destination, Settings
+from service.settings import Destination, Settings, default_repository, own_repository
 from service.store.engine import sqlite_engine
 from service.store.flow import Flow
 from service.store.inbox import Inbox
@@ -62,6 +62,22 @@ def analyst(settings: Settings, chosen: Pipeline) -> Analyst:
     for name in chosen.models:
         backend.spec(name)
     return Analyst(chosen, backend, settings.limits, __version__, settings.institution)
+
+
+def shipped_models() -> Path:
+    """The model repository that comes with this version; never changed."""
+    return default_repository()
+
+
+def own_models(settings: Settings) -> Path:
+    """The model repository that this site may change; Permanent if the configuration names the shipped one."""
+    own = own_repository(settings)
+    if own.resolve() == shipped_models().resolve():
+        raise Permanent(
+            f"{own} holds the shipped models, which an upgrade replaces. Leave `inference.repository` out of the "
+            "configuration (your models are then kept in `models` in the data directory), or name an empty folder."
+        )
+    return own
 
 
 def serve(settings: Settings, config: Path | None) -> int:
@@ -233,7 +249,10 @@ def _expected_images(settings: Settings, study_uid: str, series: Sequence[Series
 
 def _installed(settings: Settings) -> Mapping[str, str]:
     backend = OnnxBackend(settings.inference.repository, settings.inference.threads)
-    return {spec.name: f"version {spec.version}, sha256 {spec.sha256[:12]}..." for spec in backend.specs}
+    return {
+        spec.name: f"version {spec.version}, sha256 {spec.sha256[:12]}..." + (f", {spec.source}" if spec.source else "")
+        for spec in backend.specs
+    }
 
 
 def _database_health(engine: sa.Engine) -> str:

@@ -65,7 +65,8 @@ class Inference(_Frozen):
     """In-process ONNX Runtime."""
 
     repository: Path = Field(
-        default_factory=lambda: default_repository(), description="folder with the models (triton_repo)"
+        default_factory=lambda: default_repository(),
+        description="model repository; default: `data_dir`/models once `thoracle models` made it, else the shipped one",
     )
     threads: int = Field(2, ge=1, description="CPU threads of one inference")
 
@@ -119,10 +120,20 @@ class Settings(BaseSettings):
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
 
 
+def own_repository(settings: Settings) -> Path:
+    """The model repository a site may change: the configured one, else one in `data_dir`; never the shipped one."""
+    configured = "repository" in settings.inference.model_fields_set
+    return settings.inference.repository if configured else settings.data_dir / "models"
+
+
 def load(config: Path | None) -> Settings:
     """Settings from an optional YAML file and the environment; pydantic.ValidationError names what is wrong."""
 
     class Loaded(Settings):
         model_config = SettingsConfigDict(yaml_file=config)
 
-    return Loaded()
+    settings = Loaded()
+    own = own_repository(settings)
+    if own == settings.inference.repository or not (own / "SHA256SUMS").is_file():
+        return settings
+    return settings.model_copy(update={"inference": settings.inference.model_copy(update={"repository": own})})

@@ -91,6 +91,7 @@ FLAGS = {
     Flag.LUNG_AT_EDGE: private("Q-EDGE", "Lung at first or last slice: volume may be incomplete"),
     Flag.LOBES_APPROXIMATE: private("Q-LOBES-APPROX", "Lobes approximate: population prior, fissures not traced"),
     Flag.LOBE_MISSING: private("Q-LOBE-MISSING", "A lobe was not found: no total score"),
+    Flag.UNMEASURED_MODEL: private("Q-UNMEASURED", "Model installed at this site, not measured by Thoracle"),
     Flag.NO_CLASSIFIER: private("Q-NO-CLASSIFIER", "No validated classifier installed"),
     Flag.PADDING_MASKED: private("Q-PADDING", "Padding outside the field of view was set to air"),
     Flag.TRACE_OPACITY: private("Q-TRACE-OPACITY", "Less than 10 mL of opacity: as much is found in healthy lungs"),

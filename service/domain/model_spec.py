@@ -12,6 +12,17 @@ METADATA_KEY = "thoracle.spec"
 
 DType = Literal["int16", "uint8", "float32"]
 
+Layout = Literal["plane-grid", "body-crop", "lung-boxes"]
+"""How a model is fed.
+
+plane-grid: axial slices in HU at `spacing_mm`, centred on the body (`imaging.harmonise.to_plane_grid`).
+body-crop: axial slices in HU, each cropped to its body and stretched (`imaging.body_crop.to_body_crops`).
+lung-boxes: the right and the left lung's mask, each stretched to a box (`imaging.lobes.lung_boxes`).
+"""
+
+_LEFT_OUT_WHEN_EMPTY = ("layout", "source")
+"""Fields younger than the first released files, whose bytes and digests must stay."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
@@ -32,6 +43,8 @@ class ModelSpec:
     spacing_mm: in-plane spacing of the model's grid, or None where the grid is relative.
     window_hu: HU range that the graph clips to, or None.
     thresholds: decision threshold per output channel name.
+    layout: how the model is fed; None in files older than the field, see `input_layout`.
+    source: where a model that a site installed came from; "" for those released with Thoracle.
     sha256: of the ONNX file; "" inside the file itself, filled in by the loader.
     """
 
@@ -44,12 +57,22 @@ class ModelSpec:
     window_hu: tuple[int, int] | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     licence: str = ""
+    layout: Layout | None = None
+    source: str = ""
     sha256: str = ""
+
+    @property
+    def input_layout(self) -> Layout:
+        """`layout`; without one, slices if they have a spacing, else lungs in boxes."""
+        return self.layout or ("lung-boxes" if self.spacing_mm is None else "plane-grid")
 
     def to_json(self) -> str:
         """Stable JSON without the digest, as embedded in the ONNX file."""
         fields = asdict(self)
         del fields["sha256"]
+        for name in _LEFT_OUT_WHEN_EMPTY:
+            if not fields[name]:
+                del fields[name]
         return json.dumps(fields, sort_keys=True)
 
     @classmethod

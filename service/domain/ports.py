@@ -19,6 +19,10 @@ Progress = Callable[[str, float], None]
 class Backend(Protocol):
     """Where models run."""
 
+    def has(self, name: str) -> bool:
+        """Whether a model of this name is installed."""
+        ...
+
     def spec(self, name: str) -> ModelSpec:
         """The spec of the active version of a model; Permanent if it is not installed."""
         ...

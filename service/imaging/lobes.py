@@ -1,14 +1,18 @@
-"""Lobes from the lungs: each lung in its own box for the model, the model's answer back onto the source grid."""
+"""Lobes from the lungs: what a model says, lung by lung, back onto the source grid.
+
+A model sees each lung in its own box (`lung_boxes`), or axial slices (`lobes_in_lungs`).
+"""
 
 from typing import Any
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.imaging.harmonise import resample_like, to_box
-from service.imaging.lungs import Lungs, Side
+from service.imaging.lungs import HALF, Lungs, Side
 
 LOBES_OF = {Side.RIGHT: RIGHT_LOBES, Side.LEFT: LEFT_LOBES}
 
@@ -27,6 +31,36 @@ def lung_boxes(on_model: hd.Volume, size: int) -> dict[Side, hd.Volume]:
         padded = lung.pad([(m, m) for m in _MARGIN])
         boxes[side] = to_box(padded[_bounds(padded.array > 0, _MARGIN)], size)
     return boxes
+
+
+def lobes_in_lungs(
+    said: NDArray[np.uint8], on_model: hd.Volume
+) -> tuple[dict[Side, NDArray[np.uint8]], dict[Side, hd.Volume]]:
+    """What a network said that knows nothing of our lungs, made into an answer for every voxel of each lung.
+
+    said: UINT8 probability, axes (`Lobe`, then as `on_model`), background left out. on_model: uint8 labels (`Side`),
+    both present. A voxel where the lung's own lobes are less probable than the rest (a dense consolidation may look
+    like none) takes the lobe of the nearest voxel where they are more. A lung without any such voxel says nothing.
+    Returns per side the probability, axes (lobe in the order of `LOBES_OF`, slice, row, column), and its grid.
+    """
+    probability, boxes = {}, {}
+    for side, lobes in LOBES_OF.items():
+        lung = on_model.array == side
+        where: Any = tuple(slice(max(s.start, 0), s.stop) for s in _bounds(lung, _MARGIN))
+        boxes[side] = on_model[where]
+        own = np.stack([said[lobe - 1][where] for lobe in lobes]).astype(np.uint16)
+        total = own.sum(0)
+        decided = lung[where] & (total >= HALF)
+        probability[side] = np.zeros(own.shape, np.uint8)
+        if decided.any():
+            nearest = ndimage.distance_transform_edt(
+                ~decided, sampling=on_model.spacing, return_distances=False, return_indices=True
+            )
+            winner = own.argmax(0)[tuple(nearest)]
+            for number, of_lobe in enumerate(own):
+                part = np.divide(of_lobe, total, out=(winner == number).astype(float), where=decided)
+                probability[side][number] = np.rint(255.0 * part)
+    return probability, boxes
 
 
 def lobes_on_source(

@@ -35,9 +35,21 @@ _ORT_TYPES = {"int16": "tensor(int16)", "uint8": "tensor(uint8)", "float32": "te
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class Model:
+    """One model, loaded and checked."""
+
     spec: ModelSpec
     session: ort.InferenceSession
+
+    def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run one batch; Permanent if the inputs are not what the spec says or the model fails."""
+        _check_inputs(self.spec, inputs)
+        outputs = [tensor.name for tensor in self.spec.outputs]
+        try:
+            answers = self.session.run(outputs, {k: np.ascontiguousarray(v) for k, v in inputs.items()})
+        except _ORT_ERRORS as exc:
+            raise Permanent(f"Model {self.spec.name} failed: {exc}") from exc
+        return dict(zip(outputs, answers, strict=True))
 
 
 class OnnxBackend:
@@ -46,9 +58,7 @@ class OnnxBackend:
     def __init__(self, repository: Path, threads: int = 2) -> None:
         digests = read_digests(repository)
         self._models = {
-            folder.name: _load(repository, folder, digests, threads)
-            for folder in sorted(repository.iterdir())
-            if folder.is_dir()
+            folder.name: _active(repository, folder, digests, threads) for folder in model_folders(repository)
         }
         if not self._models:
             raise Permanent(f"There is no model in {repository}.")
@@ -58,21 +68,17 @@ class OnnxBackend:
         """The specs of all models, by name."""
         return tuple(loaded.spec for loaded in self._models.values())
 
+    def has(self, name: str) -> bool:
+        return name in self._models
+
     def spec(self, name: str) -> ModelSpec:
         return self._model(name).spec
 
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run one batch; Permanent if the inputs are not what the spec says or the model fails."""
-        model = self._model(name)
-        _check_inputs(model.spec, inputs)
-        outputs = [tensor.name for tensor in model.spec.outputs]
-        try:
-            answers = model.session.run(outputs, {k: np.ascontiguousarray(v) for k, v in inputs.items()})
-        except _ORT_ERRORS as exc:
-            raise Permanent(f"Model {name} failed: {exc}") from exc
-        return dict(zip(outputs, answers, strict=True))
+        return self._model(name).infer(inputs)
 
-    def _model(self, name: str) -> _Loaded:
+    def _model(self, name: str) -> Model:
         if name not in self._models:
             raise Permanent(f"Model {name} is not installed; installed are {', '.join(self._models)}.")
         return self._models[name]
@@ -87,13 +93,40 @@ def read_digests(repository: Path) -> dict[str, str]:
     return {path: digest for digest, path in (line.split("  ", 1) for line in lines if line)}
 
 
-def _load(repository: Path, folder: Path, digests: Mapping[str, str], threads: int) -> _Loaded:
+def model_folders(repository: Path) -> list[Path]:
+    """One folder per model name; hidden ones are work in progress (`service.inference.repository`)."""
+    return sorted(f for f in repository.iterdir() if f.is_dir() and not f.name.startswith("."))
+
+
+def version_folders(folder: Path) -> list[Path]:
+    """The versions of one model, the active one last."""
+    return sorted((v for v in folder.iterdir() if v.is_dir() and v.name.isdigit()), key=lambda v: int(v.name))
+
+
+def load_model(content: bytes, key: str, threads: int) -> Model:
+    """A model from the bytes of its file; Permanent if it is not what its spec says. key: its name in messages."""
+    session = _session(content, key, threads)
+    spec = _embedded_spec(session, key, hashlib.sha256(content).hexdigest())
+    _check_tensors(spec, session, key)
+    return Model(spec, session)
+
+
+def _active(repository: Path, folder: Path, digests: Mapping[str, str], threads: int) -> Model:
     """The highest version of one model."""
-    versions = sorted((v for v in folder.iterdir() if v.is_dir() and v.name.isdigit()), key=lambda v: int(v.name))
+    versions = version_folders(folder)
     if not versions:
         raise Permanent(f"Model {folder.name} has no version folder in {folder}.")
     path = versions[-1] / MODEL_FILE
     key = path.relative_to(repository).as_posix()
+    model = load_model(read_checked(repository, key, digests), key, threads)
+    if (model.spec.name, model.spec.version) != (folder.name, versions[-1].name):
+        raise Permanent(f"Model file {key} says it is {model.spec.name} version {model.spec.version}.")
+    return model
+
+
+def read_checked(repository: Path, key: str, digests: Mapping[str, str]) -> bytes:
+    """The bytes of a model file; Permanent if it is unreadable, unlisted or altered."""
+    path = repository / key
     try:
         content = path.read_bytes()
     except OSError as exc:
@@ -103,12 +136,7 @@ def _load(repository: Path, folder: Path, digests: Mapping[str, str], threads: i
         raise Permanent(f"Model file {key} is not listed in {DIGESTS}: it is not a released model.")
     if digest != digests[key]:
         raise Permanent(f"Model file {key} was altered: its SHA-256 is {digest}, not {digests[key]}.")
-    session = _session(content, key, threads)
-    spec = _embedded_spec(session, key, digest)
-    if (spec.name, spec.version) != (folder.name, versions[-1].name):
-        raise Permanent(f"Model file {key} says it is {spec.name} version {spec.version}.")
-    _check_tensors(spec, session, key)
-    return _Loaded(spec, session)
+    return content
 
 
 def _session(content: bytes, key: str, threads: int) -> ort.InferenceSession:

@@ -69,7 +69,7 @@ def check_decoders() -> Check:
 
 
 def check_models(load: Callable[[], Mapping[str, str]], needed: tuple[str, ...]) -> Iterator[Check]:
-    """Every model the pipeline needs loads, and its file has the digest it was released with."""
+    """Every installed model loads with the digest it was installed with, and none that the pipeline needs is absent."""
     try:
         installed = load()
     except (ThoracleError, OSError) as error:
@@ -80,6 +80,8 @@ def check_models(load: Callable[[], Mapping[str, str]], needed: tuple[str, ...])
             yield Check(f"model {name}", True, installed[name])
         else:
             yield Check(f"model {name}", False, "not installed; the pipeline cannot run without it")
+    for name in sorted(installed.keys() - set(needed)):
+        yield Check(f"model {name}", True, installed[name])
 
 
 def check_destination(name: str, address: str, echo: Callable[[], str | None]) -> Check:

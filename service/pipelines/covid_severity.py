@@ -3,30 +3,28 @@
 The 3-class classifier is not part of it yet: `probabilities` is None and the report says so.
 """
 
+from collections.abc import Iterator, Sequence
+
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.ct import CT
 from service.domain.findings import Analysis, Lobe, ModelUse
+from service.domain.model_roles import LOBES, LUNG_OPACITY, LUNGS
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
 from service.domain.severity import severity
 from service.errors import Flag
-from service.imaging.harmonise import PlaneGrid, to_plane_grid
-from service.imaging.lobes import LOBES_OF, lobes_on_source, lung_boxes, present
-from service.imaging.lungs import Lungs, Side, find_lungs
+from service.imaging.lobes import present
+from service.imaging.lungs import Lungs, find_lungs
 from service.imaging.measure import measure, split_by_attenuation
 from service.imaging.opacities import find_opacities
-
-LUNG_OPACITY = "lung-opacity"
-LOBES = "lobes"
+from service.pipelines.lobes import find_lobes
+from service.pipelines.slices import infer_slices, onto, views_of
 
 TRACE_ML = 10.0
 """Below it the score rests on noise: the two CTs without pneumonia have 1 and 7 mL (models/lung_opacity/CARD.md)."""
-
-_BATCH = 8
-"""Slices per call: more saves no time and costs memory."""
 
 
 class CovidSeverity:
@@ -38,7 +36,7 @@ class CovidSeverity:
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         """Rejected with NO_LUNG or TRUNCATED; what the back end raises passes through."""
         lungs, opacity = _lungs_and_opacities(ct.volume, backend, progress)
-        lobe_mask = _lobes(ct.volume, lungs, backend, progress)
+        lobe_mask = find_lobes(ct.volume, lungs, backend, progress)
         progress("measure", 0.0)
         opacity &= lobe_mask > 0
         rows_mm, columns_mm = ct.volume.spacing[1:]
@@ -46,7 +44,8 @@ class CovidSeverity:
         measured = measure(ct.volume.array, lobe_mask, finding_mask, ct.voxel_ml)
         found = present(lobe_mask)
         progress("measure", 1.0)
-        flags = {*ct.flags, *lungs.flags, Flag.LOBES_APPROXIMATE, Flag.NO_CLASSIFIER}
+        specs = [backend.spec(name) for name in (LUNG_OPACITY, LUNGS, LOBES) if backend.has(name)]
+        flags = {*ct.flags, *lungs.flags, *_quality(specs), Flag.NO_CLASSIFIER}
         if len(found) < len(Lobe):
             flags.add(Flag.LOBE_MISSING)
         if 0.0 < measured.lungs["total"].opacity_ml < TRACE_ML:
@@ -62,53 +61,33 @@ class CovidSeverity:
                 {lobe.name: measured.lobes[lobe].opacity_percent if lobe in found else None for lobe in Lobe}
             ),
             probabilities=None,
-            models=tuple(_use(backend.spec(name)) for name in self.models),
+            models=tuple(ModelUse(spec.name, spec.version, spec.sha256) for spec in specs),
             flags=tuple(flag for flag in Flag if flag in flags),
         )
 
 
 def _lungs_and_opacities(volume: hd.Volume, backend: Backend, progress: Progress) -> tuple[Lungs, NDArray[np.bool_]]:
     """Lungs, and opacities (slice, row, column) that may reach a voxel beyond the lungs."""
-    progress("lungs and opacities", 0.0)  # before resampling, whose seconds are not those of reading
+    stage, networks = "lungs and opacities", 1 + backend.has(LUNGS)
+    progress(stage, 0.0)  # before resampling, whose seconds are not those of reading
     spec = backend.spec(LUNG_OPACITY)
-    moved = to_plane_grid(volume, _plane_grid(spec))
-    lung, opacity = (np.empty(moved.spatial_shape, np.uint8) for _ in range(2))
-    batch = min(_BATCH, spec.max_batch)
-    for k in range(0, len(moved.array), batch):
-        progress("lungs and opacities", k / len(moved.array))
-        answer = backend.infer(LUNG_OPACITY, {spec.inputs[0].name: moved.array[k : k + batch, None]})
-        both = answer[spec.outputs[0].name]
-        lung[k : k + batch] = centred(both[:, 0], spec.thresholds["lung"])
-        opacity[k : k + batch] = centred(both[:, 1], spec.thresholds["opacity"])
-    lungs = find_lungs(moved, moved.with_array(lung), volume)
-    found = find_opacities(moved.with_array(opacity), lungs.on_model, volume)
-    progress("lungs and opacities", 1.0)
+    (grid,) = views_of(volume, spec)
+    lung, opacity = infer_slices([grid], spec, backend, lambda done: progress(stage, done / networks))
+    if backend.has(LUNGS):
+        spec = backend.spec(LUNGS)
+        views = views_of(volume, spec)
+        said = infer_slices(views, spec, backend, lambda done: progress(stage, (1.0 + done) / networks))
+        (lung,) = onto(grid, views, said)
+    lungs = find_lungs(grid, grid.with_array(lung), volume)
+    found = find_opacities(grid.with_array(opacity), lungs.on_model, volume)
+    progress(stage, 1.0)
     return lungs, found
 
 
-def centred(probability: NDArray[np.uint8], threshold: float) -> NDArray[np.uint8]:
-    """UINT8 probabilities stretched so that the model's own threshold (0-1) lies where 0.5 was."""
-    table = np.interp(np.arange(256), [0.0, 255.0 * threshold, 255.0], [0.0, 127.5, 255.0])
-    return np.rint(table).astype(np.uint8)[probability]
-
-
-def _plane_grid(spec: ModelSpec) -> PlaneGrid:
-    assert spec.spacing_mm is not None, "a 2D model has a grid in mm"
-    return PlaneGrid(spec.spacing_mm, spec.inputs[0].dims[-1])
-
-
-def _lobes(volume: hd.Volume, lungs: Lungs, backend: Backend, progress: Progress) -> NDArray[np.uint8]:
-    """Lobe labels (slice, row, column)."""
-    progress("lobes", 0.0)
-    spec = backend.spec(LOBES)
-    boxes = lung_boxes(lungs.on_model, spec.inputs[0].dims[-1])
-    both = np.stack([boxes[side].array for side in Side])
-    answer = backend.infer(LOBES, {spec.inputs[0].name: both[None]})[spec.outputs[0].name][0]
-    right = len(LOBES_OF[Side.RIGHT])
-    labels = lobes_on_source({Side.RIGHT: answer[:right], Side.LEFT: answer[right:]}, boxes, lungs, volume)
-    progress("lobes", 1.0)
-    return labels
-
-
-def _use(spec: ModelSpec) -> ModelUse:
-    return ModelUse(spec.name, spec.version, spec.sha256)
+def _quality(specs: Sequence[ModelSpec]) -> Iterator[Flag]:
+    """What the reader has to know about the models: a site's own are none that we have measured."""
+    for spec in specs:
+        if spec.source:
+            yield Flag.UNMEASURED_MODEL
+        elif spec.name == LOBES:
+            yield Flag.LOBES_APPROXIMATE

@@ -17,7 +17,8 @@ from service.errors import Flag, Reason, Rejected
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines import PIPELINES
-from service.pipelines.covid_severity import CovidSeverity, centred
+from service.pipelines.covid_severity import CovidSeverity
+from service.pipelines.slices import centred
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE, BOX = 192, 32
@@ -37,6 +38,9 @@ class ThresholdBackend:
             ),
             "lobes": ModelSpec("lobes", "8", (lungs,), (five,), 1, sha256="bb"),
         }
+
+    def has(self, name: str) -> bool:
+        return name in self.specs
 
     def spec(self, name: str) -> ModelSpec:
         return self.specs[name]

@@ -1,0 +1,148 @@
+"""The networks of the package `lungmask` (Apache-2.0; Hofmanninger 2020, doi:10.1186/s41747-020-00173-2).
+
+R231 (3 classes: background, right lung, left lung) becomes the model `lungs`, LTRCLobes (6 classes: background and five
+lobes) becomes `lobes`. R231CovidWeb is another R231. The number of classes tells which one a weight file is.
+"""
+
+import hashlib
+import shutil
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from http.client import HTTPException
+from importlib.metadata import version
+from pathlib import Path
+from pickle import UnpicklingError
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from lungmask.mask import MODEL_URLS
+from lungmask.resunet import UNet
+from numpy.typing import NDArray
+from torch import nn
+
+from converters.onnx_export import export
+from converters.onnx_graph import without_output
+from service.domain.findings import Lobe
+from service.domain.model_roles import LOBES, LUNGS
+from service.domain.model_spec import ModelSpec, TensorSpec
+from service.errors import Permanent
+from service.inference.parity import Parity, check_parity
+
+SIZE = 256
+WINDOW_HU = (-1024, 600)
+PUBLISHED = ("R231", "LTRCLobes")
+
+MAX_BATCH = 4
+"""Slices; more saves no time on a CPU and costs memory."""
+
+_LOBES = {Lobe.LUL: 1, Lobe.LLL: 2, Lobe.RUL: 3, Lobe.RML: 4, Lobe.RLL: 5}
+"""The classes of LTRCLobes, as the package's documentation numbers them."""
+
+_LUNG_CLASSES, _LOBE_CLASSES = 3, 6
+_FLOAT = "probability_float"
+_PLANE = ("row to P", "column to L")
+_HASH_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """An ONNX file, without its spec inside, and what is known of it."""
+
+    model: bytes
+    spec: ModelSpec
+    parity: Parity
+
+
+class Served(nn.Module):  # type: ignore[misc]
+    """The network with what belongs before and after it: INT16 HU in, UINT8 probabilities (255 = certain) out."""
+
+    def __init__(self, network: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self.lobes = [_LOBES[lobe] for lobe in Lobe] if classes == _LOBE_CLASSES else None
+
+    def forward(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """hu: (batch, 1, row, column). Returns the probabilities of all classes, and the served ones as UINT8."""
+        low, high = WINDOW_HU
+        scaled = (hu.to(torch.float32).clamp(low, high) - low) / (high - low)
+        probability = self.network(scaled).exp()
+        served = 1.0 - probability[:, :1] if self.lobes is None else probability[:, self.lobes]
+        return probability, torch.round(255.0 * served).to(torch.uint8)
+
+
+def convert(weights: Path, hu: NDArray[np.int16]) -> Converted:
+    """Weights as published (a state dict) to an ONNX graph.
+
+    hu: real slices to compare torch and ONNX Runtime on, as `imaging.body_crop` makes them, (slice, 1, SIZE, SIZE).
+    Permanent if the file is not such weights, or if ONNX Runtime does not repeat torch.
+    """
+    network, classes = _network(weights)
+    spec = _spec(weights, classes)
+    taken, given = spec.inputs[0].name, spec.outputs[0].name
+    served = Served(network, classes).eval()
+    model = export(served, torch.zeros((2, 1, SIZE, SIZE), dtype=torch.int16), taken, [_FLOAT, given], MAX_BATCH)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    original, converted = [], []
+    for slices in hu[:, None]:
+        with torch.inference_mode():
+            original.append(served(torch.from_numpy(slices))[0].numpy())
+        converted.append(session.run([_FLOAT], {taken: slices})[0])
+    parity = check_parity(np.concatenate(original), np.concatenate(converted))
+    return Converted(without_output(model, _FLOAT), spec, parity)
+
+
+def download(name: str, folder: Path) -> Path:
+    """Published weights, by the address that the package names, into `folder`.
+
+    The first digits of the file's SHA-256 stand in its name (the convention of torch.hub) and are compared. Permanent,
+    saying what to do instead, if it cannot be had.
+    """
+    url: str = MODEL_URLS[name][0]
+    path = folder / url.rsplit("/", 1)[-1]
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer, path.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+    except (OSError, HTTPException) as exc:
+        reason = exc.reason if isinstance(exc, urllib.error.URLError) else exc
+        raise Permanent(
+            f"The weights {name} cannot be downloaded from {url} ({reason}). Fetch that file on a machine that can, "
+            f"bring it here, and run: thoracle models add lungmask --weights {path.name}"
+        ) from exc
+    digits, digest = path.stem.rsplit("-", 1)[-1], hashlib.sha256(path.read_bytes()).hexdigest()
+    if not digest.startswith(digits) or len(digits) < _HASH_DIGITS:
+        raise Permanent(f"What came from {url} is damaged: its SHA-256 is {digest}, and should begin with {digits}.")
+    return path
+
+
+def _network(weights: Path) -> tuple[nn.Module, int]:
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        classes = len(state["last.bias"])
+        network = UNet(n_classes=classes, padding=True, depth=5, up_mode="upsample", batch_norm=True, residual=False)
+        network.load_state_dict(state)
+    except (OSError, UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as exc:
+        why = " ".join(str(exc).split())[:200]
+        raise Permanent(f"{weights} does not hold weights of a lungmask U-Net ({type(exc).__name__}: {why}).") from exc
+    if classes not in (_LUNG_CLASSES, _LOBE_CLASSES):
+        raise Permanent(f"{weights} has {classes} classes; R231 has {_LUNG_CLASSES} and LTRCLobes {_LOBE_CLASSES}.")
+    return network.eval(), classes
+
+
+def _spec(weights: Path, classes: int) -> ModelSpec:
+    name, channels = (LUNGS, ("lung",)) if classes == _LUNG_CLASSES else (LOBES, tuple(lobe.name for lobe in Lobe))
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    plane = (SIZE, SIZE)
+    return ModelSpec(
+        name=name,
+        version="",
+        inputs=(TensorSpec("hu", "int16", (1, *plane), ("channel", *_PLANE)),),
+        outputs=(TensorSpec("probability", "uint8", (len(channels), *plane), (", ".join(channels), *_PLANE)),),
+        max_batch=MAX_BATCH,
+        window_hu=WINDOW_HU,
+        thresholds={"lung": 0.5} if name == LUNGS else {},
+        licence="Apache-2.0, as the package lungmask",
+        layout="body-crop",
+        source=f"lungmask {version('lungmask')}, {weights.name}, SHA-256 {digest}",
+    )

@@ -1,0 +1,224 @@
+"""`thoracle models`: which models there are, other people's better ones instead, and the way back."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from service import main
+from service.cli.options import FAILURE, ConfigOption, err, out, settings_from
+from service.domain.model_roles import ROLES
+from service.domain.model_spec import ModelSpec
+from service.errors import Permanent, ThoracleError
+from service.inference import install, repository
+from service.inference.onnx import DIGESTS, read_digests
+
+LUNGMASK = "lungmask"
+
+_DEMO_CT = Path(__file__).parents[2] / "demo" / "ct"
+
+_EXTRA = (
+    "Converting needs torch and lungmask, which the service itself does without. Install them: "
+    "pip install 'thoracle[lungmask]' (in a source tree: pip install -e '.[lungmask]')"
+)
+
+models = typer.Typer(
+    no_args_is_help=True,
+    help="""The models behind the results: list them, install better ones, go back.
+
+    A model's name is its role. [bold]lung-opacity[/] and [bold]lobes[/] are shipped; a
+    model [bold]lungs[/], once installed, finds the lungs instead of lung-opacity.
+    The highest version is active. Every result names its models with version
+    and SHA-256, and says so when one is not Thoracle's own.
+
+    The shipped models are never changed: they are copied to `models` in the
+    data directory (or to `inference.repository`, where the configuration names
+    one), and changes are made there.
+
+    [bold]Examples[/]
+
+      thoracle models list
+
+      thoracle models add lungmask
+
+      thoracle models remove lobes
+    """,
+)
+
+
+@models.command("list")
+def list_(config: ConfigOption = None) -> None:
+    """Every version of every model, with its digest, licence and origin.
+
+    [bold]Example[/]
+
+      thoracle models list --config thoracle.yaml
+    """
+    settings = settings_from(config)
+    with _failures():
+        found = repository.installed(settings.inference.repository)
+        out.print(f"model repository {settings.inference.repository}")
+        for one in found:
+            state = "[green]active[/]" if one.active else "older "
+            origin = f"from {one.spec.source}" if one.spec.source else "released with Thoracle"
+            out.print(f"{state} [bold]{one.spec.name}[/] version {one.spec.version}, {escape(origin)}")
+            out.print(f"       licence: {escape(one.spec.licence)}")
+            out.print(f"       sha256: {one.spec.sha256}")
+        for name in ROLES.keys() - {one.spec.name for one in found}:
+            out.print(f"none   [bold]{name}[/] ({ROLES[name].purpose})")
+        here = {one.spec.sha256 for one in found}
+        shipped = main.shipped_models()
+        for key, digest in read_digests(shipped).items():
+            if digest not in here:
+                out.print(f"[yellow]not here[/] {key}, shipped with this version: thoracle models add {shipped / key}")
+
+
+@models.command()
+def init(config: ConfigOption = None) -> None:
+    """Copy the shipped models to a repository of your own. `add` does it by itself where there is none.
+
+    [bold]Example[/]
+
+      thoracle models init --config thoracle.yaml
+    """
+    settings = settings_from(config)
+    with _failures():
+        _create(main.own_models(settings))
+
+
+@models.command()
+def add(
+    what: Annotated[str, typer.Argument(metavar="lungmask|FILE.onnx", help="A known package, or a model file.")],
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(help="lungmask: a weight file (.pth) to take instead of a download; may be repeated."),
+    ] = None,
+    spec: Annotated[
+        Path | None, typer.Option(help="FILE.onnx: its description (TOML); not needed where it is inside.")
+    ] = None,
+    sha256: Annotated[
+        list[str] | None, typer.Option(help="Refuse a file with another digest. One for each file, in their order.")
+    ] = None,
+    ct: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="lungmask: a chest CT to compare the converted network on; default: demo/ct."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Install a better model as a new version.
+
+    [bold]lungmask[/]: the published networks R231 (becomes lungs) and LTRCLobes
+    (becomes lobes), Apache-2.0. They are downloaded, converted to ONNX and
+    compared with the originals on real slices. Without internet, fetch the
+    weight files elsewhere and name them with --weights.
+
+    [bold]FILE.onnx[/]: any network that fits a role, described in a TOML file. A file
+    that Thoracle has converted on another machine carries its description.
+
+    Nothing is installed unless the digest is right, the model fits its role and
+    a trial run succeeds. A running service takes the new version when it is
+    started again. More: docs/how-to/install-better-models.md
+
+    [bold]Examples[/]
+
+      thoracle models add lungmask
+
+      thoracle models add lungmask --weights unet_r231-d5d2fc3d.pth
+
+      thoracle models add lobes.onnx --spec lobes.toml
+    """
+    settings = settings_from(config)
+    with _failures():
+        own = main.own_models(settings)
+        base = own if (own / DIGESTS).exists() else main.shipped_models()
+        if what == LUNGMASK:
+            described = _lungmask(weights or [], sha256 or [], ct or _DEMO_CT)
+        else:
+            described = [_file(Path(what), spec, sha256 or [])]
+        candidates = [install.prepare(base, model, each, settings.inference.threads) for model, each in described]
+        if base != own:
+            _create(own)
+        for candidate in candidates:
+            done = repository.add(own, candidate.content)
+            out.print(f"[green]installed[/] {done.name} version {done.version}, {candidate.seconds:.2f} s per image")
+            out.print(f"  sha256 {done.sha256}")
+        out.print(f"in {own}; a running service takes it when it is started again")
+
+
+@models.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="The model, as `thoracle models list` names it.")],
+    version: Annotated[str | None, typer.Option(help="Which version; default: the active one.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Remove a version of a model; the one before it is active again.
+
+    [bold]Examples[/]
+
+      thoracle models remove lobes
+
+      thoracle models remove lungs --version 1
+    """
+    settings = settings_from(config)
+    with _failures():
+        active = repository.remove(main.own_models(settings), name, version)
+        state = f"version {active.version} is active" if active else "none is left"
+        out.print(f"{name}: {state}; a running service takes note when it is started again")
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """A failure in one line and exit code 1."""
+    try:
+        yield
+    except (ThoracleError, OSError) as error:
+        err.print(f"[red]Failed:[/] {escape(str(error))}")
+        raise typer.Exit(FAILURE) from error
+
+
+def _create(own: Path) -> None:
+    repository.create(own, main.shipped_models())
+    out.print(f"model repository {own}: made from the shipped models, and used from now on")
+
+
+def _checked(paths: Sequence[Path], expected: Sequence[str]) -> list[str]:
+    """Print and return the digest of every file; Permanent if one is not the expected."""
+    if len(expected) > len(paths):
+        raise Permanent(f"There are {len(expected)} digests for {len(paths)} files.")
+    digests = [install.check_digest(path, digest) for path, digest in zip_longest(paths, expected)]
+    for path, digest in zip(paths, digests, strict=True):
+        out.print(f"{path}: sha256 {digest}")
+    return digests
+
+
+def _file(path: Path, spec: Path | None, expected: Sequence[str]) -> tuple[bytes, ModelSpec]:
+    (digest,) = _checked([path], expected)
+    return path.read_bytes(), install.describe(path, digest, spec, read_digests(main.shipped_models()).values())
+
+
+def _lungmask(weights: Sequence[Path], expected: Sequence[str], ct: Path) -> list[tuple[bytes, ModelSpec]]:
+    """Every network, converted and compared; downloaded if no file is named."""
+    try:
+        from converters import lungmask, slices
+    except ImportError as error:
+        raise Permanent(f"{_EXTRA} ({error})") from error
+    if not ct.exists():
+        raise Permanent("Name a folder with a chest CT to compare the converted network on: --ct FOLDER")
+    described = []
+    with TemporaryDirectory() as folder:
+        if not weights:
+            out.print(f"downloading {', '.join(lungmask.PUBLISHED)}")
+            weights = [lungmask.download(name, Path(folder)) for name in lungmask.PUBLISHED]
+        _checked(weights, expected)
+        real = slices.body_crops(ct, lungmask.SIZE, lungmask.WINDOW_HU)
+        for path in weights:
+            out.print(f"converting {path.name} and comparing it on {len(real)} slices of {ct} (a minute or two)")
+            converted = lungmask.convert(path, real)
+            out.print(f"  {converted.spec.name}: {converted.parity}")
+            described.append((converted.model, converted.spec))
+    return described

@@ -1,0 +1,62 @@
+"""A model is tried before it is installed: does it run, at every batch size, and say the same each time?"""
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.model_spec import ModelSpec
+from service.errors import Permanent
+from service.inference.onnx import load_model
+
+_AIR_HU, _SOFT_HU, _LUNG_HU, _NOISE_HU = -1000.0, 40.0, -850.0, 30.0
+
+MAX_CHANGED = 1e-4
+"""Part of the answer that may change by more than one of 255 with the batch around it."""
+
+
+def try_model(content: bytes, threads: int) -> float:
+    """Load a model file and run it on drawn chest slices (or lung boxes); seconds per slice or pair of boxes.
+
+    Permanent if the file is not what its spec says, if it fails at a batch size up to `max_batch`, or if its answer
+    for an image depends on the others in the batch.
+    """
+    model = load_model(content, "of the trial", threads)
+    (tensor,), (answer,) = model.spec.inputs, model.spec.outputs
+    images = np.stack([_image(model.spec, number) for number in range(model.spec.max_batch)])
+    started = time.perf_counter()
+    alone = np.concatenate([model.infer({tensor.name: image[None]})[answer.name] for image in images])
+    seconds = (time.perf_counter() - started) / len(images)
+    for batch in sorted({min(2, len(images)), len(images)}):
+        together = model.infer({tensor.name: images[:batch]})[answer.name]
+        if together.shape != (batch, *answer.dims):
+            raise Permanent(f"The model answers a batch of {batch} with {together.shape}, not {(batch, *answer.dims)}.")
+        changed = np.abs(together.astype(int) - alone[:batch].astype(int)) > 1
+        if changed.mean() > MAX_CHANGED:
+            raise Permanent(
+                f"The model's answer depends on the other images of the batch ({changed.mean():.2%} of it)."
+            )
+    return seconds
+
+
+def _image(spec: ModelSpec, number: int) -> NDArray[np.int16] | NDArray[np.uint8]:
+    (tensor,) = spec.inputs
+    if spec.input_layout == "lung-boxes":
+        return np.stack([_ellipsoid(tensor.dims[-1])] * 2)
+    return _slice(tensor.dims[-1], np.random.default_rng(number)).astype(np.int16)[None]
+
+
+def _slice(size: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """An axial slice of a chest, drawn: a body with two lungs of a random height."""
+    row, column = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    hu = np.where((row / 0.8) ** 2 + (column / 0.95) ** 2 < 1.0, _SOFT_HU, _AIR_HU)
+    height = random.uniform(0.3, 0.6)
+    for middle in (-0.45, 0.45):
+        hu[(row / height) ** 2 + ((column - middle) / 0.3) ** 2 < 1.0] = _LUNG_HU
+    return np.asarray(hu + random.normal(0.0, _NOISE_HU, hu.shape))
+
+
+def _ellipsoid(size: int) -> NDArray[np.uint8]:
+    """A lung that fills its box."""
+    x, y, z = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    return np.where(x**2 + y**2 + z**2 < 1.0, 255, 0).astype(np.uint8)

@@ -1,0 +1,44 @@
+"""Lobes by the installed model, whatever it wants to be shown."""
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.model_roles import LOBES
+from service.domain.model_spec import ModelSpec
+from service.domain.ports import Backend, Progress
+from service.imaging.lobes import LOBES_OF, lobes_in_lungs, lobes_on_source, lung_boxes
+from service.imaging.lungs import Lungs, Side
+from service.pipelines.slices import infer_slices, onto, views_of
+
+_STAGE = "lobes"
+
+Answer = tuple[dict[Side, NDArray[np.uint8]], dict[Side, hd.Volume]]
+"""Per lung: UINT8 probability of its lobes, and the grid it is on."""
+
+
+def find_lobes(volume: hd.Volume, lungs: Lungs, backend: Backend, progress: Progress) -> NDArray[np.uint8]:
+    """Lobe labels of exactly the lung voxels, axes (slice, row, column) of `volume`."""
+    progress(_STAGE, 0.0)
+    spec = backend.spec(LOBES)
+    if spec.input_layout == "lung-boxes":
+        probability, boxes = _in_boxes(lungs, spec, backend)
+    else:
+        probability, boxes = _in_slices(volume, lungs, spec, backend, progress)
+    labels = lobes_on_source(probability, boxes, lungs, volume)
+    progress(_STAGE, 1.0)
+    return labels
+
+
+def _in_boxes(lungs: Lungs, spec: ModelSpec, backend: Backend) -> Answer:
+    boxes = lung_boxes(lungs.on_model, spec.inputs[0].dims[-1])
+    both = np.stack([boxes[side].array for side in Side])
+    answer = backend.infer(spec.name, {spec.inputs[0].name: both[None]})[spec.outputs[0].name][0]
+    right = len(LOBES_OF[Side.RIGHT])
+    return {Side.RIGHT: answer[:right], Side.LEFT: answer[right:]}, boxes
+
+
+def _in_slices(volume: hd.Volume, lungs: Lungs, spec: ModelSpec, backend: Backend, progress: Progress) -> Answer:
+    views = views_of(volume, spec)
+    said = infer_slices(views, spec, backend, lambda part: progress(_STAGE, part))
+    return lobes_in_lungs(onto(lungs.on_model, views, said), lungs.on_model)

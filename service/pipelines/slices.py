@@ -1,0 +1,66 @@
+"""Models that see one axial slice at a time: what they are given, and what they say on the grid where it is wanted."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.model_roles import ROLES
+from service.domain.model_spec import ModelSpec
+from service.domain.ports import Backend
+from service.imaging.body_crop import to_body_crops
+from service.imaging.harmonise import PlaneGrid, resample_like, to_plane_grid
+
+_BATCH = 8
+"""Slices per call: more saves no time and costs memory."""
+
+Probabilities = NDArray[np.uint8]
+"""255 = certain, 128 = the model's own threshold; axes (channel, slice, row, column)."""
+
+
+def views_of(volume: hd.Volume, spec: ModelSpec) -> list[hd.Volume]:
+    """The CT as the model takes it: INT16 HU in one or more volumes that follow each other, head to feet.
+
+    volume: HU, any axis order.
+    """
+    size = spec.inputs[0].dims[-1]
+    if spec.input_layout == "body-crop":
+        assert spec.window_hu is not None, "checked when it was installed"
+        return to_body_crops(volume, size, spec.window_hu)
+    assert spec.spacing_mm is not None, "checked when it was installed"
+    return [to_plane_grid(volume, PlaneGrid(spec.spacing_mm, size))]
+
+
+def infer_slices(
+    views: Sequence[hd.Volume], spec: ModelSpec, backend: Backend, done: Callable[[float], None]
+) -> Probabilities:
+    """What the model says about every slice of the views, on their own grids. done: told the fraction, 0-1."""
+    hu = np.concatenate([view.array for view in views])
+    said = np.empty((spec.outputs[0].dims[0], *hu.shape), np.uint8)
+    batch = min(_BATCH, spec.max_batch)
+    for k in range(0, len(hu), batch):
+        done(k / len(hu))
+        answer = backend.infer(spec.name, {spec.inputs[0].name: hu[k : k + batch, None]})[spec.outputs[0].name]
+        said[:, k : k + batch] = answer.swapaxes(0, 1)
+    for channel, name in enumerate(ROLES[spec.name].channels):
+        said[channel] = centred(said[channel], spec.thresholds.get(name, 0.5))
+    return said
+
+
+def onto(grid: hd.Volume, views: Sequence[hd.Volume], said: Probabilities) -> Probabilities:
+    """The same on another grid, whose slices are those of the views; 0 where a view does not reach."""
+    moved = np.empty((len(said), *grid.spatial_shape), np.uint8)
+    ends = np.cumsum([0, *(view.spatial_shape[0] for view in views)]).tolist()
+    for view, (first, last) in zip(views, pairwise(ends), strict=True):
+        for channel, probability in enumerate(said):
+            there = view.with_array(np.ascontiguousarray(probability[first:last]))
+            moved[channel, first:last] = resample_like(there, grid[first:last])
+    return moved
+
+
+def centred(probability: NDArray[np.uint8], threshold: float) -> NDArray[np.uint8]:
+    """UINT8 probabilities stretched so that the model's own threshold (0-1) lies where 0.5 was."""
+    table = np.interp(np.arange(256), [0.0, 255.0 * threshold, 255.0], [0.0, 127.5, 255.0])
+    return np.rint(table).astype(np.uint8)[probability]
