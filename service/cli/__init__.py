@@ -7,6 +7,7 @@ import typer
 
 from service.cli.analyse import analyse
 from service.cli.doctor import doctor
+from service.cli.evaluate import evaluate
 from service.cli.models import models
 from service.cli.retry import retry
 from service.cli.send import send
@@ -30,5 +31,6 @@ app.command()(serve)
 app.command()(send)
 app.command()(retry)
 app.command()(doctor)
+app.command()(evaluate)
 app.add_typer(models, name="models")
 app.command()(version)
