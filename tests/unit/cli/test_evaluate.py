@@ -235,14 +235,15 @@ def test_segments_are_matched_by_their_label_not_by_their_number(ours: tuple[Pat
     assert found["findings", "High opacity"]["dice"] > 0.99
 
 
+@pytest.mark.timeout(900)
 def test_a_real_analysis_against_itself_and_against_a_shifted_copy(tmp_path: Path) -> None:
     """The demo CT through the product; the reference measures the same arrays."""
     analysed = CliRunner().invoke(app, ["analyse", str(DEMO_CT), "--out", str(tmp_path / "results")])
     assert analysed.exit_code == 0, analysed.output
     seg = tmp_path / "results" / "lobes.seg.dcm"
-    assert run(seg, seg, "-o", tmp_path / "same")[0] == 0
+    assert run(seg, seg, "-o", tmp_path / "same", "--labels", "RML=RML,*=lungs")[0] == 0
     same = rows(tmp_path / "same")
-    assert len(same) == 5
+    assert len(same) == 2
     assert {(r["dice"], r["jaccard"], r["surface_dice"], r["h95_mm"]) for r in same.values()} == {(1, 1, 1, 0)}
     lobes = hd.seg.Segmentation.from_dataset(dcmread(seg)).get_volume(combine_segments=True)
     shifted = np.roll(lobes.array, (1, 0, 4), axis=(0, 1, 2))

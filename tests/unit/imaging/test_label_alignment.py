@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import highdicom as hd
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_files import volume
 
@@ -36,6 +36,7 @@ def agree(aligned: Aligned) -> bool:
     return all(np.array_equal(p, t) for p, t in masks)
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     axes=st.permutations([0, 1, 2]), flips=st.sets(st.integers(0, 2)), start=st.integers(0, 3), stop=st.integers(4, 6)
 )
