@@ -81,6 +81,7 @@ class Flag(StrEnum):
     NO_CLASSIFIER = "NO_CLASSIFIER"
     PADDING_MASKED = "PADDING_MASKED"
     TRACE_OPACITY = "TRACE_OPACITY"
+    LOW_AGREEMENT = "LOW_AGREEMENT"
 
     @property
     def sentence(self) -> str:
@@ -94,11 +95,12 @@ _FLAG_SENTENCES = {
     Flag.AGE_UNKNOWN: "The patient's age is not recorded.",
     Flag.LUNG_AT_EDGE: "Lung reaches the first or last slice: its volume may be incomplete.",
     Flag.LOBES_APPROXIMATE: "Lobes: approximate (population prior, fissures not traced).",
-    Flag.UNMEASURED_MODEL: "A model installed at this site was used; Thoracle has not measured how good it is.",
+    Flag.UNMEASURED_MODEL: "A model is the site's own: not measured by Thoracle.",
     Flag.LOBE_MISSING: "A lobe was not found: it is not scored and there is no total score.",
     Flag.NO_CLASSIFIER: "Classification: no validated model installed.",
     Flag.PADDING_MASKED: "Padding outside the field of view was set to air.",
     Flag.TRACE_OPACITY: "Less than 10 mL of opacity: as much is found in healthy lungs.",
+    Flag.LOW_AGREEMENT: "Mirrored images give another result: distrust the numbers.",
 }
 
 

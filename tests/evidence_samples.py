@@ -18,6 +18,7 @@ from service.domain.findings import (
     Lobe,
     ModelUse,
     Region,
+    SelfAgreement,
 )
 from service.domain.severity import severity
 from service.errors import Flag
@@ -85,7 +86,17 @@ def analysis_of(
     }
     scored = severity({lobe.name: r.opacity_percent if r.volume_ml else None for lobe, r in lobes.items()})
     return Analysis(
-        "covid-severity", lobe_mask, finding_mask, lobes, lungs, findings, scored, probabilities, MODELS, flags
+        "covid-severity",
+        lobe_mask,
+        finding_mask,
+        lobes,
+        lungs,
+        findings,
+        scored,
+        probabilities,
+        MODELS,
+        flags,
+        SelfAgreement(0.987, 0.85),
     )
 
 

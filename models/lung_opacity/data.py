@@ -21,11 +21,6 @@ from .spec import GRID
 
 MEDSEG9 = tuple(f"medseg9/vol{n}" for n in (1, 2, 3, 4, 6, 7, 8, 9))
 LUNG1 = ("lung1/LUNG1-001", "lung1/LUNG1-002")
-HELD_OUT = ("medseg9/vol2", "medseg9/vol3", "medseg9/vol7")
-"""Two patients (volumes 2 and 3 are thick and thin slices of one), never trained on."""
-
-TRAIN = tuple(name for name in MEDSEG9 + LUNG1 if name not in HELD_OUT)
-
 CORONACASES = 312
 """The first pictures of junma20, by name: ten patients of Coronacases. The others come from Radiopaedia, as medseg9
 does, and may show its patients; they lie upside down, which tells where they begin."""

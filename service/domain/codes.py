@@ -61,6 +61,8 @@ OPACITY_VOLUME = private("OPAC-VOL", "Volume of opacity within lung region")
 PERCENT_AFFECTED = private("PCT-AFF", "Affected volume as percent of lung region volume")
 LOBE_SCORE = private("CTSS-L", "CT severity score, Pan 2020, lobe (0-5)")
 TOTAL_SCORE = private("CTSS-T", "CT severity score, Pan 2020, total (0-25)")
+AGREEMENT_LUNGS = private("AGREE-L", "Dice of lungs found in original and mirrored images")
+AGREEMENT_OPACITIES = private("AGREE-O", "Dice of opacities found in original and mirrored images")
 INVOLVEMENT = private("INVOLV", "Involvement by CT severity score, Pan 2020")
 
 MILLILITRE = Code("mL", "UCUM", "mL")
@@ -95,6 +97,7 @@ FLAGS = {
     Flag.NO_CLASSIFIER: private("Q-NO-CLASSIFIER", "No validated classifier installed"),
     Flag.PADDING_MASKED: private("Q-PADDING", "Padding outside the field of view was set to air"),
     Flag.TRACE_OPACITY: private("Q-TRACE-OPACITY", "Less than 10 mL of opacity: as much is found in healthy lungs"),
+    Flag.LOW_AGREEMENT: private("Q-AGREEMENT", "Mirrored images give another result: distrust the numbers"),
 }
 
 PROCEDURE: Code = codes.LN.CTUnspecifiedBodyRegion

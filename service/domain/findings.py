@@ -71,6 +71,15 @@ class ModelUse:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class SelfAgreement:
+    """How far the networks say the same of mirrored slices: Dice, 0 to 1. Low where they are out of their depth.
+    """
+
+    lungs: float
+    opacities: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
     """The result of one pipeline on one CT.
@@ -78,6 +87,7 @@ class Analysis:
     lobe_mask, finding_mask: uint8 labels (`Lobe`, `Finding`), axes (slice, row, column), on the CT's source grid.
     lobes: per lobe; lungs: keys "left", "right", "total".
     probabilities: class name to probability, or None when no validated classifier is installed.
+    agreement: None where it was not measured.
     """
 
     pipeline: str
@@ -90,3 +100,4 @@ class Analysis:
     probabilities: Mapping[str, float] | None
     models: tuple[ModelUse, ...]
     flags: tuple[Flag, ...]
+    agreement: SelfAgreement | None = None

@@ -11,7 +11,7 @@ from service.domain import severity
 from service.domain.findings import Analysis, Lobe, Region
 from service.errors import Flag, Refusal
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ _EMPTY: dict[str, Any] = {
     "lobes": None,
     "severity": None,
     "probabilities": None,
+    "agreement": None,
     "models": [],
 }
 
@@ -79,6 +80,7 @@ def _numbers(analysis: Analysis, flags: Sequence[Flag]) -> dict[str, Any]:
             "category": analysis.severity.category,
         },
         "probabilities": _probabilities(analysis),
+        "agreement": _agreement(analysis),
         "models": [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in analysis.models],
     }
 
@@ -105,6 +107,12 @@ def _probabilities(analysis: Analysis) -> dict[str, float] | None:
     if analysis.probabilities is None:
         return None
     return {name: _round(p) for name, p in analysis.probabilities.items()}
+
+
+def _agreement(analysis: Analysis) -> dict[str, float] | None:
+    if analysis.agreement is None:
+        return None
+    return {"lungs": _round(analysis.agreement.lungs), "opacities": _round(analysis.agreement.opacities)}
 
 
 def _round(value: float) -> float:

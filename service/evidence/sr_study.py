@@ -21,7 +21,7 @@ _LUNGS = {"right": codes.RIGHT, "left": codes.LEFT, "total": None}
 def study_sr(case: Case) -> sr.Comprehensive3DSR:
     """Study-level results, with the use limitation as the first group's evaluation."""
     groups = [_severity(case), *_lungs(case), *_findings(case), _classification(case)]
-    if case.flags:
+    if case.flags or case.analysis.agreement is not None:
         groups.append(_quality(case))
     return document(STUDY, case, groups)
 
@@ -73,7 +73,12 @@ def _classification(case: Case) -> Group:
 
 def _quality(case: Case) -> Group:
     evaluations = [sr.QualitativeEvaluation(codes.QUALITY, codes.FLAGS[flag]) for flag in case.flags]
-    return _group(case, "QUALITY", codes.LUNG, [], evaluations)
+    agreement = case.analysis.agreement
+    measurements = []
+    if agreement is not None:
+        measurements.append(number(codes.AGREEMENT_LUNGS, agreement.lungs, codes.UNITY))
+        measurements.append(number(codes.AGREEMENT_OPACITIES, agreement.opacities, codes.UNITY))
+    return _group(case, "QUALITY", codes.LUNG, measurements, evaluations)
 
 
 def _group(

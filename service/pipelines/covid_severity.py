@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.ct import CT
-from service.domain.findings import Analysis, Lobe, ModelUse
+from service.domain.findings import Analysis, Lobe, ModelUse, SelfAgreement
 from service.domain.model_roles import LOBES, LUNG_OPACITY, LUNGS
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
@@ -19,12 +19,17 @@ from service.errors import Flag
 from service.imaging.lobes import present
 from service.imaging.lungs import Lungs, find_lungs
 from service.imaging.measure import measure, split_by_attenuation
+from service.imaging.mirror import mirrored, self_agreement
 from service.imaging.opacities import find_opacities
 from service.pipelines.lobes import find_lobes
 from service.pipelines.slices import infer_slices, onto, views_of
 
 TRACE_ML = 10.0
 """Below it the score rests on noise: the two CTs without pneumonia have 1 and 7 mL (models/lung_opacity/CARD.md)."""
+
+
+AGREEMENT_LUNGS, AGREEMENT_OPACITIES = 0.97, 0.94
+"""Self-agreement below which a result is flagged: docs/decisions/0063 says on what that rests."""
 
 
 class CovidSeverity:
@@ -35,7 +40,7 @@ class CovidSeverity:
 
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         """Rejected with NO_LUNG or TRUNCATED; what the back end raises passes through."""
-        lungs, opacity = _lungs_and_opacities(ct.volume, backend, progress)
+        lungs, opacity, agreement = _lungs_and_opacities(ct.volume, backend, progress)
         lobe_mask = find_lobes(ct.volume, lungs, backend, progress)
         progress("measure", 0.0)
         opacity &= lobe_mask > 0
@@ -50,6 +55,8 @@ class CovidSeverity:
             flags.add(Flag.LOBE_MISSING)
         if 0.0 < measured.lungs["total"].opacity_ml < TRACE_ML:
             flags.add(Flag.TRACE_OPACITY)
+        if agreement.lungs < AGREEMENT_LUNGS or agreement.opacities < AGREEMENT_OPACITIES:
+            flags.add(Flag.LOW_AGREEMENT)
         return Analysis(
             pipeline=self.name,
             lobe_mask=lobe_mask,
@@ -63,25 +70,33 @@ class CovidSeverity:
             probabilities=None,
             models=tuple(ModelUse(spec.name, spec.version, spec.sha256) for spec in specs),
             flags=tuple(flag for flag in Flag if flag in flags),
+            agreement=agreement,
         )
 
 
-def _lungs_and_opacities(volume: hd.Volume, backend: Backend, progress: Progress) -> tuple[Lungs, NDArray[np.bool_]]:
-    """Lungs, and opacities (slice, row, column) that may reach a voxel beyond the lungs."""
-    stage, networks = "lungs and opacities", 1 + backend.has(LUNGS)
+def _lungs_and_opacities(
+    volume: hd.Volume, backend: Backend, progress: Progress
+) -> tuple[Lungs, NDArray[np.bool_], SelfAgreement]:
+    """Lungs, opacities (slice, row, column) that may reach a voxel beyond the lungs, and how sure that is."""
+    stage = "lungs and opacities"
     progress(stage, 0.0)  # before resampling, whose seconds are not those of reading
     spec = backend.spec(LUNG_OPACITY)
     (grid,) = views_of(volume, spec)
-    lung, opacity = infer_slices([grid], spec, backend, lambda done: progress(stage, done / networks))
+    lung, opacity = infer_slices([grid], spec, backend, lambda done: progress(stage, 0.5 * done))
+    lung_again, opacity_again = infer_slices(
+        [mirrored(grid)], spec, backend, lambda done: progress(stage, 0.5 + 0.2 * done)
+    )
+    best = lung
     if backend.has(LUNGS):
         spec = backend.spec(LUNGS)
         views = views_of(volume, spec)
-        said = infer_slices(views, spec, backend, lambda done: progress(stage, (1.0 + done) / networks))
-        (lung,) = onto(grid, views, said)
-    lungs = find_lungs(grid, grid.with_array(lung), volume)
+        said = infer_slices(views, spec, backend, lambda done: progress(stage, 0.7 + 0.3 * done))
+        (best,) = onto(grid, views, said)
+    lungs = find_lungs(grid, grid.with_array(best), volume)
     found = find_opacities(grid.with_array(opacity), lungs.on_model, volume)
+    agreement = self_agreement((lung, lung_again), (opacity, opacity_again), lungs.on_model)
     progress(stage, 1.0)
-    return lungs, found
+    return lungs, found, agreement
 
 
 def _quality(specs: Sequence[ModelSpec]) -> Iterator[Flag]:

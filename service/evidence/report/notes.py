@@ -37,7 +37,12 @@ def draw_footer(page: Page, case: Case, y: float) -> None:
 
 
 def _warnings(case: Case) -> tuple[str, ...]:
-    return tuple(flag.sentence for flag in case.flags) or ("No warnings.",)
+    sentences = tuple(flag.sentence for flag in case.flags) or ("No warnings.",)
+    agreement = case.analysis.agreement
+    if agreement is None:
+        return sentences
+    dice = f"lungs {agreement.lungs:.2f}, opacities {agreement.opacities:.2f}"
+    return (*sentences, f"Same result on mirrored images (Dice, 1 is best): {dice}.")
 
 
 def _models(case: Case) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ def test_analysed() -> None:
     }
     assert document["flags"] == ["LOSSY", "NO_CLASSIFIER", "LOBES_APPROXIMATE"]
     assert document["timings_s"] == {"read": 1.235}
+    assert document["agreement"] == {"lungs": 0.987, "opacities": 0.85}
     lobes = document["lobes"]
     assert sum(lobe["volume_ml"] for lobe in lobes.values()) == pytest.approx(
         document["lungs"]["total"]["volume_ml"], abs=0.01
@@ -78,7 +79,14 @@ def test_refused() -> None:
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("status", "refused"), ("schema_version", "2.0"), ("lobes", None), ("models", []), ("extra", 1)],
+    [
+        ("status", "refused"),
+        ("schema_version", "2.0"),
+        ("lobes", None),
+        ("models", []),
+        ("extra", 1),
+        ("agreement", {}),
+    ],
 )
 def test_the_schema_notices_a_wrong_document(path: str, value: Any) -> None:
     with pytest.raises(jsonschema.ValidationError):

@@ -134,7 +134,15 @@ def test_probabilities_are_one_neutral_group(sample: tuple[CT, Analysis]) -> Non
     found = groups(documents(ct, classified)["study"])
     values = numbers(found["CLASSIFICATION"])
     assert [v for v, _ in values.values()] == list(classes.values()) and len(values) == 3
-    assert evaluations(found["CLASSIFICATION"]) == [] and "QUALITY" not in found
+    assert evaluations(found["CLASSIFICATION"]) == [] and evaluations(found["QUALITY"]) == []
+
+
+def test_self_agreement_is_measured_in_the_quality_group(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    found = numbers(groups(documents(ct, analysis)["study"])["QUALITY"])
+    assert found == {"AGREE-L": (0.987, "1"), "AGREE-O": (0.85, "1")}
+    silent = groups(documents(ct, dataclasses.replace(analysis, agreement=None, flags=()))["study"])
+    assert "QUALITY" not in silent
 
 
 def test_a_missing_lobe_has_no_score_and_no_total(sample: tuple[CT, Analysis]) -> None:
