@@ -73,8 +73,7 @@ class ModelUse:
 
 @dataclass(frozen=True, slots=True)
 class SelfAgreement:
-    """How far the networks say the same of mirrored slices: Dice, 0 to 1. Low where they are out of their depth.
-    """
+    """How far the networks say the same of mirrored slices: Dice, 0 to 1. Low where they are out of their depth."""
 
     lungs: float
     opacities: float
