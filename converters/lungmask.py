@@ -68,7 +68,11 @@ class Served(nn.Module):  # type: ignore[misc]
         low, high = WINDOW_HU
         scaled = (hu.to(torch.float32).clamp(low, high) - low) / (high - low)
         probability = self.network(scaled).exp()
-        served = 1.0 - probability[:, :1] if self.lobes is None else probability[:, self.lobes]
+        if self.lobes is None:
+            lung, other = probability[:, 1:].amax(1, keepdim=True), probability[:, :1]
+            served = lung / (lung + other)  # at least 0.5 where the package's label is a lung
+        else:
+            served = probability[:, self.lobes]
         return probability, torch.round(255.0 * served).to(torch.uint8)
 
 

@@ -1,6 +1,5 @@
 """A torch network to an ONNX graph that says nothing of the machine it was made on."""
 
-import io
 import logging
 
 import onnx
@@ -18,19 +17,16 @@ def export(network: nn.Module, example: torch.Tensor, taken: str, given: list[st
     The batch axis, the first, is free up to `max_batch` (at least 2).
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision, which nobody needs, is absent
-    buffer = io.BytesIO()
-    torch.onnx.export(
+    program = torch.onnx.export(
         network,
         (example,),
-        buffer,
         input_names=[taken],
         output_names=given,
         dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=max_batch)},),
         opset_version=OPSET,
         dynamo=True,
-        external_data=False,
         verbose=False,
     )
-    model = onnx.load_from_string(buffer.getvalue())
+    model = program.model_proto
     forget_the_exporter(model)
     return model

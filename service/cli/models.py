@@ -132,6 +132,10 @@ def add(
 
       thoracle models add lobes.onnx --spec lobes.toml
     """
+    if what == LUNGMASK and spec:
+        raise typer.BadParameter("--spec belongs to FILE.onnx; what lungmask's networks eat and give is known.")
+    if what != LUNGMASK and (weights or ct):
+        raise typer.BadParameter("--weights and --ct belong to lungmask.")
     settings = settings_from(config)
     with _failures():
         own = main.own_models(settings)

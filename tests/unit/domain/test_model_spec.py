@@ -20,13 +20,31 @@ SPEC = ModelSpec(
 )
 
 
-@pytest.mark.parametrize("spec", [SPEC, dataclasses.replace(SPEC, window_hu=None, spacing_mm=None)])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SPEC,
+        dataclasses.replace(SPEC, window_hu=None, spacing_mm=None),
+        dataclasses.replace(SPEC, layout="body-crop", source="elsewhere"),
+    ],
+)
 def test_round_trip(spec: ModelSpec) -> None:
     assert ModelSpec.from_json(spec.to_json(), "abc") == dataclasses.replace(spec, sha256="abc")
 
 
 def test_the_digest_is_not_embedded() -> None:
     assert dataclasses.replace(SPEC, sha256="abc").to_json() == SPEC.to_json()
+
+
+def test_younger_fields_stay_out_of_the_file_when_they_say_nothing() -> None:
+    assert {"layout", "source"}.isdisjoint(json.loads(SPEC.to_json()))
+    assert json.loads(dataclasses.replace(SPEC, source="elsewhere").to_json())["source"] == "elsewhere"
+
+
+def test_older_files_are_fed_as_ever() -> None:
+    assert SPEC.input_layout == "plane-grid"
+    assert dataclasses.replace(SPEC, spacing_mm=None).input_layout == "lung-boxes"
+    assert dataclasses.replace(SPEC, layout="body-crop").input_layout == "body-crop"
 
 
 def test_an_unknown_or_missing_field_is_an_error() -> None:

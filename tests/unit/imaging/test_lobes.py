@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Lobe
-from service.imaging.lobes import lobes_on_source, lung_boxes, present
+from service.imaging.lobes import lobes_in_lungs, lobes_on_source, lung_boxes, present
 from service.imaging.lungs import Lungs, Side
 
 SIZE = 16
@@ -54,6 +54,31 @@ def test_boxes_hold_each_lung_and_nothing_of_the_other() -> None:
     for box in boxes.values():
         assert (box.array[4:12, 4:12, 4:12] == 255).all()
         assert box.array[0].max() < 128
+
+
+def test_what_slices_say_fills_each_lung_with_its_own_lobes() -> None:
+    """Left lobes said inside the right lung do not count; where nothing counts, the nearest voxel that does decides."""
+    both, source = lungs("FPL")
+    said = np.zeros((len(Lobe), *both.on_model.spatial_shape), np.uint8)
+    said[Lobe.RUL - 1, :12, :, :36] = 200
+    said[Lobe.RLL - 1, 18:, :, :36] = 200  # nothing between, and no middle lobe
+    said[Lobe.LUL - 1, :, :30, :] = 255  # reaches over the right lung
+    said[Lobe.LLL - 1, :, 30:, 40:] = 130
+    labels = lobes_on_source(*lobes_in_lungs(said, both.on_model), both, source)
+    right, left = (np.where(both.on_source == side, labels, 0) for side in Side)
+    assert np.array_equal(labels > 0, both.on_source > 0)
+    assert np.array_equal(np.unique(right[2:15]), [0, Lobe.RUL])
+    assert np.array_equal(np.unique(right[15:]), [0, Lobe.RLL]), "the gap is shared at its middle"
+    assert np.array_equal(np.unique(left[:, :30]), [0, Lobe.LUL])
+    assert np.array_equal(np.unique(left[:, 30:]), [0, Lobe.LLL])
+
+
+def test_a_lung_of_which_slices_say_nothing_has_lobes_missing() -> None:
+    both, source = lungs("FPL")
+    said = np.zeros((len(Lobe), *both.on_model.spatial_shape), np.uint8)
+    said[Lobe.LUL - 1], said[Lobe.LLL - 1, :, 30:] = 127, 128  # LUL alone is less probable than none
+    found = present(lobes_on_source(*lobes_in_lungs(said, both.on_model), both, source))
+    assert found == {Lobe.RUL, Lobe.LLL}
 
 
 def test_present() -> None:

@@ -44,6 +44,8 @@ def test_a_model_that_is_missing_or_broken_is_named() -> None:
     good, missing = check_models(lambda: {"lobes": "1"}, ("lobes", "lung-opacity"))
     assert (good.ok, missing.ok) == (True, False)
     assert "lung-opacity" in missing.name
+    _, more = check_models(lambda: {"lungs": "1", "lobes": "2"}, ("lobes",))
+    assert (more.name, more.ok, more.message) == ("model lungs", True, "1"), "installed by the site"
 
     def broken() -> dict[str, str]:
         raise Permanent("model.onnx has another digest")

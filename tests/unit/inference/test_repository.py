@@ -1,0 +1,221 @@
+"""The repository changes by one rename: whenever a change breaks off, what is left loads and serves a whole version."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tiny_models
+
+from service.errors import Permanent
+from service.inference import repository
+from service.inference.onnx import DIGESTS, OnnxBackend, read_digests
+from service.inference.repository import add, create, embed, highest_version, installed, remove
+
+SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
+
+
+def lungs(version: int) -> bytes:
+    return embed(tiny_models.lungs(), tiny_models.numbered(tiny_models.LUNGS, version))
+
+
+def lobes(version: int) -> bytes:
+    return embed(tiny_models.lobes(), tiny_models.numbered(tiny_models.LOBES, version))
+
+
+def active(root: Path) -> dict[str, str]:
+    """What the service would run; Permanent if it would not start."""
+    return {spec.name: spec.version for spec in OnnxBackend(root).specs}
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    create(tmp_path / "own", SHIPPED)
+    return tmp_path / "own"
+
+
+def test_a_new_repository_holds_the_shipped_models_byte_for_byte(own: Path) -> None:
+    assert active(own) == {"lobes": "1", "lung-opacity": "1"}
+    for path in (p for p in SHIPPED.rglob("*") if p.is_file()):
+        assert (own / path.relative_to(SHIPPED)).read_bytes() == path.read_bytes()
+    with pytest.raises(Permanent, match="is a model repository already"):
+        create(own, SHIPPED)
+
+
+def test_a_folder_with_something_else_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(Permanent, match=r"holds holiday\.jpg and is no model repository"):
+        create(tmp_path, SHIPPED)
+
+
+def test_versions_come_and_go(own: Path) -> None:
+    assert add(own, lungs(1)).version == "1"
+    assert add(own, lobes(2)).version == "2"
+    assert active(own) == {"lobes": "2", "lung-opacity": "1", "lungs": "1"}
+    assert [(i.spec.name, i.spec.version, i.active) for i in installed(own)] == [
+        ("lobes", "1", False),
+        ("lobes", "2", True),
+        ("lung-opacity", "1", True),
+        ("lungs", "1", True),
+    ]
+    assert "versions: [2]" in (own / "lobes/config.pbtxt").read_text()
+    assert "max_batch_size: 4" in (own / "lobes/config.pbtxt").read_text()
+    assert subprocess.run(["sha256sum", "--check", "--quiet", DIGESTS], cwd=own).returncode == 0
+    back = remove(own, "lobes")
+    assert back is not None
+    assert back.version == "1"
+    assert (own / "lobes/config.pbtxt").read_bytes() == (SHIPPED / "lobes/config.pbtxt").read_bytes()
+    assert remove(own, "lungs") is None
+    assert active(own) == {"lobes": "1", "lung-opacity": "1"}
+    assert (own / DIGESTS).read_bytes() == (SHIPPED / DIGESTS).read_bytes()
+    assert highest_version(own, "lungs") == 0
+
+
+def test_an_older_version_can_go_too(own: Path) -> None:
+    add(own, lobes(2))
+    left = remove(own, "lobes", "1")
+    assert left is not None
+    assert (left.version, active(own)["lobes"]) == ("2", "2")
+    assert "versions: [2]" in (own / "lobes/config.pbtxt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda root: add(root, lobes(1)), "lobes version 1 is installed already"),
+        (lambda root: add(root, tiny_models.lobes()), "There is no spec in the new model"),
+        (lambda root: remove(root, "lungs"), "There is no lungs version at all"),
+        (lambda root: remove(root, "lobes", "7"), "There is no lobes version 7"),
+        (lambda root: remove(root, ".."), "There is no .. version at all"),
+        (lambda root: remove(root, "lobes"), "nothing can be analysed without it"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(
+    own: Path, change: Callable[[Path], object], said: str
+) -> None:
+    before = sorted(own.rglob("*"))
+    with pytest.raises(Permanent, match=said):
+        change(own)
+    assert sorted(own.rglob("*")) == before
+    assert active(own) == {"lobes": "1", "lung-opacity": "1"}
+
+
+def test_there_is_no_way_back_to_an_altered_version(own: Path) -> None:
+    add(own, lobes(2))
+    with (own / "lobes/1/model.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(Permanent, match="was altered"):
+        remove(own, "lobes")
+    assert active(own)["lobes"] == "2"
+
+
+def test_an_altered_file_does_not_become_a_released_one(own: Path) -> None:
+    path = own / "lung-opacity/1/model.onnx"
+    path.write_bytes(path.read_bytes() + b"x")
+    add(own, lungs(1))
+    assert read_digests(own)["lung-opacity/1/model.onnx"] == read_digests(SHIPPED)["lung-opacity/1/model.onnx"]
+    with pytest.raises(Permanent, match="was altered"):
+        OnnxBackend(own)
+
+
+class Killed(BaseException):
+    """The process ends here: no clean-up of ours runs."""
+
+
+def killed_at(step: int, monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> bool:
+    """Run a change and end it right before its nth step on the disk; False if it has fewer."""
+    steps = 0
+
+    def count(real: Callable[..., object]) -> Callable[..., object]:
+        def counted(*arguments: object, **options: object) -> object:
+            nonlocal steps
+            steps += 1
+            if steps == step:
+                raise Killed
+            return real(*arguments, **options)
+
+        return counted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", count(Path.rename))
+        patched.setattr(os, "fsync", count(os.fsync))
+        patched.setattr(shutil, "copytree", count(shutil.copytree))
+        patched.setattr(repository.shutil, "rmtree", lambda *_args, **_options: None)  # nor does its own clearing up
+        try:
+            change()
+        except Killed:
+            return True
+    return False
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], dict[str, str], dict[str, str]]] = {
+    "a new name": (
+        lambda root: add(root, lungs(1)),
+        {"lobes": "1", "lung-opacity": "1"},
+        {"lobes": "1", "lung-opacity": "1", "lungs": "1"},
+    ),
+    "a new version": (
+        lambda root: add(root, lobes(2)),
+        {"lobes": "1", "lung-opacity": "1"},
+        {"lobes": "2", "lung-opacity": "1"},
+    ),
+    "back": (
+        lambda root: remove(root, "lobes"),
+        {"lobes": "2", "lung-opacity": "1"},
+        {"lobes": "1", "lung-opacity": "1"},
+    ),
+    "away": (
+        lambda root: remove(root, "lungs"),
+        {"lobes": "1", "lung-opacity": "1", "lungs": "1"},
+        {"lobes": "1", "lung-opacity": "1"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_kill_at_any_step_leaves_the_old_or_the_new(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change, before, after = CHANGES[name]
+    start = tmp_path / "start"
+    create(start, SHIPPED)
+    if "lungs" in before:
+        add(start, lungs(1))
+    if before["lobes"] == "2":
+        add(start, lobes(2))
+    seen = []
+    for step in range(1, 99):
+        root = tmp_path / str(step)
+        shutil.copytree(start, root)
+        if not killed_at(step, monkeypatch, lambda root=root: change(root)):
+            break
+        seen.append(active(root))
+        assert seen[-1] in (before, after), f"step {step}"
+        if seen[-1] == before:
+            change(root)  # a second try succeeds
+        assert active(root) == after
+        add(root, lungs(5))  # and the next change clears up
+        assert not (root / ".staging").exists()
+        assert subprocess.run(["sha256sum", "--check", "--quiet", DIGESTS], cwd=root).returncode == 0
+    assert before in seen
+    assert seen == sorted(seen, key=lambda state: state == after), "once new, never old again"
+    assert len(seen) > 4
+
+
+def test_a_kill_while_the_repository_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in range(1, 99):
+        root = tmp_path / str(step)
+        if not killed_at(step, monkeypatch, lambda root=root: create(root, SHIPPED)):
+            break
+        if not (root / DIGESTS).exists():
+            create(root, SHIPPED)
+        assert active(root) == {"lobes": "1", "lung-opacity": "1"}
+    assert step > 4
+
+
+def test_what_cannot_be_written_is_said_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Permanent, match=r"cannot be changed: .*inference\.repository"):
+        create(tmp_path / "file" / "models", SHIPPED)
