@@ -46,7 +46,10 @@ def lobes_in_lungs(
     probability, boxes = {}, {}
     for side, lobes in LOBES_OF.items():
         lung = on_model.array == side
-        where: Any = tuple(slice(max(s.start, 0), s.stop) for s in _bounds(lung, _MARGIN))
+        where: Any = tuple(
+            slice(max(part.start, 0), min(part.stop, size))
+            for part, size in zip(_bounds(lung, _MARGIN), lung.shape, strict=True)
+        )
         boxes[side] = on_model[where]
         own = np.stack([said[lobe - 1][where] for lobe in lobes]).astype(np.uint16)
         total = own.sum(0)
