@@ -149,7 +149,7 @@ def add(
             _create(own)
         for candidate in candidates:
             done = repository.add(own, candidate.content)
-            out.print(f"[green]installed[/] {done.name} version {done.version}, {candidate.seconds:.2f} s per image")
+            out.print(f"[green]installed[/] {done.name} version {done.version}, {candidate.seconds:.2g} s per image")
             out.print(f"  sha256 {done.sha256}")
         out.print(f"in {own}; a running service takes it when it is started again")
 

@@ -98,7 +98,8 @@ def create(repository: Path, shipped: Path) -> None:
             )
         for name in sorted(names):
             shutil.rmtree(repository / name, ignore_errors=True)
-            shutil.copytree(shipped / name, staging / name)
+            for file in (path for path in (shipped / name).rglob("*") if path.is_file()):
+                _write(staging / file.relative_to(shipped), file.read_bytes())
             (staging / name).rename(repository / name)
         _replace(repository / DIGESTS, (shipped / DIGESTS).read_text())
 

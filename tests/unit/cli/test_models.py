@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -152,3 +153,8 @@ def test_the_help_teaches() -> None:
         code, output = run("models", *command, "--help")
         assert code == 0
         assert "Example" in output
+
+
+def test_the_command_line_loads_neither_torch_nor_the_converters() -> None:
+    loaded = "import sys, service.cli; print({'torch', 'lungmask', 'converters', 'onnx'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True).stdout == "set()\n"

@@ -141,7 +141,6 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch, change: Callable[[], o
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", count(Path.rename))
         patched.setattr(os, "fsync", count(os.fsync))
-        patched.setattr(shutil, "copytree", count(shutil.copytree))
         patched.setattr(repository.shutil, "rmtree", lambda *_args, **_options: None)  # nor does its own clearing up
         try:
             change()
