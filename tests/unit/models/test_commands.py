@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.mark.parametrize("name", [*(spec.name for spec in SPECS), "classifier"])
 def test_make_trains_every_model(name: str) -> None:
-    dry = [tool("make"), "--dry-run", f"train-{name}", "DATA=/data", "ARGS=--help"]
+    dry = [tool("make"), "--dry-run", "--no-print-directory", f"train-{name}", "DATA=/data", "ARGS=--help"]
     printed = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
     found = re.search(r"-m (models\.\S+) --data /data .*--help$", printed)
     assert found, printed
