@@ -1,11 +1,12 @@
-"""Measure the released lobe model on people's drawings and labels, through the service's own code.
+"""Measure the lobes on people's drawings and labels, through the service's own code.
 
     python -m models.lobes.evaluate --data DIR [--repository triton_repo]
 
-DIR holds lobes/Med-RAD_Lungs and dicom/covid-ct-md. Given the true lungs: Dice on three patients with lobe masks, and
-the distance of the borders to the fissures of these and of five LIDC patients with drawn fissures. Through the whole
-pipeline: found opacity per lobe against the radiologists' lobe labels of two CTs. Nothing of it was used to build the
-model. Writes metrics.json, CARD.md and the pictures of the best and the worst patient.
+DIR holds lobes/Med-RAD_Lungs and dicom. Given the true lungs: Dice on three patients with lobe masks, and distances to
+the fissures of these and of five LIDC patients with drawn fissures. In real CTs, with the lungs and opacities that the
+pipeline finds: distances to fissures marked where they can be seen, and found opacity per lobe against radiologists'
+lobe labels. All of it twice: as the model says ("prior") and as the service gives it ("found").
+Writes metrics.json, CARD.md and the pictures of the best and the worst patient.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from models.card import write_metrics
 from service.domain.findings import Lobe
+from service.imaging.fissures import follow_fissures
 from service.imaging.lobes import lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
 from service.imaging.read import read_ct
@@ -30,12 +32,14 @@ from service.pipelines.covid_severity import CovidSeverity
 from .agreement import average, dice, distances_mm, same_lobe_part, with_slice_labels
 from .card import render
 from .pictures import overlay
-from .truth import FISSURES, Truth, borders, read_drawn, read_masked
+from .truth import FISSURES, Points, Truth, borders, lungs_of, read_drawn, read_masked
 
 HERE = Path(__file__).parent
 MASKED = ("Patient1", "Patient2", "Patient3")
 DRAWN = ("Patient1", "Patient2", "Patient3", "Patient4", "Patient5")
-LABELLED = ("P001", "cap001")
+REAL = ("covid-ct-md/P001", "covid-ct-md/cap001", "rider-lung")
+
+Labels = NDArray[np.uint8]
 
 
 def patients(folder: Path) -> Iterator[Truth]:
@@ -44,32 +48,47 @@ def patients(folder: Path) -> Iterator[Truth]:
     yield from (read_drawn(folder / "TumorTargetEnvironments" / name) for name in DRAWN)
 
 
-def predict(grid: hd.Volume, lungs: Lungs, backend: OnnxBackend) -> NDArray[np.uint8]:
-    """Lobe labels on the grid."""
+def predict(ct: hd.Volume, lungs: Lungs, backend: OnnxBackend) -> dict[str, Labels]:
+    """Lobe labels on the CT's grid: "prior" and "found"."""
     boxes = lung_boxes(lungs.on_model, backend.spec("lobes").inputs[0].dims[-1])
     answer = backend.infer("lobes", {"lungs": np.stack([boxes[side].array for side in Side])[None]})["probability"][0]
-    return lobes_on_source({Side.RIGHT: answer[:3], Side.LEFT: answer[3:]}, boxes, lungs, grid)
+    prior = {Side.RIGHT: answer[:3], Side.LEFT: answer[3:]}
+    moved = follow_fissures(prior, boxes, ct, lungs)
+    return {n: lobes_on_source(p, boxes, lungs, ct) for n, p in (("prior", prior), ("found", moved))}
 
 
-def on_patient(truth: Truth, found: NDArray[np.uint8]) -> dict[str, Any]:
+def on_patient(truth: Truth, labels: Labels) -> dict[str, Any]:
     """Distances in mm per fissure; with true lobes also Dice."""
-    ours = borders(truth.grid.with_array(found))
+    ours = borders(truth.ct.with_array(labels))
     result: dict[str, Any] = {"fissure_mm": {n: distances_mm(truth.fissures[n], ours[n]) for n in FISSURES}}
     result["mean_mm"] = round(float(np.mean([f["mean"] for f in result["fissure_mm"].values()])), 1)
     if truth.lobes is not None:
-        result |= {"dice": dice(found, truth.lobes), "same_lobe_part": same_lobe_part(found, truth.lobes)}
+        result |= {"dice": dice(labels, truth.lobes), "same_lobe_part": same_lobe_part(labels, truth.lobes)}
     return result
 
 
-def on_slices(folder: Path, labels: dict[str, Any], backend: OnnxBackend) -> dict[str, Any]:
-    """labels: the radiologists' words by file name."""
+def on_ct(folder: Path, said: dict[str, Any] | None, marked: dict[str, Any], backend: OnnxBackend) -> dict[str, Any]:
+    """said: the radiologists' lobe labels by file name. marked: points by fissure."""
     files = {path.name: pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))}
     name_of = {str(dataset.SOPInstanceUID): name for name, dataset in files.items()}
     ct = read_ct(list(files.values()))
-    result = CovidSeverity().analyse(ct, backend, lambda stage, done: None)
-    said = [frozenset(Lobe[lobe] for lobe in labels[name_of[uid]]["lobes"]) for uid in ct.sop_uids]
-    rows_mm, columns_mm = ct.volume.spacing[1:]
-    return with_slice_labels(result.lobe_mask, result.finding_mask > 0, said, rows_mm * columns_mm)
+    analysis = CovidSeverity().analyse(ct, backend, lambda stage, done: None)
+    lungs = lungs_of(ct.volume.with_array(analysis.lobe_mask))
+    result: dict[str, Any] = {}
+    for method, labels in predict(ct.volume, lungs, backend).items():
+        result[method] = measured = {}
+        if marked:
+            measured["marked_mm"] = _marked(ct.volume.with_array(labels), marked)
+        if said is not None:
+            named = [frozenset(Lobe[lobe] for lobe in said[name_of[uid]]["lobes"]) for uid in ct.sop_uids]
+            pixel_mm2 = float(np.prod(ct.volume.spacing[1:]))
+            measured["slices"] = with_slice_labels(labels, analysis.finding_mask > 0, named, pixel_mm2)
+    return result
+
+
+def _marked(labels: hd.Volume, marked: dict[str, Points]) -> dict[str, dict[str, float]]:
+    ours = borders(labels)
+    return {name: {**distances_mm(np.array(p), ours[name]), "points": len(p)} for name, p in marked.items()}
 
 
 def evaluate(data: Path, backend: OnnxBackend, pictures: Path) -> dict[str, Any]:
@@ -77,27 +96,38 @@ def evaluate(data: Path, backend: OnnxBackend, pictures: Path) -> dict[str, Any]
     cases: dict[str, Any] = {}
     best, worst = np.inf, -np.inf
     for truth in patients(data / "lobes/Med-RAD_Lungs"):
-        found = predict(truth.grid, truth.lungs, backend)
-        cases[truth.name] = measured = on_patient(truth, found)
-        print(truth.name, json.dumps(measured), flush=True)
-        if measured["mean_mm"] < best:
-            best = measured["mean_mm"]
-            overlay(truth, found, pictures / "best.png")
-        if measured["mean_mm"] > worst:
-            worst = measured["mean_mm"]
-            overlay(truth, found, pictures / "worst.png")
-    labels = json.loads((data / "dicom/covid-ct-md/labels.json").read_text())
-    slices = {}
-    for name in LABELLED:
-        slices[name] = on_slices(data / "dicom/covid-ct-md" / name, labels[name], backend)
-        print(name, json.dumps(slices[name]), flush=True)
+        labels = predict(truth.ct, truth.lungs, backend)
+        cases[truth.name] = {method: on_patient(truth, of) for method, of in labels.items()}
+        print(truth.name, json.dumps(cases[truth.name]), flush=True)
+        mean_mm = cases[truth.name]["found"]["mean_mm"]
+        if mean_mm < best:
+            best = mean_mm
+            overlay(truth, labels["found"], pictures / "best.png")
+        if mean_mm > worst:
+            worst = mean_mm
+            overlay(truth, labels["found"], pictures / "worst.png")
+    said = json.loads((data / "dicom/covid-ct-md/labels.json").read_text())
+    marked = json.loads((HERE / "marked.json").read_text())
+    real = {}
+    for name in REAL:
+        short = Path(name).name
+        real[short] = on_ct(data / "dicom" / name, said.get(short), marked.get(short, {}), backend)
+        print(short, json.dumps(real[short]), flush=True)
     return {
         "sha256": backend.spec("lobes").sha256,
         "lung_opacity_sha256": backend.spec("lung-opacity").sha256,
         "cases": cases,
-        "mean_dice": average([case["dice"] for case in cases.values() if "dice" in case], 3),
-        "mean_fissure_mm": {n: average([c["fissure_mm"][n] for c in cases.values()], 1) for n in FISSURES},
-        "slices": slices,
+        "mean": {method: _mean([case[method] for case in cases.values()]) for method in ("prior", "found")},
+        "real": real,
+    }
+
+
+def _mean(cases: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "dice": average([case["dice"] for case in cases if "dice" in case], 3),
+        "fissure_mm": {name: average([case["fissure_mm"][name] for case in cases], 1) for name in FISSURES},
+        "mean_mm": round(float(np.mean([case["mean_mm"] for case in cases])), 1),
+        "worst_mm": max(case["mean_mm"] for case in cases),
     }
 
 

@@ -21,8 +21,8 @@ PALETTE = {
 }
 """Okabe-Ito: told apart by the colour-blind."""
 
-_ACROSS = (0.3, 0.5)
-"""Where each lung is cut, from its outer to its inner side."""
+_OUTSIDE = (0.25, 0.6)
+"""Where each lung is cut: this part of it lies farther out."""
 
 _PIXEL_MM = 1.4
 _GAP = 8
@@ -32,9 +32,9 @@ def overlay(truth: Truth, found: NDArray[np.uint8], path: Path) -> None:
     """Sagittal cuts, the front to the left: found lobes in colour, drawn fissures in black."""
     cuts = []
     for side in Side:
-        columns = np.flatnonzero((truth.lungs.on_source == side).any((0, 1)))
-        across = _ACROSS if side == Side.RIGHT else tuple(1 - a for a in reversed(_ACROSS))
-        cuts += [_cut(truth, found, int(columns[0] + a * (columns[-1] - columns[0]))) for a in across]
+        volume = np.cumsum(np.count_nonzero(truth.lungs.on_source == side, (0, 1)))
+        parts = _OUTSIDE if side == Side.RIGHT else [1.0 - part for part in reversed(_OUTSIDE)]
+        cuts += [_cut(truth, found, int(np.searchsorted(volume, part * volume[-1]))) for part in parts]
     height = max(cut.shape[0] for cut in cuts)
     padded = [np.pad(c, ((0, height - len(c)), (0, _GAP), (0, 0)), constant_values=255) for c in cuts]
     Image.fromarray(np.concatenate(padded, 1)).quantize(64).save(path, optimize=True)
@@ -47,10 +47,10 @@ def _cut(truth: Truth, found: NDArray[np.uint8], column: int) -> NDArray[np.uint
         colours[lobe] = colour
     picture = colours[found[:, :, column]]
     for points in truth.fissures.values():
-        index = _to_index(truth.grid, points)
+        index = _to_index(truth.ct, points)
         row, col = index[np.abs(index[:, 2] - column) < 1.0, :2].round().astype(int).T
         picture[row, col] = 0
-    size = [round(n * mm / _PIXEL_MM) for n, mm in zip(picture.shape[:2], truth.grid.spacing[:2], strict=True)]
+    size = [round(n * mm / _PIXEL_MM) for n, mm in zip(picture.shape[:2], truth.ct.spacing[:2], strict=True)]
     return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.NEAREST))
 
 

@@ -1,4 +1,6 @@
-"""Lungs whose fissures someone drew: what the lobe model is measured on. None of them has a CT beside it.
+"""Lungs whose fissures someone drew: what the lobes are measured on.
+
+None of Med-RAD's has a CT beside it; one is painted from their masks, see `paint`.
 
 `read_masked`: Med-RAD's RespiratoryMotionEnvironments, three patients with five lobe masks.
 `read_drawn`: Med-RAD's TumorTargetEnvironments, five LIDC-IDRI patients with the lungs' surface and fissures drawn.
@@ -22,6 +24,8 @@ from service.imaging.lungs import Lungs, Side, find_lungs
 LUNG_GRID = PlaneGrid(spacing_mm=1.5, size=256)
 """The grid on which the service finds lungs."""
 
+LUNG_HU, TISSUE_HU = -850.0, 40.0
+
 FISSURES = {
     "right oblique": ((Lobe.RUL, Lobe.RML), (Lobe.RLL,)),
     "right horizontal": ((Lobe.RUL,), (Lobe.RML,)),
@@ -37,38 +41,46 @@ Points = NDArray[np.float64]
 class Truth:
     """One patient.
 
-    grid: only its geometry counts. lungs: as the service would hand them on, on that grid.
-    fissures: points by the names of `FISSURES`. lobes: true labels on the grid, or None.
+    ct: HU. lungs: as the service would hand them on.
+    fissures: points by the names of `FISSURES`. lobes: true labels on the CT's grid, or None.
     """
 
     name: str
-    grid: hd.Volume
+    ct: hd.Volume
     lungs: Lungs
     fissures: dict[str, Points]
     lobes: NDArray[np.uint8] | None
 
 
 def read_masked(folder: Path) -> Truth:
-    """A patient with lobe masks; every second voxel in each direction of fine scans to save memory."""
-    volume = None
+    """A patient with lobe masks."""
+    lobes = None
     for lobe in Lobe:
         image = _read(folder / f"{lobe.name}.nii.gz")
-        if volume is None:
-            volume = image.with_array(np.zeros(image.spatial_shape, np.uint8))
-        volume.array[image.array > 0] = lobe
-    assert volume is not None
-    return Truth(folder.name, volume, lungs_of(volume), borders(volume), volume.array)
+        if lobes is None:
+            lobes = image.with_array(np.zeros(image.spatial_shape, np.uint8))
+        lobes.array[image.array > 0] = lobe
+    assert lobes is not None
+    ct = paint(lobes.with_array(lobes.array > 0), _read(folder / "vessels.nii.gz"))
+    return Truth(folder.name, ct, lungs_of(lobes), borders(lobes), lobes.array)
 
 
 def read_drawn(folder: Path) -> Truth:
     """A patient with drawn fissures; the airways are cut out of the lungs, as the service's lungs have none."""
     inside, airways = _read(folder / "pleuralBoundary.nii.gz"), _read(folder / "bronchialTree.nii.gz")
-    mask = (inside.array > 0) & ~ndimage.binary_dilation(airways.array > 0, iterations=2)
-    source, grid, probability = _as_ct(inside.with_array(mask))
-    lungs = find_lungs(grid, probability, source)
+    lung = inside.with_array((inside.array > 0) & ~ndimage.binary_dilation(airways.array > 0, iterations=2))
+    grid, probability = _on_model(lung)
+    lungs = find_lungs(grid, probability, lung)
     drawn = _read(folder / "fissures.nii.gz")
-    points = to_lps(drawn, np.argwhere(drawn.array > 0))
-    return Truth(f"LIDC {folder.name}", source, lungs, _by_fissure(points, source, lungs.on_source), None)
+    fissures = by_fissure(to_lps(drawn, np.argwhere(drawn.array > 0)), lung, lungs.on_source)
+    return Truth(f"LIDC {folder.name}", paint(lung, _read(folder / "vessels.nii.gz")), lungs, fissures, None)
+
+
+def paint(lung: hd.Volume, vessels: hd.Volume) -> hd.Volume:
+    """A CT in HU of lung, vessels in it and soft tissue around, without noise, airways or disease."""
+    hu = np.where(lung.array, np.float32(LUNG_HU), np.float32(TISSUE_HU))
+    hu[vessels.array > 0] = TISSUE_HU
+    return lung.with_array(hu)
 
 
 def lungs_of(lobes: hd.Volume) -> Lungs:
@@ -76,11 +88,26 @@ def lungs_of(lobes: hd.Volume) -> Lungs:
     sides = np.zeros(lobes.spatial_shape, np.uint8)
     sides[np.isin(lobes.array, RIGHT_LOBES)] = Side.RIGHT
     sides[np.isin(lobes.array, LEFT_LOBES)] = Side.LEFT
-    grid = _as_ct(lobes.with_array(sides > 0))[1]
+    grid = _on_model(lobes.with_array(sides > 0))[0]
     on_model = np.zeros(grid.spatial_shape, np.uint8)
     for side in Side:
         on_model[resample_like(lobes.with_array((sides == side) * np.uint8(255)), grid) >= 128] = side
     return Lungs(grid.with_array(on_model), sides, ())
+
+
+def by_fissure(points: Points, grid: hd.Volume, sides: NDArray[np.uint8]) -> dict[str, Points]:
+    """Drawn points by the nearest lung and, in the right lung, by fissure; by the names of `FISSURES`.
+
+    sides: labels `Side` on the grid. Lines that part the two lungs are left out.
+    """
+    trees = [KDTree(to_lps(grid, np.argwhere(_surface(sides == side)))) for side in Side]
+    index = np.rint((points - grid.affine[:3, 3]) @ np.linalg.inv(grid.affine[:3, :3]).T).astype(int)
+    side_of = sides[tuple(np.clip(index, 0, np.array(sides.shape) - 1).T)]
+    to_right, to_left = (np.where(side_of == s, 0.0, t.query(points)[0]) for s, t in zip(Side, trees, strict=True))
+    apart = np.maximum(to_right, to_left) > _JUNCTION_MM
+    horizontal, oblique = _part(points[apart & (to_right < to_left)])
+    left = points[apart & (to_left < to_right)]
+    return {"right oblique": oblique, "right horizontal": horizontal, "left oblique": left}
 
 
 def borders(labels: hd.Volume) -> dict[str, Points]:
@@ -110,28 +137,16 @@ _COLUMN_MM, _APART_MM = 4.0, 10.0
 
 
 def _read(path: Path) -> hd.Volume:
+    """Oriented like the model; every second voxel in each direction of fine scans, to save memory."""
     volume = hd.Volume.from_nibabel(nibabel.load(path))
     fine = volume.spacing[2] < 1.0
     return (volume[::2, ::2, ::2] if fine else volume).to_patient_orientation(MODEL_ORIENTATION)
 
 
-def _as_ct(inside: hd.Volume) -> tuple[hd.Volume, hd.Volume, hd.Volume]:
-    """A mask as a CT of lungs in soft tissue: on its own grid, on the model's, and the mask there (0-255)."""
-    source = inside.with_array(np.where(inside.array, -850.0, 40.0))
-    grid = to_plane_grid(source, LUNG_GRID)
-    return source, grid, grid.with_array(resample_like(inside.with_array(inside.array * np.uint8(255)), grid))
-
-
-def _by_fissure(points: Points, grid: hd.Volume, sides: NDArray[np.uint8]) -> dict[str, Points]:
-    """Drawn points by lung (the nearest) and, in the right lung, by fissure."""
-    trees = [KDTree(to_lps(grid, np.argwhere(_surface(sides == side)))) for side in Side]
-    index = np.rint((points - grid.affine[:3, 3]) @ np.linalg.inv(grid.affine[:3, :3]).T).astype(int)
-    side_of = sides[tuple(np.clip(index, 0, np.array(sides.shape) - 1).T)]
-    to_right, to_left = (np.where(side_of == s, 0.0, t.query(points)[0]) for s, t in zip(Side, trees, strict=True))
-    apart = np.maximum(to_right, to_left) > _JUNCTION_MM
-    horizontal, oblique = _part(points[apart & (to_right < to_left)])
-    left = points[apart & (to_left < to_right)]
-    return {"right oblique": oblique, "right horizontal": horizontal, "left oblique": left}
+def _on_model(lung: hd.Volume) -> tuple[hd.Volume, hd.Volume]:
+    """HU and probability (0-255) of a lung mask on the grid on which the service finds lungs."""
+    grid = to_plane_grid(lung.with_array(np.where(lung.array, LUNG_HU, TISSUE_HU)), LUNG_GRID)
+    return grid, grid.with_array(resample_like(lung.with_array(lung.array * np.uint8(255)), grid))
 
 
 def _part(points: Points) -> tuple[Points, Points]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from service.domain.model_roles import LOBES
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
+from service.imaging.fissures import follow_fissures
 from service.imaging.lobes import LOBES_OF, lobes_in_lungs, lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
 from service.pipelines.slices import infer_slices, onto, views_of
@@ -23,6 +24,8 @@ def find_lobes(volume: hd.Volume, lungs: Lungs, backend: Backend, progress: Prog
     spec = backend.spec(LOBES)
     if spec.input_layout == "lung-boxes":
         probability, boxes = _in_boxes(lungs, spec, backend)
+        progress(_STAGE, 0.1)
+        probability = follow_fissures(probability, boxes, volume, lungs)
     else:
         probability, boxes = _in_slices(volume, lungs, spec, backend, progress)
     labels = lobes_on_source(probability, boxes, lungs, volume)

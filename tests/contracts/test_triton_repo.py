@@ -15,6 +15,8 @@ from models.card import CARD, METRICS
 from models.lobes import card as lobes_card
 from models.lung_opacity import card as lung_opacity_card
 from models.repository import ROOT, SPECS, differences, render_config
+from service.domain.codes import FLAGS
+from service.errors import Flag
 from service.inference.onnx import OnnxBackend, read_digests
 from service.pipelines import PIPELINES
 
@@ -77,3 +79,10 @@ def test_cards_are_rendered_and_about_the_released_weights(name: str) -> None:
     assert (ROOT.parent / "models" / folder / CARD).read_text() == render(metrics)
     (digest,) = [digest for path, digest in read_digests(ROOT).items() if path.startswith(f"{name}/")]
     assert metrics["sha256"] == digest
+
+
+def test_every_output_says_how_approximate_the_lobes_are() -> None:
+    metrics = json.loads((ROOT.parent / "models/lobes" / METRICS).read_text())
+    said = f"borders {metrics['mean']['found']['mean_mm']:.0f} mm from fissures on average"
+    assert said in Flag.LOBES_APPROXIMATE.sentence
+    assert said in FLAGS[Flag.LOBES_APPROXIMATE].meaning
