@@ -100,7 +100,7 @@ _FLAG_SENTENCES = {
     Flag.NO_CLASSIFIER: "Classification: no validated model installed.",
     Flag.PADDING_MASKED: "Padding outside the field of view was set to air.",
     Flag.TRACE_OPACITY: "Less than 10 mL of opacity: as much is found in healthy lungs.",
-    Flag.LOW_AGREEMENT: "Mirrored images give another result: distrust the numbers.",
+    Flag.LOW_AGREEMENT: "Mirrored images give a different result: read with care.",
 }
 
 

@@ -97,7 +97,7 @@ FLAGS = {
     Flag.NO_CLASSIFIER: private("Q-NO-CLASSIFIER", "No validated classifier installed"),
     Flag.PADDING_MASKED: private("Q-PADDING", "Padding outside the field of view was set to air"),
     Flag.TRACE_OPACITY: private("Q-TRACE-OPACITY", "Less than 10 mL of opacity: as much is found in healthy lungs"),
-    Flag.LOW_AGREEMENT: private("Q-AGREEMENT", "Mirrored images give another result: distrust the numbers"),
+    Flag.LOW_AGREEMENT: private("Q-AGREEMENT", "Mirrored images give a different result: read with care"),
 }
 
 PROCEDURE: Code = codes.LN.CTUnspecifiedBodyRegion

@@ -42,7 +42,7 @@ def _warnings(case: Case) -> tuple[str, ...]:
     if agreement is None:
         return sentences
     dice = f"lungs {agreement.lungs:.2f}, opacities {agreement.opacities:.2f}"
-    return (*sentences, f"Same result on mirrored images (Dice, 1 is best): {dice}.")
+    return (*sentences, f"Agreement on mirrored images (Dice): {dice}.")
 
 
 def _models(case: Case) -> tuple[str, ...]:
