@@ -94,7 +94,7 @@ _FLAG_SENTENCES = {
     Flag.LOSSY: "The images were compressed with loss.",
     Flag.AGE_UNKNOWN: "The patient's age is not recorded.",
     Flag.LUNG_AT_EDGE: "Lung reaches the first or last slice: its volume may be incomplete.",
-    Flag.LOBES_APPROXIMATE: "Lobes: approximate, borders 5 mm from fissures on average.",
+    Flag.LOBES_APPROXIMATE: "Lobes: approximate, borders 4.5 mm from fissures on average.",
     Flag.UNMEASURED_MODEL: "A model is the site's own: not measured by Thoracle.",
     Flag.LOBE_MISSING: "A lobe was not found: it is not scored and there is no total score.",
     Flag.NO_CLASSIFIER: "Classification: no validated model installed.",

@@ -91,7 +91,7 @@ FLAGS = {
     Flag.LOSSY: private("Q-LOSSY", "Images were compressed with loss"),
     Flag.AGE_UNKNOWN: private("Q-AGE", "Patient's age is not recorded"),
     Flag.LUNG_AT_EDGE: private("Q-EDGE", "Lung at first or last slice: volume may be incomplete"),
-    Flag.LOBES_APPROXIMATE: private("Q-LOBES-APPROX", "Lobes approximate: borders 5 mm from fissures on average"),
+    Flag.LOBES_APPROXIMATE: private("Q-LOBES-APPROX", "Lobes approximate: borders 4.5 mm from fissures on average"),
     Flag.LOBE_MISSING: private("Q-LOBE-MISSING", "A lobe was not found: no total score"),
     Flag.UNMEASURED_MODEL: private("Q-UNMEASURED", "Model installed at this site, not measured by Thoracle"),
     Flag.NO_CLASSIFIER: private("Q-NO-CLASSIFIER", "No validated classifier installed"),

@@ -83,6 +83,6 @@ def test_cards_are_rendered_and_about_the_released_weights(name: str) -> None:
 
 def test_every_output_says_how_approximate_the_lobes_are() -> None:
     metrics = json.loads((ROOT.parent / "models/lobes" / METRICS).read_text())
-    said = f"borders {metrics['mean']['found']['mean_mm']:.0f} mm from fissures on average"
+    said = f"borders {metrics['mean']['found']['mean_mm']} mm from fissures on average"
     assert said in Flag.LOBES_APPROXIMATE.sentence
     assert said in FLAGS[Flag.LOBES_APPROXIMATE].meaning

@@ -84,7 +84,7 @@ def test_everything_of_the_papers_report_is_there(tmp_path: Path) -> None:
         "Axial: most affected slice (image",
         "Coronal: most affected plane",
         "3D rendering",
-        "Lobes: approximate, borders 5 mm from fissures on average.",
+        "Lobes: approximate, borders 4.5 mm from fissures on average.",
         "lung-opacity-2d · version 1 · SHA-256 abababababab",
         "Grey scale -1250 to 250 HU",
     ):
