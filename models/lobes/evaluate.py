@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from models.card import write_metrics
 from service.domain.findings import Lobe
-from service.imaging.fissures import follow_fissures
 from service.imaging.lobes import lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_severity import CovidSeverity
+from service.pipelines.lobes import find_lobes
 
 from .agreement import average, dice, distances_mm, same_lobe_part, with_slice_labels
 from .card import render
@@ -52,9 +52,8 @@ def predict(ct: hd.Volume, lungs: Lungs, backend: OnnxBackend) -> dict[str, Labe
     """Lobe labels on the CT's grid: "prior" and "found"."""
     boxes = lung_boxes(lungs.on_model, backend.spec("lobes").inputs[0].dims[-1])
     answer = backend.infer("lobes", {"lungs": np.stack([boxes[side].array for side in Side])[None]})["probability"][0]
-    prior = {Side.RIGHT: answer[:3], Side.LEFT: answer[3:]}
-    moved = follow_fissures(prior, boxes, ct, lungs)
-    return {n: lobes_on_source(p, boxes, lungs, ct) for n, p in (("prior", prior), ("found", moved))}
+    prior = lobes_on_source({Side.RIGHT: answer[:3], Side.LEFT: answer[3:]}, boxes, lungs, ct)
+    return {"prior": prior, "found": find_lobes(ct, lungs, backend, lambda stage, done: None)}
 
 
 def on_patient(truth: Truth, labels: Labels) -> dict[str, Any]:

@@ -33,8 +33,8 @@ STRENGTH = 0.01
 """Of the prior: what one standard deviation of one mode costs, in units of clearance."""
 
 MIN_CLEARANCE = 0.04
-"""Least mean clearance over a lung's columns, per fissure, for which the model's fissures are moved: lungs turned
-upside down, whose fissures lie elsewhere, seldom reach it (docs/decisions/0019)."""
+"""Least mean clearance over a lung's columns, per fissure, for which the model's fissures are moved. Turned upside
+down, left lungs seldom reach it, right ones half the time (docs/decisions/0019)."""
 
 _MAX_CLEARANCE = 2.5
 """Distance to the nearest vessel in units of what is usual around; more tells no more."""
