@@ -1,6 +1,8 @@
-"""Does a converted network say what the original says? The gate that every conversion has to pass."""
+"""Does an ONNX file say what the network says that it was made from? The gate before any of them may be used."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +13,12 @@ MAX_DIFFERENCE = 1e-4
 """Of two probabilities of the same voxel and class."""
 
 MAX_FLIPPED = 1e-4
-"""Part of the voxels that get another label: 0.01 %."""
+"""Part of the labels that differ: 0.01 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """difference: the largest of all probabilities. flipped: part of the voxels with another label, 0-1."""
+    """difference: the largest of all probabilities. flipped: part of the labels that differ, 0-1."""
 
     difference: float
     flipped: float
@@ -25,15 +27,26 @@ class Parity:
         return f"largest difference of a probability {self.difference:.1e}, labels that differ {self.flipped:.4%}"
 
 
-def check_parity(original: NDArray[np.float32], converted: NDArray[np.float32]) -> Parity:
-    """Compare probabilities, axes (image, class, ...); the label is the most probable class.
+def check_parity(
+    original: NDArray[np.float32], converted: NDArray[np.float32], thresholds: Sequence[float] | None = None
+) -> Parity:
+    """Compare probabilities, axes (image, class, row, column).
 
+    thresholds: one per class where every class is a label of its own; None where the most probable class is the label.
     Permanent above `MAX_DIFFERENCE` or `MAX_FLIPPED`, or where a value is not a number.
     """
-    found = Parity(float(np.abs(original - converted).max()), float((original.argmax(1) != converted.argmax(1)).mean()))
+    flipped = _labels(original, thresholds) != _labels(converted, thresholds)
+    found = Parity(float(np.abs(original - converted).max()), float(flipped.mean()))
     if not (found.difference <= MAX_DIFFERENCE and found.flipped <= MAX_FLIPPED):
         raise Permanent(
             f"The converted network does not repeat the original: {found}; "
             f"allowed are {MAX_DIFFERENCE:.0e} and {MAX_FLIPPED:.2%}."
         )
     return found
+
+
+def _labels(probability: NDArray[np.float32], thresholds: Sequence[float] | None) -> NDArray[Any]:
+    """The most probable class of every voxel, or whether each class reaches its threshold there."""
+    if thresholds is None:
+        return np.asarray(probability.argmax(1))
+    return np.asarray(probability >= np.array(thresholds)[:, None, None])

@@ -36,6 +36,18 @@ def test_flipped_labels_are_refused_however_small_the_difference() -> None:
         check_parity(tie, other)
 
 
+def test_where_classes_overlap_each_is_judged_by_its_own_threshold() -> None:
+    original = np.full((1, 2, 100, 100), 0.5, np.float32)
+    other = original.copy()
+    other[0, 1, 0, :2] -= 1e-6  # below its threshold; the most probable class stays the first
+    assert check_parity(original, other).flipped == 0.0
+    assert check_parity(original, other, [0.5, 0.4]).flipped == 0.0
+    assert check_parity(original, other, [0.5, 0.5]).flipped == 1e-4, "2 of 20,000 labels"
+    other[0, 0, 0, 0] -= 1e-6
+    with pytest.raises(Permanent, match=r"0\.0150%"):
+        check_parity(original, other, [0.5, 0.5])
+
+
 def test_not_a_number_is_refused() -> None:
     original = probabilities()
     with pytest.raises(Permanent):
