@@ -17,9 +17,10 @@ import highdicom as hd
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, rankdata, spearmanr
+from scipy.stats import rankdata, spearmanr
 
 from models.card import write_metrics
+from models.statistics import mean_with_interval
 from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.imaging.harmonise import AIR_HU, MODEL_ORIENTATION
@@ -43,13 +44,6 @@ def analyse(ct: CT, backend: OnnxBackend) -> Analysis:
 
 def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     return round(float(2 * np.count_nonzero(found & truth) / (np.count_nonzero(found) + np.count_nonzero(truth))), 3)
-
-
-def mean_with_interval(folds: Mapping[str, Mapping[str, float]], key: str) -> list[float]:
-    """Mean over the volumes and its 95 % interval by bootstrap (percentile, seeded)."""
-    values = np.array([volume[key] for volume in folds.values()])
-    interval = bootstrap((values,), np.mean, method="percentile", rng=0).confidence_interval
-    return [round(float(value), 3) for value in (values.mean(), interval.low, interval.high)]
 
 
 def rank_correlation(folds: Mapping[str, Mapping[str, float]], first: str, second: str) -> float:
@@ -139,7 +133,7 @@ def evaluate(data: Path, backend: OnnxBackend) -> dict[str, Any]:
     folds = json.loads((HERE / FOLDS_FILE).read_text())
     metrics["cross_validation"] = {
         "volumes": folds,
-        "mean": {key: mean_with_interval(folds, key) for key in DICES},
+        "mean": {key: mean_with_interval([volume[key] for volume in folds.values()]) for key in DICES},
         "rank_correlation": rank_correlation(folds, "opacity_agreement", "opacity_dice"),
     }
     labels = json.loads((data / "dicom/covid-ct-md/labels.json").read_text())
