@@ -85,7 +85,7 @@ class Flag(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What the flag means, for the reader of the report."""
+        """What the flag means, in the same words wherever a reader meets it; 64 characters and a stop at most."""
         return _FLAG_SENTENCES[self]
 
 
@@ -93,10 +93,10 @@ _FLAG_SENTENCES = {
     Flag.THICK_SLICES: "Slices thicker than 3 mm: small opacities may be missed.",
     Flag.LOSSY: "The images were compressed with loss.",
     Flag.AGE_UNKNOWN: "The patient's age is not recorded.",
-    Flag.LUNG_AT_EDGE: "Lung reaches the first or last slice: its volume may be incomplete.",
+    Flag.LUNG_AT_EDGE: "Lung at the first or last slice: its volume may be incomplete.",
     Flag.LOBES_APPROXIMATE: "Lobes: approximate, borders 4.5 mm from fissures on average.",
     Flag.UNMEASURED_MODEL: "A model is the site's own: not measured by Thoracle.",
-    Flag.LOBE_MISSING: "A lobe was not found: it is not scored and there is no total score.",
+    Flag.LOBE_MISSING: "A lobe was not found: it is not scored, and there is no total.",
     Flag.NO_CLASSIFIER: "Classification: no validated model installed.",
     Flag.PADDING_MASKED: "Padding outside the field of view was set to air.",
     Flag.TRACE_OPACITY: "Less than 10 mL of opacity: as much is found in healthy lungs.",

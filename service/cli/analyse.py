@@ -111,4 +111,6 @@ def _tell(outcome: Outcome, folder: Path) -> None:
     out.print(f"[green]Analysed[/] series {outcome.series_uid} in {sum(outcome.timings_s.values()):.1f} s")
     out.print(f"  lungs {total.volume_ml:.0f} mL, opacity {total.opacity_ml:.0f} mL ({total.opacity_percent:.1f} %)")
     out.print(f"  CT severity score, Pan 2020, 0-25: {score}")
+    for sentence in outcome.document["warnings"]:
+        out.print(f"  [yellow]warning[/] {sentence}")
     out.print(f"  results: {folder}")

@@ -86,19 +86,20 @@ USE_LIMITATION = private("USE-LIM", "Use limitation")
 RESEARCH_USE = private("RUO", "Research use only. Not for diagnostic use")
 
 QUALITY = private("QUALITY", "Quality warning")
-FLAGS = {
-    Flag.THICK_SLICES: private("Q-THICK", "Slices thicker than 3 mm: small opacities may be missed"),
-    Flag.LOSSY: private("Q-LOSSY", "Images were compressed with loss"),
-    Flag.AGE_UNKNOWN: private("Q-AGE", "Patient's age is not recorded"),
-    Flag.LUNG_AT_EDGE: private("Q-EDGE", "Lung at first or last slice: volume may be incomplete"),
-    Flag.LOBES_APPROXIMATE: private("Q-LOBES-APPROX", "Lobes approximate: borders 4.5 mm from fissures on average"),
-    Flag.LOBE_MISSING: private("Q-LOBE-MISSING", "A lobe was not found: no total score"),
-    Flag.UNMEASURED_MODEL: private("Q-UNMEASURED", "Model installed at this site, not measured by Thoracle"),
-    Flag.NO_CLASSIFIER: private("Q-NO-CLASSIFIER", "No validated classifier installed"),
-    Flag.PADDING_MASKED: private("Q-PADDING", "Padding outside the field of view was set to air"),
-    Flag.TRACE_OPACITY: private("Q-TRACE-OPACITY", "Less than 10 mL of opacity: as much is found in healthy lungs"),
-    Flag.LOW_AGREEMENT: private("Q-AGREEMENT", "Mirrored images give a different result: read with care"),
+_FLAG_VALUES = {
+    Flag.THICK_SLICES: "Q-THICK",
+    Flag.LOSSY: "Q-LOSSY",
+    Flag.AGE_UNKNOWN: "Q-AGE",
+    Flag.LUNG_AT_EDGE: "Q-EDGE",
+    Flag.LOBES_APPROXIMATE: "Q-LOBES-APPROX",
+    Flag.LOBE_MISSING: "Q-LOBE-MISSING",
+    Flag.UNMEASURED_MODEL: "Q-UNMEASURED",
+    Flag.NO_CLASSIFIER: "Q-NO-CLASSIFIER",
+    Flag.PADDING_MASKED: "Q-PADDING",
+    Flag.TRACE_OPACITY: "Q-TRACE-OPACITY",
+    Flag.LOW_AGREEMENT: "Q-AGREEMENT",
 }
+FLAGS = {flag: private(value, flag.sentence.removesuffix(".")) for flag, value in _FLAG_VALUES.items()}
 
 PROCEDURE: Code = codes.LN.CTUnspecifiedBodyRegion
 REPORT_TITLE: Code = codes.DCM.ImagingMeasurementReport

@@ -11,7 +11,7 @@ from service.domain import severity
 from service.domain.findings import Analysis, Lobe, Region
 from service.errors import Flag, Refusal
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ def result_document(
 
 _EMPTY: dict[str, Any] = {
     "flags": [],
+    "warnings": [],
     "lungs": None,
     "lobes": None,
     "severity": None,
@@ -69,8 +70,10 @@ def _reason(refused: SeriesRefusal) -> dict[str, str]:
 
 
 def _numbers(analysis: Analysis, flags: Sequence[Flag]) -> dict[str, Any]:
+    each_once = tuple(dict.fromkeys((*flags, *analysis.flags)))
     return {
-        "flags": [flag.value for flag in dict.fromkeys((*flags, *analysis.flags))],
+        "flags": [flag.value for flag in each_once],
+        "warnings": [flag.sentence for flag in each_once],
         "lungs": {side: _region(analysis.lungs[side]) for side in ("left", "right", "total")},
         "lobes": {lobe.name: _lobe(analysis, lobe) for lobe in Lobe},
         "severity": {

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import Reason
+from service.errors import Flag, Reason
 from service.store.tables import deliveries, jobs, refusals
 
 
@@ -37,7 +37,7 @@ class Overview:
             return [_job(row) for row in connection.execute(query).mappings()]
 
     def job(self, job_id: str) -> Mapping[str, Any] | None:
-        """One job with its reasons, its deliveries and the job that superseded it."""
+        """One job with its warnings in words, its reasons, its deliveries and the job that superseded it."""
         with self._engine.begin() as connection:
             row = connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id)).mappings().one_or_none()
             if row is None:
@@ -50,6 +50,7 @@ class Overview:
             return {
                 **_job(row),
                 "superseded_by": newer,
+                "warnings": [Flag(flag).sentence for flag in row["flags"]],
                 "reasons": [{**_without_job(r), "sentence": Reason(r["reason"]).sentence} for r in why],
                 "deliveries": [_without_job(r) for r in sent],
             }

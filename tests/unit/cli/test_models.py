@@ -11,6 +11,7 @@ import tiny_models
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.errors import Flag
 from service.inference.repository import embed
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -60,7 +61,7 @@ def test_better_models_come_are_used_and_go(site: Path) -> None:
         ("lobes", "2"),
     ]
     assert all(m["sha256"] in listed for m in result["models"])
-    assert "UNMEASURED_MODEL" in result["flags"]
+    assert "UNMEASURED_MODEL" in result["flags"] and Flag.UNMEASURED_MODEL.sentence in result["warnings"]
     assert 4000 < result["lungs"]["total"]["volume_ml"] < 5800
     assert all(lobe["volume_ml"] > 300 for lobe in result["lobes"].values())
 

@@ -67,6 +67,10 @@ def test_nothing_is_left_without_a_code() -> None:
     assert set(codes.LOBES) == set(Lobe) and set(codes.FINDINGS) == set(Finding) and set(codes.FLAGS) == set(Flag)
 
 
+def test_an_sr_warns_in_the_words_of_the_flag() -> None:
+    assert all(f"{code.meaning}." == flag.sentence for flag, code in codes.FLAGS.items())
+
+
 def test_percent_affected_is_not_diffusion_anisotropy() -> None:
     assert codes.PERCENT_AFFECTED.scheme_designator == codes.PRIVATE
 

@@ -45,6 +45,7 @@ def test_analysed() -> None:
         "category": "mild",
     }
     assert document["flags"] == ["LOSSY", "NO_CLASSIFIER", "LOBES_APPROXIMATE"]
+    assert document["warnings"] == [Flag(code).sentence for code in document["flags"]]
     assert document["timings_s"] == {"read": 1.235}
     assert document["agreement"] == {"lungs": 0.987, "opacities": 0.85}
     lobes = document["lobes"]
@@ -75,6 +76,7 @@ def test_refused() -> None:
         "detail": "8.0 mm, limit 5 mm",
     }
     assert document["lungs"] is document["lobes"] is document["severity"] is None and document["models"] == []
+    assert document["flags"] == document["warnings"] == []
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,7 @@ def test_an_operator_sees_the_job_with_reasons_and_latency(jobs: Jobs, job: str,
     assert shown is not None
     assert shown["latency_s"] == 720.0
     assert (shown["severity_total"], shown["flags"], shown["timings_s"]) == (9, ["THICK_SLICES"], {"read": 1.5})
+    assert shown["warnings"] == [Flag.THICK_SLICES.sentence]
     assert shown["reasons"] == [
         {
             "series_uid": "S.2",
