@@ -29,9 +29,10 @@ from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_severity import CovidSeverity
 from service.pipelines.lobes import find_lobes
 
-from .agreement import average, dice, distances_mm, same_lobe_part, with_slice_labels
+from .agreement import dice, distances_mm, same_lobe_part, with_slice_labels
 from .card import render
 from .pictures import overlay
+from .summary import summarise
 from .truth import FISSURES, Points, Truth, borders, lungs_of, read_drawn, read_masked
 
 HERE = Path(__file__).parent
@@ -116,17 +117,8 @@ def evaluate(data: Path, backend: OnnxBackend, pictures: Path) -> dict[str, Any]
         "sha256": backend.spec("lobes").sha256,
         "lung_opacity_sha256": backend.spec("lung-opacity").sha256,
         "cases": cases,
-        "mean": {method: _mean([case[method] for case in cases.values()]) for method in ("prior", "found")},
+        **summarise(cases),
         "real": real,
-    }
-
-
-def _mean(cases: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "dice": average([case["dice"] for case in cases if "dice" in case], 3),
-        "fissure_mm": {name: average([case["fissure_mm"][name] for case in cases], 1) for name in FISSURES},
-        "mean_mm": round(float(np.mean([case["mean_mm"] for case in cases])), 1),
-        "worst_mm": max(case["mean_mm"] for case in cases),
     }
 
 

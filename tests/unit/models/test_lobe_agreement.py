@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from models.lobes.agreement import dice, distances_mm, same_lobe_part, with_slice_labels
-from models.lobes.truth import LUNG_HU, TISSUE_HU, borders, by_fissure, lungs_of, paint
+from models.lobes.summary import summarise
+from models.lobes.truth import FISSURES, LUNG_HU, TISSUE_HU, borders, by_fissure, lungs_of, paint
 from service.domain.findings import Lobe
 from service.imaging.lungs import Side
 
@@ -87,3 +88,20 @@ def test_slices_are_judged_where_both_sides_speak() -> None:
     assert found["lobes"]["RLL"] == {"named": 1, "found": 2, "sensitivity": 1.0, "precision": 0.5}
     assert found["lobes"]["LLL"] == {"named": 0, "found": 0, "sensitivity": None, "precision": None}
     assert found["in_named_lobe"] == round((50 + 30) / (50 + 60), 3)
+
+
+def test_a_summary_says_of_how_many_patients_each_mean_is_and_how_sure() -> None:
+    def case(mm: float, **more: object) -> dict[str, object]:
+        return {"fissure_mm": {f: {"mean": mm} for f in FISSURES}, "mean_mm": mm, **more}
+
+    def masked(part: float) -> dict[str, object]:
+        return {"dice": {lobe.name: part for lobe in Lobe}, "same_lobe_part": part}
+
+    one_way = [case(2.0, **masked(0.8)), case(4.0, **masked(0.9)), case(6.0, **masked(1.0)), case(3.0), case(5.0)]
+    summary = summarise({str(n): {"prior": of, "found": of} for n, of in enumerate(one_way)})
+    assert summary["mean"]["found"]["mean_mm"] == 4.0 and summary["mean"]["found"]["worst_mm"] == 6.0
+    assert summary["intervals"]["Dice, RML"] == {"patients": 3, "prior": [0.9, 0.8, 1.0], "found": [0.9, 0.8, 1.0]}
+    assert summary["intervals"]["distance, LIDC-IDRI only, mm"]["patients"] == 2
+    every = summary["intervals"]["distance, mm"]
+    mean, low, high = every["found"]
+    assert every["patients"] == 5 and mean == 4.0 and 2.0 < low < 3.2 and 4.8 < high < 6.0
