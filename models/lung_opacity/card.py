@@ -1,11 +1,16 @@
 """The lung and opacity network's card."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from models.card import table
 
 from .spec import GRID, SPEC, WINDOW_HU
+
+ATTENUATION = "attenuation.json"
+"""Made by `models.lung_opacity.attenuation`, beside this file."""
 
 HEAD = (
     "Volume",
@@ -18,7 +23,7 @@ HEAD = (
 
 
 def render(metrics: Mapping[str, Any]) -> str:
-    """Markdown; every number comes from `metrics` or the spec."""
+    """Markdown; every number comes from `metrics`, the file `ATTENUATION` or the spec."""
     folds = metrics["cross_validation"]["volumes"]
     held_out = [
         [
@@ -86,6 +91,7 @@ Opacity area of a slice against radiologists' labels of the slice (COVID-19; com
 Without pneumonia (normal; lung tumour):
 
 {table(["Case", "lung mL", "opacity mL", "opacity %"], clean)}
+{_attenuation(json.loads((Path(__file__).parent / ATTENUATION).read_text()))}
 Recipes were compared on some of these cases before one was released (docs/decisions/0016, 0062), so the numbers
 flatter a little.
 
@@ -100,4 +106,36 @@ flatter a little.
 - A tumour counts as opacity: most of what is found in rider-lung is its tumour.
 - Nodules and airways full of mucus count as opacity, which the radiologists of cap001 did not label as infection.
 - A few tenths of a millilitre of false opacity make a lobe's score 1 instead of 0.
+"""
+
+
+def _attenuation(found: Mapping[str, Any]) -> str:
+    """How the split of opacity agrees with the labels."""
+    limit = f"{found['limit_hu']:.0f}"
+    volumes = [
+        [
+            name,
+            f"{v['consolidation_percent']} %",
+            f"{v['limits'][limit]['high_percent']} %",
+            f"{v['limits'][limit]['dice']:.2f}",
+            "-" if v["auc"] is None else f"{v['limits'][limit]['kappa']:.2f}",
+            "-" if v["auc"] is None else f"{v['auc']:.2f}",
+        ]
+        for name, v in found["volumes"].items()
+    ]
+    consistent = [name for name, v in found["volumes"].items() if v["consistent"]]
+    swept = [[hu, f"{mean['dice']:.2f}", f"{mean['kappa']:.2f}"] for hu, mean in found["mean"].items()]
+    best = max(found["mean"], key=lambda hu: found["mean"][hu]["kappa"])
+    return f"""### Ground glass and high opacity
+The rule, applied to the labelled opacity (no network): high opacity at {limit} HU or more after averaging (decision
+0012), against what the labels call consolidation. AUC: how often a voxel of labelled consolidation is denser than one
+of labelled ground glass.
+
+{table(["Volume", "labelled consolidation", "high by the rule", "Dice", "kappa", "AUC"], volumes)}
+Only where the AUC is {found["consistent_auc"]} or more can a limit follow the labels: {", ".join(consistent)}.
+To choose them so flatters the rule. Means over these {len(consistent)}, also with other limits:
+
+{table(["Limit, HU", "Dice", "kappa"], swept)}
+The limit is a heuristic and the split hangs on it. At {limit} HU it calls less of the opacity high than the labels do;
+{best} HU agrees best with these labels. It is not tuned to so few volumes (docs/decisions/0066).
 """
