@@ -13,7 +13,11 @@ SEEN = 0.75
 
 
 def augment(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
-    """hu: float HU (batch, 1, n, n); masks: float 0/1 (batch, 2, n, n). Returns a window of `SEEN` n of each."""
+    """Returns a window of `SEEN` n of each.
+
+    hu: float HU (batch, 1, n, n). masks: float 0/1 (batch, 3, n, n): lung, opacity and where opacity is supervised.
+    """
+    hu = breathed_out(hu, masks[:, :1], random)
     hu, masks = _with_opacity(hu, masks, random)
     size = round(SEEN * hu.shape[-1])
     grid = F.affine_grid(_placement(len(hu), random), [len(hu), 1, size, size], align_corners=False)
@@ -28,6 +32,24 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, random: Generator)
 
 def _sometimes(batch: int, probability: float, random: Generator) -> Tensor:
     return (torch.rand((batch, 1, 1, 1), generator=random) < probability).float()
+
+
+def with_partial_volume(hu: Tensor, below: Tensor, random: Generator) -> Tensor:
+    """A third of the slices take up to 45 % of the slice below, as thick slices do at the diaphragm's dome; same HU
+    and shapes, (batch, 1, n, n). Their masks stay right: most of each voxel is the slice's own."""
+    return torch.lerp(hu, below, _sometimes(len(hu), 1 / 3, random) * _uniform((len(hu), 1, 1, 1), 0.0, 0.45, random))
+
+
+def breathed_out(hu: Tensor, lung: Tensor, random: Generator) -> Tensor:
+    """Half of the slices as in shallow inspiration: the lung is denser, mostly at the back, without being ill.
+
+    Up to 8 % of the way to soft tissue everywhere and 20 % more at the back of the slice: -860 HU become -790 to -610.
+    """
+    batch, _, size, _ = hu.shape
+    back = torch.linspace(0.0, 1.0, size).view(1, 1, -1, 1) ** 2
+    part = _uniform((batch, 1, 1, 1), 0.0, 0.08, random) + _uniform((batch, 1, 1, 1), 0.0, 0.2, random) * back
+    soft = torch.clamp(hu, min=40.0)
+    return torch.lerp(hu, soft, part * lung * _sometimes(batch, 0.5, random))
 
 
 def _with_opacity(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
@@ -56,7 +78,8 @@ def _with_opacity(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor,
     share = dense * each(0.9, 1.0) + (1 - dense) * each(0.25, 0.7)
     tissue = each(-20.0, 80.0) + 20.0 * torch.randn(hu.shape, generator=random)
     hu = torch.lerp(hu, torch.maximum(hu, tissue), amount * share)
-    return hu, torch.cat([lung, torch.maximum(masks[:, 1:], (amount >= 0.5).float())], 1)
+    opacity = torch.maximum(masks[:, 1:2], (amount >= 0.5).float())
+    return hu, torch.cat([lung, opacity, masks[:, 2:]], 1)
 
 
 def _placement(batch: int, random: Generator) -> Tensor:

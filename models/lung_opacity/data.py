@@ -1,12 +1,13 @@
 """Training volumes on the model's grid, read through the service's own harmonisation (no skew).
 
 NIfTI volumes with labels on the same grid: `medseg9` (1 lung, 2 ground glass, 3 consolidation) and `lung1`
-(1 left lung, 2 right lung, 3 tumour: all of it is lung; opacities are not labelled, so they are not supervised).
+(1 left lung, 2 right lung, 3 tumour: all of it is lung; nobody labelled opacities, so only what is surely free of
+them teaches that: `_surely_clear`).
 Pictures of slices whose HU are lost: `junma20` (Ma 2020), of which only the ten patients that medseg9 cannot share.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import highdicom as hd
@@ -14,6 +15,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from service.imaging.harmonise import AIR_HU, resample_like, to_plane_grid
 
@@ -24,6 +26,12 @@ LUNG1 = ("lung1/LUNG1-001", "lung1/LUNG1-002")
 CORONACASES = 312
 """The first pictures of junma20, by name: ten patients of Coronacases. The others come from Radiopaedia, as medseg9
 does, and may show its patients; they lie upside down, which tells where they begin."""
+
+_SIDES, _TUMOUR = (1, 2), 3
+"""Labels of lung1."""
+
+_SMOOTHED_MM, _DENSE_HU = 5.0, -500.0
+"""Lung that is denser than this after smoothing (Gaussian, sigma) may be opacity: a vessel in clear lung is not."""
 
 _APEX_FIRST = ("medseg9/vol1",)
 """Its slices run to the feet although its header says they run to the head (seen in the images)."""
@@ -47,15 +55,25 @@ class Source:
         """Any opacity, or None where nobody labelled it."""
         return self.labels >= 2 if self.name in MEDSEG9 else None
 
+    @property
+    def supervised(self) -> NDArray[np.bool_]:
+        """Where it is known whether there is opacity: everywhere if it was labelled."""
+        return np.ones(self.labels.shape, np.bool_) if self.name in MEDSEG9 else _surely_clear(self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slices:
-    """Slices on the model's grid. hu: int16 (n, size, size); lung, opacity: uint8 0/1; supervised: bool (n,)."""
+    """Slices on the model's grid, all arrays (n, size, size).
+
+    hu: int16. below: the slice next to each towards the feet, int16 HU; the same slice where there is none.
+    lung, opacity, supervised: uint8 0/1; the last is 1 where it is known whether there is opacity.
+    """
 
     hu: NDArray[np.int16]
+    below: NDArray[np.int16]
     lung: NDArray[np.uint8]
     opacity: NDArray[np.uint8]
-    supervised: NDArray[np.bool_]
+    supervised: NDArray[np.uint8]
 
 
 def read(folder: Path, name: str) -> Source:
@@ -79,7 +97,18 @@ def on_model_grid(source: Source) -> Slices:
 
     lung = mask(source.lung)
     opacity = mask(source.opacity) if source.opacity is not None else np.zeros_like(lung)
-    return Slices(moved.array, lung, opacity, np.full(len(lung), source.opacity is not None))
+    below = np.concatenate([moved.array[1:], moved.array[-1:]])
+    return Slices(moved.array, below, lung, opacity, mask(source.supervised))
+
+
+def _surely_clear(source: Source) -> NDArray[np.bool_]:
+    """Of lung1: the lung on the other side of the tumour, but for its dense parts."""
+    *sides, tumour = ndimage.center_of_mass(source.lung, source.labels, (*_SIDES, _TUMOUR))
+    off = [np.linalg.norm(np.subtract(side, tumour)) for side in sides]
+    other = source.labels == _SIDES[int(np.argmax(off))]
+    sigma = np.divide(_SMOOTHED_MM, source.hu.spacing)
+    clear: NDArray[np.bool_] = other & (ndimage.gaussian_filter(source.hu.array, sigma) < _DENSE_HU)
+    return clear
 
 
 def pictures(folder: Path) -> Slices:
@@ -95,7 +124,7 @@ def pictures(folder: Path) -> Slices:
     grey, lung, opacity = read_all("ct"), read_all("lungs") > 0, read_all("covid") > 0
     lung |= opacity
     hu = np.stack([guess_hu(*one) for one in zip(grey, lung, opacity, strict=True)])
-    return Slices(hu, lung.astype(np.uint8), opacity.astype(np.uint8), np.ones(len(hu), np.bool_))
+    return Slices(hu, hu, lung.astype(np.uint8), opacity.astype(np.uint8), np.ones(hu.shape, np.uint8))
 
 
 def guess_hu(grey: NDArray[np.uint8], lung: NDArray[np.bool_], opacity: NDArray[np.bool_]) -> NDArray[np.int16]:
@@ -118,9 +147,4 @@ def load(folder: Path, names: Sequence[str]) -> Slices:
 
 def joined(parts: Sequence[Slices]) -> Slices:
     """The slices of several sources, one after the other."""
-    return Slices(
-        np.concatenate([p.hu for p in parts]),
-        np.concatenate([p.lung for p in parts]),
-        np.concatenate([p.opacity for p in parts]),
-        np.concatenate([p.supervised for p in parts]),
-    )
+    return Slices(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Slices)))

@@ -21,7 +21,7 @@ from models.training import config, device
 from models.training.loop import answer, train
 from models.training.run import Run
 
-from .augment import augment
+from .augment import augment, with_partial_volume
 from .augment_topff import augment_topff
 from .data import LUNG1, MEDSEG9, Slices, joined, load, pictures
 from .network import Name, build, image
@@ -47,9 +47,11 @@ class Config(config.Training):
 
 
 def loss(logits: Tensor, masks: Tensor, supervised: Tensor) -> Tensor:
-    """BCE + soft Dice per channel; opacity counts only where it was labelled. supervised: bool (batch,)."""
-    weight = torch.ones_like(masks)
-    weight[:, 1] = supervised.view(-1, 1, 1).float()
+    """BCE + soft Dice per channel; opacity counts only where it is supervised.
+
+    logits, masks: (batch, 2, n, n). supervised: 0/1 (batch, 1, n, n).
+    """
+    weight = torch.cat([torch.ones_like(supervised), supervised], 1)
     bce = (F.binary_cross_entropy_with_logits(logits, masks, reduction="none") * weight).sum() / weight.sum()
     p, axes = torch.sigmoid(logits) * weight, (0, 2, 3)
     dice = (2 * (p * masks).sum(axes) + 50) / ((p + masks * weight).sum(axes) + 50)
@@ -72,14 +74,15 @@ class LungsAndOpacities:
     unseen: dict[str, Slices]
 
     def batch(self, step: int, random: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Images 0-1, masks and supervised flags of one step, augmented."""
+        """Images 0-1, masks of lung and opacity, and where opacity is supervised, of one step, augmented."""
         slices = self.slices
         chosen = torch.multinomial(self.weights, self.config.batch, replacement=True, generator=random).numpy()
-        hu = torch.from_numpy(slices.hu[chosen]).float()[:, None]
-        masks = torch.from_numpy(np.stack([slices.lung[chosen], slices.opacity[chosen]], 1)).float()
+        hu, below = (torch.from_numpy(array[chosen]).float()[:, None] for array in (slices.hu, slices.below))
+        known = np.stack([slices.lung[chosen], slices.opacity[chosen], slices.supervised[chosen]], 1)
+        hu, masks = with_partial_volume(hu, below, random), torch.from_numpy(known).float()
         hu, masks = _AUGMENTATIONS[self.config.augmentation](hu, masks, random)
         images = image(hu).contiguous(memory_format=torch.channels_last)
-        return images, masks, torch.from_numpy(slices.supervised[chosen])
+        return images, masks[:, :2], masks[:, 2:]
 
     def loss(self, outputs: Tensor, *rest: Tensor) -> Tensor:
         return loss(outputs, *rest)

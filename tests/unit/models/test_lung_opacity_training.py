@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import highdicom as hd
 import numpy as np
 import pytest
 import torch
@@ -12,9 +13,9 @@ from pytest import approx
 
 from models.lung_opacity import augment_topff as topff
 from models.lung_opacity import train as training
-from models.lung_opacity.augment import augment
+from models.lung_opacity.augment import augment, breathed_out, with_partial_volume
 from models.lung_opacity.augment_topff import augment_topff
-from models.lung_opacity.data import Slices
+from models.lung_opacity.data import Slices, Source
 from models.lung_opacity.evaluate import auc, dice
 from models.lung_opacity.network import RELEASED, Served, build
 from models.lung_opacity.spec import SPEC, WINDOW_HU
@@ -31,7 +32,9 @@ def slices(count: int = 20, size: int = 64) -> Slices:
     lung[4:, 16:48, 8:56] = 1
     opacity = np.zeros_like(lung)
     opacity[12:, 20:40, 20:30] = 1
-    return Slices(hu, lung, opacity, np.arange(count) % 2 == 0)
+    supervised = np.zeros_like(lung)
+    supervised[::2] = 1
+    return Slices(hu, np.roll(hu, -1, 0), lung, opacity, supervised)
 
 
 def settings(name: str = "train.toml", **changes: Any) -> Config:
@@ -75,12 +78,13 @@ def test_a_step_draws_the_same_batch_every_time_and_another_step_another() -> No
     assert 0.0 <= images.min() < images.max() <= 1.0
     assert masks.shape == (16, 2, 48, 48)
     assert set(masks.unique().tolist()) <= {0.0, 1.0}
-    assert supervised.dtype == torch.bool
+    assert supervised.shape == (16, 1, 48, 48)
+    assert set(supervised.unique().tolist()) == {0.0, 1.0}
 
 
 def test_made_up_opacity_stays_in_the_lungs_and_leaves_labels_alone() -> None:
     hu = torch.full((60, 1, 64, 64), -850.0)
-    masks = torch.zeros((60, 2, 64, 64))
+    masks = torch.zeros((60, 3, 64, 64))
     masks[:, 0, 16:48, 8:56] = 1
     _, changed = augment(hu, masks, torch.Generator().manual_seed(0))
     drawn = changed[:, 1].amax((1, 2)) > 0
@@ -89,12 +93,46 @@ def test_made_up_opacity_stays_in_the_lungs_and_leaves_labels_alone() -> None:
     assert outside.sum() <= 0.02 * changed[:, 1].sum()
 
 
+def test_breathing_out_makes_lung_denser_at_the_back_and_changes_nothing_else() -> None:
+    hu = torch.full((40, 1, 64, 64), -860.0)
+    lung = torch.zeros_like(hu)
+    lung[..., 16:48, 8:56] = 1
+    denser = breathed_out(hu, lung, torch.Generator().manual_seed(0))
+    assert torch.equal(denser * (1 - lung), hu * (1 - lung))
+    front, back = denser[:, 0, 16, 8], denser[:, 0, 47, 8]
+    changed = back > -860.0
+    assert 10 < changed.sum() < 30  # of 40
+    assert (back[changed] > front[changed]).all()
+    assert back.max() < -600.0
+
+
+def test_partial_volume_is_less_than_half_of_the_slice_below() -> None:
+    hu, below = torch.full((60, 1, 8, 8), -850.0), torch.full((60, 1, 8, 8), 50.0)
+    mixed = with_partial_volume(hu, below, torch.Generator().manual_seed(0))
+    changed = mixed[:, 0, 0, 0] > -850.0
+    assert 10 < changed.sum() < 30  # of 60
+    assert mixed.max() <= -850.0 + 0.45 * 900.0
+
+
+def test_only_clear_lung_away_from_a_tumour_teaches_that_there_is_no_opacity() -> None:
+    labels = np.zeros((40, 20, 20), np.uint8)
+    labels[2:14], labels[26:38], labels[28:31, 5:8, 5:8] = 1, 2, 3
+    hu = np.full(labels.shape, -850.0, np.float32)
+    hu[3:13, 10:20, 10:20] = 20.0  # a consolidation nobody labelled
+    hu[12, 3, 3] = 20.0  # a vessel
+    known = Source("lung1/x", hd.Volume(hu, np.diag([2.0, 2.0, 2.0, 1.0]), "PATIENT"), labels).supervised
+    assert not known[labels != 1].any()
+    assert not known[5:11, 13:17, 13:17].any()
+    assert known[12, 3, 3]
+    assert known[8, 3, 10]
+
+
 def test_unsupervised_opacity_costs_nothing() -> None:
     masks = torch.zeros((2, 2, 8, 8))
     masks[:, 0] = 1
     right, wrong = torch.full((2, 2, 8, 8), -20.0), torch.full((2, 2, 8, 8), 20.0)
     right[:, 0] = 20.0
-    nobody, everybody = torch.tensor([False, False]), torch.tensor([True, True])
+    nobody, everybody = torch.zeros((2, 1, 8, 8)), torch.ones((2, 1, 8, 8))
     assert loss(right, masks, everybody).item() == approx(0.0, abs=1e-3)
     assert loss(wrong, masks, nobody).item() == approx(0.0, abs=1e-3)
     assert loss(wrong, masks, everybody).item() > 1.0
