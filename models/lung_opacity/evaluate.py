@@ -37,6 +37,9 @@ DICES = ("lung_dice", "opacity_dice")
 LABELLED = ("covid-ct-md/P001", "covid-ct-md/cap001")
 WITHOUT_PNEUMONIA = ("covid-ct-md/normal001", "rider-lung")
 
+TUMOURS = {"rider-lung": ((-51.5, 56.3, -121.3), 40.0)}
+"""A ball around each tumour, seen in the images: centre in LPS and radius, mm."""
+
 
 def analyse(ct: CT, backend: OnnxBackend) -> Analysis:
     return CovidSeverity().analyse(ct, backend, lambda stage, done: None)
@@ -107,8 +110,22 @@ def _agreement(result: Analysis) -> dict[str, float]:
     }
 
 
+def false_percent(ct: CT, result: Analysis, tumour: tuple[tuple[float, float, float], float] | None) -> float:
+    """Opacity as a percentage of the lungs, in a CT without pneumonia, outside the ball around its tumour."""
+    outside = np.ones(ct.volume.spatial_shape, np.bool_)
+    if tumour:
+        centre, radius_mm = tumour
+        at = ct.volume.map_reference_to_indices(np.array([centre]))[0]
+        axes = np.ogrid[tuple(slice(size) for size in outside.shape)]
+        squares = [((axis - a) * mm) ** 2 for axis, a, mm in zip(axes, at, ct.volume.spacing, strict=True)]
+        outside = squares[0] + squares[1] + squares[2] > radius_mm**2
+    lung = np.count_nonzero((result.lobe_mask > 0) & outside)
+    return round(100.0 * np.count_nonzero((result.finding_mask > 0) & outside) / lung, 2)
+
+
 def on_dicom(folder: Path, backend: OnnxBackend, infected: dict[str, bool] | None) -> dict[str, Any]:
-    """Volumes and flags; with labels per file also the AUC of the opacity area of each slice."""
+    """Volumes and flags; with labels per file also the AUC of the opacity area of each slice, without the percentage
+    of false opacity."""
     files = {path.name: pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))}
     ct = read_ct(list(files.values()))
     result = analyse(ct, backend)
@@ -120,7 +137,9 @@ def on_dicom(folder: Path, backend: OnnxBackend, infected: dict[str, bool] | Non
         "severity": result.severity.total,
         "flags": [flag.value for flag in result.flags],
     } | _agreement(result)
-    if infected is not None:
+    if infected is None:
+        found["false_percent"] = false_percent(ct, result, TUMOURS.get(folder.name))
+    else:
         name_of = {str(dataset.SOPInstanceUID): name for name, dataset in files.items()}
         truth = np.array([infected[name_of[uid]] for uid in ct.sop_uids])
         area = np.count_nonzero(result.finding_mask, (1, 2)).astype(float)

@@ -11,7 +11,7 @@ CHANNELS = ("lung", "opacity")
 
 SPEC = ModelSpec(
     name="lung-opacity",
-    version="1",
+    version="2",
     inputs=(TensorSpec("hu", "int16", (1, GRID.size, GRID.size), ("channel", "row to P", "column to L")),),
     outputs=(
         TensorSpec("probability", "uint8", (2, GRID.size, GRID.size), ("lung, opacity", "row to P", "column to L")),

@@ -112,10 +112,10 @@ def test_there_is_no_way_back_to_an_altered_version(own: Path) -> None:
 
 
 def test_an_altered_file_does_not_become_a_released_one(own: Path) -> None:
-    path = own / "lung-opacity/1/model.onnx"
+    path = own / "lung-opacity/2/model.onnx"
     path.write_bytes(path.read_bytes() + b"x")
     add(own, lungs(1))
-    assert read_digests(own)["lung-opacity/1/model.onnx"] == read_digests(SHIPPED)["lung-opacity/1/model.onnx"]
+    assert read_digests(own)["lung-opacity/2/model.onnx"] == read_digests(SHIPPED)["lung-opacity/1/model.onnx"]
     with pytest.raises(Permanent, match="was altered"):
         OnnxBackend(own)
 
