@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import ROOT, analyse, receive, stages
+from bench import ROOT, analyse, providers, receive, stages
 from bench.figures import Figure
 from bench.machine import describe
 from service.inference.onnx import read_digests
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     analyse.PART: analyse.measure,
     stages.SEG_PART: stages.measure_seg,  # before what else would load code tables
     stages.PART: stages.measure,
+    providers.PART: providers.measure,
 }
 
 console = Console(highlight=False)

@@ -13,7 +13,10 @@ from bench.figures import Figure, Target, columns
 PART = "analyse"
 
 _SECONDS = Target(30)
-_PEAK_GB = Target(3)
+_INFERENCE_SECONDS = Target(10)
+_PEAK_GB = Target(2)
+_INFERENCE = ("lungs and opacities", "lobes", "measure")
+"""Stages from the CT in HU to the masks and what is measured in them."""
 
 
 def measure(work: Path, repeat: int) -> Iterator[Figure]:
@@ -21,8 +24,11 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
     for case in cases():
         runs = columns([_run(case, work / "results") for _ in range(repeat)])
         process = {key: runs.pop(key) for key in ("wall_s", "peak_gb", "cpu_s")}
-        seconds, peak_gb = (_SECONDS, _PEAK_GB) if case.judged else (None, None)
+        inference = tuple(map(sum, zip(*(runs[stage] for stage in _INFERENCE), strict=True)))
+        seconds, inference_s, peak_gb = (_SECONDS, _INFERENCE_SECONDS, _PEAK_GB) if case.judged else (None, None, None)
         yield Figure(PART, f"{case.name}: whole command", "s", process["wall_s"], seconds, note=case.note)
+        name = f"{case.name}: inference (lungs, lobes, opacities)"
+        yield Figure(PART, name, "s", inference, inference_s, note=case.note)
         yield Figure(PART, f"{case.name}: peak memory", "GB", process["peak_gb"], peak_gb, note=case.note)
         yield Figure(PART, f"{case.name}: CPU time", "s", process["cpu_s"])
         for stage, stage_s in runs.items():

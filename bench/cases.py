@@ -11,8 +11,9 @@ from bench import ROOT
 SLICES = 400
 """A thin-slice chest CT."""
 
-_P001 = ROOT.parent / "shared" / "data" / "dicom" / "covid-ct-md" / "P001"
-_DEMO = ROOT / "demo" / "ct"
+_COVID_CT_MD = ROOT.parent / "shared" / "data" / "dicom" / "covid-ct-md"
+_P001 = _COVID_CT_MD / "P001"
+DEMO = ROOT / "demo" / "ct"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,16 @@ class Case:
 
 def cases() -> tuple[Case, ...]:
     """The CT that the targets name, first, and the demo CT; without the former the demo CT is judged instead."""
-    demo = f"demo CT ({_count(_DEMO)} slices)"
+    demo = f"demo CT ({_count(DEMO)} slices)"
     if _P001.is_dir():
-        return Case(f"P001 ({_count(_P001)} slices)", _P001, judged=True), Case(demo, _DEMO, judged=False)
-    return (Case(demo, _DEMO, judged=True, note="P001 is not beside the project: the demo CT is judged in its place"),)
+        return Case(f"P001 ({_count(_P001)} slices)", _P001, judged=True), Case(demo, DEMO, judged=False)
+    return (Case(demo, DEMO, judged=True, note="P001 is not beside the project: the demo CT is judged in its place"),)
+
+
+def real_cts() -> tuple[Case, ...]:
+    """What parity is measured on: `cases`, and the CT of a pneumonia and a normal one where they are at hand."""
+    more = [_COVID_CT_MD / name for name in ("cap001", "normal001")]
+    return *cases(), *(Case(f"{f.name} ({_count(f)} slices)", f, judged=False) for f in more if f.is_dir())
 
 
 @cache

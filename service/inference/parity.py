@@ -23,6 +23,11 @@ class Parity:
     difference: float
     flipped: float
 
+    @property
+    def passed(self) -> bool:
+        """False too where a value is not a number."""
+        return self.difference <= MAX_DIFFERENCE and self.flipped <= MAX_FLIPPED
+
     def __str__(self) -> str:
         return f"largest difference of a probability {self.difference:.1e}, labels that differ {self.flipped:.4%}"
 
@@ -37,7 +42,7 @@ def check_parity(
     """
     flipped = _labels(original, thresholds) != _labels(converted, thresholds)
     found = Parity(float(np.abs(original - converted).max()), float(flipped.mean()))
-    if not (found.difference <= MAX_DIFFERENCE and found.flipped <= MAX_FLIPPED):
+    if not found.passed:
         raise Permanent(
             f"The converted network does not repeat the original: {found}; "
             f"allowed are {MAX_DIFFERENCE:.0e} and {MAX_FLIPPED:.2%}."
