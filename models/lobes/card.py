@@ -24,7 +24,8 @@ Model file SHA-256 `{metrics["sha256"]}`.
 ## What it is
 A population prior of the five lobes, not a trained network: the same lobe probabilities for every patient, in each
 lung's own bounding box. The service then moves the borders to where each lung has no vessels, as fissures have none
-(`service/imaging/fissures.py`); a lung with too little to go by keeps the prior. Every result is flagged
+(`service/imaging/fissures.py`); a lung with too little to go by keeps the prior. A border that runs near a fissure's
+own line, where the CT shows it clearly, is pulled onto it (`service/imaging/sheets.py`). Every result is flagged
 **approximate** (`LOBES_APPROXIMATE`).
 
 **Measured error:** the borders lie {found["mean_mm"]} mm from drawn fissures on average (95 % interval {low} to {high};
@@ -48,7 +49,7 @@ lobe masks (two of EXACT'09):
 {_dice(metrics)}
 **Distance in mm from the drawn fissures to our border**, mean / median / 95th percentile, given the true lungs of the
 same three patients and of five LIDC-IDRI patients whose fissures Med-RAD drew. There is no CT of them: a CT without
-noise or disease is painted from the masks of lungs and vessels.
+noise, disease or fissures is painted from the masks of lungs and vessels. So it is the error where no fissure is seen.
 
 {_distances(metrics)}
 **Means over the patients** with their 95 % intervals (bootstrap over the patients). The patients are few: of three the

@@ -1,36 +1,19 @@
 """Pull the lobes' borders to where no vessels are: a patient's own fissures from a population's.
 
 A fissure is a height over the columns of a lung's box. What a model says about lobes gives its mean and its standard
-deviation per column; heights of neighbouring columns go together (Gaussian process, squared exponential). Among the
-surfaces of this family the one is sought that keeps farthest from vessels and nearest to the mean (maximum a
-posteriori). Where even the best is hardly farther from vessels than any place of the lung, the model's word stands.
+deviation per column. Among the surfaces of this family the one is sought that keeps farthest from vessels and nearest
+to the mean (maximum a posteriori). Where even the best is hardly farther from vessels than any place of the lung, the
+model's word stands. Where a fissure's own line can be seen nearby, the surface is pulled onto it (`sheets`).
 """
-
-from dataclasses import dataclass
-from functools import cache
-from typing import Self
 
 import highdicom as hd
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.optimize import minimize
 
 from service.imaging.lungs import HALF, Lungs, Side
+from service.imaging.sheets import pull_to_sheets
+from service.imaging.surfaces import Family, Floats, Probability, search
 from service.imaging.vessels import Density, find_density
-
-Floats = NDArray[np.float64]
-Probability = NDArray[np.uint8]
-"""255 = certain; axes (lobe from head to feet, then as the box: slice to F, row to P, column to L)."""
-
-CORRELATION = 0.45
-"""Over this part of the box the heights of a fissure go together."""
-
-MODES = 8
-"""Shapes per fissure."""
-
-STRENGTH = 0.01
-"""Of the prior: what one standard deviation of one mode costs, in units of clearance."""
 
 MIN_CLEARANCE = 0.04
 """Least mean clearance over a lung's columns, per fissure, for which the model's fissures are moved. Turned upside
@@ -41,14 +24,6 @@ _MAX_CLEARANCE = 2.5
 
 _SURROUNDINGS_MM, _LEAST_MM = 40.0, 2.0
 _SMOOTHING = 0.7
-_STEP = 2
-"""Every second column of the box is looked at."""
-
-_STARTS = (-1.5, 0.0, 1.5)
-"""First mode of each fissure, in standard deviations, from which the search starts."""
-
-_MIN_ABOVE = 0.02
-"""Where less probably lies above the oblique fissure, nothing is known of the horizontal one."""
 
 
 def follow_fissures(
@@ -67,33 +42,9 @@ def _follow(probability: Probability, box: hd.Volume, density: Density) -> Proba
         return probability
     family = Family.of(probability)
     heights, reached = search(family, clearance(box, density))
-    return _as_probability(heights) if reached >= MIN_CLEARANCE * len(family.mean) else probability
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Family:
-    """Surfaces mean + weights @ modes, where the weights have unit variance.
-
-    Heights count the box's voxels from the centre of its first slice to the feet. mean: axes (fissure, row, column);
-    the oblique fissure, then in the right lung the horizontal one. modes: axes (fissure, mode, row, column).
-    """
-
-    mean: Floats
-    modes: Floats
-
-    @classmethod
-    def of(cls, probability: Probability) -> Self:
-        """The family that a model's answer describes."""
-        part = probability / 255.0
-        above = [part[:-1].sum(0)]
-        if len(part) == 3:  # the horizontal fissure parts what lies above the oblique one
-            above.append(np.divide(part[0], above[0], out=np.zeros_like(above[0]), where=above[0] > _MIN_ABOVE))
-        mean, deviation = map(np.stack, zip(*map(_moments, above), strict=True))
-        return cls(mean, deviation[:, None] * _modes(probability.shape[-1]))
-
-    def heights(self, weights: Floats) -> Floats:
-        """weights: axes (fissure, mode)."""
-        return np.asarray(self.mean + np.einsum("fm,fmrc->frc", weights, self.modes))
+    if reached < MIN_CLEARANCE * len(family.mean):
+        return probability
+    return _as_probability(pull_to_sheets(heights, box, density.grains))
 
 
 def clearance(box: hd.Volume, density: Density) -> Floats:
@@ -108,75 +59,6 @@ def clearance(box: hd.Volume, density: Density) -> Floats:
     seen = lung & ~density.consolidation
     middle = relative[seen].mean() if seen.any() else 0.0
     return np.asarray(ndimage.gaussian_filter(np.where(seen, relative - middle, 0.0), _SMOOTHING))
-
-
-def search(family: Family, field: Floats) -> tuple[Floats, float]:
-    """The best heights, axes (fissure, row, column), and the sum of the field over them per column of the lung."""
-    thin = Family(family.mean[:, ::_STEP, ::_STEP], family.modes[:, :, ::_STEP, ::_STEP])
-    columns = max(1, int(np.count_nonzero(field[:, ::_STEP, ::_STEP].any(0))))
-    along = _Along(field[:, ::_STEP, ::_STEP])
-    shape = thin.modes.shape[:2]
-
-    def cost(flat: Floats) -> tuple[float, Floats]:
-        weights = flat.reshape(shape)
-        value, change = along(thin.heights(weights))
-        gradient = 2 * STRENGTH * weights - np.einsum("frc,fmrc->fm", change, thin.modes) / columns
-        return STRENGTH * float((weights**2).sum()) - value / columns, gradient.ravel()
-
-    found = []
-    for first in np.stack(np.meshgrid(*[_STARTS] * shape[0]), -1).reshape(-1, shape[0]):
-        start = np.zeros(shape)
-        start[:, 0] = first
-        found.append(minimize(cost, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60}))
-    weights = min(found, key=lambda result: float(result.fun)).x.reshape(shape)
-    return family.heights(weights), along(thin.heights(weights))[0] / columns
-
-
-class _Along:
-    """A field along surfaces."""
-
-    def __init__(self, field: Floats) -> None:
-        self.field = field
-        self.slope = np.gradient(field, axis=0)
-        self.row, self.column = np.indices(field.shape[1:])
-
-    def __call__(self, heights: Floats) -> tuple[float, Floats]:
-        """The sum, and its change with each height. The horizontal fissure counts where it is above the oblique."""
-        last = len(self.field) - 1.001
-        counts = np.concatenate([np.ones_like(heights[:1], np.bool_), heights[1:] < heights[:1]])
-        low, part = np.divmod(np.clip(heights, 0.0, last), 1.0)
-        value, change = (self._at(array, low.astype(int), part) for array in (self.field, self.slope))
-        inside = counts & (heights >= 0.0) & (heights <= last)
-        return float(value[counts].sum()), np.where(inside, change, 0.0)
-
-    def _at(self, array: Floats, low: NDArray[np.int_], part: Floats) -> Floats:
-        upper, lower = array[low, self.row, self.column], array[low + 1, self.row, self.column]
-        return np.asarray(upper * (1.0 - part) + lower * part)
-
-
-def _moments(above: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of a height, from the probability of lying above it, axes (slice, row, column)."""
-    slices = np.arange(len(above))[:, None, None]
-    mean = above.sum(0)
-    square = ((2 * slices + 1) * above).sum(0)
-    return mean - 0.5, np.sqrt(np.maximum(square - mean**2, 0.0))
-
-
-@cache
-def _modes(size: int) -> Floats:
-    """Leading eigenfunctions of a squared exponential over the unit square, by Nystroem's method from 8 x 8 points.
-
-    Shape (mode, size, size); each scaled by its standard deviation.
-    """
-    coarse, fine = (((np.indices((n, n)).reshape(2, -1) + 0.5) / n).T for n in (8, size))
-
-    def covariance(a: Floats, b: Floats) -> Floats:
-        return np.asarray(np.exp(-((a[:, None] - b) ** 2).sum(-1) / (2 * CORRELATION**2)))
-
-    values, vectors = np.linalg.eigh(covariance(coarse, coarse))
-    values, vectors = values[::-1][:MODES], vectors[:, ::-1][:, :MODES]
-    functions = covariance(fine, coarse) @ vectors / np.sqrt(values)
-    return np.asarray(functions.T.reshape(MODES, size, size))
 
 
 def _as_probability(heights: Floats) -> Probability:

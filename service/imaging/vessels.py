@@ -36,11 +36,25 @@ _RIM = ndimage.generate_binary_structure(2, 1)[None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Grains:
+    """One lung's bounding box on the source grid, in voxels of about `GRAIN_MM`; axes as the source.
+
+    hu: mean. affine: indices to LPS mm.
+    """
+
+    hu: NDArray[np.float32]
+    lung: Mask
+    dense: Mask
+    affine: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Density:
     """Masks of one lung in its box, axes as the box. Consolidation may hide vessels and fissures."""
 
     vessels: Mask
     consolidation: Mask
+    grains: Grains
 
 
 def find_density(volume: hd.Volume, lungs: Lungs, boxes: dict[Side, hd.Volume]) -> dict[Side, Density]:
@@ -55,12 +69,14 @@ def _in_box(volume: hd.Volume, on_source: NDArray[np.uint8], side: Side, box: hd
     where = ndimage.find_objects(on_source)[side - 1]
     block = [max(1, round(GRAIN_MM / mm)) for mm in volume.spacing]
     lung = _blocks(on_source[where] == side, block) > 0.5
-    dense = lung & _dense(_blocks(volume.array[where], block), lung, np.multiply(volume.spacing, block))
-    first = np.array([s.start for s in where]) + (np.array(block) - 1) / 2
-    to_box = np.linalg.inv(box.affine) @ volume.affine @ _scaling(block, first)
+    hu = _blocks(volume.array[where], block)
+    dense = lung & _dense(hu, lung, np.multiply(volume.spacing, block))
+    to_voxels = _scaling(block, np.array([s.start for s in where]) + (np.array(block) - 1) / 2)
+    to_box = np.linalg.inv(box.affine) @ volume.affine @ to_voxels
     consolidation = _consolidation(_counted(dense, to_box, box), _counted(lung, to_box, box), box.spacing)
     vessels = _counted(dense & ndimage.binary_erosion(lung, _RIM), to_box, box) > 0
-    return Density(vessels & ~consolidation, consolidation)
+    grains = Grains(hu, lung, dense, volume.affine @ to_voxels)
+    return Density(vessels & ~consolidation, consolidation, grains)
 
 
 def _consolidation(dense: NDArray[np.int64], lung: NDArray[np.int64], spacing_mm: tuple[float, ...]) -> Mask:

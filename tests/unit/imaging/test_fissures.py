@@ -8,9 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from service.imaging.fissures import Family, follow_fissures
+from service.imaging.fissures import follow_fissures
 from service.imaging.lobes import lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
+from service.imaging.surfaces import Family
 
 BOX = 64
 SHAPE = (90, 70, 110)
