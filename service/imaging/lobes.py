@@ -3,14 +3,13 @@
 A model sees each lung in its own box (`lung_boxes`), or axial slices (`lobes_in_lungs`).
 """
 
-from typing import Any
-
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Lobe
+from service.domain.findings import LEFT_LOBES, RIGHT_LOBES
+from service.imaging.boxes import bounds, clipped
 from service.imaging.harmonise import resample_like, to_box
 from service.imaging.lungs import HALF, Lungs, Side
 
@@ -29,7 +28,7 @@ def lung_boxes(on_model: hd.Volume, size: int) -> dict[Side, hd.Volume]:
     for side in Side:
         lung = on_model.with_array(((on_model.array == side) * np.uint8(255)).astype(np.uint8))
         padded = lung.pad([(m, m) for m in _MARGIN])
-        boxes[side] = to_box(padded[_bounds(padded.array > 0, _MARGIN)], size)
+        boxes[side] = to_box(padded[bounds(padded.array > 0, _MARGIN)], size)
     return boxes
 
 
@@ -46,10 +45,7 @@ def lobes_in_lungs(
     probability, boxes = {}, {}
     for side, lobes in LOBES_OF.items():
         lung = on_model.array == side
-        where: Any = tuple(
-            slice(max(part.start, 0), min(part.stop, size))
-            for part, size in zip(_bounds(lung, _MARGIN), lung.shape, strict=True)
-        )
+        where = clipped(bounds(lung, _MARGIN), lung.shape)
         boxes[side] = on_model[where]
         own = np.stack([said[lobe - 1][where] for lobe in lobes]).astype(np.uint16)
         total = own.sum(0)
@@ -76,7 +72,7 @@ def lobes_on_source(
     """
     labels = np.zeros(source.spatial_shape, np.uint8)
     for side, lobes in LOBES_OF.items():
-        where = _bounds(lungs.on_source == side, (0, 0, 0))
+        where = bounds(lungs.on_source == side, (0, 0, 0))
         part = source[where]
         best, winner = np.zeros(part.spatial_shape, np.uint8), np.full(part.spatial_shape, lobes[0], np.uint8)
         for lobe, of_lobe in zip(lobes, probability[side], strict=True):
@@ -86,18 +82,3 @@ def lobes_on_source(
         inside = lungs.on_source[where] == side
         labels[where][inside] = winner[inside]
     return labels
-
-
-def present(lobe_mask: NDArray[np.uint8]) -> frozenset[Lobe]:
-    """The lobes that have at least one voxel."""
-    return frozenset(lobe for lobe in Lobe if (lobe_mask == lobe).any())
-
-
-def _bounds(mask: NDArray[np.bool_], margin: tuple[int, ...]) -> tuple[Any, ...]:
-    """Bounding box of a mask that is not empty, grown by `margin`, which its distance to the array's edge allows."""
-    found = []
-    for axis, grow in enumerate(margin):
-        others = tuple(a for a in range(mask.ndim) if a != axis)
-        occupied = np.flatnonzero(mask.any(others))
-        found.append(slice(int(occupied[0]) - grow, int(occupied[-1]) + 1 + grow))
-    return tuple(found)

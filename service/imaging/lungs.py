@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from service.errors import Flag, Reason, Refusal, Rejected
+from service.imaging.boxes import bounds, clipped
 from service.imaging.harmonise import resample_like
 
 Labels = NDArray[np.uint8]
@@ -36,6 +37,11 @@ AIR_BELOW_HU = -950.0
 
 _OFF_MIDDLE_MM = 20.0
 """Each core's centre lies at least this far on its side of the body's middle."""
+
+_AROUND = (1, 1, 1)
+"""Voxels around a box so that what lies in it ends in it."""
+
+_NO_ORGANS = Refusal(Reason.NO_LUNG, "The network found no two air-filled organs side by side.")
 
 _COARSE = 2
 _EROSIONS_MM = (0.0, 3.0, 6.0, 9.0, 12.0, 16.0, 20.0)
@@ -85,7 +91,11 @@ def _split(inside: Mask, spacing_mm: NDArray[np.float64]) -> Labels:
     """Labels of both lungs: two cores, the mask connected with them parted between them, holes filled."""
     coarse = inside[:, ::_COARSE, ::_COARSE]
     coarse_mm = spacing_mm * (1, _COARSE, _COARSE)
-    cores = _cores(coarse, coarse_mm)
+    if not coarse.any():
+        raise Rejected(_NO_ORGANS)
+    box = clipped(bounds(coarse, _AROUND), coarse.shape)
+    cores = np.zeros(coarse.shape, np.uint8)
+    cores[box] = _cores(coarse[box], coarse_mm, (coarse.shape[2] - 1) / 2 - box[2].start)
     pieces, _ = ndimage.label(coarse)
     connected = np.isin(pieces, np.unique(pieces[cores > 0]))
     nearest = ndimage.distance_transform_edt(
@@ -100,13 +110,12 @@ def _split(inside: Mask, spacing_mm: NDArray[np.float64]) -> Labels:
     return fine
 
 
-def _cores(mask: Mask, spacing_mm: NDArray[np.float64]) -> Labels:
+def _cores(mask: Mask, spacing_mm: NDArray[np.float64], middle: float) -> Labels:
     """One core per lung: the two largest pieces, after as little erosion as parts them; Rejected if none does.
 
-    The lungs may touch at the anterior junction, or be joined by airways.
+    The lungs may touch at the anterior junction, or be joined by airways. middle: of the body, on the last axis.
     """
     depth = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
-    middle = (mask.shape[2] - 1) / 2
     for erosion_mm in _EROSIONS_MM:
         pieces, count = ndimage.label(depth > erosion_mm)
         if count < 2:
@@ -123,7 +132,7 @@ def _cores(mask: Mask, spacing_mm: NDArray[np.float64]) -> Labels:
         cores[pieces == right] = Side.RIGHT
         cores[pieces == left] = Side.LEFT
         return cores
-    raise Rejected(Refusal(Reason.NO_LUNG, "The network found no two air-filled organs side by side."))
+    raise Rejected(_NO_ORGANS)
 
 
 def _enclosed(mask: Mask) -> Mask:

@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Finding, FindingRegion, Lobe, Region
+from service.imaging.boxes import bounds, clipped
 
 HIGH_OPACITY_HU = -200.0
 SMOOTHING_MM = 1.0
+
+_TRUNCATE = 3.0
+"""Reach of the average, in sigmas."""
 
 Labels = NDArray[np.uint8]
 
@@ -40,15 +44,17 @@ def split_by_attenuation(
     chest wall beside it does not shift it.
     """
     sigma = [SMOOTHING_MM / s for s in pixel_spacing_mm]
+    margin = int(np.ceil(_TRUNCATE * max(sigma))) + 1
     labels = np.zeros(opacity.shape, np.uint8)
     for k, mask in enumerate(opacity):
         if not mask.any():
             continue
-        part = mask.astype(np.float32)
-        weight = ndimage.gaussian_filter(part, sigma, truncate=3.0)
-        total = ndimage.gaussian_filter(hu[k] * part, sigma, truncate=3.0)
+        where = clipped(bounds(mask, (margin, margin)), mask.shape)
+        part = mask[where].astype(np.float32)
+        weight = ndimage.gaussian_filter(part, sigma, truncate=_TRUNCATE)
+        total = ndimage.gaussian_filter(hu[k][where] * part, sigma, truncate=_TRUNCATE)
         high = total >= HIGH_OPACITY_HU * weight
-        labels[k][mask] = np.where(high, Finding.HIGH_OPACITY, Finding.GROUND_GLASS)[mask]
+        labels[k][where] = np.where(high, Finding.HIGH_OPACITY, Finding.GROUND_GLASS) * mask[where]
     return labels
 
 

@@ -16,7 +16,6 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
 from service.domain.severity import severity
 from service.errors import Flag
-from service.imaging.lobes import present
 from service.imaging.lungs import Lungs, find_lungs
 from service.imaging.measure import measure, split_by_attenuation
 from service.imaging.mirror import mirrored, self_agreement
@@ -47,7 +46,7 @@ class CovidSeverity:
         rows_mm, columns_mm = ct.volume.spacing[1:]
         finding_mask = split_by_attenuation(ct.volume.array, opacity, (rows_mm, columns_mm))
         measured = measure(ct.volume.array, lobe_mask, finding_mask, ct.voxel_ml)
-        found = present(lobe_mask)
+        found = {lobe for lobe in Lobe if measured.lobes[lobe].volume_ml > 0.0}
         progress("measure", 1.0)
         specs = [backend.spec(name) for name in (LUNG_OPACITY, LUNGS, LOBES) if backend.has(name)]
         flags = {*ct.flags, *lungs.flags, *_quality(specs), Flag.NO_CLASSIFIER}

@@ -3,8 +3,9 @@
 import highdicom as hd
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
-from service.imaging.harmonise import AIR_HU, PlaneGrid, resample_like, to_box, to_plane_grid
+from service.imaging.harmonise import AIR_HU, PlaneGrid, resample_like, smoothed, to_box, to_plane_grid
 
 GRID = PlaneGrid(spacing_mm=2.0, size=64)
 
@@ -78,3 +79,13 @@ def test_a_box_spans_exactly_the_volume(size: int | tuple[int, int, int], shape:
     assert (box.array == 255).all()
     assert box.physical_extent == pytest.approx(volume.physical_extent)
     assert box.center_position == pytest.approx(volume.center_position)
+
+
+@pytest.mark.parametrize("pixel_mm", [(0.7, 0.7), (0.5, 0.9), (2.5, 1.0)])
+def test_the_low_pass_is_that_of_simpleitk_bit_for_bit(pixel_mm: tuple[float, float]) -> None:
+    noise = np.random.default_rng(1).normal(-500.0, 400.0, (3, 40, 50)).astype(np.float32)
+    affine = np.array([[0, 0, pixel_mm[1], 0], [0, pixel_mm[0], 0, 0], [-3.0, 0, 0, 0], [0, 0, 0, 1]])
+    volume = hd.Volume(noise, affine, "PATIENT")
+    variance = [max(0.0, (2.0**2 - s**2) / 12.0) for s in pixel_mm]
+    expected = sitk.DiscreteGaussian(volume.to_simpleitk(), [0.0, *variance], 9, 0.01, True)
+    assert np.array_equal(sitk.GetArrayFromImage(smoothed(volume, 2.0)), sitk.GetArrayFromImage(expected))

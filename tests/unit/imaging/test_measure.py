@@ -4,6 +4,7 @@ import make_ct
 import numpy as np
 import pytest
 from phantom import FINDING_HU, LUNG_HU
+from scipy import ndimage
 
 from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Finding, Lobe
 from service.imaging.measure import HIGH_OPACITY_HU, measure, split_by_attenuation
@@ -67,3 +68,18 @@ def test_the_attenuation_limit_and_what_it_averages_over() -> None:
     assert labels[0, 4, 2] == Finding.GROUND_GLASS
     assert labels[0, 0, 0] == Finding.HIGH_OPACITY
     assert not labels[~opacity].any()
+
+
+@pytest.mark.parametrize("corner", [(14, 12), (0, 0), (28, 24)])
+def test_the_box_around_an_opacity_changes_nothing(corner: tuple[int, int]) -> None:
+    random = np.random.default_rng(2)
+    hu = random.normal(HIGH_OPACITY_HU, 200.0, (40, 40)).astype(np.float32)
+    opacity = np.zeros((40, 40), np.bool_)
+    row, column = corner
+    opacity[row : row + 12, column : column + 16] = random.random((12, 16)) < 0.7
+    sigma = (1.0 / 0.7, 1.0 / 0.8)
+    weight, total = (
+        ndimage.gaussian_filter(part.astype(np.float32), sigma, truncate=3.0) for part in (opacity, hu * opacity)
+    )
+    expected = np.where(total >= HIGH_OPACITY_HU * weight, Finding.HIGH_OPACITY, Finding.GROUND_GLASS) * opacity
+    assert np.array_equal(split_by_attenuation(hu[None], opacity[None], (0.7, 0.8))[0], expected)

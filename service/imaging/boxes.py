@@ -1,0 +1,24 @@
+"""Bounding boxes: most of a CT is no lung, and what is no lung need not be worked on."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[Any, ...]
+"""One slice per axis; as Any, because highdicom declares that it takes one axis only."""
+
+
+def bounds(mask: NDArray[np.bool_], margin: tuple[int, ...]) -> Box:
+    """Bounding box of a mask that is not empty, grown by `margin` per axis; it may begin below 0 or end outside."""
+    found = []
+    for axis, grow in enumerate(margin):
+        others = tuple(a for a in range(mask.ndim) if a != axis)
+        occupied = np.flatnonzero(mask.any(others))
+        found.append(slice(int(occupied[0]) - grow, int(occupied[-1]) + 1 + grow))
+    return tuple(found)
+
+
+def clipped(box: Box, shape: tuple[int, ...]) -> Box:
+    """The part of a box that lies in an array of that shape."""
+    return tuple(slice(max(part.start, 0), min(part.stop, size)) for part, size in zip(box, shape, strict=True))
