@@ -24,7 +24,7 @@ from service.pipelines.lobes import find_lobes
 from service.pipelines.slices import infer_slices, onto, views_of
 
 TRACE_ML = 10.0
-"""Below it the score rests on noise: the two CTs without pneumonia have 1 and 7 mL (models/lung_opacity/CARD.md)."""
+"""Below it the score may rest on noise: a normal CT has 3 mL of false opacity (models/lung_opacity/CARD.md)."""
 
 
 AGREEMENT_LUNGS, AGREEMENT_OPACITIES = 0.97, 0.94
