@@ -10,6 +10,7 @@ import pytest
 import tiny_models
 from typer.testing import CliRunner
 
+from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.cli import app
 from service.errors import Flag
 from service.inference.repository import embed
@@ -56,7 +57,7 @@ def test_better_models_come_are_used_and_go(site: Path) -> None:
     assert run("analyse", DEMO_CT, "--out", site / "out")[0] == 0
     result = json.loads((site / "out/result.json").read_text())
     assert [(m["name"], m["version"]) for m in result["models"]] == [
-        ("lung-opacity", "1"),
+        ("lung-opacity", LUNG_OPACITY.version),
         ("lungs", "1"),
         ("lobes", "2"),
     ]

@@ -15,6 +15,7 @@ from lungmask.resunet import UNet
 from typer.testing import CliRunner
 
 from converters import lungmask, slices
+from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.cli import app
 from service.domain.findings import Lobe
 from service.errors import Permanent
@@ -129,7 +130,7 @@ def test_both_are_installed_by_one_command(tmp_path: Path) -> None:
     backend = OnnxBackend(tmp_path / "models")
     assert {spec.name: (spec.version, spec.layout) for spec in backend.specs} == {
         "lobes": ("2", "body-crop"),
-        "lung-opacity": ("1", None),
+        "lung-opacity": (LUNG_OPACITY.version, None),
         "lungs": ("1", "body-crop"),
     }
 

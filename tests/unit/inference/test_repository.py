@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_models
 
+from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.errors import Permanent
 from service.inference import repository
 from service.inference.onnx import DIGESTS, OnnxBackend, read_digests
@@ -37,7 +38,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def test_a_new_repository_holds_the_shipped_models_byte_for_byte(own: Path) -> None:
-    assert active(own) == {"lobes": "1", "lung-opacity": "1"}
+    assert active(own) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
     for path in (p for p in SHIPPED.rglob("*") if p.is_file()):
         assert (own / path.relative_to(SHIPPED)).read_bytes() == path.read_bytes()
     with pytest.raises(Permanent, match="is a model repository already"):
@@ -53,11 +54,11 @@ def test_a_folder_with_something_else_is_not_taken(tmp_path: Path) -> None:
 def test_versions_come_and_go(own: Path) -> None:
     assert add(own, lungs(1)).version == "1"
     assert add(own, lobes(2)).version == "2"
-    assert active(own) == {"lobes": "2", "lung-opacity": "1", "lungs": "1"}
+    assert active(own) == {"lobes": "2", "lung-opacity": LUNG_OPACITY.version, "lungs": "1"}
     assert [(i.spec.name, i.spec.version, i.active) for i in installed(own)] == [
         ("lobes", "1", False),
         ("lobes", "2", True),
-        ("lung-opacity", "1", True),
+        ("lung-opacity", LUNG_OPACITY.version, True),
         ("lungs", "1", True),
     ]
     assert "versions: [2]" in (own / "lobes/config.pbtxt").read_text()
@@ -68,7 +69,7 @@ def test_versions_come_and_go(own: Path) -> None:
     assert back.version == "1"
     assert (own / "lobes/config.pbtxt").read_bytes() == (SHIPPED / "lobes/config.pbtxt").read_bytes()
     assert remove(own, "lungs") is None
-    assert active(own) == {"lobes": "1", "lung-opacity": "1"}
+    assert active(own) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
     assert (own / DIGESTS).read_bytes() == (SHIPPED / DIGESTS).read_bytes()
     assert highest_version(own, "lungs") == 0
 
@@ -99,7 +100,7 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(
     with pytest.raises(Permanent, match=said):
         change(own)
     assert sorted(own.rglob("*")) == before
-    assert active(own) == {"lobes": "1", "lung-opacity": "1"}
+    assert active(own) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
 
 
 def test_there_is_no_way_back_to_an_altered_version(own: Path) -> None:
@@ -112,10 +113,11 @@ def test_there_is_no_way_back_to_an_altered_version(own: Path) -> None:
 
 
 def test_an_altered_file_does_not_become_a_released_one(own: Path) -> None:
-    path = own / "lung-opacity/2/model.onnx"
+    key = f"lung-opacity/{LUNG_OPACITY.version}/model.onnx"
+    path = own / key
     path.write_bytes(path.read_bytes() + b"x")
     add(own, lungs(1))
-    assert read_digests(own)["lung-opacity/2/model.onnx"] == read_digests(SHIPPED)["lung-opacity/1/model.onnx"]
+    assert read_digests(own)[key] == read_digests(SHIPPED)[key]
     with pytest.raises(Permanent, match="was altered"):
         OnnxBackend(own)
 
@@ -152,23 +154,23 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch, change: Callable[[], o
 CHANGES: dict[str, tuple[Callable[[Path], object], dict[str, str], dict[str, str]]] = {
     "a new name": (
         lambda root: add(root, lungs(1)),
-        {"lobes": "1", "lung-opacity": "1"},
-        {"lobes": "1", "lung-opacity": "1", "lungs": "1"},
+        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version},
+        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version, "lungs": "1"},
     ),
     "a new version": (
         lambda root: add(root, lobes(2)),
-        {"lobes": "1", "lung-opacity": "1"},
-        {"lobes": "2", "lung-opacity": "1"},
+        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version},
+        {"lobes": "2", "lung-opacity": LUNG_OPACITY.version},
     ),
     "back": (
         lambda root: remove(root, "lobes"),
-        {"lobes": "2", "lung-opacity": "1"},
-        {"lobes": "1", "lung-opacity": "1"},
+        {"lobes": "2", "lung-opacity": LUNG_OPACITY.version},
+        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version},
     ),
     "away": (
         lambda root: remove(root, "lungs"),
-        {"lobes": "1", "lung-opacity": "1", "lungs": "1"},
-        {"lobes": "1", "lung-opacity": "1"},
+        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version, "lungs": "1"},
+        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version},
     ),
 }
 
@@ -210,7 +212,7 @@ def test_a_kill_while_the_repository_is_made_leaves_none(tmp_path: Path, monkeyp
             break
         if not (root / DIGESTS).exists():
             create(root, SHIPPED)
-        assert active(root) == {"lobes": "1", "lung-opacity": "1"}
+        assert active(root) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
     assert step > 4
 
 

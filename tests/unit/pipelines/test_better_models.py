@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny_models
 
+from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.domain.ct import CT
 from service.domain.findings import Analysis, Lobe
 from service.domain.model_spec import ModelSpec
@@ -76,7 +77,7 @@ def test_every_model_is_named_and_the_reader_is_told_that_nobody_measured_them(b
     result = analyse(read_ct(make_ct.make().datasets), BlindToLungs(better), lambda *stage: told.append(stage))
     assert [(m.name, m.version, m.sha256) for m in result.models] == [
         (name, version, backend.spec(name).sha256)
-        for name, version in (("lung-opacity", "1"), ("lungs", "1"), ("lobes", "2"))
+        for name, version in (("lung-opacity", LUNG_OPACITY.version), ("lungs", "1"), ("lobes", "2"))
     ]
     assert Flag.UNMEASURED_MODEL in result.flags
     assert Flag.LOBES_APPROXIMATE not in result.flags, "its words are about the shipped prior"
