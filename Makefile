@@ -21,7 +21,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/.base
 	@echo "Installing what the tests need ..."
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,train,lungmask]'
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,train,lungmask,bench]'
 	@touch $@
 
 setup: $(VENV)/.base ## install the service into .venv
