@@ -1,5 +1,6 @@
 """One worker process for the tests of the durable engine: `python flow_process.py FOLDER ANALYSE_S JOB...`."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ FOLDER, ANALYSE_S = Path(sys.argv[1]), float(sys.argv[2])
 
 
 def tell(*words: object) -> None:
-    print(*words, flush=True)
+    """One line in one write: the engine works in several threads, and their lines must not mix."""
+    os.write(sys.stdout.fileno(), (" ".join(map(str, words)) + "\n").encode())
 
 
 class Work:
