@@ -68,7 +68,7 @@ class Inference(_Frozen):
         default_factory=lambda: default_repository(),
         description="model repository; default: `data_dir`/models once `thoracle models` made it, else the shipped one",
     )
-    threads: int = Field(2, ge=1, description="CPU threads of one inference")
+    threads: int = Field(2, ge=1, description="CPU cores that infer: as many slices of a CT at once")
 
 
 class Api(_Frozen):

@@ -144,7 +144,7 @@ def add(
             described = _lungmask(weights or [], sha256 or [], ct or _DEMO_CT)
         else:
             described = [_file(Path(what), spec, sha256 or [])]
-        candidates = [install.prepare(base, model, each, settings.inference.threads) for model, each in described]
+        candidates = [install.prepare(base, model, each) for model, each in described]
         if base != own:
             _create(own)
         for candidate in candidates:

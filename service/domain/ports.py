@@ -17,7 +17,12 @@ Progress = Callable[[str, float], None]
 
 
 class Backend(Protocol):
-    """Where models run."""
+    """Where models run. Every method may be called from any thread."""
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls of `infer` at once keep it busy."""
+        ...
 
     def has(self, name: str) -> bool:
         """Whether a model of this name is installed."""

@@ -6,6 +6,8 @@ to the mean (maximum a posteriori). Where even the best is hardly farther from v
 model's word stands. Where a fissure's own line can be seen nearby, the surface is pulled onto it (`sheets`).
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import highdicom as hd
 import numpy as np
 from scipy import ndimage
@@ -33,11 +35,15 @@ def follow_fissures(
 
     boxes: each lung, 0-255, in its box (`lobes.lung_boxes`). volume: HU on the source grid.
     """
-    density = find_density(volume, lungs, boxes)
-    return {side: _follow(probability[side], boxes[side], density[side]) for side in probability}
+    with ThreadPoolExecutor(len(Side)) as threads:
+        moved = {
+            side: threads.submit(_follow, probability[side], boxes[side], volume, lungs, side) for side in probability
+        }
+        return {side: future.result() for side, future in moved.items()}
 
 
-def _follow(probability: Probability, box: hd.Volume, density: Density) -> Probability:
+def _follow(probability: Probability, box: hd.Volume, volume: hd.Volume, lungs: Lungs, side: Side) -> Probability:
+    density = find_density(volume, lungs, side, box)
     if not density.vessels.any():
         return probability
     family = Family.of(probability)

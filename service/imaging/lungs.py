@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from service.errors import Flag, Reason, Refusal, Rejected
 from service.imaging.boxes import bounds, clipped
-from service.imaging.harmonise import resample_like
+from service.imaging.harmonise import reach, resample_like
 
 Labels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -38,7 +38,7 @@ AIR_BELOW_HU = -950.0
 _OFF_MIDDLE_MM = 20.0
 """Each core's centre lies at least this far on its side of the body's middle."""
 
-_AROUND = (1, 1, 1)
+_AROUND = (1, 2, 2)
 """Voxels around a box so that what lies in it ends in it."""
 
 _NO_ORGANS = Refusal(Reason.NO_LUNG, "The network found no two air-filled organs side by side.")
@@ -89,13 +89,19 @@ def _outside_body(hu: NDArray[np.int16]) -> Mask:
 
 def _split(inside: Mask, spacing_mm: NDArray[np.float64]) -> Labels:
     """Labels of both lungs: two cores, the mask connected with them parted between them, holes filled."""
+    if not inside.any():
+        raise Rejected(_NO_ORGANS)
+    labels = np.zeros(inside.shape, np.uint8)
+    box = clipped(bounds(inside, _AROUND), inside.shape)
+    labels[box] = _split_in_box(inside[box], spacing_mm, (inside.shape[2] - 1) / 2 - box[2].start)
+    return labels
+
+
+def _split_in_box(inside: Mask, spacing_mm: NDArray[np.float64], middle: float) -> Labels:
+    """middle: of the body, on the last axis of the box."""
     coarse = inside[:, ::_COARSE, ::_COARSE]
     coarse_mm = spacing_mm * (1, _COARSE, _COARSE)
-    if not coarse.any():
-        raise Rejected(_NO_ORGANS)
-    box = clipped(bounds(coarse, _AROUND), coarse.shape)
-    cores = np.zeros(coarse.shape, np.uint8)
-    cores[box] = _cores(coarse[box], coarse_mm, (coarse.shape[2] - 1) / 2 - box[2].start)
+    cores = _cores(coarse, coarse_mm, middle / _COARSE)
     pieces, _ = ndimage.label(coarse)
     connected = np.isin(pieces, np.unique(pieces[cores > 0]))
     nearest = ndimage.distance_transform_edt(
@@ -151,12 +157,14 @@ def _enclosed(mask: Mask) -> Mask:
 def _onto_source(probability: hd.Volume, sides: Labels, source: hd.Volume) -> Labels:
     """Labels on the source grid; each lung's surface is interpolated between voxels of the model grid."""
     labels = np.zeros(source.spatial_shape, np.uint8)
-    best = np.full(source.spatial_shape, HALF - 1, np.uint8)
+    where = reach(probability[bounds(sides > 0, (0, 0, 0))], source)
+    part = source[where]
+    best = np.full(part.spatial_shape, HALF - 1, np.uint8)
     for side in Side:
         soft = np.where(sides == 0, np.minimum(probability.array, HALF - 1), 0).astype(np.uint8)
         np.copyto(soft, np.maximum(probability.array, HALF), where=sides == side)
-        moved = resample_like(probability.with_array(soft), source)
-        labels[moved > best] = side
+        moved = resample_like(probability.with_array(soft), part)
+        labels[where][moved > best] = side
         np.maximum(best, moved, out=best)
     return labels
 

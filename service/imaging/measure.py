@@ -90,11 +90,12 @@ def measure(hu: NDArray[np.float32], lobe_mask: Labels, finding_mask: Labels, vo
 def _tally(
     hu: NDArray[np.float32], lobe_mask: Labels, finding_mask: Labels
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Voxel counts and HU sums, both of shape (lobe label, finding label)."""
+    """Voxel counts and HU sums, both of shape (lobe label, finding label); 0 for what is neither."""
     counts = np.zeros(_LABELS * _KINDS, np.int64)
     sums = np.zeros(_LABELS * _KINDS)
     for k in range(len(hu)):
-        both = (lobe_mask[k] * np.uint8(_KINDS) + finding_mask[k]).ravel()
-        counts += np.bincount(both, minlength=len(counts))
-        sums += np.bincount(both, hu[k].ravel(), minlength=len(sums))
+        both = lobe_mask[k] * np.uint8(_KINDS) + finding_mask[k]
+        some = both > 0
+        counts += np.bincount(both[some], minlength=len(counts))
+        sums += np.bincount(both[some], hu[k][some], minlength=len(sums))
     return counts.reshape(_LABELS, _KINDS), sums.reshape(_LABELS, _KINDS)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from service.imaging.boxes import bounds
 from service.imaging.lungs import Lungs, Side
 
 Mask = NDArray[np.bool_]
@@ -57,18 +58,15 @@ class Density:
     grains: Grains
 
 
-def find_density(volume: hd.Volume, lungs: Lungs, boxes: dict[Side, hd.Volume]) -> dict[Side, Density]:
-    """volume: HU on the source grid, axes (slice, row, column). boxes: of each lung (`lobes.lung_boxes`).
+def find_density(volume: hd.Volume, lungs: Lungs, side: Side, box: hd.Volume) -> Density:
+    """volume: HU on the source grid, axes (slice, row, column). box: of the lung on that side (`lobes.lung_boxes`).
 
-    A voxel of a box that holds any dense voxel is dense.
+    A voxel of the box that holds any dense voxel is dense.
     """
-    return {side: _in_box(volume, lungs.on_source, side, box) for side, box in boxes.items()}
-
-
-def _in_box(volume: hd.Volume, on_source: NDArray[np.uint8], side: Side, box: hd.Volume) -> Density:
-    where = ndimage.find_objects(on_source)[side - 1]
+    whole = lungs.on_source == side
+    where = bounds(whole, (0, 0, 0))
     block = [max(1, round(GRAIN_MM / mm)) for mm in volume.spacing]
-    lung = _blocks(on_source[where] == side, block) > 0.5
+    lung = _blocks(whole[where], block) > 0.5
     hu = _blocks(volume.array[where], block)
     dense = lung & _dense(hu, lung, np.multiply(volume.spacing, block))
     to_voxels = _scaling(block, np.array([s.start for s in where]) + (np.array(block) - 1) / 2)

@@ -46,7 +46,7 @@ def describe(path: Path, digest: str, spec_file: Path | None, released: Collecti
     return replace(spec, source=f"{spec.source}; {origin}" if spec_file else spec.source or origin)
 
 
-def prepare(repository: Path, model: bytes, spec: ModelSpec, threads: int) -> Candidate:
+def prepare(repository: Path, model: bytes, spec: ModelSpec) -> Candidate:
     """Check a model against its role and try it; nothing is written.
 
     It keeps its version where that is higher than every installed one, else it gets the next. Permanent, in words, if
@@ -58,4 +58,4 @@ def prepare(repository: Path, model: bytes, spec: ModelSpec, threads: int) -> Ca
     keeps = spec.version.isdigit() and int(spec.version) > highest
     numbered = spec if keeps else replace(spec, version=str(highest + 1))
     content = embed(model, numbered)
-    return Candidate(content, numbered, try_model(content, threads))
+    return Candidate(content, numbered, try_model(content))

@@ -4,7 +4,8 @@
     triton_repo/<name>/<version>/model.onnx    the spec is inside (`METADATA_KEY`)
 
 All models are loaded and checked once, at the start. A fixed number of threads and no run-time tuning keep reruns
-byte-identical.
+byte-identical. A session has one thread, and the caller brings as many as there are cores: two slices side by side
+are faster than one on two cores.
 """
 
 import hashlib
@@ -56,10 +57,9 @@ class OnnxBackend:
     """`domain.ports.Backend`. Permanent at construction if a model is missing, altered or not what its spec says."""
 
     def __init__(self, repository: Path, threads: int = 2) -> None:
+        self.concurrency = threads
         digests = read_digests(repository)
-        self._models = {
-            folder.name: _active(repository, folder, digests, threads) for folder in model_folders(repository)
-        }
+        self._models = {folder.name: _active(repository, folder, digests) for folder in model_folders(repository)}
         if not self._models:
             raise Permanent(f"There is no model in {repository}.")
 
@@ -103,22 +103,22 @@ def version_folders(folder: Path) -> list[Path]:
     return sorted((v for v in folder.iterdir() if v.is_dir() and v.name.isdigit()), key=lambda v: int(v.name))
 
 
-def load_model(content: bytes, key: str, threads: int) -> Model:
+def load_model(content: bytes, key: str) -> Model:
     """A model from the bytes of its file; Permanent if it is not what its spec says. key: its name in messages."""
-    session = _session(content, key, threads)
+    session = _session(content, key)
     spec = _embedded_spec(session, key, hashlib.sha256(content).hexdigest())
     _check_tensors(spec, session, key)
     return Model(spec, session)
 
 
-def _active(repository: Path, folder: Path, digests: Mapping[str, str], threads: int) -> Model:
+def _active(repository: Path, folder: Path, digests: Mapping[str, str]) -> Model:
     """The highest version of one model."""
     versions = version_folders(folder)
     if not versions:
         raise Permanent(f"Model {folder.name} has no version folder in {folder}.")
     path = versions[-1] / MODEL_FILE
     key = path.relative_to(repository).as_posix()
-    model = load_model(read_checked(repository, key, digests), key, threads)
+    model = load_model(read_checked(repository, key, digests), key)
     if (model.spec.name, model.spec.version) != (folder.name, versions[-1].name):
         raise Permanent(f"Model file {key} says it is {model.spec.name} version {model.spec.version}.")
     return model
@@ -139,9 +139,9 @@ def read_checked(repository: Path, key: str, digests: Mapping[str, str]) -> byte
     return content
 
 
-def _session(content: bytes, key: str, threads: int) -> ort.InferenceSession:
+def _session(content: bytes, key: str) -> ort.InferenceSession:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True

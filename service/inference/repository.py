@@ -148,7 +148,7 @@ def remove(repository: Path, name: str, version: str | None = None) -> ModelSpec
         left = [v for v in versions if v != gone]
         if left:
             key = f"{name}/{left[-1]}/{MODEL_FILE}"
-            active = load_model(read_checked(repository, key, read_digests(repository)), key, threads=1).spec
+            active = load_model(read_checked(repository, key, read_digests(repository)), key).spec
             _replace(folder / CONFIG, render_config(active))
             _rename(folder / gone, staging / gone)
         else:

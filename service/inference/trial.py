@@ -15,13 +15,14 @@ MAX_CHANGED = 1e-4
 """Part of the answer that may change by more than one of 255 with the batch around it."""
 
 
-def try_model(content: bytes, threads: int) -> float:
-    """Load a model file and run it on drawn chest slices (or lung boxes); seconds per slice or pair of boxes.
+def try_model(content: bytes) -> float:
+    """Load a model file and run it on drawn chest slices (or lung boxes); seconds per slice or pair of boxes on
+    one core.
 
     Permanent if the file is not what its spec says, if it fails at a batch size up to `max_batch`, or if its answer
     for an image depends on the others in the batch.
     """
-    model = load_model(content, "of the trial", threads)
+    model = load_model(content, "of the trial")
     (tensor,), (answer,) = model.spec.inputs, model.spec.outputs
     images = np.stack([_image(model.spec, number) for number in range(model.spec.max_batch)])
     started = time.perf_counter()

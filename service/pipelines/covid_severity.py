@@ -4,6 +4,7 @@ The 3-class classifier is not part of it yet: `probabilities` is None and the re
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import highdicom as hd
 import numpy as np
@@ -81,18 +82,18 @@ def _lungs_and_opacities(
     progress(stage, 0.0)  # before resampling, whose seconds are not those of reading
     spec = backend.spec(LUNG_OPACITY)
     (grid,) = views_of(volume, spec)
-    lung, opacity = infer_slices([grid], spec, backend, lambda done: progress(stage, 0.5 * done))
-    lung_again, opacity_again = infer_slices(
-        [mirrored(grid)], spec, backend, lambda done: progress(stage, 0.5 + 0.2 * done)
-    )
-    best = lung
-    if backend.has(LUNGS):
-        spec = backend.spec(LUNGS)
-        views = views_of(volume, spec)
-        said = infer_slices(views, spec, backend, lambda done: progress(stage, 0.7 + 0.3 * done))
-        (best,) = onto(grid, views, said)
-    lungs = find_lungs(grid, grid.with_array(best), volume)
-    found = find_opacities(grid.with_array(opacity), lungs.on_model, volume)
+    lung, opacity = infer_slices([grid], spec, backend, lambda done: progress(stage, 0.6 * done))
+    with ThreadPoolExecutor(1) as beside:  # what follows leaves a core free
+        in_mirror = beside.submit(infer_slices, [mirrored(grid)], spec, backend)
+        best = lung
+        if backend.has(LUNGS):
+            better = backend.spec(LUNGS)
+            views = views_of(volume, better)
+            said = infer_slices(views, better, backend, lambda done: progress(stage, 0.6 + 0.3 * done))
+            (best,) = onto(grid, views, said)
+        lungs = find_lungs(grid, grid.with_array(best), volume)
+        found = find_opacities(grid.with_array(opacity), lungs.on_model, volume)
+        lung_again, opacity_again = in_mirror.result()
     agreement = self_agreement((lung, lung_again), (opacity, opacity_again), lungs.on_model)
     progress(stage, 1.0)
     return lungs, found, agreement

@@ -1,6 +1,7 @@
 """Models that see one axial slice at a time: what they are given, and what they say on the grid where it is wanted."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import highdicom as hd
@@ -13,7 +14,7 @@ from service.domain.ports import Backend
 from service.imaging.body_crop import to_body_crops
 from service.imaging.harmonise import PlaneGrid, resample_like, to_plane_grid
 
-_BATCH = 8
+_BATCH = 4
 """Slices per call: more saves no time and costs memory."""
 
 Probabilities = NDArray[np.uint8]
@@ -34,16 +35,23 @@ def views_of(volume: hd.Volume, spec: ModelSpec) -> list[hd.Volume]:
 
 
 def infer_slices(
-    views: Sequence[hd.Volume], spec: ModelSpec, backend: Backend, done: Callable[[float], None]
+    views: Sequence[hd.Volume], spec: ModelSpec, backend: Backend, done: Callable[[float], None] = lambda fraction: None
 ) -> Probabilities:
-    """What the model says about every slice of the views, on their own grids. done: told the fraction, 0-1."""
+    """What the model says about every slice of the views, on their own grids. done: told the fraction, 0-1.
+
+    As many batches at once as the back end takes. The first error stops what has not begun, and is raised.
+    """
     hu = np.concatenate([view.array for view in views])
     said = np.empty((spec.outputs[0].dims[0], *hu.shape), np.uint8)
     batch = min(_BATCH, spec.max_batch)
-    for k in range(0, len(hu), batch):
-        done(k / len(hu))
+
+    def infer(k: int) -> None:
         answer = backend.infer(spec.name, {spec.inputs[0].name: hu[k : k + batch, None]})[spec.outputs[0].name]
         said[:, k : k + batch] = answer.swapaxes(0, 1)
+
+    with ThreadPoolExecutor(backend.concurrency) as threads:
+        for number, _ in enumerate(threads.map(infer, range(0, len(hu), batch)), 1):
+            done(min(1.0, number * batch / len(hu)))
     for channel, name in enumerate(ROLES[spec.name].channels):
         said[channel] = centred(said[channel], spec.thresholds.get(name, 0.5))
     return said

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from service.imaging.harmonise import AIR_HU, PlaneGrid, resample_like, smoothed, to_box, to_plane_grid
+from service.imaging.harmonise import AIR_HU, PlaneGrid, reach, resample_like, smoothed, to_box, to_plane_grid
 
 GRID = PlaneGrid(spacing_mm=2.0, size=64)
 
@@ -88,4 +88,20 @@ def test_the_low_pass_is_that_of_simpleitk_bit_for_bit(pixel_mm: tuple[float, fl
     volume = hd.Volume(noise, affine, "PATIENT")
     variance = [max(0.0, (2.0**2 - s**2) / 12.0) for s in pixel_mm]
     expected = sitk.DiscreteGaussian(volume.to_simpleitk(), [0.0, *variance], 9, 0.01, True)
-    assert np.array_equal(sitk.GetArrayFromImage(smoothed(volume, 2.0)), sitk.GetArrayFromImage(expected))
+    assert np.array_equal(smoothed(volume, 2.0), sitk.GetArrayFromImage(expected).transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize("orientation", ["FPL", "HAR", "LPF"])
+def test_outside_its_reach_a_part_leaves_nothing(orientation: str) -> None:
+    fine = hd.Volume(np.zeros((12, 40, 50), np.uint8), np.diag([2.0, 0.7, 0.7, 1.0]), "PATIENT")
+    source = fine.to_patient_orientation(orientation)
+    coarse = hd.Volume(np.zeros((12, 20, 25), np.uint8), np.diag([2.0, 1.5, 1.5, 1.0]), "PATIENT")
+    one = np.zeros(coarse.spatial_shape, np.uint8)
+    one[3:5, 7:9, 4:6] = 255
+    there = reach(coarse[3:5, 7:9, 4:6], source)
+    left = resample_like(coarse.with_array(one), source)
+    assert left[there].any()
+    assert left[there].astype(int) == pytest.approx(resample_like(coarse.with_array(one), source[there]), abs=1)
+    left[there] = 0
+    assert not left.any()
+    assert 1 < source[there].array.size < 0.05 * source.array.size

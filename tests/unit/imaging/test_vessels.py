@@ -25,7 +25,7 @@ def chest() -> tuple[NDArray[np.float32], hd.Volume]:
 def density(hu: NDArray[np.float32], sides: hd.Volume, orientation: str = "FPL") -> dict[Side, Density]:
     source = sides.with_array(hu).to_patient_orientation(orientation)
     lungs = Lungs(sides, sides.to_patient_orientation(orientation).array, ())
-    return find_density(source, lungs, lung_boxes(sides, 64))
+    return {side: find_density(source, lungs, side, box) for side, box in lung_boxes(sides, 64).items()}
 
 
 @pytest.mark.parametrize("orientation", ["FPL", "HAR"])

@@ -21,8 +21,8 @@ RELEASED = read_digests(SHIPPED).values()
 
 
 def test_a_new_model_gets_the_next_number_and_is_tried() -> None:
-    first = prepare(SHIPPED, tiny_models.lungs(), tiny_models.LUNGS, threads=1)
-    second = prepare(SHIPPED, tiny_models.lobes(), tiny_models.LOBES, threads=1)
+    first = prepare(SHIPPED, tiny_models.lungs(), tiny_models.LUNGS)
+    second = prepare(SHIPPED, tiny_models.lobes(), tiny_models.LOBES)
     assert (first.spec.version, second.spec.version) == ("1", "2")
     assert first.seconds > 0.0
 
@@ -31,7 +31,7 @@ def test_a_new_model_gets_the_next_number_and_is_tried() -> None:
 def test_a_higher_number_inside_the_file_is_kept_with_its_bytes(inside: int, gets: str) -> None:
     numbered = tiny_models.numbered(tiny_models.LOBES, inside)
     content = embed(tiny_models.lobes(), numbered)
-    candidate = prepare(SHIPPED, content, numbered, threads=1)
+    candidate = prepare(SHIPPED, content, numbered)
     assert candidate.spec.version == gets
     assert (candidate.content == content) == (str(inside) == gets)
 
@@ -79,13 +79,13 @@ def _fix_the_batch(graph: onnx.GraphProto) -> None:
 )
 def test_a_broken_model_is_refused_in_words(model: bytes, said: str) -> None:
     with pytest.raises(Permanent, match=said):
-        prepare(SHIPPED, model, tiny_models.LUNGS, threads=1)
+        prepare(SHIPPED, model, tiny_models.LUNGS)
 
 
 def test_a_spec_that_does_not_fit_is_refused_with_all_its_mistakes() -> None:
     spec = replace(tiny_models.LUNGS, window_hu=None, thresholds={})
     with pytest.raises(Permanent, match=r"window_hu: .*; thresholds: "):
-        prepare(SHIPPED, tiny_models.lungs(), spec, threads=1)
+        prepare(SHIPPED, tiny_models.lungs(), spec)
 
 
 def test_a_digest_is_compared_if_one_is_expected(tmp_path: Path) -> None:

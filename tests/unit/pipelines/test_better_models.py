@@ -43,7 +43,7 @@ def better(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models") / "own"
     create(root, SHIPPED)
     for model, spec in ((tiny_models.lungs(), tiny_models.LUNGS), (tiny_models.lobes(), tiny_models.LOBES)):
-        add(root, prepare(root, model, spec, threads=1).content)
+        add(root, prepare(root, model, spec).content)
     return root
 
 
@@ -103,6 +103,8 @@ def test_both_layouts_say_the_same_of_the_same_ct(spec: ModelSpec, threshold: fl
 
     class Dark:
         """Probability 0.8 for what is dark."""
+
+        concurrency = 2
 
         def has(self, name: str) -> bool:
             return True

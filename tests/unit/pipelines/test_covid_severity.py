@@ -32,6 +32,7 @@ class ThresholdBackend:
         plane, box = (SIZE, SIZE), (BOX, BOX, BOX)
         hu, lungs = TensorSpec("hu", "int16", (1, *plane), ()), TensorSpec("lungs", "uint8", (2, *box), ())
         two, five = TensorSpec("p", "uint8", (2, *plane), ()), TensorSpec("p", "uint8", (5, *box), ())
+        self.concurrency = 2
         self.specs = {
             "lung-opacity": ModelSpec(
                 "lung-opacity", "7", (hu,), (two,), 4, 2.0, thresholds={"lung": 0.5, "opacity": 0.5}, sha256="aa"
