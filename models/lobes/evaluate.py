@@ -6,7 +6,7 @@ DIR holds lobes/Med-RAD_Lungs and dicom. Given the true lungs: Dice on three pat
 the fissures of these and of five LIDC patients with drawn fissures. In real CTs, with the lungs and opacities that the
 pipeline finds: distances to fissures marked where they can be seen, and found opacity per lobe against radiologists'
 lobe labels. All of it twice: as the model says ("prior") and as the service gives it ("found").
-Writes metrics.json, CARD.md and the pictures of the best and the worst patient.
+Writes metrics.json, CARD.md and the pictures of the best, the median and the worst patient.
 """
 
 import argparse
@@ -92,20 +92,17 @@ def _marked(labels: hd.Volume, marked: dict[str, Points]) -> dict[str, dict[str,
 
 
 def evaluate(data: Path, backend: OnnxBackend, pictures: Path) -> dict[str, Any]:
-    """Every number of the card; `pictures` gets best.png and worst.png by mean distance."""
+    """Every number of the card; `pictures` gets best.png, median.png and worst.png by mean distance."""
     cases: dict[str, Any] = {}
-    best, worst = np.inf, -np.inf
+    found = []
     for truth in patients(data / "lobes/Med-RAD_Lungs"):
         labels = predict(truth.ct, truth.lungs, backend)
         cases[truth.name] = {method: on_patient(truth, of) for method, of in labels.items()}
         print(truth.name, json.dumps(cases[truth.name]), flush=True)
-        mean_mm = cases[truth.name]["found"]["mean_mm"]
-        if mean_mm < best:
-            best = mean_mm
-            overlay(truth, labels["found"], pictures / "best.png")
-        if mean_mm > worst:
-            worst = mean_mm
-            overlay(truth, labels["found"], pictures / "worst.png")
+        found.append((truth, labels["found"]))
+    found.sort(key=lambda pair: cases[pair[0].name]["found"]["mean_mm"])
+    for name, pair in (("best", found[0]), ("median", found[len(found) // 2]), ("worst", found[-1])):
+        overlay(*pair, pictures / f"{name}.png")
     said = json.loads((data / "dicom/covid-ct-md/labels.json").read_text())
     marked = json.loads((HERE / "marked.json").read_text())
     real = {}
