@@ -46,9 +46,9 @@ class Receiving:
         folder.mkdir(parents=True, exist_ok=True)
         self.engine = sqlite_engine(folder / "records.db", "NORMAL")
         upgrade(self.engine)
-        self.spool = Spool(folder)
+        self.folder = folder
         self.records = Records(self.engine)
-        self.inbox = Inbox(self.spool, self.records)
+        self.inbox = Inbox(Spool(folder), self.records)
         self.counts = Counts()
         self._receiver = Receiver(self.inbox, self.counts, self.AET, "127.0.0.1", port, **options)
 
@@ -70,9 +70,13 @@ class Receiving:
             current = connection.execute(sa.select(instances).where(instances.c.replaced_at.is_(None)))
             return {row.sop_instance_uid: row for row in current}
 
+    def path(self, sop_instance_uid: str) -> Path:
+        """Where an instance lies."""
+        return self.folder / str(self.rows()[sop_instance_uid].path)
+
     def dataset_bytes(self, sop_instance_uid: str) -> bytes:
         """The stored dataset of an instance, without its file meta information."""
-        return dataset_bytes(self.spool.path(self.rows()[sop_instance_uid].path))
+        return dataset_bytes(self.path(sop_instance_uid))
 
 
 def dataset_bytes(path: Path) -> bytes:

@@ -1,11 +1,14 @@
 """What the core asks of the outside world."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from service.domain.arrival import Arrival
+from service.domain.arrival import Arrival, Identity
 from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.domain.model_spec import ModelSpec
@@ -51,12 +54,65 @@ class Pipeline(Protocol):
 class Inbox(Protocol):
     """Where received instances go."""
 
-    def free_bytes(self) -> int:
-        """Space left for instances."""
+    def free_bytes(self) -> float:
+        """Space left for instances; infinite where nobody counts it."""
         ...
 
     def take(self, arrival: Arrival) -> None:
         """Keep the instance: when this returns, neither a kill nor a power cut loses it. OSError: the disk fails."""
+        ...
+
+
+class Spool(Protocol):
+    """Where files are kept: received instances and results. Files never change; their names are relative paths.
+
+    What the storage cannot do now is an OSError. Every method may be called from any thread and process.
+    """
+
+    def free_bytes(self) -> float:
+        """Space left; infinite where nobody counts it."""
+        ...
+
+    def save(self, identity: Identity, content: bytes, digest: str) -> str:
+        """Keep a received file durably; its relative path. digest: SHA-256 of `content`, in hex."""
+        ...
+
+    def received(self) -> Iterator[str]:
+        """Relative paths of all received files."""
+        ...
+
+    def saved_at(self, relative: str) -> datetime:
+        """When a file was saved; FileNotFoundError if it is not there."""
+        ...
+
+    def read(self, relative: str) -> bytes | None:
+        """A received file, None if it is not what its name says; FileNotFoundError if it is not there."""
+        ...
+
+    def local(self, relatives: Sequence[str]) -> AbstractContextManager[list[Path]]:
+        """The files as paths on this machine, in the same order, for as long as the context is open.
+
+        The path of a file that is not there leads nowhere. Nobody may write to them.
+        """
+        ...
+
+    def save_results(self, job_id: str, files: Mapping[str, bytes]) -> dict[str, str]:
+        """Keep all results of a job durably, all or none; the relative path of each by name.
+
+        A job that has results keeps them: the first bytes are the ones that may already have been sent.
+        """
+        ...
+
+    def remove(self, relative: str) -> None:
+        """Delete one received file, if it is there."""
+        ...
+
+    def remove_results(self, job_id: str) -> None:
+        """Delete all results of a job, if it has any."""
+        ...
+
+    def remove_parts(self, older_than_s: float, now_s: float) -> None:
+        """Delete what a killed process left half-written. now_s: seconds since the epoch."""
         ...
 
 

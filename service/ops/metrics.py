@@ -94,7 +94,7 @@ class DatabaseCollector(Collector):
         self,
         jobs_by_state: Callable[[], Mapping[str, int]],
         series_by_reason: Callable[[], Mapping[str, int]],
-        free_bytes: Callable[[], int],
+        free_bytes: Callable[[], float],
     ) -> None:
         self._jobs_by_state = jobs_by_state
         self._series_by_reason = series_by_reason

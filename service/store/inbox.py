@@ -1,14 +1,14 @@
 """The receiver's inbox: first the file on disk, then its row. Only then is the sender told."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 
 from sqlalchemy.exc import OperationalError
 
 from service.domain.arrival import Arrival, identify
+from service.domain.ports import Spool
 from service.store.records import Records
-from service.store.spool import Spool
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class Inbox:
         self._spool = spool
         self._records = records
 
-    def free_bytes(self) -> int:
+    def free_bytes(self) -> float:
         return self._spool.free_bytes()
 
     def take(self, arrival: Arrival) -> None:
@@ -48,7 +48,6 @@ class Inbox:
             log.warning("removed a file that a power cut has damaged: %s", path)
             self._spool.remove(path)
             return False
-        received_at = datetime.fromtimestamp(self._spool.path(path).stat().st_mtime, UTC)
-        arrival = Arrival(identify(content), "", "", "", received_at, content)
+        arrival = Arrival(identify(content), "", "", "", self._spool.saved_at(path), content)
         self._records.record(arrival, path, sha256(content).hexdigest())
         return True

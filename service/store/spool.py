@@ -11,9 +11,10 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,7 +25,7 @@ _DIGITS = 16
 
 
 class Spool:
-    """The data directory; the same one may be used by several processes."""
+    """The data directory (port `service.domain.ports.Spool`); the same one may be used by several processes."""
 
     def __init__(self, data_dir: Path) -> None:
         self._root = data_dir
@@ -37,10 +38,6 @@ class Spool:
     def free_bytes(self) -> int:
         """Space left on the disk of the data directory."""
         return shutil.disk_usage(self._root).free
-
-    def path(self, relative: str) -> Path:
-        """Where a recorded path lies."""
-        return self._root / relative
 
     def save(self, identity: Identity, content: bytes, digest: str) -> str:
         """Write a received file durably and return its path. digest: SHA-256 of `content`, in hex."""
@@ -62,15 +59,32 @@ class Spool:
         """Paths of all complete received files."""
         return (self._relative(path) for path in self._received.glob("*/*/*.dcm"))
 
+    def saved_at(self, relative: str) -> datetime:
+        return datetime.fromtimestamp((self._root / relative).stat().st_mtime, UTC)
+
     def read(self, relative: str) -> bytes | None:
         """A received file, or None if it is not what its name says."""
         path = self._root / relative
         content = path.read_bytes()
         return content if path.stem.endswith(f"-{sha256(content).hexdigest()[:_DIGITS]}") else None
 
+    @contextmanager
+    def local(self, relatives: Sequence[str]) -> Iterator[list[Path]]:
+        """The files themselves."""
+        yield [self._root / relative for relative in relatives]
+
     def remove(self, relative: str) -> None:
-        """Delete one file."""
-        self.path(relative).unlink()
+        """Delete one file, if it is there."""
+        (self._root / relative).unlink(missing_ok=True)
+
+    def remove_results(self, job_id: str) -> None:
+        """Delete a job's results together: a kill leaves what `remove_parts` removes."""
+        part = self._results / f"{job_id}-{uuid.uuid4().hex}{_PART}"
+        try:
+            (self._results / job_id).rename(part)
+        except FileNotFoundError:
+            return
+        _remove(part)
 
     def remove_parts(self, older_than_s: float, now_s: float) -> None:
         """Remove what a killed process left half-written. now_s: seconds since the epoch."""

@@ -7,7 +7,8 @@ is recorded with its job; only what keeps it from being recorded (the database) 
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -16,12 +17,12 @@ from traceback import format_tb
 from typing import Protocol
 
 from service.domain.job import Delivered, Event, Job, ObjectDelivery, Result, State, StoredObject
+from service.domain.ports import Spool
 from service.domain.retry import RetryPolicy
 from service.errors import Permanent, Transient
 from service.network.send import StoreOutcome, Verdict
 from service.store.jobs import Jobs
 from service.store.records import Records, SeriesRecord
-from service.store.spool import Spool
 from service.store.tree import SeriesFiles
 from service.worker.analyst import Analyst, Outcome
 
@@ -87,7 +88,8 @@ class Runner:
             return self._plan_deliveries(job)
         job = self._jobs.start(job_id, self._clock())
         try:
-            outcome = self._analyst.analyse(*self._study(job))
+            with self._study(job) as study:
+                outcome = self._analyst.analyse(*study)
             event, result = self._save(job_id, outcome)
         except (Transient, OSError) as error:
             log.warning("job %s: attempt %d failed: %s", job_id, attempt, error)
@@ -115,7 +117,7 @@ class Runner:
             return None
         objects = self._jobs.undelivered(job_id, destination)
         target = self._destinations.get(destination, _NOT_CONFIGURED)
-        sent = target.send([self._spool.path(o.path) for o in objects])
+        sent = self._send(target, objects)
         now = self._clock()
         wait_s = target.policy.wait_s(attempt, now - job.created_at)
         outcomes = [_delivery(*pair, give_up=wait_s is None) for pair in zip(objects, sent, strict=True)]
@@ -138,10 +140,18 @@ class Runner:
             job = self._jobs.plan_deliveries(job.job_id, list(self._destinations))
         return list(self._destinations) if job.state is State.DELIVERING else []
 
-    def _study(self, job: Job) -> tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]]:
-        records = [r for r in self._records.series_of(job.study_uid) if r.paths]
-        files = [SeriesFiles(job.study_uid, r.series_uid, tuple(self._spool.path(p) for p in r.paths)) for r in records]
+    def _send(self, target: Destination, objects: Sequence[StoredObject]) -> Sequence[StoreOutcome]:
+        """One outcome per object. Storage that is away is no object's fault."""
+        try:
+            with self._spool.local([o.path for o in objects]) as paths:
+                return target.send(paths)
+        except OSError as error:
+            message = f"cannot be read ({error})"
+            return [StoreOutcome(Path(o.path), "", Verdict.TRANSIENT, None, message) for o in objects]
 
+    @contextmanager
+    def _study(self, job: Job) -> Iterator[tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]]]:
+        records = [r for r in self._records.series_of(job.study_uid) if r.paths]
         stages: set[str] = set()
 
         def progress(stage: str, _fraction: float) -> None:
@@ -149,7 +159,10 @@ class Runner:
                 stages.add(stage)
                 log.info("job %s: %s", job.job_id, stage)
 
-        return files, progress, self._expected_images(job.study_uid, records)
+        with ExitStack() as open_files:
+            paths = [tuple(open_files.enter_context(self._spool.local(r.paths))) for r in records]
+            files = [SeriesFiles(job.study_uid, r.series_uid, p) for r, p in zip(records, paths, strict=True)]
+            yield files, progress, self._expected_images(job.study_uid, records)
 
     def _save(self, job_id: str, outcome: Outcome) -> tuple[Event, Result]:
         """Result files on disk first, then they may be recorded."""
