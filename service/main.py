@@ -20,7 +20,8 @@ from service.domain.ports import Pipeline
 from service.domain.retry import RetryPolicy
 from service.errors import Permanent
 from service.inference.onnx import OnnxBackend
-from service.network.peer import DicomNode, count_images, echo
+from service.network.find import count_images
+from service.network.peer import DicomNode, echo
 from service.network.receive import Receiver
 from service.network.send import send
 from service.ops import doctor as checks

@@ -1,19 +1,17 @@
-"""A peer that we call: associations with it, C-ECHO (PS3.4 Annex A) and questions by C-FIND (PS3.4 Annex C)."""
+"""A peer that we call: associations with it, and C-ECHO (PS3.4 Annex A)."""
 
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydicom import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
-from service.network.dimse import STUDY_ROOT_FIND, VERIFICATION, configure, send_at_once
+from service.network.dimse import VERIFICATION, configure, send_at_once
 
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
-_PENDING = (0xFF00, 0xFF01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,9 @@ class DicomNode:
     calling_ae: str
 
 
-def associate(node: DicomNode, contexts: Sequence[PresentationContext]) -> Association:
+def associate(
+    node: DicomNode, contexts: Sequence[PresentationContext], more_handlers: Sequence[evt.EventHandlerType] = ()
+) -> Association:
     """Request an association; look at `is_established`, and at `why_not` else."""
     configure()
     ae = AE(node.calling_ae)
@@ -36,7 +36,7 @@ def associate(node: DicomNode, contexts: Sequence[PresentationContext]) -> Assoc
     ae.dimse_timeout = _ANSWER_S
     ae.network_timeout = _ANSWER_S
     ae.maximum_pdu_size = 0
-    handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, send_at_once)]
+    handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, send_at_once), *more_handlers]
     return ae.associate(node.host, node.port, ae_title=node.ae_title, contexts=list(contexts), evt_handlers=handlers)
 
 
@@ -69,24 +69,3 @@ def echo(node: DicomNode) -> str | None:
     finally:
         association.release()
     return None if status == 0x0000 else "no answer to C-ECHO" if status is None else f"C-ECHO status 0x{status:04X}"
-
-
-def count_images(node: DicomNode, study_uid: str, series_uid: str) -> int | None:
-    """How many images the peer has of a series, by C-FIND; None if it does not say."""
-    association = associate(node, [build_context(STUDY_ROOT_FIND)])
-    if not association.is_established:
-        return None
-    query = Dataset()
-    query.QueryRetrieveLevel = "SERIES"
-    query.StudyInstanceUID = study_uid
-    query.SeriesInstanceUID = series_uid
-    query.NumberOfSeriesRelatedInstances = None
-    try:
-        answers = association.send_c_find(query, STUDY_ROOT_FIND)
-        found = [match for status, match in answers if status.get("Status") in _PENDING and match is not None]
-        counts = [match.get("NumberOfSeriesRelatedInstances") for match in found]
-        return int(counts[0]) if len(counts) == 1 and counts[0] is not None else None
-    except (RuntimeError, ValueError, TypeError):  # the peer ended the association, or answered no number or several
-        return None
-    finally:
-        association.release()

@@ -1,4 +1,7 @@
-"""The Storage SCP (PS3.4 Annex B). An instance is answered 0x0000 only when nothing can lose it any more."""
+"""The Storage SCP (PS3.4 Annex B). An instance is answered 0x0000 only when nothing can lose it any more.
+
+Storage commitment reports (PS3.4 J.3.3), where we ask for them, come here too.
+"""
 
 import logging
 import re
@@ -11,7 +14,9 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.transport import ThreadedAssociationServer
 
 from service.domain.arrival import Arrival, Unidentified, identify
+from service.domain.commitment import OnReport
 from service.domain.ports import Inbox, ReceiverObserver
+from service.network.commitment import STORAGE_COMMITMENT, answer_report
 from service.network.dimse import VERIFICATION, configure, send_at_once
 
 log = logging.getLogger(__name__)
@@ -40,13 +45,18 @@ class Receiver:
         require_called_aet: bool = False,
         max_associations: int = 20,
         min_free_bytes: int = 0,
+        on_report: OnReport | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """allowed_calling_aets: empty for all. min_free_bytes: with less disk space, C-STORE answers 0xA700."""
+        """allowed_calling_aets: empty for all. min_free_bytes: with less disk space, C-STORE answers 0xA700.
+
+        on_report: keeps storage commitment reports; without it their SOP class is not accepted.
+        """
         self._inbox = inbox
         self._observer = observer
         self._address = (host, port)
         self._min_free_bytes = min_free_bytes
+        self._on_report = on_report
         self._clock = clock
         self._ae = AE(ae_title)
         self._ae.maximum_pdu_size = 0
@@ -55,6 +65,8 @@ class Receiver:
         self._ae.require_calling_aet = list(allowed_calling_aets)
         self._ae.require_called_aet = require_called_aet
         self._ae.add_supported_context(VERIFICATION, ALL_TRANSFER_SYNTAXES)
+        if on_report is not None:  # the peer that reports is the SCP, although it calls us (PS3.7 D.3.3.4)
+            self._ae.add_supported_context(STORAGE_COMMITMENT, scu_role=False, scp_role=True)
 
     def start(self) -> None:
         """Listen in background threads; OSError if the address cannot be used."""
@@ -67,6 +79,8 @@ class Receiver:
             (evt.EVT_ABORTED, self._count, ["aborted"]),
             (evt.EVT_C_STORE, self._answer),
         ]
+        if self._on_report is not None:
+            handlers.append((evt.EVT_N_EVENT_REPORT, answer_report, [self._on_report]))
         server = self._ae.start_server(self._address, block=False, evt_handlers=handlers)
         assert server is not None, "a server that does not block is returned"
         self._server: ThreadedAssociationServer = server

@@ -12,7 +12,8 @@ from pydicom import dcmread
 from pydicom.uid import UID, JPEGLSLossless, RLELossless
 from receiving import Receiving, dataset_bytes
 
-from service.network.peer import DicomNode, count_images, echo
+from service.network.find import count_images
+from service.network.peer import DicomNode, echo
 from service.network.send import Verdict, dicom_files, send
 
 pytestmark = pytest.mark.peers

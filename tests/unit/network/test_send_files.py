@@ -4,12 +4,10 @@ from pathlib import Path
 
 import make_ct
 import pytest
-from pydicom import Dataset, dcmread
-from pydicom.dataelem import RawDataElement
+from pydicom import dcmread
 from pydicom.fileset import FileSet
-from pydicom.tag import Tag
 
-from service.network.peer import DicomNode, count_images
+from service.network.peer import DicomNode
 from service.network.receive import _label
 from service.network.send import StoreOutcome, Verdict, dicom_files, send, verdict_of
 
@@ -87,42 +85,3 @@ def test_a_disk_that_cannot_be_read_now_is_tried_again(tmp_path: Path, monkeypat
     monkeypatch.setattr("service.network.send.dcmread", broken)
     (outcome,) = send(DicomNode("nobody", "NOBODY", "127.0.0.1", 1, "US"), [tmp_path / "a.dcm"])
     assert (outcome.verdict, outcome.message) == (Verdict.TRANSIENT, "cannot be read (Input/output error)")
-
-
-class Answering:
-    """An association whose peer answers a C-FIND with one series of this many images."""
-
-    is_established = True
-
-    def __init__(self, count: object) -> None:
-        self.count = count
-
-    def send_c_find(self, *_: object) -> list[tuple[Dataset, Dataset]]:
-        if isinstance(self.count, Exception):
-            raise self.count
-        status, match = Dataset(), Dataset()
-        status.Status = 0xFF00
-        value = self.count if isinstance(self.count, bytes) else str(self.count).encode()
-        tag = Tag("NumberOfSeriesRelatedInstances")
-        match[tag] = RawDataElement(tag, "IS", len(value), value, 0, False, True)
-        return [(status, match)]
-
-    def release(self) -> None:
-        """Nothing to end."""
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize(
-    ("count", "found"),
-    [
-        (88, 88),
-        (b"", None),
-        (b"many", None),
-        (b"1\\2", None),
-        (RuntimeError("the association has ended"), None),
-        (ValueError("the peer accepted no presentation context"), None),
-    ],
-)
-def test_images_are_counted_or_not_told(monkeypatch: pytest.MonkeyPatch, count: object, found: int | None) -> None:
-    monkeypatch.setattr("service.network.peer.associate", lambda *_: Answering(count))
-    assert count_images(NOBODY, "1.2", "1.2.3") == found

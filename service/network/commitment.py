@@ -1,0 +1,178 @@
+"""Storage Commitment Push Model (PS3.4 Annex J): we ask by N-ACTION, the peer answers by N-EVENT-REPORT.
+
+The answer comes on the association of the question or, later, on one of the peer's own to our receiver.
+"""
+
+import logging
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from threading import Event
+
+from pydicom import Dataset
+from pydicom.uid import UID
+from pynetdicom import evt
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
+from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.presentation import build_context
+
+from service.domain.commitment import OnReport, Reference, Report
+from service.network.peer import DicomNode, associate, why_not
+
+log = logging.getLogger(__name__)
+
+STORAGE_COMMITMENT = UID("1.2.840.10008.1.20.1")
+_WELL_KNOWN_INSTANCE = UID("1.2.840.10008.1.20.1.1")
+_REQUEST_COMMITMENT = 1
+_EVENTS = (1, 2)  # all are committed, failures exist (PS3.4 J.3.3.1)
+
+_SUCCESS = 0x0000
+_PROCESSING_FAILURE = 0x0110
+_NO_SUCH_EVENT_TYPE = 0x0113
+_INVALID_ARGUMENT = 0x0115
+_NO_SUCH_SOP_CLASS = 0x0118
+_UNSUPPORTED = (0x0118, 0x0122, 0x0123, 0x0211)  # no such SOP class, not supported, no such action, no such operation
+
+_UNPARSABLE = (ValueError, AttributeError, TypeError, KeyError, EOFError, OSError, NotImplementedError, struct.error)
+"""What pydicom raises where bytes make no dataset, at times only when an element is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What became of a question. accepted: the peer will report; report: it did so at once.
+
+    unsupported: the peer knows no storage commitment, asking again is no use. message: in words.
+    """
+
+    accepted: bool
+    message: str
+    unsupported: bool = False
+    report: Report | None = None
+
+
+class Malformed(ValueError):
+    """The Event Information is no storage commitment result; the text is safe to log."""
+
+
+def request(node: DicomNode, transaction_uid: str, references: Sequence[Reference], listen_s: float = 2.0) -> Asked:
+    """Ask a peer to keep objects (PS3.4 J.3.2), and wait up to `listen_s` for its report on the same association.
+
+    Record the transaction first: the report may reach our receiver before this returns. No network error is raised.
+    """
+    listener = _Listener(transaction_uid)
+    association = associate(node, [build_context(STORAGE_COMMITMENT)], listener.handlers)
+    if not association.is_established:
+        return Asked(False, why_not(association), unsupported=bool(association.rejected_contexts))
+    question = _action_information(transaction_uid, references)
+    try:
+        answer, _ = association.send_n_action(question, _REQUEST_COMMITMENT, STORAGE_COMMITMENT, _WELL_KNOWN_INSTANCE)
+    except (RuntimeError, ValueError) as error:  # the peer ended the association, or a UID cannot be encoded
+        return Asked(False, f"not asked ({type(error).__name__})")
+    else:
+        status = answer.get("Status")
+        if status == _SUCCESS:
+            listener.wait(listen_s)
+            return Asked(True, "accepted", report=listener.report)
+        message = "no answer to N-ACTION" if status is None else f"N-ACTION status 0x{status:04X}"
+        return Asked(False, message, unsupported=status in _UNSUPPORTED)
+    finally:
+        association.release()
+
+
+def answer_report(event: evt.Event, on_report: OnReport) -> tuple[int, None]:
+    """EVT_N_EVENT_REPORT: the status of the response (PS3.7 10.1.1.1.8); 0x0000 only when `on_report` kept the report.
+
+    0x0110 after a failure of ours: the peer may report again. A report that nobody asked for, and one that cannot be
+    read, are invalid for good.
+    """
+    message, calling_ae = event.request, event.assoc.requestor.ae_title
+    assert isinstance(message, N_EVENT_REPORT)
+    if message.AffectedSOPClassUID != STORAGE_COMMITMENT:
+        return _NO_SUCH_SOP_CLASS, None
+    if message.EventTypeID not in _EVENTS:
+        return _NO_SUCH_EVENT_TYPE, None
+    try:
+        if on_report(calling_ae, _report(event)):
+            return _SUCCESS, None
+        log.warning("storage commitment report, calling AE %s: unknown transaction", calling_ae)
+    except Malformed as error:
+        log.warning("storage commitment report, calling AE %s: %s", calling_ae, error)
+    except OSError as error:
+        log.error("storage commitment report, calling AE %s not kept: %s", calling_ae, error.strerror or error)
+        return _PROCESSING_FAILURE, None
+    return _INVALID_ARGUMENT, None
+
+
+class _Listener:
+    """Takes the report of one transaction on the association that asked for it."""
+
+    def __init__(self, transaction_uid: str) -> None:
+        self.report: Report | None = None
+        self._transaction_uid = transaction_uid
+        self._ended = Event()
+
+    @property
+    def handlers(self) -> Sequence[evt.EventHandlerType]:
+        return [
+            (evt.EVT_N_EVENT_REPORT, answer_report, [self._take]),
+            (evt.EVT_PDU_SENT, self._after),
+            (evt.EVT_CONN_CLOSE, lambda _: self._ended.set()),
+        ]
+
+    def wait(self, seconds: float) -> None:
+        """Until the report is answered, the peer has ended the association, or the time is over."""
+        self._ended.wait(seconds)
+
+    def _take(self, _calling_ae: str, report: Report) -> bool:
+        if report.transaction_uid != self._transaction_uid:
+            return False
+        self.report = report
+        return True
+
+    def _after(self, event: evt.Event) -> None:
+        """A release must not overtake the response."""
+        if self.report is not None and isinstance(event.pdu, P_DATA_TF):
+            self._ended.set()
+
+
+def _action_information(transaction_uid: str, references: Sequence[Reference]) -> Dataset:
+    """PS3.4 table J.3-1."""
+    information = Dataset()
+    information.TransactionUID = transaction_uid
+    information.ReferencedSOPSequence = [_item(reference) for reference in references]
+    return information
+
+
+def _item(reference: Reference) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = reference.sop_class_uid
+    item.ReferencedSOPInstanceUID = reference.sop_instance_uid
+    return item
+
+
+def _report(event: evt.Event) -> Report:
+    """PS3.4 table J.3-2; Malformed where it says not everything, or of one object both."""
+    try:
+        information = event.event_information
+        committed = frozenset(_uid(item, "ReferencedSOPInstanceUID") for item in _items(information, "ReferencedSOP"))
+        failed = {
+            _uid(item, "ReferencedSOPInstanceUID"): int(item.FailureReason) for item in _items(information, "FailedSOP")
+        }
+        report = Report(_uid(information, "TransactionUID"), committed, failed)
+    except _UNPARSABLE as error:
+        raise Malformed(f"it cannot be read ({type(error).__name__})") from error
+    if committed & failed.keys() or not committed | failed.keys():
+        raise Malformed("it names no object, or one as committed and failed")
+    return report
+
+
+def _items(information: Dataset, sequence: str) -> Iterator[Dataset]:
+    yield from information.get(f"{sequence}Sequence") or ()
+
+
+def _uid(dataset: Dataset, keyword: str) -> str:
+    """AttributeError if it is absent, ValueError if it is empty or several."""
+    value = getattr(dataset, keyword)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{keyword} is no single UID")
+    return str(value)
