@@ -7,17 +7,17 @@ ones (decision 0021): a reference must carry the very string the PACS knows.
 
 import logging
 import re
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 
 from pydicom import DataElement, Dataset
-from pydicom.errors import BytesLengthException
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, DT, TM
 
 from service.domain.ct import CT
+from service.imaging.attributes import MALFORMED
 
 warnings.filterwarnings("ignore", message="The string .* person name", category=UserWarning)
 logging.getLogger("highdicom").setLevel(logging.ERROR)
@@ -83,8 +83,10 @@ def _standard_elements(header: Dataset) -> Iterator[DataElement]:
     for tag in header.keys():  # noqa: SIM118  (iterating a Dataset gives elements, not tags)
         if not tag.is_private and tag.group >= 0x0008 and tag != 0x7FE00010:
             # The gate read what an analysis needs; any other attribute that cannot be read is not copied.
-            with suppress(ValueError, NotImplementedError, struct.error, BytesLengthException):
-                yield header[tag]
+            with suppress(*MALFORMED):
+                element = header[tag]
+                if not dictionary_has_tag(tag) or element.VR in dictionary_VR(tag):
+                    yield element
 
 
 def _clean_element(element: DataElement) -> DataElement:

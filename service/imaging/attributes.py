@@ -15,11 +15,11 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedE
 MULTI_FRAME_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 CT_CLASSES = (CTImageStorage, *MULTI_FRAME_CT)
 
-# What pydicom raises when an element's bytes do not make a value.
-_MALFORMED = (
+MALFORMED = (
     *(ValueError, TypeError, OverflowError, NotImplementedError, OSError, EOFError),
     *(struct.error, BytesLengthException),
 )
+"""What pydicom raises when an element's bytes do not make a value."""
 
 # Functional Group Macro that holds the attribute in a multi-frame image.
 _MACRO = {
@@ -55,7 +55,7 @@ def find(header: Dataset, keyword: str, number: int = 1) -> Any:
             value = place.get(keyword)
             if value is not None and value != "" and value != []:
                 return value
-    except _MALFORMED as exc:
+    except MALFORMED as exc:
         raise Unreadable(f"{keyword} is malformed") from exc
     return None
 
@@ -67,7 +67,7 @@ def numbers(header: Dataset, keyword: str, count: int, number: int = 1) -> tuple
         raise Unreadable(f"{keyword} is missing")
     try:
         found = tuple(float(v) for v in (value if isinstance(value, Sequence) else [value]))
-    except _MALFORMED as exc:
+    except MALFORMED as exc:
         raise Unreadable(f"{keyword} is malformed") from exc
     if len(found) != count or not all(map(isfinite, found)):
         raise Unreadable(f"{keyword} is malformed")

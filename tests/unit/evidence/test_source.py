@@ -146,11 +146,21 @@ def test_acquisition_time_stays_empty_where_the_ct_tells_of_none() -> None:
     assert not encoded(odd({"AcquisitionTime": None}))["report-dicom"].AcquisitionDateTime
 
 
-@pytest.mark.parametrize("vr", ["ZZ", "US"])
-def test_an_attribute_that_cannot_be_read_is_left_out(vr: str) -> None:
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value"),
+    [
+        ("Manufacturer", "ZZ", b"abc"),
+        ("Manufacturer", "US", b"abc"),
+        ("Manufacturer", "US", b"ab"),  # a value, but not of this attribute
+        ("StudyDescription", "SQ", b"abcd"),
+        ("SeriesNumber", "IS", b"Infinity"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_attribute_that_cannot_be_read_is_left_out(keyword: str, vr: str, value: bytes) -> None:
     header = make_ct.make(slices=1).datasets[0]
-    tag = Tag("Manufacturer")
-    header._dict[tag] = RawDataElement(tag, vr, 3, b"abc", 0, False, True)
+    tag = Tag(keyword)
+    header._dict[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
     clean = clean_header(header)
-    assert "Manufacturer" not in clean
+    assert keyword not in clean
     assert clean.PatientID == header.PatientID
