@@ -101,6 +101,33 @@ class StoreScp(_Process):
         return sorted(self.folder.iterdir())
 
 
+class QueryScp(_Process):
+    """DCMTK's dcmqrscp: stores and answers queries, in one storage area."""
+
+    AET = "QUERIES"
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._configuration = folder / "dcmqrscp.cfg"
+        (folder / "db").mkdir(parents=True)
+        lines = [
+            f"NetworkTCPPort = {self.port}",
+            "MaxPDUSize = 16384",
+            "MaxAssociations = 16",
+            "HostTable BEGIN",
+            "HostTable END",
+            "VendorTable BEGIN",
+            "VendorTable END",
+            "AETable BEGIN",
+            f"{self.AET} {folder / 'db'} RW (200, 1024mb) ANY",
+            "AETable END",
+        ]
+        self._configuration.write_text("\n".join(lines) + "\n")
+
+    def _command(self) -> list[str]:
+        return [require("dcmqrscp"), "--config", str(self._configuration)]
+
+
 class Orthanc(_Process):
     """A PACS. options: more of its configuration, over the one here."""
 
