@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoreOutcome:
-    """What became of one file. status: of the C-STORE response, None without a response."""
+    """What became of one file. status: of the C-STORE or STOW-RS response, None without one."""
 
     path: Path
     sop_instance_uid: str
@@ -37,8 +37,11 @@ class StoreOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
-    """named: its file meta information is complete (PS3.10 7.1), as pynetdicom needs it to send bytes as they are."""
+class Item:
+    """A file to send.
+
+    named: its file meta information is complete (PS3.10 7.1), as pynetdicom needs it to send bytes as they are.
+    """
 
     path: Path
     sop_class_uid: str
@@ -65,7 +68,7 @@ def send(
 
     Uses as many associations, one after the other, as the presentation contexts need.
     """
-    items, unreadable = _read_items(paths)
+    items, unreadable = read_items(paths)
     outcomes: dict[Path, StoreOutcome] = {}
     for outcome in chain(unreadable, *(_send_batch(destination, batch) for batch in _batches(items))):
         outcomes[outcome.path] = outcome
@@ -101,7 +104,7 @@ def _is_instance(file: Path) -> bool:
         return False
 
 
-def _read_items(paths: Iterable[Path]) -> tuple[list[_Item], list[StoreOutcome]]:
+def read_items(paths: Iterable[Path]) -> tuple[list[Item], list[StoreOutcome]]:
     """Which instance each file is; outcomes of those that cannot be sent at all."""
     items, outcomes = [], []
     for path in paths:
@@ -115,9 +118,9 @@ def _read_items(paths: Iterable[Path]) -> tuple[list[_Item], list[StoreOutcome]]
     return items, outcomes
 
 
-def _read_item(path: Path) -> _Item:
+def _read_item(path: Path) -> Item:
     header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"])
-    return _Item(
+    return Item(
         path,
         str(header.SOPClassUID),
         str(header.SOPInstanceUID),
@@ -126,9 +129,9 @@ def _read_item(path: Path) -> _Item:
     )
 
 
-def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
     """Items in order, as many together as one association has presentation contexts for."""
-    batch: list[_Item] = []
+    batch: list[Item] = []
     contexts: set[tuple[str, str]] = set()
     for item in items:
         if len(contexts | item.contexts) > MAX_CONTEXTS:
@@ -140,7 +143,7 @@ def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
         yield batch
 
 
-def _send_batch(destination: DicomNode, batch: Sequence[_Item]) -> Iterator[StoreOutcome]:
+def _send_batch(destination: DicomNode, batch: Sequence[Item]) -> Iterator[StoreOutcome]:
     contexts = [build_context(*pair) for pair in sorted(frozenset().union(*(item.contexts for item in batch)))]
     association = associate(destination, contexts)
     if not association.is_established:
@@ -157,7 +160,7 @@ def _send_batch(destination: DicomNode, batch: Sequence[_Item]) -> Iterator[Stor
         association.release()
 
 
-def _store(association: Association, item: _Item) -> StoreOutcome:
+def _store(association: Association, item: Item) -> StoreOutcome:
     accepted = {(c.abstract_syntax, c.transfer_syntax[0]) for c in association.accepted_contexts}
     own = (item.sop_class_uid, item.transfer_syntax_uid)
     if not accepted & item.contexts:

@@ -1,0 +1,132 @@
+"""A DICOMweb service that we call: sessions with it, and questions by QIDO-RS (PS3.18 10.6)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from http.client import responses
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import requests
+from dicomweb_client import DICOMwebClient
+from requests.auth import HTTPBasicAuth
+
+_CONNECT_S = 10.0
+_ANSWER_S = 60.0
+TIMEOUT_S = (_CONNECT_S, _ANSWER_S)
+
+_SOP_INSTANCE_UID = "00080018"
+_NO_STUDY = "2.25.0"  # valid, and nobody's: asking for it brings no patient's data
+
+
+@dataclass(frozen=True, slots=True)
+class WebNode:
+    """A DICOMweb service elsewhere. url: `/studies` and the like are added to it.
+
+    user, password: HTTP Basic authentication. token: Bearer authentication. certificate, key: our own for TLS, PEM
+    files, the key without a passphrase; key None: it is in the certificate's file. ca: PEM file of the authorities that
+    the server's certificate may be from; None: the public ones. ValueError: these do not fit together.
+    """
+
+    name: str
+    url: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("url must be http://host... or https://host..., without user and password")
+        if parts.query or parts.fragment:
+            raise ValueError("url must end before '?' and '#'")
+        if self.token and (self.user or self.password):
+            raise ValueError("either user and password or a token")
+        if self.key and not self.certificate:
+            raise ValueError("a key needs its certificate")
+
+    @property
+    def root(self) -> str:
+        """The url without a slash at its end."""
+        return self.url.rstrip("/")
+
+
+def session(node: WebNode) -> requests.Session:
+    """An HTTP session with the node. It opens no connection yet."""
+    http = requests.Session()
+    http.trust_env = False  # proxies, passwords and authorities come from the configuration only
+    http.max_redirects = 0  # a login page would answer 200 in the service's place
+    http.verify = str(node.ca) if node.ca else True
+    if node.user:
+        http.auth = HTTPBasicAuth(node.user.encode(), node.password.encode())  # RFC 7617; requests would take Latin-1
+    if node.token:
+        http.headers["Authorization"] = f"Bearer {node.token}"
+    if node.certificate:
+        http.cert = (str(node.certificate), str(node.key or node.certificate))
+    return http
+
+
+def check(node: WebNode) -> str | None:
+    """QIDO-RS. None if the node answers, else why it does not, in words."""
+    try:
+        with session(node) as http:
+            _client(node, http).search_for_studies(limit=1, search_filters={"StudyInstanceUID": _NO_STUDY})
+    except OSError as error:  # requests' exceptions, too
+        return why_not(error)
+    return None
+
+
+def find_instances(node: WebNode, study_uid: str, sop_instance_uids: Iterable[str]) -> frozenset[str] | None:
+    """Which of these instances of a study the node has, by QIDO-RS; None if it does not say.
+
+    Each is asked for alone: a list of UIDs, and answers in several parts, are not understood by all.
+    """
+    try:
+        with session(node) as http:
+            client = _client(node, http)
+            return frozenset(uid for uid in sop_instance_uids if uid in _found(client, study_uid, uid))
+    except (OSError, ValueError, KeyError, TypeError):  # no answer, or none that QIDO-RS knows
+        return None
+
+
+def status_words(status: int) -> str:
+    """An HTTP status in words; the server's own words may hold patient data."""
+    return f"HTTP {status} {responses.get(status, '')}".rstrip()
+
+
+def why_not(error: OSError) -> str:
+    """Why there was no answer, or none that we can use, in words. The exception's own hold the URL, and it UIDs."""
+    match error:
+        case requests.HTTPError(response=requests.Response(status_code=status)):
+            return status_words(status)
+        case requests.JSONDecodeError():
+            return "the answer is no DICOM JSON"
+        case requests.TooManyRedirects():
+            return "the server redirects elsewhere"
+        case requests.ReadTimeout():
+            return f"no answer in {_ANSWER_S:g} s"
+    return f"connection failed: {_root(error)}"
+
+
+def _root(error: BaseException) -> str:
+    """What the libraries' exceptions were raised for."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    if not isinstance(error, OSError) or isinstance(error, requests.RequestException):
+        return type(error).__name__
+    return getattr(error, "verify_message", "") or error.strerror or str(error)
+
+
+def _client(node: WebNode, http: requests.Session) -> DICOMwebClient:
+    # permissive_uid: an invalid Study Instance UID of a CT is referred to as it came.
+    client = DICOMwebClient(node.root, http, permissive_uid=True, timeout=TIMEOUT_S)
+    client.set_http_retry_params(retry=False)
+    return client
+
+
+def _found(client: DICOMwebClient, study_uid: str, sop_instance_uid: str) -> set[str]:
+    filters = {"SOPInstanceUID": sop_instance_uid}
+    matches = client.search_for_instances(quote(study_uid, safe=""), search_filters=filters)
+    return {uid for match in matches for uid in match[_SOP_INSTANCE_UID]["Value"]}
