@@ -92,7 +92,7 @@ class Spool(Protocol):
     def local(self, relatives: Sequence[str]) -> AbstractContextManager[list[Path]]:
         """The files as paths on this machine, in the same order, for as long as the context is open.
 
-        The path of a file that is not there leads nowhere. Nobody may write to them.
+        A file that is not there is a FileNotFoundError, here or when it is opened. Nobody may write to them.
         """
         ...
 

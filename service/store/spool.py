@@ -1,6 +1,6 @@
 """Files: received instances and results. Written whole or not at all, and on disk before anyone is told.
 
-    data_dir/spool/<study>/<series>/<instance>-<content>.dcm    names are hashes: UIDs may be invalid as file names
+    data_dir/spool/<study>/<series>/<instance>-<content>.dcm
     data_dir/results/<job id>/<name>                            a whole folder appears at once
 
 Files never change: other bytes for the same SOP Instance UID make another file. Paths are relative to data_dir.
@@ -15,13 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 
 from service.domain.arrival import Identity
+from service.store.names import RECEIVED, RESULTS, is_whole, received
 
 _PART = ".part"
-_DIGITS = 16
 
 
 class Spool:
@@ -32,8 +31,8 @@ class Spool:
         self._durable: set[Path] = set()
         self._folders = threading.Lock()
         self._syncs = ThreadPoolExecutor(thread_name_prefix="spool-sync")
-        self._received = data_dir / "spool"
-        self._results = data_dir / "results"
+        self._received = data_dir / RECEIVED
+        self._results = data_dir / RESULTS
 
     def free_bytes(self) -> int:
         """Space left on the disk of the data directory."""
@@ -41,8 +40,8 @@ class Spool:
 
     def save(self, identity: Identity, content: bytes, digest: str) -> str:
         """Write a received file durably and return its path. digest: SHA-256 of `content`, in hex."""
-        folder = self._received / _name(identity.study_uid) / _name(identity.series_uid)
-        path = folder / f"{_name(identity.sop_instance_uid)}-{digest[:_DIGITS]}.dcm"
+        path = self._root / received(identity, digest)
+        folder = path.parent
         self._ensure(folder)
         if not (path.exists() and path.read_bytes() == content):
             part = folder / f"{uuid.uuid4().hex}{_PART}"
@@ -64,9 +63,8 @@ class Spool:
 
     def read(self, relative: str) -> bytes | None:
         """A received file, or None if it is not what its name says."""
-        path = self._root / relative
-        content = path.read_bytes()
-        return content if path.stem.endswith(f"-{sha256(content).hexdigest()[:_DIGITS]}") else None
+        content = (self._root / relative).read_bytes()
+        return content if is_whole(relative, content) else None
 
     @contextmanager
     def local(self, relatives: Sequence[str]) -> Iterator[list[Path]]:
@@ -125,10 +123,6 @@ class Spool:
                     break
                 _sync(child.parent)
             self._durable.add(folder)
-
-
-def _name(uid: str) -> str:
-    return sha256(uid.encode()).hexdigest()[:32]
 
 
 @contextmanager

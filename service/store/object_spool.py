@@ -1,0 +1,189 @@
+"""Files in an object store: a spool that many hosts share.
+
+    spool/<study>/<series>/<instance>-<content>.dcm    as on disk (service.store.spool)
+    results/<job id>/<attempt>/<name>-<content>        of every attempt to save them
+    results/<job id>/manifest.json                     name → path of the attempt that counts: the first to put it
+
+Objects never change and appear whole. The manifest is put last, on the condition that there is none: two workers at the
+same job agree on one attempt, and nobody sees half of the results.
+"""
+
+import json
+import math
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import ObjectStore
+
+from service.domain.arrival import Identity
+from service.store.names import RECEIVED, RESULTS, is_whole, received, telling
+
+_TOGETHER = 8
+_MANIFEST = "manifest.json"
+
+
+class ObjectSpool:
+    """One prefix of a bucket (port `service.domain.ports.Spool`). The store must refuse a conditional put."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def why_not(self) -> str | None:
+        """Why this store cannot be a spool, in words; None if it can. Leaves nothing behind."""
+        probe = f"probe/{uuid.uuid4().hex}"
+        try:
+            self._create(probe, b"1")
+            try:
+                self._create(probe, b"2")
+            except FileExistsError:
+                return None
+            finally:
+                self.remove(probe)
+        except OSError as error:
+            return str(error)
+        return "it does not know conditional puts (If-None-Match), which keep two workers' results apart"
+
+    def free_bytes(self) -> float:
+        return math.inf
+
+    def save(self, identity: Identity, content: bytes, digest: str) -> str:
+        """Put a received file; the same bytes again replace themselves. digest: SHA-256 of `content`, in hex."""
+        path = received(identity, digest)
+        self._put(path, content)
+        return path
+
+    def received(self) -> Iterator[str]:
+        """Paths of all received files."""
+        return (path for path, _ in self._list(RECEIVED))
+
+    def saved_at(self, relative: str) -> datetime:
+        with _classified():
+            return obstore.head(self._store, relative)["last_modified"]
+
+    def read(self, relative: str) -> bytes | None:
+        """A received file, or None if it is not what its name says."""
+        content = self._get(relative)
+        return content if is_whole(relative, content) else None
+
+    @contextmanager
+    def local(self, relatives: Sequence[str]) -> Iterator[list[Path]]:
+        """Copies in a temporary folder (TMPDIR). OSError, too, if one is not what its name says."""
+        with TemporaryDirectory(prefix="thoracle-") as folder:
+            with ThreadPoolExecutor(_TOGETHER) as pool:
+                paths = list(pool.map(partial(self._copy, Path(folder)), relatives))
+            yield paths
+
+    def save_results(self, job_id: str, files: Mapping[str, bytes]) -> dict[str, str]:
+        """Put all result files of a job, then their manifest; the path of each by name."""
+        if (kept := self._manifest(job_id)) is not None:
+            return kept
+        attempt = f"{RESULTS}/{job_id}/{uuid.uuid4().hex}"
+        paths = {name: f"{attempt}/{telling(name, content)}" for name, content in sorted(files.items())}
+        with ThreadPoolExecutor(_TOGETHER) as pool:
+            list(pool.map(self._put, paths.values(), (files[name] for name in paths)))
+        try:
+            self._create(_manifest_of(job_id), json.dumps(paths, indent=2).encode())
+        except FileExistsError:
+            return self._first(job_id, paths)
+        return paths
+
+    def remove(self, relative: str) -> None:
+        """Delete one file, if it is there."""
+        self._delete([relative])
+
+    def remove_results(self, job_id: str) -> None:
+        """Delete a job's results, the manifest first: a kill leaves what `remove_parts` removes."""
+        self._delete([_manifest_of(job_id)])
+        self._delete(path for path, _ in self._list(f"{RESULTS}/{job_id}"))
+
+    def remove_parts(self, older_than_s: float, now_s: float) -> None:
+        """Delete attempts that no manifest names. now_s: seconds since the epoch."""
+        jobs: defaultdict[str, dict[str, datetime]] = defaultdict(dict)
+        for path, saved_at in self._list(RESULTS):
+            jobs[PurePosixPath(path).parts[1]][path] = saved_at
+        for job_id, objects in jobs.items():
+            old = {path for path, saved_at in objects.items() if now_s - saved_at.timestamp() > older_than_s}
+            if _manifest_of(job_id) not in objects:
+                self._delete(old)
+            elif len({PurePosixPath(path).parent for path in objects}) > 2:  # the manifest's and its attempt's
+                self._delete(old - {_manifest_of(job_id)} - set((self._manifest(job_id) or {}).values()))
+
+    def _first(self, job_id: str, paths: Mapping[str, str]) -> dict[str, str]:
+        """The results that were there first, which are ours if only the answer to our put was lost."""
+        kept = self._manifest(job_id)
+        if kept is None:
+            raise OSError("the results were removed while they were saved")
+        if kept != paths:
+            self._delete(paths.values())
+        return kept
+
+    def _manifest(self, job_id: str) -> dict[str, str] | None:
+        try:
+            content = self._get(_manifest_of(job_id))
+        except FileNotFoundError:
+            return None
+        paths: dict[str, str] = json.loads(content)
+        return paths
+
+    def _copy(self, folder: Path, relative: str) -> Path:
+        content = self.read(relative)
+        if content is None:
+            raise OSError(f"the object store gave other bytes than were saved: {relative}")
+        path = folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def _list(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """Paths below a folder, and when each was saved."""
+        with _classified():
+            for objects in obstore.list(self._store, folder, chunk_size=1000):
+                yield from ((one["path"], one["last_modified"]) for one in objects)
+
+    def _get(self, path: str) -> bytes:
+        with _classified():
+            return bytes(obstore.get(self._store, path).bytes())
+
+    def _put(self, path: str, content: bytes) -> None:
+        with _classified():
+            obstore.put(self._store, path, content)
+
+    def _create(self, path: str, content: bytes) -> None:
+        """Put what must not be there yet, else FileExistsError."""
+        with _classified():
+            obstore.put(self._store, path, content, mode="create")
+
+    def _delete(self, paths: Iterable[str]) -> None:
+        with _classified(), suppress(FileNotFoundError):
+            obstore.delete(self._store, list(paths))
+
+
+def _manifest_of(job_id: str) -> str:
+    return f"{RESULTS}/{job_id}/{_MANIFEST}"
+
+
+@contextmanager
+def _classified() -> Iterator[None]:
+    """Whatever the store cannot do now is an OSError: a sender keeps its instance, the worker tries again."""
+    try:
+        yield
+    except FileNotFoundError as error:  # obstore's own choice
+        raise FileNotFoundError(_words(error)) from error
+    except AlreadyExistsError as error:
+        raise FileExistsError(_words(error)) from error
+    except BaseError as error:
+        raise OSError(_words(error)) from error
+
+
+def _words(error: Exception) -> str:
+    """The first line: obstore appends the whole request. The paths in it are hashes."""
+    return f"object store: {str(error).partition(chr(10))[0].strip()}"

@@ -1,0 +1,48 @@
+"""The S3 bucket of an object spool. Credentials: given, or from the environment (AWS_*) or the host's role."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from service.errors import Permanent
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config  # obstore has it for type checkers only
+
+_RETRY_S = 15.0
+"""A sender waits meanwhile; most give up after 30 s or more."""
+
+
+def s3_store(
+    url: str,
+    endpoint: str | None = None,
+    region: str | None = None,
+    access_key_id: str | None = None,
+    secret_access_key: str | None = None,
+    retry_s: float = _RETRY_S,
+) -> S3Store:
+    """The store at `s3://bucket/prefix`; nothing is asked of it yet. Permanent if the settings cannot be right.
+
+    endpoint: of any other server than AWS; with http:// nothing is encrypted. retry_s: how long a request that fails
+    is tried again before it is an error.
+    """
+    given = {
+        "endpoint": endpoint,
+        "region": region,
+        "access_key_id": access_key_id,
+        "secret_access_key": secret_access_key,
+    }
+    if not url.startswith("s3://"):
+        raise Permanent(f"{url!r} is not the address of a bucket: s3://bucket/prefix")
+    try:
+        return S3Store.from_url(
+            url,
+            config=cast("S3Config", {key: value for key, value in given.items() if value is not None}),
+            client_options={"allow_http": True} if (endpoint or "").startswith("http://") else None,
+            retry_config={"retry_timeout": timedelta(seconds=retry_s)},
+        )
+    except BaseError as error:
+        why = str(error).partition("\n")[0]
+        raise Permanent(f"the settings of {url!r} cannot be used: {why}") from error
