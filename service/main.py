@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -15,32 +15,34 @@ import sqlalchemy as sa
 import uvicorn
 
 from service import __version__
+from service import destinations as to
+from service.domain.commitment import Report
 from service.domain.job import State
 from service.domain.ports import Pipeline
-from service.domain.retry import RetryPolicy
 from service.errors import Permanent
 from service.inference.onnx import OnnxBackend
 from service.network.find import count_images
-from service.network.peer import DicomNode, echo
+from service.network.peer import DicomNode
 from service.network.receive import Receiver
-from service.network.send import send
 from service.ops import doctor as checks
 from service.ops.api import Health, create_app
 from service.ops.metrics import DatabaseCollector, Metrics, exposition, prepare
 from service.ops.supervisor import supervise
 from service.pipelines import PIPELINES
-from service.settings import Destination, Settings, default_repository, own_repository
-from service.store.engine import sqlite_engine
+from service.settings import Settings, default_repository, own_repository
+from service.store.deliveries import Deliveries
+from service.store.engine import database_engine
 from service.store.flow import Flow
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
+from service.store.liveness import FileLocks, Locks, locks
 from service.store.migrations import upgrade
 from service.store.overview import Overview
-from service.store.presence import Presence, present
+from service.store.presence import presence, present
 from service.store.records import Records, SeriesRecord
 from service.store.spool import Spool
-from service.worker import Analyst, Runner, Sweeper
-from service.worker import Destination as Target
+from service.worker import Analyst, Courier, Runner, Sweeper, keep_report
+from service.worker.operator import Operator
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,16 @@ def analyst(settings: Settings, chosen: Pipeline) -> Analyst:
     backend = OnnxBackend(settings.inference.repository, settings.inference.threads)
     for name in chosen.models:
         backend.spec(name)
-    return Analyst(chosen, backend, settings.limits, __version__, settings.institution)
+    everywhere = settings.destinations.values()
+    return Analyst(
+        chosen,
+        backend,
+        settings.limits,
+        __version__,
+        settings.institution,
+        to.styles(everywhere),
+        to.capture_wanted(everywhere),
+    )
 
 
 def shipped_models() -> Path:
@@ -86,9 +97,10 @@ def serve(settings: Settings, config: Path | None) -> int:
 
     Permanent for what no restart would mend, and when this data directory is served already.
     """
-    if present(_run_dir(settings), "serve"):
+    here = FileLocks(_run_dir(settings))
+    if present(here, "serve"):
         raise Permanent(f"'thoracle serve' is already running on the data directory {settings.data_dir}")
-    with Presence(_run_dir(settings), "serve", {}):
+    with presence(here, "serve"):
         analyst(settings, pipeline(settings.pipeline))
         prepare(metrics_dir(settings))
         arguments = ["--config", str(config)] if config else []
@@ -102,22 +114,28 @@ def run_receiver(settings: Settings) -> None:
     # What a power cut may take from these rows, `reconcile` reads from the spool again.
     spool, engine = _storage(settings, synchronous="NORMAL")
     inbox = Inbox(spool, Records(engine))
+    metrics, deliveries = Metrics(), Deliveries(engine)
     recovered = inbox.reconcile(now())
     if recovered:
         log.warning("%d files in the spool had no record: recorded", recovered)
+
+    def on_report(_calling_ae: str, report: Report) -> bool:
+        return keep_report(report, deliveries, metrics, now())
+
     receiver = Receiver(
         inbox,
-        Metrics(),
+        metrics,
         ours.ae_title,
         ours.host,
         ours.port,
         allowed_calling_aets=ours.allowed_calling_aets,
         max_associations=ours.max_associations,
         min_free_bytes=int(ours.min_free_gb * 1e9),
+        on_report=on_report,
     )
     receiver.start()
     log.info("receiving as %s on %s:%d", ours.ae_title, ours.host, ours.port)
-    with Presence(_run_dir(settings), "receiver", {"port": ours.port}):
+    with presence(_locks(settings, engine), "receiver"):
         _wait_for_sigterm()
     receiver.stop()
 
@@ -128,15 +146,16 @@ def run_worker(settings: Settings) -> None:
     records, jobs = Records(engine), Jobs(engine)
     chosen = pipeline(settings.pipeline)
     working = analyst(settings, chosen)
-    targets = {name: _target(name, destination) for name, destination in settings.destinations.items()}
-    runner = Runner(working, spool, records, jobs, targets, partial(_expected_images, settings), Metrics(), now)
-    flow = Flow(settings.data_dir / "flow.db", _run_dir(settings) / "locks", list(targets), runner)
+    deliveries, metrics, alive = Deliveries(engine), Metrics(), _locks(settings, engine)
+    courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, metrics, now)
+    runner = Runner(working, spool, records, jobs, courier, partial(_expected_images, settings), metrics, now)
+    flow = Flow(_database(settings, "flow.db"), alive, to.queues(settings.destinations), runner)
     flow.start()
-    sweeper = Sweeper(records, jobs, flow, partial(_quiet_s, settings), now)
+    sweeper = Sweeper(records, jobs, deliveries, flow, partial(_quiet_s, settings), now)
     sweeper.start()
     models = {name: working.backend.spec(name).version for name in chosen.models}
     log.info("worker ready: pipeline %s, models %s", chosen.name, models)
-    with Presence(_run_dir(settings), "worker", {"pipeline": chosen.name, "models": models}):
+    with presence(alive, "worker"):
         stopped = _wait_for_sigterm(lambda: flow.alive and sweeper.alive)
         sweeper.stop()
         idle = flow.stop()
@@ -148,26 +167,30 @@ def run_worker(settings: Settings) -> None:
         os._exit(0)  # the running step's thread would keep the process for minutes
 
 
-def retry(settings: Settings, job_id: str) -> str:
-    """Reopen a failed or undelivered job; its new state. The running worker takes it up within seconds.
+def operator(settings: Settings) -> Operator:
+    """What an operator may do with jobs."""
+    spool, engine = _storage(settings)
+    return _operator(settings, spool, engine)
 
-    IllegalTransition or LookupError, in words, if it cannot be retried.
-    """
+
+def overview(settings: Settings) -> Overview:
+    """The jobs as operators see them."""
     _, engine = _storage(settings)
-    return Jobs(engine).reopen(job_id, list(settings.destinations)).state
+    return Overview(engine)
 
 
 def run_api(settings: Settings) -> None:
     """The HTTP API, until SIGTERM."""
     spool, engine = _storage(settings)
-    overview = Overview(engine)
-    database = DatabaseCollector(overview.jobs_by_state, overview.series_by_reason, spool.free_bytes)
+    seen, alive = Overview(engine), _locks(settings, engine)
+    database = DatabaseCollector(seen.jobs_by_state, seen.series_by_reason, spool.free_bytes)
     app = create_app(
         __version__,
-        overview,
+        seen,
+        _operator(settings, spool, engine),
         [state.value for state in State],
         lambda: {"database": _database_health(engine)},
-        lambda: _readiness(settings, spool, engine),
+        lambda: _readiness(settings, spool, engine, alive),
         lambda: exposition(metrics_dir(settings), database),
     )
     server = uvicorn.Server(
@@ -186,7 +209,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     """Everything that can be wrong with an installation, one check at a time."""
     yield checks.Check("configuration", True, f"readable; pipeline {settings.pipeline}")
     yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
-    running = bool(present(_run_dir(settings), "receiver"))
+    running = present(FileLocks(_run_dir(settings)), "serve")
     yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
     yield checks.check_port("api", settings.api.host, settings.api.port, running)
     yield checks.check_decoders()
@@ -199,15 +222,13 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     if not settings.destinations:
         yield checks.no_destination()
     for name, destination in settings.destinations.items():
-        node = _node(name, destination)
-        address = f"{node.ae_title}@{node.host}:{node.port}"
-        yield checks.check_destination(name, address, partial(echo, node))
+        yield checks.check_destination(name, to.address(name, destination), to.check(name, destination))
 
 
 def _storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> tuple[Spool, sa.Engine]:
     """The data directory, created and migrated: any process may be the first to start."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    engine = sqlite_engine(settings.data_dir / "records.db", synchronous)
+    engine = database_engine(_database(settings, "records.db"), synchronous)
     upgrade(engine)
     return Spool(settings.data_dir), engine
 
@@ -221,13 +242,19 @@ def _run_dir(settings: Settings) -> Path:
     return settings.data_dir / "run"
 
 
-def _node(name: str, destination: Destination) -> DicomNode:
-    return DicomNode(name, destination.ae_title, destination.host, destination.port, destination.calling_ae_title)
+def _database(settings: Settings, file: str) -> str | Path:
+    """PostgreSQL holds everything in one database, SQLite each in a file."""
+    return settings.database_url.get_secret_value() if settings.database_url else settings.data_dir / file
 
 
-def _target(name: str, destination: Destination) -> Target:
-    policy = RetryPolicy(destination.retry_delays_s, timedelta(hours=destination.give_up_after_h))
-    return Target(partial(send, _node(name, destination)), policy)
+def _locks(settings: Settings, engine: sa.Engine) -> Locks:
+    return locks(engine, _run_dir(settings))
+
+
+def _operator(settings: Settings, spool: Spool, engine: sa.Engine) -> Operator:
+    jobs, deliveries = Jobs(engine), Deliveries(engine)
+    courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, Metrics(), now)
+    return Operator(jobs, Records(engine), deliveries, courier, now)
 
 
 def _quiet_s(settings: Settings, calling_ae: str) -> float:
@@ -265,13 +292,12 @@ def _database_health(engine: sa.Engine) -> str:
     return "ok"
 
 
-def _readiness(settings: Settings, spool: Spool, engine: sa.Engine) -> Health:
-    run_dir = _run_dir(settings)
+def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:
     full = spool.free_bytes() < settings.receiver.min_free_gb * 1e9
     return {
         "database": _database_health(engine),
-        "receiver": "ok" if present(run_dir, "receiver") else "no receiver process is running",
-        "worker": "ok" if present(run_dir, "worker") else "no worker process has its models loaded",
+        "receiver": "ok" if present(alive, "receiver") else "no receiver process is running",
+        "worker": "ok" if present(alive, "worker") else "no worker process has its models loaded",
         "disk": "the disk is nearly full: C-STORE is refused" if full else "ok",
     }
 

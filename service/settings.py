@@ -3,16 +3,18 @@
 An unknown key is an error: a misspelt setting never falls back silently to its default.
 """
 
+from datetime import time
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, StringConstraints, Tag, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from service.domain.eligibility import Limits
 
 AETitle = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[^\\]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+DestinationName = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
 class _Frozen(BaseModel):
@@ -48,17 +50,78 @@ class Receiver(_Frozen):
     peers: dict[AETitle, Peer] = Field(default_factory=dict, description="what we know of senders, by AE title")
 
 
-class Destination(_Frozen):
-    """The PACS that gets the results."""
+class Route(_Frozen):
+    """A rule: every condition that is given must hold. Names may hold * and ?, and case does not matter."""
 
-    ae_title: AETitle = Field(description="AE title of the PACS")
-    host: str = Field(description="its host name or address")
-    port: Port = 104
-    calling_ae_title: AETitle = Field("THORACLE", description="our AE title when sending")
+    calling_ae: tuple[str, ...] = Field((), description="who sent the CT")
+    called_ae: tuple[str, ...] = Field((), description="as which AE title we were called")
+    station: tuple[str, ...] = Field((), description="Station Name (0008,1010)")
+    description: tuple[str, ...] = Field((), description="Study Description or Series Description")
+    body_part: tuple[str, ...] = Field((), description="Body Part Examined (0018,0015)")
+    between: tuple[time, time] | None = Field(
+        None, description="local time of day at which the study was complete, e.g. [18:00, 07:00]"
+    )
+
+
+class _Delivery(_Frozen):
+    """What all destinations have in common."""
+
+    when: tuple[Route, ...] = Field((), description="studies that match any of these rules; empty: all studies")
+    send: tuple[Literal["seg", "sr", "pdf", "capture"], ...] = Field(
+        ("seg", "sr", "pdf"), min_length=1, description="what to send; capture: the report as Secondary Capture"
+    )
+    seg: Literal["binary", "labelmap"] = Field("binary", description="kind of the Segmentations")
+    all_frames: bool = Field(False, description="Segmentations with a frame for every slice, also for empty ones")
+    answer_within_s: float = Field(
+        300, gt=0, description="without a confirmation after this time it is asked for again, then searched for"
+    )
+    concurrency: int = Field(1, ge=1, description="deliveries at once")
+    per_minute: int | None = Field(None, ge=1, description="deliveries per minute at most")
     retry_delays_s: tuple[float, ...] = Field(
         (5, 15, 60, 300, 900), min_length=1, description="waits between attempts; the last one repeats"
     )
     give_up_after_h: float = Field(72, gt=0, description="then the delivery fails; `thoracle retry` takes it up again")
+
+
+class Destination(_Delivery):
+    """A PACS that gets the results by C-STORE."""
+
+    kind: Literal["dimse"] = "dimse"
+    ae_title: AETitle = Field(description="AE title of the PACS")
+    host: str = Field(description="its host name or address")
+    port: Port = 104
+    calling_ae_title: AETitle = Field("THORACLE", description="our AE title when sending")
+    confirm: Literal["commitment", "query", "none"] = Field(
+        "commitment",
+        description="what makes an object delivered: that the PACS commits to it (Storage Commitment; where it knows "
+        "none or never answers, C-FIND), that C-FIND sees it, or that it was stored",
+    )
+
+
+class WebDestination(_Delivery):
+    """An archive that gets the results by STOW-RS."""
+
+    kind: Literal["dicomweb"]
+    url: str = Field(pattern="^https?://", description="of its DICOMweb service")
+    user: str | None = Field(None, description="basic authentication, with `password`")
+    password: SecretStr | None = None
+    token: SecretStr | None = Field(None, description="bearer authentication")
+    certificate: Path | None = Field(None, description="client certificate (PEM), with `key`")
+    key: Path | None = None
+    ca: Path | None = Field(None, description="who must have signed the archive's certificate (PEM)")
+    confirm: Literal["query", "none"] = Field(
+        "query", description="when an object is delivered: seen by QIDO-RS, or stored"
+    )
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("kind", "dimse") if isinstance(value, dict) else value.kind
+    return kind if isinstance(kind, str) else ""
+
+
+AnyDestination = Annotated[
+    Annotated[Destination, Tag("dimse")] | Annotated[WebDestination, Tag("dicomweb")], Discriminator(_kind)
+]
 
 
 class Inference(_Frozen):
@@ -97,12 +160,15 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(Path("data"), description="spool, results and databases; on a local disk")
+    database_url: SecretStr | None = Field(
+        None, description="postgresql+psycopg://user:password@host/database; default: SQLite files in `data_dir`"
+    )
     pipeline: str = Field("covid-severity", description="which analysis to run")
     institution: str = Field("", description="printed on the report where the CT names none")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     receiver: Receiver = Receiver()
-    destinations: dict[str, Destination] = Field(
-        default_factory=dict, max_length=1, description="name: destination; at most one in this version"
+    destinations: dict[DestinationName, AnyDestination] = Field(
+        default_factory=dict, description="name: destination; results go to every one whose rules match"
     )
     inference: Inference = Field(default_factory=Inference)
     limits: Limits = Field(default_factory=Limits, description="eligibility limits of the gate")

@@ -8,8 +8,8 @@ import typer
 from service.cli.analyse import analyse
 from service.cli.doctor import doctor
 from service.cli.evaluate import evaluate
+from service.cli.jobs import jobs
 from service.cli.models import models
-from service.cli.retry import retry
 from service.cli.send import send
 from service.cli.serve import serve
 from service.cli.version import version
@@ -29,8 +29,8 @@ app = typer.Typer(
 app.command()(analyse)
 app.command()(serve)
 app.command()(send)
-app.command()(retry)
 app.command()(doctor)
 app.command()(evaluate)
+app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
 app.command()(version)

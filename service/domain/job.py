@@ -4,8 +4,17 @@ created → queued → running → analysed → delivering → delivered
                       ├─────→ refused         └────→ undelivered
                       └─────→ failed
 
-`failed` and `undelivered` wait for an operator's retry. Until its results are delivered, a newer job of the same study
-supersedes a job: its results would be those of an incomplete study.
+`failed` and `undelivered` wait for an operator's retry, and an operator may cancel whatever has not ended. Until its
+results are delivered, a newer job of the same study supersedes a job: its results would be those of an incomplete
+study. A refused job stays refused while the notices of why are delivered.
+
+Each result object has a state of its own at each destination:
+
+built → sent → stored → committed
+  ↑      │       │
+  └──────┴───────┴──────→ refused
+
+`sent` is in flight: no answer is known yet. Where the destination confirms nothing, `stored` is the end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from service.domain.routing import StudyFacts
 from service.errors import Flag, Refusal, ThoracleError
 
 
@@ -29,6 +39,7 @@ class State(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
 
 
 class Event(StrEnum):
@@ -44,6 +55,8 @@ class Event(StrEnum):
     COMPLETE = "complete"
     GIVE_UP = "give up"
     SUPERSEDE = "supersede"
+    RESEND = "resend"
+    CANCEL = "cancel"
 
 
 class IllegalTransition(ThoracleError):
@@ -73,7 +86,24 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (_S.DELIVERING, _E.COMPLETE): _S.DELIVERED,
     (_S.DELIVERING, _E.GIVE_UP): _S.UNDELIVERED,
     (_S.UNDELIVERED, _E.DELIVER): _S.DELIVERING,
+    (_S.UNDELIVERED, _E.RESEND): _S.DELIVERING,
+    (_S.DELIVERED, _E.RESEND): _S.DELIVERING,
+    (_S.DELIVERING, _E.RESEND): _S.DELIVERING,
+    (_S.REFUSED, _E.DELIVER): _S.REFUSED,
+    (_S.REFUSED, _E.COMPLETE): _S.REFUSED,
+    (_S.REFUSED, _E.GIVE_UP): _S.REFUSED,
+    (_S.REFUSED, _E.RESEND): _S.REFUSED,
+    (_S.CREATED, _E.CANCEL): _S.CANCELLED,
+    (_S.QUEUED, _E.CANCEL): _S.CANCELLED,
+    (_S.RUNNING, _E.CANCEL): _S.CANCELLED,
+    (_S.ANALYSED, _E.CANCEL): _S.CANCELLED,
+    (_S.DELIVERING, _E.CANCEL): _S.CANCELLED,
+    (_S.UNDELIVERED, _E.CANCEL): _S.CANCELLED,
+    (_S.FAILED, _E.CANCEL): _S.CANCELLED,
 }
+
+SENDING = (State.DELIVERING, State.REFUSED)
+"""States of a job whose objects may be on their way."""
 
 
 def advance(state: State, event: Event) -> State:
@@ -86,7 +116,10 @@ def advance(state: State, event: Event) -> State:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One analysis of one revision of a study. supersedes: the older job that this one replaces."""
+    """One analysis of one revision of a study. supersedes: the older job that this one replaces.
+
+    facts: what routing rules look at, None before the analysis.
+    """
 
     job_id: str
     study_uid: str
@@ -95,17 +128,22 @@ class Job:
     state: State
     created_at: datetime
     acquired_at: datetime | None
+    facts: StudyFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One result object on disk. kind: "lobes.seg" and the like; path: relative to the data directory."""
+    """One result object on disk. kind: "lobes", "study" and the like; path: relative to the data directory.
+
+    style: for which destinations it was encoded; None: for all.
+    """
 
     kind: str
     sop_class_uid: str
     sop_instance_uid: str
     path: str
     sha256: str
+    style: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +156,51 @@ class Result:
     severity_total: int | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
     objects: Sequence[StoredObject] = ()
+    facts: StudyFacts | None = None
     error: str = ""
 
 
 class Delivered(StrEnum):
     """Where one object stands at one destination."""
 
-    PENDING = "pending"
+    BUILT = "built"
+    SENT = "sent"
     STORED = "stored"
-    FAILED = "failed"
+    COMMITTED = "committed"
+    REFUSED = "refused"
+
+
+class Confirm(StrEnum):
+    """What makes an object delivered, beyond the answer that it was stored."""
+
+    NONE = "none"
+    QUERY = "query"
+    COMMITMENT = "commitment"
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectDelivery:
-    """What became of one object in one attempt. status: of the C-STORE response, None without a response."""
+    """What became of one object in one attempt. status: of the response, None without one."""
 
     sop_instance_uid: str
     state: Delivered
     status: int | None = None
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDelivery:
+    """One object that is not settled at a destination.
+
+    attempts: times it was sent. planned_at: when it was to be delivered, or an operator wanted it again.
+    asked: times a commitment was asked for. asked_at: the latest of these.
+    """
+
+    stored: StoredObject
+    state: Delivered
+    confirm: Confirm
+    attempts: int
+    planned_at: datetime
+    stored_at: datetime | None
+    asked: int
+    asked_at: datetime | None

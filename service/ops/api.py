@@ -8,6 +8,8 @@ from fastapi import FastAPI, HTTPException, Query, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from service.ops.actions import Operator, actions
+
 Health = Mapping[str, str]
 """Component name to "ok" or to a sentence that says what is wrong."""
 
@@ -25,6 +27,7 @@ class Jobs(Protocol):
 def create_app(
     version: str,
     jobs: Jobs,
+    operator: Operator,
     job_states: Sequence[str],
     healthy: Callable[[], Health],
     ready: Callable[[], Health],
@@ -66,10 +69,11 @@ def create_app(
         rows = jobs.list_jobs(state=state, study_uid=study_uid, since=since, limit=limit, offset=offset)
         return {"jobs": [dict(row) for row in rows], "limit": limit, "offset": offset}
 
-    @app.get("/api/jobs/{job_id}", summary="One job with its series, reasons and deliveries")
+    @app.get("/api/jobs/{job_id}", summary="One job with its series, reasons, deliveries and journal")
     def show_job(job_id: str) -> dict[str, Any]:
         if (row := jobs.job(job_id)) is None:
             raise HTTPException(404, f"there is no job {job_id!r}")
         return dict(row)
 
+    app.include_router(actions(operator))
     return app

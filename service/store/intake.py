@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.arrival import Arrival, Identity
+from service.store.journal import note
 from service.store.tables import instances, series, studies
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -64,6 +65,8 @@ def _note_series(connection: sa.Connection, arrival: Arrival) -> None:
                 duplicates=0,
             )
         )
+        what = f"first image of a series, modality {identity.modality or 'unknown'}, from {arrival.calling_ae}"
+        note(connection, identity.study_uid, None, "receive", what, arrival.received_at)
         return
     acquired = [t for t in (known.acquired_at, identity.acquired_at) if t is not None]
     _update_series(

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.errors import Flag, Reason
-from service.store.tables import deliveries, jobs, refusals
+from service.store.tables import deliveries, events, evidence, jobs, refusals
 
 
 class Overview:
@@ -37,7 +37,8 @@ class Overview:
             return [_job(row) for row in connection.execute(query).mappings()]
 
     def job(self, job_id: str) -> Mapping[str, Any] | None:
-        """One job with its warnings in words, its reasons, its deliveries and the job that superseded it."""
+        """One job with its warnings in words, its reasons, its deliveries, the job that superseded it, and
+        the journal of its study from the first slice on."""
         with self._engine.begin() as connection:
             row = connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id)).mappings().one_or_none()
             if row is None:
@@ -46,13 +47,28 @@ class Overview:
             why = connection.execute(
                 sa.select(refusals).where(refusals.c.job_id == job_id).order_by(refusals.c.position)
             ).mappings()
-            sent = connection.execute(sa.select(deliveries).where(deliveries.c.job_id == job_id)).mappings()
+            steps = connection.execute(
+                sa.select(events.c.at, events.c.job_id, events.c.step, events.c.detail)
+                .where(events.c.study_uid == row["study_uid"])
+                .order_by(events.c.id)
+            ).mappings()
+            objects = connection.execute(
+                sa.select(evidence).where(evidence.c.job_id == job_id).order_by(evidence.c.position)
+            ).mappings()
+            sent = connection.execute(
+                sa.select(deliveries)
+                .join(evidence, deliveries.c.sop_instance_uid == evidence.c.sop_instance_uid)
+                .where(deliveries.c.job_id == job_id, evidence.c.job_id == job_id)
+                .order_by(deliveries.c.destination, evidence.c.position)
+            ).mappings()
             return {
                 **_job(row),
                 "superseded_by": newer,
                 "warnings": [Flag(flag).sentence for flag in row["flags"]],
                 "reasons": [{**_without_job(r), "sentence": Reason(r["reason"]).sentence} for r in why],
+                "objects": [_without_job(o) for o in objects],
                 "deliveries": [_without_job(r) for r in sent],
+                "journal": [dict(step) for step in steps],
             }
 
     def jobs_by_state(self) -> dict[str, int]:

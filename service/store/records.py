@@ -11,6 +11,7 @@ from service.domain.arrival import Arrival
 from service.domain.completion import StudyState, due, job_id
 from service.domain.job import TRANSITIONS, Event, State
 from service.store.intake import Recorded, intake
+from service.store.journal import note
 from service.store.tables import instances, jobs, series, studies
 
 _SUPERSEDABLE = [state for state, event in TRANSITIONS if event is Event.SUPERSEDE]
@@ -23,6 +24,7 @@ class SeriesRecord:
     series_uid: str
     modality: str
     calling_ae: str
+    called_ae: str
     paths: tuple[str, ...]
     ignored: tuple[str, ...]
 
@@ -67,31 +69,45 @@ class Records:
             ).all()
         return [_series_record(row, files) for row in sorted(rows, key=lambda r: r.series_uid)]
 
+    def create_job_again(self, study_uid: str, by: str, now: datetime) -> str:
+        """A new job of what is there of a study, changed or not, because `by` wants it; its id."""
+        with self._engine.begin() as connection:
+            study = _locked(connection, study_uid)
+            return _new_job(connection, study_uid, study.revision + 1, now, f", wanted by {by}")
+
     def _create_job(self, study_uid: str, now: datetime, quiet_s_for: Callable[[str], float]) -> str | None:
         with self._engine.begin() as connection:
-            this = sa.select(studies).where(studies.c.study_uid == study_uid).with_for_update()
-            study = _state(connection.execute(this).one())
+            study = _locked(connection, study_uid)
             if not due(study, now, quiet_s_for(study.calling_ae)):
                 return None
-            new = job_id(study_uid, study.revision, _ct_digests(connection, study_uid))
-            connection.execute(
-                sa.insert(jobs).values(
-                    job_id=new,
-                    study_uid=study_uid,
-                    revision=study.revision,
-                    supersedes=_supersede_latest(connection, study_uid),
-                    state=State.CREATED,
-                    created_at=now,
-                    acquired_at=_acquired_at(connection, study_uid),
-                    flags=[],
-                    timings_s={},
-                    error="",
-                )
-            )
-            connection.execute(
-                sa.update(studies).where(studies.c.study_uid == study_uid).values(job_revision=study.revision)
-            )
-        return new
+            return _new_job(connection, study_uid, study.revision, now)
+
+
+def _locked(connection: sa.Connection, study_uid: str) -> StudyState:
+    this = sa.select(studies).where(studies.c.study_uid == study_uid).with_for_update()
+    return _state(connection.execute(this).one())
+
+
+def _new_job(connection: sa.Connection, study_uid: str, revision: int, now: datetime, why: str = "") -> str:
+    new = job_id(study_uid, revision, _ct_digests(connection, study_uid))
+    connection.execute(
+        sa.insert(jobs).values(
+            job_id=new,
+            study_uid=study_uid,
+            revision=revision,
+            supersedes=_supersede_latest(connection, study_uid),
+            state=State.CREATED,
+            created_at=now,
+            acquired_at=_acquired_at(connection, study_uid),
+            flags=[],
+            timings_s={},
+            error="",
+        )
+    )
+    this = studies.c.study_uid == study_uid
+    connection.execute(sa.update(studies).where(this).values(revision=revision, job_revision=revision))
+    note(connection, study_uid, new, "complete", f"revision {revision}{why}", now)
+    return new
 
 
 def _supersede_latest(connection: sa.Connection, study_uid: str) -> str | None:
@@ -101,7 +117,8 @@ def _supersede_latest(connection: sa.Connection, study_uid: str) -> str | None:
     ).scalar_one_or_none()
     if latest is not None:
         open_job = (jobs.c.job_id == latest) & jobs.c.state.in_(_SUPERSEDABLE)
-        connection.execute(sa.update(jobs).where(open_job).values(state=State.SUPERSEDED))
+        if connection.execute(sa.update(jobs).where(open_job).values(state=State.SUPERSEDED)).rowcount:
+            note(connection, study_uid, latest, Event.SUPERSEDE, "by a newer job of the study")
     return latest
 
 
@@ -130,6 +147,7 @@ def _series_record(row: sa.Row[Any], files: Sequence[sa.Row[Any]]) -> SeriesReco
         row.series_uid,
         row.modality,
         row.calling_ae,
+        row.called_ae,
         paths=tuple(f.path for f in own if f.ignored is None),
         ignored=tuple(sorted({f.ignored for f in own if f.ignored is not None})),
     )

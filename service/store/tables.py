@@ -79,6 +79,7 @@ jobs = sa.Table(
     sa.Column("severity_total", sa.Integer),
     sa.Column("flags", sa.JSON, nullable=False),
     sa.Column("timings_s", sa.JSON, nullable=False),
+    sa.Column("facts", sa.JSON, comment="what routing rules look at"),
     sa.Column("error", sa.Text, nullable=False),
     sa.UniqueConstraint("study_uid", "revision"),
 )
@@ -100,6 +101,7 @@ evidence = sa.Table(
     sa.Column("sop_instance_uid", sa.Text, primary_key=True),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("style", sa.Text, comment="for which destinations; NULL: for all"),
     sa.Column("sop_class_uid", sa.Text, nullable=False),
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
@@ -112,10 +114,34 @@ deliveries = sa.Table(
     sa.Column("destination", sa.Text, primary_key=True),
     sa.Column("sop_instance_uid", sa.Text, primary_key=True),
     sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("status", sa.Integer, comment="of the latest C-STORE response"),
+    sa.Column("confirm", sa.String(16), nullable=False, comment="what makes it delivered beyond being stored"),
+    sa.Column("status", sa.Integer, comment="of the latest response"),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("last_error", sa.Text, nullable=False),
     sa.Column("next_attempt_at", UtcDateTime),
-    sa.Column("delivered_at", UtcDateTime),
+    sa.Column("planned_at", UtcDateTime, nullable=False, comment="or an operator wanted it again"),
+    sa.Column("stored_at", UtcDateTime),
+    sa.Column("committed_at", UtcDateTime),
     sa.ForeignKeyConstraint(["job_id", "sop_instance_uid"], ["evidence.job_id", "evidence.sop_instance_uid"]),
+)
+
+commitments = sa.Table(
+    "commitments",
+    metadata,
+    sa.Column("transaction_uid", sa.Text, primary_key=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.job_id"), nullable=False, index=True),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
+    sa.Column("answered_at", UtcDateTime),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("study_uid", sa.Text, nullable=False, index=True),
+    sa.Column("job_id", sa.String(16), index=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
 )

@@ -1,7 +1,8 @@
 """What a worker does: find complete studies, walk each along the one path, deliver its results."""
 
 from service.worker.analyst import Analyst, Outcome
-from service.worker.runner import Destination, Runner
+from service.worker.delivery import Courier, Destination, keep_report
+from service.worker.runner import Runner
 from service.worker.sweeper import Sweeper
 
-__all__ = ["Analyst", "Destination", "Outcome", "Runner", "Sweeper"]
+__all__ = ["Analyst", "Courier", "Destination", "Outcome", "Runner", "Sweeper", "keep_report"]

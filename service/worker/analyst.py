@@ -5,11 +5,11 @@ that passes every gate is analysed; every other one gets its reasons.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from service.domain.ct import CT
@@ -18,6 +18,7 @@ from service.domain.findings import Analysis
 from service.domain.ports import Backend, Pipeline, Progress
 from service.errors import Flag, Reason, Refusal, Rejected
 from service.evidence import Evidence, EvidenceContext, SeriesRefusal, encode, evidence_time, result_document
+from service.evidence.context import DEFAULT_STYLE, Style
 from service.imaging.choose import Candidate, Ranked, candidate, choose
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
@@ -33,7 +34,8 @@ _UNPARSABLE = (*DAMAGED, InvalidDicomError, EOFError, AttributeError)
 class Outcome:
     """What became of a study; `series_uid` and `analysis` are None when every series was refused.
 
-    refusals: of every series that was not analysed, by Series Instance UID. document: result.json.
+    refusals: of every series that was not analysed, headers: the first of each that could be read; by Series Instance
+    UID. document: result.json.
     """
 
     series_uid: str | None
@@ -42,17 +44,20 @@ class Outcome:
     refusals: Mapping[str, tuple[Refusal, ...]]
     timings_s: Mapping[str, float]
     document: Mapping[str, Any]
+    headers: Mapping[str, Dataset] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Analyst:
-    """One pipeline with the models it runs on."""
+    """One pipeline with the models it runs on. styles, capture: of the evidence, as `evidence.encode` takes them."""
 
     pipeline: Pipeline
     backend: Backend
     limits: Limits
     software_version: str
     institution: str = ""
+    styles: tuple[Style, ...] = (DEFAULT_STYLE,)
+    capture: bool = False
 
     def analyse(
         self, series: Sequence[SeriesFiles], progress: Progress, expected_images: Mapping[str, int] | None = None
@@ -65,7 +70,8 @@ class Analyst:
         watch = Stopwatch(progress)
         refusals: dict[str, tuple[Refusal, ...]] = {}
         chosen: tuple[CT, Analysis] | None = None
-        for ranked in self._rank(series, expected_images or {}, watch):
+        headers: dict[str, Dataset] = {}
+        for ranked in self._rank(series, expected_images or {}, headers, watch):
             uid, eligibility = ranked.candidate.series_uid, ranked.candidate.eligibility
             if not eligibility.ok:
                 refusals[uid] = eligibility.refusals
@@ -76,21 +82,28 @@ class Analyst:
                     chosen = self._analyse_series(_files(series, uid), eligibility.flags, watch)
                 except Rejected as rejected:
                     refusals[uid] = rejected.refusals
-        return self._outcome(chosen, refusals, watch)
+        return replace(self._outcome(chosen, refusals, watch), headers=headers)
 
     def _rank(
-        self, series: Sequence[SeriesFiles], expected_images: Mapping[str, int], watch: Stopwatch
+        self,
+        series: Sequence[SeriesFiles],
+        expected_images: Mapping[str, int],
+        first_headers: dict[str, Dataset],
+        watch: Stopwatch,
     ) -> tuple[Ranked, ...]:
         candidates = []
         for number, one in enumerate(series):
             watch("check", number / len(series))
-            candidates.append(self._candidate(one, expected_images.get(one.series_uid)))
+            candidates.append(self._candidate(one, expected_images.get(one.series_uid), first_headers))
         return choose(candidates)
 
-    def _candidate(self, series: SeriesFiles, expected_images: int | None) -> Candidate:
+    def _candidate(
+        self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset]
+    ) -> Candidate:
         """A series whose headers cannot be parsed is refused for itself: the others are none the worse for it."""
         try:
             headers = read_headers(series)
+            first_headers[series.series_uid] = headers[0]
             return candidate(headers, check_headers(headers, self.limits, expected_images))
         except _UNPARSABLE as error:
             refusal = Refusal(Reason.UNREADABLE, f"The headers cannot be parsed ({type(error).__name__}).")
@@ -108,7 +121,7 @@ class Analyst:
         if chosen is not None:
             watch("encode", 0.0)
             context = EvidenceContext(self.software_version, evidence_time(chosen[0]), institution=self.institution)
-            evidence = encode(*chosen, context)
+            evidence = encode(*chosen, context, self.styles, self.capture)
         uid, analysis = (chosen[0].series_uid, chosen[1]) if chosen else (None, None)
         seconds = watch.seconds()
         document = result_document(

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import OperationalError
 
+from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.records import Records
 
@@ -36,12 +37,14 @@ class Sweeper:
         self,
         records: Records,
         jobs: Jobs,
+        deliveries: Deliveries,
         engine: Engine,
         quiet_s_for: Callable[[str], float],
         clock: Callable[[], datetime],
     ) -> None:
         self._records = records
         self._jobs = jobs
+        self._deliveries = deliveries
         self._engine = engine
         self._quiet_s_for = quiet_s_for
         self._clock = clock
@@ -72,7 +75,7 @@ class Sweeper:
         """Queue whatever is not done and the engine is not at."""
         for job_id in self._jobs.to_analyse():
             self._engine.ensure_study(job_id)
-        for job_id, destination in self._jobs.to_deliver():
+        for job_id, destination in self._deliveries.to_deliver():
             self._engine.ensure_delivery(job_id, destination)
 
     def _run(self) -> None:

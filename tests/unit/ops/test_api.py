@@ -1,9 +1,10 @@
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi.testclient import TestClient
 
+from service.domain.job import IllegalTransition, Job, State
 from service.ops.api import create_app
 
 ROWS = [{"job_id": "b", "state": "delivered"}, {"job_id": "a", "state": "refused"}]
@@ -21,11 +22,27 @@ class Records:
         return next((r for r in ROWS if r["job_id"] == job_id), None)
 
 
+class Operator:
+    """Knows one job, which it can do nothing with but send it again."""
+
+    def retry(self, job_id: str, by: str) -> Job:
+        raise IllegalTransition("only failed and undelivered jobs can be retried")
+
+    cancel = reanalyse = retry
+
+    def resend(self, job_id: str, by: str, destinations: Sequence[str] = ()) -> Job:
+        if job_id != "a":
+            raise LookupError(f"there is no job {job_id}")
+        now = datetime(2026, 3, 2, tzinfo=UTC)
+        return Job(f"{job_id} {by} {','.join(destinations)}", "1.2", 1, None, State.DELIVERING, now, None)
+
+
 def client(records: Records, healthy: str = "ok", ready: str = "ok") -> TestClient:
     return TestClient(
         create_app(
             "1.0",
             records,
+            Operator(),
             ["delivered", "refused"],
             lambda: {"database": healthy},
             lambda: {"database": "ok", "worker": ready},
@@ -66,3 +83,15 @@ def test_metrics_are_text() -> None:
     answer = client(Records()).get("/metrics")
     assert answer.text == "thoracle_jobs 1\n"
     assert answer.headers["content-type"].startswith("text/plain")
+
+
+def test_an_operator_acts_under_a_name_and_is_told_why_not() -> None:
+    api = client(Records())
+    url = "/api/jobs/a/resend?to=pacs&to=archive"
+    assert api.post(url).status_code == 422, "nobody"
+    kim = {"X-Thoracle-Operator": "Kim"}
+    assert api.post(url, headers=kim).json() == {"job_id": "a Kim pacs,archive", "state": "delivering"}
+    assert api.post("/api/jobs/b/resend", headers=kim).status_code == 404
+    for action in ("retry", "cancel", "reanalyse"):
+        answer = api.post(f"/api/jobs/a/{action}", headers=kim)
+        assert (answer.status_code, "only failed" in answer.json()["detail"]) == (409, True)

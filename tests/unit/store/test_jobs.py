@@ -1,14 +1,16 @@
 """Results, deliveries, and how operators see them."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from arrivals import arrival, at, keep
 
-from service.domain.job import Delivered, Event, IllegalTransition, ObjectDelivery, Result, State, StoredObject
+from service.domain.job import Confirm, Delivered, Event, IllegalTransition, ObjectDelivery, Result, State, StoredObject
+from service.domain.routing import StudyFacts
 from service.errors import Flag, Reason, Refusal
+from service.store.deliveries import Deliveries, Plan
 from service.store.jobs import Jobs
 from service.store.overview import Overview
 from service.store.records import Records
@@ -38,10 +40,6 @@ def job(engine: sa.Engine, tmp_path: Path) -> str:
 def analysed(jobs: Jobs, job: str) -> None:
     jobs.start(job, at(70))
     jobs.finish(job, Event.ANALYSE, ANALYSED, at(90))
-
-
-def outcomes(state: Delivered, objects: Sequence[StoredObject] = (SEG, SR)) -> list[ObjectDelivery]:
-    return [ObjectDelivery(o.sop_instance_uid, state, 0 if state is Delivered.STORED else None, "why") for o in objects]
 
 
 def test_the_outbox_empties_when_the_engine_has_the_job(jobs: Jobs, job: str) -> None:
@@ -82,52 +80,12 @@ def test_results_are_kept_in_order(jobs: Jobs, job: str) -> None:
     assert jobs.get(job).state is State.ANALYSED
 
 
-def test_a_job_is_delivered_when_every_destination_has_everything(jobs: Jobs, job: str) -> None:
+def test_an_operator_sees_the_job_with_reasons_and_latency(
+    jobs: Jobs, deliveries: Deliveries, job: str, engine: sa.Engine
+) -> None:
     analysed(jobs, job)
-    assert jobs.plan_deliveries(job, ["pacs", "archive"]).state is State.DELIVERING
-    assert jobs.plan_deliveries(job, ["pacs", "archive"]).state is State.DELIVERING, "planned again after a kill"
-    assert jobs.record_delivery(job, "pacs", outcomes(Delivered.STORED), at(100), None).state is State.DELIVERING
-    assert jobs.undelivered(job, "pacs") == []
-    assert jobs.undelivered(job, "archive") == [SEG, SR]
-    assert jobs.record_delivery(job, "archive", outcomes(Delivered.STORED), at(120), None).state is State.DELIVERED
-
-
-def test_only_what_is_missing_is_sent_again(jobs: Jobs, job: str, engine: sa.Engine) -> None:
-    analysed(jobs, job)
-    jobs.plan_deliveries(job, ["pacs"])
-    first = [*outcomes(Delivered.STORED, [SEG]), *outcomes(Delivered.PENDING, [SR])]
-    assert jobs.record_delivery(job, "pacs", first, at(100), at(115)).state is State.DELIVERING
-    assert jobs.undelivered(job, "pacs") == [SR]
-    shown = Overview(engine).job(job)
-    assert shown is not None
-    seg, sr = sorted(shown["deliveries"], key=lambda d: d["sop_instance_uid"])
-    assert (seg["state"], seg["delivered_at"], seg["next_attempt_at"]) == ("stored", at(100), None)
-    assert (sr["state"], sr["attempts"], sr["last_error"], sr["next_attempt_at"]) == ("pending", 1, "why", at(115))
-    assert jobs.record_delivery(job, "pacs", outcomes(Delivered.STORED, [SR]), at(116), None).state is State.DELIVERED
-
-
-def test_an_attempt_recorded_again_after_a_kill_changes_nothing(jobs: Jobs, job: str, engine: sa.Engine) -> None:
-    analysed(jobs, job)
-    jobs.plan_deliveries(job, ["pacs"])
-    jobs.record_delivery(job, "pacs", outcomes(Delivered.STORED), at(100), None)
-    assert jobs.record_delivery(job, "pacs", [], at(200), None).state is State.DELIVERED
-    assert Overview(engine).list_jobs()[0]["delivered_at"] == at(100)
-
-
-def test_what_was_refused_for_good_waits_for_an_operator(jobs: Jobs, job: str) -> None:
-    analysed(jobs, job)
-    jobs.plan_deliveries(job, ["pacs"])
-    mixed = [*outcomes(Delivered.STORED, [SEG]), *outcomes(Delivered.FAILED, [SR])]
-    assert jobs.record_delivery(job, "pacs", mixed, at(100), None).state is State.UNDELIVERED
-    assert jobs.undelivered(job, "pacs") == []
-    assert jobs.plan_deliveries(job, ["pacs"]).state is State.DELIVERING
-    assert jobs.undelivered(job, "pacs") == [SR]
-
-
-def test_an_operator_sees_the_job_with_reasons_and_latency(jobs: Jobs, job: str, engine: sa.Engine) -> None:
-    analysed(jobs, job)
-    jobs.plan_deliveries(job, ["pacs"])
-    jobs.record_delivery(job, "pacs", outcomes(Delivered.STORED), at(120), None)
+    deliveries.plan(job, {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}, at(90))
+    deliveries.record(job, "pacs", [ObjectDelivery(SR.sop_instance_uid, Delivered.STORED, 0)], at(120), None)
     shown = Overview(engine).job(job)
     assert shown is not None
     assert shown["latency_s"] == 720.0
@@ -142,6 +100,33 @@ def test_an_operator_sees_the_job_with_reasons_and_latency(jobs: Jobs, job: str,
         }
     ]
     assert shown["superseded_by"] is None
+    assert [(step["at"], step["step"]) for step in shown["journal"]] == [
+        (at(0), "receive"),
+        (at(60), "complete"),
+        (shown["journal"][2]["at"], "start"),
+        (shown["journal"][3]["at"], "analyse"),
+        (at(90), "built"),
+        (at(120), "stored"),
+        (shown["journal"][6]["at"], "complete"),
+    ]
+
+
+def test_what_routing_rules_look_at_is_kept(jobs: Jobs, job: str) -> None:
+    facts = StudyFacts("CT1", "THORACLE", "ROOM 2", ("Thorax", ""), "CHEST", at(60))
+    jobs.start(job, at(70))
+    assert jobs.finish(job, Event.ANALYSE, replace(ANALYSED, facts=facts), at(90)).facts == facts
+
+
+@pytest.mark.parametrize("state", [State.CREATED, State.RUNNING, State.ANALYSED])
+def test_a_cancelled_job_goes_nowhere(jobs: Jobs, job: str, state: State) -> None:
+    if state is not State.CREATED:
+        jobs.start(job, at(70))
+    if state is State.ANALYSED:
+        jobs.finish(job, Event.ANALYSE, ANALYSED, at(90))
+    assert jobs.cancel(job, "Kim").state is State.CANCELLED
+    with pytest.raises(IllegalTransition, match="cancelled cannot start"):
+        jobs.start(job, at(100))
+    assert jobs.to_analyse() == []
 
 
 def test_jobs_are_listed_newest_first_and_filtered(engine: sa.Engine, tmp_path: Path, job: str, jobs: Jobs) -> None:

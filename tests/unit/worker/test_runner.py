@@ -13,6 +13,7 @@ from service.domain.retry import RetryPolicy
 from service.errors import Permanent, Reason, Refusal, Transient
 from service.evidence import Evidence
 from service.network.send import StoreOutcome, Verdict
+from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
@@ -20,7 +21,8 @@ from service.store.migrations import upgrade
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.spool import Spool
-from service.worker import Destination, Outcome, Runner
+from service.worker import Courier, Destination, Outcome, Runner
+from service.worker.operator import Operator
 
 NOW = arrivals.at(300)
 REFUSED = Outcome(
@@ -67,12 +69,16 @@ class Bench:
         self._inbox.take(arrivals.arrival())
         (self.job_id,) = records.create_due_jobs(NOW, lambda _: 1.0)
         policy = RetryPolicy((5.0, 60.0), timedelta(hours=1))
+        self.destinations = {"pacs": Destination(self.send, policy, frozenset(("lobes", "study")), "binary")}
+        self.deliveries = Deliveries(engine)
+        courier = Courier(self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock)
+        self.operator = Operator(self.jobs, records, self.deliveries, courier, lambda: self.clock)
         self.runner = Runner(
             self,  # type: ignore[arg-type]
             self.spool,
             records,
             self.jobs,
-            {"pacs": Destination(self.send, policy)},
+            courier,
             lambda study, series: {},
             self,
             lambda: self.clock,
@@ -194,7 +200,7 @@ def test_a_final_refusal_of_one_object_does_not_stop_the_others(bench: Bench) ->
     assert bench.runner.deliver(bench.job_id, "pacs", 1) is None
     assert bench.state is State.UNDELIVERED
     states = {d["sop_instance_uid"]: d["state"] for d in (bench.overview.job(bench.job_id) or {})["deliveries"]}
-    assert states == {"1.9.1": "stored", "1.9.2": "failed"}
+    assert states == {"1.9.1": "stored", "1.9.2": "refused"}
 
 
 def test_delivery_is_given_up_when_it_is_too_old(bench: Bench) -> None:
@@ -218,7 +224,7 @@ def test_a_job_whose_processes_died_again_and_again_is_abandoned_once(bench: Ben
 
 def test_a_destination_that_is_no_longer_configured_ends_the_delivery_by_name(bench: Bench) -> None:
     bench.runner.analyse(bench.job_id, 1)
-    bench.runner._destinations = {}
+    bench.destinations.clear()
     assert bench.runner.deliver(bench.job_id, "pacs", 1) is None
     assert bench.state is State.UNDELIVERED
     assert "no longer configured" in str(bench.overview.job(bench.job_id))
@@ -227,18 +233,18 @@ def test_a_destination_that_is_no_longer_configured_ends_the_delivery_by_name(be
 def test_an_operator_may_retry_what_failed_and_only_that(bench: Bench) -> None:
     bench.analysis = raising(Permanent("Model lobes failed."))
     bench.runner.analyse(bench.job_id, 1)
-    assert bench.jobs.reopen(bench.job_id, ["pacs"]).state is State.QUEUED
+    assert bench.operator.retry(bench.job_id, "Kim").state is State.QUEUED
     bench.analysis = lambda: ANALYSED
     bench.runner.analyse(bench.job_id, 2)
     bench.verdicts = lambda path: Verdict.PERMANENT
     bench.runner.deliver(bench.job_id, "pacs", 1)
-    assert bench.jobs.reopen(bench.job_id, ["pacs"]).state is State.DELIVERING
-    assert bench.jobs.to_deliver() == [(bench.job_id, "pacs")]
+    assert bench.operator.retry(bench.job_id, "Kim").state is State.DELIVERING
+    assert bench.deliveries.to_deliver() == [(bench.job_id, "pacs")]
     bench.verdicts = lambda path: Verdict.STORED
     bench.runner.deliver(bench.job_id, "pacs", 2)
     assert bench.state is State.DELIVERED
     with pytest.raises(IllegalTransition, match="only failed and undelivered"):
-        bench.jobs.reopen(bench.job_id, ["pacs"])
+        bench.operator.retry(bench.job_id, "Kim")
 
 
 def test_a_superseded_job_sends_nothing_more(bench: Bench) -> None:
@@ -250,4 +256,4 @@ def test_a_superseded_job_sends_nothing_more(bench: Bench) -> None:
     assert bench.sent == []
     assert bench.runner.analyse(newer, 1) == ["pacs"]
     with pytest.raises(IllegalTransition, match="superseded by a newer one"):
-        bench.jobs.reopen(bench.job_id, ["pacs"])
+        bench.operator.retry(bench.job_id, "Kim")

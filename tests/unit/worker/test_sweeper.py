@@ -3,6 +3,7 @@ from pathlib import Path
 import arrivals
 
 from service.domain.job import Event, Result, State
+from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
@@ -29,7 +30,7 @@ def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: 
     upgrade(database)
     records, jobs, engine = Records(database), Jobs(database), Engine()
     now = arrivals.at(5)
-    sweeper = Sweeper(records, jobs, engine, lambda ae: 10.0, lambda: now)
+    sweeper = Sweeper(records, jobs, Deliveries(database), engine, lambda ae: 10.0, lambda: now)
     Inbox(Spool(tmp_path), records).take(arrivals.arrival())
     sweeper.tick()
     assert engine.studies == [], "the quiet period is not over"

@@ -1,0 +1,165 @@
+"""`thoracle jobs`: what became of which study, and what an operator may do about it."""
+
+from collections.abc import Callable, Mapping
+from getpass import getuser
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from service import main
+from service.cli.options import FAILURE, ConfigOption, err, out, settings_from
+from service.domain.job import IllegalTransition, Job, State
+
+jobs = typer.Typer(
+    help="List, show, retry, cancel, resend and reanalyse jobs.", no_args_is_help=True, rich_markup_mode="rich"
+)
+
+JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="As `thoracle jobs list` shows it.")]
+
+
+@jobs.command("list")
+def list_(
+    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    study: Annotated[str | None, typer.Option(help="Only jobs of this Study Instance UID.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    config: ConfigOption = None,
+) -> None:
+    """List jobs, newest first.
+
+    [bold]Example[/]
+
+      thoracle jobs list --state undelivered --config thoracle.yaml
+    """
+    rows = main.overview(settings_from(config)).list_jobs(state=state, study_uid=study, limit=limit)
+    table = Table("job", "state", "created", "severity", "supersedes", "error", box=None)
+    for row in rows:
+        table.add_row(
+            row["job_id"],
+            row["state"],
+            _time(row["created_at"]),
+            _text(row["severity_total"]),
+            _text(row["supersedes"]),
+            row["error"],
+        )
+    out.print(table if rows else "There are no such jobs.")
+
+
+@jobs.command()
+def show(job_id: JobId, config: ConfigOption = None) -> None:
+    """Show one job: where each object stands at each destination, and the journal of its study.
+
+    [bold]Example[/]
+
+      thoracle jobs show 8de5317c801a1788 --config thoracle.yaml
+    """
+    job = main.overview(settings_from(config)).job(job_id)
+    if job is None:
+        err.print(f"[red]Not possible:[/] there is no job {job_id}")
+        raise typer.Exit(FAILURE)
+    out.print(f"[bold]job {job_id}[/] is {job['state']}, revision {job['revision']} of its study")
+    for name in ("supersedes", "superseded_by", "error"):
+        if job[name]:
+            out.print(f"{name.replace('_', ' ')}: {job[name]}")
+    for reason in job["reasons"]:
+        out.print(f"[yellow]{reason['reason']}[/] {reason['sentence']} {reason['detail']}")
+    for warning in job["warnings"]:
+        out.print(f"[yellow]warning[/] {warning}")
+    if job["deliveries"]:
+        out.print(_deliveries(job))
+    out.print(_journal(job))
+
+
+@jobs.command()
+def retry(job_id: JobId, config: ConfigOption = None) -> None:
+    """Try a failed or undelivered job again.
+
+    A failed job is analysed again; of an undelivered one the stored bytes are sent again. The running service takes it
+    up within seconds.
+
+    [bold]Example[/]
+
+      thoracle jobs retry 8de5317c801a1788 --config thoracle.yaml
+    """
+    _do(lambda: main.operator(settings_from(config)).retry(job_id, getuser()))
+
+
+@jobs.command()
+def cancel(job_id: JobId, config: ConfigOption = None) -> None:
+    """Analyse and send nothing more of a job. What has been sent stays in the PACS.
+
+    [bold]Example[/]
+
+      thoracle jobs cancel 8de5317c801a1788 --config thoracle.yaml
+    """
+    _do(lambda: main.operator(settings_from(config)).cancel(job_id, getuser()))
+
+
+@jobs.command()
+def resend(
+    job_id: JobId,
+    to: Annotated[list[str] | None, typer.Option(help="Only to this destination; may be repeated.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Send the stored results once more, byte for byte: the PACS gets no duplicates, for their UIDs are the same.
+
+    [bold]Example[/]
+
+      thoracle jobs resend 8de5317c801a1788 --to archive --config thoracle.yaml
+    """
+    _do(lambda: main.operator(settings_from(config)).resend(job_id, getuser(), to or ()))
+
+
+@jobs.command()
+def reanalyse(job_id: JobId, config: ConfigOption = None) -> None:
+    """Analyse the study of a job again, with the models and the configuration of now.
+
+    It becomes a new job, which supersedes the study's latest one; its results say which earlier ones they replace.
+
+    [bold]Example[/]
+
+      thoracle jobs reanalyse 8de5317c801a1788 --config thoracle.yaml
+    """
+    _do(lambda: main.operator(settings_from(config)).reanalyse(job_id, getuser()))
+
+
+def _do(action: Callable[[], Job]) -> None:
+    try:
+        job = action()
+        out.print(f"job {job.job_id} is {job.state}")
+    except (IllegalTransition, LookupError) as error:
+        err.print(f"[red]Not possible:[/] {error}")
+        raise typer.Exit(FAILURE) from error
+
+
+def _deliveries(job: Mapping[str, Any]) -> Table:
+    kinds = {o["sop_instance_uid"]: o["kind"] for o in job["objects"]}
+    table = Table("destination", "object", "state", "status", "attempts", "stored", "committed", "last error", box=None)
+    for row in job["deliveries"]:
+        status = "" if row["status"] is None else f"0x{row['status']:04X}"
+        table.add_row(
+            row["destination"],
+            kinds.get(row["sop_instance_uid"], ""),
+            row["state"],
+            status,
+            str(row["attempts"]),
+            _time(row["stored_at"]),
+            _time(row["committed_at"]),
+            row["last_error"],
+        )
+    return table
+
+
+def _journal(job: Mapping[str, Any]) -> Table:
+    table = Table("when", "job", "step", "detail", box=None)
+    for step in job["journal"]:
+        table.add_row(_time(step["at"]), _text(step["job_id"]), step["step"], step["detail"])
+    return table
+
+
+def _time(at: Any) -> str:
+    return "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)

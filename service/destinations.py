@@ -1,0 +1,119 @@
+"""Destinations as the settings name them become destinations that a worker delivers to."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from functools import partial
+
+from pydantic import SecretStr
+
+from service.domain.job import Confirm
+from service.domain.retry import RetryPolicy
+from service.domain.routing import Rule
+from service.evidence.context import (
+    CAPTURE,
+    FINDINGS,
+    LOBES,
+    MEASUREMENTS,
+    REPORT_DICOM,
+    STUDY,
+    SegKind,
+    Style,
+)
+from service.network import stow, web
+from service.network.commitment import request
+from service.network.find import find_instances
+from service.network.peer import DicomNode, echo
+from service.network.send import send
+from service.settings import AnyDestination, Destination, WebDestination
+from service.store.flow import QueueOptions
+from service.worker import Destination as Target
+from service.worker.delivery import Ask, Find, Send
+
+_KINDS = {
+    "seg": (LOBES.kind, FINDINGS.kind),
+    "sr": (MEASUREMENTS.kind, STUDY.kind),
+    "pdf": (REPORT_DICOM.kind,),
+    "capture": (CAPTURE.kind,),
+}
+
+
+def targets(destinations: Mapping[str, AnyDestination]) -> dict[str, Target]:
+    """What a worker delivers to, by name."""
+    return {name: _target(name, destination) for name, destination in destinations.items()}
+
+
+def styles(destinations: Iterable[AnyDestination]) -> tuple[Style, ...]:
+    """The styles of evidence that all destinations want together; the default one where there is no destination."""
+    return tuple(dict.fromkeys(map(_style, destinations))) or (Style(),)
+
+
+def capture_wanted(destinations: Iterable[AnyDestination]) -> bool:
+    """Does any destination want the report as a picture?"""
+    return any("capture" in destination.send for destination in destinations)
+
+
+def queues(destinations: Mapping[str, AnyDestination]) -> dict[str, QueueOptions]:
+    """How fast each may be served."""
+    return {name: QueueOptions(one.concurrency, one.per_minute) for name, one in destinations.items()}
+
+
+def address(name: str, destination: AnyDestination) -> str:
+    """For people."""
+    if isinstance(destination, WebDestination):
+        return destination.url
+    return f"{destination.ae_title}@{destination.host}:{destination.port}"
+
+
+def check(name: str, destination: AnyDestination) -> Callable[[], str | None]:
+    """Asks whether the destination answers: None, or why not in words."""
+    if isinstance(destination, WebDestination):
+        return partial(web.check, _web_node(name, destination))
+    return partial(echo, _node(name, destination))
+
+
+def _target(name: str, destination: AnyDestination) -> Target:
+    deliver, ask, find = _ways(name, destination)
+    return Target(
+        send=deliver,
+        policy=RetryPolicy(destination.retry_delays_s, timedelta(hours=destination.give_up_after_h)),
+        kinds=frozenset(kind for product in destination.send for kind in _KINDS[product]),
+        style=_style(destination).name,
+        confirm=Confirm(destination.confirm),
+        ask=ask,
+        find=find,
+        answer_within_s=destination.answer_within_s,
+        rules=tuple(Rule(**route.model_dump()) for route in destination.when),
+    )
+
+
+def _ways(name: str, destination: AnyDestination) -> tuple[Send, Ask | None, Find]:
+    """How to send there, to ask for a commitment, and to look what is there."""
+    if isinstance(destination, WebDestination):
+        there = _web_node(name, destination)
+        return partial(stow.store, there), None, partial(web.find_instances, there)
+    node = _node(name, destination)
+    return partial(send, node), partial(request, node), partial(find_instances, node)
+
+
+def _node(name: str, destination: Destination) -> DicomNode:
+    return DicomNode(name, destination.ae_title, destination.host, destination.port, destination.calling_ae_title)
+
+
+def _web_node(name: str, destination: WebDestination) -> web.WebNode:
+    def secret(value: SecretStr | None) -> str:
+        return value.get_secret_value() if value else ""
+
+    return web.WebNode(
+        name,
+        destination.url,
+        destination.user or "",
+        secret(destination.password),
+        secret(destination.token),
+        destination.certificate,
+        destination.key,
+        destination.ca,
+    )
+
+
+def _style(destination: AnyDestination) -> Style:
+    return Style(SegKind(destination.seg), destination.all_frames)

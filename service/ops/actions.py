@@ -1,0 +1,58 @@
+"""What an operator may do with a job, over HTTP. Whoever does it names himself in a header, for the journal.
+
+The header also keeps foreign web pages out: a browser sends no header of its own choice to another origin unasked.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Protocol
+
+from fastapi import APIRouter, Header, HTTPException, Query
+
+from service.domain.job import IllegalTransition, Job
+
+By = Annotated[str, Header(alias="X-Thoracle-Operator", min_length=1, max_length=64, description="your name")]
+
+
+class Operator(Protocol):
+    """LookupError: there is no such job; IllegalTransition: it cannot be done."""
+
+    def retry(self, job_id: str, by: str) -> Job: ...
+
+    def cancel(self, job_id: str, by: str) -> Job: ...
+
+    def resend(self, job_id: str, by: str, destinations: Sequence[str] = ()) -> Job: ...
+
+    def reanalyse(self, job_id: str, by: str) -> Job: ...
+
+
+def actions(operator: Operator) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/api/jobs/{job_id}", tags=["operator"])
+
+    @router.post("/retry", summary="Try a failed or undelivered job again")
+    def retry(job_id: str, by: By) -> dict[str, str]:
+        return _done(lambda: operator.retry(job_id, by))
+
+    @router.post("/cancel", summary="Analyse and send nothing more of a job")
+    def cancel(job_id: str, by: By) -> dict[str, str]:
+        return _done(lambda: operator.cancel(job_id, by))
+
+    @router.post("/resend", summary="Send the stored results once more")
+    def resend(job_id: str, by: By, to: list[str] = Query((), description="only there")) -> dict[str, str]:
+        return _done(lambda: operator.resend(job_id, by, to))
+
+    @router.post("/reanalyse", summary="Analyse the study again, as a new job")
+    def reanalyse(job_id: str, by: By) -> dict[str, str]:
+        return _done(lambda: operator.reanalyse(job_id, by))
+
+    return router
+
+
+def _done(action: Callable[[], Job]) -> dict[str, str]:
+    try:
+        job = action()
+    except LookupError as error:
+        raise HTTPException(404, str(error)) from error
+    except IllegalTransition as error:
+        raise HTTPException(409, str(error)) from error
+    return {"job_id": job.job_id, "state": job.state}

@@ -1,0 +1,280 @@
+"""What is on its way to which destination. Each method is one transaction, and tells the journal.
+
+A job ends when nothing is open any more at any destination: delivered, or undelivered if anything was refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from service.domain.commitment import Report
+from service.domain.job import (
+    SENDING,
+    Confirm,
+    Delivered,
+    Event,
+    IllegalTransition,
+    Job,
+    ObjectDelivery,
+    OpenDelivery,
+    State,
+)
+from service.store.jobs import get, move, objects_of, open_again
+from service.store.journal import note
+from service.store.tables import commitments, deliveries, jobs
+
+_OPEN = deliveries.c.state.in_((Delivered.BUILT, Delivered.SENT)) | (
+    (deliveries.c.state == Delivered.STORED) & (deliveries.c.confirm != Confirm.NONE)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one destination gets. objects: SOP Instance UIDs."""
+
+    objects: Sequence[str]
+    confirm: Confirm
+
+
+class Deliveries:
+    """The tables of deliveries and of the commitments that were asked for."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def plan(self, job_id: str, plans: Mapping[str, Plan], now: datetime) -> Job:
+        """What shall go where. Planning twice is planning once."""
+        with self._engine.begin() as connection:
+            return _plan(connection, job_id, plans, Event.DELIVER, now)
+
+    def retry(self, job_id: str, plans: Mapping[str, Plan], by: str, now: datetime) -> Job:
+        """An operator's retry of a failed or undelivered job; IllegalTransition for any other, or one superseded."""
+        with self._engine.begin() as connection:
+            job = open_again(connection, job_id)
+            if job.state is State.FAILED:
+                return move(connection, job_id, Event.RETRY, f"by {by}", error="")
+            if job.state is not State.UNDELIVERED:
+                raise IllegalTransition(f"job {job_id} is {job.state}: only failed and undelivered jobs can be retried")
+            refused = (deliveries.c.job_id == job_id) & (deliveries.c.state == Delivered.REFUSED)
+            _build_again(connection, job, refused, by, now)
+            return _plan(connection, job_id, plans, Event.DELIVER, now)
+
+    def resend(self, job_id: str, plans: Mapping[str, Plan], by: str, now: datetime) -> Job:
+        """An operator wants all of it sent once more; IllegalTransition for a job that has nothing to send."""
+        with self._engine.begin() as connection:
+            job = open_again(connection, job_id)
+            own = (deliveries.c.job_id == job_id) & deliveries.c.destination.in_(plans)
+            _build_again(connection, job, own, by, now)
+            return _plan(connection, job_id, plans, Event.RESEND, now)
+
+    def to_deliver(self) -> list[tuple[str, str]]:
+        """Jobs and destinations with something open; the engine should be at each."""
+        pending = (
+            sa.select(deliveries.c.job_id, deliveries.c.destination)
+            .join(jobs, jobs.c.job_id == deliveries.c.job_id)
+            .where(jobs.c.state.in_(SENDING), _OPEN)
+            .distinct()
+        )
+        with self._engine.begin() as connection:
+            return [(job_id, destination) for job_id, destination in connection.execute(pending)]
+
+    def destinations(self, job_id: str) -> list[str]:
+        """Where something of the job is open."""
+        with self._engine.begin() as connection:
+            query = sa.select(deliveries.c.destination).where(deliveries.c.job_id == job_id, _OPEN).distinct()
+            return sorted(connection.scalars(query))
+
+    def open(self, job_id: str, destination: str) -> list[OpenDelivery]:
+        """What is not settled at a destination, in the order to send it."""
+        ours = (commitments.c.job_id == job_id) & (commitments.c.destination == destination)
+        with self._engine.begin() as connection:
+            asked, asked_at = connection.execute(
+                sa.select(sa.func.count(), sa.func.max(commitments.c.asked_at)).where(ours)
+            ).one()
+            rows = {
+                row.sop_instance_uid: row
+                for row in connection.execute(sa.select(deliveries).where(_at(job_id, destination), _OPEN))
+            }
+            return [
+                OpenDelivery(
+                    o,
+                    Delivered(row.state),
+                    Confirm(row.confirm),
+                    row.attempts,
+                    row.planned_at,
+                    row.stored_at,
+                    asked,
+                    asked_at,
+                )
+                for o in objects_of(connection, job_id)
+                if (row := rows.get(o.sop_instance_uid))
+            ]
+
+    def mark_sent(self, job_id: str, destination: str) -> None:
+        """What is built goes out now: whoever looks after a kill knows that the peer may have it."""
+        with self._engine.begin() as connection:
+            built = _at(job_id, destination) & (deliveries.c.state == Delivered.BUILT)
+            connection.execute(sa.update(deliveries).where(built).values(state=Delivered.SENT))
+
+    def record(
+        self,
+        job_id: str,
+        destination: str,
+        attempt: Sequence[ObjectDelivery],
+        now: datetime,
+        next_attempt_at: datetime | None,
+    ) -> Job:
+        """What one attempt reached, and how the job stands then."""
+        with self._engine.begin() as connection:
+            for outcome in attempt:
+                waits = outcome.state is Delivered.BUILT
+                values: dict[str, object] = {
+                    "state": outcome.state,
+                    "status": outcome.status,
+                    "attempts": deliveries.c.attempts + 1,
+                    "last_error": outcome.error,
+                    "next_attempt_at": next_attempt_at if waits else None,
+                }
+                if outcome.state is Delivered.STORED:
+                    values["stored_at"] = now
+                row = _at(job_id, destination) & (deliveries.c.sop_instance_uid == outcome.sop_instance_uid)
+                connection.execute(sa.update(deliveries).where(row).values(**values))
+            _tell(connection, job_id, destination, [(o.state, o.error) for o in attempt], now)
+            return _settle(connection, job_id, now)
+
+    def ask(self, job_id: str, destination: str, transaction_uid: str, now: datetime) -> None:
+        """A commitment is about to be asked for; its answer may come to any of our processes."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.insert(commitments).values(
+                    transaction_uid=transaction_uid, job_id=job_id, destination=destination, asked_at=now
+                )
+            )
+            note(connection, get(connection, job_id).study_uid, job_id, "ask for commitment", destination, now)
+
+    def report(self, report: Report, again: Mapping[str, str], refused: Mapping[str, str], now: datetime) -> Job | None:
+        """What a peer answers for; None if it was never asked.
+
+        again, refused: why, by SOP Instance UID, for those that are to be sent again, or that it will never keep.
+        What is in none of the three stays as it is, and will be asked for again.
+        """
+        with self._engine.begin() as connection:
+            key = commitments.c.transaction_uid == report.transaction_uid
+            asked = connection.execute(sa.select(commitments).where(key)).one_or_none()
+            if asked is None:
+                return None
+            connection.execute(sa.update(commitments).where(key).values(answered_at=now))
+            return _confirm(connection, asked.job_id, asked.destination, report.committed, again, refused, now)
+
+    def confirm(
+        self, job_id: str, destination: str, there: frozenset[str], again: Mapping[str, str], now: datetime
+    ) -> Job:
+        """What was found at the destination, and what is to be sent again because it was not."""
+        with self._engine.begin() as connection:
+            return _confirm(connection, job_id, destination, there, again, {}, now)
+
+    def give_up(self, job_id: str, destination: str, why: str, now: datetime) -> Job:
+        """The time for trying is over: what is open there is refused."""
+        with self._engine.begin() as connection:
+            rows = _at(job_id, destination) & _OPEN
+            ended = connection.execute(
+                sa.update(deliveries).where(rows).values(state=Delivered.REFUSED, last_error=why, next_attempt_at=None)
+            )
+            _tell(connection, job_id, destination, [(Delivered.REFUSED, why)] * ended.rowcount, now)
+            return _settle(connection, job_id, now)
+
+
+def _plan(connection: sa.Connection, job_id: str, plans: Mapping[str, Plan], event: Event, now: datetime) -> Job:
+    own = deliveries.c.job_id == job_id
+    known = set(connection.execute(sa.select(deliveries.c.destination, deliveries.c.sop_instance_uid).where(own)))
+    told = []
+    for destination, plan in plans.items():
+        new = [uid for uid in plan.objects if (destination, uid) not in known]
+        if new:
+            rows = [_row(job_id, destination, uid, plan.confirm, now) for uid in new]
+            connection.execute(sa.insert(deliveries), rows)
+            told.append(f"{len(new)} objects for {destination}")
+        connection.execute(sa.update(deliveries).where(_at(job_id, destination)).values(confirm=plan.confirm))
+    job = move(connection, job_id, event)
+    if told:
+        note(connection, job.study_uid, job_id, Delivered.BUILT, ", ".join(told), now)
+    return job
+
+
+def _build_again(connection: sa.Connection, job: Job, which: sa.ColumnElement[bool], by: str, now: datetime) -> None:
+    connection.execute(sa.update(deliveries).where(which).values(state=Delivered.BUILT, planned_at=now))
+    connection.execute(sa.delete(commitments).where(commitments.c.job_id == job.job_id))
+    note(connection, job.study_uid, job.job_id, "send again", f"by {by}", now)
+
+
+def _confirm(
+    connection: sa.Connection,
+    job_id: str,
+    destination: str,
+    there: frozenset[str],
+    again: Mapping[str, str],
+    refused: Mapping[str, str],
+    now: datetime,
+) -> Job:
+    stored = _at(job_id, destination) & (deliveries.c.state == Delivered.STORED)
+    outcomes: list[tuple[Delivered, str]] = []
+    for uid in connection.scalars(sa.select(deliveries.c.sop_instance_uid).where(stored)).all():
+        this = stored & (deliveries.c.sop_instance_uid == uid)
+        if uid in there:
+            values: dict[str, object] = {"state": Delivered.COMMITTED, "committed_at": now, "last_error": ""}
+        elif uid in again:
+            values = {"state": Delivered.BUILT, "last_error": again[uid]}
+        elif uid in refused:
+            values = {"state": Delivered.REFUSED, "last_error": refused[uid]}
+        else:
+            continue
+        connection.execute(sa.update(deliveries).where(this).values(**values))
+        outcomes.append((Delivered(str(values["state"])), str(values["last_error"])))
+    _tell(connection, job_id, destination, outcomes, now)
+    return _settle(connection, job_id, now)
+
+
+def _settle(connection: sa.Connection, job_id: str, now: datetime) -> Job:
+    """When nothing is open at any destination, the job ends."""
+    job = get(connection, job_id)
+    own = deliveries.c.job_id == job_id
+    if job.state not in SENDING or connection.execute(sa.select(deliveries.c.job_id).where(own, _OPEN)).first():
+        return job
+    refused = connection.execute(sa.select(deliveries.c.job_id).where(own, deliveries.c.state == Delivered.REFUSED))
+    if refused.first():
+        return move(connection, job_id, Event.GIVE_UP)
+    return move(connection, job_id, Event.COMPLETE, delivered_at=now)
+
+
+def _tell(
+    connection: sa.Connection,
+    job_id: str,
+    destination: str,
+    outcomes: Sequence[tuple[Delivered, str]],
+    now: datetime,
+) -> None:
+    """One entry for each kind of outcome."""
+    study_uid = get(connection, job_id).study_uid
+    for state, error in dict.fromkeys(outcomes):
+        count = outcomes.count((state, error))
+        detail = f"{count} objects at {destination}" + (f": {error}" if error else "")
+        note(connection, study_uid, job_id, state, detail, now)
+
+
+def _at(job_id: str, destination: str) -> sa.ColumnElement[bool]:
+    return (deliveries.c.job_id == job_id) & (deliveries.c.destination == destination)
+
+
+def _row(job_id: str, destination: str, sop_instance_uid: str, confirm: Confirm, now: datetime) -> dict[str, object]:
+    return {
+        "job_id": job_id,
+        "destination": destination,
+        "sop_instance_uid": sop_instance_uid,
+        "state": Delivered.BUILT,
+        "confirm": confirm,
+        "attempts": 0,
+        "last_error": "",
+        "planned_at": now,
+    }

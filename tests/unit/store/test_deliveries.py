@@ -1,0 +1,178 @@
+"""What is on its way: sent, stored, committed, refused, asked for again."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from arrivals import arrival, at, keep
+
+from service.domain.commitment import Report
+from service.domain.job import (
+    Confirm,
+    Delivered,
+    Event,
+    IllegalTransition,
+    ObjectDelivery,
+    Result,
+    State,
+    StoredObject,
+)
+from service.store.deliveries import Deliveries, Plan
+from service.store.jobs import Jobs
+from service.store.overview import Overview
+from service.store.records import Records
+from service.store.spool import Spool
+
+SEG = StoredObject("lobes", "1.2.840.10008.5.1.4.1.1.66.4", "1.1", "results/j/lobes.seg.dcm", "a" * 64, "binary")
+SR = StoredObject("study", "1.2.840.10008.5.1.4.1.1.88.34", "1.2", "results/j/m.sr.dcm", "b" * 64)
+BOTH = [SEG.sop_instance_uid, SR.sop_instance_uid]
+
+
+@pytest.fixture
+def job(records: Records, jobs: Jobs, tmp_path: Path) -> str:
+    """An analysed job."""
+    keep(Spool(tmp_path), records, arrival("1", acquired_at=at(-600)))
+    [job_id] = records.create_due_jobs(at(60), lambda _: 60.0)
+    jobs.start(job_id, at(70))
+    jobs.finish(job_id, Event.ANALYSE, Result(series_uid="S.1", objects=[SEG, SR]), at(90))
+    return job_id
+
+
+def plans(*names: str, confirm: Confirm = Confirm.NONE) -> Mapping[str, Plan]:
+    return {name: Plan(BOTH, confirm) for name in names}
+
+
+def outcomes(state: Delivered, objects: Sequence[StoredObject] = (SEG, SR)) -> list[ObjectDelivery]:
+    return [ObjectDelivery(o.sop_instance_uid, state, 0 if state is Delivered.STORED else None, "why") for o in objects]
+
+
+def waiting(deliveries: Deliveries, job: str, name: str = "pacs") -> list[tuple[str, Delivered]]:
+    return [(o.stored.sop_instance_uid, o.state) for o in deliveries.open(job, name)]
+
+
+def test_a_job_is_delivered_when_every_destination_has_everything(deliveries: Deliveries, job: str) -> None:
+    assert deliveries.plan(job, plans("pacs", "archive"), at(91)).state is State.DELIVERING
+    assert deliveries.plan(job, plans("pacs", "archive"), at(92)).state is State.DELIVERING, "again, after a kill"
+    assert deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None).state is State.DELIVERING
+    assert deliveries.open(job, "pacs") == []
+    assert [o.stored for o in deliveries.open(job, "archive")] == [SEG, SR]
+    assert deliveries.destinations(job) == ["archive"]
+    assert deliveries.record(job, "archive", outcomes(Delivered.STORED), at(120), None).state is State.DELIVERED
+
+
+def test_only_what_is_missing_is_sent_again(deliveries: Deliveries, job: str, engine: sa.Engine) -> None:
+    deliveries.plan(job, plans("pacs"), at(91))
+    deliveries.mark_sent(job, "pacs")
+    assert waiting(deliveries, job) == [("1.1", Delivered.SENT), ("1.2", Delivered.SENT)], "in flight when killed"
+    first = [*outcomes(Delivered.STORED, [SEG]), *outcomes(Delivered.BUILT, [SR])]
+    assert deliveries.record(job, "pacs", first, at(100), at(115)).state is State.DELIVERING
+    assert waiting(deliveries, job) == [("1.2", Delivered.BUILT)]
+    shown = Overview(engine).job(job)
+    assert shown is not None
+    seg, sr = shown["deliveries"]
+    assert (seg["state"], seg["stored_at"], seg["next_attempt_at"]) == ("stored", at(100), None)
+    assert (sr["state"], sr["attempts"], sr["last_error"], sr["next_attempt_at"]) == ("built", 1, "why", at(115))
+    assert deliveries.record(job, "pacs", outcomes(Delivered.STORED, [SR]), at(116), None).state is State.DELIVERED
+
+
+def test_an_attempt_recorded_again_after_a_kill_changes_nothing(
+    deliveries: Deliveries, job: str, engine: sa.Engine
+) -> None:
+    deliveries.plan(job, plans("pacs"), at(91))
+    deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
+    assert deliveries.record(job, "pacs", [], at(200), None).state is State.DELIVERED
+    assert Overview(engine).list_jobs()[0]["delivered_at"] == at(100)
+
+
+def test_what_was_refused_waits_for_an_operator(deliveries: Deliveries, job: str) -> None:
+    deliveries.plan(job, plans("pacs"), at(91))
+    mixed = [*outcomes(Delivered.STORED, [SEG]), *outcomes(Delivered.REFUSED, [SR])]
+    assert deliveries.record(job, "pacs", mixed, at(100), None).state is State.UNDELIVERED
+    assert deliveries.open(job, "pacs") == []
+    assert deliveries.retry(job, plans("pacs"), "Kim", at(500)).state is State.DELIVERING
+    (again,) = deliveries.open(job, "pacs")
+    assert (again.stored, again.planned_at) == (SR, at(500)), "its age counts from now"
+
+
+def committing(deliveries: Deliveries, job: str) -> None:
+    deliveries.plan(job, plans("pacs", confirm=Confirm.COMMITMENT), at(91))
+    deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
+    deliveries.ask(job, "pacs", "9.1", at(101))
+
+
+def test_stored_is_not_delivered_before_it_is_committed(deliveries: Deliveries, job: str, jobs: Jobs) -> None:
+    committing(deliveries, job)
+    assert jobs.get(job).state is State.DELIVERING
+    assert [(o.asked, o.asked_at) for o in deliveries.open(job, "pacs")] == [(1, at(101))] * 2
+    after = deliveries.report(Report("9.1", frozenset(BOTH), {}), {}, {}, at(110))
+    assert after is not None and after.state is State.DELIVERED
+
+
+def test_a_report_says_of_each_object_what_becomes_of_it(deliveries: Deliveries, job: str, engine: sa.Engine) -> None:
+    committing(deliveries, job)
+    deliveries.report(Report("9.1", frozenset(["1.1"]), {"1.2": 0x0112}), {"1.2": "no such object"}, {}, at(110))
+    assert waiting(deliveries, job) == [("1.2", Delivered.BUILT)]
+    deliveries.record(job, "pacs", outcomes(Delivered.STORED, [SR]), at(120), None)
+    deliveries.ask(job, "pacs", "9.2", at(121))
+    after = deliveries.report(Report("9.2", frozenset(), {"1.2": 0x0122}), {}, {"1.2": "not supported"}, at(130))
+    assert after is not None and after.state is State.UNDELIVERED
+    shown = Overview(engine).job(job)
+    assert shown is not None
+    states = {d["sop_instance_uid"]: (d["state"], d["last_error"]) for d in shown["deliveries"]}
+    assert states == {"1.1": ("committed", ""), "1.2": ("refused", "not supported")}
+
+
+def test_an_answer_may_come_late_and_twice_but_not_to_a_question_nobody_asked(deliveries: Deliveries, job: str) -> None:
+    committing(deliveries, job)
+    deliveries.ask(job, "pacs", "9.2", at(400))
+    for uid in ("9.1", "9.1", "9.2"):
+        after = deliveries.report(Report(uid, frozenset(BOTH), {}), {}, {}, at(500))
+        assert after is not None and after.state is State.DELIVERED
+    assert deliveries.report(Report("8.8", frozenset(BOTH), {}), {}, {}, at(500)) is None
+
+
+def test_what_is_seen_there_is_committed_and_what_is_lost_is_sent_again(deliveries: Deliveries, job: str) -> None:
+    deliveries.plan(job, plans("pacs", confirm=Confirm.QUERY), at(91))
+    deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
+    deliveries.confirm(job, "pacs", frozenset(["1.1"]), {"1.2": "not found there"}, at(110))
+    assert waiting(deliveries, job) == [("1.2", Delivered.BUILT)]
+
+
+def test_what_is_open_when_time_is_over_is_refused(deliveries: Deliveries, job: str, engine: sa.Engine) -> None:
+    committing(deliveries, job)
+    assert deliveries.give_up(job, "pacs", "never confirmed", at(999)).state is State.UNDELIVERED
+    assert [d["last_error"] for d in (Overview(engine).job(job) or {})["deliveries"]] == ["never confirmed"] * 2
+
+
+def test_an_operator_sends_everything_again(deliveries: Deliveries, job: str) -> None:
+    deliveries.plan(job, plans("pacs", "archive"), at(91))
+    for name in ("pacs", "archive"):
+        deliveries.record(job, name, outcomes(Delivered.STORED), at(100), None)
+    assert deliveries.resend(job, plans("archive"), "Kim", at(200)).state is State.DELIVERING
+    assert deliveries.open(job, "pacs") == []
+    assert waiting(deliveries, job, "archive") == [("1.1", Delivered.BUILT), ("1.2", Delivered.BUILT)]
+    assert deliveries.to_deliver() == [(job, "archive")]
+
+
+def test_the_notices_of_a_refused_job_are_delivered_and_it_stays_refused(
+    deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path
+) -> None:
+    keep(Spool(tmp_path), records, arrival("1"))
+    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    jobs.start(job, at(70))
+    jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90))
+    notice = {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}
+    assert deliveries.plan(job, notice, at(91)).state is State.REFUSED
+    assert deliveries.to_deliver() == [(job, "pacs")]
+    assert deliveries.record(job, "pacs", outcomes(Delivered.STORED, [SR]), at(100), None).state is State.REFUSED
+    assert deliveries.to_deliver() == []
+
+
+def test_nothing_of_a_job_that_was_not_analysed_can_be_sent(
+    deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path
+) -> None:
+    keep(Spool(tmp_path), records, arrival("1"))
+    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    with pytest.raises(IllegalTransition):
+        deliveries.resend(job, {}, "Kim", at(70))

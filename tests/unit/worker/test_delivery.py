@@ -1,0 +1,206 @@
+"""Routing and confirmation on real tables and files; only the network is a stand-in (real peers: tests/peers)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import arrivals
+import pytest
+
+from service.domain.commitment import Reference, Report
+from service.domain.job import Confirm, Event, Result, State, StoredObject
+from service.domain.retry import RetryPolicy
+from service.domain.routing import Rule, StudyFacts
+from service.network.commitment import Asked
+from service.network.send import StoreOutcome, Verdict
+from service.store.deliveries import Deliveries
+from service.store.engine import sqlite_engine
+from service.store.inbox import Inbox
+from service.store.jobs import Jobs
+from service.store.migrations import upgrade
+from service.store.overview import Overview
+from service.store.records import Records
+from service.store.spool import Spool
+from service.worker import Courier, Destination, keep_report
+
+NOW = arrivals.at(300)
+SEG, LABELMAP, SR, PDF = "1.9.1", "1.9.2", "1.9.3", "1.9.4"
+KINDS = {SEG: "lobes", LABELMAP: "lobes", SR: "study", PDF: "report-dicom"}
+ALL = frozenset(KINDS.values())
+FACTS = StudyFacts("CT1", "THORACLE", "", ("", ""), "CHEST", NOW)
+ACCEPTED = Asked(True, "accepted")
+
+
+class Bench:
+    """An analysed job and a PACS."""
+
+    def __init__(self, folder: Path) -> None:
+        engine = sqlite_engine(folder / "records.db")
+        upgrade(engine)
+        self.clock = NOW
+        self.sent: list[str] = []
+        self.asked: list[tuple[str, list[str]]] = []
+        self.answers: list[Asked] = []
+        self.there: frozenset[str] | None = frozenset()
+        self.latencies: list[float] = []
+        self.jobs, self.deliveries, self.overview = Jobs(engine), Deliveries(engine), Overview(engine)
+        records, spool = Records(engine), Spool(folder)
+        Inbox(spool, records).take(arrivals.arrival(acquired_at=arrivals.at(0)))
+        (self.job_id,) = records.create_due_jobs(NOW, lambda _: 1.0)
+        self.pacs = Destination(
+            self.send,
+            RetryPolicy((5.0, 60.0), timedelta(hours=1)),
+            ALL,
+            "binary",
+            Confirm.COMMITMENT,
+            self.ask,
+            self.find,
+            answer_within_s=100.0,
+        )
+        self.destinations = {"pacs": self.pacs}
+        self.courier = Courier(self.destinations, spool, self.jobs, self.deliveries, self, lambda: self.clock)
+        paths = spool.save_results(self.job_id, {uid: uid.encode() for uid in KINDS})
+        styles = {SEG: "binary", LABELMAP: "labelmap"}
+        objects = [StoredObject(k, "1.2.3", uid, paths[uid], "", styles.get(uid)) for uid, k in KINDS.items()]
+        self.jobs.start(self.job_id, NOW)
+        self.jobs.finish(self.job_id, Event.ANALYSE, Result(series_uid="S", objects=objects, facts=FACTS), NOW)
+
+    def plan(self) -> Sequence[str]:
+        return self.courier.plan(self.jobs.get(self.job_id))
+
+    def deliver(self, seconds: float = 0.0) -> float | None:
+        self.clock += timedelta(seconds=seconds)
+        return self.courier.deliver(self.job_id, "pacs")
+
+    def send(self, paths: Sequence[Path]) -> list[StoreOutcome]:
+        self.sent += [p.name for p in paths]
+        return [StoreOutcome(p, "", Verdict.STORED, 0, "") for p in paths]
+
+    def ask(self, transaction_uid: str, references: Sequence[Reference]) -> Asked:
+        self.asked.append((transaction_uid, [r.sop_instance_uid for r in references]))
+        return self.answers.pop(0)
+
+    def find(self, study_uid: str, uids: Sequence[str]) -> frozenset[str] | None:
+        assert study_uid == "S"
+        return None if self.there is None else self.there & frozenset(uids)
+
+    def report(self, number: int, committed: Sequence[str], failed: dict[str, int] | None = None) -> bool:
+        report = Report(self.asked[number][0], frozenset(committed), failed or {})
+        return keep_report(report, self.deliveries, self, self.clock)
+
+    def delivery(self, destination: str, outcome: str) -> None: ...
+
+    def delivered(self, latency_s: float) -> None:
+        self.latencies.append(latency_s)
+
+    @property
+    def state(self) -> State:
+        return self.jobs.get(self.job_id).state
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {d["sop_instance_uid"]: d["state"] for d in (self.overview.job(self.job_id) or {})["deliveries"]}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_each_destination_gets_what_it_wants_by_its_rules(bench: Bench) -> None:
+    other = replace(bench.pacs, style="labelmap", kinds=frozenset(["lobes"]), rules=(Rule(calling_ae=("CT*",)),))
+    bench.destinations |= {"labelmaps": other, "never": replace(other, rules=(Rule(body_part=("HEAD",)),))}
+    assert bench.plan() == ["labelmaps", "pacs"]
+    plans = bench.courier.plans(bench.jobs.get(bench.job_id))
+    assert {name: plan.objects for name, plan in plans.items()} == {"pacs": [SEG, SR, PDF], "labelmaps": [LABELMAP]}
+
+
+def test_stored_becomes_delivered_when_the_pacs_commits_to_it(bench: Bench) -> None:
+    bench.plan()
+    bench.answers = [ACCEPTED]
+    assert bench.deliver() == 100.0
+    assert bench.asked[0][1] == bench.sent == [SEG, SR, PDF]
+    assert set(bench.states.values()) == {"stored"}
+    bench.clock += timedelta(seconds=10)
+    assert bench.report(0, [SEG, SR, PDF])
+    assert (bench.state, set(bench.states.values())) == (State.DELIVERED, {"committed"})
+    assert bench.latencies == [310.0]
+    assert bench.deliver(90) is None
+
+
+def test_an_answer_on_the_same_association_ends_it_at_once(bench: Bench) -> None:
+    bench.plan()
+
+    def ask(transaction_uid: str, references: Sequence[Reference]) -> Asked:
+        return Asked(True, "accepted", report=Report(transaction_uid, frozenset([SEG, SR, PDF]), {}))
+
+    bench.destinations["pacs"] = replace(bench.pacs, ask=ask)
+    assert bench.deliver() is None
+    assert bench.state is State.DELIVERED
+
+
+def test_what_the_pacs_lost_is_sent_again_and_what_it_will_never_keep_is_refused(bench: Bench) -> None:
+    bench.plan()
+    bench.answers = [ACCEPTED, ACCEPTED]
+    bench.deliver()
+    bench.report(0, [SEG], {SR: 0x0112, PDF: 0x0122})
+    assert bench.states == {SEG: "committed", SR: "built", PDF: "refused"}
+    bench.sent.clear()
+    assert bench.deliver(100) == 100.0
+    assert bench.sent == [SR] and bench.asked[1][1] == [SR]
+    bench.report(1, [SR])
+    assert bench.state is State.UNDELIVERED, "the refused PDF waits for an operator"
+
+
+def test_a_silent_pacs_is_asked_again_then_searched(bench: Bench) -> None:
+    bench.plan()
+    bench.answers = [ACCEPTED] * 3
+    assert [bench.deliver(s) for s in (0, 100, 100)] == [100.0] * 3
+    assert bench.deliver(50) == 50.0, "not before the time is over"
+    bench.there = frozenset([SEG, SR])
+    assert bench.deliver(50) is not None
+    assert bench.states == {SEG: "committed", SR: "committed", PDF: "built"}, "what it does not have is sent again"
+    assert len(bench.asked) == 3
+
+
+def test_a_peer_that_knows_no_commitment_is_searched_at_once(bench: Bench) -> None:
+    bench.plan()
+    bench.answers = [Asked(False, "no presentation context was accepted", unsupported=True)]
+    bench.there = frozenset([SEG, SR, PDF])
+    assert bench.deliver() is None
+    assert bench.state is State.DELIVERED
+
+
+def test_what_is_not_registered_yet_is_not_sent_twice(bench: Bench) -> None:
+    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.QUERY)
+    bench.plan()
+    assert bench.deliver() == 5.0
+    assert set(bench.states.values()) == {"stored"}
+    bench.there = frozenset([SEG, SR, PDF])
+    assert bench.deliver(5) is None
+    assert (bench.state, bench.sent) == (State.DELIVERED, [SEG, SR, PDF])
+
+
+def test_what_is_never_confirmed_is_not_called_delivered(bench: Bench) -> None:
+    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.QUERY)
+    bench.plan()
+    bench.there = None
+    assert bench.deliver() == 5.0
+    assert bench.deliver(3600) is None
+    assert bench.state is State.UNDELIVERED
+    assert "stored, but pacs never confirmed it" in str(bench.overview.job(bench.job_id))
+
+
+def test_an_answer_to_a_question_of_nobody_is_refused(bench: Bench) -> None:
+    bench.plan()
+    bench.answers = [ACCEPTED]
+    bench.deliver()
+    assert not keep_report(Report("6.6.6", frozenset([SEG]), {}), bench.deliveries, bench, NOW)
+
+
+def test_a_destination_that_needs_no_confirmation(bench: Bench) -> None:
+    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.NONE)
+    bench.plan()
+    assert bench.deliver() is None
+    assert (bench.state, set(bench.states.values())) == (State.DELIVERED, {"stored"})
