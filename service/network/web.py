@@ -1,5 +1,6 @@
 """A DICOMweb service that we call: sessions with it, and questions by QIDO-RS (PS3.18 10.6)."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.client import responses
@@ -13,6 +14,8 @@ from requests.auth import HTTPBasicAuth
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
 TIMEOUT_S = (_CONNECT_S, _ANSWER_S)
+
+_TALKATIVE = ("dicomweb_client", "retrying", "urllib3")  # their logs hold UIDs, and tracebacks of what we say in words
 
 _SOP_INSTANCE_UID = "00080018"
 _NO_STUDY = "2.25.0"  # valid, and nobody's: asking for it brings no patient's data
@@ -55,6 +58,8 @@ class WebNode:
 
 def session(node: WebNode) -> requests.Session:
     """An HTTP session with the node. It opens no connection yet."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     http = requests.Session()
     http.trust_env = False  # proxies, passwords and authorities come from the configuration only
     http.max_redirects = 0  # a login page would answer 200 in the service's place

@@ -26,12 +26,6 @@ def configure(level: str, role: str) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Datasets' attributes and UIDs, or every statement: what matters of theirs we log in our own words.
-    quiet = {
-        "pynetdicom": logging.CRITICAL,
-        "dicomweb_client": logging.CRITICAL,
-        "urllib3": logging.CRITICAL,
-        "pydicom": logging.ERROR,
-        "highdicom": logging.ERROR,
-    }
+    quiet = {"pynetdicom": logging.CRITICAL, "pydicom": logging.ERROR, "highdicom": logging.ERROR}
     for name, least in (quiet | dict.fromkeys(("uvicorn", "alembic", "dbos"), logging.WARNING)).items():
         logging.getLogger(name).setLevel(least)
