@@ -102,7 +102,7 @@ class StoreScp(_Process):
 
 
 class QueryScp(_Process):
-    """DCMTK's dcmqrscp: stores and answers queries, in one storage area."""
+    """DCMTK's dcmqrscp: one storage area; queries must keep to the hierarchy (PS3.4 C.4.1.2.1)."""
 
     AET = "QUERIES"
 
@@ -125,7 +125,7 @@ class QueryScp(_Process):
         self._configuration.write_text("\n".join(lines) + "\n")
 
     def _command(self) -> list[str]:
-        return [require("dcmqrscp"), "--config", str(self._configuration)]
+        return [require("dcmqrscp"), "--check-find", "--config", str(self._configuration)]
 
 
 class Orthanc(_Process):

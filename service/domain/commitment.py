@@ -25,7 +25,8 @@ class Report:
 OnReport = Callable[[str, Report], bool]
 """Keeps a report of this calling AE title: when it returns, neither a kill nor a power cut loses it.
 
-False: we have no such transaction. OSError: it cannot be kept now.
+True also for a report that is kept already: the peer may not have got our answer. False: we have no such transaction.
+OSError: it cannot be kept now.
 """
 
 

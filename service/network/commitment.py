@@ -12,9 +12,10 @@ from threading import Event
 from pydicom import Dataset
 from pydicom.uid import UID
 from pynetdicom import evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.pdu import P_DATA_TF
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import build_context, build_role
 
 from service.domain.commitment import OnReport, Reference, Report
 from service.network.peer import DicomNode, associate, why_not
@@ -63,20 +64,30 @@ def request(node: DicomNode, transaction_uid: str, references: Sequence[Referenc
     association = associate(node, [build_context(STORAGE_COMMITMENT)], listener.handlers)
     if not association.is_established:
         return Asked(False, why_not(association), unsupported=bool(association.rejected_contexts))
-    question = _action_information(transaction_uid, references)
     try:
-        answer, _ = association.send_n_action(question, _REQUEST_COMMITMENT, STORAGE_COMMITMENT, _WELL_KNOWN_INSTANCE)
-    except (RuntimeError, ValueError) as error:  # the peer ended the association, or a UID cannot be encoded
-        return Asked(False, f"not asked ({type(error).__name__})")
-    else:
-        status = answer.get("Status")
+        status = _ask(association, _action_information(transaction_uid, references))
         if status == _SUCCESS:
             listener.wait(listen_s)
-            return Asked(True, "accepted", report=listener.report)
-        message = "no answer to N-ACTION" if status is None else f"N-ACTION status 0x{status:04X}"
-        return Asked(False, message, unsupported=status in _UNSUPPORTED)
+    except (RuntimeError, ValueError) as error:  # the peer ended the association, or a UID cannot be encoded
+        return Asked(False, f"not asked ({type(error).__name__})")
     finally:
         association.release()
+    # Only now: until the release a report may come and be answered.
+    if status == _SUCCESS:
+        return Asked(True, "accepted", report=listener.report)
+    message = "no answer to N-ACTION" if status is None else f"N-ACTION status 0x{status:04X}"
+    return Asked(False, message, unsupported=status in _UNSUPPORTED)
+
+
+def accept_role(event: evt.Event) -> None:
+    """EVT_REQUESTED: who reports is the SCP, although it calls us (PS3.7 D.3.3.4).
+
+    Said here because pynetdicom 3.0 leaves the answer out where every storage SOP class is accepted; some PACS report
+    nothing without it.
+    """
+    proposed = event.assoc.requestor.role_selection.get(STORAGE_COMMITMENT)
+    if proposed is not None and proposed.scp_role:
+        event.assoc.acceptor.add_negotiation_item(build_role(STORAGE_COMMITMENT, scp_role=True))
 
 
 def answer_report(event: evt.Event, on_report: OnReport) -> tuple[int, None]:
@@ -133,6 +144,13 @@ class _Listener:
         """A release must not overtake the response."""
         if self.report is not None and isinstance(event.pdu, P_DATA_TF):
             self._ended.set()
+
+
+def _ask(association: Association, information: Dataset) -> int | None:
+    """N-ACTION: the status of the response, None without one."""
+    answer, _ = association.send_n_action(information, _REQUEST_COMMITMENT, STORAGE_COMMITMENT, _WELL_KNOWN_INSTANCE)
+    status: int | None = answer.get("Status")
+    return status
 
 
 def _action_information(transaction_uid: str, references: Sequence[Reference]) -> Dataset:

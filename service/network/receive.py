@@ -16,7 +16,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from service.domain.arrival import Arrival, Unidentified, identify
 from service.domain.commitment import OnReport
 from service.domain.ports import Inbox, ReceiverObserver
-from service.network.commitment import STORAGE_COMMITMENT, answer_report
+from service.network.commitment import STORAGE_COMMITMENT, accept_role, answer_report
 from service.network.dimse import VERIFICATION, configure, send_at_once
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Receiver:
         self._ae.require_calling_aet = list(allowed_calling_aets)
         self._ae.require_called_aet = require_called_aet
         self._ae.add_supported_context(VERIFICATION, ALL_TRANSFER_SYNTAXES)
-        if on_report is not None:  # the peer that reports is the SCP, although it calls us (PS3.7 D.3.3.4)
+        if on_report is not None:
             self._ae.add_supported_context(STORAGE_COMMITMENT, scu_role=False, scp_role=True)
 
     def start(self) -> None:
@@ -80,7 +80,10 @@ class Receiver:
             (evt.EVT_C_STORE, self._answer),
         ]
         if self._on_report is not None:
-            handlers.append((evt.EVT_N_EVENT_REPORT, answer_report, [self._on_report]))
+            handlers += [
+                (evt.EVT_REQUESTED, accept_role),
+                (evt.EVT_N_EVENT_REPORT, answer_report, [self._on_report]),
+            ]
         server = self._ae.start_server(self._address, block=False, evt_handlers=handlers)
         assert server is not None, "a server that does not block is returned"
         self._server: ThreadedAssociationServer = server
