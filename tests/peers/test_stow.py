@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -185,9 +186,16 @@ def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[tupl
         server.shutdown()
 
 
-def with_status(status: int, body: bytes = b"", **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+def with_status(
+    status: int, body: bytes = b"", pause_s: float = 0, **headers: str
+) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Reads the request, with a pause after each MB, and answers."""
+
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        left = int(handler.headers.get("Content-Length", 0))
+        while left > 0:
+            left -= len(handler.rfile.read(min(left, 1_000_000)))
+            time.sleep(pause_s)
         handler.send_response(status)
         for name, value in (headers | {"Content-Length": str(len(body))}).items():
             handler.send_header(name, value)
@@ -224,6 +232,14 @@ def test_no_answer_in_time(evidence: list[Path], monkeypatch: pytest.MonkeyPatch
         assert summary(store(there, evidence[:2])) == {(Verdict.TRANSIENT, None, "no answer in 60 s")}
         assert check(there) == "no answer in 60 s"
         go_on.set()
+
+
+def test_a_slow_line_is_no_lost_one(evidence: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.network.stow.TIMEOUT_S", (0.5, 10))
+    large = tmp_path / "large.dcm"
+    large.write_bytes(evidence[0].read_bytes() + bytes(24_000_000))
+    with answering(with_status(507, pause_s=0.05)) as (there, _):
+        assert summary(store(there, [large])) == {(Verdict.TRANSIENT, None, "HTTP 507 Insufficient Storage")}
 
 
 def test_a_connection_that_is_cut_stops_no_other_object(evidence: list[Path]) -> None:
