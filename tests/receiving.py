@@ -10,6 +10,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 from pynetdicom.dsutils import split_dataset
 
+from service.domain import ports
 from service.network.peer import DicomNode
 from service.network.receive import Receiver
 from service.store.engine import sqlite_engine
@@ -42,13 +43,13 @@ class Receiving:
 
     AET = "THORACLE"
 
-    def __init__(self, folder: Path, port: int = 0, **options: Any) -> None:
+    def __init__(self, folder: Path, port: int = 0, spool: ports.Spool | None = None, **options: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.engine = sqlite_engine(folder / "records.db", "NORMAL")
         upgrade(self.engine)
         self.folder = folder
         self.records = Records(self.engine)
-        self.inbox = Inbox(Spool(folder), self.records)
+        self.inbox = Inbox(spool or Spool(folder), self.records)
         self.counts = Counts()
         self._receiver = Receiver(self.inbox, self.counts, self.AET, "127.0.0.1", port, **options)
 

@@ -10,6 +10,7 @@ same job agree on one attempt, and nobody sees half of the results.
 
 import json
 import math
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -185,5 +186,8 @@ def _classified() -> Iterator[None]:
 
 
 def _words(error: Exception) -> str:
-    """The first line: obstore appends the whole request. The paths in it are hashes."""
-    return f"object store: {str(error).partition(chr(10))[0].strip()}"
+    """The first line, and the code of an S3 answer: obstore appends the whole request. The paths in it are hashes."""
+    text = str(error)
+    first = re.split(r"[<\n]", text, maxsplit=1)[0].strip()
+    code = re.search(r"<Code>(\w+)</Code>", text)
+    return f"object store: {first} {code[1]}" if code else f"object store: {first}"
