@@ -1,9 +1,38 @@
-"""One way to open an SQLite database: durable, and safe for several processes."""
+"""Opens a database: an SQLite file for one host, PostgreSQL for several. Durable, and safe for several processes."""
 
 from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
+
+from service.errors import Permanent
+
+# Of a host that vanished the server must notice it (11 s), or the locks and rows of its sessions stay taken for hours;
+# nor may a process frozen inside a transaction hold up all others.
+_SESSION = {
+    "tcp_keepalives_idle": "5s",
+    "tcp_keepalives_interval": "2s",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "11s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+_CLIENT = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 11_000,
+}
+
+
+def database_engine(database: str | Path, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> sa.Engine:
+    """The engine of an SQLite file (a path) or of a PostgreSQL database (a URL). synchronous: of SQLite only.
+
+    Permanent if the URL cannot be used.
+    """
+    if isinstance(database, Path):
+        return sqlite_engine(database, synchronous)
+    return postgresql_engine(database)
 
 
 def sqlite_engine(path: Path, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> sa.Engine:
@@ -26,3 +55,31 @@ def sqlite_engine(path: Path, synchronous: Literal["FULL", "NORMAL"] = "FULL") -
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def postgresql_engine(url: str) -> sa.Engine:
+    """An engine on `postgresql+psycopg://user:password@host:port/database`, by TCP.
+
+    Transactions overlap here: whoever reads a row to change it locks it (SELECT ... FOR UPDATE).
+    """
+    parsed = _parsed(url)
+    options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+    return sa.create_engine(
+        parsed,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,  # a connection that a restart of the server broke is replaced, not handed out
+        connect_args={**_CLIENT, "options": f"{options} {parsed.query.get('options', '')}"},
+    )
+
+
+def _parsed(url: str) -> sa.URL:
+    """The URL itself is never shown: it holds a password."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise Permanent("the database URL cannot be read: postgresql+psycopg://user:password@host/database") from error
+    if parsed.drivername != "postgresql+psycopg":
+        raise Permanent(f"the database URL begins with {parsed.drivername!r}; it must be 'postgresql+psycopg'")
+    if not parsed.host or parsed.host.startswith("/"):
+        raise Permanent("the database URL names no host; PostgreSQL is used by TCP only")
+    return parsed

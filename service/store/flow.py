@@ -9,26 +9,25 @@ Steps run at least once: after a kill the step that was running runs again, so s
 values and never raise (an exception may not survive pickling). Workflow ids are deterministic: queueing twice is one.
 The jobs table says what is to be done; `ensure_study` and `ensure_delivery` queue it where no workflow is at it.
 
-Liveness: every worker process holds a file lock named after its executor id; the kernel frees it the moment the
-process dies. A watcher thread in each worker takes over the pending work of executors whose lock is free.
+Liveness: every worker process holds a lock named as its executor id (`liveness`), freed the moment the process dies.
+A watcher thread in each worker takes over the pending work of executors whose lock is free.
 """
 
-import fcntl
 import logging
-import socket
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from service.domain.job import IllegalTransition
-from service.store.engine import sqlite_engine
+from service.store.engine import database_engine
+from service.store.liveness import Locks
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +38,20 @@ _LOST_AFTER_S = 30.0
 _STUDIES = "studies"
 _DEAD = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
 _AT_IT = ("ENQUEUED", "DELAYED", "PENDING", _DEAD)
+_WAITING = ("ENQUEUED", "DELAYED")
+_EXECUTORS = "executors"
 _STEP_RETRY_S = 30.0
+_POLL_S = 0.2
 
 _Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """How many deliveries to one destination may run at once, over all hosts, and how many may start per minute."""
+
+    concurrency: int = 1
+    per_minute: int | None = None
 
 
 class Work(Protocol):
@@ -63,13 +73,14 @@ class Work(Protocol):
 class Flow:
     """The engine of one worker process. Only one per process may be started."""
 
-    def __init__(self, database: Path, locks_dir: Path, destinations: Sequence[str], work: Work) -> None:
-        self._database = database
-        self._locks_dir = locks_dir
-        self._destinations = tuple(destinations)
+    def __init__(
+        self, database: str | Path, locks: Locks, destinations: Mapping[str, QueueOptions], work: Work
+    ) -> None:
+        self._engine = database_engine(database)
+        self._locks = locks
+        self._destinations = dict(destinations)
         self._work = work
-        self._executor = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-        self._own_lock: IO[str] | None = None
+        self._executor = ""
         self._running: set[str | None] = set()
         self._suspects: dict[str, float] = {}
         self._stop = threading.Event()
@@ -78,15 +89,14 @@ class Flow:
 
     def start(self) -> None:
         """Create or migrate the engine's tables, take our lock, start the queues and the watcher."""
-        self._locks_dir.mkdir(parents=True, exist_ok=True)
-        self._own_lock = self._try_lock(self._executor)
-        DBOS.migrate(f"sqlite:///{self._database}")
-        engine = sqlite_engine(self._database)
+        self._executor = self._locks.join(_EXECUTORS)
+        url = self._engine.url.render_as_string(hide_password=False)
+        DBOS.migrate(url)
         DBOS(
             config={
                 "name": "thoracle",
-                "system_database_url": str(engine.url),
-                "system_database_engine": engine,
+                "system_database_url": url,
+                "system_database_engine": self._engine,
                 "run_migrations": False,
                 "executor_id": self._executor,
                 "application_version": _WORKFLOW_VERSION,
@@ -94,37 +104,62 @@ class Flow:
             }
         )
         DBOS.launch()
-        DBOS.register_queue(_STUDIES, worker_concurrency=1, polling_interval_sec=0.2)
-        for name in self._destinations:
-            DBOS.register_queue(_queue(name), global_concurrency=1, polling_interval_sec=0.2)
+        DBOS.register_queue(_STUDIES, worker_concurrency=1, polling_interval_sec=_POLL_S)
+        for name, options in self._destinations.items():
+            limit = options.per_minute
+            DBOS.register_queue(
+                _queue(name),
+                global_concurrency=options.concurrency,
+                limiter=None if limit is None else {"limit": limit, "period": 60.0},
+                polling_interval_sec=_POLL_S,
+            )
         self._watcher.start()
 
     def stop(self, wait_s: int = 30) -> bool:
         """Stop taking work and let running steps end for up to `wait_s`. True if nothing is left running here.
 
-        Our lock is freed by the kernel when the process ends, not before: until then the work is still ours.
+        If something is, our lock is freed when the process ends, not before: until then the work is still ours.
         """
         self._stop.set()
         self._watcher.join()
         DBOS.destroy(workflow_completion_timeout_sec=wait_s)
         if not self._running:
-            (self._locks_dir / self._executor).unlink(missing_ok=True)
+            self._locks.leave(_EXECUTORS, self._executor)
         return not self._running
 
-    def ensure_study(self, job_id: str) -> None:
-        """Queue the analysis of a job unless a workflow waits for it or is at it."""
-        if (attempt := _next_attempt(f"study:{job_id}:")) is not None:
-            self._enqueue_study(job_id, attempt, None)
+    def ensure_study(self, job_id: str, priority: int = 0) -> None:
+        """Queue the analysis of a job unless a workflow waits for it or is at it.
 
-    def ensure_delivery(self, job_id: str, destination: str) -> None:
-        """Queue a delivery unless a workflow waits for it or is at it."""
+        priority: 0 to 2**31 - 1, the lowest goes first. All attempts and deliveries that follow keep it.
+        """
+        if (attempt := _next_attempt(f"study:{job_id}:")) is not None:
+            self._enqueue_study(job_id, attempt, None, priority)
+
+    def ensure_delivery(self, job_id: str, destination: str, priority: int = 0) -> None:
+        """Queue a delivery unless a workflow waits for it or is at it. priority: as of `ensure_study`."""
         if (attempt := _next_attempt(f"delivery:{job_id}:{destination}:")) is not None:
-            self._enqueue_delivery(job_id, destination, attempt, None)
+            self._enqueue_delivery(job_id, destination, attempt, None, priority)
+
+    def prioritise(self, job_id: str, priority: int) -> None:
+        """Give all that waits for a job another priority; what is running hands it on to what follows."""
+        table = self._workflows
+        of_job = sa.or_(*(table.c.workflow_uuid.startswith(prefix) for prefix in _prefixes(job_id)))
+        unfinished = table.c.status.in_((*_WAITING, "PENDING"))
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(table).where(of_job, unfinished).values(priority=priority))
+
+    def forget(self, job_id: str) -> None:
+        """Cancel all that waits for a job. What is running goes on: its step learns of the job's state by itself."""
+        for prefix in _prefixes(job_id):
+            waiting = DBOS.list_workflows(
+                workflow_id_prefix=prefix, status=list(_WAITING), load_input=False, load_output=False
+            )
+            DBOS.cancel_workflows([workflow.workflow_id for workflow in waiting])
 
     @property
     def alive(self) -> bool:
-        """Does the watcher still watch?"""
-        return self._watcher.is_alive()
+        """Does the watcher still watch, and is our work still ours? If not, the process must end at once."""
+        return self._watcher.is_alive() and self._locks.held
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -136,8 +171,8 @@ class Flow:
         finally:
             self._running.discard(workflow_id)
 
-    def _enqueue_study(self, job_id: str, attempt: int, delay_s: float | None) -> None:
-        self._enqueue(_STUDIES, self._study, f"study:{job_id}:{attempt}", delay_s, job_id, attempt)
+    def _enqueue_study(self, job_id: str, attempt: int, delay_s: float | None, priority: int) -> None:
+        self._enqueue(_STUDIES, self._study, f"study:{job_id}:{attempt}", delay_s, priority, job_id, attempt)
 
     def _register(self, work: Work) -> tuple[Any, Any]:
         """The two workflows; the engine takes plain functions only, so they close over this object."""
@@ -155,39 +190,48 @@ class Flow:
             with self._at_work():
                 result = analyse(job_id, attempt)
                 if isinstance(result, (int, float)):
-                    self._enqueue_study(job_id, attempt + 1, float(result))
+                    self._enqueue_study(job_id, attempt + 1, float(result), self._own_priority())
                     return
                 for destination in result:
-                    self._enqueue_delivery(job_id, destination, 1, None)
+                    self._enqueue_delivery(job_id, destination, 1, None, self._own_priority())
 
         @DBOS.workflow(name="delivery", max_recovery_attempts=_MAX_RECOVERIES)
         def delivery(job_id: str, destination: str, attempt: int) -> None:
             with self._at_work():
                 wait_s = deliver(job_id, destination, attempt)
                 if wait_s is not None:
-                    self._enqueue_delivery(job_id, destination, attempt + 1, wait_s)
+                    self._enqueue_delivery(job_id, destination, attempt + 1, wait_s, self._own_priority())
 
         return study, delivery
 
-    def _enqueue_delivery(self, job_id: str, destination: str, attempt: int, delay_s: float | None) -> None:
+    def _own_priority(self) -> int:
+        """Of the running workflow; read from its row, because `prioritise` may have changed it since it began."""
+        table = self._workflows
+        with self._engine.begin() as connection:
+            own = sa.select(table.c.priority).where(table.c.workflow_uuid == DBOS.workflow_id)
+            return int(connection.execute(own).scalar_one())
+
+    @property
+    def _workflows(self) -> sa.TableClause:
+        """The engine's table; reading and writing it ourselves is kept to the one column it has no function for."""
+        columns = (sa.column("workflow_uuid", sa.Text), sa.column("status", sa.Text), sa.column("priority", sa.Integer))
+        return sa.table("workflow_status", *columns, schema="dbos" if self._engine.dialect.name != "sqlite" else None)
+
+    def _enqueue_delivery(
+        self, job_id: str, destination: str, attempt: int, delay_s: float | None, priority: int
+    ) -> None:
         workflow_id = f"delivery:{job_id}:{destination}:{attempt}"
         # A destination that was taken out of the configuration has no queue; its deliveries are only to be settled.
         queue = _queue(destination) if destination in self._destinations else _STUDIES
-        self._enqueue(queue, self._delivery, workflow_id, delay_s, job_id, destination, attempt)
+        self._enqueue(queue, self._delivery, workflow_id, delay_s, priority, job_id, destination, attempt)
 
     @staticmethod
-    def _enqueue(queue: str, workflow: Any, workflow_id: str, delay_s: float | None, *args: object) -> None:
-        with SetWorkflowID(workflow_id), SetEnqueueOptions(delay_seconds=delay_s):
+    def _enqueue(
+        queue: str, workflow: Any, workflow_id: str, delay_s: float | None, priority: int, *args: object
+    ) -> None:
+        # The engine wants no priority said where it is 0.
+        with SetWorkflowID(workflow_id), SetEnqueueOptions(delay_seconds=delay_s, priority=priority or None):
             DBOS.enqueue_workflow(queue, workflow, *args)
-
-    def _try_lock(self, executor: str) -> IO[str] | None:
-        handle = (self._locks_dir / executor).open("a")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.close()
-            return None
-        return handle
 
     def _watch(self) -> None:
         while not self._stop.wait(2.0):
@@ -201,12 +245,10 @@ class Flow:
     def _take_over_dead_executors(self) -> None:
         pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
         for executor in {w.executor_id for w in pending if w.executor_id} - {self._executor}:
-            if (handle := self._try_lock(executor)) is None:
-                continue
-            with handle:
-                log.warning("executor %s died: its work is taken over", executor)
-                DBOS._recover_pending_workflows([executor])
-                (self._locks_dir / executor).unlink(missing_ok=True)
+            with self._locks.inherit(_EXECUTORS, executor) as dead:
+                if dead:
+                    log.warning("executor %s died: its work is taken over", executor)
+                    DBOS._recover_pending_workflows([executor])
 
     def _resume_lost_work(self) -> None:
         """Our own workflows that were taken from the queue but never began, for 30 s: hand them back to the queue."""
@@ -246,6 +288,11 @@ def _settle(step: Callable[[], _Answer], settled: _Answer) -> _Answer | float:
     except (LookupError, IllegalTransition) as error:
         log.warning("nothing left to do: %s", error)
         return settled
+
+
+def _prefixes(job_id: str) -> tuple[str, str]:
+    """How the ids of a job's workflows begin."""
+    return f"study:{job_id}:", f"delivery:{job_id}:"
 
 
 def _queue(destination: str) -> str:

@@ -1,21 +1,34 @@
-"""A new database and what reads and writes it."""
+"""A new database, SQLite and PostgreSQL in turn, and what reads and writes it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from postgresql import PostgreSQL
 
-from service.store.engine import sqlite_engine
+from service.store.deliveries import Deliveries
+from service.store.engine import database_engine
 from service.store.jobs import Jobs
 from service.store.migrations import upgrade
 from service.store.records import Records
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peers)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+    """Where a new database lies."""
+    if request.param == "sqlite":
+        return tmp_path / "records.db"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.create()
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> sa.Engine:
-    engine = sqlite_engine(tmp_path / "records.db")
+def engine(database: str | Path) -> Iterator[sa.Engine]:
+    engine = database_engine(database)
     upgrade(engine)
-    return engine
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
@@ -26,3 +39,8 @@ def records(engine: sa.Engine) -> Records:
 @pytest.fixture
 def jobs(engine: sa.Engine) -> Jobs:
     return Jobs(engine)
+
+
+@pytest.fixture
+def deliveries(engine: sa.Engine) -> Deliveries:
+    return Deliveries(engine)

@@ -24,9 +24,9 @@ from service.store.tables import instances, metadata
 UPGRADE = """
 import sys
 from pathlib import Path
-from service.store.engine import sqlite_engine
+from service.store.engine import database_engine
 from service.store.migrations import upgrade
-upgrade(sqlite_engine(Path(sys.argv[1])))
+upgrade(database_engine(sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])))
 """
 
 
@@ -65,14 +65,15 @@ def test_nothing_is_recorded_when_the_disk_fails(
     assert records.paths() == set()
 
 
-def test_a_database_that_cannot_grow_is_a_full_disk(tmp_path: Path, inbox: Inbox) -> None:
+def test_a_database_that_cannot_grow_is_a_full_disk(tmp_path: Path) -> None:
+    upgrade(sqlite_engine(tmp_path / "records.db"))
     full = sqlite_engine(tmp_path / "records.db")
     sa.event.listen(full, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count=1"))
     [one] = slices(1)
     large = replace(one, identity=replace(one.identity, modality="CT" * 500_000))
     with pytest.raises(OSError, match="the database cannot be written"):
         Inbox(Spool(tmp_path), Records(full)).take(large)
-    inbox.take(one)
+    Inbox(Spool(tmp_path), Records(full)).take(one)
 
 
 def test_files_without_a_row_are_recorded_at_the_start(inbox: Inbox, records: Records, engine: sa.Engine) -> None:
@@ -119,8 +120,8 @@ def test_migrations_make_exactly_the_tables_we_use(engine: sa.Engine) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", UPGRADE, str(tmp_path / "together.db")]
+def test_several_processes_may_upgrade_at_once(database: str | Path) -> None:
+    command = [sys.executable, "-c", UPGRADE, str(database)]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     for process in processes:
         _, errors = process.communicate(timeout=60)

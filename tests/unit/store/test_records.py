@@ -10,7 +10,7 @@ from pydicom.uid import MRImageStorage
 
 from service.domain.arrival import Arrival
 from service.domain.job import State
-from service.store.engine import sqlite_engine
+from service.store.engine import database_engine
 from service.store.jobs import Jobs
 from service.store.migrations import upgrade
 from service.store.records import Records
@@ -133,10 +133,10 @@ def test_anything_but_ct_makes_no_job_and_is_ignored_by_name(records: Records, s
     assert (other.paths, other.ignored) == ((), ("NOT_CT: MR Image Storage, modality MR",))
 
 
-def test_a_restart_forgets_nothing(records: Records, engine: sa.Engine, tmp_path: Path, store: Store) -> None:
+def test_a_restart_forgets_nothing(engine: sa.Engine, database: str | Path, store: Store) -> None:
     store(arrival("1"))
     engine.dispose()
-    again = sqlite_engine(tmp_path / "records.db")
+    again = database_engine(database)
     upgrade(again)
     assert Records(again).create_due_jobs(at(59), quiet_60) == []
     assert len(Records(again).create_due_jobs(at(60), quiet_60)) == 1

@@ -1,0 +1,76 @@
+"""A real PostgreSQL server as a process, with a new database for each test. Absent: skip; in CI: fail."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+import pytest
+from dicom_peers import free_port, wait_until
+
+_USER = "postgres"
+
+
+class PostgreSQL:
+    """A private server on a free port, used in a `with` block."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+
+    def __enter__(self) -> Self:
+        initdb, server = _program("initdb"), _program("postgres")
+        # Not below pytest's own folder, which only its user may enter: PostgreSQL refuses to run as root.
+        self._folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+        who: dict[str, Any] = {"user": _USER, "group": _USER, "extra_groups": []} if os.geteuid() == 0 else {}
+        if who:
+            shutil.chown(self._folder, _USER, _USER)
+        data = self._folder / "data"
+        setup = [initdb, "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+        subprocess.run(setup, check=True, capture_output=True, cwd=self._folder, **who)
+        options = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "max_connections=200"]
+        command = [server, "-D", data, "-p", str(self.port), *(word for option in options for word in ("-c", option))]
+        self._process = subprocess.Popen(command, cwd=self._folder, stderr=subprocess.DEVNULL, **who)
+        wait_until(self._answers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGINT)  # SIGTERM would wait for its clients
+        self._process.wait()
+        shutil.rmtree(self._folder)
+
+    def create(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name}")
+        return f"postgresql+psycopg://{_USER}@127.0.0.1:{self.port}/{name}"
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement as the server's administrator; its rows, if it gives any."""
+        address = {"host": "127.0.0.1", "port": self.port, "user": _USER, "dbname": "postgres"}
+        with psycopg.connect(**address, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, "PostgreSQL did not start"
+        try:
+            self.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def _program(name: str) -> str:
+    """Debian keeps the server's programs beside each other by version, outside PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    if found:
+        return str(found[-1])
+    reason = "PostgreSQL is not installed"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
