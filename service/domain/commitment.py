@@ -23,7 +23,7 @@ class Report:
 
 
 OnReport = Callable[[str, Report], bool]
-"""Keeps a report of this calling AE title: when it returns, neither a kill nor a power cut loses it.
+"""Keeps a report of this calling AE title: when it returns, neither a kill nor a power cut loses it. From any thread.
 
 True also for a report that is kept already: the peer may not have got our answer. False: we have no such transaction.
 OSError: it cannot be kept now.

@@ -76,7 +76,7 @@ def request(node: DicomNode, transaction_uid: str, references: Sequence[Referenc
     if status == _SUCCESS:
         return Asked(True, "accepted", report=listener.report)
     message = "no answer to N-ACTION" if status is None else f"N-ACTION status 0x{status:04X}"
-    return Asked(False, message, unsupported=status in _UNSUPPORTED)
+    return Asked(False, message, unsupported=status in _UNSUPPORTED, report=listener.report)
 
 
 def accept_role(event: evt.Event) -> None:

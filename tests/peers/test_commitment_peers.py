@@ -146,7 +146,7 @@ def test_the_report_may_come_on_the_same_association(exchange: Exchange, monkeyp
 
     monkeypatch.setattr("service.network.commitment.answer_report", slowly)
     transaction, answers = generate_uid(), []
-    with committing(lambda assoc: answers.append(report_on(assoc, result(transaction)))) as pacs:
+    with committing(after=lambda assoc: answers.append(report_on(assoc, result(transaction)))) as pacs:
         began = time.monotonic()
         asked = request(pacs, transaction, exchange.references, listen_s=20)
         assert time.monotonic() - began < 10, "what has come is not waited for"
@@ -165,7 +165,7 @@ def test_a_report_that_comes_while_we_hang_up_is_not_lost(exchange: Exchange, mo
         release(association)
 
     with (
-        committing(lambda assoc: answers.append(report_on(assoc, result(transaction)))) as pacs,
+        committing(after=lambda assoc: answers.append(report_on(assoc, result(transaction)))) as pacs,
         monkeypatch.context() as m,
     ):
         m.setattr(Association, "release", late)
@@ -174,15 +174,23 @@ def test_a_report_that_comes_while_we_hang_up_is_not_lost(exchange: Exchange, mo
     assert asked.report is not None
 
 
+def test_the_report_may_come_before_the_answer(exchange: Exchange) -> None:
+    transaction, answers = generate_uid(), []
+    with committing(before=lambda assoc: answers.append(report_on(assoc, result(transaction)))) as pacs:
+        asked = request(pacs, transaction, exchange.references, listen_s=0)
+    assert (asked.accepted, answers) == (True, [0x0000])
+    assert asked.report is not None
+
+
 def test_another_transactions_report_is_not_taken_for_ours(exchange: Exchange) -> None:
     answers: list[int | None] = []
-    with committing(lambda assoc: answers.append(report_on(assoc, result(generate_uid())))) as pacs:
+    with committing(after=lambda assoc: answers.append(report_on(assoc, result(generate_uid())))) as pacs:
         asked = request(pacs, generate_uid(), exchange.references, listen_s=1)
     assert (asked.accepted, asked.report, answers) == (True, None, [0x0115])
 
 
 def test_a_peer_that_hangs_up_is_not_listened_to(exchange: Exchange) -> None:
-    with committing(lambda assoc: assoc.release()) as pacs:
+    with committing(after=lambda assoc: assoc.release()) as pacs:
         began = time.monotonic()
         asked = request(pacs, generate_uid(), exchange.references, listen_s=20)
         assert time.monotonic() - began < 10
@@ -316,8 +324,8 @@ def reporting(receiver: DicomNode, roles: bool = True):  # type: ignore[no-untyp
 
 
 @contextmanager
-def committing(after=None, status: int | None = 0x0000):  # type: ignore[no-untyped-def]
-    """A PACS that answers N-ACTION with `status` (None: aborts), and then does `after(association)`.
+def committing(before=None, after=None, status: int | None = 0x0000):  # type: ignore[no-untyped-def]
+    """A PACS that does `before(association)`, answers N-ACTION with `status` (None: aborts), and does `after`.
 
     Orthanc never reports on the association of the question.
     """
@@ -328,6 +336,8 @@ def committing(after=None, status: int | None = 0x0000):  # type: ignore[no-unty
         if status is None:
             event.assoc.abort()
             return 0, None
+        if before is not None:
+            before(event.assoc)
         answered.set()
         return status, None
 
