@@ -101,6 +101,18 @@ _FLAG_VALUES = {
 }
 FLAGS = {flag: private(value, flag.sentence.removesuffix(".")) for flag, value in _FLAG_VALUES.items()}
 
+NOT_ANALYSED = private("NOT-ANALYSED", "Chest CT not analysed")
+NOT_ANALYSED_REASON = private("NOT-ANALYSED-WHY", "Reason why not analysed")
+REASON_CODE = private("REASON-CODE", "Code of the reason")
+SERIES_DESCRIPTION = private("SERIES-DESC", "Series description")
+IMAGES = private("IMAGES", "Number of images received")
+SERIES: Code = codes.DCM.Series
+SERIES_UID: Code = codes.DCM.SeriesInstanceUID
+SERIES_NUMBER: Code = codes.DCM.SeriesNumber
+MODALITY: Code = codes.DCM.Modality
+SUMMARY: Code = codes.DCM.Summary
+RECOMMENDATION: Code = codes.DCM.Recommendation
+
 PROCEDURE: Code = codes.LN.CTUnspecifiedBodyRegion
 REPORT_TITLE: Code = codes.DCM.ImagingMeasurementReport
 PDF_TITLE: Code = codes.LN.CTChestReport

@@ -18,7 +18,12 @@ UNDATED = datetime(1900, 1, 1)
 
 def evidence_time(ct: CT) -> datetime:
     """The latest moment the CT's headers tell of, as local time of the scanner; `UNDATED` if there is none."""
-    return max((moment for header in ct.headers for moment in _moments(header)), default=UNDATED)
+    return latest_time(ct.headers)
+
+
+def latest_time(headers: Iterable[Dataset]) -> datetime:
+    """The same of headers that made no CT, cleaned."""
+    return max((moment for header in headers for moment in _moments(header)), default=UNDATED)
 
 
 def acquisition_time(headers: Iterable[Dataset]) -> datetime | None:

@@ -6,6 +6,8 @@ from math import floor
 from pydicom import Dataset
 from pydicom.valuerep import DA, PersonName
 
+from service.imaging import attributes
+
 ABSENT = "not recorded"
 
 
@@ -59,4 +61,4 @@ _AGE_UNITS = {"Y": "years", "M": "months", "W": "weeks", "D": "days"}
 
 def text(header: Dataset, keyword: str) -> str:
     """An attribute's text on one line."""
-    return " ".join(str(header.get(keyword, "") or "").split()) or ABSENT
+    return " ".join(attributes.text(header, keyword).split()) or ABSENT

@@ -1,0 +1,55 @@
+"""What a notice says besides the reasons: that it is no finding, and what can be done about each reason."""
+
+from collections.abc import Iterable
+
+from service.errors import Reason, Refusal
+
+NOT_ANALYSED = (
+    "Not analysed is not the same as normal.",
+    "Thoracle did not analyse this CT: there is no score, no measurement and no segmentation.",
+    "Read the images as usual; do not wait for a result.",
+)
+SEND = "A thin axial series of both lungs, original slices, is analysed as soon as it is sent."
+
+OTHER_KIND = frozenset((Reason.NOT_CT, Reason.LOCALIZER, Reason.DOSE_REPORT))
+"""Series that nobody expects a result of."""
+
+_LASTING = OTHER_KIND | {Reason.AGE, Reason.TILT}
+"""Reasons that no other reconstruction of the same scan takes away."""
+
+_OF_OTHER_KIND = "Nothing: a series of this kind is never analysed."
+_WHOLE_LUNGS = "Send a series that covers both lungs from apex to base."
+_AGAIN = "Send the whole series again."
+
+ADVICE = {
+    Reason.NOT_CT: _OF_OTHER_KIND,
+    Reason.LOCALIZER: _OF_OTHER_KIND,
+    Reason.DERIVED: "Send the original slices that these images were made from.",
+    Reason.DOSE_REPORT: _OF_OTHER_KIND,
+    Reason.NOT_AXIAL: "Send the axial slices.",
+    Reason.TILT: "Nothing with this scan: only one without gantry tilt can be analysed.",
+    Reason.MIXED_ORIENTATION: "Send each orientation as a series of its own.",
+    Reason.MIXED_GEOMETRY: "Send each reconstruction as a series of its own.",
+    Reason.DUPLICATE_POSITION: "Send each reconstruction or phase as a series of its own.",
+    Reason.MULTIPHASE: "Send each reconstruction or phase as a series of its own.",
+    Reason.IRREGULAR_SPACING: "Send a reconstruction with evenly spaced slices.",
+    Reason.MISSING_SLICES: _AGAIN,
+    Reason.TOO_THICK: "Send a reconstruction with thinner slices.",
+    Reason.TOO_FEW: _AGAIN,
+    Reason.SHORT_COVERAGE: _WHOLE_LUNGS,
+    Reason.NOT_HU: "Send the scanner's own slices, in Hounsfield units.",
+    Reason.NO_LUNG: "Check that the series shows the chest; send the one that does.",
+    Reason.TRUNCATED: _WHOLE_LUNGS,
+    Reason.INCOMPLETE: _AGAIN,
+    Reason.AGE: "Nothing: the analysis is not meant for a patient of this age.",
+    Reason.CODEC: "Send the series uncompressed.",
+    Reason.UNREADABLE: "Send the series again as the scanner made it, with the attribute named above.",
+    Reason.NOT_CHOSEN: "Nothing: another series of the study stands for it.",
+}
+
+
+def advice(refusals: Iterable[Refusal]) -> tuple[str, ...]:
+    """What can be done about them all, each sentence once; of no use is what a lasting reason would outlive."""
+    reasons = [refusal.reason for refusal in refusals]
+    lasting = [reason for reason in reasons if reason in _LASTING]
+    return tuple(dict.fromkeys(ADVICE[reason] for reason in lasting or reasons))
