@@ -57,6 +57,11 @@ def queues(destinations: Mapping[str, AnyDestination]) -> dict[str, QueueOptions
     return {name: QueueOptions(one.concurrency, one.per_minute) for name, one in destinations.items()}
 
 
+def reporting(destinations: Iterable[AnyDestination]) -> tuple[str, ...]:
+    """AE titles that may call us to answer for what they were sent."""
+    return tuple(d.ae_title for d in destinations if isinstance(d, Destination) and d.confirm == "commitment")
+
+
 def address(name: str, destination: AnyDestination) -> str:
     """For people."""
     if isinstance(destination, WebDestination):

@@ -128,7 +128,7 @@ def run_receiver(settings: Settings) -> None:
         ours.ae_title,
         ours.host,
         ours.port,
-        allowed_calling_aets=ours.allowed_calling_aets,
+        allowed_calling_aets=_allowed(settings),
         max_associations=ours.max_associations,
         min_free_bytes=int(ours.min_free_gb * 1e9),
         on_report=on_report,
@@ -255,6 +255,12 @@ def _operator(settings: Settings, spool: Spool, engine: sa.Engine) -> Operator:
     jobs, deliveries = Jobs(engine), Deliveries(engine)
     courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, Metrics(), now)
     return Operator(jobs, Records(engine), deliveries, courier, now)
+
+
+def _allowed(settings: Settings) -> tuple[str, ...]:
+    """Also whoever is to report to us that it keeps the results; empty: everybody."""
+    known = settings.receiver.allowed_calling_aets
+    return tuple({*known, *to.reporting(settings.destinations.values())}) if known else ()
 
 
 def _quiet_s(settings: Settings, calling_ae: str) -> float:

@@ -113,6 +113,16 @@ class WebDestination(_Delivery):
         "query", description="when an object is delivered: seen by QIDO-RS, or stored"
     )
 
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.token and (self.user or self.password):
+            raise ValueError("either user and password or a token")
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password belong together")
+        if self.key and not self.certificate:
+            raise ValueError("a key needs its certificate")
+        return self
+
 
 def _kind(value: Any) -> str:
     kind = value.get("kind", "dimse") if isinstance(value, dict) else value.kind

@@ -32,7 +32,7 @@ def list_(
       thoracle jobs list --state undelivered --config thoracle.yaml
     """
     rows = main.overview(settings_from(config)).list_jobs(state=state, study_uid=study, limit=limit)
-    table = Table("job", "state", "created", "severity", "supersedes", "error", box=None)
+    table = _table("job", "state", "created", "severity", "supersedes", "error")
     for row in rows:
         table.add_row(
             row["job_id"],
@@ -134,7 +134,7 @@ def _do(action: Callable[[], Job]) -> None:
 
 def _deliveries(job: Mapping[str, Any]) -> Table:
     kinds = {o["sop_instance_uid"]: o["kind"] for o in job["objects"]}
-    table = Table("destination", "object", "state", "status", "attempts", "stored", "committed", "last error", box=None)
+    table = _table("destination", "object", "state", "status", "attempts", "stored", "committed", "last error")
     for row in job["deliveries"]:
         status = "" if row["status"] is None else f"0x{row['status']:04X}"
         table.add_row(
@@ -151,9 +151,19 @@ def _deliveries(job: Mapping[str, Any]) -> Table:
 
 
 def _journal(job: Mapping[str, Any]) -> Table:
-    table = Table("when", "job", "step", "detail", box=None)
+    table = _table("when", "job", "step", "detail")
     for step in job["journal"]:
         table.add_row(_time(step["at"]), _text(step["job_id"]), step["step"], step["detail"])
+    return table
+
+
+def _table(*columns: str) -> Table:
+    """Only the last column, which is text, may be folded: an identifier cut short is of no use."""
+    *short, text = columns
+    table = Table(box=None)
+    for column in short:
+        table.add_column(column, no_wrap=True)
+    table.add_column(text, overflow="fold")
     return table
 
 

@@ -34,7 +34,7 @@ def round_trip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ortha
     lua.write_text(ROUTE)
     ct = sorted(shared_data("dicom/covid-ct-md/P001").glob("*.dcm"))
     service_port = free_port()
-    modality = {"AET": AET, "Host": "127.0.0.1", "Port": service_port}
+    modality = {"AET": AET, "Host": "127.0.0.1", "Port": service_port, "AllowStorageCommitment": True}
     with Orthanc(folder / "pacs", LuaScripts=[str(lua)], DicomModalities={"ai": modality}) as pacs:
         receiver = {
             "port": service_port,
@@ -94,7 +94,7 @@ def test_job_and_metrics_tell_what_happened_without_patient_data(
     source = dcmread(ct[0], stop_before_pixels=True)
     job: dict[str, Any] = service.get("/api/jobs/" + service.jobs()[0]["job_id"]) or {}
     assert job["series_uid"] == source.SeriesInstanceUID
-    assert [d["state"] for d in job["deliveries"]] == ["stored"] * 5
+    assert [d["state"] for d in job["deliveries"]] == ["committed"] * 5
     assert {d["attempts"] for d in job["deliveries"]} == {1}
     assert set(job["timings_s"]) >= {"check", "read", "lungs and opacities", "lobes", "measure", "encode"}
     metrics = service.metrics()
@@ -103,7 +103,7 @@ def test_job_and_metrics_tell_what_happened_without_patient_data(
         'thoracle_series{reason="ANALYSED"} 1.0',
         'thoracle_instances_total{modality="CT",status="0x0000"} 148.0',
         'thoracle_deliveries_total{destination="pacs",outcome="stored"} 5.0',
-        'thoracle_associations_total{outcome="accepted"} 1.0',
+        'thoracle_associations_total{outcome="accepted"} 2.0',  # the CT, and the report that the results are kept
         "thoracle_acquisition_to_delivery_seconds_count 1.0",
         'thoracle_stage_seconds_count{stage="encode"} 1.0',
     ):

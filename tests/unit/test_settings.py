@@ -1,3 +1,4 @@
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,13 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "receiver: {port: 0}",
         "receiver: {ae_title: ABCDEFGHIJKLMNOPQ}",
         "limits: {min_slises: 3}",
-        "destinations: {a: {ae_title: A, host: h}, b: {ae_title: B, host: h}}",
+        "destinations: {a: {kind: ftp, host: h}}",
+        "destinations: {a: {ae_title: A, host: h, url: 'https://h'}}",
+        "destinations: {a: {kind: dicomweb, url: 'https://h', confirm: commitment}}",
+        "destinations: {a: {kind: dicomweb, url: 'https://h', user: u}}",
+        "destinations: {a: {kind: dicomweb, url: 'https://h', user: u, password: p, token: t}}",
+        "destinations: {a: {ae_title: A, host: h, when: [{station: CT1}]}}",
+        "destinations: {'a b': {ae_title: A, host: h}}",
         "destinations: {a: {ae_title: A, host: h, retry_delays_s: []}}",
     ],
 )
@@ -40,3 +47,16 @@ def test_a_mistake_is_an_error_never_a_silent_default(tmp_path: Path, text: str)
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         load(None).receiver.port = 1  # type: ignore[misc]
+
+
+def test_destinations_of_both_kinds_with_rules(tmp_path: Path) -> None:
+    config = tmp_path / "thoracle.yaml"
+    config.write_text("""
+destinations:
+  pacs: {ae_title: PACS, host: pacs.example, when: [{station: [CT1, CT2]}, {between: ["18:00", "07:00"]}]}
+  archive: {kind: dicomweb, url: "https://archive.example/dicom-web", token: secret, send: [seg], seg: labelmap}
+""")
+    pacs, archive = load(config).destinations.values()
+    assert (pacs.kind, pacs.confirm, pacs.when[1].between) == ("dimse", "commitment", (time(18), time(7)))
+    assert (archive.kind, archive.confirm, archive.seg) == ("dicomweb", "query", "labelmap")
+    assert "secret" not in repr(archive)

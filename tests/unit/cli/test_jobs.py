@@ -1,0 +1,57 @@
+"""`thoracle jobs` on a real database."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import arrivals
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.domain.job import Event, Result, State
+from service.store.engine import sqlite_engine
+from service.store.inbox import Inbox
+from service.store.jobs import Jobs
+from service.store.migrations import upgrade
+from service.store.records import Records
+from service.store.spool import Spool
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_path: Path) -> None:
+    config = tmp_path / "thoracle.yaml"
+    config.write_text(json.dumps({"data_dir": str(tmp_path)}))
+    engine = sqlite_engine(tmp_path / "records.db")
+    upgrade(engine)
+    records, jobs = Records(engine), Jobs(engine)
+    Inbox(Spool(tmp_path), records).take(arrivals.arrival())
+    (job_id,) = records.create_due_jobs(NOW, lambda ae: 1.0)
+    jobs.start(job_id, NOW)
+    jobs.finish(job_id, Event.FAIL, Result(error="disk full"), NOW)
+
+    def run(*words: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["jobs", *words, "--config", str(config)])
+        return result.exit_code, " ".join(result.output.split())
+
+    assert run("retry", job_id) == (0, f"job {job_id} is queued")
+    assert jobs.get(job_id).state is State.QUEUED
+    code, output = run("retry", job_id)
+    assert (code, "only failed and undelivered jobs" in output) == (1, True)
+    for action in ("retry", "cancel", "resend", "reanalyse", "show"):
+        code, output = run(action, "nonsense")
+        assert (code, "there is no job nonsense" in output) == (1, True)
+    code, output = run("resend", job_id)
+    assert (code, "has nothing to send" in output) == (1, True)
+    code, output = run("reanalyse", job_id)
+    assert (code, "its analysis is not done" in output) == (1, True)
+    assert run("cancel", job_id) == (0, f"job {job_id} is cancelled")
+    code, output = run("show", job_id)
+    assert code == 0
+    for step in ("first image of a series", "revision 1", "fail", "disk full", "retry by ", "cancel by "):
+        assert step in output
+    code, output = run("reanalyse", job_id)
+    assert (code, "is created" in output) == (0, True)
+    code, output = run("list")
+    assert (code, job_id in output, "created" in output) == (0, True, True)
+    assert run("list", "--state", "delivered") == (0, "There are no such jobs.")
