@@ -60,10 +60,10 @@ class S3Server:
             for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 socket.unlink()
 
-    def spool(self, prefix: str = "", secret: str = _SECRET) -> ObjectSpool:
+    def spool(self, prefix: str = "", secret: str = _SECRET, retry_s: float = 1.0) -> ObjectSpool:
         """A spool in a folder of the bucket, a new one unless told otherwise."""
         url, endpoint = f"s3://thoracle/{prefix or uuid.uuid4().hex}", f"http://127.0.0.1:{self._ports['s3.port']}"
-        return ObjectSpool(s3_store(url, endpoint, "us-east-1", _KEY, secret, retry_s=1.0))
+        return ObjectSpool(s3_store(url, endpoint, "us-east-1", _KEY, secret, retry_s))
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, "the S3 server did not start"

@@ -41,7 +41,15 @@ def s3_store(
             url,
             config=cast("S3Config", {key: value for key, value in given.items() if value is not None}),
             client_options={"allow_http": True} if (endpoint or "").startswith("http://") else None,
-            retry_config={"retry_timeout": timedelta(seconds=retry_s)},
+            retry_config={
+                "retry_timeout": timedelta(seconds=retry_s),
+                "max_retries": 1000,  # the time counts, not the number
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=100),
+                    "max_backoff": timedelta(seconds=2),
+                    "base": 2,
+                },
+            },
         )
     except BaseError as error:
         why = str(error).partition("\n")[0]

@@ -105,6 +105,15 @@ def test_a_wrong_secret_is_said_in_words(server: S3Server) -> None:
         save(stranger, b"content")
 
 
+def test_a_short_outage_is_waited_out(tmp_path: Path) -> None:
+    with S3Server(tmp_path) as server, ThreadPoolExecutor(1) as sender:
+        spool = server.spool(retry_s=60)
+        server.kill()
+        saved = sender.submit(save, spool, b"content")
+        server.start()
+        assert spool.read(saved.result()) == b"content"
+
+
 def test_a_slice_is_refused_while_the_store_is_away_and_taken_when_it_is_back(tmp_path: Path) -> None:
     slices = make_ct.write(make_ct.make(slices=3).datasets, tmp_path / "sent")
     with S3Server(tmp_path / "s3") as server:
