@@ -28,8 +28,9 @@ def rows(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") 
         if nested is not None:
             yield from rows(nested, definitions, f"{prefix}{name}.")
             continue
-        if (entry := _entry(field, definitions)) is not None:
-            yield from rows(entry, definitions, f"{prefix}{name}.NAME.")
+        if entries := _entries(field, definitions):
+            inner = f"{prefix}{name}[]." if field.get("type") == "array" else f"{prefix}{name}.NAME."
+            yield from dict.fromkeys(row for one in entries for row in rows(one, definitions, inner))
             continue
         default = "**required**" if name in required else _default(field)
         yield f"| `{prefix}{name}` | {_type(field)} | {default} | {field.get('description', '')} |\n"
@@ -40,16 +41,19 @@ def _nested(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
     return definitions[reference.rsplit("/", 1)[-1]] if reference else None
 
 
-def _entry(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any] | None:
-    """The schema of the values of a mapping with names of the user's own."""
+def _entries(field: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
+    """The schemas, one for each kind, of the values of a mapping with names of the user's own, or of a list."""
     patterns = field.get("patternProperties", {}).values()
-    options = [field.get("additionalProperties"), *patterns]
-    return next((_nested(o, definitions) for o in options if isinstance(o, dict) and "$ref" in o), None)
+    values = [field.get("additionalProperties"), field.get("items"), *patterns]
+    options = [o for value in values if isinstance(value, dict) for o in value.get("oneOf", [value])]
+    return [definition for o in options if (definition := _nested(o, definitions)) is not None]
 
 
 def _type(field: dict[str, Any]) -> str:
     if "anyOf" in field:
         return " or ".join(_type(option) for option in field["anyOf"] if option.get("type") != "null")
+    if choices := field.get("enum", [field["const"]] if "const" in field else []):
+        return ", ".join(f"`{choice}`" for choice in choices)
     kind = field.get("type", "")
     if kind == "array":
         return f"list of {_type(field['items'])}s" if "items" in field else "list"

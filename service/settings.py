@@ -80,7 +80,7 @@ class _Delivery(_Frozen):
     retry_delays_s: tuple[float, ...] = Field(
         (5, 15, 60, 300, 900), min_length=1, description="waits between attempts; the last one repeats"
     )
-    give_up_after_h: float = Field(72, gt=0, description="then the delivery fails; `thoracle retry` takes it up again")
+    give_up_after_h: float = Field(72, gt=0, description="then the delivery fails; `thoracle jobs retry` takes it up again")
 
 
 class Destination(_Delivery):
