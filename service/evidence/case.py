@@ -1,6 +1,6 @@
 """What all encoders work from: one CT, its analysis and their context, with headers cleaned and UIDs ready."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
@@ -9,7 +9,7 @@ from pydicom import Dataset
 from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.errors import Flag
-from service.evidence.context import EvidenceContext
+from service.evidence.context import DEFAULT_STYLE, EvidenceContext, Style
 from service.evidence.source import source_headers
 from service.evidence.times import acquisition_time
 from service.evidence.uids import Uids, uids_for
@@ -24,11 +24,17 @@ class Case:
     context: EvidenceContext
     sources: tuple[Dataset, ...]
     uids: Uids
+    style: Style = DEFAULT_STYLE
 
     @classmethod
     def of(cls, ct: CT, analysis: Analysis, context: EvidenceContext) -> Self:
         sources = tuple(source_headers(ct))
         return cls(ct, analysis, context, sources, uids_for(ct, sources, analysis, context))
+
+    def styled(self, style: Style) -> Self:
+        """This case for objects of one style, which have UIDs of their own; the default style has those of the case."""
+        uids = self.uids if style == DEFAULT_STYLE else Uids(self.uids("style", style.name))
+        return replace(self, style=style, uids=uids)
 
     @property
     def header(self) -> Dataset:

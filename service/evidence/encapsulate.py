@@ -1,7 +1,6 @@
 """The report as an Encapsulated PDF (PS3.3 A.45.1)."""
 
 import highdicom as hd
-from pydicom import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DT
 
@@ -9,6 +8,7 @@ from service.domain import codes
 from service.evidence import equipment
 from service.evidence.case import Case
 from service.evidence.context import REPORT_DICOM
+from service.evidence.source import patient_and_study, sop_reference
 
 
 class EncapsulatedPdf(hd.SOPClass):
@@ -17,7 +17,6 @@ class EncapsulatedPdf(hd.SOPClass):
     def __init__(self, pdf: bytes, case: Case) -> None:
         header = case.header
         super().__init__(
-            study_instance_uid=header.StudyInstanceUID,
             series_instance_uid=case.uids(REPORT_DICOM.kind, "series"),
             series_number=REPORT_DICOM.series_number,
             sop_instance_uid=case.uids(REPORT_DICOM.kind, "instance"),
@@ -25,17 +24,8 @@ class EncapsulatedPdf(hd.SOPClass):
             instance_number=1,
             modality="DOC",
             transfer_syntax_uid=ExplicitVRLittleEndian,
-            patient_id=header.PatientID,
-            patient_name=header.PatientName,
-            patient_birth_date=header.PatientBirthDate,
-            patient_sex=header.PatientSex,
-            accession_number=header.AccessionNumber,
-            study_id=header.StudyID,
-            study_date=header.StudyDate,
-            study_time=header.StudyTime,
-            referring_physician_name=header.ReferringPhysicianName,
             series_description=REPORT_DICOM.description,
-            specific_character_set=header.SpecificCharacterSet,
+            **patient_and_study(header),
             **equipment.equipment(case.context),
         )
         self.copy_patient_and_study_information(header)
@@ -48,17 +38,10 @@ class EncapsulatedPdf(hd.SOPClass):
         self.BurnedInAnnotation = "YES"
         # Type 2: empty where the CT does not say.
         self.AcquisitionDateTime = DT(case.acquired) if case.acquired else None
-        self.SourceInstanceSequence = [_reference(header) for header in case.sources]
+        self.SourceInstanceSequence = [sop_reference(header) for header in case.sources]
         self.DocumentTitle = REPORT_DICOM.description
         self.ConceptNameCodeSequence = [hd.sr.CodedConcept.from_code(codes.PDF_TITLE)]
         self.VerificationFlag = "UNVERIFIED"
         self.MIMETypeOfEncapsulatedDocument = "application/pdf"
         self.EncapsulatedDocumentLength = len(pdf)
         self.EncapsulatedDocument = pdf if len(pdf) % 2 == 0 else pdf + b"\0"
-
-
-def _reference(header: Dataset) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = header.SOPClassUID
-    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
-    return item

@@ -1,11 +1,16 @@
 """All evidence of one analysis."""
 
+from collections.abc import Iterator, Sequence
+
 import highdicom as hd
 
 from service.domain.ct import CT
 from service.domain.findings import Analysis
+from service.evidence.capture import report_capture
 from service.evidence.case import Case
 from service.evidence.context import (
+    CAPTURE,
+    DEFAULT_STYLE,
     FINDINGS,
     LOBES,
     MEASUREMENTS,
@@ -15,6 +20,7 @@ from service.evidence.context import (
     Evidence,
     EvidenceContext,
     Product,
+    Style,
 )
 from service.evidence.encapsulate import EncapsulatedPdf
 from service.evidence.report import report_pdf
@@ -24,26 +30,44 @@ from service.evidence.sr_measurements import measurements_sr
 from service.evidence.sr_study import study_sr
 
 
-def encode(ct: CT, analysis: Analysis, context: EvidenceContext) -> tuple[Evidence, ...]:
+def encode(
+    ct: CT,
+    analysis: Analysis,
+    context: EvidenceContext,
+    styles: Sequence[Style] = (DEFAULT_STYLE,),
+    capture: bool = False,
+) -> tuple[Evidence, ...]:
     """SEGs, SRs and report, in the order to send them: what is referred to comes first.
 
     The same arguments give the same bytes. There is no lobes or findings SEG where there would be no segment, and no
-    measurements SR where there is neither.
+    measurements SR where there is neither. SEGs and their SR come once for each of `styles`, all else once.
+    capture: also the report as a picture, for destinations that store no PDF.
     """
     case = Case.of(ct, analysis, context)
+    regions = [item for style in dict.fromkeys(styles) for item in _regions(case.styled(style))]
+    return (*regions, *_whole(case, capture))
+
+
+def _regions(case: Case) -> Iterator[Evidence]:
+    """What depends on the style."""
     lobes, findings = lobes_seg(case), findings_seg(case)
+    measurements = measurements_sr(case, lobes, findings)
+    for product, dataset in ((LOBES, lobes), (FINDINGS, findings), (MEASUREMENTS, measurements)):
+        if dataset is not None:
+            yield _evidence(product, dataset, case, case.style)
+
+
+def _whole(case: Case, capture: bool) -> Iterator[Evidence]:
+    """What belongs to every style."""
     pdf = report_pdf(case)
-    objects = (
-        (LOBES, lobes),
-        (FINDINGS, findings),
-        (MEASUREMENTS, measurements_sr(case, lobes, findings)),
-        (STUDY, study_sr(case)),
-        (REPORT_DICOM, EncapsulatedPdf(pdf, case)),
-    )
-    dicom = tuple(_evidence(product, dataset, case) for product, dataset in objects if dataset is not None)
-    return (*dicom, Evidence(REPORT.kind, REPORT.file_name, pdf, None, None))
+    yield _evidence(STUDY, study_sr(case), case)
+    yield _evidence(REPORT_DICOM, EncapsulatedPdf(pdf, case), case)
+    if capture:
+        yield _evidence(CAPTURE, report_capture(pdf, case), case)
+    yield Evidence(REPORT.kind, REPORT.file_name, pdf, None, None)
 
 
-def _evidence(product: Product, dataset: hd.SOPClass, case: Case) -> Evidence:
+def _evidence(product: Product, dataset: hd.SOPClass, case: Case, style: Style | None = None) -> Evidence:
     content = seal(dataset, case.context.at, case.header, case.uids)
-    return Evidence(product.kind, product.file_name, content, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID))
+    name = product.file_name_in(style)
+    return Evidence(product.kind, name, content, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), style)

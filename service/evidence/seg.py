@@ -1,4 +1,4 @@
-"""The two BINARY Segmentations (PS3.3 A.51): lobes, and findings. Two, because overlapping segments hide each other."""
+"""The two Segmentations (PS3.3 A.51): lobes, and findings. Two, because overlapping segments hide each other."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -7,6 +7,7 @@ import highdicom as hd
 import numpy as np
 from highdicom import seg
 from pydicom.sr.coding import Code
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from service.domain import codes
 from service.domain.codes import Coded
@@ -14,10 +15,13 @@ from service.domain.ct import CT
 from service.domain.findings import Finding, LabelArray, Lobe
 from service.evidence import equipment
 from service.evidence.case import Case
-from service.evidence.context import FINDINGS, LOBES, Product
+from service.evidence.context import FINDINGS, LOBES, Product, SegKind
 from service.evidence.uids import Uids
 
 Label = TypeVar("Label", Lobe, Finding)
+
+_TRANSFER_SYNTAXES = {SegKind.BINARY: ExplicitVRLittleEndian, SegKind.LABELMAP: RLELossless}
+"""Plain frames of labels take eight times the room of bits."""
 
 
 def lobes_seg(case: Case) -> seg.Segmentation | None:
@@ -31,8 +35,13 @@ def findings_seg(case: Case) -> seg.Segmentation | None:
 
 
 def segment_numbers(segmentation: seg.Segmentation) -> dict[str, int]:
-    """Segment number by tracking identifier, which is the label's name ("RUL", "GROUND_GLASS", ...)."""
-    return {str(item.TrackingID): int(item.SegmentNumber) for item in segmentation.SegmentSequence}
+    """Segment number by tracking identifier, which is the label's name ("RUL", "GROUND_GLASS", ...).
+
+    The background that highdicom describes in a LABELMAP is not tracked.
+    """
+    return {
+        str(item.TrackingID): int(item.SegmentNumber) for item in segmentation.SegmentSequence if "TrackingID" in item
+    }
 
 
 def _segmentation(
@@ -46,7 +55,7 @@ def _segmentation(
     segmentation = seg.Segmentation(
         source_images=case.sources,
         pixel_array=_in_frame_order(_numbered(labels, present), case.ct),
-        segmentation_type=seg.SegmentationTypeValues.BINARY,
+        segmentation_type=seg.SegmentationTypeValues[case.style.seg.name],
         segment_descriptions=[
             _description(number, label.name, concepts[label], category, algorithms, case.uids)
             for number, label in enumerate(present, start=1)
@@ -58,6 +67,8 @@ def _segmentation(
         content_label=product.kind.upper(),
         content_description=codes.RESEARCH_USE.meaning,
         content_creator_name=equipment.CREATOR,
+        omit_empty_frames=not case.style.all_frames,
+        transfer_syntax_uid=_TRANSFER_SYNTAXES[case.style.seg],
         series_description=product.description,
         contributing_equipment=equipment.contributing_equipment(case.analysis),
         **equipment.equipment(case.context),

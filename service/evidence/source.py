@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
@@ -61,6 +62,31 @@ def source_headers(ct: CT) -> list[Dataset]:
     """Headers in the order of `ct.headers`: the first one whole and clean, the others only what a reference needs."""
     first, *rest = ct.headers
     return [clean_header(first), *map(_reference, rest)]
+
+
+def patient_and_study(header: Dataset) -> dict[str, Any]:
+    """Arguments of highdicom's constructors that copy a clean header's Patient and General Study modules."""
+    return {
+        "study_instance_uid": header.StudyInstanceUID,
+        "patient_id": header.PatientID,
+        "patient_name": header.PatientName,
+        "patient_birth_date": header.PatientBirthDate,
+        "patient_sex": header.PatientSex,
+        "accession_number": header.AccessionNumber,
+        "study_id": header.StudyID,
+        "study_date": header.StudyDate,
+        "study_time": header.StudyTime,
+        "referring_physician_name": header.ReferringPhysicianName,
+        "specific_character_set": header.SpecificCharacterSet,
+    }
+
+
+def sop_reference(header: Dataset) -> Dataset:
+    """Item that refers to an instance (PS3.3 Table 10-11)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    return item
 
 
 def clean_header(header: Dataset) -> Dataset:

@@ -10,6 +10,7 @@ from copy import copy
 from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage
 
 from service.domain import codes
 from service.evidence import equipment
@@ -44,6 +45,7 @@ def document(
         is_complete=True,
         is_final=False,
         is_verified=False,
+        previous_versions=_predecessors(case) or None,
         series_description=product.description,
         contributing_equipment=equipment.contributing_equipment(case.analysis),
         **equipment.equipment(case.context),
@@ -60,6 +62,20 @@ def tracking(uids: Uids, name: str) -> sr.TrackingIdentifier:
 def number(name: Code, value: float, unit: Code, derivation: Code | None = None) -> sr.Measurement:
     """One measurement, to three decimals."""
     return sr.Measurement(name, round(float(value), 3), unit, derivation=derivation)
+
+
+def _predecessors(case: Case) -> list[Dataset]:
+    """The documents that this one replaces (PS3.3 C.17.2); each of ours follows all of the earlier ones."""
+    documents = []
+    for predecessor in case.context.predecessors:
+        if predecessor.sop_class_uid == Comprehensive3DSRStorage:
+            document = Dataset()
+            document.SOPClassUID = predecessor.sop_class_uid
+            document.SOPInstanceUID = predecessor.sop_instance_uid
+            document.SeriesInstanceUID = predecessor.series_uid
+            document.StudyInstanceUID = predecessor.study_uid
+            documents.append(document)
+    return documents
 
 
 def _observer(case: Case) -> sr.ObservationContext:

@@ -47,3 +47,4 @@ def _parts(ct: CT, sources: Sequence[Dataset], analysis: Analysis, context: Evid
             # The elements of a sequence's items follow by themselves.
             value = len(element.value) if element.VR == "SQ" else element.value
             yield f"{element.tag} {element.VR} {value!r}"
+    yield from context.predecessors

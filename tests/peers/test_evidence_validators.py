@@ -16,7 +16,7 @@ from shared_data import shared_data
 
 from service.domain.ct import CT
 from service.domain.findings import Analysis, Finding, Lobe
-from service.evidence import encode
+from service.evidence import Predecessor, SegKind, Style, encode
 from service.imaging.read import read_ct
 
 pytestmark = pytest.mark.peers
@@ -61,7 +61,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CT, Analysis, 
     source, results = tmp_path / "source", tmp_path / "evidence"
     make_ct.write(datasets, source)
     results.mkdir()
-    for item in encode(ct, analysis, evidence_samples.context(ct)):
+    for item in encode(ct, analysis, evidence_samples.context(ct), capture=True):
         (results / item.file_name).write_bytes(item.content)
     return ct, analysis, source, results
 
@@ -69,39 +69,80 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CT, Analysis, 
 def test_every_object_is_valid_and_the_set_is_consistent(case: tuple[CT, Analysis, Path, Path]) -> None:
     ct, _, source, results = case
     objects = sorted(results.glob("*.dcm"))
-    assert len(objects) == 5
+    assert len(objects) == 6
     for path in objects:
-        outcome = subprocess.run([program("dciodvfy"), path], capture_output=True, text=True, check=False)
-        errors = [line for line in (outcome.stdout + outcome.stderr).splitlines() if "Error" in line]
-        assert not errors, (path.name, errors)
+        assert not errors("dciodvfy", path), path.name
     copied_from = next(p for p in source.glob("*.dcm") if dcmread(p).SOPInstanceUID == ct.sop_uids[0])
-    outcome = subprocess.run([program("dcentvfy"), copied_from, *objects], capture_output=True, text=True, check=False)
-    errors = [line for line in (outcome.stdout + outcome.stderr).splitlines() if "Error" in line]
-    assert not errors, errors
+    assert not errors("dcentvfy", copied_from, *objects)
 
 
-def test_dcmqi_reads_the_same_masks(case: tuple[CT, Analysis, Path, Path], tmp_path: Path) -> None:
+def errors(validator: str, *paths: Path) -> set[str]:
+    outcome = subprocess.run([program(validator), *paths], capture_output=True, text=True, check=False)
+    return {line for line in (outcome.stdout + outcome.stderr).splitlines() if "Error" in line}
+
+
+STYLES = [Style(all_frames=True), Style(SegKind.LABELMAP), Style(SegKind.LABELMAP, all_frames=True)]
+UNKNOWN_LABELMAP = {
+    "Error - Information Object Not found",
+    "Error - SegmentNumber not monotonically increasing from one by one - have SegmentSequence item number 1 "
+    "(from one) with SegmentNumber of 0",
+    "Error - Shall not be present for Referenced SOP Class that is not segmentation - attribute "
+    "<ReferencedSegmentNumber>",
+}
+"""What dciodvfy says of a SOP class that is younger than it."""
+
+
+@pytest.fixture(params=STYLES, ids=lambda style: style.name)
+def styled(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CT, Analysis, Style, Path]:
+    """A CT, its analysis, a style, and the folder of evidence in this style that replaces an earlier result."""
+    ct, analysis, _ = phantom("axial")
+    report, seg = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.66.4"
+    study = str(ct.headers[0].StudyInstanceUID)
+    earlier = (Predecessor(seg, "1.2.1.1", "1.2.1", study), Predecessor(report, "1.2.2.1", "1.2.2", study))
+    for item in encode(ct, analysis, evidence_samples.context(ct, predecessors=earlier), [request.param], capture=True):
+        (tmp_path / item.file_name).write_bytes(item.content)
+    return ct, analysis, request.param, tmp_path
+
+
+def test_every_object_of_another_style_is_valid(styled: tuple[CT, Analysis, Style, Path]) -> None:
+    *_, style, results = styled
+    objects = sorted(results.glob("*.dcm"))
+    assert len(objects) == 6
+    for path in objects:
+        allowed = UNKNOWN_LABELMAP if style.seg is SegKind.LABELMAP and style.name in path.name else set()
+        assert errors("dciodvfy", path) <= allowed, path.name
+    assert not errors("dcentvfy", *objects)
+
+
+def test_dcmqi_reads_the_same_masks_in_another_style(styled: tuple[CT, Analysis, Style, Path]) -> None:
+    ct, analysis, style, results = styled
+    for kind, mask in (("lobes", analysis.lobe_mask), ("findings", analysis.finding_mask)):
+        check_masks(results / f"{kind}.{style.name}.seg.dcm", mask, ct)
+
+
+def test_dcmqi_reads_the_same_masks(case: tuple[CT, Analysis, Path, Path]) -> None:
     ct, analysis, _, results = case
-    for name, mask, labels in (
-        ("lobes.seg.dcm", analysis.lobe_mask, Lobe),
-        ("findings.seg.dcm", analysis.finding_mask, Finding),
-    ):
-        out = tmp_path / name.split(".")[0]
-        out.mkdir()
-        arguments = ["--inputDICOM", results / name, "--outputDirectory", out, "-t", "nrrd"]
-        subprocess.run([program("segimage2itkimage"), *arguments], capture_output=True, check=True)
-        total = 0
-        for number, label in enumerate(labels, start=1):
-            lps = voxels_lps(SimpleITK.ReadImage(str(out / f"{number}.nrrd")))
-            ours = indices_to_lps(np.argwhere(mask == label), ct.volume.affine)
-            assert lps.shape == ours.shape and np.allclose(ordered(lps), ordered(ours), atol=0.02), label
-            total += len(lps)
-        assert total == np.count_nonzero(mask)
+    check_masks(results / "lobes.seg.dcm", analysis.lobe_mask, ct)
+    check_masks(results / "findings.seg.dcm", analysis.finding_mask, ct)
 
 
-def voxels_lps(image: SimpleITK.Image) -> np.ndarray:
-    """LPS mm of every voxel that is set."""
-    index = np.argwhere(SimpleITK.GetArrayFromImage(image) > 0)[:, ::-1]  # (x, y, z)
+def check_masks(seg: Path, mask: np.ndarray, ct: CT) -> None:
+    """Every label of the mask is the segment of this number, voxel for voxel, and there are no others."""
+    out = seg.with_suffix(".dcmqi")
+    out.mkdir()
+    arguments = ["--inputDICOM", seg, "--outputDirectory", out, "-t", "nrrd"]
+    subprocess.run([program("segimage2itkimage"), *arguments], capture_output=True, check=True)
+    images = [SimpleITK.ReadImage(str(path)) for path in out.glob("*.nrrd")]
+    segments = {n: voxels_lps(i, n) for i in images for n in np.unique(SimpleITK.GetArrayViewFromImage(i)) if n}
+    assert set(segments) == set(np.unique(mask)) - {0}
+    for number, lps in segments.items():
+        ours = indices_to_lps(np.argwhere(mask == number), ct.volume.affine)
+        assert lps.shape == ours.shape and np.allclose(ordered(lps), ordered(ours), atol=0.02), number
+
+
+def voxels_lps(image: SimpleITK.Image, number: int) -> np.ndarray:
+    """LPS mm of every voxel with this number."""
+    index = np.argwhere(SimpleITK.GetArrayViewFromImage(image) == number)[:, ::-1]  # (x, y, z)
     direction = np.array(image.GetDirection()).reshape(3, 3)
     return np.array(image.GetOrigin()) + (index * np.array(image.GetSpacing())) @ direction.T
 

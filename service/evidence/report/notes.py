@@ -38,6 +38,8 @@ def draw_footer(page: Page, case: Case, y: float) -> None:
 
 def _warnings(case: Case) -> tuple[str, ...]:
     sentences = tuple(flag.sentence for flag in case.flags) or ("No warnings.",)
+    if case.context.predecessors:
+        sentences = ("This report replaces an earlier result of this study.", *sentences)
     agreement = case.analysis.agreement
     if agreement is None:
         return sentences

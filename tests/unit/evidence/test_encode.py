@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from io import BytesIO
 
 import evidence_samples
@@ -18,7 +19,7 @@ from pydicom import dcmread
 from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.errors import Flag
-from service.evidence import Evidence, encode
+from service.evidence import Evidence, EvidenceContext, Predecessor, SegKind, Style, encode
 from service.evidence.case import Case
 
 FILES = [
@@ -36,6 +37,11 @@ SOP_CLASSES = {
     "study.sr.dcm": "1.2.840.10008.5.1.4.1.1.88.34",
     "report.pdf.dcm": "1.2.840.10008.5.1.4.1.1.104.1",
 }
+
+
+LABELMAP, ALL_FRAMES = Style(SegKind.LABELMAP), Style(all_frames=True)
+STYLED = ["lobes", "findings", "measurements"]
+EARLIER = Predecessor("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3.4", "1.2.3", "1.2")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +75,59 @@ def test_a_change_gives_new_uids(
 ) -> None:
     other = encode(*sample, evidence_samples.context(sample[0], **change))
     assert not {e.sop_instance_uid for e in other[:-1]} & {e.sop_instance_uid for e in evidence}
+
+
+def test_a_predecessor_gives_new_uids(sample: tuple[CT, Analysis], evidence: tuple[Evidence, ...]) -> None:
+    other = encode(*sample, evidence_samples.context(sample[0], predecessors=(EARLIER,)))
+    assert not {e.sop_instance_uid for e in other[:-1]} & {e.sop_instance_uid for e in evidence}
+
+
+def test_without_predecessors_uids_are_as_before_there_were_any() -> None:
+    """UIDs are made of this text."""
+    context = EvidenceContext("0.1.0", datetime(2020, 3, 1), predecessors=())
+    text = "EvidenceContext(software_version='0.1.0', at=datetime.datetime(2020, 3, 1, 0, 0), institution='')"
+    assert repr(context) == text
+
+
+@pytest.fixture(scope="module")
+def styled(sample: tuple[CT, Analysis]) -> tuple[Evidence, ...]:
+    return encode(*sample, evidence_samples.context(sample[0]), [Style(), LABELMAP, ALL_FRAMES, LABELMAP])
+
+
+def test_each_style_has_files_of_its_own_and_the_rest_is_shared(styled: tuple[Evidence, ...]) -> None:
+    names = FILES[:3]
+    names += ["lobes.labelmap.seg.dcm", "findings.labelmap.seg.dcm", "measurements.labelmap.sr.dcm"]
+    names += [f"{kind}.binary.all-frames.{end}.dcm" for kind, end in zip(STYLED, ["seg", "seg", "sr"], strict=True)]
+    assert [e.file_name for e in styled] == names + FILES[3:]
+    assert [e.style for e in styled] == [Style()] * 3 + [LABELMAP] * 3 + [ALL_FRAMES] * 3 + [None] * 3
+    uids = [uid for e in styled[:-1] for uid in (e.sop_instance_uid, series_uid(e))]
+    assert len(set(uids)) == len(uids)
+
+
+def series_uid(item: Evidence) -> str:
+    return str(dcmread(BytesIO(item.content), specific_tags=["SeriesInstanceUID"]).SeriesInstanceUID)
+
+
+@pytest.mark.parametrize("style", [Style(), LABELMAP, ALL_FRAMES])
+def test_the_objects_of_a_style_do_not_depend_on_the_others(
+    sample: tuple[CT, Analysis], styled: tuple[Evidence, ...], style: Style
+) -> None:
+    alone = encode(*sample, evidence_samples.context(sample[0]), [style])
+    assert [e for e in styled if e.style in (None, style)] == list(alone)
+
+
+def test_the_default_style_changes_nothing(styled: tuple[Evidence, ...], evidence: tuple[Evidence, ...]) -> None:
+    assert [e for e in styled if e.style in (None, Style())] == list(evidence)
+
+
+@pytest.mark.parametrize("style", [Style(), LABELMAP, ALL_FRAMES])
+def test_measurements_refer_to_segmentations_of_their_style(styled: tuple[Evidence, ...], style: Style) -> None:
+    lobes, findings, measurements = (e for e in styled if e.style == style)
+    document = dcmread(BytesIO(measurements.content))
+    series = document.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    referred = {(i.ReferencedSOPClassUID, i.ReferencedSOPInstanceUID) for s in series for i in s.ReferencedSOPSequence}
+    assert {(e.sop_class_uid, e.sop_instance_uid) for e in (lobes, findings)} <= referred
+    assert not {e.sop_instance_uid for e in styled if e.style not in (None, style)} & {uid for _, uid in referred}
 
 
 def corrected_name(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:

@@ -14,6 +14,7 @@ from pydicom import Dataset
 from service.domain.findings import Analysis, Finding, FindingRegion, Lobe, ModelUse, Region
 from service.domain.severity import Severity, severity
 from service.errors import Flag
+from service.evidence import Predecessor
 from service.evidence.case import Case
 from service.evidence.report import report_pdf, words
 from service.evidence.report.fonts import runs, width
@@ -199,6 +200,16 @@ def test_institution_of_the_context_stands_in(tmp_path: Path) -> None:
     ct.headers[0].InstitutionName = ""
     context = evidence_samples.context(ct, institution="Our hospital")
     assert "Our hospital" in printed(report_pdf(Case.of(ct, analysis, context)), tmp_path)
+
+
+def test_a_report_that_replaces_an_earlier_one_says_so(tmp_path: Path) -> None:
+    ct, analysis = evidence_samples.phantom()
+    sentence = "This report replaces an earlier result of this study."
+    first = evidence_samples.context(ct)
+    assert sentence not in printed(report_pdf(Case.of(ct, analysis, first)), tmp_path)
+    earlier = Predecessor("1.2.840.10008.5.1.4.1.1.104.1", "1.2.3.4", "1.2.3", "1.2")
+    second = evidence_samples.context(ct, predecessors=(earlier,))
+    assert sentence in printed(report_pdf(Case.of(ct, analysis, second)), tmp_path)
 
 
 def test_the_footer_tells_of_the_acquisition_only(tmp_path: Path) -> None:

@@ -9,19 +9,23 @@ import make_ct
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import RLELossless
 from shared_data import shared_data
 
 from service.domain.ct import CT
 from service.domain.findings import Analysis, Finding, Lobe
+from service.evidence import SegKind, Style
 from service.evidence.case import Case
 from service.evidence.seal import seal
-from service.evidence.seg import findings_seg, lobes_seg
+from service.evidence.seg import findings_seg, lobes_seg, segment_numbers
 from service.imaging.read import read_ct
 
+STYLES = [Style(), Style(all_frames=True), Style(SegKind.LABELMAP), Style(SegKind.LABELMAP, all_frames=True)]
 
-def segs(ct: CT, analysis: Analysis) -> dict[str, hd.seg.Segmentation]:
+
+def segs(ct: CT, analysis: Analysis, style: Style = STYLES[0]) -> dict[str, hd.seg.Segmentation]:
     """The files, read again."""
-    case = Case.of(ct, analysis, evidence_samples.context(ct))
+    case = Case.of(ct, analysis, evidence_samples.context(ct)).styled(style)
     made = {"lobes": lobes_seg(case), "findings": findings_seg(case)}
     files = {kind: seal(s, case.context.at, case.header, case.uids) for kind, s in made.items() if s is not None}
     return {kind: hd.seg.Segmentation.from_dataset(dcmread(BytesIO(content))) for kind, content in files.items()}
@@ -36,8 +40,8 @@ def mask_from(seg: hd.seg.Segmentation, ct: CT, names: type) -> np.ndarray:
     else:
         stack = seg.get_pixels_by_source_instance(ct.sop_uids, ignore_spatial_locations=True)
     mask = np.zeros(stack.shape[:3], np.uint8)
-    for number, item in enumerate(seg.SegmentSequence):
-        mask[stack[..., number] > 0] = names[item.TrackingID]
+    for channel, name in enumerate(segment_numbers(seg)):
+        mask[stack[..., channel] > 0] = names[name]
     return mask
 
 
@@ -58,6 +62,31 @@ def test_enhanced_ct(reverse: bool) -> None:
     assert np.array_equal(mask_from(lobes, ct, Lobe), analysis.lobe_mask)
     back = lobes.get_volume(combine_segments=True).match_geometry(ct.volume)
     assert np.array_equal(back.array, analysis.lobe_mask)
+
+
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_masks_come_back_in_every_style(style: Style, enhanced: bool) -> None:
+    scan = make_ct.make(findings=make_ct.FINDINGS[2:])
+    ct = read_ct([enhanced_ct.enhance(scan.datasets)] if enhanced else scan.datasets)
+    analysis = evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
+    result = segs(ct, analysis, style)
+    assert np.array_equal(mask_from(result["lobes"], ct, Lobe), analysis.lobe_mask)
+    assert np.array_equal(mask_from(result["findings"], ct, Finding), analysis.finding_mask)
+    assert segment_numbers(result["lobes"]) == {lobe.name: int(lobe) for lobe in Lobe}
+    assert segment_numbers(result["findings"]) == {"HIGH_OPACITY": 1}
+    segments = {SegKind.BINARY: 5, SegKind.LABELMAP: 1}[style.seg]
+    frames = (result["lobes"].NumberOfFrames, result["findings"].NumberOfFrames)
+    if style.all_frames:
+        assert frames == (segments * ct.volume.shape[0], ct.volume.shape[0])
+    else:
+        assert frames[1] == np.count_nonzero(analysis.finding_mask.any(axis=(1, 2))) < ct.volume.shape[0]
+
+
+def test_a_labelmap_is_another_class_and_compressed() -> None:
+    lobes = segs(*evidence_samples.phantom(), Style(SegKind.LABELMAP))["lobes"]
+    assert (lobes.SegmentationType, lobes.SOPClassUID) == ("LABELMAP", "1.2.840.10008.5.1.4.1.1.66.7")
+    assert lobes.file_meta.TransferSyntaxUID == RLELossless
 
 
 def test_real_headers() -> None:

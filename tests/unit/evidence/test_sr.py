@@ -13,7 +13,7 @@ from service.domain.ct import CT
 from service.domain.findings import Analysis, Finding, Lobe
 from service.domain.severity import Severity
 from service.errors import Flag
-from service.evidence import encode
+from service.evidence import Predecessor, encode
 
 
 def documents(ct: CT, analysis: Analysis) -> dict[str, Dataset]:
@@ -74,6 +74,31 @@ def test_documents_are_unverified_and_private_codes_are_identified(result: dict[
         assert (document.VerificationFlag, document.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
         assert document.CodingSchemeIdentificationSequence[0].CodingSchemeDesignator == "99THORACLE"
         assert len([i for i in items(document) if i.ValueType == "IMAGE" and concept(i) == "260753009"]) <= 1
+
+
+def test_documents_follow_the_documents_of_an_earlier_result(
+    sample: tuple[CT, Analysis], result: dict[str, Dataset]
+) -> None:
+    ct, analysis = sample
+    report, seg = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.66.4"
+    study = ct.headers[0].StudyInstanceUID
+    earlier = (
+        Predecessor(seg, "1.2.1.1", "1.2.1", study),
+        Predecessor(report, "1.2.2.1", "1.2.2", study),
+        Predecessor(report, "1.2.3.1", "1.2.3", study),
+    )
+    context = evidence_samples.context(ct, predecessors=earlier)
+    replacing = {e.kind: e.content for e in encode(ct, analysis, context)}
+    for kind in ("measurements", "study"):
+        assert "PredecessorDocumentsSequence" not in result[kind]
+        (item,) = dcmread(BytesIO(replacing[kind])).PredecessorDocumentsSequence
+        references = {
+            (series.SeriesInstanceUID, sop.ReferencedSOPInstanceUID, sop.ReferencedSOPClassUID)
+            for series in item.ReferencedSeriesSequence
+            for sop in series.ReferencedSOPSequence
+        }
+        assert item.StudyInstanceUID == study
+        assert references == {("1.2.2", "1.2.2.1", report), ("1.2.3", "1.2.3.1", report)}
 
 
 def test_lobe_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -> None:
