@@ -51,7 +51,11 @@ class S3Server:
         }
         command = [_program(), f"-logdir={self._folder}", "server", "-s3", *(f"-{k}={v}" for k, v in options.items())]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self._answers)
+        try:
+            wait_until(self._answers)
+        except (TimeoutError, AssertionError):
+            self.kill()
+            raise
 
     def kill(self) -> None:
         self._process.kill()
