@@ -1,14 +1,21 @@
-"""One worker process for the tests of the durable engine: `python flow_process.py FOLDER ANALYSE_S JOB...`."""
+"""A worker process around the durable engine: `python flow_process.py DATABASE FOLDER ANALYSE_S`.
+
+Its standard input takes commands: `study JOB PRIORITY`, `prioritise JOB PRIORITY`, `forget JOB`. Its end stops it.
+"""
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.store.flow import Flow
+from service.store import liveness
+from service.store.engine import database_engine
+from service.store.flow import Flow, QueueOptions
 
-FOLDER, ANALYSE_S = Path(sys.argv[1]), float(sys.argv[2])
+DATABASE = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
+FOLDER, ANALYSE_S = Path(sys.argv[2]), float(sys.argv[3])
 
 
 def tell(*words: object) -> None:
@@ -27,22 +34,39 @@ class Work:
         if job_id == "gone":
             raise LookupError("there is no job gone")
         tell("analysed", job_id)
-        return ["pacs"]
+        return ["limited"] if job_id.startswith("limited") else ["pacs"]
 
     def deliver(self, job_id: str, destination: str, attempt: int) -> float | None:
         tell("delivery", job_id, destination, attempt)
-        return 0.1 if attempt == 1 else None
+        return 0.1 if attempt == 1 and destination == "pacs" else None
 
     def abandon(self, job_id: str) -> None:
         tell("abandoned", job_id)
 
 
-flow = Flow(FOLDER / "flow.db", FOLDER / "locks", ["pacs"], Work())
+def obey(flow: Flow) -> None:
+    for line in sys.stdin:
+        match line.split():
+            case ["study", job, priority]:
+                flow.ensure_study(job, int(priority))
+                flow.ensure_study(job, int(priority))  # queueing twice is queueing once
+            case ["prioritise", job, priority]:
+                flow.prioritise(job, int(priority))
+            case ["forget", job]:
+                flow.forget(job)
+        tell("done", line.strip())
+
+
+locks = liveness.locks(database_engine(DATABASE), FOLDER / "locks")
+flow = Flow(DATABASE, locks, {"pacs": QueueOptions(), "limited": QueueOptions(2, per_minute=2)}, Work())
 flow.start()
-for job in sys.argv[3:]:
-    flow.ensure_study(job)
-    flow.ensure_study(job)  # queueing twice is queueing once
 tell("started")
-sys.stdin.read()
+commands = threading.Thread(target=obey, args=[flow], daemon=True)
+commands.start()
+while commands.is_alive():
+    commands.join(0.2)
+    if not flow.alive:
+        tell("lost")
+        os._exit(1)
 flow.stop()
 tell("stopped")

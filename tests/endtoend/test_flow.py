@@ -195,8 +195,8 @@ def test_a_worker_whose_lock_session_is_cut_stops_at_once_and_another_takes_over
     victim.wait_for("analysing one 1")
     heir = start(0.0)
     heir.wait_for("started")
-    holders = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 ORDER BY pid"
-    oldest = postgresql.execute(f"SELECT pg_terminate_backend(({holders} LIMIT 1))")
+    sessions = "pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' AND granted AND objsubid = 2"
+    oldest = postgresql.execute(f"SELECT pg_terminate_backend(pid) FROM {sessions} ORDER BY backend_start LIMIT 1")
     assert oldest == [(True,)]
     assert victim.process.wait(timeout=10) == 1
     assert "lost" in victim.lines
