@@ -156,11 +156,12 @@ def run_worker(settings: Settings) -> None:
     models = {name: working.backend.spec(name).version for name in chosen.models}
     log.info("worker ready: pipeline %s, models %s", chosen.name, models)
     with presence(alive, "worker"):
-        stopped = _wait_for_sigterm(lambda: flow.alive and sweeper.alive)
+        if not _wait_for_sigterm(lambda: flow.alive and sweeper.alive):
+            log.error("a thread of the worker ended, or its lock did: the supervisor starts a new worker")
+            logging.shutdown()
+            os._exit(1)  # at once: another worker may have taken over what this one has in hand
         sweeper.stop()
         idle = flow.stop()
-    if not stopped:
-        raise Permanent("a thread of the worker ended; the supervisor starts a new worker")
     if not idle:
         log.info("stopped with work in hand: it is taken over at the next start")
         logging.shutdown()
