@@ -1,9 +1,11 @@
 """Opens a database: an SQLite file for one host, PostgreSQL for several. Durable, and safe for several processes."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import psycopg
 import sqlalchemy as sa
+from psycopg.types.string import StrDumper
 
 from service.errors import Permanent
 
@@ -42,7 +44,9 @@ def sqlite_engine(path: Path, synchronous: Literal["FULL", "NORMAL"] = "FULL") -
 
     BEGIN IMMEDIATE: without it two processes read the same state and both act on it.
     """
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(path)), connect_args={"timeout": 30}, hide_parameters=True
+    )
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: object, _record: object) -> None:
@@ -64,12 +68,26 @@ def postgresql_engine(url: str) -> sa.Engine:
     """
     parsed = _parsed(url)
     options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
-    return sa.create_engine(
+    engine = sa.create_engine(
         parsed,
         isolation_level="READ COMMITTED",
+        hide_parameters=True,  # an error's text reaches the logs
         pool_pre_ping=True,  # a connection that a restart of the server broke is replaced, not handed out
         connect_args={**_CLIENT, "options": f"{options} {parsed.query.get('options', '')}"},
     )
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: psycopg.Connection[Any], _record: object) -> None:
+        connection.adapters.register_dumper(str, _WithoutNul)
+
+    return engine
+
+
+class _WithoutNul(StrDumper):
+    """PostgreSQL has no NUL in a text; the header of a damaged file may."""
+
+    def dump(self, text: str) -> Any:
+        return super().dump(text.replace("\0", "\N{REPLACEMENT CHARACTER}"))
 
 
 def _parsed(url: str) -> sa.URL:

@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import pytest
+
+from service.errors import Permanent
+from service.store.engine import database_engine
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("postgresql+psycopg://me:secret@/thoracle", "no host"),
+        ("postgresql+psycopg://me:secret@/thoracle?host=/run/postgresql", "no host"),
+        ("postgresql://me:secret@host/thoracle", "must be 'postgresql\\+psycopg'"),
+        ("mysql://me:secret@host/thoracle", "'mysql'"),
+        ("me:secret@host", "cannot be read"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_without_its_password(url: str, why: str) -> None:
+    with pytest.raises(Permanent, match=why) as refused:
+        database_engine(url)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_path_is_a_file_even_with_odd_characters(tmp_path: Path) -> None:
+    path = tmp_path / "50% ? x.db"
+    with database_engine(path).begin():
+        assert path.exists()
