@@ -2,6 +2,7 @@
 
 from service.evidence.context import Evidence, EvidenceContext, Predecessor, SegKind, Style
 from service.evidence.encode import encode
+from service.evidence.notice import encode_notice, notice_time
 from service.evidence.result import SeriesRefusal, result_document
 from service.evidence.times import evidence_time
 
@@ -13,6 +14,8 @@ __all__ = [
     "SeriesRefusal",
     "Style",
     "encode",
+    "encode_notice",
     "evidence_time",
+    "notice_time",
     "result_document",
 ]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Self
+from typing import Protocol, Self
 
 from pydicom import Dataset
 
@@ -13,6 +13,25 @@ from service.evidence.context import DEFAULT_STYLE, EvidenceContext, Style
 from service.evidence.source import source_headers
 from service.evidence.times import acquisition_time
 from service.evidence.uids import Uids, uids_for
+
+
+class Filed(Protocol):
+    """What an object is filed by: an analysed CT, or a study of which nothing was analysed."""
+
+    @property
+    def header(self) -> Dataset: ...
+
+    @property
+    def sources(self) -> tuple[Dataset, ...]: ...
+
+    @property
+    def context(self) -> EvidenceContext: ...
+
+    @property
+    def uids(self) -> Uids: ...
+
+    @property
+    def acquired(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -59,9 +59,16 @@ STUDY = _product("study", "study.sr.dcm", 9004, "Lung severity")
 REPORT = _product("report", "report.pdf", 9005, "Chest CT report")
 REPORT_DICOM = _product("report-dicom", "report.pdf.dcm", 9005, "Chest CT report")
 CAPTURE = _product("capture", "report.sc.dcm", 9006, "Chest CT report, picture")
+NOTICE = _product("notice", "notice.sr.dcm", 9007, "Chest CT not analysed")
+NOTICE_PAGE = _product("notice-page", "notice.pdf", 9008, "Chest CT not analysed")
+NOTICE_PAGE_DICOM = _product("notice-page-dicom", "notice.pdf.dcm", 9008, "Chest CT not analysed")
 
 FILE_NAMES = tuple(
-    product.file_name for product in (LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE)
+    product.file_name
+    for product in (
+        *(LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE),
+        *(NOTICE, NOTICE_PAGE, NOTICE_PAGE_DICOM),
+    )
 )
 """In the default style."""
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import highdicom as hd
 
+from service.domain import codes
 from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.evidence.capture import report_capture
-from service.evidence.case import Case
+from service.evidence.case import Case, Filed
 from service.evidence.context import (
     CAPTURE,
     DEFAULT_STYLE,
@@ -23,6 +24,7 @@ from service.evidence.context import (
     Style,
 )
 from service.evidence.encapsulate import EncapsulatedPdf
+from service.evidence.equipment import contributing_equipment
 from service.evidence.report import report_pdf
 from service.evidence.seal import seal
 from service.evidence.seg import findings_seg, lobes_seg
@@ -54,20 +56,22 @@ def _regions(case: Case) -> Iterator[Evidence]:
     measurements = measurements_sr(case, lobes, findings)
     for product, dataset in ((LOBES, lobes), (FINDINGS, findings), (MEASUREMENTS, measurements)):
         if dataset is not None:
-            yield _evidence(product, dataset, case, case.style)
+            yield finished(product, dataset, case, case.style)
 
 
 def _whole(case: Case, capture: bool) -> Iterator[Evidence]:
     """What belongs to every style."""
     pdf = report_pdf(case)
-    yield _evidence(STUDY, study_sr(case), case)
-    yield _evidence(REPORT_DICOM, EncapsulatedPdf(pdf, case), case)
+    yield finished(STUDY, study_sr(case), case)
+    models = contributing_equipment(case.analysis)
+    yield finished(REPORT_DICOM, EncapsulatedPdf(pdf, case, REPORT_DICOM, codes.PDF_TITLE, models), case)
     if capture:
-        yield _evidence(CAPTURE, report_capture(pdf, case), case)
+        yield finished(CAPTURE, report_capture(pdf, case), case)
     yield Evidence(REPORT.kind, REPORT.file_name, pdf, None, None)
 
 
-def _evidence(product: Product, dataset: hd.SOPClass, case: Case, style: Style | None = None) -> Evidence:
+def finished(product: Product, dataset: hd.SOPClass, case: Filed, style: Style | None = None) -> Evidence:
+    """The file of one object."""
     content = seal(dataset, case.context.at, case.header, case.uids)
     name = product.file_name_in(style)
     return Evidence(product.kind, name, content, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), style)

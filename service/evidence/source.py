@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from pydicom import DataElement, Dataset
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR
 from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, DT, TM
 
@@ -111,7 +111,7 @@ def _standard_elements(header: Dataset) -> Iterator[DataElement]:
             # The gate read what an analysis needs; any other attribute that cannot be read is not copied.
             with suppress(*MALFORMED):
                 element = header[tag]
-                if not dictionary_has_tag(tag) or element.VR in dictionary_VR(tag):
+                if dictionary_has_tag(tag) and element.VR in dictionary_VR(tag):
                     yield element
 
 
@@ -119,7 +119,7 @@ def _clean_element(element: DataElement) -> DataElement:
     if element.VR == "SQ":
         return DataElement(element.tag, "SQ", [_clean_item(item) for item in element.value])
     if element.VR == "PN":
-        return DataElement(element.tag, "PN", _as_text(element.value))
+        return DataElement(element.tag, "PN", _names(element))
     if element.VR in _DATES and not _is_date(element):
         return DataElement(element.tag, element.VR, "")
     return element
@@ -133,11 +133,11 @@ def _clean_item(item: Dataset) -> Dataset:
     return clean
 
 
-def _as_text(value: object) -> object:
-    """Person names without their original bytes: those are in the source's character set."""
-    if isinstance(value, (list, MultiValue)):
-        return [str(name) for name in value]
-    return str(value or "")
+def _names(element: DataElement) -> str | list[str]:
+    """Person names without their original bytes: those are in the source's character set. Two for one are none."""
+    if isinstance(element.value, (list, MultiValue)):
+        return "" if dictionary_VM(element.tag) == "1" else [str(name) for name in element.value]
+    return str(element.value or "")
 
 
 def _is_date(element: DataElement) -> bool:

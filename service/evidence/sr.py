@@ -10,13 +10,15 @@ from copy import copy
 from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import Comprehensive3DSRStorage
+from pydicom.uid import BasicTextSRStorage, Comprehensive3DSRStorage
 
 from service.domain import codes
 from service.evidence import equipment
 from service.evidence.case import Case
-from service.evidence.context import Product
+from service.evidence.context import EvidenceContext, Product
 from service.evidence.uids import Uids
+
+_DOCUMENTS = (Comprehensive3DSRStorage, BasicTextSRStorage)
 
 Group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
 
@@ -26,14 +28,12 @@ def document(
 ) -> sr.Comprehensive3DSR:
     """An unverified, preliminary measurement report. evidence: objects it refers to besides the CT."""
     report = sr.MeasurementReport(
-        observation_context=_observer(case),
+        observation_context=observer(case.context),
         procedure_reported=codes.PROCEDURE,
         imaging_measurements=groups,
         title=codes.REPORT_TITLE,
         referenced_images=[_library_image(case)],
-        language_of_content_item_and_descendants=sr.LanguageOfContentItemAndDescendants(
-            sr.CodedConcept.from_code(codes.ENGLISH)
-        ),
+        language_of_content_item_and_descendants=english(),
     )
     result = sr.Comprehensive3DSR(
         evidence=[*case.sources, *evidence],
@@ -45,12 +45,12 @@ def document(
         is_complete=True,
         is_final=False,
         is_verified=False,
-        previous_versions=_predecessors(case) or None,
+        previous_versions=predecessors(case.context) or None,
         series_description=product.description,
         contributing_equipment=equipment.contributing_equipment(case.analysis),
         **equipment.equipment(case.context),
     )
-    result.CodingSchemeIdentificationSequence = [_private_scheme()]
+    result.CodingSchemeIdentificationSequence = [private_scheme()]
     return result
 
 
@@ -64,11 +64,11 @@ def number(name: Code, value: float, unit: Code, derivation: Code | None = None)
     return sr.Measurement(name, round(float(value), 3), unit, derivation=derivation)
 
 
-def _predecessors(case: Case) -> list[Dataset]:
+def predecessors(context: EvidenceContext) -> list[Dataset]:
     """The documents that this one replaces (PS3.3 C.17.2); each of ours follows all of the earlier ones."""
     documents = []
-    for predecessor in case.context.predecessors:
-        if predecessor.sop_class_uid == Comprehensive3DSRStorage:
+    for predecessor in context.predecessors:
+        if predecessor.sop_class_uid in _DOCUMENTS:
             document = Dataset()
             document.SOPClassUID = predecessor.sop_class_uid
             document.SOPInstanceUID = predecessor.sop_instance_uid
@@ -78,10 +78,15 @@ def _predecessors(case: Case) -> list[Dataset]:
     return documents
 
 
-def _observer(case: Case) -> sr.ObservationContext:
+def english() -> sr.LanguageOfContentItemAndDescendants:
+    """TID 1204."""
+    return sr.LanguageOfContentItemAndDescendants(sr.CodedConcept.from_code(codes.ENGLISH))
+
+
+def observer(context: EvidenceContext) -> sr.ObservationContext:
     """Our software as the observing device (TID 1004); its UID changes with the software's version."""
     attributes = sr.DeviceObserverIdentifyingAttributes(
-        uid=Uids("device")(case.context.software_version),
+        uid=Uids("device")(context.software_version),
         name=equipment.MANUFACTURER,
         manufacturer_name=equipment.MANUFACTURER,
         model_name=equipment.MODEL_NAME,
@@ -103,7 +108,7 @@ def _library_image(case: Case) -> Dataset:
     return image
 
 
-def _private_scheme() -> Dataset:
+def private_scheme() -> Dataset:
     """Item of the Coding Scheme Identification Sequence (PS3.3 C.12.1.1.1)."""
     item = Dataset()
     item.CodingSchemeDesignator = codes.PRIVATE

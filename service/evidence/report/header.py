@@ -1,26 +1,43 @@
 """The top of the page: use limitation, title, patient and study."""
 
 from service.domain import codes
-from service.evidence.case import Case
+from service.evidence.case import Case, Filed
 from service.evidence.report import words
 from service.evidence.report.page import ACCENT, INK, INNER, MARGIN, RULE, SOFT, WHITE, WIDTH, Page
 
 _LABEL_WIDTH = 76.0
 
 
+Field = tuple[str, str]
+"""Label and value."""
+
+
 def draw_header(page: Page, case: Case, y: float) -> float:
     """Returns the y below it."""
+    version = f"Thoracle {case.context.software_version} · {case.analysis.pipeline}"
+    y = draw_title(page, "Chest CT: lung opacity report", "AI result", version, y)
+    fields = (
+        ("Study date", words.day(case.header.StudyDate)),
+        ("Modality", words.text(case.header, "Modality")),
+        ("Study description", words.text(case.header, "StudyDescription")),
+        ("Series", _series(case)),
+    )
+    return draw_fields(page, case, fields, y)
+
+
+def draw_title(page: Page, title: str, what: str, version: str, y: float) -> float:
+    """Use limitation, title and who made it; returns the y below it. what: of the page, is not verified."""
     page.box(MARGIN, y, INNER, 20, fill=INK)
     page.text(MARGIN + 8, y + 13.8, codes.RESEARCH_USE.meaning, 11, bold=True, colour=WHITE)
-    page.text(WIDTH - MARGIN - 8, y + 13.8, "AI result, not verified by a physician", 8.5, colour=WHITE, align="right")
-    page.text(MARGIN, y + 41, "Chest CT: lung opacity report", 16, bold=True, colour=ACCENT)
-    version = f"Thoracle {case.context.software_version} · {case.analysis.pipeline}"
+    page.text(WIDTH - MARGIN - 8, y + 13.8, f"{what}, not verified by a physician", 8.5, colour=WHITE, align="right")
+    page.text(MARGIN, y + 41, title, 16, bold=True, colour=ACCENT)
     page.text(WIDTH - MARGIN, y + 41, version, 8.5, colour=SOFT, align="right")
     page.line(MARGIN, y + 48, WIDTH - MARGIN, y + 48, ACCENT, 1.2)
-    return _draw_fields(page, case, y + 61)
+    return y + 61
 
 
-def _draw_fields(page: Page, case: Case, y: float) -> float:
+def draw_fields(page: Page, case: Filed, right: tuple[Field, Field, Field, Field], y: float) -> float:
+    """The patient on the left, four fields on the right; returns the y below them."""
     header = case.header
     institution = words.text(header, "InstitutionName")
     if institution == words.ABSENT and case.context.institution:
@@ -30,12 +47,6 @@ def _draw_fields(page: Page, case: Case, y: float) -> float:
         ("Patient ID", words.text(header, "PatientID")),
         ("Born · sex · age", words.person(header)),
         ("Institution", institution),
-    )
-    right = (
-        ("Study date", words.day(header.StudyDate)),
-        ("Modality", words.text(header, "Modality")),
-        ("Study description", words.text(header, "StudyDescription")),
-        ("Series", _series(case)),
     )
     middle = MARGIN + INNER / 2 + 8
     for row, ((label_a, value_a), (label_b, value_b)) in enumerate(zip(left, right, strict=True)):

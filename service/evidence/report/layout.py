@@ -21,7 +21,7 @@ def report_pdf(case: Case) -> bytes:
     y = draw_table(page, case.analysis, y)
     bottom = HEIGHT - _FOOTER
     _draw_gallery(page, case, y, bottom - 6)
-    notes.draw_footer(page, case, bottom)
+    notes.draw_footer(page, case, f"Series {case.ct.series_uid}", bottom)
     return page.finish()
 
 

@@ -1,7 +1,7 @@
 """How to read the numbers, quality warnings in words, and the models behind it all."""
 
 from service.domain import codes
-from service.evidence.case import Case
+from service.evidence.case import Case, Filed
 from service.evidence.report.page import ACCENT, INNER, MARGIN, SOFT, WIDTH, Page, wrapped
 
 _LINE = 10.0
@@ -26,14 +26,14 @@ def draw_notes(page: Page, case: Case, x: float, y: float, width: float, height:
         y += (len(bullets) + 1.8) * step
 
 
-def draw_footer(page: Page, case: Case, y: float) -> None:
+def draw_footer(page: Page, case: Filed, what: str, y: float) -> None:
+    """what: the page is about, by its UID."""
     page.line(MARGIN, y, WIDTH - MARGIN, y, ACCENT, 0.9)
     page.text(MARGIN, y + 10, codes.RESEARCH_USE.meaning, 8, bold=True)
     page.text(WIDTH - MARGIN, y + 10, "page 1 of 1", 7.5, colour=SOFT, align="right")
-    series = f"Series {case.ct.series_uid}"
     if case.acquired is not None:
-        series += f" · CT of {case.acquired:%Y-%m-%d %H:%M}"
-    page.text(MARGIN, y + 19.5, series, 7, colour=SOFT, max_width=INNER)
+        what += f" · CT of {case.acquired:%Y-%m-%d %H:%M}"
+    page.text(MARGIN, y + 19.5, what, 7, colour=SOFT, max_width=INNER)
 
 
 def _warnings(case: Case) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ def encoded(ct: CT) -> dict[str, Dataset]:
     [
         dict.fromkeys(("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber")),
         dict.fromkeys(("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName", "SpecificCharacterSet")),
+        {"PatientName": ["A^B", "C^D"], "ReferringPhysicianName": ["E^F", "G^H"]},
         {"PatientSex": "UNKNOWN", "PatientAge": "060", "PatientBirthDate": "1960.01.01"},
         {"PatientName": "A" * 200, "PatientID": "x" * 90, "InstitutionName": "H" * 120},
         {"PatientName": "=山田^太郎", "StudyTime": "noon", "Manufacturer": "", "StudyDescription": ""},
