@@ -1,6 +1,8 @@
 """Studies of which nothing was analysed."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import evidence_samples
@@ -22,7 +24,7 @@ LONG = (
 
 def header(uid: str = UID, **attributes: Any) -> Dataset:
     """Header of one image of the series `uid`; None removes an attribute."""
-    made = evidence_samples.without_pixels(make_ct.make(slices=1).datasets[0])
+    made = deepcopy(_image())
     made.SeriesInstanceUID, made.SOPInstanceUID = uid, f"{uid}.1"
     made.SpecificCharacterSet = "ISO_IR 192"
     for keyword, value in attributes.items():
@@ -31,6 +33,11 @@ def header(uid: str = UID, **attributes: Any) -> Dataset:
         else:
             setattr(made, keyword, value)
     return made
+
+
+@cache
+def _image() -> Dataset:
+    return evidence_samples.without_pixels(make_ct.make(slices=1).datasets[0])
 
 
 def several(count: int, **attributes: Any) -> tuple[list[Dataset], dict[str, tuple[Refusal, ...]]]:
