@@ -18,7 +18,8 @@ from service import __version__
 from service import destinations as to
 from service.domain.commitment import Report
 from service.domain.job import State
-from service.domain.ports import Pipeline
+from service.domain.ports import Pipeline, Spool
+from service.domain.priority import Urgency
 from service.errors import Permanent
 from service.inference.onnx import OnnxBackend
 from service.network.find import count_images
@@ -37,10 +38,12 @@ from service.store.inbox import Inbox
 from service.store.jobs import Jobs
 from service.store.liveness import FileLocks, Locks, locks
 from service.store.migrations import upgrade
+from service.store.object_spool import ObjectSpool
 from service.store.overview import Overview
 from service.store.presence import presence, present
 from service.store.records import Records, SeriesRecord
-from service.store.spool import Spool
+from service.store.s3 import s3_store
+from service.store.spool import Spool as DiskSpool
 from service.worker import Analyst, Courier, Runner, Sweeper, keep_report
 from service.worker.operator import Operator
 
@@ -148,10 +151,16 @@ def run_worker(settings: Settings) -> None:
     working = analyst(settings, chosen)
     deliveries, metrics, alive = Deliveries(engine), Metrics(), _locks(settings, engine)
     courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, metrics, now)
-    runner = Runner(working, spool, records, jobs, courier, partial(_expected_images, settings), metrics, now)
+
+    def prioritise(job_id: str, priority: int) -> None:
+        flow.prioritise(job_id, priority)
+
+    runner = Runner(
+        working, spool, records, jobs, courier, partial(_expected_images, settings), metrics, prioritise, now
+    )
     flow = Flow(_database(settings, "flow.db"), alive, to.queues(settings.destinations), runner)
     flow.start()
-    sweeper = Sweeper(records, jobs, deliveries, flow, partial(_quiet_s, settings), now)
+    sweeper = Sweeper(records, jobs, deliveries, flow, partial(_quiet_s, settings), partial(_urgency, settings), now)
     sweeper.start()
     models = {name: working.backend.spec(name).version for name in chosen.models}
     log.info("worker ready: pipeline %s, models %s", chosen.name, models)
@@ -210,6 +219,11 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     """Everything that can be wrong with an installation, one check at a time."""
     yield checks.Check("configuration", True, f"readable; pipeline {settings.pipeline}")
     yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
+    if settings.bucket is not None:
+        store = ObjectSpool(s3_store(settings.bucket.url, settings.bucket.endpoint, settings.bucket.region))
+        yield checks.check_answer("bucket", settings.bucket.url, store.why_not)
+    if settings.database_url is not None:
+        yield checks.check_answer("database", "PostgreSQL", lambda: _database_wrong(settings))
     running = present(FileLocks(_run_dir(settings)), "serve")
     yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
     yield checks.check_port("api", settings.api.host, settings.api.port, running)
@@ -223,7 +237,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     if not settings.destinations:
         yield checks.no_destination()
     for name, destination in settings.destinations.items():
-        yield checks.check_destination(name, to.address(name, destination), to.check(name, destination))
+        yield checks.check_answer(f"destination {name}", to.address(name, destination), to.check(name, destination))
 
 
 def _storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> tuple[Spool, sa.Engine]:
@@ -231,7 +245,13 @@ def _storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL"
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     engine = database_engine(_database(settings, "records.db"), synchronous)
     upgrade(engine)
-    return Spool(settings.data_dir), engine
+    return _spool(settings), engine
+
+
+def _spool(settings: Settings) -> Spool:
+    if settings.bucket is None:
+        return DiskSpool(settings.data_dir)
+    return ObjectSpool(s3_store(settings.bucket.url, settings.bucket.endpoint, settings.bucket.region))
 
 
 def metrics_dir(settings: Settings) -> Path:
@@ -269,6 +289,11 @@ def _quiet_s(settings: Settings, calling_ae: str) -> float:
     return peer.quiet_s if peer and peer.quiet_s else settings.receiver.quiet_s
 
 
+def _urgency(settings: Settings, calling_ae: str) -> Urgency:
+    peer = settings.receiver.peers.get(calling_ae)
+    return peer.urgency if peer else Urgency.ROUTINE
+
+
 def _expected_images(settings: Settings, study_uid: str, series: Sequence[SeriesRecord]) -> Mapping[str, int]:
     """Ask each series' sender, where the settings say how to reach it."""
     expected = {}
@@ -288,6 +313,11 @@ def _installed(settings: Settings) -> Mapping[str, str]:
         spec.name: f"version {spec.version}, sha256 {spec.sha256[:12]}..." + (f", {spec.source}" if spec.source else "")
         for spec in backend.specs
     }
+
+
+def _database_wrong(settings: Settings) -> str | None:
+    health = _database_health(database_engine(_database(settings, "records.db")))
+    return None if health == "ok" else health
 
 
 def _database_health(engine: sa.Engine) -> str:

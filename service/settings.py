@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, Str
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from service.domain.eligibility import Limits
+from service.domain.priority import Urgency
 
 AETitle = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[^\\]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -29,6 +30,7 @@ class Peer(_Frozen):
         None, description="with port: ask this peer by C-FIND how many images a series has; fewer here is INCOMPLETE"
     )
     port: Port | None = None
+    urgency: Urgency = Field(Urgency.ROUTINE, description="of what it sends; an image's own priority may raise it")
 
     @model_validator(mode="after")
     def _host_and_port(self) -> Self:
@@ -80,7 +82,7 @@ class _Delivery(_Frozen):
     retry_delays_s: tuple[float, ...] = Field(
         (5, 15, 60, 300, 900), min_length=1, description="waits between attempts; the last one repeats"
     )
-    give_up_after_h: float = Field(72, gt=0, description="then the delivery fails; `thoracle jobs retry` takes it up again")
+    give_up_after_h: float = Field(72, gt=0, description="then it fails; `thoracle jobs retry` takes it up again")
 
 
 class Destination(_Delivery):
@@ -134,6 +136,14 @@ AnyDestination = Annotated[
 ]
 
 
+class Bucket(_Frozen):
+    """An S3 bucket in place of the local disk. Credentials come from the environment (AWS_*) or the host's role."""
+
+    url: str = Field(pattern="^s3://", description="s3://bucket/prefix")
+    endpoint: str | None = Field(None, description="of any other server than AWS; with http:// nothing is encrypted")
+    region: str | None = None
+
+
 class Inference(_Frozen):
     """In-process ONNX Runtime."""
 
@@ -169,9 +179,12 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    data_dir: Path = Field(Path("data"), description="spool, results and databases; on a local disk")
+    data_dir: Path = Field(Path("data"), description="databases, received images, results; on a local disk")
     database_url: SecretStr | None = Field(
         None, description="postgresql+psycopg://user:password@host/database; default: SQLite files in `data_dir`"
+    )
+    bucket: Bucket | None = Field(
+        None, description="where received images and results are kept; default: the folder `data_dir`"
     )
     pipeline: str = Field("covid-severity", description="which analysis to run")
     institution: str = Field("", description="printed on the report where the CT names none")

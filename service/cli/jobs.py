@@ -11,8 +11,17 @@ from service import main
 from service.cli.options import FAILURE, ConfigOption, err, out, settings_from
 from service.domain.job import IllegalTransition, Job, State
 
+_HELP = """What became of which study: list, show, retry, cancel, resend, reanalyse.
+
+[bold]Example[/]
+
+  thoracle jobs show 8de5317c801a1788 --config thoracle.yaml
+"""
+
 jobs = typer.Typer(
-    help="List, show, retry, cancel, resend and reanalyse jobs.", no_args_is_help=True, rich_markup_mode="rich"
+    help=_HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
 )
 
 JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="As `thoracle jobs list` shows it.")]

@@ -10,6 +10,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 from pydicom.valuerep import DT
 
+from service.domain.priority import Urgency, requested
+
 CT_SOP_CLASSES = frozenset(
     (
         "1.2.840.10008.5.1.4.1.1.2",  # CT Image Storage
@@ -20,6 +22,8 @@ CT_SOP_CLASSES = frozenset(
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _TIMES = ("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "TimezoneOffsetFromUTC")
+_PRIORITY = "RequestedProcedurePriority"
+_LOOKED_AT = (*_UIDS, "Modality", *_TIMES, _PRIORITY)
 
 
 class Unidentified(ValueError):
@@ -31,6 +35,7 @@ class Identity:
     """Which instance a dataset is. UIDs are kept as sent, valid or not.
 
     acquired_at: Acquisition DateTime, aware; None where the dataset has none that can be read.
+    urgency: by Requested Procedure Priority.
     """
 
     sop_class_uid: str
@@ -40,6 +45,7 @@ class Identity:
     modality: str
     transfer_syntax_uid: str
     acquired_at: datetime | None
+    urgency: Urgency = Urgency.ROUTINE
 
     @property
     def ignored(self) -> str | None:
@@ -65,8 +71,8 @@ def identify(file: bytes | BinaryIO) -> Identity:
     """Read only the elements that name the instance from a DICOM file; Unidentified if one is missing."""
     stream = BytesIO(file) if isinstance(file, bytes) else file
     try:
-        dataset = dcmread(stream, stop_before_pixels=True, specific_tags=[*_UIDS, "Modality", *_TIMES])
-        values = {keyword: _text(dataset, keyword) for keyword in (*_UIDS, "Modality", *_TIMES)}
+        dataset = dcmread(stream, stop_before_pixels=True, specific_tags=list(_LOOKED_AT))
+        values = {keyword: _text(dataset, keyword) for keyword in _LOOKED_AT}
     except (InvalidDicomError, EOFError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
         raise Unidentified(f"the dataset cannot be parsed ({type(error).__name__})") from error
     if missing := [keyword for keyword in _UIDS if not values[keyword]]:
@@ -79,6 +85,7 @@ def identify(file: bytes | BinaryIO) -> Identity:
         modality=values["Modality"],
         transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
         acquired_at=_acquired_at(*(values[keyword] for keyword in _TIMES)),
+        urgency=requested(values[_PRIORITY]),
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
+from service.domain.priority import Urgency
+
 
 @dataclass(frozen=True, slots=True)
 class StudyState:
@@ -18,6 +20,7 @@ class StudyState:
     revision: int
     job_revision: int
     last_ct_at: datetime
+    urgency: Urgency = Urgency.ROUTINE
 
 
 def due(study: StudyState, now: datetime, quiet_s: float) -> bool:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from service.domain.priority import Urgency
 from service.domain.routing import StudyFacts
 from service.errors import Flag, Refusal, ThoracleError
 
@@ -118,7 +119,8 @@ def advance(state: State, event: Event) -> State:
 class Job:
     """One analysis of one revision of a study. supersedes: the older job that this one replaces.
 
-    facts: what routing rules look at, None before the analysis.
+    priority: the lowest goes first (`priority.virtual_time_s`). facts: what routing rules look at, None before the
+    analysis.
     """
 
     job_id: str
@@ -128,6 +130,8 @@ class Job:
     state: State
     created_at: datetime
     acquired_at: datetime | None
+    urgency: Urgency = Urgency.ROUTINE
+    priority: int = 1
     facts: StudyFacts | None = None
 
 

@@ -84,12 +84,10 @@ def check_models(load: Callable[[], Mapping[str, str]], needed: tuple[str, ...])
         yield Check(f"model {name}", True, installed[name])
 
 
-def check_destination(name: str, address: str, echo: Callable[[], str | None]) -> Check:
-    """The PACS answers C-ECHO. `echo` returns None when it does, else what went wrong."""
-    wrong = echo()
-    return Check(
-        f"destination {name}", wrong is None, f"{address} answers C-ECHO" if wrong is None else f"{address}: {wrong}"
-    )
+def check_answer(what: str, where: str, ask: Callable[[], str | None]) -> Check:
+    """Something elsewhere answers. `ask` returns None when it does, else what went wrong."""
+    wrong = ask()
+    return Check(what, wrong is None, f"{where} answers" if wrong is None else f"{where}: {wrong}")
 
 
 def no_destination() -> Check:

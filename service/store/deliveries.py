@@ -69,16 +69,16 @@ class Deliveries:
             _build_again(connection, job, own, by, now)
             return _plan(connection, job_id, plans, Event.RESEND, now)
 
-    def to_deliver(self) -> list[tuple[str, str]]:
-        """Jobs and destinations with something open; the engine should be at each."""
+    def to_deliver(self) -> list[tuple[str, str, int]]:
+        """Jobs and destinations with something open, and the job's priority; the engine should be at each."""
         pending = (
-            sa.select(deliveries.c.job_id, deliveries.c.destination)
+            sa.select(deliveries.c.job_id, deliveries.c.destination, jobs.c.priority)
             .join(jobs, jobs.c.job_id == deliveries.c.job_id)
             .where(jobs.c.state.in_(SENDING), _OPEN)
             .distinct()
         )
         with self._engine.begin() as connection:
-            return [(job_id, destination) for job_id, destination in connection.execute(pending)]
+            return [(job_id, destination, first) for job_id, destination, first in connection.execute(pending)]
 
     def destinations(self, job_id: str) -> list[str]:
         """Where something of the job is open."""

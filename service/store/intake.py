@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.arrival import Arrival, Identity
+from service.domain.priority import Urgency, most_urgent
 from service.store.journal import note
 from service.store.tables import instances, series, studies
 
@@ -42,6 +43,7 @@ def _open_study(connection: sa.Connection, arrival: Arrival) -> sa.Row[Any]:
     if known is not None:
         return known
     row = {"study_uid": uid, "calling_ae": arrival.calling_ae, "revision": 0, "job_revision": 0}
+    row["urgency"] = Urgency.ROUTINE
     connection.execute(_INSERT[connection.dialect.name](studies).values(row).on_conflict_do_nothing())
     return connection.execute(locked).one()
 
@@ -136,5 +138,6 @@ def _note_ct(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival, ch
             last_ct_at=max(study.last_ct_at or arrival.received_at, arrival.received_at),
             calling_ae=arrival.calling_ae or study.calling_ae,
             revision=study.revision + changed,
+            urgency=most_urgent(Urgency(study.urgency), arrival.identity.urgency),
         )
     )

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.domain.job import Event, IllegalTransition, Job, Result, State, StoredObject, advance
+from service.domain.priority import Urgency, after_analysis, virtual_time_s
 from service.domain.routing import StudyFacts
 from service.store.journal import note
 from service.store.tables import evidence, jobs, refusals
@@ -26,11 +27,9 @@ class Jobs:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def to_enqueue(self) -> list[str]:
-        """Jobs that the engine may not know yet, oldest first."""
-        with self._engine.begin() as connection:
-            created = sa.select(jobs.c.job_id).where(jobs.c.state == State.CREATED).order_by(jobs.c.created_at)
-            return list(connection.scalars(created))
+    def to_enqueue(self) -> list[tuple[str, int]]:
+        """Jobs that the engine may not know yet, with their priority, oldest first."""
+        return self._in_states(State.CREATED)
 
     def mark_queued(self, job_id: str) -> None:
         """The engine has it; nothing changes for a job that a worker has already begun."""
@@ -38,11 +37,9 @@ class Jobs:
             created = (jobs.c.job_id == job_id) & (jobs.c.state == State.CREATED)
             connection.execute(sa.update(jobs).where(created).values(state=advance(State.CREATED, Event.QUEUE)))
 
-    def to_analyse(self) -> list[str]:
-        """Jobs whose analysis is not done, oldest first; the engine should be at each."""
-        unfinished = jobs.c.state.in_((State.CREATED, State.QUEUED, State.RUNNING))
-        with self._engine.begin() as connection:
-            return list(connection.scalars(sa.select(jobs.c.job_id).where(unfinished).order_by(jobs.c.created_at)))
+    def to_analyse(self) -> list[tuple[str, int]]:
+        """Jobs whose analysis is not done, with their priority, oldest first; the engine should be at each."""
+        return self._in_states(State.CREATED, State.QUEUED, State.RUNNING)
 
     def get(self, job_id: str) -> Job:
         """LookupError if there is no such job."""
@@ -64,6 +61,8 @@ class Jobs:
     def finish(self, job_id: str, event: Event, result: Result, now: datetime) -> Job:
         """The analysis ended: ANALYSE, REFUSE or FAIL."""
         with self._engine.begin() as connection:
+            job = get(connection, job_id)
+            urgency = after_analysis(job.urgency, result.severity_total)
             _insert(connection, refusals, _refusal_rows(job_id, result))
             _insert(connection, evidence, _evidence_rows(job_id, result.objects))
             return move(
@@ -74,6 +73,8 @@ class Jobs:
                 finished_at=now,
                 series_uid=result.series_uid,
                 severity_total=result.severity_total,
+                urgency=urgency,
+                priority=virtual_time_s(job.created_at, urgency),
                 flags=list(result.flags),
                 timings_s=dict(result.timings_s),
                 facts=_facts_row(result.facts),
@@ -84,6 +85,11 @@ class Jobs:
         """The results of a job."""
         with self._engine.begin() as connection:
             return objects_of(connection, job_id)
+
+    def _in_states(self, *states: State) -> list[tuple[str, int]]:
+        query = sa.select(jobs.c.job_id, jobs.c.priority).where(jobs.c.state.in_(states)).order_by(jobs.c.created_at)
+        with self._engine.begin() as connection:
+            return [(job_id, priority) for job_id, priority in connection.execute(query)]
 
     def _move(self, job_id: str, event: Event, detail: str = "", **values: object) -> Job:
         with self._engine.begin() as connection:
@@ -103,6 +109,8 @@ def get(connection: sa.Connection, job_id: str) -> Job:
         State(row.state),
         row.created_at,
         row.acquired_at,
+        Urgency(row.urgency),
+        row.priority,
         _facts(row.facts),
     )
 

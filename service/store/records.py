@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from service.domain.arrival import Arrival
 from service.domain.completion import StudyState, due, job_id
 from service.domain.job import TRANSITIONS, Event, State
+from service.domain.priority import Urgency, most_urgent, virtual_time_s
 from service.store.intake import Recorded, intake
 from service.store.journal import note
 from service.store.tables import instances, jobs, series, studies
@@ -45,8 +46,13 @@ class Records:
         with self._engine.begin() as connection:
             return set(connection.scalars(sa.select(instances.c.path)))
 
-    def create_due_jobs(self, now: datetime, quiet_s_for: Callable[[str], float]) -> list[str]:
-        """Create the jobs of all studies that are complete; their ids. quiet_s_for: by calling AE title.
+    def create_due_jobs(
+        self,
+        now: datetime,
+        quiet_s_for: Callable[[str], float],
+        urgency_of: Callable[[str], Urgency] = lambda _: Urgency.ROUTINE,
+    ) -> list[str]:
+        """Create the jobs of all studies that are complete; their ids. quiet_s_for, urgency_of: by calling AE title.
 
         One transaction each: a slice that comes in between is either in the job or makes a later one.
         """
@@ -55,7 +61,7 @@ class Records:
                 connection.execute(sa.select(studies).where(studies.c.revision > studies.c.job_revision))
             )
         candidates = [s.study_uid for s in open_studies if due(_state(s), now, quiet_s_for(s.calling_ae))]
-        created = (self._create_job(uid, now, quiet_s_for) for uid in candidates)
+        created = (self._create_job(uid, now, quiet_s_for, urgency_of) for uid in candidates)
         return [job for job in created if job is not None]
 
     def series_of(self, study_uid: str) -> list[SeriesRecord]:
@@ -73,14 +79,20 @@ class Records:
         """A new job of what is there of a study, changed or not, because `by` wants it; its id."""
         with self._engine.begin() as connection:
             study = _locked(connection, study_uid)
-            return _new_job(connection, study_uid, study.revision + 1, now, f", wanted by {by}")
+            return _new_job(connection, study, study.revision + 1, study.urgency, now, f", wanted by {by}")
 
-    def _create_job(self, study_uid: str, now: datetime, quiet_s_for: Callable[[str], float]) -> str | None:
+    def _create_job(
+        self,
+        study_uid: str,
+        now: datetime,
+        quiet_s_for: Callable[[str], float],
+        urgency_of: Callable[[str], Urgency],
+    ) -> str | None:
         with self._engine.begin() as connection:
             study = _locked(connection, study_uid)
             if not due(study, now, quiet_s_for(study.calling_ae)):
                 return None
-            return _new_job(connection, study_uid, study.revision, now)
+            return _new_job(connection, study, study.revision, urgency_of(study.calling_ae), now)
 
 
 def _locked(connection: sa.Connection, study_uid: str) -> StudyState:
@@ -88,7 +100,10 @@ def _locked(connection: sa.Connection, study_uid: str) -> StudyState:
     return _state(connection.execute(this).one())
 
 
-def _new_job(connection: sa.Connection, study_uid: str, revision: int, now: datetime, why: str = "") -> str:
+def _new_job(
+    connection: sa.Connection, study: StudyState, revision: int, urgency: Urgency, now: datetime, why: str = ""
+) -> str:
+    study_uid, urgency = study.study_uid, most_urgent(study.urgency, urgency)
     new = job_id(study_uid, revision, _ct_digests(connection, study_uid))
     connection.execute(
         sa.insert(jobs).values(
@@ -97,6 +112,8 @@ def _new_job(connection: sa.Connection, study_uid: str, revision: int, now: date
             revision=revision,
             supersedes=_supersede_latest(connection, study_uid),
             state=State.CREATED,
+            urgency=urgency,
+            priority=virtual_time_s(now, urgency),
             created_at=now,
             acquired_at=_acquired_at(connection, study_uid),
             flags=[],
@@ -138,7 +155,9 @@ def _acquired_at(connection: sa.Connection, study_uid: str) -> datetime | None:
 
 
 def _state(row: sa.Row[Any]) -> StudyState:
-    return StudyState(row.study_uid, row.calling_ae, row.revision, row.job_revision, row.last_ct_at)
+    return StudyState(
+        row.study_uid, row.calling_ae, row.revision, row.job_revision, row.last_ct_at, Urgency(row.urgency)
+    )
 
 
 def _series_record(row: sa.Row[Any], files: Sequence[sa.Row[Any]]) -> SeriesRecord:

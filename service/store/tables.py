@@ -28,6 +28,7 @@ studies = sa.Table(
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("job_revision", sa.Integer, nullable=False),
     sa.Column("last_ct_at", UtcDateTime),
+    sa.Column("urgency", sa.String(16), nullable=False, comment="as its images say"),
 )
 
 series = sa.Table(
@@ -70,6 +71,8 @@ jobs = sa.Table(
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("supersedes", sa.ForeignKey("jobs.job_id")),
     sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("urgency", sa.String(16), nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False, comment="virtual time, the lowest goes first"),
     sa.Column("created_at", UtcDateTime, nullable=False, index=True),
     sa.Column("started_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime, comment="when the analysis ended"),

@@ -18,7 +18,7 @@ from service.domain.findings import Analysis
 from service.domain.ports import Backend, Pipeline, Progress
 from service.errors import Flag, Reason, Refusal, Rejected
 from service.evidence import Evidence, EvidenceContext, SeriesRefusal, encode, evidence_time, result_document
-from service.evidence.context import DEFAULT_STYLE, Style
+from service.evidence.context import DEFAULT_STYLE, Predecessor, Style
 from service.imaging.choose import Candidate, Ranked, candidate, choose
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
@@ -60,11 +60,16 @@ class Analyst:
     capture: bool = False
 
     def analyse(
-        self, series: Sequence[SeriesFiles], progress: Progress, expected_images: Mapping[str, int] | None = None
+        self,
+        series: Sequence[SeriesFiles],
+        progress: Progress,
+        expected_images: Mapping[str, int] | None = None,
+        predecessors: Sequence[Predecessor] = (),
     ) -> Outcome:
         """Walk the path for the series of one study.
 
         expected_images: how many images the sender holds, by Series Instance UID, where it was asked.
+        predecessors: objects of an earlier result that this one replaces.
         Transient and Permanent errors of the back end pass through; a refusal never raises.
         """
         watch = Stopwatch(progress)
@@ -82,7 +87,7 @@ class Analyst:
                     chosen = self._analyse_series(_files(series, uid), eligibility.flags, watch)
                 except Rejected as rejected:
                     refusals[uid] = rejected.refusals
-        return replace(self._outcome(chosen, refusals, watch), headers=headers)
+        return replace(self._outcome(chosen, refusals, tuple(predecessors), watch), headers=headers)
 
     def _rank(
         self,
@@ -115,12 +120,16 @@ class Analyst:
         return ct, self.pipeline.analyse(ct, self.backend, watch)
 
     def _outcome(
-        self, chosen: tuple[CT, Analysis] | None, refusals: Mapping[str, tuple[Refusal, ...]], watch: Stopwatch
+        self,
+        chosen: tuple[CT, Analysis] | None,
+        refusals: Mapping[str, tuple[Refusal, ...]],
+        predecessors: tuple[Predecessor, ...],
+        watch: Stopwatch,
     ) -> Outcome:
         evidence: tuple[Evidence, ...] = ()
         if chosen is not None:
             watch("encode", 0.0)
-            context = EvidenceContext(self.software_version, evidence_time(chosen[0]), institution=self.institution)
+            context = EvidenceContext(self.software_version, evidence_time(chosen[0]), self.institution, predecessors)
             evidence = encode(*chosen, context, self.styles, self.capture)
         uid, analysis = (chosen[0].series_uid, chosen[1]) if chosen else (None, None)
         seconds = watch.seconds()

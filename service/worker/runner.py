@@ -55,6 +55,7 @@ class Runner:
         courier: Courier,
         expected_images: ExpectedImages,
         observer: StudyObserver,
+        prioritise: Callable[[str, int], None],
         clock: Callable[[], datetime],
     ) -> None:
         self._analyst = analyst
@@ -64,6 +65,7 @@ class Runner:
         self._courier = courier
         self._expected_images = expected_images
         self._observer = observer
+        self._prioritise = prioritise
         self._clock = clock
 
     def analyse(self, job_id: str, attempt: int) -> Sequence[str] | float:
@@ -93,6 +95,8 @@ class Runner:
         done = self._jobs.finish(job_id, event, result, self._clock())
         log.info("job %s: %s", job_id, done.state)
         self._observer.study(done.state, result.timings_s)
+        if done.priority != job.priority:
+            self._prioritise(job_id, done.priority)
         return self._courier.plan(done)
 
     def deliver(self, job_id: str, destination: str, attempt: int) -> float | None:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import OperationalError
 
+from service.domain.priority import Urgency
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.records import Records
@@ -25,9 +26,9 @@ _TICKS_BETWEEN_CHECKS = 20
 class Engine(Protocol):
     """What the sweeper asks of the durable engine. Asking twice is asking once."""
 
-    def ensure_study(self, job_id: str) -> None: ...
+    def ensure_study(self, job_id: str, priority: int) -> None: ...
 
-    def ensure_delivery(self, job_id: str, destination: str) -> None: ...
+    def ensure_delivery(self, job_id: str, destination: str, priority: int) -> None: ...
 
 
 class Sweeper:
@@ -40,6 +41,7 @@ class Sweeper:
         deliveries: Deliveries,
         engine: Engine,
         quiet_s_for: Callable[[str], float],
+        urgency_of: Callable[[str], Urgency],
         clock: Callable[[], datetime],
     ) -> None:
         self._records = records
@@ -47,6 +49,7 @@ class Sweeper:
         self._deliveries = deliveries
         self._engine = engine
         self._quiet_s_for = quiet_s_for
+        self._urgency_of = urgency_of
         self._clock = clock
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
@@ -65,18 +68,18 @@ class Sweeper:
 
     def tick(self) -> None:
         """Make jobs of complete studies, then queue what the engine may not know yet."""
-        for job_id in self._records.create_due_jobs(self._clock(), self._quiet_s_for):
+        for job_id in self._records.create_due_jobs(self._clock(), self._quiet_s_for, self._urgency_of):
             log.info("study complete, job %s created", job_id)
-        for job_id in self._jobs.to_enqueue():
-            self._engine.ensure_study(job_id)
+        for job_id, priority in self._jobs.to_enqueue():
+            self._engine.ensure_study(job_id, priority)
             self._jobs.mark_queued(job_id)
 
     def check(self) -> None:
         """Queue whatever is not done and the engine is not at."""
-        for job_id in self._jobs.to_analyse():
-            self._engine.ensure_study(job_id)
-        for job_id, destination in self._deliveries.to_deliver():
-            self._engine.ensure_delivery(job_id, destination)
+        for job_id, priority in self._jobs.to_analyse():
+            self._engine.ensure_study(job_id, priority)
+        for job_id, destination, priority in self._deliveries.to_deliver():
+            self._engine.ensure_delivery(job_id, destination, priority)
 
     def _run(self) -> None:
         ticks = 0

@@ -31,9 +31,13 @@ def test_what_the_table_does_not_name_is_illegal(state: State) -> None:
                 advance(state, event)
 
 
-def test_final_states_lead_nowhere() -> None:
+def test_final_states_lead_nowhere_but_to_another_delivery() -> None:
     sources = {state for state, _ in TRANSITIONS}
-    assert set(State) - sources == {State.DELIVERED, State.REFUSED, State.SUPERSEDED}
+    assert set(State) - sources == {State.SUPERSEDED, State.CANCELLED}
+    assert {event: to for (state, event), to in TRANSITIONS.items() if state is State.DELIVERED} == {
+        Event.RESEND: State.DELIVERING
+    }
+    assert {to for (state, _), to in TRANSITIONS.items() if state is State.REFUSED} == {State.REFUSED}
 
 
 def test_every_state_can_be_reached() -> None:

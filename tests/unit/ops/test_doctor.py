@@ -6,7 +6,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from service.errors import Permanent
 from service.imaging import codestream
-from service.ops.doctor import check_decoders, check_destination, check_folder, check_models, check_port
+from service.ops.doctor import check_answer, check_decoders, check_folder, check_models, check_port
 
 
 def test_folder_is_checked_by_writing_to_it(tmp_path: Path) -> None:
@@ -55,5 +55,5 @@ def test_a_model_that_is_missing_or_broken_is_named() -> None:
 
 
 def test_destination_tells_why_it_does_not_answer() -> None:
-    assert check_destination("pacs", "PACS@host:104", lambda: None).ok
-    assert "refused" in check_destination("pacs", "PACS@host:104", lambda: "connection refused").message
+    assert check_answer("pacs", "PACS@host:104", lambda: None).ok
+    assert "refused" in check_answer("pacs", "PACS@host:104", lambda: "connection refused").message

@@ -43,7 +43,7 @@ def analysed(jobs: Jobs, job: str) -> None:
 
 
 def test_the_outbox_empties_when_the_engine_has_the_job(jobs: Jobs, job: str) -> None:
-    assert jobs.to_enqueue() == [job]
+    assert [job_id for job_id, _ in jobs.to_enqueue()] == [job]
     jobs.mark_queued(job)
     assert jobs.to_enqueue() == []
     assert jobs.get(job).state is State.QUEUED

@@ -1,6 +1,7 @@
 """What the durable engine drives, on real tables and files; only the analysis and the network are stand-ins."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ class AnalysedStub:
 
     class severity:
         total = 7
+
+
+class SevereStub(AnalysedStub):
+    class severity:
+        total = 15
 
 
 ANALYSED = Outcome(
@@ -81,6 +87,7 @@ class Bench:
             courier,
             lambda study, series: {},
             self,
+            lambda job_id, priority: self.seen.append(("priority", priority)),
             lambda: self.clock,
         )
 
@@ -127,6 +134,16 @@ def test_an_analysed_job_is_saved_then_delivered(bench: Bench) -> None:
     assert bench.state is State.DELIVERED
     assert bench.sent == ["lobes.seg.dcm", "s.dcm"]
     assert bench.seen[0] == ("study", "analysed")
+
+
+def test_a_severe_result_goes_before_others(bench: Bench) -> None:
+    routine = bench.jobs.get(bench.job_id).priority
+    bench.runner.analyse(bench.job_id, 1)
+    assert bench.seen == [("study", "analysed")], "not severe"
+    severe = replace(ANALYSED, analysis=SevereStub())  # type: ignore[arg-type]
+    bench.analysis, bench.job_id = (lambda: severe), bench.receive_another_slice()
+    bench.runner.analyse(bench.job_id, 1)
+    assert bench.seen[-1] == ("priority", routine - 7200)
 
 
 def test_a_refused_job_is_recorded_and_sent_nowhere(bench: Bench) -> None:
@@ -239,7 +256,7 @@ def test_an_operator_may_retry_what_failed_and_only_that(bench: Bench) -> None:
     bench.verdicts = lambda path: Verdict.PERMANENT
     bench.runner.deliver(bench.job_id, "pacs", 1)
     assert bench.operator.retry(bench.job_id, "Kim").state is State.DELIVERING
-    assert bench.deliveries.to_deliver() == [(bench.job_id, "pacs")]
+    assert [d[:2] for d in bench.deliveries.to_deliver()] == [(bench.job_id, "pacs")]
     bench.verdicts = lambda path: Verdict.STORED
     bench.runner.deliver(bench.job_id, "pacs", 2)
     assert bench.state is State.DELIVERED

@@ -3,6 +3,7 @@ from pathlib import Path
 import arrivals
 
 from service.domain.job import Event, Result, State
+from service.domain.priority import Urgency
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
@@ -18,10 +19,11 @@ class Engine:
         self.studies: list[str] = []
         self.deliveries: list[tuple[str, str]] = []
 
-    def ensure_study(self, job_id: str) -> None:
+    def ensure_study(self, job_id: str, priority: int) -> None:
+        assert priority > 0
         self.studies.append(job_id)
 
-    def ensure_delivery(self, job_id: str, destination: str) -> None:
+    def ensure_delivery(self, job_id: str, destination: str, priority: int) -> None:
         self.deliveries.append((job_id, destination))
 
 
@@ -30,7 +32,9 @@ def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: 
     upgrade(database)
     records, jobs, engine = Records(database), Jobs(database), Engine()
     now = arrivals.at(5)
-    sweeper = Sweeper(records, jobs, Deliveries(database), engine, lambda ae: 10.0, lambda: now)
+    sweeper = Sweeper(
+        records, jobs, Deliveries(database), engine, lambda ae: 10.0, lambda ae: Urgency.ROUTINE, lambda: now
+    )
     Inbox(Spool(tmp_path), records).take(arrivals.arrival())
     sweeper.tick()
     assert engine.studies == [], "the quiet period is not over"

@@ -1,4 +1,4 @@
-"""Deliveries that are confirmed, routing facts, styles of evidence, the journal."""
+"""Deliveries that are confirmed, routing facts, styles of evidence, priorities, the journal."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,7 @@ _RENAMED = {"pending": "built", "failed": "refused"}
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("facts", sa.JSON(), comment="what routing rules look at"))
+    _add_priorities()
     op.add_column("evidence", sa.Column("style", sa.Text(), comment="for which destinations; NULL: for all"))
     confirm = sa.Column(
         "confirm",
@@ -51,3 +52,19 @@ def upgrade() -> None:
         sa.Column("step", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
     )
+
+
+def _add_priorities() -> None:
+    """What is there is routine, and goes first: it has waited for the new version."""
+    with op.batch_alter_table("studies") as table:
+        table.add_column(_routine())
+        table.alter_column("urgency", server_default=None, comment="as its images say")
+    with op.batch_alter_table("jobs") as table:
+        table.add_column(_routine())
+        table.add_column(sa.Column("priority", sa.Integer(), nullable=False, server_default="1"))
+        table.alter_column("urgency", server_default=None)
+        table.alter_column("priority", server_default=None, comment="virtual time, the lowest goes first")
+
+
+def _routine() -> sa.Column[str]:
+    return sa.Column("urgency", sa.String(16), nullable=False, server_default="routine")

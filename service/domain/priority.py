@@ -1,0 +1,45 @@
+"""Which job goes first: the one with the earliest virtual time.
+
+That is when its study was complete, less a head start for urgent ones. So STAT goes before routine, and still nothing
+starves: whatever has waited longer than another's head start goes before it.
+"""
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from service.domain.severity import category
+
+
+class Urgency(StrEnum):
+    """Of a study, least first."""
+
+    ROUTINE = "routine"
+    URGENT = "urgent"
+    STAT = "stat"
+
+
+_HEAD_STARTS = {Urgency.ROUTINE: timedelta(0), Urgency.URGENT: timedelta(hours=2), Urgency.STAT: timedelta(hours=12)}
+
+_START = datetime(2020, 1, 1, tzinfo=UTC)
+
+_REQUESTED = {"STAT": Urgency.STAT, "HIGH": Urgency.URGENT}
+
+
+def requested(priority: str) -> Urgency:
+    """By Requested Procedure Priority (0040,1003) of an image; "" where it has none."""
+    return _REQUESTED.get(priority.upper(), Urgency.ROUTINE)
+
+
+def most_urgent(*urgencies: Urgency) -> Urgency:
+    return max(urgencies, key=list(Urgency).index)
+
+
+def after_analysis(urgency: Urgency, severity_total: int | None) -> Urgency:
+    """A severe result is urgent, whoever sent the study."""
+    severe = severity_total is not None and category(severity_total) == "severe"
+    return most_urgent(urgency, Urgency.URGENT if severe else Urgency.ROUTINE)
+
+
+def virtual_time_s(complete_at: datetime, urgency: Urgency) -> int:
+    """Seconds since 2020, 1 to 2**31 - 1: the lowest goes first. complete_at: aware."""
+    return max(1, round((complete_at - _HEAD_STARTS[urgency] - _START).total_seconds()))

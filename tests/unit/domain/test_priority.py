@@ -1,0 +1,42 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from service.domain.priority import Urgency, after_analysis, most_urgent, requested, virtual_time_s
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def test_stat_goes_first_and_nothing_starves() -> None:
+    waiting = {
+        "routine, now": virtual_time_s(NOW, Urgency.ROUTINE),
+        "routine, an hour ago": virtual_time_s(NOW - timedelta(hours=1), Urgency.ROUTINE),
+        "routine, since yesterday": virtual_time_s(NOW - timedelta(hours=24), Urgency.ROUTINE),
+        "urgent, now": virtual_time_s(NOW, Urgency.URGENT),
+        "stat, now": virtual_time_s(NOW, Urgency.STAT),
+    }
+    assert sorted(waiting, key=lambda name: waiting[name]) == [
+        "routine, since yesterday", "stat, now", "urgent, now", "routine, an hour ago", "routine, now"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("year", [1999, 2026, 2087])
+def test_a_clock_that_is_wrong_makes_no_impossible_priority(year: int) -> None:
+    assert 1 <= virtual_time_s(datetime(year, 6, 1, tzinfo=UTC), Urgency.STAT) < 2**31
+
+
+@pytest.mark.parametrize(
+    ("said", "urgency"),
+    [("STAT", Urgency.STAT), ("stat", Urgency.STAT), ("HIGH", Urgency.URGENT), ("LOW", Urgency.ROUTINE),
+     ("", Urgency.ROUTINE), ("now!", Urgency.ROUTINE)],
+)  # fmt: skip
+def test_what_an_image_says(said: str, urgency: Urgency) -> None:
+    assert requested(said) is urgency
+
+
+def test_a_severe_result_is_urgent_and_nothing_becomes_less_urgent() -> None:
+    assert after_analysis(Urgency.ROUTINE, 14) is Urgency.ROUTINE
+    assert after_analysis(Urgency.ROUTINE, 15) is Urgency.URGENT
+    assert after_analysis(Urgency.STAT, 15) is Urgency.STAT
+    assert after_analysis(Urgency.URGENT, None) is Urgency.URGENT
+    assert most_urgent(Urgency.ROUTINE, Urgency.STAT, Urgency.URGENT) is Urgency.STAT
