@@ -1,12 +1,13 @@
 #!/bin/sh
-# The real peers of the tests, from Debian: a PACS, DICOM senders and validators. Without root: says so and goes on,
-# and the tests that need them skip (in CI they fail instead).
+# The real peers of the tests, from Debian: a PACS, DICOM senders and validators, a database. Without root: says so and
+# goes on, and the tests that need them skip (in CI they fail instead).
 set -eu
 missing=""
 for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools pdftoppm:poppler-utils openssl:openssl; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -f /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
   echo "Real peers are missing ($missing ): their tests will be skipped. As root: apt-get install$missing"

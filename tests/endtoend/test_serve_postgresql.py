@@ -1,0 +1,40 @@
+"""The whole service on PostgreSQL instead of SQLite."""
+
+from pathlib import Path
+
+import pytest
+from dicom_peers import free_port, wait_until
+from postgresql import PostgreSQL
+from pydicom import dcmread
+from running_service import AET, RunningService
+
+from demo.pacs import StandInPacs
+from service.network.peer import DicomNode
+from service.network.send import Verdict, send
+from service.network.send import dicom_files as files_of
+
+DEMO_CT = Path(__file__).parents[2] / "demo" / "ct"
+
+
+@pytest.mark.peers
+def test_a_study_survives_that_the_database_cuts_all_sessions(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    port, url = free_port(), postgresql.create()
+    with (
+        StandInPacs(tmp_path / "pacs", "PACS", port) as pacs,
+        RunningService(tmp_path / "ai", ("PACS", port), database_url=url) as service,
+    ):
+        node = DicomNode("service", AET, "127.0.0.1", service.port, "CT1")
+        assert {o.verdict for o in send(node, files_of(DEMO_CT))} == {Verdict.STORED}
+        wait_until(lambda: "lungs and opacities" in service.log(), 120)
+        (worker,) = service.processes("worker")
+        (receiver,) = service.processes("receiver")
+        postgresql.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{url.rsplit('/', 1)[1]}'"
+        )
+        worker.wait(10)  # it ends at once: another may have taken over
+        service.wait_for_job("delivered")
+        assert service.processes("receiver") == [receiver]
+        assert service.get("/readyz") is not None
+        uids = [dcmread(p).SOPInstanceUID for p in pacs.received]
+        assert len(uids) == len(set(uids)) == 5
+    assert not list((tmp_path / "ai" / "data").glob("*.db")), "nothing is kept beside PostgreSQL"
