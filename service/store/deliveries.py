@@ -1,5 +1,7 @@
 """What is on its way to which destination. Each method is one transaction, and tells the journal.
 
+Whoever changes rows of a job locks the job first (`get`), or two processes wait for each other.
+
 A job ends when nothing is open any more at any destination: delivered, or undelivered if anything was refused.
 """
 
@@ -128,6 +130,7 @@ class Deliveries:
     ) -> Job:
         """What one attempt reached, and how the job stands then."""
         with self._engine.begin() as connection:
+            get(connection, job_id)
             for outcome in attempt:
                 waits = outcome.state is Delivered.BUILT
                 values: dict[str, object] = {
@@ -178,6 +181,7 @@ class Deliveries:
     def give_up(self, job_id: str, destination: str, why: str, now: datetime) -> Job:
         """The time for trying is over: what is open there is refused."""
         with self._engine.begin() as connection:
+            get(connection, job_id)
             rows = _at(job_id, destination) & _OPEN
             ended = connection.execute(
                 sa.update(deliveries).where(rows).values(state=Delivered.REFUSED, last_error=why, next_attempt_at=None)
@@ -187,6 +191,7 @@ class Deliveries:
 
 
 def _plan(connection: sa.Connection, job_id: str, plans: Mapping[str, Plan], event: Event, now: datetime) -> Job:
+    get(connection, job_id)
     own = deliveries.c.job_id == job_id
     known = set(connection.execute(sa.select(deliveries.c.destination, deliveries.c.sop_instance_uid).where(own)))
     told = []
@@ -218,6 +223,7 @@ def _confirm(
     refused: Mapping[str, str],
     now: datetime,
 ) -> Job:
+    get(connection, job_id)
     stored = _at(job_id, destination) & (deliveries.c.state == Delivered.STORED)
     outcomes: list[tuple[Delivered, str]] = []
     for uid in connection.scalars(sa.select(deliveries.c.sop_instance_uid).where(stored)).all():
