@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,15 +13,20 @@ from arrivals import arrival, at
 from dicom_peers import wait_until
 from postgresql import PostgreSQL
 
+from service.domain.job import Confirm, Delivered, Event, ObjectDelivery, Result, State, StoredObject
+from service.store.deliveries import Deliveries, Plan
 from service.store.engine import database_engine
 from service.store.inbox import Inbox
 from service.store.intake import Recorded
+from service.store.jobs import Jobs, get
 from service.store.liveness import AdvisoryLocks
 from service.store.migrations import upgrade
 from service.store.presence import present
 from service.store.records import Records
 from service.store.spool import Spool
-from service.store.tables import instances, studies
+from service.store.tables import deliveries, instances, studies
+
+SEG = StoredObject("lobes", "1.2.840.10008.5.1.4.1.1.66.4", "1.1", "results/j/lobes.seg.dcm", "a" * 64)
 
 pytestmark = pytest.mark.peers
 
@@ -86,6 +92,24 @@ def test_one_job_is_made_of_a_study_that_two_workers_find_complete(engine: sa.En
     with ThreadPoolExecutor(8) as pool:
         created = list(pool.map(lambda _: records.create_due_jobs(at(60), lambda _: 60.0), range(8)))
     assert sum(len(jobs) for jobs in created) == 1
+
+
+def test_an_operator_and_an_outcome_that_come_at_once_take_turns(engine: sa.Engine, tmp_path: Path) -> None:
+    """Both lock the job first: in another order each would wait for the other."""
+    records, jobs, sending = Records(engine), Jobs(engine), Deliveries(engine)
+    Inbox(Spool(tmp_path), records).take(arrival())
+    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    jobs.start(job, at(70))
+    jobs.finish(job, Event.ANALYSE, Result(series_uid="S.1", objects=[SEG]), at(90))
+    sending.plan(job, {"pacs": Plan([SEG.sop_instance_uid], Confirm.NONE)}, at(91))
+    stored = ObjectDelivery(SEG.sop_instance_uid, Delivered.STORED, 0, "")
+    with ThreadPoolExecutor(1) as pool:
+        with engine.begin() as connection:
+            get(connection, job)
+            recorded = pool.submit(sending.record, job, "pacs", [stored], at(100), None)
+            time.sleep(0.5)
+            connection.execute(sa.update(deliveries).values(last_error="sent again"))
+        assert recorded.result().state is State.DELIVERED
 
 
 def test_an_error_does_not_show_the_values_of_its_statement(engine: sa.Engine) -> None:
