@@ -33,11 +33,19 @@ def rows(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") 
             yield from dict.fromkeys(row for one in entries for row in rows(one, definitions, inner))
             continue
         default = "**required**" if name in required else _default(field)
-        yield f"| `{prefix}{name}` | {_type(field)} | {default} | {field.get('description', '')} |\n"
+        kind = _type(_referred(field, definitions) or field)
+        yield f"| `{prefix}{name}` | {kind} | {default} | {field.get('description', '')} |\n"
 
 
 def _nested(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any] | None:
-    reference = field.get("$ref")
+    """The schema of the fields below this one."""
+    found = _referred(field, definitions)
+    return found if found and "properties" in found else None
+
+
+def _referred(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any] | None:
+    options = [field, *field.get("anyOf", [])]
+    reference = next((option["$ref"] for option in options if "$ref" in option), None)
     return definitions[reference.rsplit("/", 1)[-1]] if reference else None
 
 

@@ -1,6 +1,6 @@
 """Destinations as the settings name them become destinations that a worker delivers to."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -14,6 +14,8 @@ from service.evidence.context import (
     FINDINGS,
     LOBES,
     MEASUREMENTS,
+    NOTICE,
+    NOTICE_PAGE_DICOM,
     REPORT_DICOM,
     STUDY,
     SegKind,
@@ -35,6 +37,7 @@ _KINDS = {
     "pdf": (REPORT_DICOM.kind,),
     "capture": (CAPTURE.kind,),
 }
+_NOTICES = (NOTICE.kind, NOTICE_PAGE_DICOM.kind)
 
 
 def targets(destinations: Mapping[str, AnyDestination]) -> dict[str, Target]:
@@ -50,6 +53,11 @@ def styles(destinations: Iterable[AnyDestination]) -> tuple[Style, ...]:
 def capture_wanted(destinations: Iterable[AnyDestination]) -> bool:
     """Does any destination want the report as a picture?"""
     return any("capture" in destination.send for destination in destinations)
+
+
+def notice_wanted(destinations: Iterable[AnyDestination]) -> bool:
+    """Does any destination want to be told why nothing was analysed?"""
+    return any(destination.notice for destination in destinations)
 
 
 def queues(destinations: Mapping[str, AnyDestination]) -> dict[str, QueueOptions]:
@@ -81,7 +89,7 @@ def _target(name: str, destination: AnyDestination) -> Target:
     return Target(
         send=deliver,
         policy=RetryPolicy(destination.retry_delays_s, timedelta(hours=destination.give_up_after_h)),
-        kinds=frozenset(kind for product in destination.send for kind in _KINDS[product]),
+        kinds=frozenset(_kinds(destination)),
         style=_style(destination).name,
         confirm=Confirm(destination.confirm),
         ask=ask,
@@ -89,6 +97,13 @@ def _target(name: str, destination: AnyDestination) -> Target:
         answer_within_s=destination.answer_within_s,
         rules=tuple(Rule(**route.model_dump()) for route in destination.when),
     )
+
+
+def _kinds(destination: AnyDestination) -> Iterator[str]:
+    for product in destination.send:
+        yield from _KINDS[product]
+    if destination.notice:
+        yield from _NOTICES
 
 
 def _ways(name: str, destination: AnyDestination) -> tuple[Send, Ask | None, Find]:

@@ -76,6 +76,7 @@ def analyst(settings: Settings, chosen: Pipeline) -> Analyst:
         settings.institution,
         to.styles(everywhere),
         to.capture_wanted(everywhere),
+        to.notice_wanted(everywhere),
     )
 
 

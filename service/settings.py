@@ -74,6 +74,9 @@ class _Delivery(_Frozen):
     )
     seg: Literal["binary", "labelmap"] = Field("binary", description="kind of the Segmentations")
     all_frames: bool = Field(False, description="Segmentations with a frame for every slice, also for empty ones")
+    notice: bool = Field(
+        False, description="where nothing of a study can be analysed, send a page and an SR that say why"
+    )
     answer_within_s: float = Field(
         300, gt=0, description="without a confirmation after this time it is asked for again, then searched for"
     )

@@ -23,13 +23,14 @@ class RunningService:
         """destination: AE title and port on this machine. settings: more of thoracle.yaml, over the one here."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.port = free_port()
+        own: dict[str, Any] = settings.pop("receiver", {})
+        self.port = own.get("port") or free_port()
         self.http_port = free_port()
         self.config = folder / "thoracle.yaml"
         receiver = {"ae_title": AET, "host": "127.0.0.1", "port": self.port, "quiet_s": 2, "min_free_gb": 0.1}
         configuration: dict[str, Any] = {
             "data_dir": str(folder / "data"),
-            "receiver": receiver | settings.pop("receiver", {}),
+            "receiver": receiver | own,
             "api": {"port": self.http_port},
         }
         if destination:

@@ -148,6 +148,7 @@ class StoredObject:
     path: str
     sha256: str
     style: str | None = None
+    series_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,3 +112,4 @@ class Evidence:
     sop_class_uid: str | None
     sop_instance_uid: str | None
     style: Style | None = None
+    series_uid: str | None = None

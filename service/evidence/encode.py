@@ -74,4 +74,5 @@ def finished(product: Product, dataset: hd.SOPClass, case: Filed, style: Style |
     """The file of one object."""
     content = seal(dataset, case.context.at, case.header, case.uids)
     name = product.file_name_in(style)
-    return Evidence(product.kind, name, content, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), style)
+    uids = (str(dataset.SOPClassUID), str(dataset.SOPInstanceUID))
+    return Evidence(product.kind, name, content, *uids, style, str(dataset.SeriesInstanceUID))

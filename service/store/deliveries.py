@@ -22,6 +22,7 @@ from service.domain.job import (
     ObjectDelivery,
     OpenDelivery,
     State,
+    StoredObject,
 )
 from service.store.jobs import get, move, objects_of, open_again
 from service.store.journal import note
@@ -70,6 +71,18 @@ class Deliveries:
             own = (deliveries.c.job_id == job_id) & deliveries.c.destination.in_(plans)
             _build_again(connection, job, own, by, now)
             return _plan(connection, job_id, plans, Event.RESEND, now)
+
+    def replaced_by(self, job_id: str) -> list[StoredObject]:
+        """Objects of the latest earlier job of the study of which anything may be at any destination."""
+        reached = deliveries.c.state.in_((Delivered.SENT, Delivered.STORED, Delivered.COMMITTED))
+        with self._engine.begin() as connection:
+            earlier = get(connection, job_id).supersedes
+            while earlier is not None:
+                query = sa.select(deliveries.c.sop_instance_uid).where(deliveries.c.job_id == earlier, reached)
+                if there := set(connection.scalars(query)):
+                    return [o for o in objects_of(connection, earlier) if o.sop_instance_uid in there]
+                earlier = get(connection, earlier).supersedes
+        return []
 
     def to_deliver(self) -> list[tuple[str, str, int]]:
         """Jobs and destinations with something open, and the job's priority; the engine should be at each."""

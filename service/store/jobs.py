@@ -135,7 +135,9 @@ def open_again(connection: sa.Connection, job_id: str) -> Job:
 def objects_of(connection: sa.Connection, job_id: str) -> list[StoredObject]:
     """The results of a job, in the order to send them."""
     rows = connection.execute(sa.select(evidence).where(evidence.c.job_id == job_id).order_by(evidence.c.position))
-    return [StoredObject(r.kind, r.sop_class_uid, r.sop_instance_uid, r.path, r.sha256, r.style) for r in rows]
+    return [
+        StoredObject(r.kind, r.sop_class_uid, r.sop_instance_uid, r.path, r.sha256, r.style, r.series_uid) for r in rows
+    ]
 
 
 def _facts_row(facts: StudyFacts | None) -> dict[str, Any] | None:

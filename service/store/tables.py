@@ -105,6 +105,7 @@ evidence = sa.Table(
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("style", sa.Text, comment="for which destinations; NULL: for all"),
+    sa.Column("series_uid", sa.Text, comment="of the object"),
     sa.Column("sop_class_uid", sa.Text, nullable=False),
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),

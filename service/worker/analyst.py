@@ -4,8 +4,9 @@ No network, no database, no settings: the command line and the service both walk
 that passes every gate is analysed; every other one gets its reasons.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,26 @@ from service.domain.eligibility import Eligibility, Limits
 from service.domain.findings import Analysis
 from service.domain.ports import Backend, Pipeline, Progress
 from service.errors import Flag, Reason, Refusal, Rejected
-from service.evidence import Evidence, EvidenceContext, SeriesRefusal, encode, evidence_time, result_document
-from service.evidence.context import DEFAULT_STYLE, Predecessor, Style
+from service.evidence import (
+    Evidence,
+    EvidenceContext,
+    Predecessor,
+    SeriesRefusal,
+    Style,
+    encode,
+    encode_notice,
+    evidence_time,
+    notice_time,
+    result_document,
+)
 from service.imaging.choose import Candidate, Ranked, candidate, choose
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.store.tree import DAMAGED, SeriesFiles
 from service.store.tree import headers as read_headers
 from service.worker.stopwatch import Stopwatch
+
+log = logging.getLogger(__name__)
 
 _UNPARSABLE = (*DAMAGED, InvalidDicomError, EOFError, AttributeError)
 """Damaged attributes, no DICOM at all, a file that ends too early, a required attribute that is absent."""
@@ -49,15 +62,19 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Analyst:
-    """One pipeline with the models it runs on. styles, capture: of the evidence, as `evidence.encode` takes them."""
+    """One pipeline with the models it runs on. styles, capture: of the evidence, as `evidence.encode` takes them.
+
+    notice: where nothing of a study can be analysed, the evidence says why.
+    """
 
     pipeline: Pipeline
     backend: Backend
     limits: Limits
     software_version: str
     institution: str = ""
-    styles: tuple[Style, ...] = (DEFAULT_STYLE,)
+    styles: tuple[Style, ...] = (Style(),)
     capture: bool = False
+    notice: bool = False
 
     def analyse(
         self,
@@ -87,7 +104,15 @@ class Analyst:
                     chosen = self._analyse_series(_files(series, uid), eligibility.flags, watch)
                 except Rejected as rejected:
                     refusals[uid] = rejected.refusals
-        return replace(self._outcome(chosen, refusals, tuple(predecessors), watch), headers=headers)
+        if chosen is not None:
+            watch("encode", 0.0)
+            evidence = self._evidence(*chosen, tuple(predecessors))
+        elif self.notice:
+            images = {one.series_uid: len(one.paths) for one in series}
+            evidence = self._notice(list(headers.values()), refusals, images, tuple(predecessors))
+        else:
+            evidence = ()
+        return self._outcome(chosen, evidence, refusals, headers, watch)
 
     def _rank(
         self,
@@ -119,18 +144,33 @@ class Analyst:
         ct = read_ct([dcmread(path) for path in paths], flags)
         return ct, self.pipeline.analyse(ct, self.backend, watch)
 
+    def _evidence(self, ct: CT, analysis: Analysis, predecessors: tuple[Predecessor, ...]) -> tuple[Evidence, ...]:
+        context = EvidenceContext(self.software_version, evidence_time(ct), self.institution, predecessors)
+        return encode(ct, analysis, context, self.styles, self.capture)
+
+    def _notice(
+        self,
+        headers: Sequence[Dataset],
+        refusals: Mapping[str, tuple[Refusal, ...]],
+        images: Mapping[str, int],
+        predecessors: tuple[Predecessor, ...],
+    ) -> tuple[Evidence, ...]:
+        """None where the headers do not say under which study it belongs: nothing is filed by guess."""
+        try:
+            context = EvidenceContext(self.software_version, notice_time(headers), self.institution, predecessors)
+            return encode_notice(headers, refusals, context, images)
+        except Rejected as rejected:
+            log.warning("no notice: %s", "; ".join(map(str, rejected.refusals)))
+            return ()
+
     def _outcome(
         self,
         chosen: tuple[CT, Analysis] | None,
+        evidence: tuple[Evidence, ...],
         refusals: Mapping[str, tuple[Refusal, ...]],
-        predecessors: tuple[Predecessor, ...],
+        headers: Mapping[str, Dataset],
         watch: Stopwatch,
     ) -> Outcome:
-        evidence: tuple[Evidence, ...] = ()
-        if chosen is not None:
-            watch("encode", 0.0)
-            context = EvidenceContext(self.software_version, evidence_time(chosen[0]), self.institution, predecessors)
-            evidence = encode(*chosen, context, self.styles, self.capture)
         uid, analysis = (chosen[0].series_uid, chosen[1]) if chosen else (None, None)
         seconds = watch.seconds()
         document = result_document(
@@ -140,7 +180,7 @@ class Analyst:
             refusals=[SeriesRefusal(series_uid, r) for series_uid, rs in refusals.items() for r in rs],
             timings_s=seconds,
         )
-        return Outcome(uid, analysis, evidence, refusals, seconds, document)
+        return Outcome(uid, analysis, evidence, refusals, seconds, document, headers)
 
 
 def _files(series: Sequence[SeriesFiles], uid: str) -> Sequence[Path]:

@@ -20,6 +20,7 @@ from service.domain.job import SENDING, Confirm, Delivered, Job, ObjectDelivery,
 from service.domain.ports import Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule, routed
+from service.evidence import Predecessor
 from service.network.commitment import Asked
 from service.network.send import StoreOutcome, Verdict
 from service.store.deliveries import Deliveries, Plan
@@ -106,6 +107,14 @@ class Courier:
         if plans and job.state in (State.ANALYSED, *SENDING):
             self._deliveries.plan(job.job_id, plans, self._clock())
         return self._deliveries.destinations(job.job_id)
+
+    def predecessors(self, job: Job) -> list[Predecessor]:
+        """What the results of this job replace in the archives."""
+        return [
+            Predecessor(o.sop_class_uid, o.sop_instance_uid, o.series_uid, job.study_uid)
+            for o in self._deliveries.replaced_by(job.job_id)
+            if o.series_uid is not None
+        ]
 
     def deliver(self, job_id: str, name: str) -> float | None:
         """One attempt: seconds until the next one, None when nothing is open."""

@@ -76,7 +76,7 @@ class Runner:
         job = self._jobs.start(job_id, self._clock())
         try:
             with self._study(job) as study:
-                outcome = self._analyst.analyse(*study)
+                outcome = self._analyst.analyse(*study, self._courier.predecessors(job))
             event, result = self._save(job, outcome)
         except (Transient, OSError) as error:
             log.warning("job %s: attempt %d failed: %s", job_id, attempt, error)
@@ -140,6 +140,7 @@ class Runner:
                 paths[e.file_name],
                 sha256(e.content).hexdigest(),
                 e.style.name if e.style else None,
+                e.series_uid,
             )
             for e in outcome.evidence
             if e.sop_class_uid is not None and e.sop_instance_uid is not None

@@ -13,6 +13,7 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("facts", sa.JSON(), comment="what routing rules look at"))
     _add_priorities()
     op.add_column("evidence", sa.Column("style", sa.Text(), comment="for which destinations; NULL: for all"))
+    op.add_column("evidence", sa.Column("series_uid", sa.Text(), comment="of the object"))
     confirm = sa.Column(
         "confirm",
         sa.String(16),
