@@ -57,8 +57,8 @@ interval is no more than the range from the worst to the best. It says nothing o
 the constants on the same patients flatters.
 
 {_intervals(metrics)}
-Best, median and worst patient by mean distance as found, sagittal cuts, front to the left; black: drawn fissures. Right lung
-upper lobe blue, middle yellow, lower green; left lung upper lobe pink, lower orange.
+Best, median and worst patient by mean distance as found, sagittal cuts, front to the left; black: drawn fissures. Right
+lung upper lobe blue, middle yellow, lower green; left lung upper lobe pink, lower orange.
 
 ![Best patient](best.png)
 
