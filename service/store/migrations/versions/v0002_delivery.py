@@ -56,16 +56,14 @@ def upgrade() -> None:
 
 
 def _add_priorities() -> None:
-    """What is there is routine, and goes first: it has waited for the new version."""
-    with op.batch_alter_table("studies") as table:
-        table.add_column(_routine())
-        table.alter_column("urgency", server_default=None, comment="as its images say")
-    with op.batch_alter_table("jobs") as table:
-        table.add_column(_routine())
-        table.add_column(sa.Column("priority", sa.Integer(), nullable=False, server_default="1"))
-        table.alter_column("urgency", server_default=None)
-        table.alter_column("priority", server_default=None, comment="virtual time, the lowest goes first")
+    """What is there is routine, and goes first: it has waited for the new version.
 
-
-def _routine() -> sa.Column[str]:
-    return sa.Column("urgency", sa.String(16), nullable=False, server_default="routine")
+    Column by column: a new table in place of one that others refer to would take their rows along.
+    """
+    for table, comment in (("studies", "as its images say"), ("jobs", None)):
+        urgency = sa.Column("urgency", sa.String(16), nullable=False, server_default="routine", comment=comment)
+        op.add_column(table, urgency)
+    first = sa.Column(
+        "priority", sa.Integer(), nullable=False, server_default="1", comment="virtual time, the lowest goes first"
+    )
+    op.add_column("jobs", first)

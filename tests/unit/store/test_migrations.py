@@ -1,0 +1,63 @@
+"""A database of the previous version, with work in flight, is carried over."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from arrivals import at
+
+from service.domain.job import Confirm, Delivered, State
+from service.store import migrations
+from service.store.deliveries import Deliveries
+from service.store.jobs import Jobs
+from service.store.migrations import upgrade
+
+
+@pytest.fixture
+def old(engine: sa.Engine) -> sa.Engine:
+    """Schema 0001 with one job that was being delivered: one object stored, one waiting, one refused."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.begin() as connection:
+        metadata = sa.MetaData()
+        metadata.reflect(connection)
+        metadata.drop_all(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    first = sa.MetaData()
+    first.reflect(engine)
+    created = at(0).replace(tzinfo=None)
+    job = {"job_id": "j", "study_uid": "S", "revision": 1, "state": "delivering", "created_at": created}
+    of_object = {"job_id": "j", "sop_class_uid": "1.2", "path": "p", "sha256": "a" * 64, "kind": "lobes"}
+    of_delivery = {"job_id": "j", "destination": "pacs", "attempts": 1, "last_error": ""}
+    states = {"1.1": "stored", "1.2": "pending", "1.3": "failed"}
+    with engine.begin() as connection:
+        study = {"study_uid": "S", "calling_ae": "CT1", "revision": 1, "job_revision": 1, "last_ct_at": created}
+        connection.execute(sa.insert(first.tables["studies"]).values(study))
+        connection.execute(sa.insert(first.tables["jobs"]).values({**job, "flags": [], "timings_s": {}, "error": ""}))
+        for position, (uid, state) in enumerate(states.items()):
+            key = {"sop_instance_uid": uid}
+            connection.execute(sa.insert(first.tables["evidence"]).values(of_object | key | {"position": position}))
+            row = of_delivery | key | {"state": state, "delivered_at": created if state == "stored" else None}
+            connection.execute(sa.insert(first.tables["deliveries"]).values(row))
+    return engine
+
+
+def test_what_was_on_its_way_goes_on(old: sa.Engine) -> None:
+    upgrade(old)
+    jobs, deliveries = Jobs(old), Deliveries(old)
+    job = jobs.get("j")
+    assert (job.state, job.urgency, job.facts) == (State.DELIVERING, "routine", None)
+    assert [d[:2] for d in deliveries.to_deliver()] == [("j", "pacs")]
+    (waiting,) = deliveries.open("j", "pacs")
+    assert (waiting.stored.sop_instance_uid, waiting.state) == ("1.2", Delivered.BUILT)
+    assert (waiting.confirm, waiting.planned_at) == (Confirm.NONE, at(0))
+    with old.begin() as connection:
+        rows = connection.execute(sa.text("SELECT sop_instance_uid, state, stored_at FROM deliveries ORDER BY 1")).all()
+    assert [(row[0], row[1], row[2] is not None) for row in rows] == [
+        ("1.1", "stored", True),
+        ("1.2", "built", False),
+        ("1.3", "refused", False),
+    ]
