@@ -5,6 +5,7 @@ from getpass import getuser
 from typing import Annotated, Any
 
 import typer
+from rich.measure import Measurement
 from rich.table import Table
 
 from service import main
@@ -24,6 +25,8 @@ jobs = typer.Typer(
     rich_markup_mode="rich",
 )
 
+_WIDEST = 10_000
+
 JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="As `thoracle jobs list` shows it.")]
 
 
@@ -31,6 +34,7 @@ JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="As `thoracle jobs 
 def list_(
     state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
     study: Annotated[str | None, typer.Option(help="Only jobs of this Study Instance UID.")] = None,
+    worklist: Annotated[bool, typer.Option("--worklist", help="In the order in which they are worked on.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     config: ConfigOption = None,
 ) -> None:
@@ -40,18 +44,24 @@ def list_(
 
       thoracle jobs list --state undelivered --config thoracle.yaml
     """
-    rows = main.overview(settings_from(config)).list_jobs(state=state, study_uid=study, limit=limit)
-    table = _table("job", "state", "created", "severity", "supersedes", "error")
+    rows = main.overview(settings_from(config)).list_jobs(
+        state=state, study_uid=study, by_priority=worklist, limit=limit
+    )
+    table = Table("job", "state", "urgency", "created", "severity", "supersedes", "error", box=None)
     for row in rows:
         table.add_row(
             row["job_id"],
             row["state"],
+            row["urgency"],
             _time(row["created_at"]),
             _text(row["severity_total"]),
             _text(row["supersedes"]),
             row["error"],
         )
-    out.print(table if rows else "There are no such jobs.")
+    if not rows:
+        out.print("There are no such jobs.")
+        return
+    _print(table)
 
 
 @jobs.command()
@@ -75,8 +85,8 @@ def show(job_id: JobId, config: ConfigOption = None) -> None:
     for warning in job["warnings"]:
         out.print(f"[yellow]warning[/] {warning}")
     if job["deliveries"]:
-        out.print(_deliveries(job))
-    out.print(_journal(job))
+        _print(_deliveries(job))
+    _print(_journal(job))
 
 
 @jobs.command()
@@ -143,7 +153,7 @@ def _do(action: Callable[[], Job]) -> None:
 
 def _deliveries(job: Mapping[str, Any]) -> Table:
     kinds = {o["sop_instance_uid"]: o["kind"] for o in job["objects"]}
-    table = _table("destination", "object", "state", "status", "attempts", "stored", "committed", "last error")
+    table = Table("destination", "object", "state", "status", "attempts", "stored", "committed", "last error", box=None)
     for row in job["deliveries"]:
         status = "" if row["status"] is None else f"0x{row['status']:04X}"
         table.add_row(
@@ -160,20 +170,16 @@ def _deliveries(job: Mapping[str, Any]) -> Table:
 
 
 def _journal(job: Mapping[str, Any]) -> Table:
-    table = _table("when", "job", "step", "detail")
+    table = Table("when", "job", "step", "detail", box=None)
     for step in job["journal"]:
         table.add_row(_time(step["at"]), _text(step["job_id"]), step["step"], step["detail"])
     return table
 
 
-def _table(*columns: str) -> Table:
-    """Only the last column, which is text, may be folded: an identifier cut short is of no use."""
-    *short, text = columns
-    table = Table(box=None)
-    for column in short:
-        table.add_column(column, no_wrap=True)
-    table.add_column(text, overflow="fold")
-    return table
+def _print(table: Table) -> None:
+    """At its full width: an identifier cut short is of no use."""
+    wide = out.options.update(width=_WIDEST)
+    out.print(table, width=Measurement.get(out, wide, table).maximum, crop=False)
 
 
 def _time(at: Any) -> str:

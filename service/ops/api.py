@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from fastapi import FastAPI, HTTPException, Query, Response
 from fastapi.responses import JSONResponse
@@ -18,7 +18,14 @@ class Jobs(Protocol):
     """What the API asks of the records."""
 
     def list_jobs(
-        self, *, state: str | None, study_uid: str | None, since: datetime | None, limit: int, offset: int
+        self,
+        *,
+        state: str | None,
+        study_uid: str | None,
+        since: datetime | None,
+        by_priority: bool,
+        limit: int,
+        offset: int,
     ) -> Sequence[Mapping[str, Any]]: ...
 
     def job(self, job_id: str) -> Mapping[str, Any] | None: ...
@@ -61,12 +68,16 @@ def create_app(
         state: str | None = Query(None, description=f"only jobs in this state: {', '.join(job_states)}"),
         study_uid: str | None = Query(None, max_length=128, description="only jobs of this study"),
         since: datetime | None = Query(None, description="only jobs created at or after this time (ISO 8601)"),
+        order: Literal["newest", "priority"] = Query("newest", description="priority: what is worked on first"),
         limit: int = Query(100, ge=1, le=1000),
         offset: int = Query(0, ge=0),
     ) -> dict[str, Any]:
         if state is not None and state not in job_states:
             raise HTTPException(422, f"unknown state {state!r}; states are: {', '.join(job_states)}")
-        rows = jobs.list_jobs(state=state, study_uid=study_uid, since=since, limit=limit, offset=offset)
+        first = order == "priority"
+        rows = jobs.list_jobs(
+            state=state, study_uid=study_uid, since=since, by_priority=first, limit=limit, offset=offset
+        )
         return {"jobs": [dict(row) for row in rows], "limit": limit, "offset": offset}
 
     @app.get("/api/jobs/{job_id}", summary="One job with its series, reasons, deliveries and journal")

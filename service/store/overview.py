@@ -22,11 +22,13 @@ class Overview:
         state: str | None = None,
         study_uid: str | None = None,
         since: datetime | None = None,
+        by_priority: bool = False,
         limit: int = 100,
         offset: int = 0,
     ) -> list[Mapping[str, Any]]:
-        """Jobs, newest first. since: aware; created at or after."""
-        query = sa.select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.job_id).limit(limit).offset(offset)
+        """Jobs, newest first, or in the order in which they are worked on. since: aware; created at or after."""
+        order = jobs.c.priority.asc() if by_priority else jobs.c.created_at.desc()
+        query = sa.select(jobs).order_by(order, jobs.c.job_id).limit(limit).offset(offset)
         if state is not None:
             query = query.where(jobs.c.state == state)
         if study_uid is not None:

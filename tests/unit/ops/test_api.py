@@ -63,10 +63,11 @@ def test_jobs_are_filtered_and_an_unknown_state_is_an_error_that_lists_the_state
     records = Records()
     api = client(records)
     assert [j["job_id"] for j in api.get("/api/jobs").json()["jobs"]] == ["b", "a"]
-    url = "/api/jobs?state=refused&study_uid=1.2&since=2026-01-02T03:04:05&limit=5&offset=2"
+    url = "/api/jobs?state=refused&study_uid=1.2&since=2026-01-02T03:04:05&order=priority&limit=5&offset=2"
     assert [j["job_id"] for j in api.get(url).json()["jobs"]] == ["a"]
     assert records.asked == {
-        "state": "refused", "study_uid": "1.2", "since": datetime(2026, 1, 2, 3, 4, 5), "limit": 5, "offset": 2
+        "state": "refused", "study_uid": "1.2", "since": datetime(2026, 1, 2, 3, 4, 5), "by_priority": True, "limit": 5,
+        "offset": 2,
     }  # fmt: skip
     answer = api.get("/api/jobs?state=lost")
     assert answer.status_code == 422

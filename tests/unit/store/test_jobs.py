@@ -144,6 +144,7 @@ def test_jobs_are_listed_newest_first_and_filtered(engine: sa.Engine, tmp_path: 
     assert ids(state="superseded") == [job]
     assert ids(since=at(160)) == [other, newer]
     assert ids(limit=1, offset=1) == [newer]
+    assert ids(by_priority=True) == [job, newer, other]
     shown = overview.job(job)
     assert shown is not None
     assert shown["superseded_by"] == newer
