@@ -5,7 +5,7 @@ from getpass import getuser
 from typing import Annotated, Any
 
 import typer
-from rich.measure import Measurement
+from rich.console import Console
 from rich.table import Table
 
 from service import main
@@ -25,7 +25,7 @@ jobs = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_WIDEST = 10_000
+_WIDEST = 1000
 
 JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="As `thoracle jobs list` shows it.")]
 
@@ -178,8 +178,7 @@ def _journal(job: Mapping[str, Any]) -> Table:
 
 def _print(table: Table) -> None:
     """At its full width: an identifier cut short is of no use."""
-    wide = out.options.update(width=_WIDEST)
-    out.print(table, width=Measurement.get(out, wide, table).maximum, crop=False)
+    Console(file=out.file, width=_WIDEST, highlight=False, soft_wrap=True).print(table)
 
 
 def _time(at: Any) -> str:
