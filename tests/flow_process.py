@@ -1,6 +1,7 @@
 """A worker process around the durable engine: `python flow_process.py DATABASE FOLDER ANALYSE_S`.
 
-Its standard input takes commands: `study JOB PRIORITY`, `prioritise JOB PRIORITY`, `forget JOB`. Its end stops it.
+Its standard input takes commands: `study JOB PRIORITY`, `prioritise JOB PRIORITY`, `deliver JOB
+DESTINATION`, `forget JOB`. Its end stops it.
 """
 
 import os
@@ -38,7 +39,8 @@ class Work:
 
     def deliver(self, job_id: str, destination: str, attempt: int) -> float | None:
         tell("delivery", job_id, destination, attempt)
-        return 0.1 if attempt == 1 and destination == "pacs" else None
+        wait_s = 600.0 if job_id == "patient" else 0.1
+        return wait_s if attempt == 1 and destination == "pacs" else None
 
     def abandon(self, job_id: str) -> None:
         tell("abandoned", job_id)
@@ -52,6 +54,8 @@ def obey(flow: Flow) -> None:
                 flow.ensure_study(job, int(priority))  # queueing twice is queueing once
             case ["prioritise", job, priority]:
                 flow.prioritise(job, int(priority))
+            case ["deliver", job, destination]:
+                flow.ensure_delivery(job, destination, at_once=True)
             case ["forget", job]:
                 flow.forget(job)
         tell("done", line.strip())

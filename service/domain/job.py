@@ -91,8 +91,6 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (_S.DELIVERED, _E.RESEND): _S.DELIVERING,
     (_S.DELIVERING, _E.RESEND): _S.DELIVERING,
     (_S.REFUSED, _E.DELIVER): _S.REFUSED,
-    (_S.REFUSED, _E.COMPLETE): _S.REFUSED,
-    (_S.REFUSED, _E.GIVE_UP): _S.REFUSED,
     (_S.REFUSED, _E.RESEND): _S.REFUSED,
     (_S.CREATED, _E.CANCEL): _S.CANCELLED,
     (_S.QUEUED, _E.CANCEL): _S.CANCELLED,
@@ -198,7 +196,7 @@ class OpenDelivery:
     """One object that is not settled at a destination.
 
     attempts: times it was sent. planned_at: when it was to be delivered, or an operator wanted it again.
-    asked: times a commitment was asked for. asked_at: the latest of these.
+    asked: commitments that the peer accepted to answer and has not. asked_at: when it last accepted one.
     """
 
     stored: StoredObject

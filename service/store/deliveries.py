@@ -28,6 +28,10 @@ from service.store.jobs import get, move, objects_of, open_again
 from service.store.journal import note
 from service.store.tables import commitments, deliveries, jobs
 
+_newer = jobs.alias("newer")
+_NEWEST = ~sa.exists().where(_newer.c.supersedes == jobs.c.job_id)
+"""Of a study's jobs: nothing of an earlier one is sent any more, not even why it was refused."""
+
 _OPEN = deliveries.c.state.in_((Delivered.BUILT, Delivered.SENT)) | (
     (deliveries.c.state == Delivered.STORED) & (deliveries.c.confirm != Confirm.NONE)
 )
@@ -39,6 +43,16 @@ class Plan:
 
     objects: Sequence[str]
     confirm: Confirm
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Something of a job is open at a destination. at_once: some of it waits for nothing."""
+
+    job_id: str
+    destination: str
+    priority: int
+    at_once: bool
 
 
 class Deliveries:
@@ -60,21 +74,19 @@ class Deliveries:
                 return move(connection, job_id, Event.RETRY, f"by {by}", error="")
             if job.state is not State.UNDELIVERED:
                 raise IllegalTransition(f"job {job_id} is {job.state}: only failed and undelivered jobs can be retried")
-            refused = (deliveries.c.job_id == job_id) & (deliveries.c.state == Delivered.REFUSED)
-            _build_again(connection, job, refused, by, now)
+            _build_again(connection, job, deliveries.c.state == Delivered.REFUSED, list(plans), by, now)
             return _plan(connection, job_id, plans, Event.DELIVER, now)
 
     def resend(self, job_id: str, plans: Mapping[str, Plan], by: str, now: datetime) -> Job:
         """An operator wants all of it sent once more; IllegalTransition for a job that has nothing to send."""
         with self._engine.begin() as connection:
             job = open_again(connection, job_id)
-            own = (deliveries.c.job_id == job_id) & deliveries.c.destination.in_(plans)
-            _build_again(connection, job, own, by, now)
+            _build_again(connection, job, sa.true(), list(plans), by, now)
             return _plan(connection, job_id, plans, Event.RESEND, now)
 
     def replaced_by(self, job_id: str) -> list[StoredObject]:
         """Objects of the latest earlier job of the study of which anything may be at any destination."""
-        reached = deliveries.c.state.in_((Delivered.SENT, Delivered.STORED, Delivered.COMMITTED))
+        reached = (deliveries.c.state == Delivered.SENT) | (deliveries.c.attempts > 0)
         with self._engine.begin() as connection:
             earlier = get(connection, job_id).supersedes
             while earlier is not None:
@@ -84,16 +96,22 @@ class Deliveries:
                 earlier = get(connection, earlier).supersedes
         return []
 
-    def to_deliver(self) -> list[tuple[str, str, int]]:
-        """Jobs and destinations with something open, and the job's priority; the engine should be at each."""
+    def to_deliver(self) -> list[Due]:
+        """Jobs and destinations with something open; the engine should be at each."""
+        at_once = (deliveries.c.state == Delivered.BUILT) & deliveries.c.next_attempt_at.is_(None)
         pending = (
-            sa.select(deliveries.c.job_id, deliveries.c.destination, jobs.c.priority)
+            sa.select(
+                deliveries.c.job_id,
+                deliveries.c.destination,
+                jobs.c.priority,
+                sa.func.max(sa.case((at_once, 1), else_=0)),
+            )
             .join(jobs, jobs.c.job_id == deliveries.c.job_id)
-            .where(jobs.c.state.in_(SENDING), _OPEN)
-            .distinct()
+            .where(jobs.c.state.in_(SENDING), _NEWEST, _OPEN)
+            .group_by(deliveries.c.job_id, deliveries.c.destination, jobs.c.priority)
         )
         with self._engine.begin() as connection:
-            return [(job_id, destination, first) for job_id, destination, first in connection.execute(pending)]
+            return [Due(job_id, name, first, bool(now)) for job_id, name, first, now in connection.execute(pending)]
 
     def destinations(self, job_id: str) -> list[str]:
         """Where something of the job is open."""
@@ -105,8 +123,13 @@ class Deliveries:
         """What is not settled at a destination, in the order to send it."""
         ours = (commitments.c.job_id == job_id) & (commitments.c.destination == destination)
         with self._engine.begin() as connection:
+            if connection.execute(sa.select(jobs.c.job_id).where(jobs.c.job_id == job_id, _NEWEST)).first() is None:
+                return []
+            unanswered = sa.case((commitments.c.answered_at.is_(None), 1))
             asked, asked_at = connection.execute(
-                sa.select(sa.func.count(), sa.func.max(commitments.c.asked_at)).where(ours)
+                sa.select(sa.func.count(unanswered), sa.func.max(commitments.c.accepted_at)).where(
+                    ours, commitments.c.accepted_at.is_not(None)
+                )
             ).one()
             rows = {
                 row.sop_instance_uid: row
@@ -127,11 +150,17 @@ class Deliveries:
                 if (row := rows.get(o.sop_instance_uid))
             ]
 
-    def mark_sent(self, job_id: str, destination: str) -> None:
-        """What is built goes out now: whoever looks after a kill knows that the peer may have it."""
+    def mark_sent(self, job_id: str, destination: str) -> bool:
+        """What is built goes out now: whoever looks after a kill knows that the peer may have it.
+
+        False if it must not any more: the job was cancelled or superseded meanwhile.
+        """
         with self._engine.begin() as connection:
+            if get(connection, job_id).state not in SENDING:
+                return False
             built = _at(job_id, destination) & (deliveries.c.state == Delivered.BUILT)
             connection.execute(sa.update(deliveries).where(built).values(state=Delivered.SENT))
+            return True
 
     def record(
         self,
@@ -163,12 +192,19 @@ class Deliveries:
     def ask(self, job_id: str, destination: str, transaction_uid: str, now: datetime) -> None:
         """A commitment is about to be asked for; its answer may come to any of our processes."""
         with self._engine.begin() as connection:
+            job = get(connection, job_id)
             connection.execute(
                 sa.insert(commitments).values(
                     transaction_uid=transaction_uid, job_id=job_id, destination=destination, asked_at=now
                 )
             )
-            note(connection, get(connection, job_id).study_uid, job_id, "ask for commitment", destination, now)
+            note(connection, job.study_uid, job_id, "ask for commitment", destination, now)
+
+    def accepted(self, transaction_uid: str, now: datetime) -> None:
+        """The peer will answer; one that could not be asked is no reason to ask less often."""
+        with self._engine.begin() as connection:
+            this = commitments.c.transaction_uid == transaction_uid
+            connection.execute(sa.update(commitments).where(this).values(accepted_at=now))
 
     def report(self, report: Report, again: Mapping[str, str], refused: Mapping[str, str], now: datetime) -> Job | None:
         """What a peer answers for; None if it was never asked.
@@ -181,6 +217,7 @@ class Deliveries:
             asked = connection.execute(sa.select(commitments).where(key)).one_or_none()
             if asked is None:
                 return None
+            get(connection, asked.job_id)
             connection.execute(sa.update(commitments).where(key).values(answered_at=now))
             return _confirm(connection, asked.job_id, asked.destination, report.committed, again, refused, now)
 
@@ -190,6 +227,13 @@ class Deliveries:
         """What was found at the destination, and what is to be sent again because it was not."""
         with self._engine.begin() as connection:
             return _confirm(connection, job_id, destination, there, again, {}, now)
+
+    def release(self, job_id: str, destination: str, now: datetime) -> Job:
+        """The destination is no longer asked to confirm anything: what is stored there is delivered."""
+        with self._engine.begin() as connection:
+            get(connection, job_id)
+            connection.execute(sa.update(deliveries).where(_at(job_id, destination)).values(confirm=Confirm.NONE))
+            return _settle(connection, job_id, now)
 
     def give_up(self, job_id: str, destination: str, why: str, now: datetime) -> Job:
         """The time for trying is over: what is open there is refused."""
@@ -218,12 +262,23 @@ def _plan(connection: sa.Connection, job_id: str, plans: Mapping[str, Plan], eve
     job = move(connection, job_id, event)
     if told:
         note(connection, job.study_uid, job_id, Delivered.BUILT, ", ".join(told), now)
-    return job
+    return _settle(connection, job_id, now)
 
 
-def _build_again(connection: sa.Connection, job: Job, which: sa.ColumnElement[bool], by: str, now: datetime) -> None:
-    connection.execute(sa.update(deliveries).where(which).values(state=Delivered.BUILT, planned_at=now))
-    connection.execute(sa.delete(commitments).where(commitments.c.job_id == job.job_id))
+def _build_again(
+    connection: sa.Connection,
+    job: Job,
+    which: sa.ColumnElement[bool],
+    destinations: Sequence[str],
+    by: str,
+    now: datetime,
+) -> None:
+    """Commitments that were asked for before count no more: what is stored again has to be kept again."""
+    own = (deliveries.c.job_id == job.job_id) & deliveries.c.destination.in_(destinations)
+    values = {"state": Delivered.BUILT, "planned_at": now, "next_attempt_at": None}
+    connection.execute(sa.update(deliveries).where(own, which).values(**values))
+    asked = (commitments.c.job_id == job.job_id) & commitments.c.destination.in_(destinations)
+    connection.execute(sa.delete(commitments).where(asked))
     note(connection, job.study_uid, job.job_id, "send again", f"by {by}", now)
 
 
@@ -259,7 +314,10 @@ def _settle(connection: sa.Connection, job_id: str, now: datetime) -> Job:
     """When nothing is open at any destination, the job ends."""
     job = get(connection, job_id)
     own = deliveries.c.job_id == job_id
-    if job.state not in SENDING or connection.execute(sa.select(deliveries.c.job_id).where(own, _OPEN)).first():
+    if (
+        job.state is not State.DELIVERING
+        or connection.execute(sa.select(deliveries.c.job_id).where(own, _OPEN)).first()
+    ):
         return job
     refused = connection.execute(sa.select(deliveries.c.job_id).where(own, deliveries.c.state == Delivered.REFUSED))
     if refused.first():

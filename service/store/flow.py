@@ -135,10 +135,20 @@ class Flow:
         if (attempt := _next_attempt(f"study:{job_id}:")) is not None:
             self._enqueue_study(job_id, attempt, None, priority)
 
-    def ensure_delivery(self, job_id: str, destination: str, priority: int = 0) -> None:
-        """Queue a delivery unless a workflow waits for it or is at it. priority: as of `ensure_study`."""
-        if (attempt := _next_attempt(f"delivery:{job_id}:{destination}:")) is not None:
+    def ensure_delivery(self, job_id: str, destination: str, priority: int = 0, at_once: bool = False) -> None:
+        """Queue a delivery unless a workflow waits for it or is at it. priority: as of `ensure_study`.
+
+        at_once: one that is delayed waits no longer.
+        """
+        prefix = f"delivery:{job_id}:{destination}:"
+        if (attempt := _next_attempt(prefix)) is not None:
             self._enqueue_delivery(job_id, destination, attempt, None, priority)
+        elif at_once:
+            delayed = DBOS.list_workflows(
+                workflow_id_prefix=prefix, status="DELAYED", load_input=False, load_output=False
+            )
+            for workflow in delayed:
+                DBOS.set_workflow_delay(workflow.workflow_id, delay_seconds=0)
 
     def prioritise(self, job_id: str, priority: int) -> None:
         """Give all that waits for a job another priority; what is running hands it on to what follows."""

@@ -127,9 +127,10 @@ def move(connection: sa.Connection, job_id: str, event: Event, detail: str = "",
 
 def open_again(connection: sa.Connection, job_id: str) -> Job:
     """The job, if an operator may still do something with it; IllegalTransition if a newer one superseded it."""
+    job = get(connection, job_id)
     if connection.execute(sa.select(jobs.c.job_id).where(jobs.c.supersedes == job_id)).first():
         raise IllegalTransition(f"job {job_id} was superseded by a newer one")
-    return get(connection, job_id)
+    return job
 
 
 def objects_of(connection: sa.Connection, job_id: str) -> list[StoredObject]:

@@ -26,6 +26,7 @@ class SeriesRecord:
     modality: str
     calling_ae: str
     called_ae: str
+    first_received_at: datetime
     paths: tuple[str, ...]
     ignored: tuple[str, ...]
 
@@ -130,7 +131,11 @@ def _new_job(
 def _supersede_latest(connection: sa.Connection, study_uid: str) -> str | None:
     """The study's latest job. Unless all its results were delivered, none of them will be any more."""
     latest = connection.execute(
-        sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid).order_by(jobs.c.revision.desc()).limit(1)
+        sa.select(jobs.c.job_id)
+        .where(jobs.c.study_uid == study_uid)
+        .order_by(jobs.c.revision.desc())
+        .limit(1)
+        .with_for_update()
     ).scalar_one_or_none()
     if latest is not None:
         open_job = (jobs.c.job_id == latest) & jobs.c.state.in_(_SUPERSEDABLE)
@@ -167,6 +172,7 @@ def _series_record(row: sa.Row[Any], files: Sequence[sa.Row[Any]]) -> SeriesReco
         row.modality,
         row.calling_ae,
         row.called_ae,
+        row.first_received_at,
         paths=tuple(f.path for f in own if f.ignored is None),
         ignored=tuple(sorted({f.ignored for f in own if f.ignored is not None})),
     )

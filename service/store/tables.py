@@ -136,6 +136,7 @@ commitments = sa.Table(
     sa.Column("job_id", sa.ForeignKey("jobs.job_id"), nullable=False, index=True),
     sa.Column("destination", sa.Text, nullable=False),
     sa.Column("asked_at", UtcDateTime, nullable=False),
+    sa.Column("accepted_at", UtcDateTime, comment="when the peer said that it would answer"),
     sa.Column("answered_at", UtcDateTime),
 )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from traceback import format_tb
 from typing import Protocol
 
 from pydicom.uid import generate_uid
@@ -116,8 +117,8 @@ class Courier:
             if o.series_uid is not None
         ]
 
-    def deliver(self, job_id: str, name: str) -> float | None:
-        """One attempt: seconds until the next one, None when nothing is open."""
+    def deliver(self, job_id: str, name: str, attempt: int) -> float | None:
+        """One attempt, counted from 1: seconds until the next one, None when nothing is open."""
         job = self._jobs.get(job_id)
         waiting = self._deliveries.open(job_id, name) if job.state in SENDING else []
         if not waiting:
@@ -127,14 +128,16 @@ class Courier:
             self._give_up(job, name, "the destination is no longer configured")
             return None
         to_send = [w for w in waiting if w.state in (Delivered.BUILT, Delivered.SENT)]
-        if to_send and (wait_s := self._send(job, name, target, to_send)) is not None:
-            return wait_s
+        waits = [self._send(job, name, target, to_send)] if to_send else []
         stored = [w for w in self._deliveries.open(job_id, name) if w.state is Delivered.STORED]
-        return self._confirm(job, name, target, stored) if stored else None
+        if stored:
+            waits.append(self._confirm(job, name, target, stored, attempt))
+        return min((wait_s for wait_s in waits if wait_s is not None), default=None)
 
     def _send(self, job: Job, name: str, target: Destination, waiting: Sequence[OpenDelivery]) -> float | None:
         """Seconds until what was not taken is to be sent again; None if nothing is."""
-        self._deliveries.mark_sent(job.job_id, name)
+        if not self._deliveries.mark_sent(job.job_id, name):
+            return None
         sent = self._sent(target, [w.stored for w in waiting])
         now = self._clock()
         wait_s = target.policy.wait_s(1 + max(w.attempts for w in waiting), now - min(w.planned_at for w in waiting))
@@ -157,19 +160,28 @@ class Courier:
                 return target.send(paths)
         except OSError as error:
             message = f"cannot be read ({error})"
-            return [StoreOutcome(Path(o.path), "", Verdict.TRANSIENT, None, message) for o in objects]
+        except Exception as error:  # the worker step: it is recorded, and ends when the time for trying is over
+            message = f"not sent (internal error {type(error).__name__})"
+            log.error("%s\n%s", message, "".join(format_tb(error.__traceback__)))
+        return [StoreOutcome(Path(o.path), "", Verdict.TRANSIENT, None, message) for o in objects]
 
-    def _confirm(self, job: Job, name: str, target: Destination, stored: Sequence[OpenDelivery]) -> float | None:
+    def _confirm(
+        self, job: Job, name: str, target: Destination, stored: Sequence[OpenDelivery], attempt: int
+    ) -> float | None:
         """Ask for a commitment, or look whether it is there; seconds until the next look."""
         now, first = self._clock(), stored[0]
-        wait_s = target.policy.wait_s(1 + first.asked, now - min(s.planned_at for s in stored))
+        if target.confirm is Confirm.NONE:
+            self._tell_end(self._deliveries.release(job.job_id, name, now))
+            return None
+        since = max(max(s.planned_at, s.stored_at or s.planned_at) for s in stored)
+        wait_s = target.policy.wait_s(attempt, now - since)
         if wait_s is None:
             self._give_up(job, name, f"stored, but {name} never confirmed it")
             return None
         if first.asked_at is not None:
             waits_s = target.answer_within_s - (now - first.asked_at).total_seconds()
             if waits_s > 0 and first.asked <= _ASK_AT_MOST:
-                return waits_s
+                return min(waits_s, target.answer_within_s)
         if target.confirm is Confirm.COMMITMENT and target.ask is not None and first.asked < _ASK_AT_MOST:
             asked = self._ask(job, name, target.ask, stored)
             if not asked.unsupported:
@@ -182,6 +194,8 @@ class Courier:
         self._deliveries.ask(job.job_id, name, transaction_uid, self._clock())
         references = [Reference(s.stored.sop_class_uid, s.stored.sop_instance_uid) for s in stored]
         asked = ask(transaction_uid, references)
+        if asked.accepted:
+            self._deliveries.accepted(transaction_uid, self._clock())
         if asked.report is not None:
             keep_report(asked.report, self._deliveries, self._observer, self._clock())
         elif not asked.accepted:

@@ -14,12 +14,14 @@ from traceback import format_tb
 from typing import Protocol
 
 from pydicom import Dataset
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.job import Event, Job, Result, State, StoredObject
 from service.domain.ports import Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
 from service.errors import Permanent, Transient
+from service.evidence import Evidence
 from service.store.jobs import Jobs
 from service.store.records import Records, SeriesRecord
 from service.store.tree import SeriesFiles
@@ -31,6 +33,9 @@ log = logging.getLogger(__name__)
 _WAITING = (State.CREATED, State.QUEUED, State.RUNNING)
 _ANALYSIS_RETRIES = RetryPolicy((60.0, 300.0), timedelta(hours=24))
 """For a full disk or a back end that is away; neither is the study's fault."""
+
+
+_OBJECTS = "objects.json"
 
 
 class StudyObserver(Protocol):
@@ -88,6 +93,8 @@ class Runner:
         except Permanent as error:
             log.error("job %s failed: %s", job_id, error)
             event, result = Event.FAIL, Result(error=str(error))
+        except SQLAlchemyError:
+            raise  # it cannot be recorded now: the engine tries again
         except Exception as error:  # the worker step: one bad study must not stop the others
             # Where it happened, but not the message: it may quote a patient's attributes.
             log.error("job %s failed: %s\n%s", job_id, type(error).__name__, "".join(format_tb(error.__traceback__)))
@@ -101,7 +108,7 @@ class Runner:
 
     def deliver(self, job_id: str, destination: str, attempt: int) -> float | None:
         """Send what the destination does not have yet; seconds until the next attempt, None when settled."""
-        return self._courier.deliver(job_id, destination)
+        return self._courier.deliver(job_id, destination, attempt)
 
     def abandon(self, job_id: str) -> None:
         """The processes that ran this job died again and again."""
@@ -128,23 +135,6 @@ class Runner:
 
     def _save(self, job: Job, outcome: Outcome) -> tuple[Event, Result]:
         """Result files on disk first, then they may be recorded."""
-        job_id = job.job_id
-        files = {e.file_name: e.content for e in outcome.evidence}
-        files["result.json"] = json.dumps(outcome.document, indent=2).encode()
-        paths = self._spool.save_results(job_id, files)
-        objects = [
-            StoredObject(
-                e.kind,
-                e.sop_class_uid,
-                e.sop_instance_uid,
-                paths[e.file_name],
-                sha256(e.content).hexdigest(),
-                e.style.name if e.style else None,
-                e.series_uid,
-            )
-            for e in outcome.evidence
-            if e.sop_class_uid is not None and e.sop_instance_uid is not None
-        ]
         analysis = outcome.analysis
         result = Result(
             series_uid=outcome.series_uid,
@@ -152,14 +142,28 @@ class Runner:
             flags=analysis.flags if analysis else (),
             severity_total=analysis.severity.total if analysis else None,
             timings_s=outcome.timings_s,
-            objects=objects,
+            objects=self._kept(job.job_id, outcome),
             facts=self._facts(job, outcome),
         )
         return (Event.ANALYSE if analysis else Event.REFUSE), result
 
+    def _kept(self, job_id: str, outcome: Outcome) -> list[StoredObject]:
+        """Save the results; what is kept. After a kill these may be the objects of the run before, whose bytes and
+        UIDs may be others: a predecessor may have moved on meanwhile, or the software."""
+        files = {e.file_name: e.content for e in outcome.evidence}
+        files["result.json"] = json.dumps(outcome.document, indent=2).encode()
+        files[_OBJECTS] = json.dumps(list(_described(outcome.evidence)), indent=2).encode()
+        paths = self._spool.save_results(job_id, files)
+        if _OBJECTS not in paths:  # kept by a version that did not list them, and never recorded
+            self._spool.remove_results(job_id)
+            paths = self._spool.save_results(job_id, files)
+        with self._spool.local([paths[_OBJECTS]]) as (kept,):
+            described = json.loads(kept.read_text())
+        return [StoredObject(path=paths[one.pop("file_name")], **one) for one in described]
+
     def _facts(self, job: Job, outcome: Outcome) -> StudyFacts:
-        """What routing rules look at: the analysed series, else the first that came."""
-        records = self._records.series_of(job.study_uid)
+        """What routing rules look at: the analysed series, else the first of CT images that came."""
+        records = sorted(self._records.series_of(job.study_uid), key=lambda r: (not r.paths, r.first_received_at))
         series = next((r for r in records if r.series_uid == outcome.series_uid), records[0])
         header = outcome.headers.get(series.series_uid, Dataset())
         return StudyFacts(
@@ -170,3 +174,18 @@ class Runner:
             body_part=str(header.get("BodyPartExamined") or ""),
             received_at=job.created_at.astimezone(),
         )
+
+
+def _described(evidence: Sequence[Evidence]) -> Iterator[dict[str, str | None]]:
+    """The DICOM objects among the files."""
+    for one in evidence:
+        if one.sop_class_uid is not None and one.sop_instance_uid is not None:
+            yield {
+                "file_name": one.file_name,
+                "kind": one.kind,
+                "sop_class_uid": one.sop_class_uid,
+                "sop_instance_uid": one.sop_instance_uid,
+                "sha256": sha256(one.content).hexdigest(),
+                "style": one.style.name if one.style else None,
+                "series_uid": one.series_uid,
+            }

@@ -28,7 +28,7 @@ class Engine(Protocol):
 
     def ensure_study(self, job_id: str, priority: int) -> None: ...
 
-    def ensure_delivery(self, job_id: str, destination: str, priority: int) -> None: ...
+    def ensure_delivery(self, job_id: str, destination: str, priority: int, at_once: bool) -> None: ...
 
 
 class Sweeper:
@@ -78,8 +78,8 @@ class Sweeper:
         """Queue whatever is not done and the engine is not at."""
         for job_id, priority in self._jobs.to_analyse():
             self._engine.ensure_study(job_id, priority)
-        for job_id, destination, priority in self._deliveries.to_deliver():
-            self._engine.ensure_delivery(job_id, destination, priority)
+        for due in self._deliveries.to_deliver():
+            self._engine.ensure_delivery(due.job_id, due.destination, due.priority, due.at_once)
 
     def _run(self) -> None:
         ticks = 0

@@ -156,6 +156,15 @@ def test_a_limited_destination_gets_no_more_per_minute(start: Start) -> None:
     worker.stop()
 
 
+def test_a_delivery_that_waits_long_is_tried_at_once_when_somebody_wants_it(start: Start) -> None:
+    worker = start(0.0, "patient")
+    worker.wait_for("delivery patient pacs 1")
+    time.sleep(1.0)  # the next attempt is queued, for ten minutes later
+    worker.tell("deliver", "patient", "pacs")
+    worker.wait_for("delivery patient pacs 2")
+    worker.stop()
+
+
 def test_a_forgotten_job_is_not_begun_and_can_be_queued_again(start: Start) -> None:
     worker = start(1.0, "one", "two")
     worker.wait_for("analysing one 1")

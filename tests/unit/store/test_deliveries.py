@@ -98,12 +98,14 @@ def test_what_was_refused_waits_for_an_operator(deliveries: Deliveries, job: str
 def committing(deliveries: Deliveries, job: str) -> None:
     deliveries.plan(job, plans("pacs", confirm=Confirm.COMMITMENT), at(91))
     deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
-    deliveries.ask(job, "pacs", "9.1", at(101))
+    deliveries.ask(job, "pacs", "9.1", at(100))
+    deliveries.accepted("9.1", at(101))
 
 
 def test_stored_is_not_delivered_before_it_is_committed(deliveries: Deliveries, job: str, jobs: Jobs) -> None:
     committing(deliveries, job)
     assert jobs.get(job).state is State.DELIVERING
+    deliveries.ask(job, "pacs", "9.9", at(102))  # could not be asked: it does not count
     assert [(o.asked, o.asked_at) for o in deliveries.open(job, "pacs")] == [(1, at(101))] * 2
     after = deliveries.report(Report("9.1", frozenset(BOTH), {}), {}, {}, at(110))
     assert after is not None and after.state is State.DELIVERED
@@ -152,7 +154,7 @@ def test_an_operator_sends_everything_again(deliveries: Deliveries, job: str) ->
     assert deliveries.resend(job, plans("archive"), "Kim", at(200)).state is State.DELIVERING
     assert deliveries.open(job, "pacs") == []
     assert waiting(deliveries, job, "archive") == [("1.1", Delivered.BUILT), ("1.2", Delivered.BUILT)]
-    assert [waits[:2] for waits in deliveries.to_deliver()] == [(job, "archive")]
+    assert [(due.job_id, due.destination, due.at_once) for due in deliveries.to_deliver()] == [(job, "archive", True)]
 
 
 def test_the_notices_of_a_refused_job_are_delivered_and_it_stays_refused(
@@ -164,7 +166,7 @@ def test_the_notices_of_a_refused_job_are_delivered_and_it_stays_refused(
     jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90))
     notice = {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}
     assert deliveries.plan(job, notice, at(91)).state is State.REFUSED
-    assert [waits[:2] for waits in deliveries.to_deliver()] == [(job, "pacs")]
+    assert [(due.job_id, due.destination) for due in deliveries.to_deliver()] == [(job, "pacs")]
     assert deliveries.record(job, "pacs", outcomes(Delivered.STORED, [SR]), at(100), None).state is State.REFUSED
     assert deliveries.to_deliver() == []
 
@@ -176,3 +178,73 @@ def test_nothing_of_a_job_that_was_not_analysed_can_be_sent(
     [job] = records.create_due_jobs(at(60), lambda _: 60.0)
     with pytest.raises(IllegalTransition):
         deliveries.resend(job, {}, "Kim", at(70))
+
+
+def newer(records: Records, tmp_path: Path) -> str:
+    """A later job of the same study."""
+    keep(Spool(tmp_path), records, arrival("2", seconds=200))
+    [job_id] = records.create_due_jobs(at(300), lambda _: 60.0)
+    return job_id
+
+
+def test_why_a_study_was_refused_is_not_told_any_more_when_the_rest_has_come(
+    deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path
+) -> None:
+    keep(Spool(tmp_path), records, arrival("1"))
+    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    jobs.start(job, at(70))
+    jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90))
+    deliveries.plan(job, {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}, at(91))
+    newer(records, tmp_path)
+    assert deliveries.to_deliver() == []
+    assert deliveries.open(job, "pacs") == []
+
+
+@pytest.mark.parametrize("since", ["committed", "sent again", "given up"])
+def test_what_an_archive_may_hold_is_named_as_replaced(
+    deliveries: Deliveries, records: Records, job: str, tmp_path: Path, since: str
+) -> None:
+    committing(deliveries, job)
+    if since == "committed":
+        deliveries.report(Report("9.1", frozenset(BOTH), {}), {}, {}, at(110))
+    elif since == "sent again":
+        deliveries.resend(job, plans("pacs"), "Kim", at(110))
+    else:
+        deliveries.give_up(job, "pacs", "never confirmed", at(110))
+    assert deliveries.replaced_by(newer(records, tmp_path)) == [SEG, SR]
+
+
+def test_what_nobody_was_sent_replaces_nothing(
+    deliveries: Deliveries, records: Records, job: str, tmp_path: Path
+) -> None:
+    deliveries.plan(job, plans("pacs"), at(91))
+    assert deliveries.replaced_by(newer(records, tmp_path)) == []
+
+
+def test_only_unanswered_questions_lead_to_a_search(deliveries: Deliveries, job: str) -> None:
+    committing(deliveries, job)
+    deliveries.report(Report("9.1", frozenset(), dict.fromkeys(BOTH, 0x0213)), {}, {}, at(110))
+    assert [(o.state, o.asked) for o in deliveries.open(job, "pacs")] == [(Delivered.STORED, 0)] * 2
+
+
+def test_a_destination_that_confirms_no_more_releases_what_is_stored(deliveries: Deliveries, job: str) -> None:
+    committing(deliveries, job)
+    assert deliveries.release(job, "pacs", at(110)).state is State.DELIVERED
+
+
+def test_a_plan_that_leaves_nothing_open_ends_the_job(deliveries: Deliveries, job: str) -> None:
+    committing(deliveries, job)
+    assert deliveries.plan(job, plans("pacs"), at(110)).state is State.DELIVERED, "nothing has to be confirmed now"
+
+
+def test_sending_to_one_again_forgets_no_question_to_another(deliveries: Deliveries, job: str) -> None:
+    committing(deliveries, job)
+    deliveries.plan(job, plans("archive"), at(105))
+    deliveries.resend(job, plans("archive"), "Kim", at(106))
+    assert deliveries.report(Report("9.1", frozenset(BOTH), {}), {}, {}, at(110)) is not None
+
+
+def test_nothing_goes_out_of_a_job_that_was_cancelled_meanwhile(deliveries: Deliveries, jobs: Jobs, job: str) -> None:
+    deliveries.plan(job, plans("pacs"), at(91))
+    jobs.cancel(job, "Kim")
+    assert not deliveries.mark_sent(job, "pacs")

@@ -50,7 +50,7 @@ def test_what_was_on_its_way_goes_on(old: sa.Engine) -> None:
     jobs, deliveries = Jobs(old), Deliveries(old)
     job = jobs.get("j")
     assert (job.state, job.urgency, job.facts) == (State.DELIVERING, "routine", None)
-    assert [d[:2] for d in deliveries.to_deliver()] == [("j", "pacs")]
+    assert [(due.job_id, due.destination) for due in deliveries.to_deliver()] == [("j", "pacs")]
     (waiting,) = deliveries.open("j", "pacs")
     assert (waiting.stored.sop_instance_uid, waiting.state) == ("1.2", Delivered.BUILT)
     assert (waiting.confirm, waiting.planned_at) == (Confirm.NONE, at(0))

@@ -39,6 +39,7 @@ class Bench:
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self.clock = NOW
+        self.attempt = 0
         self.sent: list[str] = []
         self.asked: list[tuple[str, list[str]]] = []
         self.answers: list[Asked] = []
@@ -71,7 +72,8 @@ class Bench:
 
     def deliver(self, seconds: float = 0.0) -> float | None:
         self.clock += timedelta(seconds=seconds)
-        return self.courier.deliver(self.job_id, "pacs")
+        self.attempt += 1
+        return self.courier.deliver(self.job_id, "pacs", self.attempt)
 
     def send(self, paths: Sequence[Path]) -> list[StoreOutcome]:
         self.sent += [p.name for p in paths]
@@ -204,3 +206,60 @@ def test_a_destination_that_needs_no_confirmation(bench: Bench) -> None:
     bench.plan()
     assert bench.deliver() is None
     assert (bench.state, set(bench.states.values())) == (State.DELIVERED, {"stored"})
+
+
+def test_stored_after_a_long_outage_is_still_asked_for(bench: Bench) -> None:
+    bench.plan()
+    bench.answers = [ACCEPTED]
+    assert bench.deliver(7200) == 100.0
+    assert len(bench.asked) == 1
+
+
+def test_what_is_stored_is_asked_for_while_another_object_waits(bench: Bench) -> None:
+    def send(paths: Sequence[Path]) -> list[StoreOutcome]:
+        verdicts = [Verdict.TRANSIENT if p.name == PDF else Verdict.STORED for p in paths]
+        return [StoreOutcome(p, "", v, None, "busy") for p, v in zip(paths, verdicts, strict=True)]
+
+    bench.destinations["pacs"] = replace(bench.pacs, send=send)
+    bench.plan()
+    bench.answers = [ACCEPTED]
+    assert bench.deliver() == 5.0
+    assert bench.asked[0][1] == [SEG, SR]
+
+
+def test_a_pacs_that_cannot_be_reached_is_asked_again_and_not_given_up(bench: Bench) -> None:
+    bench.plan()
+    bench.answers = [Asked(False, "no connection")] * 4 + [ACCEPTED]
+    waits = [bench.deliver(s) for s in (0, 5, 60, 60, 60)]
+    assert waits == [5.0, 60.0, 60.0, 60.0, 100.0]
+    assert bench.report(4, [SEG, SR, PDF])
+    assert bench.state is State.DELIVERED
+
+
+def test_an_archive_that_cannot_be_searched_is_asked_less_and_less_often(bench: Bench) -> None:
+    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.QUERY)
+    bench.plan()
+    bench.there = None
+    assert [bench.deliver(s) for s in (0, 5, 60)] == [5.0, 60.0, 60.0]
+
+
+def test_confirming_nothing_any_more_releases_what_waits(bench: Bench) -> None:
+    bench.plan()
+    bench.answers = [ACCEPTED]
+    bench.deliver()
+    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.NONE)
+    assert bench.deliver(100) is None
+    assert bench.state is State.DELIVERED
+
+
+def test_an_error_that_nobody_foresaw_is_recorded_and_ends(bench: Bench) -> None:
+    def send(paths: Sequence[Path]) -> list[StoreOutcome]:
+        raise KeyError("PatientName is Doe^Jane")
+
+    bench.destinations["pacs"] = replace(bench.pacs, send=send)
+    bench.plan()
+    assert bench.deliver() == 5.0
+    assert "internal error KeyError" in str(bench.overview.job(bench.job_id))
+    assert "Doe" not in str(bench.overview.job(bench.job_id))
+    assert bench.deliver(7200) is None
+    assert bench.state is State.UNDELIVERED

@@ -8,6 +8,7 @@ from typing import Any
 
 import arrivals
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from service.domain.job import IllegalTransition, State
 from service.domain.retry import RetryPolicy
@@ -164,6 +165,25 @@ def test_every_step_may_run_again_after_a_kill(bench: Bench) -> None:
     assert bench.sent == ["lobes.seg.dcm", "s.dcm"], "nothing is sent twice"
 
 
+def test_what_a_killed_run_kept_is_what_is_recorded_and_sent(bench: Bench) -> None:
+    """The second run has other UIDs, as after an upgrade, but the first bytes count."""
+    bench.runner._kept(bench.job_id, ANALYSED)
+    others = tuple(replace(e, sop_instance_uid=f"{e.sop_instance_uid}.7", content=b"new") for e in ANALYSED.evidence)
+    capture = Evidence("capture", "capture.dcm", b"new", "1.2.840.3", "1.9.3")
+    bench.analysis = lambda: replace(ANALYSED, evidence=(*others, capture))
+    bench.runner.analyse(bench.job_id, 1)
+    assert [o.sop_instance_uid for o in bench.jobs.objects(bench.job_id)] == ["1.9.1", "1.9.2"]
+    with bench.spool.local([o.path for o in bench.jobs.objects(bench.job_id)]) as paths:
+        assert [path.read_bytes() for path in paths] == [b"seg", b"sr"]
+
+
+def test_a_database_that_is_busy_fails_no_study(bench: Bench) -> None:
+    bench.analysis = raising(OperationalError("SELECT", {}, Exception("database is locked")))
+    with pytest.raises(OperationalError):
+        bench.runner.analyse(bench.job_id, 1)
+    assert bench.state is State.RUNNING
+
+
 def raising(error: Exception) -> Callable[[], Outcome]:
     def analysis() -> Outcome:
         raise error
@@ -256,7 +276,9 @@ def test_an_operator_may_retry_what_failed_and_only_that(bench: Bench) -> None:
     bench.verdicts = lambda path: Verdict.PERMANENT
     bench.runner.deliver(bench.job_id, "pacs", 1)
     assert bench.operator.retry(bench.job_id, "Kim").state is State.DELIVERING
-    assert [d[:2] for d in bench.deliveries.to_deliver()] == [(bench.job_id, "pacs")]
+    assert [(d.job_id, d.destination, d.at_once) for d in bench.deliveries.to_deliver()] == [
+        (bench.job_id, "pacs", True)
+    ]
     bench.verdicts = lambda path: Verdict.STORED
     bench.runner.deliver(bench.job_id, "pacs", 2)
     assert bench.state is State.DELIVERED

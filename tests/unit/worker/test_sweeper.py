@@ -23,7 +23,7 @@ class Engine:
         assert priority > 0
         self.studies.append(job_id)
 
-    def ensure_delivery(self, job_id: str, destination: str, priority: int) -> None:
+    def ensure_delivery(self, job_id: str, destination: str, priority: int, at_once: bool) -> None:
         self.deliveries.append((job_id, destination))
 
 

@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("job_id", sa.String(16), sa.ForeignKey("jobs.job_id"), nullable=False, index=True),
         sa.Column("destination", sa.Text(), nullable=False),
         sa.Column("asked_at", sa.DateTime(), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(), comment="when the peer said that it would answer"),
         sa.Column("answered_at", sa.DateTime()),
     )
     op.create_table(
