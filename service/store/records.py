@@ -124,7 +124,7 @@ def _new_job(
     )
     this = studies.c.study_uid == study_uid
     connection.execute(sa.update(studies).where(this).values(revision=revision, job_revision=revision))
-    note(connection, study_uid, new, "complete", f"revision {revision}{why}", now)
+    note(connection, study_uid, new, "study complete", f"revision {revision}{why}", now)
     return new
 
 

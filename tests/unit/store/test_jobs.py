@@ -102,7 +102,7 @@ def test_an_operator_sees_the_job_with_reasons_and_latency(
     assert shown["superseded_by"] is None
     assert [(step["at"], step["step"]) for step in shown["journal"]] == [
         (at(0), "receive"),
-        (at(60), "complete"),
+        (at(60), "study complete"),
         (shown["journal"][2]["at"], "start"),
         (shown["journal"][3]["at"], "analyse"),
         (at(90), "built"),
