@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import sqlalchemy as sa
 import uvicorn
@@ -31,19 +30,24 @@ from service.ops.metrics import DatabaseCollector, Metrics, exposition, prepare
 from service.ops.supervisor import supervise
 from service.pipelines import PIPELINES
 from service.settings import Settings, default_repository, own_repository
+from service.storage import (
+    bucket,
+    database,
+    database_health,
+    database_wrong,
+    host_locks,
+    metrics_dir,
+    open_storage,
+    shared_locks,
+)
 from service.store.deliveries import Deliveries
-from service.store.engine import database_engine
 from service.store.flow import Flow
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
-from service.store.liveness import FileLocks, Locks, locks
-from service.store.migrations import upgrade
-from service.store.object_spool import ObjectSpool
+from service.store.liveness import Locks
 from service.store.overview import Overview
 from service.store.presence import presence, present
 from service.store.records import Records, SeriesRecord
-from service.store.s3 import s3_store
-from service.store.spool import Spool as DiskSpool
 from service.worker import Analyst, Courier, Runner, Sweeper, keep_report
 from service.worker.operator import Operator
 
@@ -101,7 +105,7 @@ def serve(settings: Settings, config: Path | None) -> int:
 
     Permanent for what no restart would mend, and when this data directory is served already.
     """
-    here = FileLocks(_run_dir(settings))
+    here = host_locks(settings)
     if present(here, "serve"):
         raise Permanent(f"'thoracle serve' is already running on the data directory {settings.data_dir}")
     with presence(here, "serve"):
@@ -116,7 +120,7 @@ def run_receiver(settings: Settings) -> None:
     """The Storage SCP, until SIGTERM."""
     ours = settings.receiver
     # What a power cut may take from these rows, `reconcile` reads from the spool again.
-    spool, engine = _storage(settings, synchronous="NORMAL")
+    spool, engine = open_storage(settings, synchronous="NORMAL")
     inbox = Inbox(spool, Records(engine))
     metrics, deliveries = Metrics(), Deliveries(engine)
     recovered = inbox.reconcile(now())
@@ -139,18 +143,18 @@ def run_receiver(settings: Settings) -> None:
     )
     receiver.start()
     log.info("receiving as %s on %s:%d", ours.ae_title, ours.host, ours.port)
-    with presence(_locks(settings, engine), "receiver"):
+    with presence(shared_locks(settings, engine), "receiver"):
         _wait_for_sigterm()
     receiver.stop()
 
 
 def run_worker(settings: Settings) -> None:
     """Sweeper, analyses and deliveries, until SIGTERM; what is running is finished or taken over later."""
-    spool, engine = _storage(settings)
+    spool, engine = open_storage(settings)
     records, jobs = Records(engine), Jobs(engine)
     chosen = pipeline(settings.pipeline)
     working = analyst(settings, chosen)
-    deliveries, metrics, alive = Deliveries(engine), Metrics(), _locks(settings, engine)
+    deliveries, metrics, alive = Deliveries(engine), Metrics(), shared_locks(settings, engine)
     courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, metrics, now)
 
     def prioritise(job_id: str, priority: int) -> None:
@@ -159,7 +163,7 @@ def run_worker(settings: Settings) -> None:
     runner = Runner(
         working, spool, records, jobs, courier, partial(_expected_images, settings), metrics, prioritise, now
     )
-    flow = Flow(_database(settings, "flow.db"), alive, to.queues(settings.destinations), runner)
+    flow = Flow(database(settings, "flow.db"), alive, to.queues(settings.destinations), runner)
     flow.start()
     sweeper = Sweeper(records, jobs, deliveries, flow, partial(_quiet_s, settings), partial(_urgency, settings), now)
     sweeper.start()
@@ -180,29 +184,29 @@ def run_worker(settings: Settings) -> None:
 
 def operator(settings: Settings) -> Operator:
     """What an operator may do with jobs."""
-    spool, engine = _storage(settings)
+    spool, engine = open_storage(settings)
     return _operator(settings, spool, engine)
 
 
 def overview(settings: Settings) -> Overview:
     """The jobs as operators see them."""
-    _, engine = _storage(settings)
+    _, engine = open_storage(settings)
     return Overview(engine)
 
 
 def run_api(settings: Settings) -> None:
     """The HTTP API, until SIGTERM."""
-    spool, engine = _storage(settings)
-    seen, alive = Overview(engine), _locks(settings, engine)
-    database = DatabaseCollector(seen.jobs_by_state, seen.series_by_reason, spool.free_bytes)
+    spool, engine = open_storage(settings)
+    seen, alive = Overview(engine), shared_locks(settings, engine)
+    collector = DatabaseCollector(seen.jobs_by_state, seen.series_by_reason, spool.free_bytes)
     app = create_app(
         __version__,
         seen,
         _operator(settings, spool, engine),
         [state.value for state in State],
-        lambda: {"database": _database_health(engine)},
+        lambda: {"database": database_health(engine)},
         lambda: _readiness(settings, spool, engine, alive),
-        lambda: exposition(metrics_dir(settings), database),
+        lambda: exposition(metrics_dir(settings), collector),
     )
     server = uvicorn.Server(
         uvicorn.Config(app, settings.api.host, settings.api.port, log_config=None, access_log=False)
@@ -220,12 +224,11 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     """Everything that can be wrong with an installation, one check at a time."""
     yield checks.Check("configuration", True, f"readable; pipeline {settings.pipeline}")
     yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
-    if settings.bucket is not None:
-        store = ObjectSpool(s3_store(settings.bucket.url, settings.bucket.endpoint, settings.bucket.region))
+    if (store := bucket(settings)) and settings.bucket:
         yield checks.check_answer("bucket", settings.bucket.url, store.why_not)
     if settings.database_url is not None:
-        yield checks.check_answer("database", "PostgreSQL", lambda: _database_wrong(settings))
-    running = present(FileLocks(_run_dir(settings)), "serve")
+        yield checks.check_answer("database", "PostgreSQL", partial(database_wrong, settings))
+    running = present(host_locks(settings), "serve")
     yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
     yield checks.check_port("api", settings.api.host, settings.api.port, running)
     yield checks.check_decoders()
@@ -239,38 +242,6 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
         yield checks.no_destination()
     for name, destination in settings.destinations.items():
         yield checks.check_answer(f"destination {name}", to.address(name, destination), to.check(name, destination))
-
-
-def _storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> tuple[Spool, sa.Engine]:
-    """The data directory, created and migrated: any process may be the first to start."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    engine = database_engine(_database(settings, "records.db"), synchronous)
-    upgrade(engine)
-    return _spool(settings), engine
-
-
-def _spool(settings: Settings) -> Spool:
-    if settings.bucket is None:
-        return DiskSpool(settings.data_dir)
-    return ObjectSpool(s3_store(settings.bucket.url, settings.bucket.endpoint, settings.bucket.region))
-
-
-def metrics_dir(settings: Settings) -> Path:
-    """Where the processes count, for the API to add up."""
-    return _run_dir(settings) / "metrics"
-
-
-def _run_dir(settings: Settings) -> Path:
-    return settings.data_dir / "run"
-
-
-def _database(settings: Settings, file: str) -> str | Path:
-    """PostgreSQL holds everything in one database, SQLite each in a file."""
-    return settings.database_url.get_secret_value() if settings.database_url else settings.data_dir / file
-
-
-def _locks(settings: Settings, engine: sa.Engine) -> Locks:
-    return locks(engine, _run_dir(settings))
 
 
 def _operator(settings: Settings, spool: Spool, engine: sa.Engine) -> Operator:
@@ -316,24 +287,10 @@ def _installed(settings: Settings) -> Mapping[str, str]:
     }
 
 
-def _database_wrong(settings: Settings) -> str | None:
-    health = _database_health(database_engine(_database(settings, "records.db")))
-    return None if health == "ok" else health
-
-
-def _database_health(engine: sa.Engine) -> str:
-    try:
-        with engine.connect() as connection:
-            connection.execute(sa.text("SELECT 1"))
-    except sa.exc.SQLAlchemyError as error:
-        return f"the database does not answer ({type(error).__name__})"
-    return "ok"
-
-
 def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:
     full = spool.free_bytes() < settings.receiver.min_free_gb * 1e9
     return {
-        "database": _database_health(engine),
+        "database": database_health(engine),
         "receiver": "ok" if present(alive, "receiver") else "no receiver process is running",
         "worker": "ok" if present(alive, "worker") else "no worker process has its models loaded",
         "disk": "the disk is nearly full: C-STORE is refused" if full else "ok",

@@ -10,6 +10,7 @@ from service import main
 from service.cli.options import FAILURE, ConfigOption, err, settings_from
 from service.errors import ThoracleError
 from service.ops import logs, metrics
+from service.storage import metrics_dir
 
 
 class Role(StrEnum):
@@ -43,7 +44,7 @@ def serve(
     settings = settings_from(config)
     logs.configure(settings.log_level, role.value)
     try:
-        metrics.count_in(main.metrics_dir(settings))
+        metrics.count_in(metrics_dir(settings))
         if role is Role.all:
             raise typer.Exit(main.serve(settings, config))
         {Role.receiver: main.run_receiver, Role.worker: main.run_worker, Role.api: main.run_api}[role](settings)

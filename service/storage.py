@@ -1,0 +1,70 @@
+"""Settings become storage: the data directory or the bucket, the database, the locks."""
+
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+
+from service.domain.ports import Spool
+from service.settings import Settings
+from service.store.engine import database_engine
+from service.store.liveness import FileLocks, Locks, locks
+from service.store.migrations import upgrade
+from service.store.object_spool import ObjectSpool
+from service.store.s3 import s3_store
+from service.store.spool import Spool as DiskSpool
+
+
+def open_storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> tuple[Spool, sa.Engine]:
+    """The spool and the database, created and migrated: any process may be the first to start."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    engine = database_engine(database(settings, "records.db"), synchronous)
+    upgrade(engine)
+    return (bucket(settings) or DiskSpool(settings.data_dir)), engine
+
+
+def bucket(settings: Settings) -> ObjectSpool | None:
+    """The S3 bucket, if one is configured."""
+    if settings.bucket is None:
+        return None
+    return ObjectSpool(s3_store(settings.bucket.url, settings.bucket.endpoint, settings.bucket.region))
+
+
+def database(settings: Settings, file: str) -> str | Path:
+    """PostgreSQL holds everything in one database, SQLite each in a file."""
+    return settings.database_url.get_secret_value() if settings.database_url else settings.data_dir / file
+
+
+def database_health(engine: sa.Engine) -> str:
+    """ "ok", or what is wrong."""
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+    except sa.exc.SQLAlchemyError as error:
+        return f"the database does not answer ({type(error).__name__})"
+    return "ok"
+
+
+def database_wrong(settings: Settings) -> str | None:
+    """What is wrong with the configured database, None if nothing is; it is not migrated."""
+    health = database_health(database_engine(database(settings, "records.db")))
+    return None if health == "ok" else health
+
+
+def shared_locks(settings: Settings, engine: sa.Engine) -> Locks:
+    """The locks that all hosts of this service see."""
+    return locks(engine, _run_dir(settings))
+
+
+def host_locks(settings: Settings) -> FileLocks:
+    """The locks of this host alone."""
+    return FileLocks(_run_dir(settings))
+
+
+def metrics_dir(settings: Settings) -> Path:
+    """Where the processes count, for the API to add up."""
+    return _run_dir(settings) / "metrics"
+
+
+def _run_dir(settings: Settings) -> Path:
+    return settings.data_dir / "run"
