@@ -1,9 +1,12 @@
 """Real DICOM peers as processes: DCMTK's tools and Orthanc. Absent: skip with the reason; in CI: fail."""
 
+import fcntl
 import json
 import os
+import random
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
@@ -17,6 +20,9 @@ ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 
 _FOLDERS = (Path("/usr/bin"), Path("/usr/sbin"))
 _PLUGINS = Path("/usr/share/orthanc/plugins")
+# One byte for each port: it is locked by the process that the port was given to.
+_PORTS = Path(tempfile.gettempdir(), f"thoracle-test-ports-{os.getuid()}").open("ab")
+_TAKEN: set[int] = set()
 
 
 def require(name: str) -> str:
@@ -31,9 +37,21 @@ def require(name: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that no other test process is given while this one lives.
+
+    Below those that the system takes for outgoing connections: one of these could take it meanwhile.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        try:
+            fcntl.lockf(_PORTS, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)  # until this process ends
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        if port not in _TAKEN:
+            _TAKEN.add(port)
+            return port
 
 
 def dcmtk(tool: str, *arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
