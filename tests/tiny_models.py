@@ -14,6 +14,8 @@ from service.domain.model_spec import ModelSpec, TensorSpec
 
 SIZE = 128
 LUNG_BELOW_HU = -400
+OPACITY_ABOVE_HU = -750
+_NO_LEAST_HU = -(2**15) - 1
 _PLANE = ("row to P", "column to L")
 
 
@@ -35,6 +37,12 @@ def _spec(name: str, channels: str, thresholds: dict[str, float]) -> ModelSpec:
 
 LUNGS = _spec("lungs", "lung", {"lung": 0.5})
 LOBES = _spec("lobes", ", ".join(lobe.name for lobe in Lobe), {})
+LUNG_OPACITY = replace(
+    _spec("lung-opacity", "lung, opacity", {"lung": 0.5, "opacity": 0.5}),
+    layout="plane-grid",
+    spacing_mm=3.2,
+    window_hu=None,
+)
 
 
 def lungs() -> bytes:
@@ -53,17 +61,25 @@ def lobes() -> bytes:
     return _graph(LOBES, where)
 
 
-def _graph(spec: ModelSpec, where: np.ndarray) -> bytes:
-    """255 where a pixel is dark and `where` says so; the file carries no spec."""
+def lung_opacity() -> bytes:
+    """Lung as of `lungs`; opacity is what of it is lighter than `OPACITY_ABOVE_HU`."""
+    return _graph(LUNG_OPACITY, np.full((2, SIZE, SIZE), 255, np.uint8), (_NO_LEAST_HU, OPACITY_ABOVE_HU))
+
+
+def _graph(spec: ModelSpec, where: np.ndarray, above_hu: tuple[int, ...] = (_NO_LEAST_HU,)) -> bytes:
+    """255 where a pixel is dark and `where` says so; the file carries no spec. above_hu: by channel, or of all."""
     taken, given = spec.inputs[0], spec.outputs[0]
     constants = [
-        numpy_helper.from_array(np.array(LUNG_BELOW_HU, np.int32), "least"),
+        numpy_helper.from_array(np.array(LUNG_BELOW_HU, np.int32), "below"),
+        numpy_helper.from_array(np.array(above_hu, np.int32).reshape(-1, 1, 1), "above"),
         numpy_helper.from_array(where[None].astype(np.int32), "where"),
     ]
     nodes = [
         helper.make_node("Cast", [taken.name], ["wide"], to=TensorProto.INT32),
-        helper.make_node("Less", ["wide", "least"], ["dark"]),
-        helper.make_node("Cast", ["dark"], ["one"], to=TensorProto.INT32),
+        helper.make_node("Less", ["wide", "below"], ["dark"]),
+        helper.make_node("Greater", ["wide", "above"], ["light"]),
+        helper.make_node("And", ["dark", "light"], ["between"]),
+        helper.make_node("Cast", ["between"], ["one"], to=TensorProto.INT32),
         helper.make_node("Mul", ["one", "where"], ["both"]),
         helper.make_node("Cast", ["both"], [given.name], to=TensorProto.UINT8),
     ]
