@@ -15,6 +15,7 @@ from service.store.object_spool import ObjectSpool
 from service.store.s3 import s3_store
 
 _KEY, _SECRET = "thoracle", "its secret"
+_REGION = "us-east-1"
 _PARTS = ("master", "volume", "filer", "s3")
 
 
@@ -66,8 +67,21 @@ class S3Server:
 
     def spool(self, prefix: str = "", secret: str = _SECRET, retry_s: float = 1.0) -> ObjectSpool:
         """A spool in a folder of the bucket, a new one unless told otherwise."""
-        url, endpoint = f"s3://thoracle/{prefix or uuid.uuid4().hex}", f"http://127.0.0.1:{self._ports['s3.port']}"
-        return ObjectSpool(s3_store(url, endpoint, "us-east-1", _KEY, secret, retry_s))
+        url = f"s3://thoracle/{prefix or uuid.uuid4().hex}"
+        return ObjectSpool(s3_store(url, self.endpoint, _REGION, _KEY, secret, retry_s))
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._ports['s3.port']}"
+
+    def settings(self, prefix: str) -> dict[str, str]:
+        """`bucket` in a configuration; the credentials are in `environment`."""
+        return {"url": f"s3://thoracle/{prefix}", "endpoint": self.endpoint, "region": _REGION}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where a service looks for its credentials."""
+        return {"AWS_ACCESS_KEY_ID": _KEY, "AWS_SECRET_ACCESS_KEY": _SECRET}
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, "the S3 server did not start"
