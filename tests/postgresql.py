@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tempfile
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,14 +35,24 @@ class PostgreSQL:
         subprocess.run(setup, check=True, capture_output=True, cwd=self._folder, **who)
         options = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "max_connections=200"]
         command = [server, "-D", data, "-p", str(self.port), *(word for option in options for word in ("-c", option))]
-        self._process = subprocess.Popen(command, cwd=self._folder, stderr=subprocess.DEVNULL, **who)
-        wait_until(self._answers)
+        self._start = partial(subprocess.Popen, command, cwd=self._folder, stderr=subprocess.DEVNULL, **who)
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGINT)  # SIGTERM would wait for its clients
         self._process.wait()
         shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        """It answers when this returns."""
+        self._process = self._start()
+        wait_until(self._answers, 60)
+
+    def crash(self) -> None:
+        """It ends as a crash does: no session is told, and the next start recovers."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
 
     def create(self) -> str:
         """The URL of a new, empty database."""

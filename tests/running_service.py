@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,10 +20,21 @@ AET = "THORACLE"
 class RunningService:
     """Used in a `with` block; may be stopped, killed and started again on the same data."""
 
-    def __init__(self, folder: Path, destination: tuple[str, int] | None, **settings: Any) -> None:
-        """destination: AE title and port on this machine. settings: more of thoracle.yaml, over the one here."""
+    def __init__(
+        self,
+        folder: Path,
+        destination: tuple[str, int] | None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        """destination: AE title and port on this machine. settings: more of thoracle.yaml, over the one here.
+
+        environment: over the one of this process.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self._environment = {**os.environ, **(environment or {})}
         own: dict[str, Any] = settings.pop("receiver", {})
         self.port = own.get("port") or free_port()
         self.http_port = free_port()
@@ -52,7 +64,7 @@ class RunningService:
     def start(self) -> None:
         self._log = (self.folder / "service.log").open("ab")
         command = [sys.executable, "-m", "service", "serve", "--config", str(self.config)]
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=os.environ)
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=self._environment)
         try:
             wait_until(lambda: self.get("/readyz"), 60)
         except TimeoutError:
@@ -63,6 +75,11 @@ class RunningService:
         """SIGTERM; the exit code."""
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(60)
+
+    def kill(self) -> None:
+        """kill -9 of the supervisor: its children notice and stop by themselves."""
+        self._process.kill()
+        self._process.wait()
 
     def processes(self, role: str) -> list[psutil.Process]:
         """The living processes of a role."""
