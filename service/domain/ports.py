@@ -77,6 +77,10 @@ class Spool(Protocol):
         """Keep a received file durably; its relative path. digest: SHA-256 of `content`, in hex."""
         ...
 
+    def is_there(self, relative: str) -> bool:
+        """Whether there is such a received file."""
+        ...
+
     def received(self) -> Iterator[str]:
         """Relative paths of all received files."""
         ...
@@ -103,12 +107,12 @@ class Spool(Protocol):
         """
         ...
 
-    def remove(self, relative: str) -> None:
-        """Delete one received file, if it is there."""
+    def remove(self, *relatives: str) -> None:
+        """Delete received files, as far as they are there: a power cut brings none back."""
         ...
 
     def remove_results(self, job_id: str) -> None:
-        """Delete all results of a job, if it has any."""
+        """Delete all results of a job, if it has any: a power cut brings none back."""
         ...
 
     def remove_parts(self, older_than_s: float, now_s: float) -> None:

@@ -66,6 +66,14 @@ class ObjectSpool:
         """Paths of all received files."""
         return (path for path, _ in self._list(RECEIVED))
 
+    def is_there(self, relative: str) -> bool:
+        """Whether there is such a file."""
+        try:
+            self.saved_at(relative)
+        except FileNotFoundError:
+            return False
+        return True
+
     def saved_at(self, relative: str) -> datetime:
         with _classified():
             return obstore.head(self._store, relative)["last_modified"]
@@ -97,9 +105,9 @@ class ObjectSpool:
             return self._first(job_id, paths)
         return paths
 
-    def remove(self, relative: str) -> None:
-        """Delete one file, if it is there."""
-        self._delete([relative])
+    def remove(self, *relatives: str) -> None:
+        """Delete files, as far as they are there."""
+        self._delete(relatives)
 
     def remove_results(self, job_id: str) -> None:
         """Delete a job's results, the manifest first: a kill leaves what `remove_parts` removes."""

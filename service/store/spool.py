@@ -7,13 +7,14 @@ Files never change: other bytes for the same SOP Instance UID make another file.
 A kill leaves `.part` files only. A power cut during `save` may leave a damaged file: its name tells its content.
 """
 
+import errno
 import os
 import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from service.domain.arrival import Identity
 from service.store.names import RECEIVED, RESULTS, is_whole, received
 
 _PART = ".part"
+_TRIES = 10
 
 
 class Spool:
@@ -41,6 +43,13 @@ class Spool:
     def save(self, identity: Identity, content: bytes, digest: str) -> str:
         """Write a received file durably and return its path. digest: SHA-256 of `content`, in hex."""
         path = self._root / received(identity, digest)
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):
+                return self._save(path, content)
+        return self._save(path, content)
+
+    def _save(self, path: Path, content: bytes) -> str:
+        """FileNotFoundError if a purge of the study removes the file or its folder under our hands."""
         folder = path.parent
         self._ensure(folder)
         if not (path.exists() and path.read_bytes() == content):
@@ -53,6 +62,10 @@ class Spool:
         _sync(folder)
         synced.result()
         return self._relative(path)
+
+    def is_there(self, relative: str) -> bool:
+        """Whether there is such a file."""
+        return (self._root / relative).exists()
 
     def received(self) -> Iterator[str]:
         """Paths of all complete received files."""
@@ -71,9 +84,15 @@ class Spool:
         """The files themselves."""
         yield [self._root / relative for relative in relatives]
 
-    def remove(self, relative: str) -> None:
-        """Delete one file, if it is there."""
-        (self._root / relative).unlink(missing_ok=True)
+    def remove(self, *relatives: str) -> None:
+        """Delete files, as far as they are there, and the folders that are empty then."""
+        paths = [self._root / relative for relative in relatives]
+        for path in paths:
+            path.unlink(missing_ok=True)
+        for folder in {path.parent for path in paths}:
+            _sync_removal(folder)
+        for folder in {path.parent.parent for path in paths}:
+            _sync_removal(folder)
 
     def remove_results(self, job_id: str) -> None:
         """Delete a job's results together: a kill leaves what `remove_parts` removes."""
@@ -82,13 +101,19 @@ class Spool:
             (self._results / job_id).rename(part)
         except FileNotFoundError:
             return
+        _sync(self._results)
         _remove(part)
 
     def remove_parts(self, older_than_s: float, now_s: float) -> None:
         """Remove what a killed process left half-written. now_s: seconds since the epoch."""
         for part in (*self._received.glob(f"*/*/*{_PART}"), *self._results.glob(f"*{_PART}")):
-            if now_s - part.stat().st_mtime > older_than_s:
-                _remove(part)
+            with suppress(FileNotFoundError):  # another process was quicker
+                if now_s - part.stat().st_mtime <= older_than_s:
+                    continue
+                if part.is_dir():
+                    _remove(part)
+                else:
+                    self.remove(self._relative(part))
 
     def save_results(self, job_id: str, files: Mapping[str, bytes]) -> dict[str, str]:
         """Write all result files of a job, together and durably; the path of each by name.
@@ -137,6 +162,19 @@ def _removed_if_writing_fails(part: Path) -> Iterator[None]:
 
 def _remove(part: Path) -> None:
     shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def _sync_removal(folder: Path) -> None:
+    """Make what was removed from a folder durable; the folder goes too when it is empty."""
+    with suppress(FileNotFoundError):  # gone already
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            _sync(folder)
+        else:
+            _sync(folder.parent)
 
 
 def _sync(path: Path) -> None:

@@ -29,6 +29,8 @@ studies = sa.Table(
     sa.Column("job_revision", sa.Integer, nullable=False),
     sa.Column("last_ct_at", UtcDateTime),
     sa.Column("urgency", sa.String(16), nullable=False, comment="as its images say"),
+    sa.Column("kept", sa.Boolean, nullable=False, comment="whether it has files"),
+    sa.Column("purged_at", UtcDateTime, comment="when its files were last given up"),
 )
 
 series = sa.Table(
@@ -77,6 +79,7 @@ jobs = sa.Table(
     sa.Column("started_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime, comment="when the analysis ended"),
     sa.Column("delivered_at", UtcDateTime),
+    sa.Column("purged_at", UtcDateTime, comment="when its images and results were given up"),
     sa.Column("acquired_at", UtcDateTime, comment="latest acquisition of the study's CT images"),
     sa.Column("series_uid", sa.Text, comment="the analysed series"),
     sa.Column("severity_total", sa.Integer),
@@ -138,6 +141,14 @@ commitments = sa.Table(
     sa.Column("asked_at", UtcDateTime, nullable=False),
     sa.Column("accepted_at", UtcDateTime, comment="when the peer said that it would answer"),
     sa.Column("answered_at", UtcDateTime),
+)
+
+removals = sa.Table(
+    "removals",
+    metadata,
+    sa.Column("path", sa.Text, primary_key=True, comment="given up, to be removed"),
+    sa.Column("study_uid", sa.ForeignKey("studies.study_uid"), nullable=False, index=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.job_id"), comment="whose results lie there; NULL: a received file"),
 )
 
 events = sa.Table(
