@@ -33,9 +33,9 @@ def arrival(
     return Arrival(Identity(**(facts | identity)), ae, "THORACLE", "127.0.0.1", at(seconds), content)
 
 
-def keep(spool: Spool, records: Records, one: Arrival) -> str:
+def keep(spool: Spool, records: Records, one: Arrival, found_at: datetime | None = None) -> str:
     """Save and record; the path."""
     digest = sha256(one.content).hexdigest()
     path = spool.save(one.identity, one.content, digest)
-    records.record(one, path, digest)
+    records.record(one, path, digest, spool.is_there, found_at)
     return path

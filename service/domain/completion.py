@@ -2,8 +2,12 @@
 
 The unit is the study: the best of its series is analysed, so every series must have come. It is due when no CT image
 of any of its series came for the sender's quiet period, and something changed since its last job.
+
+How long a study has been quiet is measured by a clock that nobody sets (monotonic): a wall clock set forward would end
+the quiet period of a study whose slices still come, set back it would prolong it by hours.
 """
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -23,10 +27,36 @@ class StudyState:
     urgency: Urgency = Urgency.ROUTINE
 
 
-def due(study: StudyState, now: datetime, quiet_s: float) -> bool:
+QuietFor = Callable[[Sequence[StudyState], datetime], Mapping[str, float]]
+"""Seconds for which each study has been quiet, by Study Instance UID; given the time by the wall clock."""
+
+
+def due(study: StudyState, quiet_for_s: float, quiet_s: float) -> bool:
     """Is it time for a job?"""
-    quiet_for_s = (now - study.last_ct_at).total_seconds()
     return study.revision > study.job_revision and quiet_for_s >= quiet_s
+
+
+def quiet_by_wall_clock(studies: Iterable[StudyState], now: datetime) -> dict[str, float]:
+    """As the database tells (port `QuietFor`). A time in the future counts as now: the clock was set back."""
+    return {study.study_uid: max(0.0, (now - study.last_ct_at).total_seconds()) for study in studies}
+
+
+class Silence:
+    """How long studies have been quiet, for one that looks at them again and again.
+
+    The first look believes the database, so that a restart forgets nothing. After it only what was seen counts: a study
+    that changed since the last look has changed now, whatever the wall clock says.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[StudyState, float] | None = None
+
+    def look(self, studies: Sequence[StudyState], now: datetime, monotonic_s: float) -> dict[str, float]:
+        """Seconds for which each has been quiet. monotonic_s: of a clock that never jumps."""
+        believed_s = quiet_by_wall_clock(studies, now) if self._since is None else {}
+        before = self._since or {}
+        self._since = {s: before.get(s, monotonic_s - believed_s.get(s.study_uid, 0.0)) for s in studies}
+        return {study.study_uid: monotonic_s - since for study, since in self._since.items()}
 
 
 def job_id(study_uid: str, revision: int, digests: list[str]) -> str:

@@ -4,15 +4,19 @@ import logging
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.arrival import Arrival, identify
 from service.domain.ports import Spool
+from service.store.engine import in_words
+from service.store.intake import Recorded
 from service.store.records import Records
 
 log = logging.getLogger(__name__)
 
 _ABANDONED_AFTER_S = 3600.0
+_TRIES = 3
+"""A purge can remove a file between saving and recording it once; a second time something is wrong."""
 
 
 class Inbox:
@@ -27,11 +31,15 @@ class Inbox:
 
     def take(self, arrival: Arrival) -> None:
         digest = sha256(arrival.content).hexdigest()
-        path = self._spool.save(arrival.identity, arrival.content, digest)
-        try:
-            self._records.record(arrival, path, digest)
-        except OperationalError as error:
-            raise OSError("the database cannot be written") from error
+        for _ in range(_TRIES):
+            path = self._spool.save(arrival.identity, arrival.content, digest)
+            try:
+                recorded = self._records.record(arrival, path, digest, self._spool.is_there)
+            except SQLAlchemyError as error:
+                raise OSError(in_words(error)) from error
+            if recorded is not Recorded.GONE:
+                return
+        raise OSError("the study is being purged")
 
     def reconcile(self, now: datetime) -> int:
         """At start: record files that have no row, as after a power cut. Returns how many.
@@ -40,14 +48,17 @@ class Inbox:
         """
         self._spool.remove_parts(_ABANDONED_AFTER_S, now.timestamp())
         unknown = set(self._spool.received()) - self._records.paths()
-        return sum(self._recover(path) for path in sorted(unknown))
+        return sum(self._recover(path, now) for path in sorted(unknown))
 
-    def _recover(self, path: str) -> bool:
-        content = self._spool.read(path)
+    def _recover(self, path: str, now: datetime) -> bool:
+        try:
+            content = self._spool.read(path)
+        except FileNotFoundError:  # purged since it was listed
+            return False
         if content is None:
             log.warning("removed a file that a power cut has damaged: %s", path)
             self._spool.remove(path)
             return False
         arrival = Arrival(identify(content), "", "", "", self._spool.saved_at(path), content)
-        self._records.record(arrival, path, sha256(content).hexdigest())
-        return True
+        recorded = self._records.record(arrival, path, sha256(content).hexdigest(), self._spool.is_there, now)
+        return recorded is not Recorded.GONE

@@ -1,5 +1,10 @@
-"""One received instance becomes rows: study, series, instance. Runs inside a transaction of `Records`."""
+"""One received instance becomes rows: study, series, instance. Runs inside a transaction of `Records`.
 
+A study whose files were purged begins anew with whatever comes next: nothing of what was there counts any more.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -9,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from service.domain.arrival import Arrival, Identity
 from service.domain.priority import Urgency, most_urgent
 from service.store.journal import note
-from service.store.tables import instances, series, studies
+from service.store.tables import instances, removals, series, studies
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -21,17 +26,36 @@ class Recorded(StrEnum):
     DUPLICATE = "duplicate"
     REPLACED = "replaced"
     OUTDATED = "outdated"
+    GONE = "gone"
 
 
-def intake(connection: sa.Connection, arrival: Arrival, path: str, digest: str) -> Recorded:
-    """Record one file. A new or changed CT image raises its study's revision, nothing else does."""
+def intake(
+    connection: sa.Connection,
+    arrival: Arrival,
+    path: str,
+    digest: str,
+    is_there: Callable[[str], bool],
+    found_at: datetime | None = None,
+) -> Recorded:
+    """Record one file. A new or changed CT image raises its study's revision, nothing else does.
+
+    found_at: when a file that had no row was found in the spool; None for what a sender sends now.
+    GONE, and nothing is recorded, if a purge has removed the file since it was saved.
+    """
     study = _open_study(connection, arrival)
+    if study.purged_at is not None:
+        connection.execute(sa.delete(removals).where(removals.c.path == path))
+        if not is_there(path):
+            return Recorded.GONE
+    if not study.kept:
+        _begin_anew(connection, study, arrival)
     _note_series(connection, arrival)
-    outcome = _note_instance(connection, arrival, path, digest)
+    outcome = _note_instance(connection, arrival, path, digest, may_be_old=found_at is not None)
     if outcome is Recorded.DUPLICATE:
         _update_series(connection, arrival.identity, duplicates=series.c.duplicates + 1)
     if arrival.identity.ignored is None:
-        _note_ct(connection, study, arrival, changed=outcome in (Recorded.NEW, Recorded.REPLACED))
+        changed = outcome in (Recorded.NEW, Recorded.REPLACED)
+        _note_ct(connection, study, arrival, found_at or arrival.received_at, changed)
     return outcome
 
 
@@ -43,9 +67,16 @@ def _open_study(connection: sa.Connection, arrival: Arrival) -> sa.Row[Any]:
     if known is not None:
         return known
     row = {"study_uid": uid, "calling_ae": arrival.calling_ae, "revision": 0, "job_revision": 0}
-    row["urgency"] = Urgency.ROUTINE
+    row |= {"urgency": Urgency.ROUTINE, "kept": True}
     connection.execute(_INSERT[connection.dialect.name](studies).values(row).on_conflict_do_nothing())
     return connection.execute(locked).one()
+
+
+def _begin_anew(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival) -> None:
+    this = studies.c.study_uid == study.study_uid
+    connection.execute(sa.update(studies).where(this).values(kept=True))
+    detail = f"the earlier images were purged on {study.purged_at:%Y-%m-%d}: what comes now is judged without them"
+    note(connection, study.study_uid, None, "begin anew", detail, arrival.received_at)
 
 
 def _note_series(connection: sa.Connection, arrival: Arrival) -> None:
@@ -84,8 +115,11 @@ def _update_series(connection: sa.Connection, identity: Identity, **values: obje
     connection.execute(sa.update(series).where(key).values(**values))
 
 
-def _note_instance(connection: sa.Connection, arrival: Arrival, path: str, digest: str) -> Recorded:
-    """The newest bytes of a SOP Instance UID count; older ones stay recorded as replaced."""
+def _note_instance(connection: sa.Connection, arrival: Arrival, path: str, digest: str, may_be_old: bool) -> Recorded:
+    """The newest bytes of a SOP Instance UID count; older ones stay recorded as replaced.
+
+    What comes now is the newest, whatever the clock says; only of a file that was found the times must tell.
+    """
     identity = arrival.identity
     same = (
         (instances.c.study_uid == identity.study_uid)
@@ -96,7 +130,7 @@ def _note_instance(connection: sa.Connection, arrival: Arrival, path: str, diges
     current = next((v for v in versions if v.replaced_at is None), None)
     if current is not None and current.sha256 == digest:
         return Recorded.DUPLICATE
-    outdated = current is not None and current.received_at > arrival.received_at
+    outdated = may_be_old and current is not None and current.received_at > arrival.received_at
     values = {
         "path": path,
         "received_at": arrival.received_at,
@@ -129,13 +163,13 @@ def _facts(arrival: Arrival, digest: str) -> dict[str, Any]:
     }
 
 
-def _note_ct(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival, changed: bool) -> None:
+def _note_ct(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival, at: datetime, changed: bool) -> None:
     """Restart the quiet period (also for a resent image: its sender is still at work)."""
     connection.execute(
         sa.update(studies)
         .where(studies.c.study_uid == study.study_uid)
         .values(
-            last_ct_at=max(study.last_ct_at or arrival.received_at, arrival.received_at),
+            last_ct_at=at,
             calling_ae=arrival.calling_ae or study.calling_ae,
             revision=study.revision + changed,
             urgency=most_urgent(Urgency(study.urgency), arrival.identity.urgency),

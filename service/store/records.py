@@ -8,12 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.domain.arrival import Arrival
-from service.domain.completion import StudyState, due, job_id
-from service.domain.job import TRANSITIONS, Event, State
+from service.domain.completion import QuietFor, StudyState, due, job_id, quiet_by_wall_clock
+from service.domain.job import TRANSITIONS, Event, IllegalTransition, Job, State
 from service.domain.priority import Urgency, most_urgent, virtual_time_s
+from service.store.anew import is_remainder, purged_predecessor
 from service.store.intake import Recorded, intake
 from service.store.journal import note
-from service.store.tables import instances, jobs, series, studies
+from service.store.tables import instances, jobs, removals, series, studies
 
 _SUPERSEDABLE = [state for state, event in TRANSITIONS if event is Event.SUPERSEDE]
 
@@ -37,32 +38,45 @@ class Records:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def record(self, arrival: Arrival, path: str, digest: str) -> Recorded:
-        """Record one received file, lying at `path`. digest: SHA-256 of the file, in hex."""
+    def record(
+        self,
+        arrival: Arrival,
+        path: str,
+        digest: str,
+        is_there: Callable[[str], bool],
+        found_at: datetime | None = None,
+    ) -> Recorded:
+        """Record one received file, lying at `path`. digest: SHA-256 of the file, in hex.
+
+        is_there: asked where a purge may have removed the file. GONE if it has: save it, and record it, once more.
+        found_at: when it was found in the spool, if it is not from a sender now.
+        """
         with self._engine.begin() as connection:
-            return intake(connection, arrival, path, digest)
+            return intake(connection, arrival, path, digest, is_there, found_at)
 
     def paths(self) -> set[str]:
-        """Paths of all recorded files, replaced ones too."""
+        """Paths of all recorded files, replaced ones and those that are to be removed too."""
+        known = sa.union_all(sa.select(instances.c.path), sa.select(removals.c.path))
         with self._engine.begin() as connection:
-            return set(connection.scalars(sa.select(instances.c.path)))
+            return set(connection.scalars(known))
 
     def create_due_jobs(
         self,
         now: datetime,
         quiet_s_for: Callable[[str], float],
         urgency_of: Callable[[str], Urgency] = lambda _: Urgency.ROUTINE,
+        quiet_for: QuietFor = quiet_by_wall_clock,
     ) -> list[str]:
         """Create the jobs of all studies that are complete; their ids. quiet_s_for, urgency_of: by calling AE title.
 
-        One transaction each: a slice that comes in between is either in the job or makes a later one.
+        One transaction each: a study that changes in between is left for the next time.
         """
         with self._engine.begin() as connection:
-            open_studies = list(
-                connection.execute(sa.select(studies).where(studies.c.revision > studies.c.job_revision))
-            )
-        candidates = [s.study_uid for s in open_studies if due(_state(s), now, quiet_s_for(s.calling_ae))]
-        created = (self._create_job(uid, now, quiet_s_for, urgency_of) for uid in candidates)
+            changed = sa.select(studies).where(studies.c.revision > studies.c.job_revision)
+            open_studies = [_state(row) for row in connection.execute(changed)]
+        quiet_for_s = quiet_for(open_studies, now)
+        complete = [s for s in open_studies if due(s, quiet_for_s[s.study_uid], quiet_s_for(s.calling_ae))]
+        created = (self._create_job(study, now, urgency_of) for study in complete)
         return [job for job in created if job is not None]
 
     def series_of(self, study_uid: str) -> list[SeriesRecord]:
@@ -76,22 +90,34 @@ class Records:
             ).all()
         return [_series_record(row, files) for row in sorted(rows, key=lambda r: r.series_uid)]
 
+    def is_remainder(self, job_id: str) -> bool:
+        """Whether the job sees only what came after a purge, and no job of the study was analysed since."""
+        with self._engine.begin() as connection:
+            return is_remainder(connection, job_id)
+
+    def same_again(self, job: Job) -> str | None:
+        """The job whose results the destinations have, if it was purged and exactly its images are there again."""
+        with self._engine.begin() as connection:
+            earlier = purged_predecessor(connection, job.job_id)
+            if earlier is None:
+                return None
+            revision = connection.execute(sa.select(jobs.c.revision).where(jobs.c.job_id == earlier)).scalar_one()
+            return earlier if job_id(job.study_uid, revision, _ct_digests(connection, job.study_uid)) == earlier else None
+
     def create_job_again(self, study_uid: str, by: str, now: datetime) -> str:
-        """A new job of what is there of a study, changed or not, because `by` wants it; its id."""
+        """A new job of what is there of a study, changed or not, because `by` wants it; its id.
+
+        IllegalTransition if its images were purged.
+        """
         with self._engine.begin() as connection:
             study = _locked(connection, study_uid)
+            if not _ct_digests(connection, study_uid):
+                raise IllegalTransition("the images of the study were purged: send the study again")
             return _new_job(connection, study, study.revision + 1, study.urgency, now, f", wanted by {by}")
 
-    def _create_job(
-        self,
-        study_uid: str,
-        now: datetime,
-        quiet_s_for: Callable[[str], float],
-        urgency_of: Callable[[str], Urgency],
-    ) -> str | None:
+    def _create_job(self, study: StudyState, now: datetime, urgency_of: Callable[[str], Urgency]) -> str | None:
         with self._engine.begin() as connection:
-            study = _locked(connection, study_uid)
-            if not due(study, now, quiet_s_for(study.calling_ae)):
+            if _locked(connection, study.study_uid) != study:
                 return None
             return _new_job(connection, study, study.revision, urgency_of(study.calling_ae), now)
 

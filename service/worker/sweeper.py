@@ -6,14 +6,17 @@ reopened, is queued again.
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
+from service.domain.completion import Silence, StudyState
 from service.domain.priority import Urgency
 from service.store.deliveries import Deliveries
+from service.store.engine import in_words
 from service.store.jobs import Jobs
 from service.store.records import Records
 
@@ -21,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.5
 _TICKS_BETWEEN_CHECKS = 20
+_JUMP_S = 5.0
 
 
 class Engine(Protocol):
@@ -43,6 +47,7 @@ class Sweeper:
         quiet_s_for: Callable[[str], float],
         urgency_of: Callable[[str], Urgency],
         clock: Callable[[], datetime],
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._records = records
         self._jobs = jobs
@@ -51,6 +56,10 @@ class Sweeper:
         self._quiet_s_for = quiet_s_for
         self._urgency_of = urgency_of
         self._clock = clock
+        self._monotonic_s = monotonic_s
+        self._silence = Silence()
+        self._wall = clock(), monotonic_s()
+        self._trouble = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -68,18 +77,40 @@ class Sweeper:
 
     def tick(self) -> None:
         """Make jobs of complete studies, then queue what the engine may not know yet."""
-        for job_id in self._records.create_due_jobs(self._clock(), self._quiet_s_for, self._urgency_of):
+        now = self._clock()
+        if self._jumped_s(now) < -_JUMP_S:
+            self.check(at_once=True)  # delays end at times by the wall clock, which are far away now
+        for job_id in self._records.create_due_jobs(now, self._quiet_s_for, self._urgency_of, self._quiet_for):
             log.info("study complete, job %s created", job_id)
         for job_id, priority in self._jobs.to_enqueue():
             self._engine.ensure_study(job_id, priority)
             self._jobs.mark_queued(job_id)
 
-    def check(self) -> None:
-        """Queue whatever is not done and the engine is not at."""
+    def check(self, at_once: bool = False) -> None:
+        """Queue whatever is not done and the engine is not at. at_once: deliveries that are delayed wait no longer."""
         for job_id, priority in self._jobs.to_analyse():
             self._engine.ensure_study(job_id, priority)
         for due in self._deliveries.to_deliver():
-            self._engine.ensure_delivery(due.job_id, due.destination, due.priority, due.at_once)
+            self._engine.ensure_delivery(due.job_id, due.destination, due.priority, due.at_once or at_once)
+
+    def _quiet_for(self, studies: Sequence[StudyState], now: datetime) -> dict[str, float]:
+        return self._silence.look(studies, now, self._monotonic_s())
+
+    def _jumped_s(self, now: datetime) -> float:
+        """By how much the wall clock was set since the last tick, in seconds; negative: back."""
+        (then, since_s), self._wall = self._wall, (now, self._monotonic_s())
+        jump_s = (now - then).total_seconds() - (self._wall[1] - since_s)
+        if abs(jump_s) > _JUMP_S:
+            log.warning("the clock was set %s by %.0f s", "forward" if jump_s > 0 else "back", abs(jump_s))
+        return jump_s
+
+    def _tell(self, trouble: str) -> None:
+        """Say once that the database fails, and once that it works again."""
+        if trouble and trouble != self._trouble:
+            log.error("studies are not looked at: %s; it is tried again every %s s", trouble, _TICK_S)
+        elif self._trouble and not trouble:
+            log.warning("the database works again: studies are looked at")
+        self._trouble = trouble
 
     def _run(self) -> None:
         ticks = 0
@@ -88,6 +119,7 @@ class Sweeper:
                 self.tick()
                 if ticks % _TICKS_BETWEEN_CHECKS == 0:
                     self.check()
-            except OperationalError as error:
-                log.warning("database is busy, sweeping again in %s s: %s", _TICK_S, type(error.orig).__name__)
+                self._tell("")
+            except SQLAlchemyError as error:
+                self._tell(in_words(error))
             ticks += 1

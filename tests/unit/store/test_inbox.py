@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_a_database_that_cannot_grow_is_a_full_disk(tmp_path: Path) -> None:
     sa.event.listen(full, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count=1"))
     [one] = slices(1)
     large = replace(one, identity=replace(one.identity, modality="CT" * 500_000))
-    with pytest.raises(OSError, match="the database cannot be written"):
+    with pytest.raises(OSError, match="the database fails: database or disk is full"):
         Inbox(Spool(tmp_path), Records(full)).take(large)
     Inbox(Spool(tmp_path), Records(full)).take(one)
 
@@ -97,8 +98,23 @@ def test_a_whole_database_can_be_made_again_from_the_spool(inbox: Inbox, tmp_pat
     fresh = sqlite_engine(tmp_path / "fresh.db")
     upgrade(fresh)
     records = Records(fresh)
-    assert Inbox(Spool(tmp_path), records).reconcile(at(10)) == 3
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert Inbox(Spool(tmp_path), records).reconcile(later) == 3
     assert len(records.series_of(arrivals[0].identity.study_uid)[0].paths) == 3
+    assert records.create_due_jobs(later, lambda _: 1.0) == [], "no job of a study of which only the first are recorded"
+    assert len(records.create_due_jobs(later + timedelta(seconds=1), lambda _: 1.0)) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 8192, b"no database at all " * 1000])
+def test_a_damaged_database_keeps_nothing(tmp_path: Path, damage: bytes) -> None:
+    upgrade(engine := sqlite_engine(tmp_path / "records.db"))
+    inbox = Inbox(Spool(tmp_path), Records(engine))
+    [one] = slices(1)
+    inbox.take(one)
+    engine.dispose()
+    (tmp_path / "records.db").write_bytes(damage)
+    with pytest.raises(OSError, match="the database fails"):
+        inbox.take(one)
 
 
 def test_a_damaged_file_was_never_acknowledged_and_goes(

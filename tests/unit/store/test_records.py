@@ -1,6 +1,7 @@
 """What arrivals mean: studies, revisions, jobs that are due."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from arrivals import arrival, at, keep
 from pydicom.uid import MRImageStorage
 
 from service.domain.arrival import Arrival
+from service.domain.completion import StudyState, quiet_by_wall_clock
 from service.domain.job import State
 from service.store.engine import database_engine
 from service.store.jobs import Jobs
@@ -113,12 +115,29 @@ def test_bytes_that_come_back_are_current_again(records: Records, store: Store) 
     assert records.series_of("S")[0].paths == (first,)
 
 
-def test_an_older_file_found_later_does_not_replace_a_newer_one(records: Records, store: Store) -> None:
+def test_an_older_file_found_later_does_not_replace_a_newer_one(records: Records, store: Store, tmp_path: Path) -> None:
     new = store(arrival("1", seconds=100, content=b"new"))
-    store(arrival("1", seconds=0, content=b"old"))
+    keep(Spool(tmp_path), records, arrival("1", seconds=0, content=b"old"), found_at=at(130))
     assert records.series_of("S")[0].paths == (new,)
-    assert records.create_due_jobs(at(159), quiet_60) == [], "nor does it shorten the quiet period"
-    assert len(records.create_due_jobs(at(160), quiet_60)) == 1
+    assert records.create_due_jobs(at(189), quiet_60) == [], "others may be found: the quiet period begins again"
+    assert len(records.create_due_jobs(at(190), quiet_60)) == 1
+
+
+def test_what_comes_now_is_the_newest_though_the_clock_was_set_back(records: Records, store: Store) -> None:
+    store(arrival("1", seconds=7200, content=b"old"))
+    new = store(arrival("1", seconds=0, content=b"new"))
+    assert records.series_of("S")[0].paths == (new,)
+
+
+def test_a_study_that_changes_while_it_is_looked_at_is_left_for_the_next_time(records: Records, store: Store) -> None:
+    store(arrival("1"))
+
+    def meanwhile(studies: Sequence[StudyState], now: datetime) -> dict[str, float]:
+        store(arrival("2", seconds=61))
+        return quiet_by_wall_clock(studies, now)
+
+    assert records.create_due_jobs(at(60), quiet_60, quiet_for=meanwhile) == []
+    assert len(records.create_due_jobs(at(121), quiet_60)) == 1
 
 
 def test_anything_but_ct_makes_no_job_and_is_ignored_by_name(records: Records, store: Store) -> None:

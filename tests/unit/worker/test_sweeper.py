@@ -1,10 +1,13 @@
+import time
 from pathlib import Path
 
 import arrivals
+import pytest
+from dicom_peers import wait_until
 
 from service.domain.job import Event, Result, State
 from service.domain.priority import Urgency
-from service.store.deliveries import Deliveries
+from service.store.deliveries import Deliveries, Due
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
@@ -18,6 +21,7 @@ class Engine:
     def __init__(self) -> None:
         self.studies: list[str] = []
         self.deliveries: list[tuple[str, str]] = []
+        self.at_once: list[bool] = []
 
     def ensure_study(self, job_id: str, priority: int) -> None:
         assert priority > 0
@@ -25,20 +29,31 @@ class Engine:
 
     def ensure_delivery(self, job_id: str, destination: str, priority: int, at_once: bool) -> None:
         self.deliveries.append((job_id, destination))
+        self.at_once.append(at_once)
 
 
 def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: Path) -> None:
     database = sqlite_engine(tmp_path / "records.db")
     upgrade(database)
     records, jobs, engine = Records(database), Jobs(database), Engine()
-    now = arrivals.at(5)
+    now, passed_s = arrivals.at(5), 0.0
     sweeper = Sweeper(
-        records, jobs, Deliveries(database), engine, lambda ae: 10.0, lambda ae: Urgency.ROUTINE, lambda: now
+        records,
+        jobs,
+        Deliveries(database),
+        engine,
+        lambda ae: 10.0,
+        lambda ae: Urgency.ROUTINE,
+        lambda: now,
+        lambda: passed_s,
     )
     Inbox(Spool(tmp_path), records).take(arrivals.arrival())
     sweeper.tick()
     assert engine.studies == [], "the quiet period is not over"
-    now = arrivals.at(11)
+    now = arrivals.at(7205)
+    sweeper.tick()
+    assert engine.studies == [], "the clock was set forward: nothing else happened"
+    passed_s = 5.0
     sweeper.tick()
     sweeper.tick()
     (job_id,) = engine.studies
@@ -50,3 +65,62 @@ def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: 
     sweeper.check()
     assert len(engine.studies) == 2, "a job that is done is left alone"
     assert engine.deliveries == []
+
+
+def test_a_clock_set_back_is_told_and_delays_no_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A delay ends at a time by the wall clock: set back by two hours, it would last two hours longer."""
+    database = sqlite_engine(tmp_path / "records.db")
+    upgrade(database)
+    monkeypatch.setattr(Deliveries, "to_deliver", lambda _: [Due("job", "pacs", 1, at_once=False)])
+    engine, now = Engine(), arrivals.at(7200)
+    sweeper = Sweeper(
+        Records(database),
+        Jobs(database),
+        Deliveries(database),
+        engine,
+        lambda ae: 10.0,
+        lambda ae: Urgency.ROUTINE,
+        lambda: now,
+        lambda: 0.0,
+    )
+    sweeper.check()
+    sweeper.tick()
+    assert engine.at_once == [False]
+    now = arrivals.at(0)
+    sweeper.tick()
+    assert engine.at_once == [False, True]
+    assert "the clock was set back by 7200 s" in caplog.text
+
+
+def test_a_database_that_fails_is_told_once_and_looked_at_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "records.db"
+    upgrade(fresh := sqlite_engine(path))
+    fresh.dispose()
+    good = path.read_bytes()
+    path.write_bytes(b"not a database at all" * 1000)
+    database = sqlite_engine(path)
+    sweeper = Sweeper(
+        Records(database),
+        Jobs(database),
+        Deliveries(database),
+        Engine(),
+        lambda ae: 10.0,
+        lambda ae: Urgency.ROUTINE,
+        lambda: arrivals.at(0),
+    )
+    caplog.set_level("WARNING")
+    sweeper.start()
+    wait_until(lambda: caplog.records)
+    time.sleep(2)
+    assert sweeper.alive
+    path.write_bytes(good)
+    wait_until(lambda: "works again" in caplog.text)
+    sweeper.stop()
+    assert [r.message.split(";")[0] for r in caplog.records] == [
+        "studies are not looked at: the database fails: file is not a database",
+        "the database works again: studies are looked at",
+    ]
