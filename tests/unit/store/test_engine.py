@@ -1,9 +1,11 @@
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from service.errors import Permanent
-from service.store.engine import database_engine
+from service.store.engine import database_engine, sqlite_engine
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,20 @@ def test_a_path_is_a_file_even_with_odd_characters(tmp_path: Path) -> None:
     path = tmp_path / "50% ? x.db"
     with database_engine(path).begin():
         assert path.exists()
+
+
+def test_threads_get_to_write_in_the_order_they_came(tmp_path: Path) -> None:
+    engine, order, threads = sqlite_engine(tmp_path / "records.db"), [], []
+
+    def write(number: int) -> None:
+        with engine.begin():
+            order.append(number)
+
+    with engine.begin():
+        for number in range(6):
+            threads.append(threading.Thread(target=write, args=[number]))
+            threads[-1].start()
+            time.sleep(0.1)  # until it waits
+    for thread in threads:
+        thread.join()
+    assert order == list(range(6))
