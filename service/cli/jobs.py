@@ -80,6 +80,8 @@ def show(job_id: JobId, config: ConfigOption = None) -> None:
     for name in ("supersedes", "superseded_by", "error"):
         if job[name]:
             out.print(f"{name.replace('_', ' ')}: {job[name]}")
+    if job["purged_at"]:
+        out.print(f"images and results were purged on {_time(job['purged_at'])}: send the study again")
     for reason in job["reasons"]:
         out.print(f"[yellow]{reason['reason']}[/] {reason['sentence']} {reason['detail']}")
     for warning in job["warnings"]:

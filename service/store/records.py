@@ -102,7 +102,8 @@ class Records:
             if earlier is None:
                 return None
             revision = connection.execute(sa.select(jobs.c.revision).where(jobs.c.job_id == earlier)).scalar_one()
-            return earlier if job_id(job.study_uid, revision, _ct_digests(connection, job.study_uid)) == earlier else None
+            now = job_id(job.study_uid, revision, _ct_digests(connection, job.study_uid))
+            return earlier if now == earlier else None
 
     def create_job_again(self, study_uid: str, by: str, now: datetime) -> str:
         """A new job of what is there of a study, changed or not, because `by` wants it; its id.

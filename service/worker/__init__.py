@@ -2,7 +2,8 @@
 
 from service.worker.analyst import Analyst, Outcome
 from service.worker.delivery import Courier, Destination, keep_report
+from service.worker.janitor import Janitor
 from service.worker.runner import Runner
 from service.worker.sweeper import Sweeper
 
-__all__ = ["Analyst", "Courier", "Destination", "Outcome", "Runner", "Sweeper", "keep_report"]
+__all__ = ["Analyst", "Courier", "Destination", "Janitor", "Outcome", "Runner", "Sweeper", "keep_report"]

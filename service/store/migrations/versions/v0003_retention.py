@@ -9,8 +9,10 @@ down_revision = "0002"
 
 def upgrade() -> None:
     """All that is there is kept. Column by column, as in 0002."""
-    kept = sa.Column("kept", sa.Boolean(), nullable=False, server_default=sa.true(), comment="whether it has files")
-    op.add_column("studies", kept)
+    op.add_column(
+        "studies",
+        sa.Column("kept", sa.Boolean(), nullable=False, server_default=sa.true(), comment="whether it has files"),
+    )
     op.add_column("studies", sa.Column("purged_at", sa.DateTime(), comment="when its files were last given up"))
     given_up = sa.Column("purged_at", sa.DateTime(), comment="when its images and results were given up")
     op.add_column("jobs", given_up)

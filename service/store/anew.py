@@ -1,0 +1,36 @@
+"""Jobs of studies that begin anew: the images of their earlier jobs were purged. Inside somebody's transaction."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.store.tables import deliveries, jobs
+
+
+def is_remainder(connection: sa.Connection, job_id: str) -> bool:
+    """Whether the job sees only what came after a purge: no job of the study was analysed since."""
+    for earlier in _earlier(connection, job_id):
+        if earlier.purged_at is not None:
+            return True
+        if earlier.series_uid is not None:
+            return False
+    return False
+
+
+def purged_predecessor(connection: sa.Connection, job_id: str) -> str | None:
+    """The latest earlier job of which anything may be at any destination, if it was purged."""
+    for earlier in _earlier(connection, job_id):
+        reached = (deliveries.c.job_id == earlier.job_id) & (deliveries.c.attempts > 0)
+        if connection.execute(sa.select(deliveries.c.job_id).where(reached)).first():
+            return str(earlier.job_id) if earlier.purged_at is not None else None
+    return None
+
+
+def _earlier(connection: sa.Connection, job_id: str) -> Iterator[Any]:
+    """The jobs that this one supersedes, the newest first."""
+    columns = (jobs.c.job_id, jobs.c.supersedes, jobs.c.purged_at, jobs.c.series_uid)
+    this = connection.execute(sa.select(*columns).where(jobs.c.job_id == job_id)).one()
+    while this.supersedes is not None:
+        this = connection.execute(sa.select(*columns).where(jobs.c.job_id == this.supersedes)).one()
+        yield this

@@ -1,0 +1,118 @@
+"""Removes what has been kept long enough: files of studies that are done, later their rows.
+
+All state is in the database; this only ticks. Any number of workers may do it at once.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.domain.ports import Spool
+from service.store.retention import Retention
+
+log = logging.getLogger(__name__)
+
+_ROUND_S = 10.0
+_STUDIES_A_ROUND = 20
+_PARTS_EVERY_S = 3600.0
+
+
+class Engine(Protocol):
+    """What the janitor asks of the durable engine."""
+
+    def discard(self, job_id: str) -> bool:
+        """Forget a job; False while something of it waits or runs."""
+        ...
+
+
+class PurgeObserver(Protocol):
+    """Who counts what is purged."""
+
+    def purged(self, size_bytes: int) -> None: ...
+
+
+class Janitor:
+    """One thread per worker process, beside the work. keep, history: None for ever."""
+
+    def __init__(
+        self,
+        retention: Retention,
+        spool: Spool,
+        engine: Engine,
+        observer: PurgeObserver,
+        keep: timedelta | None,
+        history: timedelta | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._retention = retention
+        self._spool = spool
+        self._engine = engine
+        self._observer = observer
+        self._keep = keep
+        self._history = history
+        self._clock = clock
+        self._cleaned_at = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        """Does the thread still look?"""
+        return self._thread.is_alive()
+
+    def tick(self) -> None:
+        """Finish what a kill has left, then purge and forget a few studies."""
+        self._remove()
+        if self._keep is None:
+            return
+        now = self._clock()
+        for _ in islice(self._give_up(now - self._keep, now), _STUDIES_A_ROUND):
+            self._remove()
+        if self._history is not None:
+            self._forget(now - (self._history - self._keep))
+
+    def clean(self) -> None:
+        """Remove what killed processes have left half-written."""
+        self._spool.remove_parts(_PARTS_EVERY_S, self._clock().timestamp())
+
+    def _give_up(self, before: datetime, now: datetime) -> Iterator[str]:
+        for study_uid in self._retention.due(before):
+            # Nothing may still be at work: it would read what goes, or write what nobody removes.
+            if all(self._engine.discard(job_id) for job_id in self._retention.jobs_of(study_uid)):
+                given_up = self._retention.give_up(study_uid, before, now)
+                if given_up is not None:
+                    log.info("a study was purged: %d files, %d bytes", given_up.images, given_up.size_bytes)
+                    self._observer.purged(given_up.size_bytes)
+                    yield study_uid
+
+    def _remove(self) -> None:
+        for study_uid in self._retention.to_remove():
+            while not self._stop.is_set() and self._retention.remove(study_uid, self._spool):
+                pass
+
+    def _forget(self, purged_before: datetime) -> None:
+        for study_uid in self._retention.past(purged_before)[:_STUDIES_A_ROUND]:
+            self._retention.forget(study_uid, purged_before)
+
+    def _run(self) -> None:
+        while not self._stop.wait(_ROUND_S):
+            try:
+                self.tick()
+                if time.monotonic() - self._cleaned_at > _PARTS_EVERY_S:
+                    self.clean()
+                    self._cleaned_at = time.monotonic()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("nothing is purged now, it is tried again: %s", type(error).__name__)
