@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -48,7 +48,8 @@ from service.store.liveness import Locks
 from service.store.overview import Overview
 from service.store.presence import presence, present
 from service.store.records import Records, SeriesRecord
-from service.worker import Analyst, Courier, Runner, Sweeper, keep_report
+from service.store.retention import Retention
+from service.worker import Analyst, Courier, Janitor, Runner, Sweeper, keep_report
 from service.worker.operator import Operator
 
 log = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ def run_worker(settings: Settings) -> None:
     models = {name: working.backend.spec(name).version for name in chosen.models}
     log.info("worker ready: pipeline %s, models %s", chosen.name, models)
     with presence(alive, "worker"):
-        if not _wait_for_sigterm(lambda: flow.alive and sweeper.alive):
+        if not _wait_for_sigterm(lambda: flow.alive and sweeper.alive and janitor.alive):
             log.error("a thread of the worker ended, or its lock did: the supervisor starts a new worker")
             logging.shutdown()
             os._exit(1)  # at once: another worker may have taken over what this one has in hand
@@ -181,6 +182,8 @@ def run_worker(settings: Settings) -> None:
         logging.shutdown()
         os._exit(0)  # the running step's thread would keep the process for minutes
 
+    janitor = Janitor(Retention(engine), spool, flow, metrics, *_kept_for(settings), now)
+    janitor.start()
 
 def operator(settings: Settings) -> Operator:
     """What an operator may do with jobs."""
@@ -189,6 +192,7 @@ def operator(settings: Settings) -> Operator:
 
 
 def overview(settings: Settings) -> Overview:
+        janitor.stop()
     """The jobs as operators see them."""
     _, engine = open_storage(settings)
     return Overview(engine)
@@ -276,6 +280,13 @@ def _expected_images(settings: Settings, study_uid: str, series: Sequence[Series
         node = DicomNode(one.calling_ae, one.calling_ae, peer.host, peer.port, settings.receiver.ae_title)
         if (count := count_images(node, study_uid, one.series_uid)) is not None:
             expected[one.series_uid] = count
+def _kept_for(settings: Settings) -> tuple[timedelta | None, timedelta | None]:
+    """Files, history; None: for ever."""
+    ours = settings.retention
+    files, history = (None if days is None else timedelta(days=days) for days in (ours.keep_days, ours.history_days))
+    return files, history
+
+
     return expected
 
 

@@ -170,6 +170,29 @@ def default_repository() -> Path:
     shipped = package / "triton_repo"
     return shipped if shipped.is_dir() else package.parent / "triton_repo"
 
+class Retention(_Frozen):
+    """How long things are kept. Days may have fractions; null: for ever."""
+
+    keep_days: float | None = Field(
+        7,
+        gt=0,
+        description="received images and results of a study that is done, after the last thing that happened to it; "
+        "failed and undelivered studies are kept until an operator acts",
+    )
+    history_days: float | None = Field(
+        400,
+        gt=0,
+        description="what became of a study whose files are gone: its jobs, deliveries and journal; not less than "
+        "`keep_days`",
+    )
+
+    @model_validator(mode="after")
+    def _history_last(self) -> Self:
+        if self.history_days is not None and self.keep_days is not None and self.history_days < self.keep_days:
+            raise ValueError("history_days is less than keep_days")
+        return self
+
+
 
 class Settings(BaseSettings):
     """The whole configuration of one service."""
@@ -219,6 +242,7 @@ def own_repository(settings: Settings) -> Path:
 
 
 def load(config: Path | None) -> Settings:
+    retention: Retention = Retention()
     """Settings from an optional YAML file and the environment; pydantic.ValidationError names what is wrong."""
 
     class Loaded(Settings):

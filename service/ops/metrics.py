@@ -84,11 +84,17 @@ class Metrics:
         self._deliveries.labels(destination, outcome).inc()
 
     def delivered(self, latency_s: float) -> None:
-        self._latency.observe(latency_s)
+        self._latency.observe(max(0.0, latency_s))  # the scanner's clock may be ahead of ours
+
+    def purged(self, size_bytes: int) -> None:
+        self._purged.inc()
+        self._purged_bytes.inc(size_bytes)
 
 
 class DatabaseCollector(Collector):
     """Gauges read from our tables when Prometheus asks."""
+        self._purged = Counter("thoracle_purged_studies", "Studies whose files were given up", registry=None)
+        self._purged_bytes = Counter("thoracle_purged_bytes", "Bytes of received files given up", registry=None)
 
     def __init__(
         self,

@@ -158,13 +158,17 @@ class Flow:
         with self._engine.begin() as connection:
             connection.execute(sa.update(table).where(of_job, unfinished).values(priority=priority))
 
-    def forget(self, job_id: str) -> None:
-        """Cancel all that waits for a job. What is running goes on: its step learns of the job's state by itself."""
-        for prefix in _prefixes(job_id):
-            waiting = DBOS.list_workflows(
-                workflow_id_prefix=prefix, status=list(_WAITING), load_input=False, load_output=False
-            )
-            DBOS.cancel_workflows([workflow.workflow_id for workflow in waiting])
+    def discard(self, job_id: str) -> bool:
+        """Delete the workflows of a job; False, and none is deleted, while one of them waits or runs."""
+        known = [
+            workflow
+            for prefix in _prefixes(job_id)
+            for workflow in DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
+        ]
+        if any(workflow.status in _AT_IT for workflow in known):
+            return False
+        DBOS.delete_workflows([workflow.workflow_id for workflow in known])
+        return True
 
     @property
     def alive(self) -> bool:

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from traceback import format_tb
@@ -43,6 +44,9 @@ class StudyObserver(Protocol):
 
     def study(self, outcome: str, timings_s: Mapping[str, float]) -> None: ...
 
+
+Study = tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]]
+"""What the analyst needs of a study: its series, who is told of progress, how many images the sender holds."""
 
 ExpectedImages = Callable[[str, Sequence[SeriesRecord]], Mapping[str, int]]
 """How many images the sender holds by Series Instance UID, for a study UID and its series; empty if nobody knows."""
@@ -81,7 +85,7 @@ class Runner:
         job = self._jobs.start(job_id, self._clock())
         try:
             with self._study(job) as study:
-                outcome = self._analyst.analyse(*study, self._courier.predecessors(job))
+                outcome = self._outcome(job, study)
             event, result = self._save(job, outcome)
         except (Transient, OSError) as error:
             log.warning("job %s: attempt %d failed: %s", job_id, attempt, error)
@@ -120,6 +124,20 @@ class Runner:
 
     @contextmanager
     def _study(self, job: Job) -> Iterator[tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]]]:
+    def _outcome(self, job: Job, study: Study) -> Outcome:
+        """A purged study that comes again gives the same objects again. Of what came after a purge a refusal says
+        nothing about the study: there is no notice, and the earlier result stays."""
+        if (same := self._records.same_again(job)) is not None:
+            outcome = self._analyst.analyse(*study, self._courier.predecessors(self._jobs.get(same)))
+            before = {o.sop_instance_uid for o in self._jobs.objects(same)}
+            if {e.sop_instance_uid for e in outcome.evidence if e.sop_instance_uid} == before:
+                return outcome
+        outcome = self._analyst.analyse(*study, self._courier.predecessors(job))
+        if outcome.analysis is None and self._records.is_remainder(job.job_id):
+            log.info("job %s: refused, without a notice: the earlier images of the study were purged", job.job_id)
+            return replace(outcome, evidence=())
+        return outcome
+
         records = [r for r in self._records.series_of(job.study_uid) if r.paths]
         stages: set[str] = set()
 
