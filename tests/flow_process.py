@@ -1,7 +1,7 @@
 """A worker process around the durable engine: `python flow_process.py DATABASE FOLDER ANALYSE_S`.
 
 Its standard input takes commands: `study JOB PRIORITY`, `prioritise JOB PRIORITY`, `deliver JOB
-DESTINATION`, `forget JOB`. Its end stops it.
+DESTINATION`. Its end stops it.
 """
 
 import os
@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from service.domain.job import NoSuchJob
 from service.store import liveness
 from service.store.engine import database_engine
 from service.store.flow import Flow, QueueOptions
@@ -33,7 +34,9 @@ class Work:
         if job_id == "busy" and attempt == 1:
             return 0.1
         if job_id == "gone":
-            raise LookupError("there is no job gone")
+            raise NoSuchJob("there is no job gone")
+        if job_id == "broken":
+            raise KeyError("what nobody thought of")
         tell("analysed", job_id)
         return ["limited"] if job_id.startswith("limited") else ["pacs"]
 
@@ -56,8 +59,6 @@ def obey(flow: Flow) -> None:
                 flow.prioritise(job, int(priority))
             case ["deliver", job, destination]:
                 flow.ensure_delivery(job, destination, at_once=True)
-            case ["forget", job]:
-                flow.forget(job)
         tell("done", line.strip())
 
 

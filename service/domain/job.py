@@ -15,6 +15,7 @@ built → sent → stored → committed
   └──────┴───────┴──────→ refused
 
 `sent` is in flight: no answer is known yet. Where the destination confirms nothing, `stored` is the end.
+`withdrawn` was stopped by an operator before it was stored, or belongs to a destination that is none any more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,6 +61,10 @@ class Event(StrEnum):
     CANCEL = "cancel"
 
 
+class NoSuchJob(ThoracleError, LookupError):
+    """There is no job with this id."""
+
+
 class IllegalTransition(ThoracleError):
     """The event cannot happen in this state."""
 
@@ -92,6 +97,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (_S.DELIVERING, _E.RESEND): _S.DELIVERING,
     (_S.REFUSED, _E.DELIVER): _S.REFUSED,
     (_S.REFUSED, _E.RESEND): _S.REFUSED,
+    (_S.REFUSED, _E.CANCEL): _S.REFUSED,  # nothing more is sent of why
     (_S.CREATED, _E.CANCEL): _S.CANCELLED,
     (_S.QUEUED, _E.CANCEL): _S.CANCELLED,
     (_S.RUNNING, _E.CANCEL): _S.CANCELLED,
@@ -118,7 +124,7 @@ class Job:
     """One analysis of one revision of a study. supersedes: the older job that this one replaces.
 
     priority: the lowest goes first (`priority.virtual_time_s`). facts: what routing rules look at, None before the
-    analysis.
+    analysis. purged_at: when its images and results were given up.
     """
 
     job_id: str
@@ -131,6 +137,7 @@ class Job:
     urgency: Urgency = Urgency.ROUTINE
     priority: int = 1
     facts: StudyFacts | None = None
+    purged_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +178,7 @@ class Delivered(StrEnum):
     STORED = "stored"
     COMMITTED = "committed"
     REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
 
 
 class Confirm(StrEnum):

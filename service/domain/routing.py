@@ -10,7 +10,8 @@ from fnmatch import fnmatchcase
 class StudyFacts:
     """What rules look at. An attribute that the CT does not have is "" and matches * only.
 
-    descriptions: of the study and of the analysed series. received_at: aware, in the site's zone.
+    descriptions: of the study and of the analysed series. received_at: of its first
+    image; aware, in the site's zone.
     """
 
     calling_ae: str

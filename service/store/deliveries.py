@@ -1,8 +1,6 @@
 """What is on its way to which destination. Each method is one transaction, and tells the journal.
 
 Whoever changes rows of a job locks the job first (`get`), or two processes wait for each other.
-
-A job ends when nothing is open any more at any destination: delivered, or undelivered if anything was refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,25 +22,14 @@ from service.domain.job import (
     State,
     StoredObject,
 )
-from service.store.jobs import get, move, objects_of, open_again
+from service.store.job_rows import get, move, objects_of, open_again
 from service.store.journal import note
+from service.store.planning import OPEN, Plan, at, plan, settle, tell
 from service.store.tables import commitments, deliveries, jobs
 
 _newer = jobs.alias("newer")
 _NEWEST = ~sa.exists().where(_newer.c.supersedes == jobs.c.job_id)
 """Of a study's jobs: nothing of an earlier one is sent any more, not even why it was refused."""
-
-_OPEN = deliveries.c.state.in_((Delivered.BUILT, Delivered.SENT)) | (
-    (deliveries.c.state == Delivered.STORED) & (deliveries.c.confirm != Confirm.NONE)
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one destination gets. objects: SOP Instance UIDs."""
-
-    objects: Sequence[str]
-    confirm: Confirm
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +51,7 @@ class Deliveries:
     def plan(self, job_id: str, plans: Mapping[str, Plan], now: datetime) -> Job:
         """What shall go where. Planning twice is planning once."""
         with self._engine.begin() as connection:
-            return _plan(connection, job_id, plans, Event.DELIVER, now)
+            return plan(connection, job_id, plans, Event.DELIVER, now)
 
     def retry(self, job_id: str, plans: Mapping[str, Plan], by: str, now: datetime) -> Job:
         """An operator's retry of a failed or undelivered job; IllegalTransition for any other, or one superseded."""
@@ -74,15 +61,19 @@ class Deliveries:
                 return move(connection, job_id, Event.RETRY, f"by {by}", error="")
             if job.state is not State.UNDELIVERED:
                 raise IllegalTransition(f"job {job_id} is {job.state}: only failed and undelivered jobs can be retried")
+            if not plans:
+                raise IllegalTransition(f"job {job_id}: no destination is configured for it any more")
+            gone = deliveries.c.destination.not_in(list(plans)) & (deliveries.c.state == Delivered.REFUSED)
+            _withdraw(connection, job, gone, "no destination of it any more", now)
             _build_again(connection, job, deliveries.c.state == Delivered.REFUSED, list(plans), by, now)
-            return _plan(connection, job_id, plans, Event.DELIVER, now)
+            return plan(connection, job_id, plans, Event.DELIVER, now)
 
     def resend(self, job_id: str, plans: Mapping[str, Plan], by: str, now: datetime) -> Job:
         """An operator wants all of it sent once more; IllegalTransition for a job that has nothing to send."""
         with self._engine.begin() as connection:
             job = open_again(connection, job_id)
             _build_again(connection, job, sa.true(), list(plans), by, now)
-            return _plan(connection, job_id, plans, Event.RESEND, now)
+            return plan(connection, job_id, plans, Event.RESEND, now)
 
     def replaced_by(self, job_id: str) -> list[StoredObject]:
         """Objects of the latest earlier job of the study of which anything may be at any destination."""
@@ -107,7 +98,7 @@ class Deliveries:
                 sa.func.max(sa.case((at_once, 1), else_=0)),
             )
             .join(jobs, jobs.c.job_id == deliveries.c.job_id)
-            .where(jobs.c.state.in_(SENDING), _NEWEST, _OPEN)
+            .where(jobs.c.state.in_(SENDING), _NEWEST, OPEN)
             .group_by(deliveries.c.job_id, deliveries.c.destination, jobs.c.priority)
         )
         with self._engine.begin() as connection:
@@ -116,7 +107,7 @@ class Deliveries:
     def destinations(self, job_id: str) -> list[str]:
         """Where something of the job is open."""
         with self._engine.begin() as connection:
-            query = sa.select(deliveries.c.destination).where(deliveries.c.job_id == job_id, _OPEN).distinct()
+            query = sa.select(deliveries.c.destination).where(deliveries.c.job_id == job_id, OPEN).distinct()
             return sorted(connection.scalars(query))
 
     def open(self, job_id: str, destination: str) -> list[OpenDelivery]:
@@ -133,7 +124,7 @@ class Deliveries:
             ).one()
             rows = {
                 row.sop_instance_uid: row
-                for row in connection.execute(sa.select(deliveries).where(_at(job_id, destination), _OPEN))
+                for row in connection.execute(sa.select(deliveries).where(at(job_id, destination), OPEN))
             }
             return [
                 OpenDelivery(
@@ -158,7 +149,7 @@ class Deliveries:
         with self._engine.begin() as connection:
             if get(connection, job_id).state not in SENDING:
                 return False
-            built = _at(job_id, destination) & (deliveries.c.state == Delivered.BUILT)
+            built = at(job_id, destination) & (deliveries.c.state == Delivered.BUILT)
             connection.execute(sa.update(deliveries).where(built).values(state=Delivered.SENT))
             return True
 
@@ -184,10 +175,12 @@ class Deliveries:
                 }
                 if outcome.state is Delivered.STORED:
                     values["stored_at"] = now
-                row = _at(job_id, destination) & (deliveries.c.sop_instance_uid == outcome.sop_instance_uid)
+                row = at(job_id, destination) & (deliveries.c.sop_instance_uid == outcome.sop_instance_uid)
+                if outcome.state is not Delivered.STORED:  # it is not tried again if it was withdrawn meanwhile
+                    row &= deliveries.c.state != Delivered.WITHDRAWN
                 connection.execute(sa.update(deliveries).where(row).values(**values))
-            _tell(connection, job_id, destination, [(o.state, o.error) for o in attempt], now)
-            return _settle(connection, job_id, now)
+            tell(connection, job_id, destination, [(o.state, o.error) for o in attempt], now)
+            return settle(connection, job_id, now)
 
     def ask(self, job_id: str, destination: str, transaction_uid: str, now: datetime) -> None:
         """A commitment is about to be asked for; its answer may come to any of our processes."""
@@ -228,41 +221,34 @@ class Deliveries:
         with self._engine.begin() as connection:
             return _confirm(connection, job_id, destination, there, again, {}, now)
 
-    def release(self, job_id: str, destination: str, now: datetime) -> Job:
-        """The destination is no longer asked to confirm anything: what is stored there is delivered."""
+    def follow(self, job_id: str, destination: str, confirm: Confirm, now: datetime) -> Job:
+        """The configuration has changed: from now on this is what makes an object delivered there."""
         with self._engine.begin() as connection:
             get(connection, job_id)
-            connection.execute(sa.update(deliveries).where(_at(job_id, destination)).values(confirm=Confirm.NONE))
-            return _settle(connection, job_id, now)
+            connection.execute(sa.update(deliveries).where(at(job_id, destination)).values(confirm=confirm))
+            return settle(connection, job_id, now)
+
+    def cancel(self, job_id: str, by: str, now: datetime) -> Job:
+        """An operator wants nothing more of it; IllegalTransition if there is nothing to stop."""
+        with self._engine.begin() as connection:
+            job = get(connection, job_id)
+            unconfirmed = (deliveries.c.job_id == job_id) & (deliveries.c.state == Delivered.STORED) & OPEN
+            stopped = connection.execute(sa.update(deliveries).where(unconfirmed).values(confirm=Confirm.NONE)).rowcount
+            stopped += _withdraw(connection, job, OPEN, "cancelled", now)
+            if job.state is State.REFUSED and not stopped:
+                raise IllegalTransition(f"job {job_id} is refused, and nothing of it is on its way")
+            return move(connection, job_id, Event.CANCEL, f"by {by}")
 
     def give_up(self, job_id: str, destination: str, why: str, now: datetime) -> Job:
         """The time for trying is over: what is open there is refused."""
         with self._engine.begin() as connection:
             get(connection, job_id)
-            rows = _at(job_id, destination) & _OPEN
+            rows = at(job_id, destination) & OPEN
             ended = connection.execute(
                 sa.update(deliveries).where(rows).values(state=Delivered.REFUSED, last_error=why, next_attempt_at=None)
             )
-            _tell(connection, job_id, destination, [(Delivered.REFUSED, why)] * ended.rowcount, now)
-            return _settle(connection, job_id, now)
-
-
-def _plan(connection: sa.Connection, job_id: str, plans: Mapping[str, Plan], event: Event, now: datetime) -> Job:
-    get(connection, job_id)
-    own = deliveries.c.job_id == job_id
-    known = set(connection.execute(sa.select(deliveries.c.destination, deliveries.c.sop_instance_uid).where(own)))
-    told = []
-    for destination, plan in plans.items():
-        new = [uid for uid in plan.objects if (destination, uid) not in known]
-        if new:
-            rows = [_row(job_id, destination, uid, plan.confirm, now) for uid in new]
-            connection.execute(sa.insert(deliveries), rows)
-            told.append(f"{len(new)} objects for {destination}")
-        connection.execute(sa.update(deliveries).where(_at(job_id, destination)).values(confirm=plan.confirm))
-    job = move(connection, job_id, event)
-    if told:
-        note(connection, job.study_uid, job_id, Delivered.BUILT, ", ".join(told), now)
-    return _settle(connection, job_id, now)
+            tell(connection, job_id, destination, [(Delivered.REFUSED, why)] * ended.rowcount, now)
+            return settle(connection, job_id, now)
 
 
 def _build_again(
@@ -282,6 +268,20 @@ def _build_again(
     note(connection, job.study_uid, job.job_id, "send again", f"by {by}", now)
 
 
+def _withdraw(connection: sa.Connection, job: Job, which: sa.ColumnElement[bool], why: str, now: datetime) -> int:
+    """How many objects. One in flight may have arrived: that attempt counts."""
+    own = (deliveries.c.job_id == job.job_id) & which
+    counts = connection.execute(
+        sa.select(deliveries.c.destination, sa.func.count()).where(own).group_by(deliveries.c.destination)
+    ).all()
+    in_flight = sa.case((deliveries.c.state == Delivered.SENT, 1), else_=0)
+    values = {"state": Delivered.WITHDRAWN, "attempts": deliveries.c.attempts + in_flight, "next_attempt_at": None}
+    connection.execute(sa.update(deliveries).where(own).values(**values))
+    for destination, count in counts:
+        tell(connection, job.job_id, destination, [(Delivered.WITHDRAWN, why)] * count, now)
+    return sum(count for _, count in counts)
+
+
 def _confirm(
     connection: sa.Connection,
     job_id: str,
@@ -292,7 +292,7 @@ def _confirm(
     now: datetime,
 ) -> Job:
     get(connection, job_id)
-    stored = _at(job_id, destination) & (deliveries.c.state == Delivered.STORED)
+    stored = at(job_id, destination) & (deliveries.c.state == Delivered.STORED) & OPEN
     outcomes: list[tuple[Delivered, str]] = []
     for uid in connection.scalars(sa.select(deliveries.c.sop_instance_uid).where(stored)).all():
         this = stored & (deliveries.c.sop_instance_uid == uid)
@@ -306,52 +306,5 @@ def _confirm(
             continue
         connection.execute(sa.update(deliveries).where(this).values(**values))
         outcomes.append((Delivered(str(values["state"])), str(values["last_error"])))
-    _tell(connection, job_id, destination, outcomes, now)
-    return _settle(connection, job_id, now)
-
-
-def _settle(connection: sa.Connection, job_id: str, now: datetime) -> Job:
-    """When nothing is open at any destination, the job ends."""
-    job = get(connection, job_id)
-    own = deliveries.c.job_id == job_id
-    if (
-        job.state is not State.DELIVERING
-        or connection.execute(sa.select(deliveries.c.job_id).where(own, _OPEN)).first()
-    ):
-        return job
-    refused = connection.execute(sa.select(deliveries.c.job_id).where(own, deliveries.c.state == Delivered.REFUSED))
-    if refused.first():
-        return move(connection, job_id, Event.GIVE_UP)
-    return move(connection, job_id, Event.COMPLETE, delivered_at=now)
-
-
-def _tell(
-    connection: sa.Connection,
-    job_id: str,
-    destination: str,
-    outcomes: Sequence[tuple[Delivered, str]],
-    now: datetime,
-) -> None:
-    """One entry for each kind of outcome."""
-    study_uid = get(connection, job_id).study_uid
-    for state, error in dict.fromkeys(outcomes):
-        count = outcomes.count((state, error))
-        detail = f"{count} objects at {destination}" + (f": {error}" if error else "")
-        note(connection, study_uid, job_id, state, detail, now)
-
-
-def _at(job_id: str, destination: str) -> sa.ColumnElement[bool]:
-    return (deliveries.c.job_id == job_id) & (deliveries.c.destination == destination)
-
-
-def _row(job_id: str, destination: str, sop_instance_uid: str, confirm: Confirm, now: datetime) -> dict[str, object]:
-    return {
-        "job_id": job_id,
-        "destination": destination,
-        "sop_instance_uid": sop_instance_uid,
-        "state": Delivered.BUILT,
-        "confirm": confirm,
-        "attempts": 0,
-        "last_error": "",
-        "planned_at": now,
-    }
+    tell(connection, job_id, destination, outcomes, now)
+    return settle(connection, job_id, now)

@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import format_tb
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
-from service.domain.job import IllegalTransition
+from service.domain.job import IllegalTransition, NoSuchJob
 from service.store.engine import database_engine
 from service.store.liveness import Locks
 
@@ -293,15 +294,18 @@ def _next_attempt(prefix: str) -> int | None:
 
 
 def _settle(step: Callable[[], _Answer], settled: _Answer) -> _Answer | float:
-    """The step's answer. Database or disk away: seconds until the next attempt. Job gone or ended: `settled`."""
+    """The step's answer, or seconds until the next attempt if it fails. Job gone or ended: `settled`."""
     try:
         return step()
     except (sa.exc.SQLAlchemyError, OSError) as error:
         log.warning("a step could not be recorded, it is tried again: %s", type(error).__name__)
         return _STEP_RETRY_S
-    except (LookupError, IllegalTransition) as error:
+    except (NoSuchJob, IllegalTransition) as error:
         log.warning("nothing left to do: %s", error)
         return settled
+    except Exception as error:  # a step never raises; the message may quote a patient's attributes
+        log.error("a step failed: %s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
+        return _STEP_RETRY_S
 
 
 def _prefixes(job_id: str) -> tuple[str, str]:

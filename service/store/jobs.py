@@ -11,14 +11,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.domain.job import Event, IllegalTransition, Job, Result, State, StoredObject, advance
-from service.domain.priority import Urgency, after_analysis, virtual_time_s
+from service.domain.job import Event, Job, Result, State, StoredObject, advance
+from service.domain.priority import after_analysis, virtual_time_s
 from service.domain.routing import StudyFacts
-from service.store.journal import note
+from service.store.job_rows import get, move, objects_of
+from service.store.planning import NOWHERE, Plan, plan
 from service.store.tables import evidence, jobs, refusals
-
-_SILENT = (Event.QUEUE, Event.DELIVER)
-"""Not worth an entry in the journal: another one tells of it."""
 
 
 class Jobs:
@@ -42,7 +40,7 @@ class Jobs:
         return self._in_states(State.CREATED, State.QUEUED, State.RUNNING)
 
     def get(self, job_id: str) -> Job:
-        """LookupError if there is no such job."""
+        """NoSuchJob if there is none."""
         with self._engine.begin() as connection:
             return get(connection, job_id)
 
@@ -54,18 +52,16 @@ class Jobs:
         """The analysis will be tried again."""
         return self._move(job_id, Event.RETRY, error, error=error)
 
-    def cancel(self, job_id: str, by: str) -> Job:
-        """An operator wants nothing more of it; IllegalTransition if there is nothing to stop."""
-        return self._move(job_id, Event.CANCEL, f"by {by}")
-
-    def finish(self, job_id: str, event: Event, result: Result, now: datetime) -> Job:
-        """The analysis ended: ANALYSE, REFUSE or FAIL."""
+    def finish(
+        self, job_id: str, event: Event, result: Result, now: datetime, plans: Mapping[str, Plan] = NOWHERE
+    ) -> Job:
+        """The analysis ended (ANALYSE, REFUSE or FAIL), and what goes where is known at the same moment."""
         with self._engine.begin() as connection:
             job = get(connection, job_id)
             urgency = after_analysis(job.urgency, result.severity_total)
             _insert(connection, refusals, _refusal_rows(job_id, result))
             _insert(connection, evidence, _evidence_rows(job_id, result.objects))
-            return move(
+            move(
                 connection,
                 job_id,
                 event,
@@ -80,6 +76,7 @@ class Jobs:
                 facts=_facts_row(result.facts),
                 error=result.error,
             )
+            return plan(connection, job_id, plans, Event.DELIVER, now) if plans else get(connection, job_id)
 
     def objects(self, job_id: str) -> list[StoredObject]:
         """The results of a job."""
@@ -96,60 +93,8 @@ class Jobs:
             return move(connection, job_id, event, detail, **values)
 
 
-def get(connection: sa.Connection, job_id: str) -> Job:
-    """The job, its row locked for this transaction; LookupError if there is none."""
-    row = connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id).with_for_update()).one_or_none()
-    if row is None:
-        raise LookupError(f"there is no job {job_id}")
-    return Job(
-        row.job_id,
-        row.study_uid,
-        row.revision,
-        row.supersedes,
-        State(row.state),
-        row.created_at,
-        row.acquired_at,
-        Urgency(row.urgency),
-        row.priority,
-        _facts(row.facts),
-    )
-
-
-def move(connection: sa.Connection, job_id: str, event: Event, detail: str = "", **values: object) -> Job:
-    """The job after the event; IllegalTransition where the table has none. values: of its columns."""
-    job = get(connection, job_id)
-    state = advance(job.state, event)
-    connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(state=state, **values))
-    if event not in _SILENT:
-        note(connection, job.study_uid, job_id, event, detail)
-    return get(connection, job_id)
-
-
-def open_again(connection: sa.Connection, job_id: str) -> Job:
-    """The job, if an operator may still do something with it; IllegalTransition if a newer one superseded it."""
-    job = get(connection, job_id)
-    if connection.execute(sa.select(jobs.c.job_id).where(jobs.c.supersedes == job_id)).first():
-        raise IllegalTransition(f"job {job_id} was superseded by a newer one")
-    return job
-
-
-def objects_of(connection: sa.Connection, job_id: str) -> list[StoredObject]:
-    """The results of a job, in the order to send them."""
-    rows = connection.execute(sa.select(evidence).where(evidence.c.job_id == job_id).order_by(evidence.c.position))
-    return [
-        StoredObject(r.kind, r.sop_class_uid, r.sop_instance_uid, r.path, r.sha256, r.style, r.series_uid) for r in rows
-    ]
-
-
 def _facts_row(facts: StudyFacts | None) -> dict[str, Any] | None:
     return asdict(facts) | {"received_at": facts.received_at.isoformat()} if facts else None
-
-
-def _facts(row: Mapping[str, Any] | None) -> StudyFacts | None:
-    if row is None:
-        return None
-    known = {**row, "descriptions": tuple(row["descriptions"])}
-    return StudyFacts(**known | {"received_at": datetime.fromisoformat(row["received_at"])})
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

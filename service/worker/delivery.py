@@ -20,12 +20,13 @@ from service.domain.commitment import Consequence, Reference, Report, consequenc
 from service.domain.job import SENDING, Confirm, Delivered, Job, ObjectDelivery, OpenDelivery, State, StoredObject
 from service.domain.ports import Spool
 from service.domain.retry import RetryPolicy
-from service.domain.routing import Rule, routed
+from service.domain.routing import Rule, StudyFacts, routed
 from service.evidence import Predecessor
 from service.network.commitment import Asked
 from service.network.send import StoreOutcome, Verdict
-from service.store.deliveries import Deliveries, Plan
+from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
+from service.store.planning import Plan
 
 log = logging.getLogger(__name__)
 
@@ -92,19 +93,22 @@ class Courier:
         self._observer = observer
         self._clock = clock
 
-    def plans(self, job: Job) -> dict[str, Plan]:
-        """What each destination gets of an analysed or refused job, by the routing rules."""
-        objects = self._jobs.objects(job.job_id)
+    def plans(self, objects: Sequence[StoredObject], facts: StudyFacts | None) -> dict[str, Plan]:
+        """What each destination gets of these results, by the routing rules."""
         plans = {}
         for name, target in self._destinations.items():
             wanted = [o.sop_instance_uid for o in objects if target.wants(o)]
-            if wanted and (job.facts is None or routed(target.rules, job.facts)):
+            if wanted and (facts is None or routed(target.rules, facts)):
                 plans[name] = Plan(wanted, target.confirm)
         return plans
 
+    def plans_of(self, job: Job) -> dict[str, Plan]:
+        """What each destination gets of an analysed or refused job."""
+        return self.plans(self._jobs.objects(job.job_id), job.facts)
+
     def plan(self, job: Job) -> Sequence[str]:
         """Note what is to be delivered of a job that has results; where something is open."""
-        plans = self.plans(job)
+        plans = self.plans_of(job)
         if plans and job.state in (State.ANALYSED, *SENDING):
             self._deliveries.plan(job.job_id, plans, self._clock())
         return self._deliveries.destinations(job.job_id)
@@ -127,6 +131,9 @@ class Courier:
         if target is None:
             self._give_up(job, name, "the destination is no longer configured")
             return None
+        if any(w.confirm is not target.confirm for w in waiting):
+            self._tell_end(self._deliveries.follow(job_id, name, target.confirm, self._clock()))
+            waiting = self._deliveries.open(job_id, name)
         to_send = [w for w in waiting if w.state in (Delivered.BUILT, Delivered.SENT)]
         waits = [self._send(job, name, target, to_send)] if to_send else []
         stored = [w for w in self._deliveries.open(job_id, name) if w.state is Delivered.STORED]
@@ -170,9 +177,6 @@ class Courier:
     ) -> float | None:
         """Ask for a commitment, or look whether it is there; seconds until the next look."""
         now, first = self._clock(), stored[0]
-        if target.confirm is Confirm.NONE:
-            self._tell_end(self._deliveries.release(job.job_id, name, now))
-            return None
         since = max(max(s.planned_at, s.stored_at or s.planned_at) for s in stored)
         wait_s = target.policy.wait_s(attempt, now - since)
         if wait_s is None:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from service.domain.job import IllegalTransition, Job, State
 from service.store.deliveries import Deliveries
+from service.store.job_rows import purged
 from service.store.jobs import Jobs
 from service.store.records import Records
 from service.worker.delivery import Courier
@@ -33,15 +34,15 @@ class Operator:
     def retry(self, job_id: str, by: str) -> Job:
         """A failed job is analysed again; of an undelivered one the stored bytes are sent again."""
         job = self._jobs.get(job_id)
-        return self._deliveries.retry(job_id, self._courier.plans(job), by, self._clock())
+        return self._deliveries.retry(job_id, self._courier.plans_of(job), by, self._clock())
 
     def cancel(self, job_id: str, by: str) -> Job:
         """Nothing more is analysed or sent; what has been sent stays where it is."""
-        return self._jobs.cancel(job_id, by)
+        return self._deliveries.cancel(job_id, by, self._clock())
 
     def resend(self, job_id: str, by: str, destinations: Sequence[str] = ()) -> Job:
         """The stored bytes go once more to these destinations; without any, to all that the rules name."""
-        plans = self._courier.plans(self._jobs.get(job_id))
+        plans = self._courier.plans_of(self._jobs.get(job_id))
         if unknown := sorted(set(destinations) - set(plans)):
             raise IllegalTransition(f"job {job_id} has nothing for {', '.join(unknown)}")
         chosen = {name: plan for name, plan in plans.items() if not destinations or name in destinations}
@@ -54,4 +55,6 @@ class Operator:
         job = self._jobs.get(job_id)
         if job.state in (State.CREATED, State.QUEUED, State.RUNNING):
             raise IllegalTransition(f"job {job_id} is {job.state}: its analysis is not done")
+        if job.purged_at is not None:
+            raise IllegalTransition(purged(job_id, job.purged_at))
         return self._jobs.get(self._records.create_job_again(job.study_uid, by, self._clock()))

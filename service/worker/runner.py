@@ -17,7 +17,7 @@ from typing import Protocol
 from pydicom import Dataset
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.domain.job import Event, Job, Result, State, StoredObject
+from service.domain.job import Event, Job, Result, State, StoredObject, advance
 from service.domain.ports import Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
@@ -103,9 +103,11 @@ class Runner:
             # Where it happened, but not the message: it may quote a patient's attributes.
             log.error("job %s failed: %s\n%s", job_id, type(error).__name__, "".join(format_tb(error.__traceback__)))
             event, result = Event.FAIL, Result(error=f"internal error {type(error).__name__}; the log tells where")
-        done = self._jobs.finish(job_id, event, result, self._clock())
-        log.info("job %s: %s", job_id, done.state)
-        self._observer.study(done.state, result.timings_s)
+        plans = self._courier.plans(result.objects, result.facts)
+        done = self._jobs.finish(job_id, event, result, self._clock(), plans)
+        ended = advance(State.RUNNING, event)
+        log.info("job %s: %s", job_id, ended)
+        self._observer.study(ended, result.timings_s)
         if done.priority != job.priority:
             self._prioritise(job_id, done.priority)
         return self._courier.plan(done)
@@ -122,8 +124,6 @@ class Runner:
             self._observer.study(State.FAILED, {})
             log.error("job %s abandoned: %s", job_id, error)
 
-    @contextmanager
-    def _study(self, job: Job) -> Iterator[tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]]]:
     def _outcome(self, job: Job, study: Study) -> Outcome:
         """A purged study that comes again gives the same objects again. Of what came after a purge a refusal says
         nothing about the study: there is no notice, and the earlier result stays."""
@@ -138,6 +138,8 @@ class Runner:
             return replace(outcome, evidence=())
         return outcome
 
+    @contextmanager
+    def _study(self, job: Job) -> Iterator[Study]:
         records = [r for r in self._records.series_of(job.study_uid) if r.paths]
         stages: set[str] = set()
 
@@ -190,7 +192,7 @@ class Runner:
             station=str(header.get("StationName") or ""),
             descriptions=tuple(str(header.get(name) or "") for name in ("StudyDescription", "SeriesDescription")),
             body_part=str(header.get("BodyPartExamined") or ""),
-            received_at=job.created_at.astimezone(),
+            received_at=series.first_received_at.astimezone(),
         )
 
 

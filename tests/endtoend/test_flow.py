@@ -103,6 +103,14 @@ def test_a_step_that_raises_strands_nothing_and_ends_nothing(start: Start) -> No
     assert worker.process.returncode == 0
 
 
+def test_a_step_that_fails_in_a_way_nobody_thought_of_is_tried_again(start: Start, database: str | Path) -> None:
+    worker = start(0.0, "broken", "one")
+    worker.wait_for("delivery one pacs 2")
+    worker.stop()
+    states = {row.workflow_id: row.status for row in client(database).list_workflows(workflow_id_prefix="study:broken")}
+    assert states == {"study:broken:1": "SUCCESS", "study:broken:2": "DELAYED"}
+
+
 def test_the_work_of_a_killed_worker_is_taken_over_by_another(start: Start) -> None:
     victim = start(60.0, "one")
     victim.wait_for("analysing one 1")
@@ -165,17 +173,6 @@ def test_a_delivery_that_waits_long_is_tried_at_once_when_somebody_wants_it(star
     worker.stop()
 
 
-def test_a_forgotten_job_is_not_begun_and_can_be_queued_again(start: Start) -> None:
-    worker = start(1.0, "one", "two")
-    worker.wait_for("analysing one 1")
-    worker.tell("forget", "two")
-    worker.wait_for("delivery one pacs 2")
-    assert worker.order("analysing") == ["one 1"]
-    worker.tell("study", "two", 0)
-    worker.wait_for("delivery two pacs 2")
-    worker.stop()
-
-
 def test_work_queued_by_an_earlier_version_is_done(start: Start, database: str | Path) -> None:
     """Its rows name the workflows, their arguments and their version as the first release did."""
     start(0.0).stop()
@@ -198,13 +195,16 @@ def test_work_queued_by_an_earlier_version_is_done(start: Start, database: str |
 @pytest.mark.peers
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_a_worker_whose_lock_session_is_cut_stops_at_once_and_another_takes_over(
-    start: Start, postgresql: PostgreSQL
+    start: Start, postgresql: PostgreSQL, database: str
 ) -> None:
     victim = start(60.0, "one")
     victim.wait_for("analysing one 1")
     heir = start(0.0)
     heir.wait_for("started")
-    sessions = "pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' AND granted AND objsubid = 2"
+    sessions = (
+        "pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' AND granted AND objsubid = 2"
+        f" AND datname = '{database.rsplit('/', 1)[1]}'"
+    )
     oldest = postgresql.execute(f"SELECT pg_terminate_backend(pid) FROM {sessions} ORDER BY backend_start LIMIT 1")
     assert oldest == [(True,)]
     assert victim.process.wait(timeout=10) == 1

@@ -14,13 +14,15 @@ from dicom_peers import wait_until
 from postgresql import PostgreSQL
 
 from service.domain.job import Confirm, Delivered, Event, ObjectDelivery, Result, State, StoredObject
-from service.store.deliveries import Deliveries, Plan
+from service.store.deliveries import Deliveries
 from service.store.engine import database_engine
 from service.store.inbox import Inbox
 from service.store.intake import Recorded
-from service.store.jobs import Jobs, get
+from service.store.job_rows import get
+from service.store.jobs import Jobs
 from service.store.liveness import AdvisoryLocks
 from service.store.migrations import upgrade
+from service.store.planning import Plan
 from service.store.presence import present
 from service.store.records import Records
 from service.store.spool import Spool
@@ -122,7 +124,7 @@ def test_text_with_a_nul_is_kept(engine: sa.Engine) -> None:
     """PostgreSQL has no NUL in a text; a damaged header may."""
     records = Records(engine)
     damaged = arrival("1\0junk")
-    assert records.record(damaged, "path", "0" * 64) is Recorded.NEW
-    assert records.record(damaged, "path", "0" * 64) is Recorded.DUPLICATE
+    assert records.record(damaged, "path", "0" * 64, lambda _: True) is Recorded.NEW
+    assert records.record(damaged, "path", "0" * 64, lambda _: True) is Recorded.DUPLICATE
     with engine.begin() as connection:
         assert connection.scalar(sa.select(instances.c.sop_instance_uid)) == "1\N{REPLACEMENT CHARACTER}junk"

@@ -18,9 +18,10 @@ from service.domain.job import (
     State,
     StoredObject,
 )
-from service.store.deliveries import Deliveries, Plan
+from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.overview import Overview
+from service.store.planning import Plan
 from service.store.records import Records
 from service.store.spool import Spool
 
@@ -229,7 +230,7 @@ def test_only_unanswered_questions_lead_to_a_search(deliveries: Deliveries, job:
 
 def test_a_destination_that_confirms_no_more_releases_what_is_stored(deliveries: Deliveries, job: str) -> None:
     committing(deliveries, job)
-    assert deliveries.release(job, "pacs", at(110)).state is State.DELIVERED
+    assert deliveries.follow(job, "pacs", Confirm.NONE, at(110)).state is State.DELIVERED
 
 
 def test_a_plan_that_leaves_nothing_open_ends_the_job(deliveries: Deliveries, job: str) -> None:
@@ -246,5 +247,53 @@ def test_sending_to_one_again_forgets_no_question_to_another(deliveries: Deliver
 
 def test_nothing_goes_out_of_a_job_that_was_cancelled_meanwhile(deliveries: Deliveries, jobs: Jobs, job: str) -> None:
     deliveries.plan(job, plans("pacs"), at(91))
-    jobs.cancel(job, "Kim")
+    deliveries.cancel(job, "Kim", at(92))
     assert not deliveries.mark_sent(job, "pacs")
+
+
+def states(engine: sa.Engine, job: str) -> dict[tuple[str, str], str]:
+    shown = Overview(engine).job(job)
+    assert shown is not None
+    return {(d["destination"], d["sop_instance_uid"]): d["state"] for d in shown["deliveries"]}
+
+
+def test_an_operator_stops_the_notices_of_a_refused_job(
+    deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path, engine: sa.Engine
+) -> None:
+    keep(Spool(tmp_path), records, arrival("1"))
+    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    jobs.start(job, at(70))
+    notice = {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}
+    jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90), notice)
+    deliveries.mark_sent(job, "pacs")
+    assert deliveries.cancel(job, "Kim", at(92)).state is State.REFUSED
+    deliveries.record(job, "pacs", outcomes(Delivered.BUILT, [SR]), at(93), at(99))
+    assert (deliveries.to_deliver(), deliveries.open(job, "pacs")) == ([], []), (
+        "the attempt that failed is not repeated"
+    )
+    assert states(engine, job) == {("pacs", "1.2"): "withdrawn"}
+    with pytest.raises(IllegalTransition, match="nothing of it is on its way"):
+        deliveries.cancel(job, "Kim", at(94))
+
+
+def test_what_is_in_flight_when_it_is_cancelled_may_be_there(
+    deliveries: Deliveries, records: Records, job: str, tmp_path: Path, engine: sa.Engine
+) -> None:
+    deliveries.plan(job, plans("pacs"), at(91))
+    deliveries.mark_sent(job, "pacs")
+    assert deliveries.cancel(job, "Kim", at(92)).state is State.CANCELLED
+    deliveries.record(job, "pacs", outcomes(Delivered.STORED, [SEG]), at(93), None)
+    assert states(engine, job) == {("pacs", "1.1"): "stored", ("pacs", "1.2"): "withdrawn"}
+    assert deliveries.replaced_by(newer(records, tmp_path)) == [SEG, SR]
+
+
+def test_a_destination_that_is_none_any_more_keeps_no_job_undelivered(
+    deliveries: Deliveries, job: str, engine: sa.Engine
+) -> None:
+    deliveries.plan(job, plans("old"), at(91))
+    deliveries.give_up(job, "old", "the destination is no longer configured", at(92))
+    with pytest.raises(IllegalTransition, match="no destination is configured for it any more"):
+        deliveries.retry(job, {}, "Kim", at(93))
+    assert deliveries.retry(job, plans("new"), "Kim", at(94)).state is State.DELIVERING
+    assert deliveries.record(job, "new", outcomes(Delivered.STORED), at(95), None).state is State.DELIVERED
+    assert set(states(engine, job).items()) >= {(("old", "1.1"), "withdrawn"), (("new", "1.1"), "stored")}

@@ -10,9 +10,10 @@ from arrivals import arrival, at, keep
 from service.domain.job import Confirm, Delivered, Event, IllegalTransition, ObjectDelivery, Result, State, StoredObject
 from service.domain.routing import StudyFacts
 from service.errors import Flag, Reason, Refusal
-from service.store.deliveries import Deliveries, Plan
+from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.overview import Overview
+from service.store.planning import Plan
 from service.store.records import Records
 from service.store.spool import Spool
 
@@ -118,12 +119,12 @@ def test_what_routing_rules_look_at_is_kept(jobs: Jobs, job: str) -> None:
 
 
 @pytest.mark.parametrize("state", [State.CREATED, State.RUNNING, State.ANALYSED])
-def test_a_cancelled_job_goes_nowhere(jobs: Jobs, job: str, state: State) -> None:
+def test_a_cancelled_job_goes_nowhere(jobs: Jobs, deliveries: Deliveries, job: str, state: State) -> None:
     if state is not State.CREATED:
         jobs.start(job, at(70))
     if state is State.ANALYSED:
         jobs.finish(job, Event.ANALYSE, ANALYSED, at(90))
-    assert jobs.cancel(job, "Kim").state is State.CANCELLED
+    assert deliveries.cancel(job, "Kim", at(95)).state is State.CANCELLED
     with pytest.raises(IllegalTransition, match="cancelled cannot start"):
         jobs.start(job, at(100))
     assert jobs.to_analyse() == []

@@ -114,7 +114,7 @@ def test_each_destination_gets_what_it_wants_by_its_rules(bench: Bench) -> None:
     other = replace(bench.pacs, style="labelmap", kinds=frozenset(["lobes"]), rules=(Rule(calling_ae=("CT*",)),))
     bench.destinations |= {"labelmaps": other, "never": replace(other, rules=(Rule(body_part=("HEAD",)),))}
     assert bench.plan() == ["labelmaps", "pacs"]
-    plans = bench.courier.plans(bench.jobs.get(bench.job_id))
+    plans = bench.courier.plans_of(bench.jobs.get(bench.job_id))
     assert {name: plan.objects for name, plan in plans.items()} == {"pacs": [SEG, SR, PDF], "labelmaps": [LABELMAP]}
 
 
