@@ -21,17 +21,20 @@ from service.domain.ports import Pipeline, Spool
 from service.domain.priority import Urgency
 from service.errors import Permanent
 from service.inference.onnx import OnnxBackend
+from service.network.admission import Admission
 from service.network.find import count_images
 from service.network.peer import DicomNode
 from service.network.receive import Receiver
 from service.ops import doctor as checks
+from service.ops import readiness
 from service.ops.api import Health, create_app
-from service.ops.metrics import DatabaseCollector, Metrics, exposition, prepare
+from service.ops.metrics import DatabaseCollector, Metrics, exposition, prepare, refusing
 from service.ops.supervisor import supervise
 from service.pipelines import PIPELINES
 from service.settings import Settings, default_repository, own_repository
 from service.storage import (
     bucket,
+    damaged_files,
     database,
     database_health,
     database_wrong,
@@ -40,11 +43,13 @@ from service.storage import (
     open_storage,
     shared_locks,
 )
+from service.store.backlog import Backlog
 from service.store.deliveries import Deliveries
 from service.store.flow import Flow
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
 from service.store.liveness import Locks
+from service.store.names import RECEIVED, RESULTS
 from service.store.overview import Overview
 from service.store.presence import presence, present
 from service.store.records import Records, SeriesRecord
@@ -110,6 +115,8 @@ def serve(settings: Settings, config: Path | None) -> int:
     if present(here, "serve"):
         raise Permanent(f"'thoracle serve' is already running on the data directory {settings.data_dir}")
     with presence(here, "serve"):
+        for wrong in damaged_files(settings):
+            raise Permanent(wrong)
         analyst(settings, pipeline(settings.pipeline))
         prepare(metrics_dir(settings))
         arguments = ["--config", str(config)] if config else []
@@ -128,6 +135,13 @@ def run_receiver(settings: Settings) -> None:
     if recovered:
         log.warning("%d files in the spool had no record: recorded", recovered)
 
+    backlog = Backlog(engine)
+    admission = Admission(ours.marks, spool.free_bytes, backlog.waiting, backlog.holds, metrics)
+
+    def still_looking() -> bool:
+        admission.look()  # also when nobody sends: what was refused is to be shown as taken again
+        return True
+
     def on_report(_calling_ae: str, report: Report) -> bool:
         return keep_report(report, deliveries, metrics, now())
 
@@ -139,13 +153,13 @@ def run_receiver(settings: Settings) -> None:
         ours.port,
         allowed_calling_aets=_allowed(settings),
         max_associations=ours.max_associations,
-        min_free_bytes=int(ours.min_free_gb * 1e9),
+        admission=admission,
         on_report=on_report,
     )
     receiver.start()
     log.info("receiving as %s on %s:%d", ours.ae_title, ours.host, ours.port)
     with presence(shared_locks(settings, engine), "receiver"):
-        _wait_for_sigterm()
+        _wait_for_sigterm(still_looking)
     receiver.stop()
 
 
@@ -168,6 +182,8 @@ def run_worker(settings: Settings) -> None:
     flow.start()
     sweeper = Sweeper(records, jobs, deliveries, flow, partial(_quiet_s, settings), partial(_urgency, settings), now)
     sweeper.start()
+    janitor = Janitor(Retention(engine), spool, flow, metrics, *_kept_for(settings), now)
+    janitor.start()
     models = {name: working.backend.spec(name).version for name in chosen.models}
     log.info("worker ready: pipeline %s, models %s", chosen.name, models)
     with presence(alive, "worker"):
@@ -176,14 +192,13 @@ def run_worker(settings: Settings) -> None:
             logging.shutdown()
             os._exit(1)  # at once: another worker may have taken over what this one has in hand
         sweeper.stop()
+        janitor.stop()
         idle = flow.stop()
     if not idle:
         log.info("stopped with work in hand: it is taken over at the next start")
         logging.shutdown()
         os._exit(0)  # the running step's thread would keep the process for minutes
 
-    janitor = Janitor(Retention(engine), spool, flow, metrics, *_kept_for(settings), now)
-    janitor.start()
 
 def operator(settings: Settings) -> Operator:
     """What an operator may do with jobs."""
@@ -192,7 +207,6 @@ def operator(settings: Settings) -> Operator:
 
 
 def overview(settings: Settings) -> Overview:
-        janitor.stop()
     """The jobs as operators see them."""
     _, engine = open_storage(settings)
     return Overview(engine)
@@ -228,6 +242,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     """Everything that can be wrong with an installation, one check at a time."""
     yield checks.Check("configuration", True, f"readable; pipeline {settings.pipeline}")
     yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
+    yield checks.check_databases(list(damaged_files(settings)))
     if (store := bucket(settings)) and settings.bucket:
         yield checks.check_answer("bucket", settings.bucket.url, store.why_not)
     if settings.database_url is not None:
@@ -265,6 +280,13 @@ def _quiet_s(settings: Settings, calling_ae: str) -> float:
     return peer.quiet_s if peer and peer.quiet_s else settings.receiver.quiet_s
 
 
+def _kept_for(settings: Settings) -> tuple[timedelta | None, timedelta | None]:
+    """Files, history; None: for ever."""
+    ours = settings.retention
+    files, history = (None if days is None else timedelta(days=days) for days in (ours.keep_days, ours.history_days))
+    return files, history
+
+
 def _urgency(settings: Settings, calling_ae: str) -> Urgency:
     peer = settings.receiver.peers.get(calling_ae)
     return peer.urgency if peer else Urgency.ROUTINE
@@ -280,13 +302,6 @@ def _expected_images(settings: Settings, study_uid: str, series: Sequence[Series
         node = DicomNode(one.calling_ae, one.calling_ae, peer.host, peer.port, settings.receiver.ae_title)
         if (count := count_images(node, study_uid, one.series_uid)) is not None:
             expected[one.series_uid] = count
-def _kept_for(settings: Settings) -> tuple[timedelta | None, timedelta | None]:
-    """Files, history; None: for ever."""
-    ours = settings.retention
-    files, history = (None if days is None else timedelta(days=days) for days in (ours.keep_days, ours.history_days))
-    return files, history
-
-
     return expected
 
 
@@ -299,12 +314,14 @@ def _installed(settings: Settings) -> Mapping[str, str]:
 
 
 def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:
-    full = spool.free_bytes() < settings.receiver.min_free_gb * 1e9
+    refused = refusing(metrics_dir(settings))
+    folders = (settings.data_dir, *(settings.data_dir / name for name in (RECEIVED, RESULTS)))
     return {
         "database": database_health(engine),
         "receiver": "ok" if present(alive, "receiver") else "no receiver process is running",
         "worker": "ok" if present(alive, "worker") else "no worker process has its models loaded",
-        "disk": "the disk is nearly full: C-STORE is refused" if full else "ok",
+        "disk": readiness.disk(spool.free_bytes(), settings.receiver.marks, refused, folders),
+        "queue": readiness.queue(refused),
     }
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, Str
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from service.domain.eligibility import Limits
+from service.domain.pressure import Marks
 from service.domain.priority import Urgency
 
 AETitle = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[^\\]+$")]
@@ -48,8 +49,30 @@ class Receiver(_Frozen):
     allowed_calling_aets: tuple[AETitle, ...] = Field((), description="empty: every calling AE title is accepted")
     max_associations: int = Field(20, ge=1, description="at once; one more is rejected and may try again")
     quiet_s: float = Field(60, gt=0, description="a study is complete when no CT image came for this long")
-    min_free_gb: float = Field(2, ge=0, description="below this, C-STORE answers 0xA700 (out of resources)")
+    min_free_gb: float = Field(
+        2,
+        ge=0,
+        description="with less space, new studies are refused (C-STORE answers 0xA700), with half of it everything",
+    )
+    resume_free_gb: float | None = Field(
+        None, ge=0, description="with as much space, they are taken again; default: twice `min_free_gb`"
+    )
+    max_waiting: int | None = Field(
+        500, ge=1, description="with as many jobs that wait for analysis, new studies are refused; null: never"
+    )
     peers: dict[AETitle, Peer] = Field(default_factory=dict, description="what we know of senders, by AE title")
+
+    @model_validator(mode="after")
+    def _resume_above(self) -> Self:
+        if self.resume_free_gb is not None and self.resume_free_gb < self.min_free_gb:
+            raise ValueError("resume_free_gb is less than min_free_gb")
+        return self
+
+    @property
+    def marks(self) -> Marks:
+        """When it takes no more."""
+        resume_gb = 2 * self.min_free_gb if self.resume_free_gb is None else self.resume_free_gb
+        return Marks(self.min_free_gb * 1e9, resume_gb * 1e9, self.max_waiting)
 
 
 class Route(_Frozen):
@@ -61,7 +84,7 @@ class Route(_Frozen):
     description: tuple[str, ...] = Field((), description="Study Description or Series Description")
     body_part: tuple[str, ...] = Field((), description="Body Part Examined (0018,0015)")
     between: tuple[time, time] | None = Field(
-        None, description="local time of day at which the study was complete, e.g. [18:00, 07:00]"
+        None, description="local time of day at which the first image of the CT came, e.g. [18:00, 07:00]"
     )
 
 
@@ -147,29 +170,6 @@ class Bucket(_Frozen):
     region: str | None = None
 
 
-class Inference(_Frozen):
-    """In-process ONNX Runtime."""
-
-    repository: Path = Field(
-        default_factory=lambda: default_repository(),
-        description="model repository; default: `data_dir`/models once `thoracle models` made it, else the shipped one",
-    )
-    threads: int = Field(2, ge=1, description="CPU cores that infer: as many slices of a CT at once")
-
-
-class Api(_Frozen):
-    """Operator's HTTP API. It has no login of its own: keep it on loopback or behind the hospital's proxy."""
-
-    host: str = "127.0.0.1"
-    port: Port = 8080
-
-
-def default_repository() -> Path:
-    """The model repository shipped with the package, or that of the source tree."""
-    package = Path(__file__).resolve().parent
-    shipped = package / "triton_repo"
-    return shipped if shipped.is_dir() else package.parent / "triton_repo"
-
 class Retention(_Frozen):
     """How long things are kept. Days may have fractions; null: for ever."""
 
@@ -192,6 +192,29 @@ class Retention(_Frozen):
             raise ValueError("history_days is less than keep_days")
         return self
 
+
+class Inference(_Frozen):
+    """In-process ONNX Runtime."""
+
+    repository: Path = Field(
+        default_factory=lambda: default_repository(),
+        description="model repository; default: `data_dir`/models once `thoracle models` made it, else the shipped one",
+    )
+    threads: int = Field(2, ge=1, description="CPU cores that infer: as many slices of a CT at once")
+
+
+class Api(_Frozen):
+    """Operator's HTTP API. It has no login of its own: keep it on loopback or behind the hospital's proxy."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+def default_repository() -> Path:
+    """The model repository shipped with the package, or that of the source tree."""
+    package = Path(__file__).resolve().parent
+    shipped = package / "triton_repo"
+    return shipped if shipped.is_dir() else package.parent / "triton_repo"
 
 
 class Settings(BaseSettings):
@@ -219,6 +242,7 @@ class Settings(BaseSettings):
     destinations: dict[DestinationName, AnyDestination] = Field(
         default_factory=dict, description="name: destination; results go to every one whose rules match"
     )
+    retention: Retention = Retention()
     inference: Inference = Field(default_factory=Inference)
     limits: Limits = Field(default_factory=Limits, description="eligibility limits of the gate")
     api: Api = Api()
@@ -242,7 +266,6 @@ def own_repository(settings: Settings) -> Path:
 
 
 def load(config: Path | None) -> Settings:
-    retention: Retention = Retention()
     """Settings from an optional YAML file and the environment; pydantic.ValidationError names what is wrong."""
 
     class Loaded(Settings):

@@ -1,5 +1,6 @@
 """Settings become storage: the data directory or the bucket, the database, the locks."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -7,12 +8,19 @@ import sqlalchemy as sa
 
 from service.domain.ports import Spool
 from service.settings import Settings
-from service.store.engine import database_engine
+from service.store.engine import database_engine, in_words
+from service.store.integrity import why_unusable
 from service.store.liveness import FileLocks, Locks, locks
 from service.store.migrations import upgrade
 from service.store.object_spool import ObjectSpool
 from service.store.s3 import s3_store
 from service.store.spool import Spool as DiskSpool
+
+_ADVICE = {
+    "records.db": "Restore it from a backup; or move it away with its -wal and -shm files: then all studies in the "
+    "spool are recorded, analysed and delivered again, and what was known of earlier jobs is gone",
+    "flow.db": "Move it away with its -wal and -shm files: it is made again from records.db",
+}
 
 
 def open_storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> tuple[Spool, sa.Engine]:
@@ -41,8 +49,17 @@ def database_health(engine: sa.Engine) -> str:
         with engine.connect() as connection:
             connection.execute(sa.text("SELECT 1"))
     except sa.exc.SQLAlchemyError as error:
-        return f"the database does not answer ({type(error).__name__})"
+        return in_words(error)
     return "ok"
+
+
+def damaged_files(settings: Settings) -> Iterator[str]:
+    """What is wrong with the files of the SQLite databases, and what to do; reads all of them."""
+    if settings.database_url is not None:
+        return
+    for name, advice in _ADVICE.items():
+        if wrong := why_unusable(settings.data_dir / name):
+            yield f"{wrong}. {advice}"
 
 
 def database_wrong(settings: Settings) -> str | None:

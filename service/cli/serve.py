@@ -5,12 +5,14 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from service import main
 from service.cli.options import FAILURE, ConfigOption, err, settings_from
 from service.errors import ThoracleError
 from service.ops import logs, metrics
 from service.storage import metrics_dir
+from service.store.engine import in_words
 
 
 class Role(StrEnum):
@@ -48,7 +50,8 @@ def serve(
         if role is Role.all:
             raise typer.Exit(main.serve(settings, config))
         {Role.receiver: main.run_receiver, Role.worker: main.run_worker, Role.api: main.run_api}[role](settings)
-    except (ThoracleError, OSError) as error:
-        logging.getLogger(__name__).error("cannot run: %s", error)
-        err.print(f"[red]Cannot run:[/] {error}. 'thoracle doctor' tells more.")
+    except (ThoracleError, OSError, SQLAlchemyError) as error:
+        why = in_words(error) if isinstance(error, SQLAlchemyError) else error
+        logging.getLogger(__name__).error("cannot run: %s", why)
+        err.print(f"[red]Cannot run:[/] {why}. 'thoracle doctor' tells more.")
         raise typer.Exit(FAILURE) from error

@@ -54,10 +54,6 @@ class Pipeline(Protocol):
 class Inbox(Protocol):
     """Where received instances go."""
 
-    def free_bytes(self) -> float:
-        """Space left for instances; infinite where nobody counts it."""
-        ...
-
     def take(self, arrival: Arrival) -> None:
         """Keep the instance: when this returns, neither a kill nor a power cut loses it. OSError: the disk fails."""
         ...

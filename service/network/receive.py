@@ -16,6 +16,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from service.domain.arrival import Arrival, Unidentified, identify
 from service.domain.commitment import OnReport
 from service.domain.ports import Inbox, ReceiverObserver
+from service.network.admission import Admission
 from service.network.commitment import STORAGE_COMMITMENT, accept_role, answer_report
 from service.network.dimse import VERIFICATION, configure, send_at_once
 
@@ -44,20 +45,21 @@ class Receiver:
         allowed_calling_aets: Sequence[str] = (),
         require_called_aet: bool = False,
         max_associations: int = 20,
-        min_free_bytes: int = 0,
+        admission: Admission | None = None,
         on_report: OnReport | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """allowed_calling_aets: empty for all. min_free_bytes: with less disk space, C-STORE answers 0xA700.
+        """allowed_calling_aets: empty for all. admission: says whose images are taken now; None: everybody's.
 
         on_report: keeps storage commitment reports; without it their SOP class is not accepted.
         """
         self._inbox = inbox
         self._observer = observer
         self._address = (host, port)
-        self._min_free_bytes = min_free_bytes
+        self._admission = admission
         self._on_report = on_report
         self._clock = clock
+        self._trouble = ""
         self._ae = AE(ae_title)
         self._ae.maximum_pdu_size = 0
         self._ae.maximum_associations = max_associations
@@ -111,23 +113,33 @@ class Receiver:
         began = time.perf_counter()
         calling_ae, modality = event.assoc.requestor.ae_title, ""
         try:
-            if self._inbox.free_bytes() < self._min_free_bytes:
-                raise OSError("the disk is nearly full")
             arrival = self._arrival(event)
             modality = arrival.identity.modality
-            self._inbox.take(arrival)
-            status = SUCCESS
+            if self._admission is None or self._admission.admits(arrival.identity.study_uid, event.assoc):
+                self._inbox.take(arrival)
+                status = SUCCESS
+                self._tell("")
+            else:
+                status = OUT_OF_RESOURCES
         except Unidentified as error:
             log.warning("instance from %s refused: %s", calling_ae, error)
             status = DOES_NOT_MATCH
         except OSError as error:
-            log.error("instance from %s refused: %s", calling_ae, error.strerror or error)
+            self._tell(error.strerror or str(error))
             status = OUT_OF_RESOURCES
         except Exception as error:
             log.error("instance from %s failed: %s", calling_ae, type(error).__name__)
             status = CANNOT_UNDERSTAND
         self._observer.instance(_label(modality), status, time.perf_counter() - began)
         return status
+
+    def _tell(self, trouble: str) -> None:
+        """Say once that nothing can be kept, not for every slice; and once that it works again."""
+        before, self._trouble = self._trouble, trouble
+        if trouble and trouble != before:
+            log.error("images are refused, they cannot be kept: %s", trouble)
+        elif before and not trouble:
+            log.warning("images are kept again")
 
     def _arrival(self, event: evt.Event) -> Arrival:
         content = event.encoded_dataset()

@@ -1,17 +1,23 @@
 """The operator's HTTP API. Answers hold job ids, states and reasons, never patient data."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.ops.actions import Operator, actions
 
+log = logging.getLogger(__name__)
+
 Health = Mapping[str, str]
-"""Component name to "ok" or to a sentence that says what is wrong."""
+"""Component name to "ok", or to a sentence that says what is wrong; with `WARNING` before it, what soon will be."""
+
+WARNING = "warning: "
 
 
 class Jobs(Protocol):
@@ -47,9 +53,16 @@ def create_app(
     app = FastAPI(title="Thoracle", version=version, description="Research use only. Not for diagnostic use.")
 
     def health(components: Health) -> JSONResponse:
-        good = all(state == "ok" for state in components.values())
-        body = {"status": "ok" if good else "unavailable", "version": version, "components": dict(components)}
-        return JSONResponse(body, 200 if good else 503)
+        wrong = [state for state in components.values() if state != "ok"]
+        works = all(state.startswith(WARNING) for state in wrong)
+        status = "ok" if not wrong else "degraded" if works else "unavailable"
+        body = {"status": status, "version": version, "components": dict(components)}
+        return JSONResponse(body, 200 if works else 503)
+
+    @app.exception_handler(SQLAlchemyError)
+    def database_fails(_request: Request, error: SQLAlchemyError) -> JSONResponse:
+        log.error("a request was not answered: %s", type(error).__name__)
+        return JSONResponse({"detail": "the database fails; /readyz tells more"}, 503)
 
     @app.get("/healthz", summary="This process works")
     def healthz() -> JSONResponse:

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +42,13 @@ def check_folder(folder: Path, min_free_gb: float) -> Iterator[Check]:
         )
         return
     free_gb = shutil.disk_usage(existing).free / 1e9
-    state = f"{folder} is writable, {free_gb:.1f} GB free (C-STORE is refused below {min_free_gb:g} GB)"
+    state = f"{folder} is writable, {free_gb:.1f} GB free (new studies are refused below {min_free_gb:g} GB)"
     yield Check(name, free_gb > min_free_gb, state)
+
+
+def check_databases(damages: Sequence[str]) -> Check:
+    """The database files are whole. damages: what is wrong with them, in words."""
+    return Check("databases", not damages, "; ".join(damages) or "no file is damaged")
 
 
 def check_port(name: str, host: str, port: int, ours: bool) -> Check:

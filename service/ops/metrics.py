@@ -4,18 +4,25 @@ The receiver, the worker and the API are separate processes: counters go to file
 up. What the database knows is read from it at scrape time.
 """
 
+import logging
 import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
 
+log = logging.getLogger(__name__)
+
+_REFUSING = "thoracle_receiver_refusing"
+_FILES = ("counter", "histogram", "gauge_mostrecent")
+_RESERVED_BYTES = 256 * 1024
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _STAGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 _LATENCY_BUCKETS = (60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400, 259200)
@@ -24,6 +31,8 @@ _LATENCY_BUCKETS = (60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400
 def count_in(folder: Path) -> None:
     """Let `Metrics` made after this count in files of the folder; whichever process comes first makes it."""
     folder.mkdir(parents=True, exist_ok=True)
+    for kind in _FILES:
+        _reserve(folder / f"{kind}_{_process()}.db")
     os.environ[_FOLDER] = str(folder)
     # The library looks at the variable when it is imported, and that is before the settings are known.
     values.ValueClass = values.MultiProcessValue(_process)  # type: ignore[no-untyped-call]
@@ -32,6 +41,12 @@ def count_in(folder: Path) -> None:
 def _process() -> str:
     """Not the process id alone: in two containers it may be the same."""
     return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _reserve(path: Path) -> None:
+    """The library maps a file with holes into memory: on a full disk, the first count in a hole kills the process."""
+    with path.open("ab") as file:
+        os.posix_fallocate(file.fileno(), 0, _RESERVED_BYTES)
 
 
 class Metrics:
@@ -47,6 +62,13 @@ class Metrics:
             "Received instances by modality and C-STORE status",
             ["modality", "status"],
             registry=None,
+        )
+        self._refusing = Gauge(
+            _REFUSING,
+            "What the receiver refuses, by cause: 0 nothing, 1 new studies, 2 everything",
+            ["cause"],
+            registry=None,
+            multiprocess_mode="mostrecent",
         )
         self._receive_seconds = Histogram(
             "thoracle_receive_seconds", "Seconds from C-STORE request to answer", registry=None
@@ -67,6 +89,8 @@ class Metrics:
             buckets=_LATENCY_BUCKETS,
             registry=None,
         )
+        self._purged = Counter("thoracle_purged_studies", "Studies whose files were given up", registry=None)
+        self._purged_bytes = Counter("thoracle_purged_bytes", "Bytes of received files given up", registry=None)
 
     def association(self, outcome: str) -> None:
         self._associations.labels(outcome).inc()
@@ -74,6 +98,9 @@ class Metrics:
     def instance(self, modality: str, status: int, seconds: float) -> None:
         self._instances.labels(modality, f"0x{status:04X}").inc()
         self._receive_seconds.observe(seconds)
+
+    def refusing(self, cause: str, what: int) -> None:
+        self._refusing.labels(cause).set(what)
 
     def study(self, outcome: str, timings_s: Mapping[str, float]) -> None:
         self._studies.labels(outcome).inc()
@@ -93,8 +120,6 @@ class Metrics:
 
 class DatabaseCollector(Collector):
     """Gauges read from our tables when Prometheus asks."""
-        self._purged = Counter("thoracle_purged_studies", "Studies whose files were given up", registry=None)
-        self._purged_bytes = Counter("thoracle_purged_bytes", "Bytes of received files given up", registry=None)
 
     def __init__(
         self,
@@ -107,6 +132,16 @@ class DatabaseCollector(Collector):
         self._free_bytes = free_bytes
 
     def collect(self) -> Iterator[Metric]:
+        """Without the database's gauges while it fails: the others are needed most then."""
+        free = GaugeMetricFamily("thoracle_spool_free_bytes", "Free space of the spool's disk")
+        free.add_metric([], self._free_bytes())
+        yield free
+        try:
+            yield from list(self._of_database())
+        except SQLAlchemyError as error:
+            log.error("metrics without those of the database: %s", type(error).__name__)
+
+    def _of_database(self) -> Iterator[Metric]:
         jobs = GaugeMetricFamily("thoracle_jobs", "Jobs by state", labels=["state"])
         for state, count in self._jobs_by_state().items():
             jobs.add_metric([state], count)
@@ -115,15 +150,20 @@ class DatabaseCollector(Collector):
         for reason, count in self._series_by_reason().items():
             series.add_metric([reason], count)
         yield series
-        free = GaugeMetricFamily("thoracle_spool_free_bytes", "Free space of the spool's disk")
-        free.add_metric([], self._free_bytes())
-        yield free
 
 
 def prepare(folder: Path) -> None:
     """Empty the folder for counters of a new start of the service."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+
+
+def refusing(folder: Path) -> dict[str, int]:
+    """What the receiver refuses, by cause, as it last said; empty if it never did."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
+    samples = (sample for family in registry.collect() for sample in family.samples)
+    return {s.labels["cause"]: int(s.value) for s in samples if s.name == _REFUSING}
 
 
 def exposition(folder: Path, database: DatabaseCollector) -> bytes:

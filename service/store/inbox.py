@@ -26,9 +26,6 @@ class Inbox:
         self._spool = spool
         self._records = records
 
-    def free_bytes(self) -> float:
-        return self._spool.free_bytes()
-
     def take(self, arrival: Arrival) -> None:
         digest = sha256(arrival.content).hexdigest()
         for _ in range(_TRIES):

@@ -21,9 +21,12 @@ from pydicom.uid import (
 from receiving import Receiving, dataset_bytes
 from shared_data import shared_data
 
+from service.domain.pressure import Marks
+from service.network.admission import Admission
 from service.network.peer import echo
 from service.network.receive import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES
 from service.network.send import Verdict, send
+from service.ops.metrics import Metrics
 
 pytestmark = pytest.mark.peers
 
@@ -144,7 +147,9 @@ def test_another_called_ae_is_rejected_where_required(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_answers_out_of_resources(tmp_path: Path, phantom: list[Path]) -> None:
-    with Receiving(tmp_path, min_free_bytes=10**18) as receiver:
+    full = Marks(min_free_bytes=1e18, resume_free_bytes=1e18)
+    admission = Admission(full, lambda: 1e9, lambda: 0, lambda _: False, Metrics())
+    with Receiving(tmp_path, admission=admission) as receiver:
         sent = dcmtk("storescu", "-v", "127.0.0.1", receiver.port, phantom[0])
         assert "OutOfResources" in sent.stderr
         [outcome] = send(receiver.node, phantom[:1])

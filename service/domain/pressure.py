@@ -1,0 +1,53 @@
+"""When the receiver takes no new studies, and when it takes nothing at all. C-STORE then answers 0xA700.
+
+There are two causes: little free space, and too many jobs that wait. Each has two marks: what is refused at one is
+taken again only at the other, so that the answer does not change from slice to slice.
+
+The images of a study that has begun are taken as long as there is any room: half a study helps nobody.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+_QUEUE_RESUMES_AT = 0.9
+
+
+class Cause(StrEnum):
+    """Why."""
+
+    DISK = "disk"
+    QUEUE = "queue"
+
+
+class Refusing(IntEnum):
+    """What is refused."""
+
+    NOTHING = 0
+    NEW_STUDIES = 1
+    EVERYTHING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """min_free_bytes: with less, new studies are refused, with half of it everything; above resume_free_bytes they are
+    taken again. max_waiting: with as many jobs, new studies are refused, until a tenth of them is done; None: never.
+    """
+
+    min_free_bytes: float = 0
+    resume_free_bytes: float = 0
+    max_waiting: int | None = None
+
+    def by_space(self, free_bytes: float, before: Refusing) -> Refusing:
+        """What is to be refused now; before: what was until now."""
+        if free_bytes < self.min_free_bytes * (1 if before is Refusing.EVERYTHING else 0.5):
+            return Refusing.EVERYTHING
+        if free_bytes < (self.resume_free_bytes if before else self.min_free_bytes):
+            return Refusing.NEW_STUDIES
+        return Refusing.NOTHING
+
+    def by_queue(self, waiting: int, before: Refusing) -> Refusing:
+        """As `by_space`, for the number of jobs that wait."""
+        if self.max_waiting is None:
+            return Refusing.NOTHING
+        enough = self.max_waiting * (_QUEUE_RESUMES_AT if before else 1)
+        return Refusing.NEW_STUDIES if waiting >= enough else Refusing.NOTHING

@@ -1,0 +1,112 @@
+"""Who is let in under pressure; what is said of it, and how often it is looked up."""
+
+import pytest
+
+from service.domain.pressure import Marks
+from service.network.admission import Admission
+
+GB = 1e9
+
+
+class Association:
+    """Something to refer to."""
+
+
+class House:
+    """A receiver's surroundings, in the hands of a test."""
+
+    def __init__(self, max_waiting: int | None = 10) -> None:
+        self.free_bytes, self.jobs, self.held, self.now_s = 10 * GB, 0, {"begun"}, 0.0
+        self.looks = 0
+        self.fails = False
+        self.shown: dict[str, int] = {}
+        marks = Marks(2 * GB, 4 * GB, max_waiting)
+        self._admission = Admission(
+            marks, lambda: self.free_bytes, self._waiting, self.held.__contains__, self, lambda: self.now_s
+        )
+        self.association = Association()
+
+    def refusing(self, cause: str, what: int) -> None:
+        self.shown[cause] = what
+
+    def takes(self, study_uid: str, association: Association | None = None) -> bool:
+        self.now_s += 2
+        return self.takes_at_once(study_uid, association)
+
+    def takes_at_once(self, study_uid: str, association: Association | None = None) -> bool:
+        return self._admission.admits(study_uid, association or self.association)
+
+    def _waiting(self) -> int:
+        self.looks += 1
+        if self.fails:
+            raise OSError("the database fails")
+        return self.jobs
+
+
+def test_a_full_disk_refuses_new_studies_then_everything_and_recovers(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
+    house = House()
+    assert house.takes("new")
+    house.free_bytes = 1.9 * GB
+    assert (house.takes("new"), house.takes("begun")) == (False, True)
+    assert house.shown == {"disk": 1, "queue": 0}
+    house.free_bytes = 0.5 * GB
+    assert (house.takes("new"), house.takes("begun")) == (False, False)
+    assert house.shown["disk"] == 2
+    house.free_bytes = 5 * GB
+    other = Association()
+    assert (house.takes("new", other), house.takes("begun", other)) == (True, True)
+    assert house.shown["disk"] == 0
+    assert [r.message for r in caplog.records] == [
+        "new studies are refused: 1.9 GB are free",
+        "every image is refused: 0.5 GB are free",
+        "new studies are taken again: 5.0 GB are free",
+    ], "once for each change, not for each image"
+
+
+def test_a_long_queue_refuses_new_studies_only(caplog: pytest.LogCaptureFixture) -> None:
+    house = House(max_waiting=10)
+    house.jobs = 10
+    assert (house.takes("new"), house.takes("begun")) == (False, True)
+    assert house.shown == {"disk": 0, "queue": 1}
+    house.jobs = 8
+    assert house.takes("new", Association())
+    assert "10 jobs wait for analysis" in caplog.text
+
+
+def test_a_study_that_was_refused_is_not_taken_from_its_middle_on() -> None:
+    house = House()
+    house.jobs = 10
+    assert not house.takes("new")
+    house.jobs = 0
+    assert not house.takes("new"), "its first images would be missing"
+    assert house.takes("another")
+    assert house.takes("new", Association()), "its sender begins again"
+    house.held.add("new")
+    assert house.takes("new"), "by now it has begun elsewhere"
+
+
+def test_it_is_looked_up_once_a_second() -> None:
+    house = House()
+    for _ in range(1000):
+        assert house.takes_at_once("new")
+    assert house.looks == 1
+    house.takes("new")
+    assert house.looks == 2
+
+
+def test_without_a_limit_nobody_counts_jobs() -> None:
+    house = House(max_waiting=None)
+    house.jobs = 10**6
+    assert house.takes("new")
+    assert house.looks == 0
+
+
+def test_what_cannot_be_looked_up_stays_as_it_was() -> None:
+    house = House()
+    house.jobs = 10
+    assert not house.takes("new")
+    house.fails, house.jobs = True, 0
+    assert not house.takes("new", Association())
+    house.fails = False
+    assert house.takes("new", Association())
