@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEVICE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test peers demo test bench train-lung-opacity train-lobes train-classifier clean
+.PHONY: help setup setup-test peers demo test soak bench train-lung-opacity train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test: $(VENV)/.test peers ## run the whole suite
 	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=90 --skip-covered
+
+soak: $(VENV)/.test peers ## 200 studies through two workers while processes are killed at random (ARGS=--help)
+	$(BIN)/python -m tests.soak $(ARGS)
 
 bench: $(VENV)/.test ## measure the stages; writes bench/results.json
 	$(BIN)/python -m bench

@@ -146,8 +146,14 @@ def _orphans(connection: sa.Connection, files: set[str]) -> Iterator[str]:
     yield from (f"instance without its file: {path}" for path in sorted(recorded - received))
     results, kept = files - received, set(connection.scalars(sa.select(evidence.c.path)))
     yield from (f"result without its file: {path}" for path in sorted(kept - results))
-    folders = {PurePosixPath(path).parent for path in kept}
-    manifests = {folder.parent / "manifest.json" for folder in folders}
+    known, folders = set(connection.scalars(sa.select(jobs.c.job_id))), {PurePosixPath(path).parent for path in kept}
+    with_objects = {_job_of(folder) for folder in folders}
     for path in sorted(map(PurePosixPath, results)):
-        if path.parent not in folders and path not in manifests:
+        if _job_of(path) not in known:
             yield f"result file of no job: {path}"
+        elif _job_of(path) in with_objects and path.name != "manifest.json" and path.parent not in folders:
+            yield f"result file that its job does not name: {path}"
+
+
+def _job_of(path: PurePosixPath) -> str:
+    return path.parts[1]
