@@ -1,7 +1,7 @@
 """A worker process around the durable engine: `python flow_process.py DATABASE FOLDER ANALYSE_S`.
 
 Its standard input takes commands: `study JOB PRIORITY`, `prioritise JOB PRIORITY`, `deliver JOB
-DESTINATION`. Its end stops it.
+DESTINATION`, `discard JOB`. Its end stops it.
 """
 
 import os
@@ -59,6 +59,8 @@ def obey(flow: Flow) -> None:
                 flow.prioritise(job, int(priority))
             case ["deliver", job, destination]:
                 flow.ensure_delivery(job, destination, at_once=True)
+            case ["discard", job]:
+                tell("discarded" if flow.discard(job) else "kept", job)
         tell("done", line.strip())
 
 

@@ -229,12 +229,16 @@ class Deliveries:
             return settle(connection, job_id, now)
 
     def cancel(self, job_id: str, by: str, now: datetime) -> Job:
-        """An operator wants nothing more of it; IllegalTransition if there is nothing to stop."""
+        """An operator wants nothing more of it; IllegalTransition if there is nothing to stop.
+
+        Notices that a destination refused are withdrawn too: else they would keep the study from being purged.
+        """
         with self._engine.begin() as connection:
             job = get(connection, job_id)
+            refused_notices = sa.and_(deliveries.c.state == Delivered.REFUSED, job.state is State.REFUSED)
             unconfirmed = (deliveries.c.job_id == job_id) & (deliveries.c.state == Delivered.STORED) & OPEN
             stopped = connection.execute(sa.update(deliveries).where(unconfirmed).values(confirm=Confirm.NONE)).rowcount
-            stopped += _withdraw(connection, job, OPEN, "cancelled", now)
+            stopped += _withdraw(connection, job, OPEN | refused_notices, "cancelled", now)
             if job.state is State.REFUSED and not stopped:
                 raise IllegalTransition(f"job {job_id} is refused, and nothing of it is on its way")
             return move(connection, job_id, Event.CANCEL, f"by {by}")

@@ -173,6 +173,23 @@ def test_a_delivery_that_waits_long_is_tried_at_once_when_somebody_wants_it(star
     worker.stop()
 
 
+def test_what_is_remembered_of_a_job_is_discarded_when_nothing_of_it_waits(start: Start, database: str | Path) -> None:
+    worker = start(0.0, "patient", "one")
+    worker.wait_for("delivery one pacs 2")
+    worker.wait_for("delivery patient pacs 1")
+    time.sleep(1.0)  # the workflows end
+    for job in ("one", "patient", "unknown"):
+        worker.tell("discard", job)
+    assert worker.order("discarded") == ["one", "unknown"]
+    assert worker.order("kept") == ["patient"]
+    known = [workflow.workflow_id for workflow in client(database).list_workflows()]
+    assert sorted(known) == ["delivery:patient:pacs:1", "delivery:patient:pacs:2", "study:patient:1"]
+    worker.tell("deliver", "one", "pacs")
+    worker.wait_for("done deliver one pacs")
+    wait_until(lambda: worker.order("delivery").count("one pacs 1") == 2)
+    worker.stop()
+
+
 def test_work_queued_by_an_earlier_version_is_done(start: Start, database: str | Path) -> None:
     """Its rows name the workflows, their arguments and their version as the first release did."""
     start(0.0).stop()

@@ -176,7 +176,19 @@ def test_a_failure_that_a_newer_job_made_good_holds_nothing(ward: Ward) -> None:
     assert ward.due() == ["S"]
 
 
-def test_a_refused_study_goes_when_its_notice_has_arrived(ward: Ward) -> None:
+def send_again(ward: Ward, job_id: str) -> None:
+    ward.deliveries.resend(job_id, {"pacs": Plan([f"{job_id}.1"], Confirm.NONE)}, "me", NOW)
+    ward.store(job_id, Delivered.STORED)
+
+
+def cancel(ward: Ward, job_id: str) -> None:
+    ward.deliveries.cancel(job_id, "me", NOW)
+
+
+@pytest.mark.parametrize("decision", [send_again, cancel])
+def test_a_refused_study_goes_when_its_notice_has_arrived_or_nobody_wants_it(
+    ward: Ward, decision: Callable[[Ward, str], None]
+) -> None:
     ward.receive("1")
     job_id = ward.job()
     objects = ward.results(job_id).objects
@@ -184,8 +196,7 @@ def test_a_refused_study_goes_when_its_notice_has_arrived(ward: Ward) -> None:
     assert ward.due() == []
     ward.store(job_id, Delivered.REFUSED)
     assert ward.due() == [], "nobody was told why"
-    ward.deliveries.resend(job_id, {"pacs": Plan([f"{job_id}.1"], Confirm.NONE)}, "me", NOW)
-    ward.store(job_id, Delivered.STORED)
+    decision(ward, job_id)
     assert ward.due() == ["S"]
 
 
@@ -304,7 +315,7 @@ def test_what_was_purged_cannot_be_done_again_by_name(ward: Ward) -> None:
         lambda: ward.deliveries.retry(job_id, plans, "me", NOW),
         lambda: ward.records.create_job_again("S", "me", NOW),
     ):
-        with pytest.raises(IllegalTransition, match="purged.*: send the study again"):
+        with pytest.raises(IllegalTransition, match=r"purged.*: send the study again"):
             again()
     assert ward.jobs.get(job_id).state is State.DELIVERED
 
