@@ -1,0 +1,146 @@
+"""What a worker purges, and what it leaves for later."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import arrivals
+import pytest
+import sqlalchemy as sa
+from dicom_peers import wait_until
+
+from service.domain.job import Event, Result
+from service.errors import Reason, Refusal
+from service.store.engine import sqlite_engine
+from service.store.jobs import Jobs
+from service.store.migrations import upgrade
+from service.store.planning import NOWHERE
+from service.store.records import Records
+from service.store.retention import Retention
+from service.store.spool import Spool
+from service.store.tables import studies
+from service.worker import Janitor, janitor
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+REFUSED = Result(refusals={"S.1": (Refusal(Reason.TILT, "12 degrees."),)})
+
+
+class House:
+    """Refused studies, and a worker that purges after a week."""
+
+    def __init__(self, folder: Path, keep: timedelta | None = 7 * DAY, history: timedelta | None = 30 * DAY) -> None:
+        self.engine = sqlite_engine(folder / "records.db")
+        upgrade(self.engine)
+        self.records, self.jobs, self.spool = Records(self.engine), Jobs(self.engine), Spool(folder)
+        self.clock = NOW
+        self.at_work: set[str] = set()
+        self.bytes: list[int] = []
+        self.janitor = Janitor(Retention(self.engine), self.spool, self, self, keep, history, lambda: self.clock)
+
+    def discard(self, job_id: str) -> bool:
+        return job_id not in self.at_work
+
+    def purged(self, size_bytes: int) -> None:
+        self.bytes.append(size_bytes)
+
+    def refused(self, study_uid: str) -> str:
+        arrivals.keep(self.spool, self.records, arrivals.arrival(study_uid=study_uid, content=b"12345"))
+        (job_id,) = self.records.create_due_jobs(NOW, lambda _: 0.0)
+        self.jobs.start(job_id, NOW)
+        self.jobs.finish(job_id, Event.REFUSE, REFUSED, NOW, NOWHERE)
+        return job_id
+
+    def after(self, days: float) -> int:
+        """How many files are left when the janitor looks so many days after NOW."""
+        self.clock = NOW + days * DAY
+        self.janitor.tick()
+        return len(list(self.spool.received()))
+
+    @property
+    def studies(self) -> int:
+        with self.engine.begin() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(studies)) or 0)
+
+
+def test_files_go_after_their_time_and_rows_after_theirs(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.refused("S")
+    assert house.after(6.9) == 1
+    assert house.after(7.1) == 0
+    assert (house.studies, house.bytes) == (1, [5])
+    house.after(30.05)
+    assert house.studies == 1
+    house.after(30.2)
+    assert (house.studies, house.bytes) == (0, [5])
+
+
+def test_for_ever(tmp_path: Path) -> None:
+    house = House(tmp_path, keep=None)
+    house.refused("S")
+    assert house.after(10_000) == 1
+    again = House(tmp_path, history=None)
+    assert again.after(10_000) == 0
+    again.after(20_000)
+    assert again.studies == 1
+
+
+def test_nothing_goes_while_the_engine_is_at_any_job_of_the_study(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.at_work.add(house.refused("S"))
+    assert house.after(8) == 1
+    house.at_work.clear()
+    assert house.after(8) == 0
+
+
+def test_a_round_is_short_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    for number in range(23):
+        house.refused(f"S{number}")
+    house.at_work.add(house.refused("stuck"))
+    assert house.after(8) == 4
+    assert house.after(8) == 1
+    assert len(house.bytes) == 23
+
+
+def test_what_a_kill_left_is_removed_first(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.refused("S")
+    assert Retention(house.engine).give_up("S", NOW + DAY, NOW + DAY) is not None
+    assert house.after(2) == 0, "its seven days are not over, but it was given up"
+
+
+def test_two_workers_purge_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house, other = House(tmp_path), House(tmp_path)
+    house.refused("S")
+    assert other.after(8) == 0
+    monkeypatch.setattr(Retention, "due", lambda *_: ["S"])  # as if both had looked at the same time
+    assert house.after(8) == 0
+    assert (house.bytes, other.bytes) == ([], [5])
+
+
+def test_what_killed_processes_left_half_written_goes(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    (tmp_path / "results" / "job-1.part").mkdir(parents=True)
+    house.janitor.clean()
+    assert len(list((tmp_path / "results").iterdir())) == 1, "somebody may be writing it"
+    house.clock = NOW + timedelta(hours=2)
+    house.janitor.clean()
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_a_disk_that_fails_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path)
+    house.refused("S")
+    house.clock = NOW + 8 * DAY
+    monkeypatch.setattr(janitor, "_ROUND_S", 0.05)
+    with monkeypatch.context() as broken:
+        broken.setattr(house.spool, "remove", lambda *_: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+        house.janitor.start()
+        wait_until(lambda: "nothing is purged now" in caplog.text)
+        assert len(list(house.spool.received())) == 1
+    wait_until(lambda: not list(house.spool.received()))
+    assert house.janitor.alive
+    house.janitor.stop()
+    assert not house.janitor.alive
