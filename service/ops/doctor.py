@@ -1,9 +1,7 @@
 """Checks that say in words what is wrong with an installation, before a CT is lost to it."""
 
-import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLSTransferSyntaxes, JPEG
 
 from service.errors import ThoracleError
 from service.imaging.codestream import decodable
+from service.ops.disk import why_not_writable
 
 _COMPRESSIONS = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, JPEG2000, JPEG2000Lossless, RLELossless)
 
@@ -32,14 +31,8 @@ def check_folder(folder: Path, min_free_gb: float) -> Iterator[Check]:
     if not existing.is_dir():
         yield Check(name, False, f"{existing} is not a directory; choose another data_dir")
         return
-    try:
-        with tempfile.TemporaryFile(dir=existing) as file:
-            file.write(b"thoracle")
-            os.fsync(file.fileno())
-    except OSError as error:
-        yield Check(
-            name, False, f"cannot write to {existing}: {error.strerror}; give this user the right to write there"
-        )
+    if wrong := why_not_writable(existing):
+        yield Check(name, False, f"cannot write to {existing}: {wrong}")
         return
     free_gb = shutil.disk_usage(existing).free / 1e9
     state = f"{folder} is writable, {free_gb:.1f} GB free (new studies are refused below {min_free_gb:g} GB)"

@@ -1,30 +1,20 @@
 """What `/readyz` says about the disk and the queue."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from service.domain.pressure import Cause, Marks, Refusing
 from service.ops.api import WARNING
+from service.ops.disk import why_not_writable
 
 _REFUSED = {Refusing.NEW_STUDIES: "new studies are refused", Refusing.EVERYTHING: "C-STORE is refused"}
 
 
-def not_writable(*folders: Path) -> str | None:
-    """The first of these folders that cannot be written (a read-only disk, missing rights), in words; None if all can.
-
-    One that is not there is made when it is needed.
-    """
+def disk(free_bytes: float, marks: Marks, refusing: Mapping[str, int], folders: Sequence[Path]) -> str:
+    """ "ok", or what is wrong. refusing: as the receiver says. folders: that must be writable, if they are there."""
     for folder in folders:
-        if folder.exists() and not os.access(folder, os.W_OK):
-            return f"{folder} cannot be written"
-    return None
-
-
-def disk(free_bytes: float, marks: Marks, refusing: Mapping[str, int], folders: tuple[Path, ...]) -> str:
-    """ "ok", or what is wrong. refusing: as the receiver says."""
-    if wrong := not_writable(*folders):
-        return f"{wrong}: C-STORE is refused"
+        if folder.exists() and (wrong := why_not_writable(folder)):
+            return f"{folder} cannot be written: {wrong}"
     if what := Refusing(refusing.get(Cause.DISK, 0)):
         return f"the disk is nearly full ({free_bytes / 1e9:.1f} GB free): {_REFUSED[what]}"
     if free_bytes < marks.resume_free_bytes:

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
 
 from service.domain.job import IllegalTransition, Job, State
 from service.ops.api import create_app
@@ -57,6 +58,20 @@ def test_health_and_readiness_name_what_is_wrong() -> None:
     answer = api.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["components"] == {"database": "ok", "worker": "no worker process is running"}
+
+
+def test_a_warning_is_shown_and_the_service_is_ready() -> None:
+    answer = client(Records(), ready="warning: 3.0 GB are free").get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+
+
+def test_a_database_that_fails_is_said_so_and_not_a_traceback() -> None:
+    class Failing(Records):
+        def job(self, job_id: str) -> Mapping[str, Any] | None:
+            raise OperationalError("SELECT", {}, Exception("patient"))
+
+    answer = client(Failing()).get("/api/jobs/a")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "the database fails; /readyz tells more")
 
 
 def test_jobs_are_filtered_and_an_unknown_state_is_an_error_that_lists_the_states() -> None:

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.exc import OperationalError
 
-from service.ops.metrics import DatabaseCollector, exposition, prepare
+from service.ops.metrics import DatabaseCollector, exposition, prepare, refusing
 
 REPORT = """
 import sys
@@ -42,6 +43,42 @@ def test_two_processes_and_the_database_add_up(tmp_path: Path) -> None:
     assert samples["thoracle_jobs", "queued"] == 3
     assert samples["thoracle_series", "TILT"] == 2
     assert samples["thoracle_spool_free_bytes",] == 12345
+
+
+def test_a_database_that_fails_hides_no_other_metric(tmp_path: Path) -> None:
+    def fails() -> dict[str, int]:
+        raise OperationalError("SELECT", {}, Exception())
+
+    prepare(tmp_path)
+    text = exposition(tmp_path, DatabaseCollector(lambda: {"queued": 3}, fails, lambda: 12345)).decode()
+    assert "thoracle_spool_free_bytes 12345" in text
+    assert "thoracle_jobs" not in text, "all or none: half of an answer looks like a whole one"
+
+
+REFUSES = """
+import sys
+from pathlib import Path
+from service.ops.metrics import Metrics, count_in
+count_in(Path(sys.argv[1]))
+Metrics().refusing("disk", int(sys.argv[2]))
+"""
+
+
+def test_the_receiver_that_spoke_last_says_what_is_refused(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    assert refusing(tmp_path) == {}
+    for what in (2, 1):
+        subprocess.run([sys.executable, "-c", REFUSES, str(tmp_path), str(what)], check=True)
+    assert refusing(tmp_path) == {"disk": 1}
+
+
+def test_counting_needs_no_more_space(tmp_path: Path) -> None:
+    """What is mapped is there already: on a full disk a process would be killed by its first count in a hole."""
+    prepare(tmp_path)
+    subprocess.run([sys.executable, "-c", REPORT, str(tmp_path)], check=True)
+    files = list(tmp_path.iterdir())
+    assert {path.name.partition("_")[0] for path in files} == {"counter", "histogram", "gauge"}
+    assert all(path.stat().st_blocks * 512 >= path.stat().st_size for path in files)
 
 
 ALONE = """
