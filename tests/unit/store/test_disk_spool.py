@@ -94,6 +94,51 @@ def test_a_process_killed_while_removing_results_leaves_none(spool: Spool, tmp_p
     assert list((tmp_path / "results").iterdir()) == []
 
 
+def test_a_purge_of_the_study_while_a_file_is_saved_costs_neither(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The study's last file and its folders go between any two steps of saving another one, or the same one."""
+    steps: list[str] = []
+    really = {"exists": Path.exists, "write_bytes": Path.write_bytes, "rename": Path.rename}
+    last = save(spool, b"last", instance="last")
+
+    def purged_before(step: str, path: Path, *arguments: object) -> object:
+        if path.is_relative_to(tmp_path / "spool") and step not in steps:
+            steps.append(step)
+            spool.remove(last, saved)
+        return really[step](path, *arguments)
+
+    saved = save(spool, b"saved")
+    for step in really:
+        monkeypatch.setattr(Path, step, lambda path, *a, step=step: purged_before(step, path, *a))
+    assert save(spool, b"saved") == saved
+    assert spool.read(saved) == b"saved"
+    assert steps == ["exists", "write_bytes", "rename"]
+
+
+def test_folders_go_with_their_last_file(spool: Spool, tmp_path: Path) -> None:
+    first, second = save(spool, instance="1"), save(spool, instance="2", series_uid="S.2")
+    spool.remove(first)
+    assert [p.name for p in (tmp_path / "spool").glob("*/*")] == [Path(second).parent.name]
+    spool.remove(second, "spool/unknown/series/file.dcm")
+    assert list((tmp_path / "spool").iterdir()) == []
+    assert spool.read(save(spool, instance="1")) is not None
+
+
+def test_a_removal_is_durable(spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power cut brings files back that have no row any more, and they would be taken for a new study."""
+    first, second = save(spool, instance="1"), save(spool, instance="2")
+    spool.save_results("job", {"a.pdf": b"pdf"})
+    synced: list[Path] = []
+    monkeypatch.setattr("service.store.spool._sync", synced.append)
+    spool.remove(first)
+    assert tmp_path / Path(first).parent in synced
+    spool.remove(second)
+    assert tmp_path / "spool" in synced
+    spool.remove_results("job")
+    assert tmp_path / "results" in synced
+
+
 def test_what_a_killed_process_left_is_removed_when_it_is_old(spool: Spool, tmp_path: Path) -> None:
     whole = save(spool)
     old, young = ((tmp_path / whole).with_name(f"{name}.part") for name in ("old", "young"))

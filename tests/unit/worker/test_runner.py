@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from service.store.jobs import Jobs
 from service.store.migrations import upgrade
 from service.store.overview import Overview
 from service.store.records import Records
+from service.store.retention import Retention
 from service.store.spool import Spool
 from service.worker import Courier, Destination, Outcome, Runner
 from service.worker.operator import Operator
@@ -69,10 +70,11 @@ class Bench:
         self.analysis: Callable[[], Outcome] = lambda: ANALYSED
         self.verdicts: Callable[[Path], Verdict] = lambda path: Verdict.STORED
         self.sent: list[str] = []
+        self.predecessors: list[list[str]] = []
         self.seen: list[tuple[Any, ...]] = []
         self.jobs, self.overview = Jobs(engine), Overview(engine)
         records, self.spool = Records(engine), Spool(folder)
-        self._records, self._inbox = records, Inbox(self.spool, records)
+        self._records, self._inbox, self._retention = records, Inbox(self.spool, records), Retention(engine)
         self._inbox.take(arrivals.arrival())
         (self.job_id,) = records.create_due_jobs(NOW, lambda _: 1.0)
         policy = RetryPolicy((5.0, 60.0), timedelta(hours=1))
@@ -94,11 +96,26 @@ class Bench:
 
     def receive_another_slice(self) -> str:
         """The job of the study with one more slice."""
-        self._inbox.take(arrivals.arrival("2", content=b"another"))
+        return self.receive("2", b"another")
+
+    def receive(self, instance: str, content: bytes) -> str:
+        """The job of the study with this slice too."""
+        self._inbox.take(arrivals.arrival(instance, content=content))
         (job_id,) = self._records.create_due_jobs(NOW, lambda _: 1.0)
         return job_id
 
-    def analyse(self, *_: Any) -> Outcome:
+    def deliver(self, job_id: str) -> None:
+        self.runner.analyse(job_id, 1)
+        self.runner.deliver(job_id, "pacs", 1)
+
+    def purge(self) -> None:
+        at = datetime.now(UTC) + timedelta(days=1)
+        assert self._retention.give_up("S", at, at) is not None
+        while self._retention.remove("S", self.spool):
+            pass
+
+    def analyse(self, *study: Any) -> Outcome:
+        self.predecessors.append([p.sop_instance_uid for p in study[-1]])
         return self.analysis()
 
     def send(self, paths: Sequence[Path]) -> list[StoreOutcome]:
@@ -296,3 +313,52 @@ def test_a_superseded_job_sends_nothing_more(bench: Bench) -> None:
     assert bench.runner.analyse(newer, 1) == ["pacs"]
     with pytest.raises(IllegalTransition, match="superseded by a newer one"):
         bench.operator.retry(bench.job_id, "Kim")
+
+
+def test_a_purged_study_that_comes_again_gives_the_same_objects_again(bench: Bench) -> None:
+    bench.analysis = lambda: replace(ANALYSED, evidence=tuple(replace(e, series_uid="1.9") for e in ANALYSED.evidence))
+    bench.deliver(bench.job_id)
+    bench.purge()
+    again = bench.receive("1", b"a")
+    bench.deliver(again)
+    assert bench.predecessors == [[], []], "it replaces nothing: it is the same"
+    first, second = (bench.jobs.objects(job_id) for job_id in (bench.job_id, again))
+    assert [o.sop_instance_uid for o in first] == [o.sop_instance_uid for o in second]
+    assert bench.jobs.get(again).state is State.DELIVERED
+
+
+def test_where_the_models_have_changed_it_replaces_what_was_there(bench: Bench) -> None:
+    old = tuple(replace(e, series_uid="1.9") for e in ANALYSED.evidence)
+    new = tuple(replace(e, sop_instance_uid=f"{e.sop_instance_uid}.2") for e in old)
+    bench.analysis = lambda: replace(ANALYSED, evidence=old)
+    bench.deliver(bench.job_id)
+    bench.purge()
+    again = bench.receive("1", b"a")
+    bench.analysis = lambda: replace(ANALYSED, evidence=new)
+    bench.deliver(again)
+    assert bench.predecessors == [[], [], ["1.9.1", "1.9.2"]]
+
+
+def test_what_came_after_a_purge_is_refused_without_a_notice(bench: Bench) -> None:
+    notice = replace(REFUSED, evidence=(Evidence("study", "notice.dcm", b"sr", "1.2.840.2", "1.9.3"),))
+    bench.deliver(bench.job_id)
+    bench.purge()
+    late = bench.receive("3", b"late")
+    bench.analysis, bench.sent = (lambda: notice), []
+    assert bench.runner.analyse(late, 1) == []
+    assert (bench.jobs.get(late).state, bench.jobs.objects(late)) == (State.REFUSED, [])
+    bench.analysis = lambda: ANALYSED
+    whole = bench.receive("1", b"a")
+    bench.deliver(whole)
+    bench.analysis = lambda: notice
+    later = bench.receive("4", b"later")
+    assert bench.runner.analyse(later, 1) == ["pacs"], "the study is whole again, and this is about all of it"
+
+
+def test_what_was_purged_cannot_be_done_again(bench: Bench) -> None:
+    bench.deliver(bench.job_id)
+    bench.purge()
+    for action in (bench.operator.retry, bench.operator.resend, bench.operator.reanalyse):
+        with pytest.raises(IllegalTransition, match=f"the images and results of job {bench.job_id} were purged on 20"):
+            action(bench.job_id, "Kim")
+    assert bench.state is State.DELIVERED
