@@ -6,26 +6,34 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from arrivals import at
+from arrivals import arrival, at
 
 from service.domain.job import Confirm, Delivered, State
 from service.store import migrations
 from service.store.deliveries import Deliveries
+from service.store.intake import Recorded
 from service.store.jobs import Jobs
 from service.store.migrations import upgrade
+from service.store.records import Records
+from service.store.retention import Retention
+
+
+def migrate(engine: sa.Engine, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 @pytest.fixture
 def old(engine: sa.Engine) -> sa.Engine:
     """Schema 0001 with one job that was being delivered: one object stored, one waiting, one refused."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     with engine.begin() as connection:
         metadata = sa.MetaData()
         metadata.reflect(connection)
         metadata.drop_all(connection)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+    migrate(engine, "0001")
     first = sa.MetaData()
     first.reflect(engine)
     created = at(0).replace(tzinfo=None)
@@ -61,3 +69,28 @@ def test_what_was_on_its_way_goes_on(old: sa.Engine) -> None:
         ("1.2", "built", False),
         ("1.3", "refused", False),
     ]
+
+
+def test_what_0002_received_and_delivered_is_kept_and_goes_on(old: sa.Engine) -> None:
+    migrate(old, "0002")
+    second = sa.MetaData()
+    second.reflect(old)
+    received = at(0).replace(tzinfo=None)
+    study = {"study_uid": "T", "calling_ae": "CT1", "revision": 1, "job_revision": 0, "last_ct_at": received}
+    image = {"study_uid": "T", "series_uid": "T.1", "sop_instance_uid": "1", "sha256": "a" * 64, "size_bytes": 1}
+    image |= {"sop_class_uid": "1.2", "transfer_syntax_uid": "1.2", "path": "spool/1", "received_at": received}
+    series = {"study_uid": "T", "series_uid": "T.1", "modality": "CT", "calling_ae": "CT1", "called_ae": "THORACLE"}
+    series |= {"peer_address": "", "first_received_at": received, "last_received_at": received, "duplicates": 0}
+    with old.begin() as connection:
+        connection.execute(sa.insert(second.tables["studies"]).values(study | {"urgency": "stat"}))
+        connection.execute(sa.insert(second.tables["series"]).values(series))
+        connection.execute(sa.insert(second.tables["instances"]).values(image))
+        connection.execute(sa.text("UPDATE deliveries SET state = 'stored'"))
+        connection.execute(sa.text("UPDATE jobs SET state = 'delivered'"))
+    upgrade(old)
+    records, retention = Records(old), Retention(old)
+    assert retention.due(at(1)) == ["S"], "what was delivered is purged in its turn"
+    assert records.record(arrival("2", study_uid="T"), "spool/2", "b" * 64, lambda _: True) is Recorded.NEW
+    (job,) = records.create_due_jobs(at(60), lambda _: 60.0)
+    assert [len(one.paths) for one in records.series_of("T")] == [1, 1]
+    assert (Jobs(old).get(job).urgency, retention.due(at(9999))) == ("stat", ["S"])
