@@ -43,7 +43,14 @@ class Receiving:
 
     AET = "THORACLE"
 
-    def __init__(self, folder: Path, port: int = 0, spool: ports.Spool | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int = 0,
+        spool: ports.Spool | None = None,
+        host: str = "127.0.0.1",
+        **options: Any,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.engine = sqlite_engine(folder / "records.db", "NORMAL")
         upgrade(self.engine)
@@ -51,7 +58,8 @@ class Receiving:
         self.records = Records(self.engine)
         self.inbox = Inbox(spool or Spool(folder), self.records)
         self.counts = Counts()
-        self._receiver = Receiver(self.inbox, self.counts, self.AET, "127.0.0.1", port, **options)
+        self._host = host
+        self._receiver = Receiver(self.inbox, self.counts, self.AET, host, port, **options)
 
     def __enter__(self) -> Self:
         self._receiver.start()
@@ -63,7 +71,7 @@ class Receiving:
 
     @property
     def node(self) -> DicomNode:
-        return DicomNode("receiver", self.AET, "127.0.0.1", self.port, "CT1")
+        return DicomNode("receiver", self.AET, self._host, self.port, "CT1")
 
     def rows(self) -> dict[str, sa.Row[Any]]:
         """Current instances by SOP Instance UID."""

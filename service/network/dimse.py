@@ -23,6 +23,19 @@ def configure() -> None:
 
 def send_at_once(event: evt.Event) -> None:
     """EVT_CONN_OPEN: no waiting for full segments; a C-STORE and its response would stall about 40 ms otherwise."""
+    _socket(event).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def wait_no_longer(event: evt.Event) -> None:
+    """EVT_CONN_OPEN: the network timeout holds within a PDU too.
+
+    pynetdicom looks at it between PDUs only: a peer that vanished within one would be waited for without end, and hold
+    its place among the associations.
+    """
+    _socket(event).settimeout(event.assoc.network_timeout)
+
+
+def _socket(event: evt.Event) -> socket.socket:
     connection = event.assoc.dul.socket
     assert connection is not None and connection.socket is not None, "the event says that it is open"
-    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection.socket

@@ -8,7 +8,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
-from service.network.dimse import VERIFICATION, configure, send_at_once
+from service.network.dimse import VERIFICATION, configure, send_at_once, wait_no_longer
 
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
@@ -36,7 +36,8 @@ def associate(
     ae.dimse_timeout = _ANSWER_S
     ae.network_timeout = _ANSWER_S
     ae.maximum_pdu_size = 0
-    handlers: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, send_at_once), *more_handlers]
+    opened: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, send_at_once), (evt.EVT_CONN_OPEN, wait_no_longer)]
+    handlers = [*opened, *more_handlers]
     return ae.associate(node.host, node.port, ae_title=node.ae_title, contexts=list(contexts), evt_handlers=handlers)
 
 

@@ -18,7 +18,7 @@ from service.domain.commitment import OnReport
 from service.domain.ports import Inbox, ReceiverObserver
 from service.network.admission import Admission
 from service.network.commitment import STORAGE_COMMITMENT, accept_role, answer_report
-from service.network.dimse import VERIFICATION, configure, send_at_once
+from service.network.dimse import VERIFICATION, configure, send_at_once, wait_no_longer
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class Receiver:
         configure()
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, send_at_once),
+            (evt.EVT_CONN_OPEN, wait_no_longer),
             (evt.EVT_ACCEPTED, self._count, ["accepted"]),
             (evt.EVT_REJECTED, self._count, ["rejected"]),
             (evt.EVT_RELEASED, self._count, ["released"]),
