@@ -66,7 +66,7 @@ class RunningService:
         command = [sys.executable, "-m", "service", "serve", "--config", str(self.config)]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=self._environment)
         try:
-            wait_until(lambda: self.get("/readyz"), 60)
+            wait_until(lambda: self.get("/readyz"), 240)
         except TimeoutError:
             self._process.terminate()
             raise TimeoutError(f"the service did not become ready; log:\n{self.log()}") from None
