@@ -144,9 +144,11 @@ def _orphans(connection: sa.Connection, files: set[str]) -> Iterator[str]:
     recorded = set(connection.scalars(sa.select(instances.c.path)))
     yield from (f"received file without a row: {path}" for path in sorted(received - recorded))
     yield from (f"instance without its file: {path}" for path in sorted(recorded - received))
-    results, kept = files - received, set(connection.scalars(sa.select(evidence.c.path)))
+    with_results = sa.select(jobs.c.job_id).where(jobs.c.purged_at.is_(None))
+    paths = sa.select(evidence.c.path).where(evidence.c.job_id.in_(with_results))
+    results, kept = files - received, set(connection.scalars(paths))
     yield from (f"result without its file: {path}" for path in sorted(kept - results))
-    known, folders = set(connection.scalars(sa.select(jobs.c.job_id))), {PurePosixPath(path).parent for path in kept}
+    known, folders = set(connection.scalars(with_results)), {PurePosixPath(path).parent for path in kept}
     with_objects = {_job_of(folder) for folder in folders}
     for path in sorted(map(PurePosixPath, results)):
         if _job_of(path) not in known:
