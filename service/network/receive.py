@@ -76,6 +76,7 @@ class Receiver:
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, send_at_once),
             (evt.EVT_CONN_OPEN, wait_no_longer),
+            (evt.EVT_CONN_CLOSE, _let_go),
             (evt.EVT_ACCEPTED, self._count, ["accepted"]),
             (evt.EVT_REJECTED, self._count, ["rejected"]),
             (evt.EVT_RELEASED, self._count, ["released"]),
@@ -160,6 +161,15 @@ class Receiver:
             received_at=self._clock(),
             content=content,
         )
+
+
+def _let_go(event: evt.Event) -> None:
+    """EVT_CONN_CLOSE: who asked for no association (a health check, a port scan) holds no place among them.
+
+    pynetdicom goes on waiting for the request for half a minute; nothing in its queue ends that.
+    """
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(None)
 
 
 def _label(modality: str) -> str:

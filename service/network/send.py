@@ -147,7 +147,8 @@ def _send_batch(destination: DicomNode, batch: Sequence[Item]) -> Iterator[Store
     contexts = [build_context(*pair) for pair in sorted(frozenset().union(*(item.contexts for item in batch)))]
     association = associate(destination, contexts)
     if not association.is_established:
-        yield from (item.outcome(Verdict.TRANSIENT, why_not(association)) for item in batch)
+        why = why_not(association)  # once: it may take as long as the connection did
+        yield from (item.outcome(Verdict.TRANSIENT, why) for item in batch)
         return
     ended = False
     for item in batch:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from make_ct import make, write
 from network_namespaces import Namespace
 from receiving import Receiving
 
+from service.network.peer import DicomNode
 from service.network.send import Verdict, send
 
 TESTS = Path(__file__).parents[1]
@@ -35,3 +37,20 @@ def test_a_modality_that_vanishes_within_an_image_holds_its_place_for_the_idle_t
             assert outcome.verdict is Verdict.TRANSIENT, "there is one place, and it is taken"
             wait_until(lambda: send(receiving.node, [image])[0].verdict is Verdict.STORED, 30)
             assert receiving.counts.statuses == [0x0000], "half an image is none"
+
+
+@pytest.mark.peers
+def test_a_peer_that_is_away_is_found_out_once_not_for_each_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.network.peer._CONNECT_S", 2.0)
+    images = write(make(slices=30).datasets, tmp_path)
+    with Namespace() as elsewhere:
+        link = elsewhere.link()
+        link.cut()
+        began = time.monotonic()
+        outcomes = send(DicomNode("pacs", "PACS", link.there, 104, "AI"), images)
+        assert {(o.verdict, o.message) for o in outcomes} == {
+            (Verdict.TRANSIENT, f"no connection to {link.there}:104: timed out")
+        }
+        assert time.monotonic() - began < 30
