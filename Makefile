@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEVICE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test peers demo test soak bench train-lung-opacity train-lobes train-classifier clean
+.PHONY: help setup setup-test peers demo test soak bench crash-matrix train-lung-opacity train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ soak: $(VENV)/.test peers ## 200 studies through two workers while processes are
 
 bench: $(VENV)/.test ## measure the stages; writes bench/results.json
 	$(BIN)/python -m bench
+
+crash-matrix: $(VENV)/.test ## kill every process in every state, on both backends; writes docs/reference/crash-matrix.md
+	PYTHONPATH=tests $(BIN)/python -m crash_matrix
 
 train-lung-opacity: $(VENV)/.test ## train lungs and opacities (DATA=folder [DEVICE=cpu|cuda] [ARGS=--help])
 	$(BIN)/python -m models.lung_opacity.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)

@@ -1,0 +1,180 @@
+"""A modality, the service on one backend, and a PACS that commits. Any of them can be killed and started again."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+import tiny_models
+from dicom_peers import free_port
+from postgresql import PostgreSQL
+from running_service import AET, RunningService
+from s3_server import S3Server
+
+from crash_matrix.holds import Holds, Point
+from crash_matrix.pacs import Pacs
+from service.inference.install import prepare
+from service.inference.repository import add, create
+from service.network.peer import DicomNode
+from service.network.send import Verdict, send
+from service.settings import default_repository
+from service.store.object_spool import ObjectSpool
+from service.store.spool import Spool
+
+QUICK, PATIENT = "CT", "SLOWCT"
+"""Calling AE titles. Of the second, a study waits for the rest of its images while the receiver starts again."""
+
+_QUIET_S = {QUICK: 3.0, PATIENT: 25.0}
+
+
+class Backend(Protocol):
+    """Where the service keeps what it has. servers: those that can crash, by name."""
+
+    name: str
+    servers: Mapping[str, "Server"]
+    spool: Spool | ObjectSpool
+
+    @property
+    def settings(self) -> dict[str, Any]: ...
+
+    @property
+    def environment(self) -> dict[str, str]: ...
+
+    def databases(self) -> tuple[sa.Engine, sa.Engine]:
+        """To read our tables, and the engine's."""
+        ...
+
+
+class Server(Protocol):
+    """It crashes and starts again."""
+
+    def crash(self) -> None: ...
+
+    def start(self) -> None: ...
+
+
+class Disk:
+    """SQLite and the data directory."""
+
+    name = "SQLite"
+
+    def __init__(self, data_dir: Path) -> None:
+        self.servers: dict[str, Server] = {}
+        self.settings: dict[str, Any] = {}
+        self.environment: dict[str, str] = {}
+        self.spool = Spool(data_dir)
+        self._data_dir = data_dir
+
+    def databases(self) -> tuple[sa.Engine, sa.Engine]:
+        records, flow = (sa.create_engine(f"sqlite:///{self._data_dir / name}") for name in ("records.db", "flow.db"))
+        return records, flow
+
+
+class Cluster:
+    """PostgreSQL and an S3 bucket."""
+
+    name = "PostgreSQL + S3"
+
+    def __init__(self, postgresql: PostgreSQL, s3: S3Server) -> None:
+        self._url = postgresql.create()
+        self.servers: dict[str, Server] = {"PostgreSQL": postgresql, "S3": _S3(s3)}
+        self.settings: dict[str, Any] = {"database_url": self._url, "bucket": s3.settings("matrix")}
+        self.environment = s3.environment
+        self.spool = s3.spool("matrix")
+
+    def databases(self) -> tuple[sa.Engine, sa.Engine]:
+        engine = sa.create_engine(self._url)
+        return engine, engine
+
+
+class _S3:
+    def __init__(self, server: S3Server) -> None:
+        self._server = server
+
+    def crash(self) -> None:
+        self._server.kill()
+
+    def start(self) -> None:
+        self._server.start()
+
+
+@dataclass
+class Hospital:
+    """Everything is running."""
+
+    backend: Backend
+    holds: Holds
+    pacs: Pacs
+    service: RunningService
+    records: sa.Engine
+    flow: sa.Engine
+
+    def send(self, files: Sequence[Path], calling_ae: str) -> "Modality":
+        return Modality(DicomNode("service", AET, "127.0.0.1", self.service.port, calling_ae), files)
+
+
+class Modality(threading.Thread):
+    """Sends until every file is acknowledged, as modalities do."""
+
+    def __init__(self, node: DicomNode, files: Sequence[Path]) -> None:
+        super().__init__(daemon=True)
+        self._node, self._files = node, list(files)
+        self.start()
+
+    def run(self) -> None:
+        while self._files:
+            self._files = [one.path for one in send(self._node, self._files) if one.verdict is not Verdict.STORED]
+            if self._files:
+                time.sleep(0.5)
+
+
+@contextmanager
+def on_disk(folder: Path) -> Iterator[Backend]:
+    yield Disk(folder / "service" / "data")
+
+
+@contextmanager
+def on_cluster(folder: Path) -> Iterator[Backend]:
+    with PostgreSQL() as postgresql, S3Server(folder / "s3") as s3:
+        yield Cluster(postgresql, s3)
+
+
+BACKENDS = {"sqlite": on_disk, "postgresql-s3": on_cluster}
+
+
+@contextmanager
+def hospital(folder: Path, backend: str, points: Sequence[Point], **settings: Any) -> Iterator[Hospital]:
+    """points: where processes of the service can be held. settings: more of its configuration."""
+    port = free_port()
+    with ExitStack() as running:
+        store = running.enter_context(BACKENDS[backend](folder))
+        pacs = running.enter_context(Pacs(folder / "pacs", (AET, port)))
+        line = running.enter_context(pacs.line)
+        holds = Holds(folder / "holds", points)
+        there = {"ae_title": Pacs.AET, "host": "127.0.0.1", "port": line.port}
+        service = RunningService(
+            folder / "service",
+            None,
+            environment={**store.environment, **holds.environment},
+            receiver={"port": port, "peers": {ae: {"quiet_s": quiet_s} for ae, quiet_s in _QUIET_S.items()}},
+            destinations={"pacs": {**there, "retry_delays_s": [1], "answer_within_s": 5}},
+            inference={"repository": str(_models(folder / "models"))},
+            **store.settings,
+            **settings,
+        )
+        yield Hospital(store, holds, pacs, running.enter_context(service), *store.databases())
+
+
+def _models(folder: Path) -> Path:
+    """Tiny networks in place of the shipped ones: what is computed does not matter here."""
+    create(folder, default_repository())
+    for model, spec in (
+        (tiny_models.lung_opacity(), tiny_models.LUNG_OPACITY),
+        (tiny_models.lobes(), tiny_models.LOBES),
+    ):
+        add(folder, prepare(folder, model, spec).content)
+    return folder
