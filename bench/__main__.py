@@ -10,14 +10,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import ROOT, analyse, providers, receive, stages
+from bench import ROOT, analyse, load, providers, receive, stages
 from bench.figures import Figure
 from bench.machine import describe
 from service.inference.onnx import read_digests
-from service.settings import load
+from service.settings import load as load_settings
 
 PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     receive.PART: receive.measure,
+    load.PART: load.measure,
     analyse.PART: analyse.measure,
     stages.SEG_PART: stages.measure_seg,  # before what else would load code tables
     stages.PART: stages.measure,
@@ -41,7 +42,7 @@ def main() -> None:
             load_after[part] = round(os.getloadavg()[0], 2)
     document = {
         "machine": machine | {"load_average_after": load_after},
-        "models": read_digests(load(None).inference.repository),
+        "models": read_digests(load_settings(None).inference.repository),
         "repeat": options.repeat,
         "figures": [figure.document() for figure in figures],
     }
