@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse import DimsePrimitiveType
 from pynetdicom.presentation import PresentationContext, build_context
 
 from service.network.dimse import VERIFICATION, configure, send_at_once, wait_no_longer
@@ -38,7 +39,28 @@ def associate(
     ae.maximum_pdu_size = 0
     opened: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, send_at_once), (evt.EVT_CONN_OPEN, wait_no_longer)]
     handlers = [*opened, *more_handlers]
-    return ae.associate(node.host, node.port, ae_title=node.ae_title, contexts=list(contexts), evt_handlers=handlers)
+    association = ae.associate(
+        node.host, node.port, ae_title=node.ae_title, contexts=list(contexts), evt_handlers=handlers
+    )
+    _leave_answers(association)
+    return association
+
+
+def _leave_answers(association: Association) -> None:
+    """On a busy machine pynetdicom's own thread may take an answer from whoever waits for it: it puts it back now.
+
+    Its pause before each request has a gap (3.0.4, `Association._run_reactor`); the answer was then lost, and asked for
+    again after a minute.
+    """
+    serve = association._serve_request
+
+    def serve_requests(message: DimsePrimitiveType, context_id: int) -> None:
+        if message.MessageIDBeingRespondedTo is None:
+            serve(message, context_id)
+        else:
+            association.dimse.msg_queue.put((context_id, message))
+
+    association._serve_request = serve_requests
 
 
 def why_not(association: Association) -> str:
