@@ -74,7 +74,7 @@ def test_a_disk_that_fills_up_under_the_whole_service(tmp_path: Path, disk: Smal
         disk.fill(leave_bytes=30 * MB)
         wait_until(lambda: disk_says(service).startswith("warning: 0.0 GB are free"))
         disk.fill(leave_bytes=15 * MB)
-        wait_until(lambda: "new studies are refused" in disk_says(service))
+        wait_until(lambda: "nearly full" in disk_says(service))
         assert 'thoracle_receiver_refusing{cause="disk"} 1.0' in service.metrics()
         assert statuses(node(service), new) == {OUT_OF_RESOURCES}
         assert statuses(node(service), begun[5:]) == {SUCCESS}, "a study that has begun is finished"
