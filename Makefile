@@ -50,8 +50,8 @@ soak: $(VENV)/.test peers ## 200 studies through two workers while processes are
 bench: $(VENV)/.test ## measure the stages; writes bench/results.json
 	$(BIN)/python -m bench
 
-crash-matrix: $(VENV)/.test ## kill every process in every state, on both backends; writes docs/reference/crash-matrix.md
-	PYTHONPATH=tests $(BIN)/python -m crash_matrix
+crash-matrix: $(VENV)/.test peers ## kill every process in every state, on both backends; writes docs/reference/crash-matrix.md
+	$(BIN)/python -m tests.crash_matrix $(ARGS)
 
 train-lung-opacity: $(VENV)/.test ## train lungs and opacities (DATA=folder [DEVICE=cpu|cuda] [ARGS=--help])
 	$(BIN)/python -m models.lung_opacity.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)

@@ -1,9 +1,10 @@
-"""`python -m crash_matrix [--only KEY ...] [--backend NAME ...]`: run the matrix and write its page.
+"""`python -m tests.crash_matrix [--only KEY ...] [--backend NAME ...]`: run the matrix and write its page.
 
 The two backends run side by side, each state after the other. Exit code 1 if anything is not as it should be.
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 import threading
@@ -13,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from crash_matrix.cell import Outcome, leftovers, run
-from crash_matrix.hospital import hospital
-from crash_matrix.page import PAGE, cells, text
-from crash_matrix.states import BACKENDS, STATES, State, points
+from tests.crash_matrix.cell import Outcome, leftovers, run
+from tests.crash_matrix.hospital import hospital
+from tests.crash_matrix.page import PAGE, cells, text
+from tests.crash_matrix.states import BACKENDS, STATES, State, points
 
 _PURGED_AFTER_DAYS = 0.0002
 """17 s, in a service of its own: nothing else may be purged while it is looked at."""
@@ -27,7 +28,7 @@ Outcomes = dict[tuple[str, str], Outcome]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="crash_matrix", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.crash_matrix", description=__doc__)
     parser.add_argument("--only", nargs="*", metavar="KEY", choices=[s.key for s in STATES], help="these states")
     parser.add_argument("--backend", nargs="*", choices=BACKENDS, default=BACKENDS)
     asked = parser.parse_args()
@@ -63,11 +64,16 @@ def run_backend(backend: str, chosen: Sequence[State]) -> tuple[Outcomes, list[s
     for purging in (False, True):
         rows = [s for s in chosen if s.purges is purging and backend in s.backends]
         settings = {"retention": {"keep_days": _PURGED_AFTER_DAYS}} if purging else {}
-        with tempfile.TemporaryDirectory(prefix="crash-matrix-", ignore_cleanup_errors=True) as folder:
-            try:
-                wrong += _in_one_hospital(Path(folder), backend, rows, settings, outcomes) if rows else []
-            except Exception:
-                wrong.append(f"{backend}: {traceback.format_exc()}")
+        folder = Path(tempfile.mkdtemp(prefix="crash-matrix-"))
+        try:
+            left = _in_one_hospital(folder, backend, rows, settings, outcomes) if rows else []
+        except Exception:
+            left = [traceback.format_exc()]
+        if left or any(outcome.wrong for outcome in outcomes.values()):
+            left.append(f"logs: {folder}")
+        else:
+            shutil.rmtree(folder)
+        wrong += [f"{backend}: {what}" for what in left]
     return outcomes, wrong
 
 
@@ -83,7 +89,7 @@ def _in_one_hospital(
             outcomes[state.key, backend] = outcome
             tell(_line(state, backend, outcome))
         left = leftovers(here, sent)
-    return [f"{backend}: {what}" for what in (*left.orphans, *left.pending)]
+    return [*left.orphans, *left.pending]
 
 
 def tell(line: str) -> None:

@@ -10,10 +10,10 @@ import psutil
 import sqlalchemy as sa
 from dicom_peers import wait_until
 
-from crash_matrix.holds import Point
-from crash_matrix.hospital import Hospital
 from service.domain.job import Delivered
 from service.store.tables import deliveries
+from tests.crash_matrix.holds import Point
+from tests.crash_matrix.hospital import Hospital
 
 _DOWN_S = 2.0
 

@@ -13,11 +13,11 @@ from dicom_peers import wait_until
 from pacs_audit import Audit, audit, files_in, unfinished
 from receiving import dataset_bytes
 
-from crash_matrix.hospital import PATIENT, QUICK, Hospital, Modality
-from crash_matrix.states import State
 from service.domain.job import State as JobState
 from service.store.spool import Spool
 from service.store.tables import evidence, jobs, removals, studies
+from tests.crash_matrix.hospital import PATIENT, QUICK, Hospital, Modality
+from tests.crash_matrix.states import State
 
 _ENDED = (JobState.DELIVERED, JobState.UNDELIVERED, JobState.REFUSED, JobState.FAILED)
 _DELIVERED_WITHIN_S = 240
@@ -89,9 +89,11 @@ def _ended(hospital: Hospital, study: str, purged: bool) -> bool:
     """Nothing of the study is under way; with `purged`, no file of it is left either."""
     with hospital.records.begin() as connection:
         states = connection.scalars(sa.select(jobs.c.state).where(jobs.c.study_uid == study)).all()
-        kept = connection.scalar(sa.select(studies.c.kept).where(studies.c.study_uid == study))
+        row = connection.execute(sa.select(studies).where(studies.c.study_uid == study)).one_or_none()
         listed = connection.scalars(sa.select(removals.c.path).where(removals.c.study_uid == study)).all()
-    return bool(states) and set(states) <= set(_ENDED) and not (purged and (kept or listed))
+    if row is None or row.revision != row.job_revision or not set(states) <= set(_ENDED):
+        return False
+    return not (purged and (row.kept or listed))
 
 
 def _judge(hospital: Hospital, study: str, sent: Collection[str], seconds: float, purged: bool) -> Outcome:

@@ -15,8 +15,6 @@ from postgresql import PostgreSQL
 from running_service import AET, RunningService
 from s3_server import S3Server
 
-from crash_matrix.holds import Holds, Point
-from crash_matrix.pacs import Pacs
 from service.inference.install import prepare
 from service.inference.repository import add, create
 from service.network.peer import DicomNode
@@ -24,6 +22,8 @@ from service.network.send import Verdict, send
 from service.settings import default_repository
 from service.store.object_spool import ObjectSpool
 from service.store.spool import Spool
+from tests.crash_matrix.holds import Holds, Point
+from tests.crash_matrix.pacs import Pacs
 
 QUICK, PATIENT = "CT", "SLOWCT"
 """Calling AE titles. Of the second, a study waits for the rest of its images while the receiver starts again."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dicom_peers import Orthanc
 
-from crash_matrix.line import Line
+from tests.crash_matrix.line import Line
 
 # Lua. Each C-STORE is noted; while there is a file `refusing`, it is answered 0xA700, out of resources.
 _FILTER = """

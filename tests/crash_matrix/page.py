@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from crash_matrix.states import BACKENDS, STATES, State
+from tests.crash_matrix.states import BACKENDS, STATES, State
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "crash-matrix.md"
 

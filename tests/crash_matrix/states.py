@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from crash_matrix.accidents import (
+from tests.crash_matrix.accidents import (
     Accident,
     api_killed,
     crashed,
@@ -18,7 +18,7 @@ from crash_matrix.accidents import (
     power_cut,
     supervisor_killed,
 )
-from crash_matrix.holds import Point
+from tests.crash_matrix.holds import Point
 
 OBJECTS = ("lobes SEG", "findings SEG", "measurements SR", "study SR", "report PDF")
 """What is sent of a study, in this order."""
