@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse import DimsePrimitiveType
+from pynetdicom.dimse_primitives import DimseServiceType
 from pynetdicom.presentation import PresentationContext, build_context
 
 from service.network.dimse import VERIFICATION, configure, send_at_once, wait_no_longer
@@ -54,13 +54,13 @@ def _leave_answers(association: Association) -> None:
     """
     serve = association._serve_request
 
-    def serve_requests(message: DimsePrimitiveType, context_id: int) -> None:
-        if message.MessageIDBeingRespondedTo is None:
-            serve(message, context_id)
+    def serve_requests(msg: DimseServiceType, context_id: int) -> None:
+        if msg.MessageIDBeingRespondedTo is None:
+            serve(msg, context_id)
         else:
-            association.dimse.msg_queue.put((context_id, message))
+            association.dimse.msg_queue.put((context_id, msg))
 
-    association._serve_request = serve_requests
+    association._serve_request = serve_requests  # type: ignore[method-assign]
 
 
 def why_not(association: Association) -> str:
