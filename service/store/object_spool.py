@@ -19,13 +19,13 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore
 
 from service.domain.arrival import Identity
+from service.store.copies import folder_for_copies, remove_copies
 from service.store.names import RECEIVED, RESULTS, is_whole, received, telling
 
 _TOGETHER = 8
@@ -86,9 +86,9 @@ class ObjectSpool:
     @contextmanager
     def local(self, relatives: Sequence[str]) -> Iterator[list[Path]]:
         """Copies in a temporary folder (TMPDIR). OSError, too, if one is not what its name says."""
-        with TemporaryDirectory(prefix="thoracle-") as folder:
+        with folder_for_copies() as folder:
             with ThreadPoolExecutor(_TOGETHER) as pool:
-                paths = list(pool.map(partial(self._copy, Path(folder)), relatives))
+                paths = list(pool.map(partial(self._copy, folder), relatives))
             yield paths
 
     def save_results(self, job_id: str, files: Mapping[str, bytes]) -> dict[str, str]:
@@ -115,7 +115,8 @@ class ObjectSpool:
         self._delete(path for path, _ in self._list(f"{RESULTS}/{job_id}"))
 
     def remove_parts(self, older_than_s: float, now_s: float) -> None:
-        """Delete attempts that no manifest names. now_s: seconds since the epoch."""
+        """Delete attempts that no manifest names, and copies that nobody reads. now_s: seconds since the epoch."""
+        remove_copies(older_than_s, now_s)
         jobs: defaultdict[str, dict[str, datetime]] = defaultdict(dict)
         for path, saved_at in self._list(RESULTS):
             jobs[PurePosixPath(path).parts[1]][path] = saved_at

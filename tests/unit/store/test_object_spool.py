@@ -1,8 +1,14 @@
 """What only the object store can suffer: two writers at one job, attempts that were killed, damaged objects."""
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import obstore
@@ -133,6 +139,41 @@ def test_copies_are_gone_when_the_readers_are_done(spool: ObjectSpool) -> None:
     with spool.local([path]) as [copy]:
         assert copy.is_file()
     assert not copy.exists()
+
+
+READER = """
+import sys, time
+from hashlib import sha256
+from arrivals import arrival
+from obstore.store import MemoryStore
+from service.store.object_spool import ObjectSpool
+spool = ObjectSpool(MemoryStore())
+with spool.local([spool.save(arrival().identity, b"1", sha256(b"1").hexdigest())]):
+    print("reading", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_copies_of_a_killed_reader_are_removed_and_those_in_use_are_not(
+    spool: ObjectSpool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path = os.pathsep.join(filter(None, sys.path))
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READER],
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+    )
+    assert reader.stdout is not None and reader.stdout.readline() == b"reading\n"
+    later = time.time() + 7200
+    spool.remove_parts(3600.0, later)
+    assert list(tmp_path.rglob("*.dcm")), "somebody reads them"
+    reader.kill()
+    reader.communicate()
+    spool.remove_parts(3600.0, time.time())
+    assert list(tmp_path.rglob("*.dcm")), "too young: somebody may be about to"
+    spool.remove_parts(3600.0, later)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_whatever_goes_wrong_in_the_store_is_an_os_error(spool: ObjectSpool, monkeypatch: pytest.MonkeyPatch) -> None:
