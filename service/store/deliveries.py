@@ -235,10 +235,10 @@ class Deliveries:
         """
         with self._engine.begin() as connection:
             job = get(connection, job_id)
-            refused_notices = sa.and_(deliveries.c.state == Delivered.REFUSED, job.state is State.REFUSED)
+            stoppable = OPEN | (deliveries.c.state == Delivered.REFUSED) if job.state is State.REFUSED else OPEN
             unconfirmed = (deliveries.c.job_id == job_id) & (deliveries.c.state == Delivered.STORED) & OPEN
             stopped = connection.execute(sa.update(deliveries).where(unconfirmed).values(confirm=Confirm.NONE)).rowcount
-            stopped += _withdraw(connection, job, OPEN | refused_notices, "cancelled", now)
+            stopped += _withdraw(connection, job, stoppable, "cancelled", now)
             if job.state is State.REFUSED and not stopped:
                 raise IllegalTransition(f"job {job_id} is refused, and nothing of it is on its way")
             return move(connection, job_id, Event.CANCEL, f"by {by}")

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import arrivals
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from service.cli import app
 from service.domain.job import Event, Result, State
+from service.store import tables
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
@@ -55,3 +57,9 @@ def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_
     code, output = run("list")
     assert (code, job_id in output, "created" in output) == (0, True, True)
     assert run("list", "--state", "delivered") == (0, "There are no such jobs.")
+    with engine.begin() as connection:
+        connection.execute(sa.update(tables.jobs).values(purged_at=datetime(2026, 3, 9, tzinfo=UTC)))
+    code, output = run("show", job_id)
+    assert (code, "images and results were purged on 2026-03-0" in output) == (0, True)
+    code, output = run("reanalyse", job_id)
+    assert (code, "send the study again" in output) == (1, True)

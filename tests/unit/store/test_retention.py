@@ -1,6 +1,7 @@
 """What may be purged and when, on both databases; kills in the middle; what arrives meanwhile."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -158,6 +159,16 @@ def test_what_was_never_confirmed_is_kept(ward: Ward) -> None:
     assert (ward.jobs.get(job_id).state, ward.due()) == (State.UNDELIVERED, [])
     ward.deliveries.cancel(job_id, "me", NOW)
     assert ward.due() == ["S"], "the operator has decided"
+
+
+def test_the_time_counts_from_the_last_thing_that_happened(ward: Ward) -> None:
+    job_id, day = ward.delivered("1"), timedelta(days=1)
+    again = replace(ward.slice("1"), received_at=NOW + day)
+    assert ward.record(ward.save(again), again) is Recorded.DUPLICATE
+    assert (ward.due(LATER), ward.due(LATER + day)) == ([], ["S"])
+    ward.deliveries.resend(job_id, {"pacs": Plan([f"{job_id}.1"], Confirm.NONE)}, "me", NOW + 2 * day)
+    ward.store(job_id, Delivered.STORED)
+    assert (ward.due(LATER + day), ward.due(LATER + 2 * day)) == ([], ["S"])
 
 
 def test_a_failed_study_waits_for_an_operator(ward: Ward) -> None:
