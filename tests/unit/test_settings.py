@@ -35,6 +35,8 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "destinations: {a: {ae_title: A, host: h, when: [{station: CT1}]}}",
         "destinations: {'a b': {ae_title: A, host: h}}",
         "destinations: {a: {ae_title: A, host: h, retry_delays_s: []}}",
+        "retention: {keep_days: 0}",
+        "retention: {keep_days: 30, history_days: 29}",
     ],
 )
 def test_a_mistake_is_an_error_never_a_silent_default(tmp_path: Path, text: str) -> None:
@@ -42,6 +44,12 @@ def test_a_mistake_is_an_error_never_a_silent_default(tmp_path: Path, text: str)
     config.write_text(text)
     with pytest.raises(ValidationError):
         load(config)
+
+
+def test_things_may_be_kept_for_ever(tmp_path: Path) -> None:
+    config = tmp_path / "thoracle.yaml"
+    config.write_text("retention: {keep_days: null}")
+    assert load(config).retention.keep_days is None
 
 
 def test_settings_are_frozen() -> None:
