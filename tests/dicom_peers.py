@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,15 +77,17 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 30) -> Any:
 
 
 class _Process:
-    """A server used in a `with` block."""
+    """A server used in a `with` block. host: where it is reached; within: the command that runs it, if any."""
 
     port: int
+    host = "127.0.0.1"
+    within: Sequence[str] = ()
 
     def _command(self) -> list[str]:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        command = self._command()
+        command = [*self.within, *self._command()]
         self._process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(self._listens)
         return self
@@ -97,7 +99,7 @@ class _Process:
     def _listens(self) -> bool:
         assert self._process.poll() is None, "the peer did not start"
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.host, self.port)) == 0
 
 
 class StoreScp(_Process):
@@ -180,7 +182,7 @@ class Orthanc(_Process):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.http_port}"
+        return f"http://{self.host}:{self.http_port}"
 
     def get(self, path: str) -> Any:
         """The JSON at `path` of the REST API."""

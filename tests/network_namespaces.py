@@ -70,6 +70,11 @@ class Link:
     _outer: str
     _inner: str
 
+    @property
+    def sent_bytes(self) -> int:
+        """How much has left the tests' end so far."""
+        return int(Path(f"/sys/class/net/{self._outer}/statistics/tx_bytes").read_text())
+
     def cut(self) -> None:
         """From now on every packet vanishes, in both directions."""
         self._neighbours(_NOBODY, _NOBODY)

@@ -18,9 +18,10 @@ _USER = "postgres"
 
 
 class PostgreSQL:
-    """A private server on a free port, used in a `with` block."""
+    """A private server on a free port, used in a `with` block. host: the address it listens on."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.port = free_port()
 
     def __enter__(self) -> Self:
@@ -33,7 +34,9 @@ class PostgreSQL:
         data = self._folder / "data"
         setup = [initdb, "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
         subprocess.run(setup, check=True, capture_output=True, cwd=self._folder, **who)
-        options = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "max_connections=200"]
+        with (data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet trust\n")
+        options = [f"listen_addresses={self.host}", "unix_socket_directories=", "fsync=off", "max_connections=200"]
         command = [server, "-D", data, "-p", str(self.port), *(word for option in options for word in ("-c", option))]
         self._start = partial(subprocess.Popen, command, cwd=self._folder, stderr=subprocess.DEVNULL, **who)
         self.start()
@@ -58,11 +61,11 @@ class PostgreSQL:
         """The URL of a new, empty database."""
         name = f"test_{uuid.uuid4().hex}"
         self.execute(f"CREATE DATABASE {name}")
-        return f"postgresql+psycopg://{_USER}@127.0.0.1:{self.port}/{name}"
+        return f"postgresql+psycopg://{_USER}@{self.host}:{self.port}/{name}"
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement as the server's administrator; its rows, if it gives any."""
-        address = {"host": "127.0.0.1", "port": self.port, "user": _USER, "dbname": "postgres"}
+        address = {"host": self.host, "port": self.port, "user": _USER, "dbname": "postgres"}
         with psycopg.connect(**address, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []

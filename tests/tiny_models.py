@@ -4,6 +4,7 @@ They are fed like the networks of lungmask (body crops) and stand for better mod
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,6 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from service.domain.findings import Lobe
 from service.domain.model_spec import ModelSpec, TensorSpec
+from service.inference.install import prepare
+from service.inference.repository import add, create
+from service.settings import default_repository
 
 SIZE = 128
 LUNG_BELOW_HU = -400
@@ -91,6 +95,13 @@ def _graph(spec: ModelSpec, where: np.ndarray, above_hu: tuple[int, ...] = (_NO_
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
+
+
+def repository(folder: Path) -> Path:
+    """A new model repository: the shipped models, but `lung_opacity` instead of the network for lungs and opacities."""
+    create(folder, default_repository())
+    add(folder, prepare(folder, lung_opacity(), LUNG_OPACITY).content)
+    return folder
 
 
 def toml(spec: ModelSpec) -> str:

@@ -14,10 +14,7 @@ from postgresql import PostgreSQL
 from s3_server import S3Server
 
 from service.domain.job import State
-from service.inference.install import prepare
-from service.inference.repository import add, create
 from service.network.peer import DicomNode, echo
-from service.settings import default_repository
 from service.store.engine import database_engine
 from service.store.liveness import AdvisoryLocks
 from service.store.object_spool import ObjectSpool
@@ -56,7 +53,7 @@ class Hospital:
                 "bucket": s3.settings("soak"),
                 "receiver": {"ae_title": AET, "host": "127.0.0.1", "port": port, "quiet_s": QUIET_S},
                 "api": {"port": free_port()},
-                "inference": {"repository": str(_models(self._folder / "models")), "threads": 1},
+                "inference": {"repository": str(tiny_models.repository(self._folder / "models")), "threads": 1},
                 "destinations": {"pacs": _destination(self.pacs)},
             }
             roles = ["receiver", "api", *["worker"] * self._workers]
@@ -113,13 +110,6 @@ class Hospital:
     def _kill_all(self) -> None:
         for host in self.hosts:
             host.kill()
-
-
-def _models(folder: Path) -> Path:
-    shipped = default_repository()
-    create(folder, shipped)
-    add(folder, prepare(folder, tiny_models.lung_opacity(), tiny_models.LUNG_OPACITY).content)
-    return folder
 
 
 def _destination(pacs: Orthanc) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Modality(threading.Thread):
     def run(self) -> None:
         for study in self._studies:
             with TemporaryDirectory(prefix="modality-") as folder:
-                self._send(make_ct.write(_images_of(study, self._images), Path(folder)))
+                self._send(make_ct.write(images_of(study, self._images), Path(folder)))
             self.sent.append(study)
 
     def _send(self, files: Sequence[Path]) -> None:
@@ -45,7 +45,7 @@ class Modality(threading.Thread):
                 threading.Event().wait(_AGAIN_AFTER_S)
 
 
-def _images_of(study: str, images: Sequence[Dataset]) -> Iterator[Dataset]:
+def images_of(study: str, images: Sequence[Dataset]) -> Iterator[Dataset]:
     """The same images as those of another patient."""
     for number, image in enumerate(images):
         own = copy.deepcopy(image)
