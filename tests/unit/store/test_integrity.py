@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from arrivals import arrival, at, keep
 
 from service.store.backlog import Backlog
 from service.store.engine import sqlite_engine
 from service.store.integrity import why_unusable
+from service.store.jobs import Jobs
 from service.store.migrations import upgrade
+from service.store.records import Records
+from service.store.spool import Spool
 
 
 @pytest.fixture
@@ -62,6 +66,12 @@ def test_questions_about_a_damaged_database_are_os_errors(path: Path) -> None:
             ask()
 
 
-def test_the_backlog_is_what_is_not_begun(engine: sa.Engine) -> None:
-    assert Backlog(engine).waiting() == 0
-    assert not Backlog(engine).holds("1.2")
+def test_the_backlog_is_what_is_not_begun(engine: sa.Engine, records: Records, jobs: Jobs, tmp_path: Path) -> None:
+    backlog = Backlog(engine)
+    assert (backlog.waiting(), backlog.holds("S")) == (0, False)
+    keep(Spool(tmp_path), records, arrival())
+    assert (backlog.waiting(), backlog.holds("S")) == (0, True)
+    [job_id] = records.create_due_jobs(at(60), lambda _: 60.0)
+    assert backlog.waiting() == 1
+    jobs.start(job_id, at(61))
+    assert backlog.waiting() == 0
