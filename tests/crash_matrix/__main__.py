@@ -63,12 +63,15 @@ def run_backend(backend: str, chosen: Sequence[State]) -> tuple[Outcomes, list[s
     wrong: list[str] = []
     for purging in (False, True):
         rows = [s for s in chosen if s.purges is purging and backend in s.backends]
+        if not rows:
+            continue
         settings = {"retention": {"keep_days": _PURGED_AFTER_DAYS}} if purging else {}
         folder = Path(tempfile.mkdtemp(prefix="crash-matrix-"))
         try:
-            left = _in_one_hospital(folder, backend, rows, settings, outcomes) if rows else []
+            left = _in_one_hospital(folder, backend, rows, settings, outcomes)
         except Exception:
             left = [traceback.format_exc()]
+            tell(f"{backend}: {left[0]}")
         if left or any(outcome.wrong for outcome in outcomes.values()):
             left.append(f"logs: {folder}")
         else:

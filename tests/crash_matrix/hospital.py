@@ -87,7 +87,7 @@ class Cluster:
         self.spool = s3.spool("matrix")
 
     def databases(self) -> tuple[sa.Engine, sa.Engine]:
-        engine = sa.create_engine(self._url)
+        engine = sa.create_engine(self._url, pool_pre_ping=True)  # the server may have crashed meanwhile
         return engine, engine
 
 
