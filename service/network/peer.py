@@ -47,20 +47,23 @@ def associate(
 
 
 def _leave_answers(association: Association) -> None:
-    """On a busy machine pynetdicom's own thread may take an answer from whoever waits for it: it puts it back now.
+    """On a busy machine pynetdicom's own thread may take an answer from whoever waits for it: it takes none now.
 
     Its pause before each request has a gap (3.0.4, `Association._run_reactor`); the answer was then lost, and asked for
-    again after a minute.
+    again after a minute. The queue's lock closes the gap: an answer comes after its request, and each request says
+    first that it waits.
     """
-    serve = association._serve_request
+    dimse = association.dimse
+    take = dimse.get_msg
 
-    def serve_requests(msg: DimseServiceType, context_id: int) -> None:
-        if msg.MessageIDBeingRespondedTo is None:
-            serve(msg, context_id)
-        else:
-            association.dimse.msg_queue.put((context_id, msg))
+    def get_msg(block: bool = False) -> tuple[int, DimseServiceType] | tuple[None, None]:
+        if block:
+            return take(block=True)
+        with dimse.msg_queue.mutex:
+            messages = dimse.msg_queue.queue
+            return messages.popleft() if messages and association._reactor_checkpoint.is_set() else (None, None)
 
-    association._serve_request = serve_requests  # type: ignore[method-assign]
+    dimse.get_msg = get_msg  # type: ignore[method-assign]
 
 
 def why_not(association: Association) -> str:

@@ -169,7 +169,7 @@ def _let_go(event: evt.Event) -> None:
     pynetdicom goes on waiting for the request for half a minute; nothing in its queue ends that.
     """
     if event.assoc.requestor.primitive is None:
-        event.assoc.dul.to_user_queue.put(None)
+        event.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type]
 
 
 def _label(modality: str) -> str:

@@ -110,7 +110,7 @@ class Runner:
         self._observer.study(ended, result.timings_s)
         if done.priority != job.priority:
             self._prioritise(job_id, done.priority)
-        return self._courier.plan(done)
+        return list(plans)
 
     def deliver(self, job_id: str, destination: str, attempt: int) -> float | None:
         """Send what the destination does not have yet; seconds until the next attempt, None when settled."""

@@ -297,3 +297,8 @@ def test_a_destination_that_is_none_any_more_keeps_no_job_undelivered(
     assert deliveries.retry(job, plans("new"), "Kim", at(94)).state is State.DELIVERING
     assert deliveries.record(job, "new", outcomes(Delivered.STORED), at(95), None).state is State.DELIVERED
     assert set(states(engine, job).items()) >= {(("old", "1.1"), "withdrawn"), (("new", "1.1"), "stored")}
+
+
+def test_results_that_no_destination_wanted_can_be_sent_later(deliveries: Deliveries, job: str) -> None:
+    assert deliveries.resend(job, plans("pacs"), "Kim", at(200)).state is State.DELIVERING
+    assert [due.destination for due in deliveries.to_deliver()] == ["pacs"]
