@@ -123,7 +123,7 @@ def _too_much(connection: sa.Connection, study: str, held: Counter[str], destina
     """What the PACS holds beyond the objects of one job, each once; empty if nothing."""
     here = (jobs.c.study_uid == study) & (deliveries.c.destination == destination)
     sent = sa.select(deliveries.c.sop_instance_uid, jobs.c.job_id).join(jobs, jobs.c.job_id == deliveries.c.job_id)
-    job_of = dict(connection.execute(sent.where(here)).tuples().all())
+    job_of = dict(connection.execute(sent.where(here)).all())
     if strange := [uid for uid in held if uid not in job_of]:
         return f"the PACS holds what we have no row of: {', '.join(strange)}"
     if twice := [uid for uid, times in held.items() if times > 1]:
