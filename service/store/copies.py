@@ -6,9 +6,10 @@ A folder in use is locked (`flock`), and the kernel frees the lock of a process 
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PREFIX = "thoracle-copies-"
@@ -24,12 +25,16 @@ def folder_for_copies() -> Iterator[Path]:
 def remove_copies(older_than_s: float, now_s: float) -> None:
     """Delete folders that killed processes of this host have left. now_s: seconds since the epoch."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        try:
-            if now_s - folder.stat().st_mtime > older_than_s:
+        with suppress(OSError):  # in use, or its user has just removed it, or it cannot be removed
+            if _is_ours(folder) and now_s - folder.stat().st_mtime > older_than_s:
                 with _locked(folder):
                     shutil.rmtree(folder)
-        except (BlockingIOError, FileNotFoundError):
-            continue  # in use, or its user has just removed it
+
+
+def _is_ours(folder: Path) -> bool:
+    """Everybody may write to TMPDIR, and a link may lead anywhere."""
+    there = folder.lstat()
+    return stat.S_ISDIR(there.st_mode) and there.st_uid == os.getuid()
 
 
 @contextmanager

@@ -32,7 +32,8 @@ from service.store.tables import (
 _AT_ONCE = 100
 """Files removed in one transaction: no longer than receiving may wait for it."""
 
-_OVER = (State.DELIVERED, State.REFUSED, State.SUPERSEDED, State.CANCELLED)
+_OVER = (State.ANALYSED, State.DELIVERED, State.REFUSED, State.SUPERSEDED, State.CANCELLED)
+"""Nothing of these jobs is at work; of an analysed one no destination wants anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Retention:
         """Put all files of the study on the list of removals; None, and nothing is changed, if it is no longer due."""
         with self._engine.begin() as connection:
             _lock(connection, study_uid)
-            connection.execute(sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid).with_for_update()).all()
+            _lock_jobs(connection, study_uid)
             if connection.execute(_due(before).where(studies.c.study_uid == study_uid)).first() is None:
                 return None
             return _give_up(connection, study_uid, now)
@@ -72,7 +73,7 @@ class Retention:
     def to_remove(self) -> list[str]:
         """Studies with files on the list of removals."""
         with self._engine.begin() as connection:
-            return list(connection.scalars(sa.select(removals.c.study_uid).distinct()))
+            return list(connection.scalars(sa.select(removals.c.study_uid).distinct().order_by(removals.c.study_uid)))
 
     def remove(self, study_uid: str, spool: Spool) -> bool:
         """Remove some files of a study that were given up; whether there were any. OSError: it cannot be done now."""
@@ -89,7 +90,7 @@ class Retention:
             return bool(listed)
 
     def past(self, purged_before: datetime) -> list[str]:
-        """Studies without files since then, whose rows may go."""
+        """Studies that were purged before then, whose rows may go; the longest ago first."""
         with self._engine.begin() as connection:
             return list(connection.scalars(_past(purged_before)))
 
@@ -99,6 +100,7 @@ class Retention:
             _lock(connection, study_uid)
             if connection.execute(_past(purged_before).where(studies.c.study_uid == study_uid)).first() is None:
                 return False
+            _lock_jobs(connection, study_uid)
             own_jobs = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)
             for table in (commitments, deliveries, evidence, refusals):
                 connection.execute(sa.delete(table).where(table.c.job_id.in_(own_jobs)))
@@ -110,6 +112,12 @@ class Retention:
 def _lock(connection: sa.Connection, study_uid: str) -> None:
     """Arrivals of the study, and operators who want a new job of it, wait until this transaction ends."""
     connection.execute(sa.select(studies.c.study_uid).where(studies.c.study_uid == study_uid).with_for_update()).all()
+
+
+def _lock_jobs(connection: sa.Connection, study_uid: str) -> None:
+    """Before anything of them is changed, the newest first: in another order two may wait for each other."""
+    newest_first = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid).order_by(jobs.c.revision.desc())
+    connection.execute(newest_first.with_for_update()).all()
 
 
 def _due(before: datetime) -> sa.Select[str]:

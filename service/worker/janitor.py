@@ -6,7 +6,7 @@ All state is in the database; this only ticks. Any number of workers may do it a
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
@@ -14,7 +14,9 @@ from typing import Protocol
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.ports import Spool
+from service.store.engine import in_words
 from service.store.retention import Retention
+from service.worker.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,10 @@ class PurgeObserver(Protocol):
 
 
 class Janitor:
-    """One thread per worker process, beside the work. keep, history: None for ever."""
+    """One thread per worker process, beside the work.
+
+    keep: of files, after the last thing that happened; history: of rows, after the purge; None: for ever.
+    """
 
     def __init__(
         self,
@@ -58,6 +63,12 @@ class Janitor:
         self._history = history
         self._clock = clock
         self._cleaned_at = time.monotonic()
+        self._stuck = Trouble(
+            log,
+            "files of purged studies cannot be removed, the others are: %s; it is tried again",
+            "all files of purged studies can be removed again",
+        )
+        self._trouble = Trouble(log, "nothing is purged now: %s; it is tried again", "studies are purged again")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
 
@@ -75,14 +86,17 @@ class Janitor:
 
     def tick(self) -> None:
         """Finish what a kill has left, then purge and forget a few studies."""
-        self._remove()
-        if self._keep is None:
-            return
         now = self._clock()
-        for _ in islice(self._give_up(now - self._keep, now), _STUDIES_A_ROUND):
-            self._remove()
+        stuck = self._remove(self._retention.to_remove())
+        if self._keep is not None:
+            given_up = islice(self._give_up(now - self._keep, now), _STUDIES_A_ROUND)
+            stuck += self._remove(given_up)
+        if stuck:
+            self._stuck.tell(f"{stuck[0]} ({len(stuck)} studies)", _kind(stuck[0]))
+        else:
+            self._stuck.tell("")
         if self._history is not None:
-            self._forget(now - (self._history - self._keep))
+            self._forget(now - self._history)
 
     def clean(self) -> None:
         """Remove what killed processes have left half-written."""
@@ -98,10 +112,18 @@ class Janitor:
                     self._observer.purged(given_up.size_bytes)
                     yield study_uid
 
-    def _remove(self) -> None:
-        for study_uid in self._retention.to_remove():
-            while not self._stop.is_set() and self._retention.remove(study_uid, self._spool):
-                pass
+    def _remove(self, study_uids: Iterable[str]) -> list[OSError]:
+        """Remove the files of each study; why those of some could not be. The paths in it are hashes."""
+        stuck = []
+        for study_uid in study_uids:
+            began_s = time.monotonic()
+            try:
+                while not self._stop.is_set() and self._retention.remove(study_uid, self._spool):
+                    pass
+            except OSError as error:
+                stuck.append(error)
+                self._stop.wait(time.monotonic() - began_s)  # on SQLite nobody else could write meanwhile
+        return stuck
 
     def _forget(self, purged_before: datetime) -> None:
         for study_uid in self._retention.past(purged_before)[:_STUDIES_A_ROUND]:
@@ -114,5 +136,13 @@ class Janitor:
                 if time.monotonic() - self._cleaned_at > _PARTS_EVERY_S:
                     self.clean()
                     self._cleaned_at = time.monotonic()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("nothing is purged now, it is tried again: %s", type(error).__name__)
+                self._trouble.tell("")
+            except SQLAlchemyError as error:
+                self._trouble.tell(in_words(error))
+            except OSError as error:
+                self._trouble.tell(str(error), _kind(error))
+
+
+def _kind(error: OSError) -> str:
+    """Of the same kind: a path or how long it took may differ."""
+    return f"{type(error).__name__} {error.errno}"

@@ -19,6 +19,7 @@ from service.store.deliveries import Deliveries
 from service.store.engine import in_words
 from service.store.jobs import Jobs
 from service.store.records import Records
+from service.worker.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ _JUMP_S = 5.0
 class Engine(Protocol):
     """What the sweeper asks of the durable engine. Asking twice is asking once."""
 
-    def ensure_study(self, job_id: str, priority: int) -> None: ...
+    def ensure_study(self, job_id: str, priority: int, at_once: bool = False) -> None: ...
 
     def ensure_delivery(self, job_id: str, destination: str, priority: int, at_once: bool) -> None: ...
 
@@ -59,7 +60,12 @@ class Sweeper:
         self._monotonic_s = monotonic_s
         self._silence = Silence()
         self._wall = clock(), monotonic_s()
-        self._trouble = ""
+        self._at_once = True  # the clock may have been set back while nobody looked
+        self._trouble = Trouble(
+            log,
+            f"studies are not looked at: %s; it is tried again every {_TICK_S} s",
+            "the database works again: studies are looked at",
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -79,19 +85,25 @@ class Sweeper:
         """Make jobs of complete studies, then queue what the engine may not know yet."""
         now = self._clock()
         if self._jumped_s(now) < -_JUMP_S:
-            self.check(at_once=True)  # delays end at times by the wall clock, which are far away now
+            self._at_once = True  # delays end at times by the wall clock, which are far away now
+        if self._at_once:
+            self.check()
         for job_id in self._records.create_due_jobs(now, self._quiet_s_for, self._urgency_of, self._quiet_for):
             log.info("study complete, job %s created", job_id)
         for job_id, priority in self._jobs.to_enqueue():
             self._engine.ensure_study(job_id, priority)
             self._jobs.mark_queued(job_id)
 
-    def check(self, at_once: bool = False) -> None:
-        """Queue whatever is not done and the engine is not at. at_once: deliveries that are delayed wait no longer."""
+    def check(self) -> None:
+        """Queue whatever is not done and the engine is not at.
+
+        The first time, and after the clock was set back, what waits for its next attempt waits no longer.
+        """
         for job_id, priority in self._jobs.to_analyse():
-            self._engine.ensure_study(job_id, priority)
+            self._engine.ensure_study(job_id, priority, self._at_once)
         for due in self._deliveries.to_deliver():
-            self._engine.ensure_delivery(due.job_id, due.destination, due.priority, due.at_once or at_once)
+            self._engine.ensure_delivery(due.job_id, due.destination, due.priority, due.at_once or self._at_once)
+        self._at_once = False
 
     def _quiet_for(self, studies: Sequence[StudyState], now: datetime) -> dict[str, float]:
         return self._silence.look(studies, now, self._monotonic_s())
@@ -104,22 +116,14 @@ class Sweeper:
             log.warning("the clock was set %s by %.0f s", "forward" if jump_s > 0 else "back", abs(jump_s))
         return jump_s
 
-    def _tell(self, trouble: str) -> None:
-        """Say once that the database fails, and once that it works again."""
-        if trouble and trouble != self._trouble:
-            log.error("studies are not looked at: %s; it is tried again every %s s", trouble, _TICK_S)
-        elif self._trouble and not trouble:
-            log.warning("the database works again: studies are looked at")
-        self._trouble = trouble
-
     def _run(self) -> None:
-        ticks = 0
+        ticks = 1  # the first tick checks
         while not self._stop.wait(_TICK_S):
             try:
                 self.tick()
                 if ticks % _TICKS_BETWEEN_CHECKS == 0:
                     self.check()
-                self._tell("")
+                self._trouble.tell("")
             except SQLAlchemyError as error:
-                self._tell(in_words(error))
+                self._trouble.tell(in_words(error))
             ticks += 1

@@ -171,6 +171,15 @@ def test_the_time_counts_from_the_last_thing_that_happened(ward: Ward) -> None:
     assert (ward.due(LATER + day), ward.due(LATER + 2 * day)) == ([], ["S"])
 
 
+def test_a_study_of_which_no_destination_wants_anything_goes(ward: Ward) -> None:
+    ward.receive("1")
+    job_id = ward.job()
+    ward.finish(job_id, Event.ANALYSE, ward.results(job_id))
+    assert (ward.jobs.get(job_id).state, ward.due()) == (State.ANALYSED, ["S"])
+    ward.purge()
+    assert (ward.files(), ward.results_are_gone(job_id)) == (set(), True)
+
+
 def test_a_failed_study_waits_for_an_operator(ward: Ward) -> None:
     ward.receive("1")
     job_id = ward.job()

@@ -68,10 +68,22 @@ def test_files_go_after_their_time_and_rows_after_theirs(tmp_path: Path) -> None
     assert house.after(6.9) == 1
     assert house.after(7.1) == 0
     assert (house.studies, house.bytes) == (1, [5])
-    house.after(30.05)
+    house.after(37.05)
     assert house.studies == 1
-    house.after(30.2)
+    house.after(37.2)
     assert (house.studies, house.bytes) == (0, [5])
+
+
+@pytest.mark.parametrize("keep", [29 * DAY, None])
+def test_history_counts_from_the_purge_however_long_files_are_kept_now(tmp_path: Path, keep: timedelta | None) -> None:
+    house = House(tmp_path)
+    house.refused("S")
+    house.after(8)
+    now = House(tmp_path, keep=keep)
+    now.after(37)
+    assert now.studies == 1
+    now.after(39)
+    assert now.studies == 0
 
 
 def test_for_ever(tmp_path: Path) -> None:
@@ -118,6 +130,30 @@ def test_two_workers_purge_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (house.bytes, other.bytes) == ([], [5])
 
 
+def test_a_study_that_cannot_be_removed_does_not_hold_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path)
+    house.refused("A")
+    (stuck,) = house.spool.received()
+    house.refused("B")
+    remove = Spool.remove
+
+    def refuse(spool: Spool, *paths: str) -> None:
+        if stuck in paths:
+            raise PermissionError(13, "Permission denied", stuck)
+        remove(spool, *paths)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Spool, "remove", refuse)
+        assert house.after(8) == 1
+        house.refused("C")
+        assert house.after(8) == 1
+        assert caplog.text.count(f"Permission denied: '{stuck}' (1 studies)") == 1
+    assert house.after(8) == 0
+    assert "can be removed again" in caplog.text
+
+
 def test_what_killed_processes_left_half_written_goes(tmp_path: Path) -> None:
     house = House(tmp_path)
     (tmp_path / "results" / "job-1.part").mkdir(parents=True)
@@ -131,14 +167,25 @@ def test_what_killed_processes_left_half_written_goes(tmp_path: Path) -> None:
 def test_a_disk_that_fails_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The disk has the results, too: nothing of it can be removed, and then what was half-written cannot either."""
     house = House(tmp_path)
     house.refused("S")
     house.clock = NOW + 8 * DAY
     monkeypatch.setattr(janitor, "_ROUND_S", 0.05)
+    monkeypatch.setattr(janitor, "_PARTS_EVERY_S", 0.0)
+    rounds = []
+
+    def fail(*_: object) -> None:
+        rounds.append(1)
+        raise OSError(30, "Read-only file system")
+
     with monkeypatch.context() as broken:
-        broken.setattr(house.spool, "remove", lambda *_: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+        broken.setattr(house.spool, "remove", fail)
+        broken.setattr(house.spool, "remove_parts", fail)
         house.janitor.start()
-        wait_until(lambda: "nothing is purged now" in caplog.text)
+        wait_until(lambda: len(rounds) > 10)
+        assert caplog.text.count("nothing is purged now: [Errno 30] Read-only file system") == 1
+        assert caplog.text.count("cannot be removed") == 1
         assert len(list(house.spool.received())) == 1
     wait_until(lambda: not list(house.spool.received()))
     assert house.janitor.alive
