@@ -122,6 +122,11 @@ class Hospital:
         deliveries = (self.service.get(f"/api/jobs/{job}") or {"deliveries": []})["deliveries"]
         return max((d["attempts"] for d in deliveries if d["destination"] == destination), default=0)
 
+    def asked(self, job: str) -> int:
+        """How often the PACS was asked to commit."""
+        journal = (self.service.get(f"/api/jobs/{job}") or {"journal": []})["journal"]
+        return [step["step"] for step in journal].count("ask for commitment")
+
     def wait_committed(self, job: str, destination: str, timeout_s: float) -> None:
         wait_until(lambda: self.states(job, destination) == {"committed"}, timeout_s)
 
@@ -193,9 +198,7 @@ def test_a_report_that_vanishes_is_asked_for_again(hospital: Hospital) -> None:
     hospital.back.cut()
     job = hospital.send("1.2.3.3")
     wait_until(lambda: hospital.states(job, "pacs") == {"stored"}, 240)
-    steps = [step["step"] for step in hospital.service.get(f"/api/jobs/{job}")["journal"]]
-    wait_until(lambda: "ask for commitment" in steps, 60)
-    time.sleep(5)
+    wait_until(lambda: hospital.asked(job) >= 2, 120)
     assert hospital.states(job, "pacs") == {"stored"}
     hospital.back.heal()
     hospital.wait_committed(job, "pacs", 180)

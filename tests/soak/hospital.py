@@ -21,7 +21,7 @@ from service.store.object_spool import ObjectSpool
 from service.store.tables import jobs
 
 AET = "THORACLE"
-QUIET_S = 30.0
+QUIET_S = 20.0
 """Longer than a killed receiver is away: else half a study would be taken for a whole one."""
 
 

@@ -64,7 +64,7 @@ def soak(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Outcome:
         hospital.close()
         sent = [study for modality in modalities for study in modality.sent]
         before = len(files_in(hospital.spool))
-        hospital.spool.remove_parts(0.0, time.time() + 1.0)  # as a receiver does that starts an hour later
+        hospital.spool.remove_parts(-1.0, time.time())  # as a receiver does that starts an hour later
         files = files_in(hospital.spool)
         tell(f"{before - len(files)} files of attempts that were killed removed; {len(files)} stay")
         tell(_cost(hospital.database))
