@@ -28,7 +28,7 @@ from service.network.receive import Receiver
 from service.ops import doctor as checks
 from service.ops import readiness
 from service.ops.api import Health, create_app
-from service.ops.metrics import DatabaseCollector, Metrics, exposition, prepare, refusing
+from service.ops.metrics import DatabaseCollector, Metrics, exposition, refusing
 from service.ops.supervisor import supervise
 from service.pipelines import PIPELINES
 from service.settings import Settings, default_repository, own_repository
@@ -118,7 +118,6 @@ def serve(settings: Settings, config: Path | None) -> int:
         for wrong in damaged_files(settings):
             raise Permanent(wrong)
         analyst(settings, pipeline(settings.pipeline))
-        prepare(metrics_dir(settings))
         arguments = ["--config", str(config)] if config else []
         command = [sys.executable, "-m", "service", "serve", *arguments, "--role"]
         return supervise({role: [*command, role] for role in ("receiver", "worker", "api")})

@@ -21,6 +21,10 @@ _ADVICE = {
     "spool are recorded, analysed and delivered again, and what was known of earlier jobs is gone",
     "flow.db": "Move it away with its -wal and -shm files: it is made again from records.db",
 }
+_LEAVE_IT = (
+    "Leave it where it is, it may be whole. Look at the rights of the file and its folder, at the free space, and "
+    "whether the disk is read-only or another program holds the file"
+)
 
 
 def open_storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> tuple[Spool, sa.Engine]:
@@ -59,7 +63,7 @@ def damaged_files(settings: Settings) -> Iterator[str]:
         return
     for name, advice in _ADVICE.items():
         if wrong := why_unusable(settings.data_dir / name):
-            yield f"{wrong}. {advice}"
+            yield f"{wrong.why}. {advice if wrong.damaged else _LEAVE_IT}"
 
 
 def database_wrong(settings: Settings) -> str | None:

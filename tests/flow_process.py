@@ -1,6 +1,6 @@
 """A worker process around the durable engine: `python flow_process.py DATABASE FOLDER ANALYSE_S`.
 
-Its standard input takes commands: `study JOB PRIORITY`, `prioritise JOB PRIORITY`, `deliver JOB
+Its standard input takes commands: `study JOB PRIORITY`, `analyse JOB`, `prioritise JOB PRIORITY`, `deliver JOB
 DESTINATION`, `discard JOB`. Its end stops it.
 """
 
@@ -31,8 +31,8 @@ class Work:
     def analyse(self, job_id: str, attempt: int) -> Sequence[str] | float:
         tell("analysing", job_id, attempt)
         time.sleep(ANALYSE_S)
-        if job_id == "busy" and attempt == 1:
-            return 0.1
+        if job_id in ("busy", "stalled") and attempt == 1:
+            return 0.1 if job_id == "busy" else 600.0
         if job_id == "gone":
             raise NoSuchJob("there is no job gone")
         if job_id == "broken":
@@ -55,6 +55,8 @@ def obey(flow: Flow) -> None:
             case ["study", job, priority]:
                 flow.ensure_study(job, int(priority))
                 flow.ensure_study(job, int(priority))  # queueing twice is queueing once
+            case ["analyse", job]:
+                flow.ensure_study(job, at_once=True)
             case ["prioritise", job, priority]:
                 flow.prioritise(job, int(priority))
             case ["deliver", job, destination]:

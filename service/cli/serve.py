@@ -11,7 +11,7 @@ from service import main
 from service.cli.options import FAILURE, ConfigOption, err, settings_from
 from service.errors import ThoracleError
 from service.ops import logs, metrics
-from service.storage import metrics_dir
+from service.storage import host_locks, metrics_dir
 from service.store.engine import in_words
 
 
@@ -45,10 +45,11 @@ def serve(
     """
     settings = settings_from(config)
     logs.configure(settings.log_level, role.value)
+    here = host_locks(settings)
     try:
-        metrics.count_in(metrics_dir(settings))
         if role is Role.all:
             raise typer.Exit(main.serve(settings, config))
+        metrics.count_in(metrics_dir(settings), here.claim("counting", role.value))
         {Role.receiver: main.run_receiver, Role.worker: main.run_worker, Role.api: main.run_api}[role](settings)
     except (ThoracleError, OSError, SQLAlchemyError) as error:
         why = in_words(error) if isinstance(error, SQLAlchemyError) else error

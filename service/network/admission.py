@@ -44,22 +44,25 @@ class Admission:
         self._observer = observer
         self._monotonic_s = monotonic_s
         self._refusing = dict.fromkeys(Cause, Refusing.NOTHING)
-        self._refused: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
+        self._refused: WeakKeyDictionary[object, dict[str, str]] = WeakKeyDictionary()
         self._looked_s = float("-inf")
         self._looking = threading.Lock()
 
-    def admits(self, study_uid: str, association: object) -> bool:
-        """May an image of this study be taken now? OSError where it cannot be told.
+    def admits(self, study_uid: str, instance_uid: str, association: object) -> bool:
+        """May this image of a study be taken now? OSError where it cannot be told.
 
-        A study that was refused is refused to the end of the association: its first images would be missing.
+        A study that was refused is refused until its sender begins again, with the image that was refused first or on
+        another association: else its first images would be missing.
         """
         self.look()
         what = max(self._refusing.values())
-        if what is Refusing.NOTHING and study_uid not in self._refused.get(association, ()):
+        refused = self._refused.setdefault(association, {})
+        if what is Refusing.NOTHING and refused.get(study_uid, instance_uid) == instance_uid:
+            refused.pop(study_uid, None)
             return True
         if what is not Refusing.EVERYTHING and self._holds(study_uid):
             return True
-        self._refused.setdefault(association, set()).add(study_uid)
+        refused.setdefault(study_uid, instance_uid)
         return False
 
     def look(self) -> None:

@@ -116,8 +116,10 @@ class Receiver:
         calling_ae, modality = event.assoc.requestor.ae_title, ""
         try:
             arrival = self._arrival(event)
-            modality = arrival.identity.modality
-            if self._admission is None or self._admission.admits(arrival.identity.study_uid, event.assoc):
+            identity, modality = arrival.identity, arrival.identity.modality
+            if self._admission is None or self._admission.admits(
+                identity.study_uid, identity.sop_instance_uid, event.assoc
+            ):
                 self._inbox.take(arrival)
                 status = SUCCESS
                 self._tell("")

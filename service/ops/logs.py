@@ -25,6 +25,9 @@ def configure(level: str, role: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # It gives its logger a console handler of its own, in words over many lines, unless the logger has one.
+    engine = logging.getLogger("dbos")
+    engine.handlers, engine.propagate = [handler], False
     # Datasets' attributes and UIDs, or every statement: what matters of theirs we log in our own words.
     quiet = {"pynetdicom": logging.CRITICAL, "pydicom": logging.ERROR, "highdicom": logging.ERROR}
     for name, least in (quiet | dict.fromkeys(("uvicorn", "alembic", "dbos"), logging.WARNING)).items():

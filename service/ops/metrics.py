@@ -4,16 +4,17 @@ The receiver, the worker and the API are separate processes: counters go to file
 up. What the database knows is read from it at scrape time.
 """
 
+import json
 import logging
 import os
-import shutil
-import socket
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,25 +29,40 @@ _STAGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 _LATENCY_BUCKETS = (60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400, 259200)
 
 
-def count_in(folder: Path) -> None:
-    """Let `Metrics` made after this count in files of the folder; whichever process comes first makes it."""
+def count_in(folder: Path, name: str) -> None:
+    """Let `Metrics` made after this count in files of the folder; whichever process comes first makes it.
+
+    name: of the files, without "_". A process goes on from where a dead one of that name stopped, so that no counter
+    goes back and no file is left over; two live processes must not have the same (`FileLocks.claim`).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for kind in _FILES:
-        _reserve(folder / f"{kind}_{_process()}.db")
+        if not _readable(path := folder / f"{kind}_{name}.db"):
+            _reserve(path)
     os.environ[_FOLDER] = str(folder)
     # The library looks at the variable when it is imported, and that is before the settings are known.
-    values.ValueClass = values.MultiProcessValue(_process)  # type: ignore[no-untyped-call]
+    values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call]
 
 
-def _process() -> str:
-    """Not the process id alone: in two containers it may be the same."""
-    return f"{socket.gethostname()}-{os.getpid()}"
+def _readable(path: Path) -> bool:
+    """A power cut may take pages of a file; one such file would keep the counts of all processes from being read."""
+    try:
+        for key, *_ in MmapedDict.read_all_values_from_file(path):  # type: ignore[no-untyped-call]
+            json.loads(key)
+    except FileNotFoundError:
+        return False
+    except (ValueError, RuntimeError, struct.error) as error:
+        log.warning("%s cannot be read, its counts begin anew: %s", path.name, error)
+        return False
+    return True
 
 
 def _reserve(path: Path) -> None:
     """The library maps a file with holes into memory: on a full disk, the first count in a hole kills the process."""
-    with path.open("ab") as file:
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, _RESERVED_BYTES)
+    part.rename(path)
 
 
 class Metrics:
@@ -150,12 +166,6 @@ class DatabaseCollector(Collector):
         for reason, count in self._series_by_reason().items():
             series.add_metric([reason], count)
         yield series
-
-
-def prepare(folder: Path) -> None:
-    """Empty the folder for counters of a new start of the service."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
 
 
 def refusing(folder: Path) -> dict[str, int]:

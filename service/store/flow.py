@@ -128,28 +128,25 @@ class Flow:
             self._locks.leave(_EXECUTORS, self._executor)
         return not self._running
 
-    def ensure_study(self, job_id: str, priority: int = 0) -> None:
+    def ensure_study(self, job_id: str, priority: int = 0, at_once: bool = False) -> None:
         """Queue the analysis of a job unless a workflow waits for it or is at it.
 
         priority: 0 to 2**31 - 1, the lowest goes first. All attempts and deliveries that follow keep it.
-        """
-        if (attempt := _next_attempt(f"study:{job_id}:")) is not None:
-            self._enqueue_study(job_id, attempt, None, priority)
-
-    def ensure_delivery(self, job_id: str, destination: str, priority: int = 0, at_once: bool = False) -> None:
-        """Queue a delivery unless a workflow waits for it or is at it. priority: as of `ensure_study`.
-
         at_once: one that is delayed waits no longer.
         """
+        prefix = f"study:{job_id}:"
+        if (attempt := _next_attempt(prefix)) is not None:
+            self._enqueue_study(job_id, attempt, None, priority)
+        elif at_once:
+            _end_delay(prefix)
+
+    def ensure_delivery(self, job_id: str, destination: str, priority: int = 0, at_once: bool = False) -> None:
+        """Queue a delivery unless a workflow waits for it or is at it. priority, at_once: as of `ensure_study`."""
         prefix = f"delivery:{job_id}:{destination}:"
         if (attempt := _next_attempt(prefix)) is not None:
             self._enqueue_delivery(job_id, destination, attempt, None, priority)
         elif at_once:
-            delayed = DBOS.list_workflows(
-                workflow_id_prefix=prefix, status="DELAYED", load_input=False, load_output=False
-            )
-            for workflow in delayed:
-                DBOS.set_workflow_delay(workflow.workflow_id, delay_seconds=0)
+            _end_delay(prefix)
 
     def prioritise(self, job_id: str, priority: int) -> None:
         """Give all that waits for a job another priority; what is running hands it on to what follows."""
@@ -291,6 +288,13 @@ def _next_attempt(prefix: str) -> int | None:
     if any(workflow.status in _AT_IT for workflow in known):
         return None
     return max((int(workflow.workflow_id.rsplit(":", 1)[1]) for workflow in known), default=0) + 1
+
+
+def _end_delay(prefix: str) -> None:
+    for workflow in DBOS.list_workflows(
+        workflow_id_prefix=prefix, status="DELAYED", load_input=False, load_output=False
+    ):
+        DBOS.set_workflow_delay(workflow.workflow_id, delay_seconds=0)
 
 
 def _settle(step: Callable[[], _Answer], settled: _Answer) -> _Answer | float:

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, Protocol
 from zlib import crc32
@@ -76,6 +77,21 @@ class FileLocks:
         part.rename(path)  # seen by others only now: a file without a lock is a dead process's
         self._files[path] = file
         return name
+
+    def claim(self, group: str, kind: str) -> str:
+        """The first of `kind-0`, `kind-1`, ... that no live process has, for as long as this object and process live.
+
+        When we die another gets it: what is named by it is taken over, and there are never more than were needed at
+        once. Not for a group with members.
+        """
+        for number in count():
+            path = self._path(group, f"{kind}-{number}")
+            file = path.open("a")
+            if _try_lock(file, fcntl.LOCK_EX):
+                self._files[path] = file
+                return path.name
+            file.close()
+        raise AssertionError("numbers do not end")
 
     def leave(self, group: str, name: str) -> None:
         path = self._path(group, name)

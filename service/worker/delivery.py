@@ -183,9 +183,9 @@ class Courier:
             self._give_up(job, name, f"stored, but {name} never confirmed it")
             return None
         if first.asked_at is not None:
-            waits_s = target.answer_within_s - (now - first.asked_at).total_seconds()
-            if waits_s > 0 and first.asked <= _ASK_AT_MOST:
-                return min(waits_s, target.answer_within_s)
+            age_s = (now - first.asked_at).total_seconds()  # negative: the clock was set back, and nobody knows
+            if 0 <= age_s < target.answer_within_s and first.asked <= _ASK_AT_MOST:
+                return target.answer_within_s - age_s
         if target.confirm is Confirm.COMMITMENT and target.ask is not None and first.asked < _ASK_AT_MOST:
             asked = self._ask(job, name, target.ask, stored)
             if not asked.unsupported:

@@ -69,6 +69,22 @@ def test_a_damaged_file_ends_it_at_once_with_one_sentence(
     assert f"FAIL databases: {path} is damaged: " in examined.stdout
 
 
+def test_what_cannot_be_opened_is_not_to_be_thrown_away(served: RunningService) -> None:
+    path = served.folder / "data" / "records.db"
+    away = path.rename(path.with_name("away"))
+    path.mkdir()
+    try:
+        ended, examined = thoracle("serve", served.config), thoracle("doctor", served.config)
+    finally:
+        path.rmdir()
+        away.rename(path)
+    assert (ended.returncode, examined.returncode) == (1, 1)
+    for said in (ended.stderr, examined.stdout):
+        assert f"{path} cannot be opened: unable to open database file. Leave it where it is" in said
+        assert "ove it away" not in said
+        assert "Restore" not in said
+
+
 def test_the_advice_leads_to_every_study_delivered_and_none_twice(tmp_path: Path) -> None:
     """records.db moved away: read again from the spool. flow.db moved away: queued again from records.db."""
     port = free_port()

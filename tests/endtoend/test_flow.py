@@ -173,6 +173,17 @@ def test_a_delivery_that_waits_long_is_tried_at_once_when_somebody_wants_it(star
     worker.stop()
 
 
+def test_an_analysis_that_waits_long_is_tried_at_once_when_somebody_wants_it(start: Start) -> None:
+    worker = start(0.0, "stalled")
+    worker.wait_for("analysing stalled 1")
+    time.sleep(1.0)  # the next attempt is queued, for ten minutes later
+    worker.tell("study", "stalled", 0)
+    worker.tell("analyse", "stalled")
+    worker.wait_for("analysed stalled")
+    assert worker.order("analysing") == ["stalled 1", "stalled 2"]
+    worker.stop()
+
+
 def test_what_is_remembered_of_a_job_is_discarded_when_nothing_of_it_waits(start: Start, database: str | Path) -> None:
     worker = start(0.0, "patient", "one")
     worker.wait_for("delivery one pacs 2")

@@ -17,7 +17,7 @@ class House:
 
     def __init__(self, max_waiting: int | None = 10) -> None:
         self.free_bytes, self.jobs, self.held, self.now_s = 10 * GB, 0, {"begun"}, 0.0
-        self.looks = 0
+        self.looks = self.images = 0
         self.fails = False
         self.shown: dict[str, int] = {}
         marks = Marks(2 * GB, 4 * GB, max_waiting)
@@ -29,12 +29,14 @@ class House:
     def refusing(self, cause: str, what: int) -> None:
         self.shown[cause] = what
 
-    def takes(self, study_uid: str, association: Association | None = None) -> bool:
+    def takes(self, study_uid: str, association: Association | None = None, image: str = "") -> bool:
         self.now_s += 2
-        return self.takes_at_once(study_uid, association)
+        return self.takes_at_once(study_uid, association, image)
 
-    def takes_at_once(self, study_uid: str, association: Association | None = None) -> bool:
-        return self._admission.admits(study_uid, association or self.association)
+    def takes_at_once(self, study_uid: str, association: Association | None = None, image: str = "") -> bool:
+        """image: another one each time, if not said."""
+        self.images += 1
+        return self._admission.admits(study_uid, image or f"image {self.images}", association or self.association)
 
     def _waiting(self) -> int:
         self.looks += 1
@@ -84,6 +86,16 @@ def test_a_study_that_was_refused_is_not_taken_from_its_middle_on() -> None:
     assert house.takes("new", Association()), "its sender begins again"
     house.held.add("new")
     assert house.takes("new"), "by now it has begun elsewhere"
+
+
+def test_a_sender_that_keeps_its_association_begins_again_with_what_was_refused_first() -> None:
+    """A router tries again for days on one association."""
+    house = House()
+    house.jobs = 10
+    assert not any(house.takes("new", image=image) for image in ("1", "2", "1"))
+    house.jobs = 0
+    assert not any(house.takes("new", image=image) for image in ("3", "2", "4")), "the first would be missing"
+    assert all(house.takes("new", image=image) for image in ("1", "2", "3", "4"))
 
 
 def test_it_is_looked_up_once_a_second() -> None:

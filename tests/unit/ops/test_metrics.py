@@ -1,19 +1,22 @@
 """Counters of several processes must add up in one answer."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import OperationalError
 
-from service.ops.metrics import DatabaseCollector, exposition, prepare, refusing
+from service.ops.metrics import DatabaseCollector, count_in, exposition, refusing
 
 REPORT = """
 import sys
 from pathlib import Path
 from service.ops.metrics import Metrics, count_in
-count_in(Path(sys.argv[1]))
+count_in(Path(sys.argv[1]), sys.argv[2])
 m = Metrics()
 m.association("accepted")
 m.instance("CT", 0x0000, 0.01)
@@ -23,11 +26,19 @@ m.delivered(90.0)
 """
 
 
+def count(script: str, *arguments: object) -> None:
+    subprocess.run([sys.executable, "-c", script, *map(str, arguments)], check=True)
+
+
+def accepted(folder: Path) -> str:
+    lines = exposition(folder, DatabaseCollector(dict, dict, lambda: 0)).decode().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith("thoracle_associations_total{"))
+
+
 def test_two_processes_and_the_database_add_up(tmp_path: Path) -> None:
     folder = tmp_path / "metrics"
-    prepare(folder)
-    for _ in range(2):
-        subprocess.run([sys.executable, "-c", REPORT, str(folder)], check=True)
+    for name in ("worker-0", "worker-1"):
+        count(REPORT, folder, name)
     database = DatabaseCollector(lambda: {"queued": 3}, lambda: {"ANALYSED": 1, "TILT": 2}, lambda: 12345)
     samples = {
         (s.name, *sorted(s.labels.values())): s.value
@@ -49,7 +60,6 @@ def test_a_database_that_fails_hides_no_other_metric(tmp_path: Path) -> None:
     def fails() -> dict[str, int]:
         raise OperationalError("SELECT", {}, Exception())
 
-    prepare(tmp_path)
     text = exposition(tmp_path, DatabaseCollector(lambda: {"queued": 3}, fails, lambda: 12345)).decode()
     assert "thoracle_spool_free_bytes 12345" in text
     assert "thoracle_jobs" not in text, "all or none: half of an answer looks like a whole one"
@@ -59,41 +69,51 @@ REFUSES = """
 import sys
 from pathlib import Path
 from service.ops.metrics import Metrics, count_in
-count_in(Path(sys.argv[1]))
-Metrics().refusing("disk", int(sys.argv[2]))
+count_in(Path(sys.argv[1]), sys.argv[2])
+Metrics().refusing("disk", int(sys.argv[3]))
 """
 
 
 def test_the_receiver_that_spoke_last_says_what_is_refused(tmp_path: Path) -> None:
-    prepare(tmp_path)
     assert refusing(tmp_path) == {}
-    for what in (2, 1):
-        subprocess.run([sys.executable, "-c", REFUSES, str(tmp_path), str(what)], check=True)
-    assert refusing(tmp_path) == {"disk": 1}
+    for name, what in (("receiver-0", 2), ("receiver-1", 1), ("receiver-0", 0)):
+        count(REFUSES, tmp_path, name, what)
+        assert refusing(tmp_path) == {"disk": what}
 
 
 def test_counting_needs_no_more_space(tmp_path: Path) -> None:
     """What is mapped is there already: on a full disk a process would be killed by its first count in a hole."""
-    prepare(tmp_path)
-    subprocess.run([sys.executable, "-c", REPORT, str(tmp_path)], check=True)
+    count(REPORT, tmp_path, "worker-0")
     files = list(tmp_path.iterdir())
     assert {path.name.partition("_")[0] for path in files} == {"counter", "histogram", "gauge"}
     assert all(path.stat().st_blocks * 512 >= path.stat().st_size for path in files)
 
 
-ALONE = """
-import os, socket, sys
-from pathlib import Path
-os.getpid = lambda: 1
-socket.gethostname = lambda: sys.argv[2]
-from service.ops.metrics import Metrics, count_in
-count_in(Path(sys.argv[1]))
-Metrics().association("accepted")
-"""
+def test_a_process_goes_on_from_where_a_dead_one_of_its_name_stopped(tmp_path: Path) -> None:
+    """No counter goes back, and no files of the dead are left: a worker that cannot start is started all day long."""
+    for times in (1, 2, 3):
+        count(REPORT, tmp_path, "worker-0")
+        assert accepted(tmp_path) == f"{times}.0"
+        assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_two_containers_whose_processes_have_the_same_id_add_up(tmp_path: Path) -> None:
-    for host in ("receiver", "worker"):
-        subprocess.run([sys.executable, "-c", ALONE, str(tmp_path), host], check=True)
-    text = exposition(tmp_path, DatabaseCollector(dict, dict, lambda: 0)).decode()
-    assert 'thoracle_associations_total{outcome="accepted"} 2.0' in text
+def test_a_file_that_cannot_be_read_begins_anew(tmp_path: Path) -> None:
+    """A power cut took its last pages; and a disk was full before it had any."""
+    count(REPORT, tmp_path, "worker-0")
+    path = tmp_path / "counter_worker-0.db"
+    content = bytearray(path.read_bytes())
+    content[100:] = bytes(len(content) - 100)
+    for damaged in (bytes(content), b""):
+        path.write_bytes(damaged)
+        count(REPORT, tmp_path, "worker-0")
+        assert accepted(tmp_path) == "1.0"
+
+
+def test_without_space_no_file_is_left_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        count_in(tmp_path, "worker-0")
+    assert refusing(tmp_path) == {}

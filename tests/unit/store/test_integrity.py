@@ -10,7 +10,7 @@ from arrivals import arrival, at, keep
 
 from service.store.backlog import Backlog
 from service.store.engine import sqlite_engine
-from service.store.integrity import why_unusable
+from service.store.integrity import Unusable, why_unusable
 from service.store.jobs import Jobs
 from service.store.migrations import upgrade
 from service.store.records import Records
@@ -51,11 +51,12 @@ def test_a_file_cut_off_is_found(path: Path) -> None:
 
 def test_what_is_no_database_is_found(path: Path) -> None:
     path.write_bytes(b"patient list\n" * 1000)
-    assert why_unusable(path) == f"{path} is damaged: file is not a database"
+    assert why_unusable(path) == Unusable(f"{path} is damaged: file is not a database", damaged=True)
 
 
 def test_what_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
-    assert why_unusable(tmp_path) == f"{tmp_path} cannot be opened: unable to open database file"
+    why = f"{tmp_path} cannot be opened: unable to open database file"
+    assert why_unusable(tmp_path) == Unusable(why, damaged=False)
 
 
 def test_questions_about_a_damaged_database_are_os_errors(path: Path) -> None:

@@ -75,6 +75,17 @@ def test_only_one_inherits_from_a_dead_process(locks: Locks, hold: Hold) -> None
     assert locks.members("worker") == 0
 
 
+def test_a_claimed_name_is_taken_over_from_the_dead(tmp_path: Path) -> None:
+    ours, theirs = FileLocks(tmp_path), FileLocks(tmp_path)
+    assert [ours.claim("counting", "worker"), ours.claim("counting", "api")] == ["worker-0", "api-0"]
+    assert theirs.claim("counting", "worker") == "worker-1"
+    script = "import sys; from pathlib import Path; from service.store.liveness import FileLocks; "
+    script += "print(FileLocks(Path(sys.argv[1])).claim('counting', 'worker'))"
+    for _ in range(3):
+        said = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+        assert said.stdout.strip() == "worker-2", "each has ended before the next begins"
+
+
 def test_leaving_the_block_ends_the_presence(locks: Locks) -> None:
     with presence(locks, "receiver"), presence(locks, "receiver"):
         assert locks.members("receiver") == 2

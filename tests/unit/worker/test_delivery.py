@@ -166,6 +166,14 @@ def test_a_silent_pacs_is_asked_again_then_searched(bench: Bench) -> None:
     assert len(bench.asked) == 3
 
 
+def test_a_silent_pacs_is_asked_again_although_the_clock_was_set_back(bench: Bench) -> None:
+    bench.plan()
+    bench.answers = [ACCEPTED] * 3
+    waits_s = [bench.deliver(s) for s in (0, -7200, 100)]
+    assert waits_s == [100.0] * 3
+    assert len(bench.asked) == 3
+
+
 def test_a_peer_that_knows_no_commitment_is_searched_at_once(bench: Bench) -> None:
     bench.plan()
     bench.answers = [Asked(False, "no presentation context was accepted", unsupported=True)]

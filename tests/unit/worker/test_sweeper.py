@@ -4,6 +4,7 @@ from pathlib import Path
 import arrivals
 import pytest
 from dicom_peers import wait_until
+from sqlalchemy.exc import OperationalError
 
 from service.domain.job import Event, Result, State
 from service.domain.priority import Urgency
@@ -22,10 +23,12 @@ class Engine:
         self.studies: list[str] = []
         self.deliveries: list[tuple[str, str]] = []
         self.at_once: list[bool] = []
+        self.studies_at_once: list[bool] = []
 
-    def ensure_study(self, job_id: str, priority: int) -> None:
+    def ensure_study(self, job_id: str, priority: int, at_once: bool = False) -> None:
         assert priority > 0
         self.studies.append(job_id)
+        self.studies_at_once.append(at_once)
 
     def ensure_delivery(self, job_id: str, destination: str, priority: int, at_once: bool) -> None:
         self.deliveries.append((job_id, destination))
@@ -67,14 +70,24 @@ def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: 
     assert engine.deliveries == []
 
 
-def test_a_clock_set_back_is_told_and_delays_no_delivery(
+def test_a_clock_set_back_is_told_and_delays_no_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A delay ends at a time by the wall clock: set back by two hours, it would last two hours longer."""
+    """A delay ends at a time by the wall clock: set back by two hours, it would last two hours longer.
+
+    It may have been set back while no worker was running; and the database may fail when it is noticed.
+    """
     database = sqlite_engine(tmp_path / "records.db")
     upgrade(database)
-    monkeypatch.setattr(Deliveries, "to_deliver", lambda _: [Due("job", "pacs", 1, at_once=False)])
-    engine, now = Engine(), arrivals.at(7200)
+
+    def due(_: Deliveries) -> list[Due]:
+        if fails:
+            raise OperationalError("SELECT", {}, Exception())
+        return [Due("job", "pacs", 1, at_once=False)]
+
+    monkeypatch.setattr(Jobs, "to_analyse", lambda _: [("job", 1)])
+    monkeypatch.setattr(Deliveries, "to_deliver", due)
+    engine, now, fails = Engine(), arrivals.at(7200), False
     sweeper = Sweeper(
         Records(database),
         Jobs(database),
@@ -85,12 +98,18 @@ def test_a_clock_set_back_is_told_and_delays_no_delivery(
         lambda: now,
         lambda: 0.0,
     )
+    sweeper.tick()
+    assert engine.at_once == engine.studies_at_once == [True], "the first look"
     sweeper.check()
     sweeper.tick()
-    assert engine.at_once == [False]
-    now = arrivals.at(0)
+    assert engine.at_once == engine.studies_at_once == [True, False]
+    now, fails = arrivals.at(0), True
+    with pytest.raises(OperationalError):
+        sweeper.tick()
+    fails = False
     sweeper.tick()
-    assert engine.at_once == [False, True]
+    sweeper.tick()
+    assert engine.at_once == [True, False, True]
     assert "the clock was set back by 7200 s" in caplog.text
 
 
