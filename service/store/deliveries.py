@@ -17,6 +17,7 @@ from service.domain.job import (
     Event,
     IllegalTransition,
     Job,
+    NoSuchJob,
     ObjectDelivery,
     OpenDelivery,
     State,
@@ -210,7 +211,10 @@ class Deliveries:
             asked = connection.execute(sa.select(commitments).where(key)).one_or_none()
             if asked is None:
                 return None
-            get(connection, asked.job_id)
+            try:
+                get(connection, asked.job_id)
+            except NoSuchJob:  # forgotten since
+                return None
             connection.execute(sa.update(commitments).where(key).values(answered_at=now))
             return _confirm(connection, asked.job_id, asked.destination, report.committed, again, refused, now)
 

@@ -1,6 +1,8 @@
 """Opens a database: an SQLite file for one host, PostgreSQL for several. Durable, and safe for several processes."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +73,24 @@ def sqlite_engine(path: Path, synchronous: Literal["FULL", "NORMAL"] = "FULL") -
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+@contextmanager
+def durable(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction whose commit survives power loss on every engine, that of the receiver too."""
+    with engine.connect() as connection:
+        sqlite: Any = connection.connection.driver_connection if engine.dialect.name == "sqlite" else None
+        if sqlite is None:
+            with connection.begin():
+                yield connection
+            return
+        usual = sqlite.execute("PRAGMA synchronous").fetchone()[0]
+        sqlite.execute("PRAGMA synchronous=FULL")
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            sqlite.execute(f"PRAGMA synchronous={usual}")
 
 
 def postgresql_engine(url: str) -> sa.Engine:

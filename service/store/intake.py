@@ -29,6 +29,11 @@ class Recorded(StrEnum):
     GONE = "gone"
 
 
+def is_given_up(connection: sa.Connection, path: str) -> bool:
+    """Whether a purge is about to remove the file."""
+    return connection.execute(sa.select(removals.c.path).where(removals.c.path == path)).first() is not None
+
+
 def intake(
     connection: sa.Connection,
     arrival: Arrival,
@@ -42,11 +47,13 @@ def intake(
     found_at: when a file that had no row was found in the spool; None for what a sender sends now.
     GONE, and nothing is recorded, if a purge has removed the file since it was saved.
     """
-    study = _open_study(connection, arrival)
+    study, is_new = _open_study(connection, arrival)
     if study.purged_at is not None:
         connection.execute(sa.delete(removals).where(removals.c.path == path))
-        if not is_there(path):
-            return Recorded.GONE
+    if (is_new or study.purged_at is not None) and not is_there(path):
+        if is_new:  # it was purged and forgotten since the file was saved
+            connection.execute(sa.delete(studies).where(studies.c.study_uid == study.study_uid))
+        return Recorded.GONE
     if not study.kept:
         _begin_anew(connection, study, arrival)
     _note_series(connection, arrival)
@@ -59,17 +66,17 @@ def intake(
     return outcome
 
 
-def _open_study(connection: sa.Connection, arrival: Arrival) -> sa.Row[Any]:
-    """The study's row, locked and created if need be: arrivals of one study are recorded one after the other."""
+def _open_study(connection: sa.Connection, arrival: Arrival) -> tuple[sa.Row[Any], bool]:
+    """The study's row, locked, and whether it is new: arrivals of one study are recorded one after the other."""
     uid = arrival.identity.study_uid
     locked = sa.select(studies).where(studies.c.study_uid == uid).with_for_update()
     known = connection.execute(locked).one_or_none()
     if known is not None:
-        return known
+        return known, False
     row = {"study_uid": uid, "calling_ae": arrival.calling_ae, "revision": 0, "job_revision": 0}
     row |= {"urgency": Urgency.ROUTINE, "kept": True}
-    connection.execute(_INSERT[connection.dialect.name](studies).values(row).on_conflict_do_nothing())
-    return connection.execute(locked).one()
+    made = connection.execute(_INSERT[connection.dialect.name](studies).values(row).on_conflict_do_nothing())
+    return connection.execute(locked).one(), made.rowcount == 1
 
 
 def _begin_anew(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival) -> None:

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -115,17 +115,29 @@ class ObjectSpool:
         self._delete(path for path, _ in self._list(f"{RESULTS}/{job_id}"))
 
     def remove_parts(self, older_than_s: float, now_s: float) -> None:
-        """Delete attempts that no manifest names, and copies that nobody reads. now_s: seconds since the epoch."""
+        """Delete attempts that no manifest names, and copies that nobody reads. now_s: seconds since the epoch.
+
+        Objects are as old as the store's own clock says: by another one, they might still be going up.
+        """
         remove_copies(older_than_s, now_s)
+        limit = self._now() - timedelta(seconds=older_than_s)
         jobs: defaultdict[str, dict[str, datetime]] = defaultdict(dict)
         for path, saved_at in self._list(RESULTS):
             jobs[PurePosixPath(path).parts[1]][path] = saved_at
         for job_id, objects in jobs.items():
-            old = {path for path, saved_at in objects.items() if now_s - saved_at.timestamp() > older_than_s}
+            old = {path for path, saved_at in objects.items() if saved_at < limit}
             if _manifest_of(job_id) not in objects:
                 self._delete(old)
             elif len({PurePosixPath(path).parent for path in objects}) > 2:  # the manifest's and its attempt's
                 self._delete(old - {_manifest_of(job_id)} - set((self._manifest(job_id) or {}).values()))
+
+    def _now(self) -> datetime:
+        probe = f"probe/{uuid.uuid4().hex}"
+        self._create(probe, b"")
+        try:
+            return self.saved_at(probe)
+        finally:
+            self.remove(probe)
 
     def _first(self, job_id: str, paths: Mapping[str, str]) -> dict[str, str]:
         """The results that were there first, which are ours if only the answer to our put was lost."""

@@ -12,7 +12,8 @@ from service.domain.completion import QuietFor, StudyState, due, job_id, quiet_b
 from service.domain.job import TRANSITIONS, Event, IllegalTransition, Job, State
 from service.domain.priority import Urgency, most_urgent, virtual_time_s
 from service.store.anew import is_remainder, purged_predecessor
-from service.store.intake import Recorded, intake
+from service.store.engine import durable
+from service.store.intake import Recorded, intake, is_given_up
 from service.store.journal import note
 from service.store.tables import instances, jobs, removals, series, studies
 
@@ -52,6 +53,10 @@ class Records:
         found_at: when it was found in the spool, if it is not from a sender now.
         """
         with self._engine.begin() as connection:
+            if not is_given_up(connection, path):
+                return intake(connection, arrival, path, digest, is_there, found_at)
+        # The purge's list survives a power cut, and the spool does not give back that the file was taken off it.
+        with durable(self._engine) as connection:
             return intake(connection, arrival, path, digest, is_there, found_at)
 
     def paths(self) -> set[str]:

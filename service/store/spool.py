@@ -139,9 +139,10 @@ class Spool:
 
     def _ensure(self, folder: Path) -> None:
         """Create the folder so that it survives a power cut: each new name is synced into its parent."""
-        if folder in self._durable and folder.is_dir():
-            return
-        with self._folders:
+        with self._folders:  # looked up inside: whoever makes it anew after a purge has it durable before others see it
+            if folder in self._durable and folder.is_dir():
+                return
+            self._durable.discard(folder)
             folder.mkdir(parents=True, exist_ok=True)
             for child in (folder, *folder.parents):
                 if child == self._root:

@@ -67,7 +67,7 @@ def leftovers(hospital: Hospital, sent: Collection[str]) -> Audit:
     with suppress(TimeoutError):  # the audit names them
         wait_until(lambda: not unfinished(hospital.flow), _QUIET_WITHIN_S)
     hospital.service.stop()
-    hospital.backend.spool.remove_parts(0.0, time.time() + 1.0)
+    hospital.backend.spool.remove_parts(-1.0, time.time())
     return _audit(hospital, sent)
 
 

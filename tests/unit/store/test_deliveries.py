@@ -13,6 +13,7 @@ from service.domain.job import (
     Delivered,
     Event,
     IllegalTransition,
+    NoSuchJob,
     ObjectDelivery,
     Result,
     State,
@@ -302,3 +303,16 @@ def test_a_destination_that_is_none_any_more_keeps_no_job_undelivered(
 def test_results_that_no_destination_wanted_can_be_sent_later(deliveries: Deliveries, job: str) -> None:
     assert deliveries.resend(job, plans("pacs"), "Kim", at(200)).state is State.DELIVERING
     assert [due.destination for due in deliveries.to_deliver()] == ["pacs"]
+
+
+def test_a_report_for_a_job_that_is_forgotten_meanwhile_was_never_asked_for(
+    deliveries: Deliveries, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries.plan(job, {"pacs": Plan(BOTH, Confirm.COMMITMENT)}, at(91))
+    deliveries.ask(job, "pacs", "9.1", at(100))
+
+    def forgotten(*_: object) -> None:
+        raise NoSuchJob
+
+    monkeypatch.setattr("service.store.deliveries.get", forgotten)
+    assert deliveries.report(Report("9.1", frozenset(BOTH), {}), {}, {}, at(110)) is None

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 import pytest
 from arrivals import arrival, at
 
+from service.store import spool as disk
 from service.store.spool import Spool
 
 KILLED_WHILE = """
@@ -164,3 +167,29 @@ def test_a_full_disk_leaves_nothing_half_written(spool: Spool, tmp_path: Path, m
     with pytest.raises(OSError, match="No space left"):
         spool.save_results("job", {"a.pdf": b"pdf"})
     assert [path for path in tmp_path.rglob("*") if path.is_file() or path.suffix == ".part"] == []
+
+
+def test_a_folder_that_is_made_anew_is_durable_before_anybody_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A purge removed it; two threads save into it, and the first is still making it durable."""
+    spool, syncing, go_on, sync = Spool(tmp_path), Event(), Event(), disk._sync
+    one, two = (arrival(number).identity for number in "12")
+    spool.remove(spool.save(one, b"1", "1" * 64))
+
+    def slow(path: Path) -> None:
+        if path == tmp_path / "spool" and not go_on.is_set():
+            syncing.set()
+            go_on.wait(60)
+        sync(path)
+
+    monkeypatch.setattr(disk, "_sync", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(spool.save, one, b"1", "1" * 64)
+        assert syncing.wait(60)
+        second = pool.submit(spool.save, two, b"2", "2" * 64)
+        try:
+            assert not wait([second], timeout=1).done
+        finally:
+            go_on.set()
+        assert first.result() != second.result()

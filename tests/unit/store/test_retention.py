@@ -17,8 +17,10 @@ from service.domain.job import Confirm, Delivered, Event, IllegalTransition, Obj
 from service.domain.ports import Spool
 from service.errors import Reason, Refusal
 from service.store.deliveries import Deliveries
+from service.store.engine import sqlite_engine
 from service.store.intake import Recorded
 from service.store.jobs import Jobs
+from service.store.migrations import upgrade
 from service.store.object_spool import ObjectSpool
 from service.store.planning import Plan
 from service.store.records import Records
@@ -263,6 +265,32 @@ def test_the_same_bytes_that_come_again_are_kept(ward: Ward, when: str) -> None:
     assert ward.record(path, one) is Recorded.NEW
     ward.remove()
     assert ward.files() == ward.records.paths() == {path}
+
+
+def test_a_file_whose_study_is_forgotten_before_it_is_recorded_is_saved_again(ward: Ward) -> None:
+    ward.delivered("1")
+    one = ward.slice("1")
+    path = ward.save(one)
+    ward.purge()
+    assert ward.retention.forget("S", LATER + KEEP)
+    for _ in range(2):
+        assert ward.record(path, one) is Recorded.GONE
+    assert ward.record(ward.save(one), one) is Recorded.NEW
+    assert ward.files() == ward.records.paths() == {path}
+
+
+def test_a_file_is_taken_off_the_list_for_good_before_its_sender_is_told(tmp_path: Path) -> None:
+    """A receiver's other commits may be lost in a power cut: the spool gives them back, but not this one."""
+    upgrade(sqlite_engine(tmp_path / "records.db"))
+    receiver = sqlite_engine(tmp_path / "records.db", "NORMAL")
+    ward, full, levels = Ward(receiver, DiskSpool(tmp_path)), 2, list[int]()
+    ward.delivered("1")
+    ward.give_up()
+    sa.event.listen(receiver, "commit", lambda c: levels.append(c.exec_driver_sql("PRAGMA synchronous").scalar()))
+    ward.receive("1")
+    assert levels[-1] == full
+    ward.receive("2")
+    assert levels[-1] < full
 
 
 def test_the_removal_of_a_file_and_its_arrival_wait_for_each_other(ward: Ward) -> None:

@@ -99,7 +99,7 @@ def test_removed_results_are_gone_and_no_other_job_s(spool: Spool) -> None:
 
 def test_what_is_whole_is_never_taken_for_a_part(spool: Spool) -> None:
     path, results = save(spool), spool.save_results("job", {"a.pdf": b"pdf"})
-    spool.remove_parts(older_than_s=0, now_s=spool.saved_at(path).timestamp() + 1e6)
+    spool.remove_parts(older_than_s=-1, now_s=spool.saved_at(path).timestamp() + 1e6)
     assert spool.read(path) == b"content"
     assert contents(spool, results) == {"a.pdf": b"pdf"}
 
