@@ -21,7 +21,7 @@ ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 _FOLDERS = (Path("/usr/bin"), Path("/usr/sbin"))
 _PLUGINS = Path("/usr/share/orthanc/plugins")
 # One byte for each port: it is locked by the process that the port was given to.
-_PORTS = Path(tempfile.gettempdir(), f"thoracle-test-ports-{os.getuid()}").open("ab")
+_PORTS = os.open(Path(tempfile.gettempdir(), f"thoracle-test-ports-{os.getuid()}"), os.O_WRONLY | os.O_CREAT, 0o600)
 _TAKEN: set[int] = set()
 
 
