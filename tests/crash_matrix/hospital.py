@@ -15,11 +15,8 @@ from postgresql import PostgreSQL
 from running_service import AET, RunningService
 from s3_server import S3Server
 
-from service.inference.install import prepare
-from service.inference.repository import add, create
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send
-from service.settings import default_repository
 from service.store.object_spool import ObjectSpool
 from service.store.spool import Spool
 from tests.crash_matrix.holds import Holds, Point
@@ -162,19 +159,8 @@ def hospital(folder: Path, backend: str, points: Sequence[Point], **settings: An
             environment={**store.environment, **holds.environment},
             receiver={"port": port, "peers": {ae: {"quiet_s": quiet_s} for ae, quiet_s in _QUIET_S.items()}},
             destinations={"pacs": {**there, "retry_delays_s": [1], "answer_within_s": 5}},
-            inference={"repository": str(_models(folder / "models"))},
+            inference={"repository": str(tiny_models.repository(folder / "models"))},
             **store.settings,
             **settings,
         )
         yield Hospital(store, holds, pacs, running.enter_context(service), *store.databases())
-
-
-def _models(folder: Path) -> Path:
-    """Tiny networks in place of the shipped ones: what is computed does not matter here."""
-    create(folder, default_repository())
-    for model, spec in (
-        (tiny_models.lung_opacity(), tiny_models.LUNG_OPACITY),
-        (tiny_models.lobes(), tiny_models.LOBES),
-    ):
-        add(folder, prepare(folder, model, spec).content)
-    return folder

@@ -18,7 +18,8 @@ server of the backend, or the PACS. Whatever died starts again by itself. *commi
 (Orthanc) holds every result of the study once, with the bytes that we keep, and has committed to it, and that the
 journal tells every step. No cell leaves files without rows, rows without files, unfinished jobs or pending work.
 
-A tiny network stands for the shipped ones; all else is the whole path. What cannot happen on a backend has a dash.
+Two thresholds stand for the network of lungs and opacities; all else is the whole path. What cannot happen on a
+backend has a dash.
 
 """
 
