@@ -182,7 +182,7 @@ class Retention(_Frozen):
     history_days: float | None = Field(
         400,
         gt=0,
-        description="what became of a study whose files are gone: its jobs, deliveries and journal; not less than "
+        description="what became of a study, after its files went: its jobs, deliveries and journal; not less than "
         "`keep_days`",
     )
 
