@@ -75,8 +75,9 @@ def _open_study(connection: sa.Connection, arrival: Arrival) -> tuple[sa.Row[Any
         return known, False
     row = {"study_uid": uid, "calling_ae": arrival.calling_ae, "revision": 0, "job_revision": 0}
     row |= {"urgency": Urgency.ROUTINE, "kept": True}
-    made = connection.execute(_INSERT[connection.dialect.name](studies).values(row).on_conflict_do_nothing())
-    return connection.execute(locked).one(), made.rowcount == 1
+    insert = _INSERT[connection.dialect.name](studies).values(row).on_conflict_do_nothing()
+    is_new = connection.execute(insert.returning(studies.c.study_uid)).first() is not None
+    return connection.execute(locked).one(), is_new
 
 
 def _begin_anew(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival) -> None:
