@@ -57,6 +57,7 @@ def run(hospital: Hospital, state: State, sent: Collection[str], folder: Path) -
     with suppress(TimeoutError):  # the audit says where it stands
         wait_until(lambda: not modalities[0].is_alive(), _DELIVERED_WITHIN_S)
         wait_until(lambda: _ended(hospital, study, state.purges), _DELIVERED_WITHIN_S)
+        wait_until(lambda: _idle(hospital), _QUIET_WITHIN_S)
     seconds = time.monotonic() - began
     wait_until(lambda: hospital.service.get("/readyz"), _QUIET_WITHIN_S)
     return study, _judge(hospital, study, sent, seconds, state.purges)
@@ -87,13 +88,18 @@ def _study(key: str, folder: Path) -> tuple[str, list[Path]]:
 
 def _ended(hospital: Hospital, study: str, purged: bool) -> bool:
     """Nothing of the study is under way; with `purged`, no file of it is left either."""
-    with hospital.records.begin() as connection:
-        states = connection.scalars(sa.select(jobs.c.state).where(jobs.c.study_uid == study)).all()
+    with hospital.records.begin() as connection:  # the study first: a job that it has is then seen
         row = connection.execute(sa.select(studies).where(studies.c.study_uid == study)).one_or_none()
+        states = set(connection.scalars(sa.select(jobs.c.state).where(jobs.c.study_uid == study)))
         listed = connection.scalars(sa.select(removals.c.path).where(removals.c.study_uid == study)).all()
-    if row is None or row.revision != row.job_revision or not set(states) <= set(_ENDED):
+    if row is None or row.revision != row.job_revision or not states or not states <= set(_ENDED):
         return False
     return not (purged and (row.kept or listed))
+
+
+def _idle(hospital: Hospital) -> bool:
+    """No step runs that the next study's moment could be mistaken for."""
+    return not any(workflow.endswith("PENDING") for workflow in unfinished(hospital.flow))
 
 
 def _judge(hospital: Hospital, study: str, sent: Collection[str], seconds: float, purged: bool) -> Outcome:
