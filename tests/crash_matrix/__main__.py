@@ -72,7 +72,8 @@ def run_backend(backend: str, chosen: Sequence[State]) -> tuple[Outcomes, list[s
         except Exception:
             left = [traceback.format_exc()]
             tell(f"{backend}: {left[0]}")
-        if left or any(outcome.wrong for outcome in outcomes.values()):
+        here = [outcomes[s.key, backend] for s in rows if (s.key, backend) in outcomes]
+        if left or any(outcome.wrong for outcome in here):
             left.append(f"logs: {folder}")
         else:
             shutil.rmtree(folder)
