@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import DimseServiceType
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_context
 
 from service.network.dimse import VERIFICATION, configure, send_at_once, wait_no_longer
 
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
+_REJECTED = (1, 2)
+"""For good, or for now (PS3.8 9.3.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,12 @@ def _leave_answers(association: Association) -> None:
 
 def why_not(association: Association) -> str:
     """Why an association was not established, in words."""
+    # A rejection that overtakes pynetdicom's own thread stays unread (3.0.4, `ACSE._negotiate_as_requestor`).
+    answer = association.acceptor.primitive or association.dul.peek_next_pdu()
+    if isinstance(answer, A_ASSOCIATE) and answer.result in _REJECTED:
+        return f"association rejected: {answer.reason_str}"
     if association.is_rejected:
-        answer = association.acceptor.primitive
-        return f"association rejected: {answer.reason_str}" if answer is not None else "association rejected"
+        return "association rejected"
     if association.acceptor.primitive is not None:
         return "no presentation context was accepted"
     return _connection(association.acceptor.address, association.acceptor.port)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 from dicom_peers import Orthanc, StoreScp, free_port, wait_until
 from pydicom import dcmread
 from pydicom.uid import UID, JPEGLSLossless, RLELossless
+from pynetdicom import evt
+from pynetdicom.presentation import build_context
 from receiving import Receiving, dataset_bytes
 
+from service.network.dimse import VERIFICATION
 from service.network.find import count_images
-from service.network.peer import DicomNode, echo
+from service.network.peer import DicomNode, associate, echo, why_not
 from service.network.send import Verdict, dicom_files, send
 
 pytestmark = pytest.mark.peers
@@ -68,6 +72,13 @@ def test_echo_says_what_is_wrong(orthanc: Orthanc) -> None:
     nobody = free_port()
     assert echo(node(nobody)) == f"no connection to 127.0.0.1:{nobody}: Connection refused"
     assert count_images(node(free_port()), "1", "2") is None
+
+
+def test_a_rejection_that_comes_before_anybody_looks_is_named(orthanc: Orthanc) -> None:
+    late = [(evt.EVT_REQUESTED, lambda _event: time.sleep(0.5))]
+    association = associate(node(orthanc.port, "WRONG"), [build_context(VERIFICATION)], late)
+    assert not association.is_established
+    assert why_not(association) == "association rejected: Called AE title not recognised"
 
 
 def test_storescp_gets_every_transfer_syntax_in_one_go(tmp_path: Path) -> None:
