@@ -4,7 +4,6 @@ All state is in the database; this only ticks. Any number of workers may do it a
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.domain.ports import Spool
 from service.store.engine import in_words
 from service.store.retention import Retention
+from service.worker.looking import Looking
 from service.worker.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class PurgeObserver(Protocol):
     def purged(self, size_bytes: int) -> None: ...
 
 
-class Janitor:
+class Janitor(Looking):
     """One thread per worker process, beside the work.
 
     keep: of files, after the last thing that happened; history: of rows, after the purge; None: for ever.
@@ -55,6 +55,7 @@ class Janitor:
         history: timedelta | None,
         clock: Callable[[], datetime],
     ) -> None:
+        super().__init__("janitor", _ROUND_S)
         self._retention = retention
         self._spool = spool
         self._engine = engine
@@ -69,20 +70,6 @@ class Janitor:
             "all files of purged studies can be removed again",
         )
         self._trouble = Trouble(log, "nothing is purged now: %s; it is tried again", "studies are purged again")
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    @property
-    def alive(self) -> bool:
-        """Does the thread still look?"""
-        return self._thread.is_alive()
 
     def tick(self) -> None:
         """Finish what a kill has left, then purge and forget a few studies."""
@@ -129,18 +116,17 @@ class Janitor:
         for study_uid in self._retention.past(purged_before)[:_STUDIES_A_ROUND]:
             self._retention.forget(study_uid, purged_before)
 
-    def _run(self) -> None:
-        while not self._stop.wait(_ROUND_S):
-            try:
-                self.tick()
-                if time.monotonic() - self._cleaned_at > _PARTS_EVERY_S:
-                    self.clean()
-                    self._cleaned_at = time.monotonic()
-                self._trouble.tell("")
-            except SQLAlchemyError as error:
-                self._trouble.tell(in_words(error))
-            except OSError as error:
-                self._trouble.tell(str(error), _kind(error))
+    def _look(self) -> None:
+        try:
+            self.tick()
+            if time.monotonic() - self._cleaned_at > _PARTS_EVERY_S:
+                self.clean()
+                self._cleaned_at = time.monotonic()
+            self._trouble.tell("")
+        except SQLAlchemyError as error:
+            self._trouble.tell(in_words(error))
+        except OSError as error:
+            self._trouble.tell(str(error), _kind(error))
 
 
 def _kind(error: OSError) -> str:

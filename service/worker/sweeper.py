@@ -5,7 +5,6 @@ reopened, is queued again.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -19,6 +18,7 @@ from service.store.deliveries import Deliveries
 from service.store.engine import in_words
 from service.store.jobs import Jobs
 from service.store.records import Records
+from service.worker.looking import Looking
 from service.worker.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Engine(Protocol):
     def ensure_delivery(self, job_id: str, destination: str, priority: int, at_once: bool) -> None: ...
 
 
-class Sweeper:
+class Sweeper(Looking):
     """One thread per worker process; several workers may sweep the same database."""
 
     def __init__(
@@ -50,6 +50,7 @@ class Sweeper:
         clock: Callable[[], datetime],
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__("sweeper", _TICK_S)
         self._records = records
         self._jobs = jobs
         self._deliveries = deliveries
@@ -66,20 +67,7 @@ class Sweeper:
             f"studies are not looked at: %s; it is tried again every {_TICK_S} s",
             "the database works again: studies are looked at",
         )
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    @property
-    def alive(self) -> bool:
-        """Does the thread still sweep?"""
-        return self._thread.is_alive()
+        self._looks = 1  # the first tick checks
 
     def tick(self) -> None:
         """Make jobs of complete studies, then queue what the engine may not know yet."""
@@ -116,14 +104,12 @@ class Sweeper:
             log.warning("the clock was set %s by %.0f s", "forward" if jump_s > 0 else "back", abs(jump_s))
         return jump_s
 
-    def _run(self) -> None:
-        ticks = 1  # the first tick checks
-        while not self._stop.wait(_TICK_S):
-            try:
-                self.tick()
-                if ticks % _TICKS_BETWEEN_CHECKS == 0:
-                    self.check()
-                self._trouble.tell("")
-            except SQLAlchemyError as error:
-                self._trouble.tell(in_words(error))
-            ticks += 1
+    def _look(self) -> None:
+        try:
+            self.tick()
+            if self._looks % _TICKS_BETWEEN_CHECKS == 0:
+                self.check()
+            self._trouble.tell("")
+        except SQLAlchemyError as error:
+            self._trouble.tell(in_words(error))
+        self._looks += 1

@@ -168,11 +168,11 @@ def test_a_disk_that_fails_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The disk has the results, too: nothing of it can be removed, and then what was half-written cannot either."""
+    monkeypatch.setattr(janitor, "_ROUND_S", 0.05)
+    monkeypatch.setattr(janitor, "_PARTS_EVERY_S", 0.0)
     house = House(tmp_path)
     house.refused("S")
     house.clock = NOW + 8 * DAY
-    monkeypatch.setattr(janitor, "_ROUND_S", 0.05)
-    monkeypatch.setattr(janitor, "_PARTS_EVERY_S", 0.0)
     rounds = []
 
     def fail(*_: object) -> None:
