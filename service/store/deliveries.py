@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from service.domain.commitment import Report
 from service.domain.job import (
     SENDING,
+    TRANSITIONS,
     Confirm,
     Delivered,
     Event,
@@ -243,8 +244,8 @@ class Deliveries:
             unconfirmed = (deliveries.c.job_id == job_id) & (deliveries.c.state == Delivered.STORED) & OPEN
             stopped = connection.execute(sa.update(deliveries).where(unconfirmed).values(confirm=Confirm.NONE)).rowcount
             stopped += _withdraw(connection, job, stoppable, "cancelled", now)
-            if job.state is State.REFUSED and not stopped:
-                raise IllegalTransition(f"job {job_id} is refused, and nothing of it is on its way")
+            if (job.state, Event.CANCEL) not in TRANSITIONS or (job.state is State.REFUSED and not stopped):
+                raise IllegalTransition(f"job {job_id} is {job.state}, and nothing of it is on its way")
             return move(connection, job_id, Event.CANCEL, f"by {by}")
 
     def give_up(self, job_id: str, destination: str, why: str, now: datetime) -> Job:

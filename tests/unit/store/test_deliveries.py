@@ -277,6 +277,13 @@ def test_an_operator_stops_the_notices_of_a_refused_job(
         deliveries.cancel(job, "Kim", at(94))
 
 
+def test_what_is_delivered_cannot_be_stopped_and_says_so(deliveries: Deliveries, job: str) -> None:
+    deliveries.plan(job, plans("pacs"), at(91))
+    deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
+    with pytest.raises(IllegalTransition, match="is delivered, and nothing of it is on its way"):
+        deliveries.cancel(job, "Kim", at(110))
+
+
 def test_what_is_in_flight_when_it_is_cancelled_may_be_there(
     deliveries: Deliveries, records: Records, job: str, tmp_path: Path, engine: sa.Engine
 ) -> None:
