@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.dimse_primitives import C_STORE
@@ -171,7 +172,8 @@ def _let_go(event: evt.Event) -> None:
     pynetdicom goes on waiting for the request for half a minute; nothing in its queue ends that.
     """
     if event.assoc.requestor.primitive is None:
-        event.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type]
+        answers: Any = event.assoc.dul.to_user_queue
+        answers.put(None)
 
 
 def _label(modality: str) -> str:
