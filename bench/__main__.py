@@ -13,7 +13,7 @@ from rich.table import Table
 from bench import ROOT, analyse, load, providers, receive, stages
 from bench.figures import Figure
 from bench.machine import describe
-from service.inference.onnx import read_digests
+from service.inference.files import read_digests
 from service.settings import load as load_settings
 
 PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {

@@ -23,7 +23,8 @@ from bench.variants import BATCH, SERVICE, VARIANTS, installed, session
 from service.domain.model_roles import LUNG_OPACITY, ROLES
 from service.domain.model_spec import ModelSpec
 from service.imaging.read import read_ct
-from service.inference.onnx import MODEL_FILE, OnnxBackend
+from service.inference.files import MODEL_FILE
+from service.inference.onnx import OnnxBackend
 from service.inference.parity import MAX_DIFFERENCE, MAX_FLIPPED, Parity
 from service.pipelines.slices import views_of
 from service.settings import load

@@ -15,7 +15,7 @@ from converters.onnx_graph import forget_the_exporter
 from models.lobes.spec import SPEC as LOBES
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.domain.model_spec import METADATA_KEY, ModelSpec
-from service.inference.onnx import DIGESTS, MODEL_FILE
+from service.inference.files import DIGESTS, MODEL_FILE
 from service.inference.repository import CONFIG, render_config, render_digests
 
 ROOT = Path(__file__).resolve().parents[1] / "triton_repo"

@@ -16,7 +16,7 @@ from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec
 from service.errors import Permanent, ThoracleError
 from service.inference import install, repository
-from service.inference.onnx import DIGESTS, read_digests
+from service.inference.files import DIGESTS, read_digests
 
 LUNGMASK = "lungmask"
 

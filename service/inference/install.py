@@ -8,7 +8,8 @@ from pathlib import Path
 from service.domain.model_roles import mistakes
 from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
-from service.inference.repository import embed, embedded, highest_version
+from service.inference.files import embedded
+from service.inference.repository import embed, highest_version
 from service.inference.spec_file import read_spec
 from service.inference.trial import try_model
 

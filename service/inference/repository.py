@@ -10,7 +10,6 @@ change clears up. One change at a time, by a file lock.
 """
 
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,16 +20,17 @@ from pathlib import Path
 from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.errors import Permanent
-from service.inference.metadata import read_spec_text, with_spec_text
-from service.inference.onnx import (
+from service.inference.files import (
     DIGESTS,
     MODEL_FILE,
-    load_model,
+    embedded,
     model_folders,
     read_checked,
     read_digests,
     version_folders,
 )
+from service.inference.metadata import read_spec_text, with_spec_text
+from service.inference.onnx import load_model
 
 CONFIG = "config.pbtxt"
 
@@ -158,17 +158,6 @@ def remove(repository: Path, name: str, version: str | None = None) -> ModelSpec
             _rename(folder, staging / name)
         _list(repository, _listed(repository))
     return active
-
-
-def embedded(model: bytes, where: str) -> ModelSpec:
-    """The spec inside a model file; Permanent if there is none. where: named in the message."""
-    try:
-        text = read_spec_text(model)
-        if text is None:
-            raise Permanent(f"There is no spec in {where}.")
-        return ModelSpec.from_json(text, hashlib.sha256(model).hexdigest())
-    except (ValueError, KeyError, TypeError) as exc:
-        raise Permanent(f"The spec in {where} cannot be read: {exc}.") from exc
 
 
 def embed(model: bytes, spec: ModelSpec) -> bytes:

@@ -16,7 +16,8 @@ from models.lobes import card as lobes_card
 from models.lung_opacity import card as lung_opacity_card
 from models.repository import ROOT, SPECS, differences, render_config
 from service.errors import Flag
-from service.inference.onnx import OnnxBackend, read_digests
+from service.inference.files import read_digests
+from service.inference.onnx import OnnxBackend
 from service.pipelines import PIPELINES
 
 MAX_WEIGHTS_BYTES = 30 * 2**20

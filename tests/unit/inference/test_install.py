@@ -12,8 +12,8 @@ import tiny_models
 from onnx import helper, numpy_helper
 
 from service.errors import Permanent
+from service.inference.files import read_digests
 from service.inference.install import check_digest, describe, prepare
-from service.inference.onnx import read_digests
 from service.inference.repository import embed
 
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper
 
 from service.domain.model_spec import METADATA_KEY, ModelSpec, TensorSpec
 from service.errors import Permanent
-from service.inference.onnx import OnnxBackend, read_digests
+from service.inference.files import read_digests
+from service.inference.onnx import OnnxBackend
 
 SPEC = ModelSpec(
     name="double",
@@ -68,8 +69,8 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "altered": (lambda root: write(root, model(), digest="0" * 64), "was altered"),
     "no version": (lambda root: write(root, model()) and shutil.rmtree(root / "double/2"), "no version"),
     "no file": (lambda root: write(root, model()) and (root / "double/2/model.onnx").unlink(), "cannot be read"),
-    "no model": (lambda root: write(root, b"\x00not onnx"), "cannot be loaded"),
-    "no spec": (lambda root: write(root, model(spec=None)), "no thoracle.spec"),
+    "no model": (lambda root: write(root, b"\x00not onnx"), "no ONNX file"),
+    "no spec": (lambda root: write(root, model(spec=None)), "There is no spec in"),
     "other version": (lambda root: write(root, model(), "double/3/model.onnx"), "says it is double version 2"),
     "other tensors": (lambda root: write(root, model(dims=5)), "has tensors"),
 }
@@ -86,7 +87,7 @@ def test_a_spoilt_repository_is_refused_in_words(tmp_path: Path, name: str) -> N
 def test_an_unreadable_spec_is_refused(tmp_path: Path) -> None:
     made = onnx.load_from_string(model())
     helper.set_model_props(made, {METADATA_KEY: '{"name": "double"}'})
-    with pytest.raises(Permanent, match="unreadable"):
+    with pytest.raises(Permanent, match="cannot be read"):
         OnnxBackend(write(tmp_path, made.SerializeToString()))
 
 

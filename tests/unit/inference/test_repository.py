@@ -12,7 +12,8 @@ import tiny_models
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.errors import Permanent
 from service.inference import repository
-from service.inference.onnx import DIGESTS, OnnxBackend, read_digests
+from service.inference.files import DIGESTS, read_digests
+from service.inference.onnx import OnnxBackend
 from service.inference.repository import add, create, embed, highest_version, installed, remove
 
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"

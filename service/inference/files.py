@@ -1,0 +1,100 @@
+"""What is in a model repository, checked as it is read; `service.inference.repository` changes it.
+
+triton_repo/SHA256SUMS                     digests of every model file
+triton_repo/<name>/<version>/model.onnx    the spec is inside (`METADATA_KEY`)
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.domain.model_spec import ModelSpec
+from service.errors import Permanent
+from service.inference.metadata import read_spec_text
+
+MODEL_FILE = "model.onnx"
+DIGESTS = "SHA256SUMS"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One version of one model. key: its path in the repository."""
+
+    key: str
+    content: bytes
+    spec: ModelSpec
+
+
+def model_files(repository: Path, versions: Mapping[str, str] | None = None) -> dict[str, ModelFile]:
+    """One version of every model, by name: the active one, or that of `versions`, where it names one.
+
+    Permanent if a file is missing, altered or not what its spec says.
+    """
+    digests = read_digests(repository)
+    asked = versions or {}
+    found = {f.name: _model_file(repository, f, asked.get(f.name), digests) for f in model_folders(repository)}
+    if not found:
+        raise Permanent(f"There is no model in {repository}.")
+    return found
+
+
+def read_digests(repository: Path) -> dict[str, str]:
+    """SHA-256 by path relative to the repository, as `sha256sum` writes them; Permanent if the list is missing."""
+    try:
+        lines = (repository / DIGESTS).read_text().splitlines()
+    except OSError as exc:
+        raise Permanent(f"The model digests {repository / DIGESTS} cannot be read: {exc.strerror}.") from exc
+    return {path: digest for digest, path in (line.split("  ", 1) for line in lines if line)}
+
+
+def model_folders(repository: Path) -> list[Path]:
+    """One folder per model name; hidden ones are work in progress (`service.inference.repository`)."""
+    return sorted(f for f in repository.iterdir() if f.is_dir() and not f.name.startswith("."))
+
+
+def version_folders(folder: Path) -> list[Path]:
+    """The versions of one model, the active one last."""
+    return sorted((v for v in folder.iterdir() if v.is_dir() and v.name.isdigit()), key=lambda v: int(v.name))
+
+
+def read_checked(repository: Path, key: str, digests: Mapping[str, str]) -> bytes:
+    """The bytes of a model file; Permanent if it is unreadable, unlisted or altered."""
+    path = repository / key
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise Permanent(f"Model file {path} cannot be read: {exc.strerror}.") from exc
+    digest = hashlib.sha256(content).hexdigest()
+    if key not in digests:
+        raise Permanent(f"Model file {key} is not listed in {DIGESTS}: it is not a released model.")
+    if digest != digests[key]:
+        raise Permanent(f"Model file {key} was altered: its SHA-256 is {digest}, not {digests[key]}.")
+    return content
+
+
+def embedded(model: bytes, where: str) -> ModelSpec:
+    """The spec inside a model file; Permanent if there is none. where: named in the message."""
+    try:
+        text = read_spec_text(model)
+    except ValueError as exc:
+        raise Permanent(f"There is no spec in {where}: it is no ONNX file ({exc}).") from exc
+    if text is None:
+        raise Permanent(f"There is no spec in {where}.")
+    try:
+        return ModelSpec.from_json(text, hashlib.sha256(model).hexdigest())
+    except (ValueError, KeyError, TypeError) as exc:
+        raise Permanent(f"The spec in {where} cannot be read: {exc}.") from exc
+
+
+def _model_file(repository: Path, folder: Path, version: str | None, digests: Mapping[str, str]) -> ModelFile:
+    versions = version_folders(folder)
+    if not versions:
+        raise Permanent(f"Model {folder.name} has no version folder in {folder}.")
+    chosen = folder / version if version else versions[-1]
+    key = (chosen / MODEL_FILE).relative_to(repository).as_posix()
+    content = read_checked(repository, key, digests)
+    spec = embedded(content, f"model file {key}")
+    if (spec.name, spec.version) != (folder.name, chosen.name):
+        raise Permanent(f"Model file {key} says it is {spec.name} version {spec.version}.")
+    return ModelFile(key, content, spec)
