@@ -45,11 +45,16 @@ class Silence:
     """How long studies have been quiet, for one that looks at them again and again.
 
     The first look believes the database, so that a restart forgets nothing. After it only what was seen counts: a study
-    that changed since the last look has changed now, whatever the wall clock says.
+    that changed since the last look has changed now, whatever the wall clock says. Time in which nobody could receive
+    its images is no silence (`begin_anew`).
     """
 
     def __init__(self) -> None:
         self._since: dict[StudyState, float] | None = None
+
+    def begin_anew(self) -> None:
+        """From the next look on, every study has been quiet for no time."""
+        self._since = {}
 
     def look(self, studies: Sequence[StudyState], now: datetime, monotonic_s: float) -> dict[str, float]:
         """Seconds for which each has been quiet. monotonic_s: of a clock that never jumps."""

@@ -37,7 +37,10 @@ class Engine(Protocol):
 
 
 class Sweeper(Looking):
-    """One thread per worker process; several workers may sweep the same database."""
+    """One thread per worker process; several workers may sweep the same database.
+
+    receiving: whether a receiver process runs.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Sweeper(Looking):
         engine: Engine,
         quiet_s_for: Callable[[str], float],
         urgency_of: Callable[[str], Urgency],
+        receiving: Callable[[], bool],
         clock: Callable[[], datetime],
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -57,6 +61,7 @@ class Sweeper(Looking):
         self._engine = engine
         self._quiet_s_for = quiet_s_for
         self._urgency_of = urgency_of
+        self._receiving = receiving
         self._clock = clock
         self._monotonic_s = monotonic_s
         self._silence = Silence()
@@ -66,6 +71,9 @@ class Sweeper(Looking):
             log,
             f"studies are not looked at: %s; it is tried again every {_TICK_S} s",
             "the database works again: studies are looked at",
+        )
+        self._deaf = Trouble(
+            log, "%s: no study is completed meanwhile", "a receiver runs again: quiet periods begin anew"
         )
         self._looks = 1  # the first tick checks
 
@@ -94,6 +102,12 @@ class Sweeper(Looking):
         self._at_once = False
 
     def _quiet_for(self, studies: Sequence[StudyState], now: datetime) -> dict[str, float]:
+        """While no receiver runs, a sender that is in the middle of a study cannot go on."""
+        changed = any(study.revision > study.job_revision for study in studies)
+        deaf = changed and not self._receiving()
+        self._deaf.tell("no receiver is running" if deaf else "")
+        if deaf:
+            self._silence.begin_anew()
         return self._silence.look(studies, now, self._monotonic_s())
 
     def _jumped_s(self, now: datetime) -> float:

@@ -47,6 +47,7 @@ def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: 
         engine,
         lambda ae: 10.0,
         lambda ae: Urgency.ROUTINE,
+        lambda: True,
         lambda: now,
         lambda: passed_s,
     )
@@ -68,6 +69,41 @@ def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: 
     sweeper.check()
     assert len(engine.studies) == 2, "a job that is done is left alone"
     assert engine.deliveries == []
+
+
+def test_no_study_is_completed_while_nobody_could_receive_the_rest_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = sqlite_engine(tmp_path / "records.db")
+    upgrade(database)
+    records, engine = Records(database), Engine()
+    receiving, passed_s = True, 0.0
+    sweeper = Sweeper(
+        records,
+        Jobs(database),
+        Deliveries(database),
+        engine,
+        lambda ae: 10.0,
+        lambda ae: Urgency.ROUTINE,
+        lambda: receiving,
+        lambda: arrivals.at(5 + passed_s),
+        lambda: passed_s,
+    )
+    Inbox(Spool(tmp_path), records).take(arrivals.arrival())
+    sweeper.tick()
+    receiving = False
+    for passed_s in (9.0, 3600.0):
+        sweeper.tick()
+    receiving = True
+    for passed_s in (3600.5, 3609.5):
+        sweeper.tick()
+    assert engine.studies == []
+    passed_s = 3610.0
+    sweeper.tick()
+    sweeper.tick()
+    assert len(engine.studies) == 1, "quiet for the whole quiet period, with a receiver"
+    assert caplog.text.count("no receiver is running: no study is completed meanwhile") == 1
+    assert caplog.text.count("quiet periods begin anew") == 1
 
 
 def test_a_clock_set_back_is_told_and_delays_no_attempt(
@@ -95,6 +131,7 @@ def test_a_clock_set_back_is_told_and_delays_no_attempt(
         engine,
         lambda ae: 10.0,
         lambda ae: Urgency.ROUTINE,
+        lambda: True,
         lambda: now,
         lambda: 0.0,
     )
@@ -129,6 +166,7 @@ def test_a_database_that_fails_is_told_once_and_looked_at_again(
         Engine(),
         lambda ae: 10.0,
         lambda ae: Urgency.ROUTINE,
+        lambda: True,
         lambda: arrivals.at(0),
     )
     caplog.set_level("WARNING")
