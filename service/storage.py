@@ -35,6 +35,16 @@ def open_storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "F
     return (bucket(settings) or DiskSpool(settings.data_dir)), engine
 
 
+def migrate(settings: Settings) -> tuple[str | None, str]:
+    """Bring the tables to this version's schema; the schema before, None if there was none, and now.
+
+    Permanent if a newer version made them.
+    """
+    if settings.database_url is None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    return upgrade(database_engine(database(settings, "records.db")))
+
+
 def bucket(settings: Settings) -> ObjectSpool | None:
     """The S3 bucket, if one is configured."""
     if settings.bucket is None:

@@ -9,6 +9,7 @@ from service.cli.analyse import analyse
 from service.cli.doctor import doctor
 from service.cli.evaluate import evaluate
 from service.cli.jobs import jobs
+from service.cli.migrate import migrate
 from service.cli.models import models
 from service.cli.send import send
 from service.cli.serve import serve
@@ -30,6 +31,7 @@ app.command()(analyse)
 app.command()(serve)
 app.command()(send)
 app.command()(doctor)
+app.command()(migrate)
 app.command()(evaluate)
 app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")

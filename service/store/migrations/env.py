@@ -2,12 +2,13 @@
 
 from alembic import context
 
+from service.store.migrations import VERSION_TABLE
 from service.store.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    version_table="schema_version",
+    version_table=VERSION_TABLE,
     render_as_batch=True,
 )
 context.run_migrations()
