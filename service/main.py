@@ -6,12 +6,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
-import uvicorn
+from prometheus_client.registry import Collector
 
 from service import __version__
 from service import destinations as to
@@ -27,8 +28,10 @@ from service.network.peer import DicomNode
 from service.network.receive import Receiver
 from service.ops import doctor as checks
 from service.ops import readiness
-from service.ops.api import Health, create_app
-from service.ops.metrics import DatabaseCollector, Metrics, exposition, refusing
+from service.ops.api import create_app
+from service.ops.metrics import Counted, DatabaseCollector, Metrics, exposition, refusing
+from service.ops.monitor import Listener
+from service.ops.probes import Health, create_monitor
 from service.ops.supervisor import supervise
 from service.pipelines import PIPELINES
 from service.settings import Settings, default_repository, own_repository
@@ -111,6 +114,11 @@ def serve(settings: Settings, config: Path | None) -> int:
 
     Permanent for what no restart would mend, and when this data directory is served already.
     """
+    if settings.monitoring.port is not None:
+        raise Permanent(
+            "monitoring.port is for processes that run alone (--role receiver, --role worker); here the api answers "
+            "for all of them. Leave it out of the configuration"
+        )
     here = host_locks(settings)
     if present(here, "serve"):
         raise Permanent(f"'thoracle serve' is already running on the data directory {settings.data_dir}")
@@ -123,8 +131,8 @@ def serve(settings: Settings, config: Path | None) -> int:
         return supervise({role: [*command, role] for role in ("receiver", "worker", "api")})
 
 
-def run_receiver(settings: Settings) -> None:
-    """The Storage SCP, until SIGTERM."""
+def run_receiver(settings: Settings, name: str) -> None:
+    """The Storage SCP, until SIGTERM. name: by which this process counts."""
     ours = settings.receiver
     # What a power cut may take from these rows, `reconcile` reads from the spool again.
     spool, engine = open_storage(settings, synchronous="NORMAL")
@@ -157,18 +165,31 @@ def run_receiver(settings: Settings) -> None:
     )
     receiver.start()
     log.info("receiving as %s on %s:%d", ours.ae_title, ours.host, ours.port)
-    with presence(shared_locks(settings, engine), "receiver"):
+
+    def listening() -> Health:
+        return {"receiver": "ok" if receiver.listening else "the DICOM port is closed"}
+
+    def ready() -> Health:
+        # Not what it refuses under pressure: that its sender is to hear from itself, and begun studies are still taken.
+        disk = readiness.writable(_folders(settings))
+        return {**listening(), "database": database_health(engine), "disk": disk}
+
+    with _monitor(settings, name, listening, ready), presence(shared_locks(settings, engine), "receiver"):
         _wait_for_sigterm(still_looking)
     receiver.stop()
 
 
-def run_worker(settings: Settings) -> None:
-    """Sweeper, analyses and deliveries, until SIGTERM; what is running is finished or taken over later."""
+def run_worker(settings: Settings, name: str) -> None:
+    """Sweeper, analyses and deliveries, until SIGTERM; what is running is finished or taken over later.
+
+    name: by which this process counts.
+    """
     spool, engine = open_storage(settings)
     records, jobs = Records(engine), Jobs(engine)
     chosen = pipeline(settings.pipeline)
     working = analyst(settings, chosen)
     deliveries, metrics, alive = Deliveries(engine), Metrics(), shared_locks(settings, engine)
+    metrics.canary(True)  # the models are loaded
     courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, metrics, now)
 
     def prioritise(job_id: str, priority: int) -> None:
@@ -187,8 +208,18 @@ def run_worker(settings: Settings) -> None:
     janitor.start()
     models = {name: working.backend.spec(name).version for name in chosen.models}
     log.info("worker ready: pipeline %s, models %s", chosen.name, models)
-    with presence(alive, "worker"):
-        if not _wait_for_sigterm(lambda: flow.alive and sweeper.alive and janitor.alive):
+
+    def at_work() -> bool:
+        return flow.alive and sweeper.alive and janitor.alive
+
+    def threads() -> Health:
+        return {"threads": "ok" if at_work() else "a thread ended, or the lock of this worker did"}
+
+    def ready() -> Health:
+        return {**threads(), "database": database_health(engine)}
+
+    with _monitor(settings, name, threads, ready), presence(alive, "worker"):
+        if not _wait_for_sigterm(at_work):
             log.error("a thread of the worker ended, or its lock did: the supervisor starts a new worker")
             logging.shutdown()
             os._exit(1)  # at once: another worker may have taken over what this one has in hand
@@ -213,8 +244,8 @@ def overview(settings: Settings) -> Overview:
     return Overview(engine)
 
 
-def run_api(settings: Settings) -> None:
-    """The HTTP API, until SIGTERM."""
+def run_api(settings: Settings, name: str) -> None:
+    """The HTTP API, until SIGTERM. name: by which this process counts."""
     spool, engine = open_storage(settings)
     seen, alive = Overview(engine), shared_locks(settings, engine)
     collector = DatabaseCollector(seen.jobs_by_state, seen.series_by_reason, spool.free_bytes)
@@ -225,18 +256,10 @@ def run_api(settings: Settings) -> None:
         [state.value for state in State],
         lambda: {"database": database_health(engine)},
         lambda: _readiness(settings, spool, engine, alive),
-        lambda: exposition(metrics_dir(settings), collector),
+        lambda: _metrics(settings, name, collector),
     )
-    server = uvicorn.Server(
-        uvicorn.Config(app, settings.api.host, settings.api.port, log_config=None, access_log=False)
-    )
-    thread = threading.Thread(target=server.run, name="api")  # on its own thread it leaves the signals to us
-    thread.start()
-    _wait_for_sigterm(thread.is_alive)
-    server.should_exit = True
-    thread.join()
-    if not server.started:
-        raise OSError(f"the API cannot listen on {settings.api.host}:{settings.api.port}")
+    with Listener("API", app, settings.api.host, settings.api.port) as listener:
+        _wait_for_sigterm(lambda: listener.alive)
 
 
 def doctor(settings: Settings) -> Iterator[checks.Check]:
@@ -316,14 +339,35 @@ def _installed(settings: Settings) -> Mapping[str, str]:
 
 def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:
     refused = refusing(metrics_dir(settings))
-    folders = (settings.data_dir, *(settings.data_dir / name for name in (RECEIVED, RESULTS)))
     return {
         "database": database_health(engine),
         "receiver": "ok" if present(alive, "receiver") else "no receiver process is running",
         "worker": "ok" if present(alive, "worker") else "no worker process has its models loaded",
-        "disk": readiness.disk(spool.free_bytes(), settings.receiver.marks, refused, folders),
+        "disk": readiness.disk(spool.free_bytes(), settings.receiver.marks, refused, _folders(settings)),
         "queue": readiness.queue(refused),
     }
+
+
+def _folders(settings: Settings) -> Sequence[Path]:
+    """That must be writable, if they are there."""
+    return (settings.data_dir, *(settings.data_dir / name for name in (RECEIVED, RESULTS)))
+
+
+def _metrics(settings: Settings, name: str, *more: Collector) -> bytes:
+    """Of all processes beside this one, unless each answers for itself."""
+    alone = settings.monitoring.port is not None
+    return exposition(Counted(metrics_dir(settings), name if alone else None), *more)
+
+
+def _monitor(
+    settings: Settings, name: str, alive: Callable[[], Health], ready: Callable[[], Health]
+) -> AbstractContextManager[object]:
+    """Probes and metrics of a process that runs alone, where the settings want them."""
+    ours = settings.monitoring
+    if ours.port is None:
+        return nullcontext()
+    app = create_monitor(__version__, alive, ready, lambda: _metrics(settings, name))
+    return Listener("monitoring", app, ours.host, ours.port)
 
 
 def _wait_for_sigterm(alive: Callable[[], bool] = lambda: True) -> bool:

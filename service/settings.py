@@ -210,6 +210,17 @@ class Api(_Frozen):
     port: Port = 8080
 
 
+class Monitoring(_Frozen):
+    """Probes and metrics of a receiver or a worker that runs alone. No login: let only Prometheus reach it."""
+
+    host: str = "127.0.0.1"
+    port: Port | None = Field(
+        None,
+        description="`--role receiver` and `--role worker` answer `/livez`, `/readyz` and `/metrics` here, and every "
+        "process's `/metrics` is its own; null: the api's `/metrics` adds up all processes of the `data_dir`",
+    )
+
+
 def default_repository() -> Path:
     """The model repository shipped with the package, or that of the source tree."""
     package = Path(__file__).resolve().parent
@@ -246,6 +257,7 @@ class Settings(BaseSettings):
     inference: Inference = Field(default_factory=Inference)
     limits: Limits = Field(default_factory=Limits, description="eligibility limits of the gate")
     api: Api = Api()
+    monitoring: Monitoring = Monitoring()
 
     @classmethod
     def settings_customise_sources(

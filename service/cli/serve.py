@@ -49,8 +49,9 @@ def serve(
     try:
         if role is Role.all:
             raise typer.Exit(main.serve(settings, config))
-        metrics.count_in(metrics_dir(settings), here.claim("counting", role.value))
-        {Role.receiver: main.run_receiver, Role.worker: main.run_worker, Role.api: main.run_api}[role](settings)
+        name = here.claim("counting", role.value)
+        metrics.count_in(metrics_dir(settings), name)
+        {Role.receiver: main.run_receiver, Role.worker: main.run_worker, Role.api: main.run_api}[role](settings, name)
     except (ThoracleError, OSError, SQLAlchemyError) as error:
         why = in_words(error) if isinstance(error, SQLAlchemyError) else error
         logging.getLogger(__name__).error("cannot run: %s", why)

@@ -94,6 +94,11 @@ class Receiver:
         self._server: ThreadedAssociationServer = server
 
     @property
+    def listening(self) -> bool:
+        """Is the port open?"""
+        return self._server.socket is not None and self._server.socket.fileno() >= 0
+
+    @property
     def port(self) -> int:
         """The port listened on (asked for 0: the one that the system chose)."""
         return int(self._server.server_address[1])

@@ -5,19 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.ops.actions import Operator, actions
+from service.ops.probes import Health, answer, probes
 
 log = logging.getLogger(__name__)
-
-Health = Mapping[str, str]
-"""Component name to "ok", or to a sentence that says what is wrong; with `WARNING` before it, what soon will be."""
-
-WARNING = "warning: "
 
 
 class Jobs(Protocol):
@@ -48,16 +43,10 @@ def create_app(
 ) -> FastAPI:
     """The application.
 
-    healthy: is this process able to work; ready: is the whole service able to take and analyse a CT.
+    healthy: is this process able to work; ready: is the whole service able to take and analyse a CT. It is alive as
+    long as it answers.
     """
     app = FastAPI(title="Thoracle", version=version, description="Research use only. Not for diagnostic use.")
-
-    def health(components: Health) -> JSONResponse:
-        wrong = [state for state in components.values() if state != "ok"]
-        works = all(state.startswith(WARNING) for state in wrong)
-        status = "ok" if not wrong else "degraded" if works else "unavailable"
-        body = {"status": status, "version": version, "components": dict(components)}
-        return JSONResponse(body, 200 if works else 503)
 
     @app.exception_handler(SQLAlchemyError)
     def database_fails(_request: Request, error: SQLAlchemyError) -> JSONResponse:
@@ -66,15 +55,7 @@ def create_app(
 
     @app.get("/healthz", summary="This process works")
     def healthz() -> JSONResponse:
-        return health(healthy())
-
-    @app.get("/readyz", summary="A CT sent now would be analysed")
-    def readyz() -> JSONResponse:
-        return health(ready())
-
-    @app.get("/metrics", summary="Prometheus metrics")
-    def prometheus() -> Response:
-        return Response(metrics(), media_type=CONTENT_TYPE_LATEST)
+        return answer(healthy(), version)
 
     @app.get("/api/jobs", summary="Jobs, newest first")
     def list_jobs(
@@ -99,5 +80,6 @@ def create_app(
             raise HTTPException(404, f"there is no job {job_id!r}")
         return dict(row)
 
+    app.include_router(probes(version, dict, ready, metrics))
     app.include_router(actions(operator))
     return app

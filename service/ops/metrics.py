@@ -1,7 +1,7 @@
 """What Prometheus sees. Labels are roles, reasons and destinations, never patient data.
 
-The receiver, the worker and the API are separate processes: counters go to files in one folder and the API adds them
-up. What the database knows is read from it at scrape time.
+The receiver, the worker and the API are separate processes: counters go to files in one folder. The API adds them up,
+or each process answers for its own, never both. What the database knows is read from it at scrape time, by the API.
 """
 
 import json
@@ -66,9 +66,9 @@ def _reserve(path: Path) -> None:
 
 
 class Metrics:
-    """The observer that receiver and worker report to."""
+    """The observer that receiver and worker report to. backend: where the models run, for `canary`."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: str = "onnx") -> None:
         # In no registry: `exposition` reads the files.
         self._associations = Counter(
             "thoracle_associations", "DICOM associations by outcome", ["outcome"], registry=None
@@ -105,6 +105,16 @@ class Metrics:
             buckets=_LATENCY_BUCKETS,
             registry=None,
         )
+        self._backend_up = Gauge(
+            "thoracle_backend_up",
+            "Whether the back end answered the latest canary rightly",
+            ["backend"],
+            registry=None,
+            multiprocess_mode="mostrecent",
+        ).labels(backend)
+        self._canary_failures = Counter(
+            "thoracle_backend_canary_failures", "Canaries that the back end did not answer rightly", registry=None
+        )
         self._purged = Counter("thoracle_purged_studies", "Studies whose files were given up", registry=None)
         self._purged_bytes = Counter("thoracle_purged_bytes", "Bytes of received files given up", registry=None)
 
@@ -128,6 +138,11 @@ class Metrics:
 
     def delivered(self, latency_s: float) -> None:
         self._latency.observe(max(0.0, latency_s))  # the scanner's clock may be ahead of ours
+
+    def canary(self, ok: bool) -> None:
+        self._backend_up.set(int(ok))
+        if not ok:
+            self._canary_failures.inc()
 
     def purged(self, size_bytes: int) -> None:
         self._purged.inc()
@@ -170,15 +185,25 @@ class DatabaseCollector(Collector):
 
 def refusing(folder: Path) -> dict[str, int]:
     """What the receiver refuses, by cause, as it last said; empty if it never did."""
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
-    samples = (sample for family in registry.collect() for sample in family.samples)
+    samples = (sample for family in Counted(folder).collect() for sample in family.samples)
     return {s.labels["cause"]: int(s.value) for s in samples if s.name == _REFUSING}
 
 
-def exposition(folder: Path, database: DatabaseCollector) -> bytes:
-    """The text that `/metrics` answers: the counters of all processes and the gauges of the database."""
+class Counted(Collector):
+    """What has been counted in files of a folder, by the process of one name or by all."""
+
+    def __init__(self, folder: Path, name: str | None = None) -> None:
+        self._folder = folder
+        self._files = "*.db" if name is None else f"*_{name}.db"
+
+    def collect(self) -> Iterator[Metric]:
+        files = [str(path) for path in self._folder.glob(self._files)]
+        yield from MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+
+
+def exposition(*collectors: Collector) -> bytes:
+    """The text that `/metrics` answers."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
-    registry.register(database)
+    for collector in collectors:
+        registry.register(collector)
     return generate_latest(registry)

@@ -4,22 +4,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from service.domain.pressure import Cause, Marks, Refusing
-from service.ops.api import WARNING
 from service.ops.disk import why_not_writable
+from service.ops.probes import WARNING
 
 _REFUSED = {Refusing.NEW_STUDIES: "new studies are refused", Refusing.EVERYTHING: "C-STORE is refused"}
 
 
 def disk(free_bytes: float, marks: Marks, refusing: Mapping[str, int], folders: Sequence[Path]) -> str:
     """ "ok", or what is wrong. refusing: as the receiver says. folders: that must be writable, if they are there."""
-    for folder in folders:
-        if folder.exists() and (wrong := why_not_writable(folder)):
-            return f"{folder} cannot be written: {wrong}"
+    if (wrong := writable(folders)) != "ok":
+        return wrong
     if what := Refusing(refusing.get(Cause.DISK, 0)):
         return f"the disk is nearly full ({free_bytes / 1e9:.1f} GB free): {_REFUSED[what]}"
     if free_bytes < marks.resume_free_bytes:
         at_gb = marks.min_free_bytes / 1e9
         return f"{WARNING}{free_bytes / 1e9:.1f} GB are free, below {at_gb:g} GB new studies are refused"
+    return "ok"
+
+
+def writable(folders: Sequence[Path]) -> str:
+    """ "ok", or what the system says against writing to one of the folders that are there."""
+    for folder in folders:
+        if folder.exists() and (wrong := why_not_writable(folder)):
+            return f"{folder} cannot be written: {wrong}"
     return "ok"
 
 

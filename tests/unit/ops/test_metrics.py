@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import OperationalError
 
-from service.ops.metrics import DatabaseCollector, count_in, exposition, refusing
+from service.ops.metrics import Counted, DatabaseCollector, count_in, exposition, refusing
 
 REPORT = """
 import sys
@@ -31,7 +31,7 @@ def count(script: str, *arguments: object) -> None:
 
 
 def accepted(folder: Path) -> str:
-    lines = exposition(folder, DatabaseCollector(dict, dict, lambda: 0)).decode().splitlines()
+    lines = exposition(Counted(folder), DatabaseCollector(dict, dict, lambda: 0)).decode().splitlines()
     return next(line.split()[1] for line in lines if line.startswith("thoracle_associations_total{"))
 
 
@@ -42,7 +42,7 @@ def test_two_processes_and_the_database_add_up(tmp_path: Path) -> None:
     database = DatabaseCollector(lambda: {"queued": 3}, lambda: {"ANALYSED": 1, "TILT": 2}, lambda: 12345)
     samples = {
         (s.name, *sorted(s.labels.values())): s.value
-        for family in text_string_to_metric_families(exposition(folder, database).decode())
+        for family in text_string_to_metric_families(exposition(Counted(folder), database).decode())
         for s in family.samples
     }
     assert samples["thoracle_associations_total", "accepted"] == 2
@@ -60,7 +60,7 @@ def test_a_database_that_fails_hides_no_other_metric(tmp_path: Path) -> None:
     def fails() -> dict[str, int]:
         raise OperationalError("SELECT", {}, Exception())
 
-    text = exposition(tmp_path, DatabaseCollector(lambda: {"queued": 3}, fails, lambda: 12345)).decode()
+    text = exposition(Counted(tmp_path), DatabaseCollector(lambda: {"queued": 3}, fails, lambda: 12345)).decode()
     assert "thoracle_spool_free_bytes 12345" in text
     assert "thoracle_jobs" not in text, "all or none: half of an answer looks like a whole one"
 
