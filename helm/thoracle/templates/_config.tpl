@@ -1,0 +1,13 @@
+{{/* thoracle.yaml: the settings of values.yaml and what the chart decides. JSON is YAML too, and no number changes in it. */}}
+{{- define "thoracle.config" -}}
+{{- $decided := dict "data_dir" "/var/lib/thoracle" "api" (dict "host" "0.0.0.0" "port" 8080) -}}
+{{- $_ := set $decided "receiver" (dict "host" "0.0.0.0" "port" 11112) -}}
+{{- if eq .Values.mode "cluster" -}}
+{{- $_ := set $decided "monitoring" (dict "host" "0.0.0.0" "port" 9464) -}}
+{{- end -}}
+{{- if .Values.trial.enabled -}}
+{{- $endpoint := printf "http://%s-s3:8333" (include "thoracle.name" .) -}}
+{{- $_ := set $decided "bucket" (dict "url" "s3://thoracle/ct" "endpoint" $endpoint "region" "us-east-1") -}}
+{{- end -}}
+{{- mustMergeOverwrite (deepCopy .Values.config) $decided | mustToPrettyJson -}}
+{{- end }}

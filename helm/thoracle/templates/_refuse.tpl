@@ -1,0 +1,53 @@
+{{/* What cannot work is refused here, in words, before anything is installed. */}}
+{{- define "thoracle.refuse" -}}
+{{- $v := .Values -}}
+{{- $destinations := $v.config.destinations | default dict -}}
+{{- if eq $v.mode "cluster" -}}
+  {{- if not (or $v.database.secret $v.trial.enabled) -}}
+    {{- fail "mode cluster: several pods share their work in PostgreSQL. Name the Secret with its address in database.secret, or set trial.enabled" -}}
+  {{- end -}}
+  {{- if not (or $v.config.bucket $v.trial.enabled) -}}
+    {{- fail "mode cluster: several pods share the images in an S3 bucket. Name it in config.bucket, or set trial.enabled" -}}
+  {{- end -}}
+{{- else if $v.trial.enabled -}}
+  {{- fail "trial.enabled: mode single keeps everything on its own volume; trial is for mode cluster" -}}
+{{- else if ne (empty $v.database.secret) (empty $v.config.bucket) -}}
+  {{- fail "mode single: either both database.secret and config.bucket, or neither (then everything is on the pod's volume)" -}}
+{{- end -}}
+{{- if and $v.trial.enabled (or $v.database.secret $v.s3.secret $v.config.bucket) -}}
+  {{- fail "trial.enabled: it brings a database and a bucket; leave out database.secret, s3.secret and config.bucket" -}}
+{{- end -}}
+{{- if and (eq $v.dicom.type "LoadBalancer") (empty $v.dicom.sourceRanges) -}}
+  {{- fail "dicom.sourceRanges: name the networks that may send. Empty would mean everybody" -}}
+{{- end -}}
+{{- if and $v.networkPolicy.enabled (ne $v.dicom.type "ClusterIP") (ne $v.dicom.externalTrafficPolicy "Local") -}}
+  {{- fail "dicom.externalTrafficPolicy: with Cluster the sender's address is lost, and the network policy would judge by the node's. Keep Local, or set networkPolicy.enabled to false" -}}
+{{- end -}}
+{{- range $name, $secret := $v.destinationSecrets -}}
+  {{- if not (hasKey $destinations $name) -}}
+    {{- fail (printf "destinationSecrets.%s: there is no config.destinations.%s" $name $name) -}}
+  {{- end -}}
+  {{- if ne $name (lower $name) -}}
+    {{- fail (printf "destinationSecrets.%s: a destination with a secret needs a name without capitals, since the secret comes as an environment variable" $name) -}}
+  {{- end -}}
+  {{- if contains "__" $name -}}
+    {{- fail (printf "destinationSecrets.%s: a destination with a secret needs a name without __, since the secret comes as an environment variable" $name) -}}
+  {{- end -}}
+  {{- if ne (index $destinations $name "kind") "dicomweb" -}}
+    {{- fail (printf "destinationSecrets.%s: only a destination of kind dicomweb has a password or a token" $name) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $name, $destination := $destinations -}}
+  {{- if and $destination.user (not (hasKey $v.destinationSecrets $name)) -}}
+    {{- fail (printf "config.destinations.%s.user: its password is missing; name the Secret in destinationSecrets.%s" $name $name) -}}
+  {{- end -}}
+{{- end -}}
+{{- if $v.ingress.enabled -}}
+  {{- if not $v.ingress.loginBy -}}
+    {{- fail "ingress.loginBy: the API has no login of its own. Say what asks for one before it, e.g. oauth2-proxy" -}}
+  {{- end -}}
+  {{- if not (and $v.ingress.host $v.ingress.tlsSecret) -}}
+    {{- fail "ingress: host and tlsSecret are needed; the API is not shown without TLS" -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
