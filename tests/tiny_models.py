@@ -12,8 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from service.domain.findings import Lobe
 from service.domain.model_spec import ModelSpec, TensorSpec
+from service.domain.serving import promote
 from service.inference.install import prepare
-from service.inference.repository import add, create
+from service.inference.repository import add, change, create
 from service.settings import default_repository
 
 SIZE = 128
@@ -100,8 +101,15 @@ def _graph(spec: ModelSpec, where: np.ndarray, above_hu: tuple[int, ...] = (_NO_
 def repository(folder: Path) -> Path:
     """A new model repository: the shipped models, but `lung_opacity` instead of the network for lungs and opacities."""
     create(folder, default_repository())
-    add(folder, prepare(folder, lung_opacity(), LUNG_OPACITY).content)
+    serve(folder, lung_opacity(), LUNG_OPACITY)
     return folder
+
+
+def serve(repository: Path, model: bytes, spec: ModelSpec) -> ModelSpec:
+    """Install a network as the next version, and make it the active one; its spec."""
+    installed = add(repository, prepare(repository, model, spec).content)
+    change(repository, installed.name, promote(installed.version))
+    return installed
 
 
 def toml(spec: ModelSpec) -> str:

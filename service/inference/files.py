@@ -1,6 +1,7 @@
 """What is in a model repository, checked as it is read; `service.inference.repository` changes it.
 
 triton_repo/SHA256SUMS                     digests of every model file
+triton_repo/serving.json                   which versions are served (`service.inference.serving`)
 triton_repo/<name>/<version>/model.onnx    the spec is inside (`METADATA_KEY`)
 """
 
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.domain.model_spec import ModelSpec
+from service.domain.serving import OFF, Serving
 from service.errors import Permanent
 from service.inference.metadata import read_spec_text
+from service.inference.serving import read_serving
 
 MODEL_FILE = "model.onnx"
 DIGESTS = "SHA256SUMS"
@@ -29,14 +32,29 @@ class ModelFile:
 def model_files(repository: Path, versions: Mapping[str, str] | None = None) -> dict[str, ModelFile]:
     """One version of every model, by name: the active one, or that of `versions`, where it names one.
 
-    Permanent if a file is missing, altered or not what its spec says.
+    A model of version `OFF` is left out. Permanent if a file is missing, altered or not what its spec says.
     """
     digests = read_digests(repository)
-    asked = versions or {}
-    found = {f.name: _model_file(repository, f, asked.get(f.name), digests) for f in model_folders(repository)}
+    chosen = {name: served.active for name, served in serving_of(repository).items()} | dict(versions or {})
+    found = {
+        folder.name: _model_file(repository, folder / chosen[folder.name], digests)
+        for folder in model_folders(repository)
+        if chosen[folder.name] != OFF
+    }
     if not found:
         raise Permanent(f"There is no model in {repository}.")
     return found
+
+
+def serving_of(repository: Path) -> Serving:
+    """What is served of every model; Permanent if that cannot be read, or if a model has no version."""
+    highest = {}
+    for folder in model_folders(repository):
+        versions = version_folders(folder)
+        if not versions:
+            raise Permanent(f"Model {folder.name} has no version folder in {folder}.")
+        highest[folder.name] = versions[-1].name
+    return read_serving(repository, highest)
 
 
 def read_digests(repository: Path) -> dict[str, str]:
@@ -54,7 +72,7 @@ def model_folders(repository: Path) -> list[Path]:
 
 
 def version_folders(folder: Path) -> list[Path]:
-    """The versions of one model, the active one last."""
+    """The versions of one model, the highest last."""
     return sorted((v for v in folder.iterdir() if v.is_dir() and v.name.isdigit()), key=lambda v: int(v.name))
 
 
@@ -87,14 +105,10 @@ def embedded(model: bytes, where: str) -> ModelSpec:
         raise Permanent(f"The spec in {where} cannot be read: {exc}.") from exc
 
 
-def _model_file(repository: Path, folder: Path, version: str | None, digests: Mapping[str, str]) -> ModelFile:
-    versions = version_folders(folder)
-    if not versions:
-        raise Permanent(f"Model {folder.name} has no version folder in {folder}.")
-    chosen = folder / version if version else versions[-1]
+def _model_file(repository: Path, chosen: Path, digests: Mapping[str, str]) -> ModelFile:
     key = (chosen / MODEL_FILE).relative_to(repository).as_posix()
     content = read_checked(repository, key, digests)
     spec = embedded(content, f"model file {key}")
-    if (spec.name, spec.version) != (folder.name, chosen.name):
+    if (spec.name, spec.version) != (chosen.parent.name, chosen.name):
         raise Permanent(f"Model file {key} says it is {spec.name} version {spec.version}.")
     return ModelFile(key, content, spec)

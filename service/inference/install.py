@@ -15,7 +15,7 @@ from service.inference.trial import try_model
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Prepared:
     """A model file that fits its role and ran; seconds: of its trial, per slice (or pair of lung boxes)."""
 
     content: bytes
@@ -47,7 +47,7 @@ def describe(path: Path, digest: str, spec_file: Path | None, released: Collecti
     return replace(spec, source=f"{spec.source}; {origin}" if spec_file else spec.source or origin)
 
 
-def prepare(repository: Path, model: bytes, spec: ModelSpec) -> Candidate:
+def prepare(repository: Path, model: bytes, spec: ModelSpec) -> Prepared:
     """Check a model against its role and try it; nothing is written.
 
     It keeps its version where that is higher than every installed one, else it gets the next. Permanent, in words, if
@@ -59,4 +59,4 @@ def prepare(repository: Path, model: bytes, spec: ModelSpec) -> Candidate:
     keeps = spec.version.isdigit() and int(spec.version) > highest
     numbered = spec if keeps else replace(spec, version=str(highest + 1))
     content = embed(model, numbered)
-    return Candidate(content, numbered, try_model(content))
+    return Prepared(content, numbered, try_model(content))

@@ -1,12 +1,13 @@
 """The model repository that ONNX Runtime and Triton share, and how it changes without ever being invalid.
 
     <repository>/SHA256SUMS                     digests of every model file
-    <repository>/<name>/config.pbtxt            Triton's configuration, rendered from the spec of the active version
-    <repository>/<name>/<version>/model.onnx    the spec is inside; the highest version is active
+    <repository>/serving.json                   which versions are served (`service.inference.serving`)
+    <repository>/<name>/config.pbtxt            Triton's configuration (`service.inference.config` tells the others)
+    <repository>/<name>/<version>/model.onnx    the spec is inside
 
-A change is prepared in a hidden folder, which nobody reads, and becomes true by one rename. Before it the file's digest
-is already listed, after it the configuration follows: a kill in between leaves a repository that loads, and the next
-change clears up. One change at a time, by a file lock.
+A file is prepared in a hidden folder, which nobody reads, and is installed by one rename; its digest is listed before.
+What is served changes by one rename of `serving.json`; the configuration is rendered before. A kill in between leaves a
+repository that loads, and the next change clears up. One change at a time, by a file lock.
 """
 
 import fcntl
@@ -18,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.domain.model_roles import ROLES
-from service.domain.model_spec import ModelSpec, TensorSpec
+from service.domain.model_spec import ModelSpec
+from service.domain.serving import OFF, Rule, Served, without
 from service.errors import Permanent
+from service.inference.config import render_configs
 from service.inference.files import (
     DIGESTS,
     MODEL_FILE,
@@ -27,36 +30,14 @@ from service.inference.files import (
     model_folders,
     read_checked,
     read_digests,
+    serving_of,
     version_folders,
 )
 from service.inference.metadata import read_spec_text, with_spec_text
 from service.inference.onnx import load_model
-
-CONFIG = "config.pbtxt"
+from service.inference.serving import SERVING, render_serving
 
 _LOCK, _STAGING = ".lock", ".staging"
-_TRITON_TYPES = {"int16": "TYPE_INT16", "uint8": "TYPE_UINT8", "float32": "TYPE_FP32"}
-
-
-def render_config(spec: ModelSpec) -> str:
-    """Triton's model configuration: complete, so that nothing is guessed when it is served."""
-
-    def tensors(kind: str, declared: Sequence[TensorSpec]) -> str:
-        return f"{kind} [\n" + ",\n".join(_tensor(tensor) for tensor in declared) + "\n]\n"
-
-    text = f'# Generated from the spec inside the model file. Do not edit.\nname: "{spec.name}"\n'
-    text += f'backend: "onnxruntime"\nmax_batch_size: {spec.max_batch}\n'
-    text += tensors("input", spec.inputs) + tensors("output", spec.outputs)
-    text += "instance_group [\n  {\n    kind: KIND_CPU\n    count: 1\n  }\n]\n"
-    text += f"version_policy: {{ specific: {{ versions: [{spec.version}] }} }}\n"
-    if spec.max_batch > 1:
-        text += "dynamic_batching { }\n"
-    return text
-
-
-def _tensor(tensor: TensorSpec) -> str:
-    dims = ", ".join(map(str, tensor.dims))
-    return f'  {{\n    name: "{tensor.name}"\n    data_type: {_TRITON_TYPES[tensor.dtype]}\n    dims: [{dims}]\n  }}'
 
 
 def render_digests(digests: Mapping[str, str]) -> str:
@@ -66,20 +47,24 @@ def render_digests(digests: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One version of one model, its file as released or installed."""
+    """One version of one model, its file as released or installed. served: of the model."""
 
     spec: ModelSpec
-    active: bool
+    served: Served
+
+    @property
+    def active(self) -> bool:
+        return self.spec.version == self.served.active
 
 
 def installed(repository: Path) -> list[Installed]:
     """Every version of every model; Permanent if a file is missing, altered or without a spec."""
-    digests = read_digests(repository)
-    found = []
-    for folder in model_folders(repository):
-        versions = version_folders(folder)
-        found += [Installed(_spec(repository, version, digests), version == versions[-1]) for version in versions]
-    return found
+    digests, serving = read_digests(repository), serving_of(repository)
+    return [
+        Installed(_spec(repository, version, digests), serving[folder.name])
+        for folder in model_folders(repository)
+        for version in version_folders(folder)
+    ]
 
 
 def create(repository: Path, shipped: Path) -> None:
@@ -105,14 +90,13 @@ def create(repository: Path, shipped: Path) -> None:
 
 
 def highest_version(repository: Path, name: str) -> int:
-    """The active version of a model, 0 if there is none."""
-    folder = repository / name
-    versions = version_folders(folder) if folder.is_dir() else []
-    return int(versions[-1].name) if versions else 0
+    """The highest installed version of a model, 0 if there is none."""
+    versions = _versions(repository, name)
+    return int(versions[-1]) if versions else 0
 
 
 def add(repository: Path, model: bytes) -> ModelSpec:
-    """Install a model file, whose spec is inside, as the version it says; it is active if that is the highest.
+    """Install a model file, whose spec is inside, as the version it says. What is served does not change.
 
     Permanent if that version is there already or the repository cannot be written. Whether the model is any good has to
     be known before.
@@ -125,8 +109,11 @@ def add(repository: Path, model: bytes) -> ModelSpec:
         prepared = staging / spec.name
         _write(prepared / spec.version / MODEL_FILE, model)
         _list(repository, _listed(repository) | {key: spec.sha256})
+        # Said before the file is there: the highest version is active where nothing is said.
+        _serve(repository, spec.name, serving_of(repository).get(spec.name, Served(OFF)))
         if not folder.exists():
-            _write(prepared / CONFIG, render_config(spec).encode())
+            for path, text in render_configs(spec).items():
+                _write(prepared / path, text.encode())
             _rename(prepared, folder)
         else:
             _rename(prepared / spec.version, folder / spec.version)
@@ -134,30 +121,62 @@ def add(repository: Path, model: bytes) -> ModelSpec:
     return spec
 
 
+def change(repository: Path, name: str, rule: Rule) -> Served:
+    """Change what is served of a model; what is served now.
+
+    Permanent, and nothing is changed, if the rule refuses it, or if a version that it names is not installed, altered or
+    cannot be loaded. Whether it is any good has to be known before.
+    """
+    with _changing(repository):
+        served = served_of(repository, name)
+        changed = rule(served)
+        candidate = changed.candidate.version if changed.candidate else OFF
+        if changed.active == OFF and served.active != OFF and (name not in ROLES or ROLES[name].required):
+            raise Permanent(f"Nothing can be analysed without {name}.")
+        for version in {changed.active, candidate} - {served.active, OFF}:
+            _load(repository, name, version)
+        _configure(repository, name, changed)
+        _serve(repository, name, changed)
+    return changed
+
+
 def remove(repository: Path, name: str, version: str | None = None) -> ModelSpec | None:
-    """Remove one version, the active one unless named; returns the spec that is active now, None if none is left.
+    """Remove one version, the active one unless named; returns the spec that is active now, None if none is.
 
     Permanent if there is no such version, if the pipeline cannot do without it, or if the one before is no good.
     """
     folder = repository / name
     with _changing(repository) as staging:
-        versions = [v.name for v in version_folders(folder)] if folder in model_folders(repository) else []
-        gone = version or (versions[-1] if versions else "")
+        versions = _versions(repository, name)
+        served = served_of(repository, name) if versions else Served(OFF)
+        gone = version or served.active
+        if versions and not gone:
+            raise Permanent(f"No version of {name} is active; name the one to remove.")
         if gone not in versions:
             raise Permanent(f"There is no {name} version {gone or 'at all'} in {repository}.")
         left = [v for v in versions if v != gone]
+        if not left and (name not in ROLES or ROLES[name].required):
+            raise Permanent(f"{name} version {gone} is the only one, and nothing can be analysed without it.")
         if left:
-            key = f"{name}/{left[-1]}/{MODEL_FILE}"
-            active = load_model(read_checked(repository, key, read_digests(repository)), key).spec
-            _replace(folder / CONFIG, render_config(active))
+            changed = without(served, gone, left[-1])
+            active = _load(repository, name, changed.active) if changed.active != OFF else None
+            _configure(repository, name, changed, left)
+            _serve(repository, name, changed)
             _rename(folder / gone, staging / gone)
         else:
-            if name not in ROLES or ROLES[name].required:
-                raise Permanent(f"{name} version {gone} is the only one, and nothing can be analysed without it.")
             active = None
             _rename(folder, staging / name)
+            _serve(repository, name, None)
         _list(repository, _listed(repository))
     return active
+
+
+def served_of(repository: Path, name: str) -> Served:
+    """What is served of one model; Permanent if there is no such model."""
+    serving = serving_of(repository)
+    if name not in serving:
+        raise Permanent(f"There is no model {name} in {repository}; there are {', '.join(serving)}.")
+    return serving[name]
 
 
 def embed(model: bytes, spec: ModelSpec) -> bytes:
@@ -194,10 +213,54 @@ def _spec(repository: Path, version: Path, digests: Mapping[str, str]) -> ModelS
     return embedded(read_checked(repository, key, digests), f"model file {key}")
 
 
-def _configure(repository: Path, name: str) -> None:
-    """Render the configuration of the active version."""
-    active = version_folders(repository / name)[-1]
-    _replace(repository / name / CONFIG, render_config(_spec(repository, active, read_digests(repository))))
+def _load(repository: Path, name: str, version: str) -> ModelSpec:
+    """The spec of a version, which loads; Permanent if it does not."""
+    if version not in _versions(repository, name):
+        raise Permanent(f"There is no {name} version {version} in {repository}.")
+    key = f"{name}/{version}/{MODEL_FILE}"
+    return load_model(read_checked(repository, key, read_digests(repository)), key).spec
+
+
+def _configure(
+    repository: Path, name: str, served: Served | None = None, versions: Sequence[str] | None = None
+) -> None:
+    """Render the configuration. served, versions: as they are to be, instead of as they are.
+
+    It is that of the active version. Triton serves those versions side by side that take and give the same tensors.
+    """
+    served = served or served_of(repository, name)
+    versions = versions or _versions(repository, name)
+    digests = read_digests(repository)
+
+    def spec_of(version: str) -> ModelSpec:
+        return _spec(repository, repository / name / version, digests)
+
+    def is_alike(version: str) -> bool:
+        try:
+            return beside(spec_of(version), chosen)
+        except Permanent:  # an altered file is not served, and keeps nobody from going back to a good one
+            return False
+
+    chosen = spec_of(served.active if served.active != OFF else versions[-1])
+    _replace(repository / name / CONFIG, render_config(chosen, [v for v in versions if is_alike(v)]))
+
+
+def beside(one: ModelSpec, other: ModelSpec) -> bool:
+    """Whether Triton can serve two versions of a model at once: it has one configuration for all."""
+    return (one.inputs, one.outputs, one.max_batch) == (other.inputs, other.outputs, other.max_batch)
+
+
+def _versions(repository: Path, name: str) -> list[str]:
+    """The installed versions of a model, the highest last; empty if there is no such model."""
+    folder = repository / name
+    return [version.name for version in version_folders(folder)] if folder in model_folders(repository) else []
+
+
+def _serve(repository: Path, name: str, served: Served | None) -> None:
+    """Say what is served of one model, None: nothing any more; of the others what is served already."""
+    serving = dict(serving_of(repository))
+    serving.pop(name, None)
+    _replace(repository / SERVING, render_serving(serving | ({name: served} if served else {})))
 
 
 def _listed(repository: Path) -> dict[str, str]:

@@ -9,8 +9,7 @@ from dicom_peers import free_port, wait_until
 from running_service import AET, RunningService
 
 from demo.pacs import StandInPacs
-from service.inference.install import prepare
-from service.inference.repository import add, create
+from service.inference.repository import create
 from service.network.peer import DicomNode
 from service.network.send import Verdict, dicom_files, send
 from service.settings import default_repository
@@ -26,7 +25,7 @@ def models(folder: Path) -> Path:
         (tiny_models.lung_opacity(), tiny_models.LUNG_OPACITY),
         (tiny_models.lobes(), tiny_models.LOBES),
     ):
-        add(folder, prepare(folder, model, spec).content)
+        tiny_models.serve(folder, model, spec)
     return folder
 
 

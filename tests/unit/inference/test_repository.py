@@ -4,17 +4,20 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import tiny_models
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
+from service.domain.serving import Candidate, Served, canary, promote, rollback, shadow, withdraw
 from service.errors import Permanent
 from service.inference import repository
 from service.inference.files import DIGESTS, read_digests
 from service.inference.onnx import OnnxBackend
-from service.inference.repository import add, create, embed, highest_version, installed, remove
+from service.inference.repository import add, change, create, embed, highest_version, installed, remove
+from service.inference.serving import SERVING
 
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
 
@@ -52,15 +55,23 @@ def test_a_folder_with_something_else_is_not_taken(tmp_path: Path) -> None:
         create(tmp_path, SHIPPED)
 
 
+def serve(root: Path, model: bytes) -> None:
+    spec = add(root, model)
+    change(root, spec.name, promote(spec.version))
+
+
 def test_versions_come_and_go(own: Path) -> None:
     assert add(own, lungs(1)).version == "1"
     assert add(own, lobes(2)).version == "2"
+    assert active(own) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}, "what is installed is not yet served"
+    change(own, "lungs", promote("1"))
+    change(own, "lobes", promote("2"))
     assert active(own) == {"lobes": "2", "lung-opacity": LUNG_OPACITY.version, "lungs": "1"}
-    assert [(i.spec.name, i.spec.version, i.active) for i in installed(own)] == [
-        ("lobes", "1", False),
-        ("lobes", "2", True),
-        ("lung-opacity", LUNG_OPACITY.version, True),
-        ("lungs", "1", True),
+    assert [(i.spec.name, i.spec.version, i.served.state_of(i.spec.version)) for i in installed(own)] == [
+        ("lobes", "1", "previous"),
+        ("lobes", "2", "active"),
+        ("lung-opacity", LUNG_OPACITY.version, "active"),
+        ("lungs", "1", "active"),
     ]
     assert "versions: [2]" in (own / "lobes/config.pbtxt").read_text()
     assert "max_batch_size: 4" in (own / "lobes/config.pbtxt").read_text()
@@ -75,16 +86,44 @@ def test_versions_come_and_go(own: Path) -> None:
     assert highest_version(own, "lungs") == 0
 
 
-def test_an_older_version_can_go_too(own: Path) -> None:
+def test_a_trial_a_promotion_and_the_way_back(own: Path) -> None:
     add(own, lobes(2))
+    assert change(own, "lobes", canary("2", 0.25)) == Served("1", candidate=Candidate("2", 0.25))
+    assert change(own, "lobes", shadow("2")).candidate == Candidate("2", 0.25, shadow=True)
+    assert active(own)["lobes"] == "1"
+    assert change(own, "lobes", promote()) == Served("2", previous="1")
+    assert active(own)["lobes"] == "2"
+    assert change(own, "lobes", rollback) == Served("1")
+    assert active(own)["lobes"] == "1"
+
+
+def test_a_repository_without_the_file_serves_the_highest_version(own: Path) -> None:
+    """As it did before there was one."""
+    add(own, lobes(2))
+    (own / SERVING).unlink()
+    assert active(own)["lobes"] == "2"
+    add(own, lobes(3))
+    assert active(own)["lobes"] == "2", "what was served stays"
+
+
+def test_an_older_version_can_go_too(own: Path) -> None:
+    serve(own, lobes(2))
     left = remove(own, "lobes", "1")
     assert left is not None
     assert (left.version, active(own)["lobes"]) == ("2", "2")
     assert "versions: [2]" in (own / "lobes/config.pbtxt").read_text()
+    with pytest.raises(Permanent, match="no earlier version to go back to"):
+        change(own, "lobes", rollback)
+
+
+def test_triton_serves_side_by_side_what_takes_the_same_tensors(own: Path) -> None:
+    serve(own, lobes(2))
+    add(own, lobes(3))
+    assert "versions: [2, 3]" in (own / "lobes/config.pbtxt").read_text()
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change_", "said"),
     [
         (lambda root: add(root, lobes(1)), "lobes version 1 is installed already"),
         (lambda root: add(root, tiny_models.lobes()), "There is no spec in the new model"),
@@ -92,25 +131,48 @@ def test_an_older_version_can_go_too(own: Path) -> None:
         (lambda root: remove(root, "lobes", "7"), "There is no lobes version 7"),
         (lambda root: remove(root, ".."), "There is no .. version at all"),
         (lambda root: remove(root, "lobes"), "nothing can be analysed without it"),
+        (lambda root: change(root, "lobes", promote("7")), "There is no lobes version 7"),
+        (lambda root: change(root, "lobes", shadow("../1")), "There is no lobes version ../1"),
+        (lambda root: change(root, "lobes", rollback), "no earlier version to go back to"),
+        (lambda root: change(root, "lobes", withdraw), "There is no candidate"),
+        (lambda root: change(root, "lungs", withdraw), "There is no model lungs in .*; there are lobes, lung-opacity"),
+        (lambda root: change(root, "lobes", promote("")), "Nothing can be analysed without lobes|no candidate"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_changes_nothing(
-    own: Path, change: Callable[[Path], object], said: str
+    own: Path, change_: Callable[[Path], object], said: str
 ) -> None:
     before = sorted(own.rglob("*"))
     with pytest.raises(Permanent, match=said):
-        change(own)
+        change_(own)
     assert sorted(own.rglob("*")) == before
     assert active(own) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
 
 
-def test_there_is_no_way_back_to_an_altered_version(own: Path) -> None:
-    add(own, lobes(2))
+def test_there_is_no_way_to_an_altered_version(own: Path) -> None:
+    serve(own, lobes(2))
     with (own / "lobes/1/model.onnx").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(Permanent, match="was altered"):
-        remove(own, "lobes")
+    for way in (lambda: remove(own, "lobes"), lambda: change(own, "lobes", rollback)):
+        with pytest.raises(Permanent, match="was altered"):
+            way()
     assert active(own)["lobes"] == "2"
+
+
+def test_an_altered_version_does_not_bar_the_way_to_a_good_one(own: Path) -> None:
+    serve(own, lobes(2))
+    add(own, lobes(3))
+    with (own / "lobes/3/model.onnx").open("ab") as file:
+        file.write(b"x")
+    change(own, "lobes", rollback)
+    assert active(own)["lobes"] == "1"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"lobes": "2"}', '{"lobes": {"active": "../2", "previous": null}}'])
+def test_a_file_that_says_nothing_sensible_is_refused(own: Path, text: str) -> None:
+    (own / SERVING).write_text(text)
+    with pytest.raises(Permanent, match=r"serving\.json does not say which versions are served"):
+        active(own)
 
 
 def test_an_altered_file_does_not_become_a_released_one(own: Path) -> None:
@@ -152,27 +214,15 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch, change: Callable[[], o
     return False
 
 
+SHIPPED_ONES = {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
+
 CHANGES: dict[str, tuple[Callable[[Path], object], dict[str, str], dict[str, str]]] = {
-    "a new name": (
-        lambda root: add(root, lungs(1)),
-        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version},
-        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version, "lungs": "1"},
-    ),
-    "a new version": (
-        lambda root: add(root, lobes(2)),
-        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version},
-        {"lobes": "2", "lung-opacity": LUNG_OPACITY.version},
-    ),
-    "back": (
-        lambda root: remove(root, "lobes"),
-        {"lobes": "2", "lung-opacity": LUNG_OPACITY.version},
-        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version},
-    ),
-    "away": (
-        lambda root: remove(root, "lungs"),
-        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version, "lungs": "1"},
-        {"lobes": "1", "lung-opacity": LUNG_OPACITY.version},
-    ),
+    "a new name": (lambda root: add(root, lungs(1)), SHIPPED_ONES, SHIPPED_ONES),
+    "a new version": (lambda root: add(root, lobes(2)), SHIPPED_ONES, SHIPPED_ONES),
+    "promoted": (lambda root: change(root, "lobes", promote("3")), SHIPPED_ONES, SHIPPED_ONES | {"lobes": "3"}),
+    "rolled back": (lambda root: change(root, "lobes", rollback), SHIPPED_ONES | {"lobes": "2"}, SHIPPED_ONES),
+    "back": (lambda root: remove(root, "lobes"), SHIPPED_ONES | {"lobes": "2"}, SHIPPED_ONES),
+    "away": (lambda root: remove(root, "lungs"), SHIPPED_ONES | {"lungs": "1"}, SHIPPED_ONES),
 }
 
 
@@ -180,24 +230,31 @@ CHANGES: dict[str, tuple[Callable[[Path], object], dict[str, str], dict[str, str
 def test_a_kill_at_any_step_leaves_the_old_or_the_new(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change, before, after = CHANGES[name]
+    make, before, after = CHANGES[name]
     start = tmp_path / "start"
     create(start, SHIPPED)
     if "lungs" in before:
-        add(start, lungs(1))
+        serve(start, lungs(1))
     if before["lobes"] == "2":
-        add(start, lobes(2))
+        serve(start, lobes(2))
+    if after["lobes"] == "3":
+        add(start, lobes(3))
     seen = []
     for step in range(1, 99):
         root = tmp_path / str(step)
         shutil.copytree(start, root)
-        if not killed_at(step, monkeypatch, lambda root=root: change(root)):
+        if not killed_at(step, monkeypatch, lambda root=root: make(root)):
             break
         seen.append(active(root))
         assert seen[-1] in (before, after), f"step {step}"
         if seen[-1] == before:
-            change(root)  # a second try succeeds
+            with suppress(Permanent):  # a file that is installed already
+                make(root)  # a second try succeeds
         assert active(root) == after
+        if name == "a new name":
+            assert highest_version(root, "lungs") == 1
+        if name == "a new version":
+            assert highest_version(root, "lobes") == 2
         add(root, lungs(5))  # and the next change clears up
         assert not (root / ".staging").exists()
         assert subprocess.run(["sha256sum", "--check", "--quiet", DIGESTS], cwd=root).returncode == 0

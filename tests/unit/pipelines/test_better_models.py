@@ -17,9 +17,8 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
 from service.errors import Flag, Reason, Rejected
 from service.imaging.read import read_ct
-from service.inference.install import prepare
 from service.inference.onnx import OnnxBackend
-from service.inference.repository import add, create
+from service.inference.repository import create
 from service.pipelines.covid_severity import CovidSeverity
 from service.pipelines.slices import infer_slices, onto, views_of
 
@@ -43,7 +42,7 @@ def better(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models") / "own"
     create(root, SHIPPED)
     for model, spec in ((tiny_models.lungs(), tiny_models.LUNGS), (tiny_models.lobes(), tiny_models.LOBES)):
-        add(root, prepare(root, model, spec).content)
+        tiny_models.serve(root, model, spec)
     return root
 
 
