@@ -57,6 +57,7 @@ from service.store.overview import Overview
 from service.store.presence import presence, present
 from service.store.records import Records, SeriesRecord
 from service.store.retention import Retention
+from service.store.reviews import Reviews
 from service.worker import Analyst, Courier, Janitor, Runner, Sweeper, keep_report
 from service.worker.operator import Operator
 
@@ -290,7 +291,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
 def _operator(settings: Settings, spool: Spool, engine: sa.Engine) -> Operator:
     jobs, deliveries = Jobs(engine), Deliveries(engine)
     courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, Metrics(), now)
-    return Operator(jobs, Records(engine), deliveries, courier, now)
+    return Operator(jobs, Records(engine), deliveries, Reviews(engine), courier, now)
 
 
 def _allowed(settings: Settings) -> tuple[str, ...]:

@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from service import main
 from service.cli.options import FAILURE, ConfigOption, err, out, settings_from
 from service.domain.job import IllegalTransition, Job, State
+from service.domain.review import NoReview, Verdict
 
-_HELP = """What became of which study: list, show, retry, cancel, resend, reanalyse.
+_HELP = """What became of which study: list, show, retry, cancel, resend, reanalyse, review.
 
 [bold]Example[/]
 
@@ -86,6 +88,10 @@ def show(job_id: JobId, config: ConfigOption = None) -> None:
         out.print(f"[yellow]{reason['reason']}[/] {reason['sentence']} {reason['detail']}")
     for warning in job["warnings"]:
         out.print(f"[yellow]warning[/] {warning}")
+    for said in job["reviews"]:
+        score = "" if said["score"] is None else f", score {said['score']}"
+        when = _time(said["at"])
+        out.print(f"[bold]{said['verdict']}[/] by {escape(said['by_whom'])} on {when}{score} {escape(said['comment'])}")
     if job["deliveries"]:
         _print(_deliveries(job))
     _print(_journal(job))
@@ -144,11 +150,28 @@ def reanalyse(job_id: JobId, config: ConfigOption = None) -> None:
     _do(lambda: main.operator(settings_from(config)).reanalyse(job_id, getuser()))
 
 
+@jobs.command()
+def review(
+    job_id: JobId,
+    verdict: Annotated[Verdict, typer.Option(help="Does the result stand?")],
+    score: Annotated[int | None, typer.Option(help="The radiologist's own severity, 0-25, if overridden.")] = None,
+    comment: Annotated[str, typer.Option(help="Kept with the job; no patient data, please.")] = "",
+    config: ConfigOption = None,
+) -> None:
+    """Note what a radiologist says of a result. The latest word counts; /metrics tells how many were overridden.
+
+    [bold]Example[/]
+
+      thoracle jobs review 8de5317c801a1788 --verdict overridden --score 4 --config thoracle.yaml
+    """
+    _do(lambda: main.operator(settings_from(config)).review(job_id, getuser(), verdict, score, comment))
+
+
 def _do(action: Callable[[], Job]) -> None:
     try:
         job = action()
         out.print(f"job {job.job_id} is {job.state}")
-    except (IllegalTransition, LookupError) as error:
+    except (IllegalTransition, LookupError, NoReview) as error:
         err.print(f"[red]Not possible:[/] {error}")
         raise typer.Exit(FAILURE) from error
 

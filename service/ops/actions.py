@@ -7,10 +7,22 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Header, HTTPException, Query
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.domain.job import IllegalTransition, Job
+from service.domain.review import NoReview, Verdict
 
 By = Annotated[str, Header(alias="X-Thoracle-Operator", min_length=1, max_length=64, description="your name")]
+
+
+class Said(BaseModel):
+    """A radiologist's word on a result."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Verdict
+    score: int | None = Field(None, description="the radiologist's own severity, 0-25, where it was overridden")
+    comment: str = Field("", max_length=2000, description="kept with the job; no patient data, please")
 
 
 class Operator(Protocol):
@@ -23,6 +35,10 @@ class Operator(Protocol):
     def resend(self, job_id: str, by: str, destinations: Sequence[str] = ()) -> Job: ...
 
     def reanalyse(self, job_id: str, by: str) -> Job: ...
+
+    def review(self, job_id: str, by: str, verdict: Verdict, score: int | None = None, comment: str = "") -> Job:
+        """NoReview for a score that is none."""
+        ...
 
 
 def actions(operator: Operator) -> APIRouter:
@@ -45,6 +61,10 @@ def actions(operator: Operator) -> APIRouter:
     def reanalyse(job_id: str, by: By) -> dict[str, str]:
         return _done(lambda: operator.reanalyse(job_id, by))
 
+    @router.post("/review", summary="Say whether a result stands or was overridden")
+    def review(job_id: str, by: By, said: Said) -> dict[str, str]:
+        return _done(lambda: operator.review(job_id, by, said.verdict, said.score, said.comment))
+
     return router
 
 
@@ -55,4 +75,6 @@ def _done(action: Callable[[], Job]) -> dict[str, str]:
         raise HTTPException(404, str(error)) from error
     except IllegalTransition as error:
         raise HTTPException(409, str(error)) from error
+    except NoReview as error:
+        raise HTTPException(422, str(error)) from error
     return {"job_id": job.job_id, "state": job.state}

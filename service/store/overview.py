@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.errors import Flag, Reason
-from service.store.tables import deliveries, events, evidence, jobs, refusals
+from service.store.tables import deliveries, events, evidence, jobs, refusals, reviews
 
 
 class Overview:
@@ -39,7 +39,7 @@ class Overview:
             return [_job(row) for row in connection.execute(query).mappings()]
 
     def job(self, job_id: str) -> Mapping[str, Any] | None:
-        """One job with its warnings in words, its reasons, its deliveries, the job that superseded it, and
+        """One job with its warnings in words, its reasons, its deliveries, its reviews, the job that superseded it, and
         the journal of its study from the first slice on."""
         with self._engine.begin() as connection:
             row = connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id)).mappings().one_or_none()
@@ -63,6 +63,9 @@ class Overview:
                 .where(deliveries.c.job_id == job_id, evidence.c.job_id == job_id)
                 .order_by(deliveries.c.destination, evidence.c.position)
             ).mappings()
+            said = connection.execute(
+                sa.select(reviews).where(reviews.c.job_id == job_id).order_by(reviews.c.id)
+            ).mappings()
             return {
                 **_job(row),
                 "superseded_by": newer,
@@ -70,6 +73,7 @@ class Overview:
                 "reasons": [{**_without_job(r), "sentence": Reason(r["reason"]).sentence} for r in why],
                 "objects": [_without_job(o) for o in objects],
                 "deliveries": [_without_job(r) for r in sent],
+                "reviews": [_without_job(word) for word in said],
                 "journal": [dict(step) for step in steps],
             }
 
@@ -96,4 +100,4 @@ def _job(row: sa.RowMapping) -> dict[str, Any]:
 
 
 def _without_job(row: sa.RowMapping) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in ("job_id", "position")}
+    return {key: value for key, value in row.items() if key not in ("job_id", "position", "id")}

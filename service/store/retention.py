@@ -25,6 +25,7 @@ from service.store.tables import (
     jobs,
     refusals,
     removals,
+    reviews,
     series,
     studies,
 )
@@ -102,7 +103,7 @@ class Retention:
                 return False
             _lock_jobs(connection, study_uid)
             own_jobs = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)
-            for table in (commitments, deliveries, evidence, refusals):
+            for table in (commitments, deliveries, evidence, refusals, reviews):
                 connection.execute(sa.delete(table).where(table.c.job_id.in_(own_jobs)))
             for table in (events, jobs, series, studies):
                 connection.execute(sa.delete(table).where(table.c.study_uid == study_uid))

@@ -143,6 +143,18 @@ commitments = sa.Table(
     sa.Column("answered_at", UtcDateTime),
 )
 
+reviews = sa.Table(
+    "reviews",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.job_id"), nullable=False, index=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("by_whom", sa.Text, nullable=False),
+    sa.Column("verdict", sa.String(16), nullable=False),
+    sa.Column("score", sa.Integer, comment="the radiologist's own"),
+    sa.Column("comment", sa.Text, nullable=False),
+)
+
 removals = sa.Table(
     "removals",
     metadata,

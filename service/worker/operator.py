@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from service.domain.job import IllegalTransition, Job, State
+from service.domain.review import Review, Verdict
 from service.store.deliveries import Deliveries
 from service.store.job_rows import purged
 from service.store.jobs import Jobs
 from service.store.records import Records
+from service.store.reviews import Reviews
 from service.worker.delivery import Courier
 
 
@@ -22,12 +24,14 @@ class Operator:
         jobs: Jobs,
         records: Records,
         deliveries: Deliveries,
+        reviews: Reviews,
         courier: Courier,
         clock: Callable[[], datetime],
     ) -> None:
         self._jobs = jobs
         self._records = records
         self._deliveries = deliveries
+        self._reviews = reviews
         self._courier = courier
         self._clock = clock
 
@@ -58,3 +62,7 @@ class Operator:
         if job.purged_at is not None:
             raise IllegalTransition(purged(job_id, job.purged_at))
         return self._jobs.get(self._records.create_job_again(job.study_uid, by, self._clock()))
+
+    def review(self, job_id: str, by: str, verdict: Verdict, score: int | None = None, comment: str = "") -> Job:
+        """A radiologist's word on the result; the latest one counts. NoReview for a score that is none."""
+        return self._reviews.add(job_id, Review(verdict, by, self._clock(), score, comment))

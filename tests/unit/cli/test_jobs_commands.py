@@ -57,6 +57,15 @@ def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_
     code, output = run("list")
     assert (code, job_id in output, "created" in output) == (0, True, True)
     assert run("list", "--state", "delivered") == (0, "There are no such jobs.")
+    code, output = run("review", job_id, "--verdict", "accepted")
+    assert (code, "has no result" in output) == (1, True)
+    with engine.begin() as connection:
+        connection.execute(sa.update(tables.jobs).values(series_uid="1.2"))
+    code, output = run("review", job_id, "--verdict", "overridden", "--score", "26")
+    assert (code, "outside 0-25" in output) == (1, True)
+    assert run("review", job_id, "--verdict", "overridden", "--score", "4", "--comment", "[too] high")[0] == 0
+    code, output = run("show", job_id)
+    assert (code, "overridden by " in output, ", score 4 [too] high" in output) == (0, True, True)
     with engine.begin() as connection:
         connection.execute(sa.update(tables.jobs).values(purged_at=datetime(2026, 3, 9, tzinfo=UTC)))
     code, output = run("show", job_id)

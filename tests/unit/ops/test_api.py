@@ -6,6 +6,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
 from service.domain.job import IllegalTransition, Job, State
+from service.domain.review import Review, Verdict
 from service.ops.api import create_app
 
 ROWS = [{"job_id": "b", "state": "delivered"}, {"job_id": "a", "state": "refused"}]
@@ -36,6 +37,11 @@ class Operator:
             raise LookupError(f"there is no job {job_id}")
         now = datetime(2026, 3, 2, tzinfo=UTC)
         return Job(f"{job_id} {by} {','.join(destinations)}", "1.2", 1, None, State.DELIVERING, now, None)
+
+    def review(self, job_id: str, by: str, verdict: Verdict, score: int | None = None, comment: str = "") -> Job:
+        now = datetime(2026, 3, 2, tzinfo=UTC)
+        said = Review(verdict, by, now, score, comment)
+        return Job(f"{job_id} {said.verdict} {said.score}", "1.2", 1, None, State.DELIVERED, now, None)
 
 
 def client(records: Records, healthy: str = "ok", ready: str = "ok") -> TestClient:
@@ -111,3 +117,21 @@ def test_an_operator_acts_under_a_name_and_is_told_why_not() -> None:
     for action in ("retry", "cancel", "reanalyse"):
         answer = api.post(f"/api/jobs/a/{action}", headers=kim)
         assert (answer.status_code, "only failed" in answer.json()["detail"]) == (409, True)
+
+
+def test_a_radiologists_word_is_taken_and_what_is_none_is_refused() -> None:
+    api, by = client(Records()), {"X-Thoracle-Operator": "Dr. Ada"}
+
+    def say(**said: object) -> tuple[int, object]:
+        answer = api.post("/api/jobs/a/review", json=said, headers=by)
+        return answer.status_code, answer.json().get("job_id")
+
+    assert say(verdict="accepted") == (200, "a accepted None")
+    assert say(verdict="overridden", score=4) == (200, "a overridden 4")
+    for nonsense in ({"verdict": "fine"}, {"verdict": "overridden", "score": 26}, {"verdict": "accepted", "score": 4}):
+        assert say(**nonsense)[0] == 422
+    assert api.post("/api/jobs/a/review", json={"verdict": "accepted"}).status_code == 422, "who says so?"
+
+
+def test_an_api_that_answers_is_alive_though_its_database_is_not() -> None:
+    assert client(Records(), healthy="away", ready="away").get("/livez").status_code == 200

@@ -9,6 +9,7 @@ from alembic.config import Config
 from arrivals import arrival, at
 
 from service.domain.job import Confirm, Delivered, State
+from service.domain.review import Review, Verdict
 from service.store import migrations
 from service.store.deliveries import Deliveries
 from service.store.intake import Recorded
@@ -16,6 +17,7 @@ from service.store.jobs import Jobs
 from service.store.migrations import upgrade
 from service.store.records import Records
 from service.store.retention import Retention
+from service.store.reviews import Reviews
 
 
 def migrate(engine: sa.Engine, revision: str) -> None:
@@ -94,3 +96,15 @@ def test_what_0002_received_and_delivered_is_kept_and_goes_on(old: sa.Engine) ->
     (job,) = records.create_due_jobs(at(60), lambda _: 60.0)
     assert [len(one.paths) for one in records.series_of("T")] == [1, 1]
     assert (Jobs(old).get(job).urgency, retention.due(at(9999))) == ("stat", ["S"])
+
+
+def test_a_result_of_0003_can_be_reviewed(old: sa.Engine) -> None:
+    migrate(old, "0003")
+    with old.begin() as connection:
+        connection.execute(sa.text("UPDATE jobs SET series_uid = '1.2'"))
+    upgrade(old)
+    reviews = Reviews(old)
+    assert reviews.verdicts(at(0)) == {}
+    reviews.add("j", Review(Verdict.OVERRIDDEN, "ada", at(1), 4))
+    assert reviews.verdicts(at(0)) == {"overridden": 1}
+    assert Jobs(old).get("j").state is State.DELIVERING, "what was on its way goes on"

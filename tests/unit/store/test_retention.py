@@ -26,7 +26,7 @@ from service.store.planning import Plan
 from service.store.records import Records
 from service.store.retention import Retention
 from service.store.spool import Spool as DiskSpool
-from service.store.tables import metadata, removals
+from service.store.tables import metadata, removals, reviews
 
 KEEP = timedelta(days=7)
 NOW = datetime.now(UTC)
@@ -408,7 +408,9 @@ def test_a_starting_receiver_leaves_what_is_to_be_removed_alone(ward: Ward) -> N
 
 def test_the_history_goes_last_and_whole(ward: Ward, engine: sa.Engine) -> None:
     ward.delivered("1")
-    ward.delivered("2")
+    reviewed = {"job_id": ward.delivered("2"), "at": NOW, "by_whom": "ada", "verdict": "accepted", "comment": ""}
+    with engine.begin() as connection:
+        connection.execute(sa.insert(reviews).values(reviewed))
     soon = LATER + timedelta(days=1)
     assert ward.retention.past(soon) == []
     ward.give_up()

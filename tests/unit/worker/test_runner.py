@@ -23,6 +23,7 @@ from service.store.migrations import upgrade
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.retention import Retention
+from service.store.reviews import Reviews
 from service.store.spool import Spool
 from service.worker import Courier, Destination, Outcome, Runner
 from service.worker.operator import Operator
@@ -81,7 +82,7 @@ class Bench:
         self.destinations = {"pacs": Destination(self.send, policy, frozenset(("lobes", "study")), "binary")}
         self.deliveries = Deliveries(engine)
         courier = Courier(self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock)
-        self.operator = Operator(self.jobs, records, self.deliveries, courier, lambda: self.clock)
+        self.operator = Operator(self.jobs, records, self.deliveries, Reviews(engine), courier, lambda: self.clock)
         self.runner = Runner(
             self,  # type: ignore[arg-type]
             self.spool,

@@ -1,0 +1,41 @@
+"""What a radiologist says of a result: it stands, or it was overridden."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from service.domain.severity import MAX
+from service.errors import ThoracleError
+
+
+class Verdict(StrEnum):
+    """Of the severity score."""
+
+    ACCEPTED = "accepted"
+    OVERRIDDEN = "overridden"
+
+
+class NoReview(ThoracleError):
+    """What was said is no review."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One word on one result. by: who says so. score: the radiologist's own severity, 0-25, where it was overridden.
+
+    comment: free text, which may hold patient data: it is never logged nor counted. NoReview for a score that is none.
+    """
+
+    verdict: Verdict
+    by: str
+    at: datetime
+    score: int | None = None
+    comment: str = ""
+
+    def __post_init__(self) -> None:
+        if self.score is None:
+            return
+        if self.verdict is Verdict.ACCEPTED:
+            raise NoReview("a score of one's own belongs to a result that was overridden")
+        if not 0 <= self.score <= MAX:
+            raise NoReview(f"the score {self.score} is outside 0-{MAX}")

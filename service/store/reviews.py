@@ -1,0 +1,44 @@
+"""What radiologists said of results. The latest word on a job counts; the earlier ones stay."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from service.domain.job import IllegalTransition, Job
+from service.domain.review import Review
+from service.store.job_rows import get
+from service.store.journal import note
+from service.store.tables import jobs, reviews
+
+
+class Reviews:
+    """The table of reviews."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def add(self, job_id: str, review: Review) -> Job:
+        """NoSuchJob if there is none; IllegalTransition if nothing of the study was analysed."""
+        with self._engine.begin() as connection:
+            job = get(connection, job_id)
+            analysed = sa.select(jobs.c.series_uid).where(jobs.c.job_id == job_id)
+            if connection.execute(analysed).scalar_one() is None:
+                raise IllegalTransition(f"job {job_id} is {job.state} and has no result that could be reviewed")
+            row = {"job_id": job_id, "at": review.at, "by_whom": review.by, "verdict": review.verdict}
+            row |= {"score": review.score, "comment": review.comment}
+            connection.execute(sa.insert(reviews).values(row))
+            score = "" if review.score is None else f", score {review.score}"
+            note(connection, job.study_uid, job_id, "review", f"{review.verdict} by {review.by}{score}", review.at)
+            return job
+
+    def verdicts(self, since: datetime) -> Mapping[str, int]:
+        """Jobs by the latest word on them, of those that were reviewed since then."""
+        latest = sa.select(sa.func.max(reviews.c.id)).group_by(reviews.c.job_id)
+        query = (
+            sa.select(reviews.c.verdict, sa.func.count())
+            .where(reviews.c.id.in_(latest), reviews.c.at >= since)
+            .group_by(reviews.c.verdict)
+        )
+        with self._engine.begin() as connection:
+            return {str(verdict): count for verdict, count in connection.execute(query)}
