@@ -1,12 +1,13 @@
 """The model repository that ONNX Runtime and Triton share: written from the specs, and checked against them.
 
 triton_repo/SHA256SUMS                     digests of every model file
-triton_repo/<name>/config.pbtxt            rendered from the spec
+triton_repo/<name>/config.pbtxt            rendered from the spec, as are the others (`service.inference.config`)
 triton_repo/<name>/<version>/model.onnx    the spec is embedded
 """
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -15,8 +16,9 @@ from converters.onnx_graph import forget_the_exporter
 from models.lobes.spec import SPEC as LOBES
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.domain.model_spec import METADATA_KEY, ModelSpec
+from service.inference.config import render_configs
 from service.inference.files import DIGESTS, MODEL_FILE
-from service.inference.repository import CONFIG, render_config, render_digests
+from service.inference.repository import render_digests
 
 ROOT = Path(__file__).resolve().parents[1] / "triton_repo"
 SPECS = (LUNG_OPACITY, LOBES)
@@ -35,8 +37,15 @@ def install(model: onnx.ModelProto, spec: ModelSpec, root: Path = ROOT) -> None:
     path = model_path(spec, root)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
-    (root / spec.name / CONFIG).write_text(render_config(spec))
+    for config, text in _configs(spec, path).items():
+        (root / spec.name / config).parent.mkdir(exist_ok=True)
+        (root / spec.name / config).write_text(text)
     (root / DIGESTS).write_text(render_digests(_digests(root)))
+
+
+def _configs(spec: ModelSpec, model: Path) -> dict[str, str]:
+    """What the model's folder has to hold beside its versions, by path."""
+    return render_configs(replace(spec, sha256=hashlib.sha256(model.read_bytes()).hexdigest()))
 
 
 def _digests(root: Path) -> dict[str, str]:
@@ -49,15 +58,17 @@ def differences(root: Path = ROOT, specs: Sequence[ModelSpec] = SPECS) -> list[s
     """What in the repository is not as the specs say; empty if it is in sync."""
     found = []
     for spec in specs:
-        path, config = model_path(spec, root), root / spec.name / CONFIG
-        if not path.exists() or not config.exists():
-            found.append(f"{spec.name}: {path.relative_to(root)} or config.pbtxt is missing")
+        path = model_path(spec, root)
+        if not path.exists():
+            found.append(f"{spec.name}: {path.relative_to(root)} is missing")
             continue
         embedded = {p.key: p.value for p in onnx.load(path).metadata_props}.get(METADATA_KEY)
         if embedded != spec.to_json():
             found.append(f"{spec.name}: the spec inside {path.relative_to(root)} is not the one in models/")
-        if config.read_text() != render_config(spec):
-            found.append(f"{spec.name}: config.pbtxt is not what the spec renders")
+        for name, text in _configs(spec, path).items():
+            config = root / spec.name / name
+            if not config.exists() or config.read_text() != text:
+                found.append(f"{spec.name}: {name} is not what the spec renders")
     extra = {folder.name for folder in root.iterdir() if folder.is_dir()} - {spec.name for spec in specs}
     found += [f"{name}: no spec in models/ stands for it" for name in sorted(extra)]
     digests = root / DIGESTS

@@ -14,9 +14,6 @@ from service.domain.ports import Backend
 from service.imaging.body_crop import to_body_crops
 from service.imaging.harmonise import PlaneGrid, resample_like, to_plane_grid
 
-_BATCH = 4
-"""Slices per call: more saves no time and costs memory."""
-
 Probabilities = NDArray[np.uint8]
 """255 = certain, 128 = the model's own threshold; axes (channel, slice, row, column)."""
 
@@ -43,7 +40,7 @@ def infer_slices(
     """
     hu = np.concatenate([view.array for view in views])
     said = np.empty((spec.outputs[0].dims[0], *hu.shape), np.uint8)
-    batch = min(_BATCH, spec.max_batch)
+    batch = spec.call_batch
 
     def infer(k: int) -> None:
         answer = backend.infer(spec.name, {spec.inputs[0].name: hu[k : k + batch, None]})[spec.outputs[0].name]
