@@ -20,7 +20,12 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", exists=True, dir_okay=False, help="Configuration file (YAML). See docs/reference/settings.md."
+        "--config",
+        "-c",
+        envvar="THORACLE_CONFIG",
+        exists=True,
+        dir_okay=False,
+        help="Configuration file (YAML). See docs/reference/settings.md.",
     ),
 ]
 
