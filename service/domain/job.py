@@ -22,9 +22,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from service.domain.priority import Urgency
 from service.domain.routing import StudyFacts
+from service.domain.scanner import UNKNOWN
 from service.errors import Flag, Refusal, ThoracleError
 
 
@@ -159,15 +161,24 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How an analysis ended. series_uid: the analysed series, None when every series was refused or it failed."""
+    """How an analysis ended. series_uid: the analysed series, None when every series was refused or it failed.
+
+    opacity_percent: of both lungs. scanner: as `domain.scanner` names it.
+    models: that made the result, each with name, version, sha256 and whether it is a candidate. shadows: candidates
+    that are to analyse the study too, version by model name.
+    """
 
     series_uid: str | None = None
     refusals: Mapping[str, Sequence[Refusal]] = field(default_factory=dict)
     flags: Sequence[Flag] = ()
     severity_total: int | None = None
+    opacity_percent: float | None = None
+    scanner: str = UNKNOWN
     timings_s: Mapping[str, float] = field(default_factory=dict)
     objects: Sequence[StoredObject] = ()
     facts: StudyFacts | None = None
+    models: Sequence[Mapping[str, Any]] = ()
+    shadows: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
 
 

@@ -16,6 +16,7 @@ from service.domain.priority import after_analysis, virtual_time_s
 from service.domain.routing import StudyFacts
 from service.store.job_rows import get, move, objects_of
 from service.store.planning import NOWHERE, Plan, plan
+from service.store.shadows import plan_shadows
 from service.store.tables import evidence, jobs, refusals
 
 
@@ -74,8 +75,10 @@ class Jobs:
                 flags=list(result.flags),
                 timings_s=dict(result.timings_s),
                 facts=_facts_row(result.facts),
+                models=[dict(model) for model in result.models],
                 error=result.error,
             )
+            plan_shadows(connection, job_id, result.shadows, now)
             return plan(connection, job_id, plans, Event.DELIVER, now) if plans else get(connection, job_id)
 
     def objects(self, job_id: str) -> list[StoredObject]:

@@ -9,6 +9,7 @@ transaction that takes it off the list, with the study locked: what arrives mean
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePosixPath
 
 import sqlalchemy as sa
 
@@ -27,6 +28,7 @@ from service.store.tables import (
     removals,
     reviews,
     series,
+    shadows,
     studies,
 )
 
@@ -85,10 +87,14 @@ class Retention:
             spool.remove(*(row.path for row in listed if row.job_id is None))
             for row in listed:
                 if row.job_id is not None:
-                    spool.remove_results(row.job_id)
+                    spool.remove_results(PurePosixPath(row.path).name)
             done = removals.c.path.in_([row.path for row in listed])
             connection.execute(sa.delete(removals).where(done))
             return bool(listed)
+
+    def overdue(self, before: datetime | None) -> int:
+        """Studies that could have gone `before`, or whose files are still to be removed; None: nothing ever goes."""
+        return len({*self.to_remove(), *([] if before is None else self.due(before))})
 
     def past(self, purged_before: datetime) -> list[str]:
         """Studies that were purged before then, whose rows may go; the longest ago first."""
@@ -103,7 +109,7 @@ class Retention:
                 return False
             _lock_jobs(connection, study_uid)
             own_jobs = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)
-            for table in (commitments, deliveries, evidence, refusals, reviews):
+            for table in (commitments, deliveries, evidence, refusals, reviews, shadows):
                 connection.execute(sa.delete(table).where(table.c.job_id.in_(own_jobs)))
             for table in (events, jobs, series, studies):
                 connection.execute(sa.delete(table).where(table.c.study_uid == study_uid))
@@ -165,7 +171,13 @@ def _give_up(connection: sa.Connection, study_uid: str, now: datetime) -> GivenU
     received = sa.select(instances.c.path, instances.c.study_uid, sa.null()).where(files)
     with_results = (jobs.c.study_uid == study_uid) & jobs.c.purged_at.is_(None)
     results = sa.select(sa.literal(f"{RESULTS}/") + jobs.c.job_id, jobs.c.study_uid, jobs.c.job_id).where(with_results)
-    for listed in (received, results):
+    path = sa.literal(f"{RESULTS}/") + shadows.c.results
+    of_shadows = (
+        sa.select(path, jobs.c.study_uid, jobs.c.job_id)
+        .join(jobs, jobs.c.job_id == shadows.c.job_id)
+        .where(with_results)
+    )
+    for listed in (received, results, of_shadows):
         connection.execute(sa.insert(removals).from_select(["path", "study_uid", "job_id"], listed))
     connection.execute(sa.delete(instances).where(files))
     ended = connection.execute(sa.update(jobs).where(with_results).values(purged_at=now))

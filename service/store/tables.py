@@ -86,6 +86,7 @@ jobs = sa.Table(
     sa.Column("flags", sa.JSON, nullable=False),
     sa.Column("timings_s", sa.JSON, nullable=False),
     sa.Column("facts", sa.JSON, comment="what routing rules look at"),
+    sa.Column("models", sa.JSON(none_as_null=True), comment="that made the result; NULL: not known"),
     sa.Column("error", sa.Text, nullable=False),
     sa.UniqueConstraint("study_uid", "revision"),
 )
@@ -153,6 +154,31 @@ reviews = sa.Table(
     sa.Column("verdict", sa.String(16), nullable=False),
     sa.Column("score", sa.Integer, comment="the radiologist's own"),
     sa.Column("comment", sa.Text, nullable=False),
+)
+
+shadows = sa.Table(
+    "shadows",
+    metadata,
+    sa.Column("job_id", sa.ForeignKey("jobs.job_id"), primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True, comment="of the candidate"),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("at", UtcDateTime, nullable=False, comment="when it got into this state"),
+    sa.Column("results", sa.Text, nullable=False, comment="name of the candidate's results"),
+    sa.Column("document", sa.JSON(none_as_null=True), comment="the difference, and the models of both analyses"),
+    sa.Column("error", sa.Text, nullable=False),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False, index=True),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("detail", sa.JSON, nullable=False),
 )
 
 removals = sa.Table(

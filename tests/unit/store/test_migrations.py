@@ -11,13 +11,16 @@ from arrivals import arrival, at
 from service.domain.job import Confirm, Delivered, State
 from service.domain.review import Review, Verdict
 from service.store import migrations
+from service.store.audit import Audit
 from service.store.deliveries import Deliveries
 from service.store.intake import Recorded
 from service.store.jobs import Jobs
 from service.store.migrations import upgrade
+from service.store.overview import Overview
 from service.store.records import Records
 from service.store.retention import Retention
 from service.store.reviews import Reviews
+from service.store.shadows import Shadows
 
 
 def migrate(engine: sa.Engine, revision: str) -> None:
@@ -108,3 +111,13 @@ def test_a_result_of_0003_can_be_reviewed(old: sa.Engine) -> None:
     reviews.add("j", Review(Verdict.OVERRIDDEN, "ada", at(1), 4))
     assert reviews.verdicts(at(0)) == {"overridden": 1}
     assert Jobs(old).get("j").state is State.DELIVERING, "what was on its way goes on"
+
+
+def test_what_0004_analysed_has_models_that_nobody_knows(old: sa.Engine) -> None:
+    migrate(old, "0004")
+    upgrade(old)
+    job = Overview(old).job("j")
+    assert job is not None and job["models"] is None
+    with Audit(old, lambda: at(1)).entry("ada", "cancel", "j"):
+        Deliveries(old).cancel("j", "ada", at(1))
+    assert Shadows(old).to_run() == []

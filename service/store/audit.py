@@ -1,0 +1,69 @@
+"""The audit trail: who wanted to change what, when, and what came of it.
+
+An entry is written before the change and completed after it: one that stays `begun` tells of a change that a kill cut
+short. Details hold versions, digests and reasons, never patient data.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.errors import ThoracleError
+from service.store.tables import audit
+
+BEGUN, DONE, REFUSED, FAILED = "begun", "done", "refused", "failed"
+
+
+class Audit:
+    """The table of the audit trail."""
+
+    def __init__(self, engine: sa.Engine, clock: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    @contextmanager
+    def entry(self, who: str, what: str, subject: str, **asked: Any) -> Iterator[dict[str, Any]]:
+        """One entry for the change that the block makes; what it gives may be filled with more details.
+
+        A ThoracleError that leaves the block is why it was refused. asked: details that are known before.
+        """
+        detail = {name: value for name, value in asked.items() if value is not None}
+        row = {"at": self._clock(), "who": who, "what": what, "subject": subject}
+        with self._engine.begin() as connection:
+            entry = sa.insert(audit).values(row | {"outcome": BEGUN, "detail": detail}).returning(audit.c.id)
+            number = connection.execute(entry).scalar_one()
+        try:
+            yield detail
+        except ThoracleError as error:
+            self._end(number, REFUSED, detail | {"why": str(error)})
+            raise
+        except Exception as error:
+            self._end(number, FAILED, detail | {"why": type(error).__name__})
+            raise
+        self._end(number, DONE, detail)
+
+    def note(self, who: str, what: str, subject: str, outcome: str, **detail: Any) -> None:
+        """One entry for what has just happened."""
+        row = {"at": self._clock(), "who": who, "what": what, "subject": subject}
+        with self._engine.begin() as connection:
+            connection.execute(sa.insert(audit).values(row | {"outcome": outcome, "detail": detail}))
+
+    def entries(
+        self, subject: str | None = None, since: datetime | None = None, limit: int = 100
+    ) -> list[Mapping[str, Any]]:
+        """Entries, the latest first. subject: only of this one; since: aware; at or after."""
+        query = sa.select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if subject is not None:
+            query = query.where(audit.c.subject == subject)
+        if since is not None:
+            query = query.where(audit.c.at >= since)
+        with self._engine.begin() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def _end(self, number: int, outcome: str, detail: Mapping[str, Any]) -> None:
+        with self._engine.begin() as connection:
+            values = {"outcome": outcome, "detail": dict(detail)}
+            connection.execute(sa.update(audit).where(audit.c.id == number).values(values))

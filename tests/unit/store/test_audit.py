@@ -1,0 +1,31 @@
+"""Who changed what: an entry is there before the change, and tells what came of it."""
+
+from datetime import UTC, datetime
+
+import pytest
+import sqlalchemy as sa
+
+from service.errors import Permanent
+from service.store.audit import Audit
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def test_an_entry_tells_who_wanted_what_and_what_came_of_it(engine: sa.Engine) -> None:
+    audit = Audit(engine, lambda: NOW)
+    with audit.entry("ada@host", "promote", "lobes", version="2", share=None) as detail:
+        (begun,) = audit.entries()
+        assert (begun["outcome"], begun["detail"]) == ("begun", {"version": "2"}), "a kill now leaves this"
+        detail["sha256"] = "ab"
+    with pytest.raises(Permanent), audit.entry("ada@host", "promote", "lobes", version="3"):
+        raise Permanent("It is all black.")
+    with pytest.raises(ZeroDivisionError), audit.entry("ada@host", "promote", "lungs"):
+        raise ZeroDivisionError("a patient's name")
+    latest, refused, done = audit.entries()
+    assert (done["who"], done["what"], done["at"], done["outcome"]) == ("ada@host", "promote", NOW, "done")
+    assert done["detail"] == {"version": "2", "sha256": "ab"}
+    assert (refused["outcome"], refused["detail"]) == ("refused", {"version": "3", "why": "It is all black."})
+    assert (latest["outcome"], latest["detail"]) == ("failed", {"why": "ZeroDivisionError"})
+    assert [one["subject"] for one in audit.entries(subject="lungs")] == ["lungs"]
+    assert audit.entries(limit=1) == [latest]
+    assert audit.entries(since=datetime(2026, 3, 3, tzinfo=UTC)) == []
