@@ -16,11 +16,12 @@ from prometheus_client.registry import Collector
 
 from service import __version__
 from service import destinations as to
+from service.backends import backend, checked_every_s
 from service.domain.commitment import Report
 from service.domain.job import State
 from service.domain.ports import Pipeline, Spool
 from service.domain.priority import Urgency
-from service.errors import Permanent
+from service.errors import Permanent, ThoracleError
 from service.inference.onnx import OnnxBackend
 from service.network.admission import Admission
 from service.network.find import count_images
@@ -29,7 +30,8 @@ from service.network.receive import Receiver
 from service.ops import doctor as checks
 from service.ops import readiness
 from service.ops.api import create_app
-from service.ops.metrics import Counted, DatabaseCollector, Metrics, exposition, refusing
+from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
+from service.ops.metrics import Counted, Metrics, exposition, refusing
 from service.ops.monitor import Listener
 from service.ops.probes import Health, create_monitor
 from service.ops.supervisor import supervise
@@ -59,6 +61,7 @@ from service.store.records import Records, SeriesRecord
 from service.store.retention import Retention
 from service.store.reviews import Reviews
 from service.worker import Analyst, Courier, Janitor, Runner, Sweeper, keep_report
+from service.worker.backend_watch import GROUP, BackendWatch
 from service.worker.operator import Operator
 
 log = logging.getLogger(__name__)
@@ -78,13 +81,13 @@ def pipeline(name: str) -> Pipeline:
 
 def analyst(settings: Settings, chosen: Pipeline) -> Analyst:
     """The analysis with its models loaded; Permanent if a model is missing or not the one that was released."""
-    backend = OnnxBackend(settings.inference.repository, settings.inference.threads)
+    runs_on = backend(settings)
     for name in chosen.models:
-        backend.spec(name)
+        runs_on.spec(name)
     everywhere = settings.destinations.values()
     return Analyst(
         chosen,
-        backend,
+        runs_on,
         settings.limits,
         __version__,
         settings.institution,
@@ -189,8 +192,8 @@ def run_worker(settings: Settings, name: str) -> None:
     records, jobs = Records(engine), Jobs(engine)
     chosen = pipeline(settings.pipeline)
     working = analyst(settings, chosen)
-    deliveries, metrics, alive = Deliveries(engine), Metrics(), shared_locks(settings, engine)
-    metrics.canary(True)  # the models are loaded
+    deliveries, alive = Deliveries(engine), shared_locks(settings, engine)
+    metrics = Metrics(settings.inference.backend)
     courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, metrics, now)
 
     def prioritise(job_id: str, priority: int) -> None:
@@ -207,17 +210,19 @@ def run_worker(settings: Settings, name: str) -> None:
     sweeper.start()
     janitor = Janitor(Retention(engine), spool, flow, metrics, *_kept_for(settings), now)
     janitor.start()
+    watch = BackendWatch(working.backend, alive, metrics, checked_every_s(settings))
+    watch.start()
     models = {name: working.backend.spec(name).version for name in chosen.models}
     log.info("worker ready: pipeline %s, models %s", chosen.name, models)
 
     def at_work() -> bool:
-        return flow.alive and sweeper.alive and janitor.alive
+        return flow.alive and sweeper.alive and janitor.alive and watch.alive
 
     def threads() -> Health:
         return {"threads": "ok" if at_work() else "a thread ended, or the lock of this worker did"}
 
     def ready() -> Health:
-        return {**threads(), "database": database_health(engine)}
+        return {**threads(), "back end": watch.why_not or "ok", "database": database_health(engine)}
 
     with _monitor(settings, name, threads, ready), presence(alive, "worker"):
         if not _wait_for_sigterm(at_work):
@@ -249,7 +254,17 @@ def run_api(settings: Settings, name: str) -> None:
     """The HTTP API, until SIGTERM. name: by which this process counts."""
     spool, engine = open_storage(settings)
     seen, alive = Overview(engine), shared_locks(settings, engine)
-    collector = DatabaseCollector(seen.jobs_by_state, seen.series_by_reason, spool.free_bytes)
+    database_gauges = DatabaseCollector(
+        readings(
+            seen,
+            Reviews(engine).verdicts,
+            partial(_overdue, settings, Retention(engine)),
+            alive.members,
+            settings.destinations,
+            now,
+        )
+    )
+    space = SpoolCollector(spool.free_bytes, spool.total_bytes, settings.receiver.marks.resume_free_bytes)
     app = create_app(
         __version__,
         seen,
@@ -257,7 +272,7 @@ def run_api(settings: Settings, name: str) -> None:
         [state.value for state in State],
         lambda: {"database": database_health(engine)},
         lambda: _readiness(settings, spool, engine, alive),
-        lambda: _metrics(settings, name, collector),
+        lambda: _metrics(settings, name, space, database_gauges),
     )
     with Listener("API", app, settings.api.host, settings.api.port) as listener:
         _wait_for_sigterm(lambda: listener.alive)
@@ -282,6 +297,8 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
         yield checks.Check("pipeline", False, str(error))
         return
     yield from checks.check_models(partial(_installed, settings), needed)
+    if settings.inference.backend == "triton":
+        yield checks.check_answer("back end", settings.inference.triton.url, partial(_backend_wrong, settings))
     if not settings.destinations:
         yield checks.no_destination()
     for name, destination in settings.destinations.items():
@@ -312,6 +329,11 @@ def _kept_for(settings: Settings) -> tuple[timedelta | None, timedelta | None]:
     return files, history
 
 
+def _overdue(settings: Settings, retention: Retention, at: datetime) -> int:
+    keep, _ = _kept_for(settings)
+    return retention.overdue(None if keep is None else at - keep)
+
+
 def _urgency(settings: Settings, calling_ae: str) -> Urgency:
     peer = settings.receiver.peers.get(calling_ae)
     return peer.urgency if peer else Urgency.ROUTINE
@@ -338,12 +360,23 @@ def _installed(settings: Settings) -> Mapping[str, str]:
     }
 
 
+def _backend_wrong(settings: Settings) -> str | None:
+    try:
+        backend(settings).check()
+    except ThoracleError as error:
+        return str(error)
+    return None
+
+
 def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:
     refused = refusing(metrics_dir(settings))
     return {
         "database": database_health(engine),
         "receiver": "ok" if present(alive, "receiver") else "no receiver process is running",
         "worker": "ok" if present(alive, "worker") else "no worker process has its models loaded",
+        "back end": "ok"
+        if present(alive, GROUP)
+        else "no worker's back end answers rightly; the worker's log says why",
         "disk": readiness.disk(spool.free_bytes(), settings.receiver.marks, refused, _folders(settings)),
         "queue": readiness.queue(refused),
     }

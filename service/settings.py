@@ -193,14 +193,43 @@ class Retention(_Frozen):
         return self
 
 
-class Inference(_Frozen):
-    """In-process ONNX Runtime."""
+class Triton(_Frozen):
+    """A Triton server that serves the same repository; for `inference.backend: triton`."""
 
+    url: str = Field("127.0.0.1:8001", pattern=r"^[^/]+:\d+$", description="host:port of its gRPC, without a scheme")
+    shared_memory: Literal["auto", "always", "never"] = Field(
+        "auto", description="images go to it through `/dev/shm`; auto: where it is on this host and can read ours"
+    )
+    timeout_s: float = Field(60, gt=0, description="for one inference (a few slices), waiting in its queue included")
+    concurrency: int = Field(2, ge=1, description="requests at once; as many as it has instances of a model")
+    canary_s: float = Field(
+        60, gt=0, description="every so often it is asked for an answer that is known; if it is wrong, we are not ready"
+    )
+    ca: Path | None = Field(None, description="who must have signed its certificate (PEM); null: no TLS")
+    certificate: Path | None = Field(None, description="client certificate (PEM), with `key`")
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        if self.certificate and not self.ca:
+            raise ValueError("a client certificate needs ca: it is for TLS")
+        return self
+
+
+class Inference(_Frozen):
+    """Where models run."""
+
+    backend: Literal["onnx", "triton"] = Field(
+        "onnx", description="onnx: ONNX Runtime in the worker's process; triton: a Triton server"
+    )
     repository: Path = Field(
         default_factory=lambda: default_repository(),
         description="model repository; default: `data_dir`/models once `thoracle models` made it, else the shipped one",
     )
-    threads: int = Field(2, ge=1, description="CPU cores that infer: as many slices of a CT at once")
+    threads: int = Field(2, ge=1, description="CPU cores that infer: as many slices of a CT at once (onnx)")
+    triton: Triton = Triton()
 
 
 class Api(_Frozen):

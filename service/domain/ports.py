@@ -39,6 +39,10 @@ class Backend(Protocol):
         """Run one batch (batch axis first); Transient if the server is away, Permanent if the model refuses."""
         ...
 
+    def check(self) -> None:
+        """Transient, in words, if it cannot be used now or answers wrongly."""
+        ...
+
 
 class Pipeline(Protocol):
     """One published system, as papers.md describes it."""
@@ -67,6 +71,10 @@ class Spool(Protocol):
 
     def free_bytes(self) -> float:
         """Space left; infinite where nobody counts it."""
+        ...
+
+    def total_bytes(self) -> float:
+        """Space of it all; infinite where nobody counts it."""
         ...
 
     def save(self, identity: Identity, content: bytes, digest: str) -> str:

@@ -73,6 +73,9 @@ class OnnxBackend:
         """Run one batch; Permanent if the inputs are not what the spec says or the model fails."""
         return self._model(name).infer(inputs)
 
+    def check(self) -> None:
+        """What could be wrong was found at construction."""
+
     def _model(self, name: str) -> Model:
         if name not in self._models:
             raise Permanent(f"Model {name} is not installed; installed are {', '.join(self._models)}.")

@@ -1,0 +1,35 @@
+"""Settings become the back end on which models run."""
+
+from collections.abc import Mapping
+
+from service.domain.ports import Backend
+from service.inference.onnx import OnnxBackend
+from service.settings import Settings
+
+
+def backend(settings: Settings, versions: Mapping[str, str] | None = None) -> Backend:
+    """Permanent if a model is missing or not the one that was released. A Triton server may be away.
+
+    versions: to serve in place of the active ones, by model name.
+    """
+    ours = settings.inference
+    if ours.backend == "onnx":
+        return OnnxBackend(ours.repository, ours.threads, versions)
+    # Only here: it takes half a second to import.
+    from service.inference.triton import TritonBackend
+    from service.inference.triton_client import Address
+
+    triton = ours.triton
+    return TritonBackend(
+        ours.repository,
+        Address(triton.url, triton.ca, triton.certificate, triton.key),
+        triton.timeout_s,
+        triton.concurrency,
+        triton.shared_memory,
+        versions,
+    )
+
+
+def checked_every_s(settings: Settings) -> float:
+    """How often the back end is to be checked while it serves."""
+    return settings.inference.triton.canary_s

@@ -1,0 +1,168 @@
+"""A Triton server behind `domain.ports.Backend`, for the same repository that ONNX Runtime reads.
+
+The specs come from the repository's files; that the server serves those very files a canary shows, before the first
+inference and again and again. A server that is away or wrong makes every call Transient, so the study is tried later.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+from service.domain.model_spec import ModelSpec
+from service.domain.ports import Array
+from service.errors import Permanent, Transient
+from service.inference.breaker import Breaker
+from service.inference.canary import Canary, canary
+from service.inference.files import model_files
+from service.inference.shared_memory import CannotShare
+from service.inference.tensors import check_inputs
+from service.inference.triton_batch import InMessages, InSharedMemory
+from service.inference.triton_client import Address, Broken, Forgotten, NotServed, TritonClient, Unreachable
+
+log = logging.getLogger(__name__)
+
+SharedMemory = Literal["auto", "always", "never"]
+"""auto: where the server is on this host and can map ours."""
+
+_WAITS_S = (0.2, 1.0)
+"""Before a request that got no answer is asked again."""
+
+
+class TritonBackend:
+    """`domain.ports.Backend`. Permanent at construction if a model's file is missing, altered or not what its spec says.
+
+    The server may be away at construction.
+    """
+
+    def __init__(
+        self,
+        repository: Path,
+        address: Address = Address(),
+        timeout_s: float = 60.0,
+        concurrency: int = 2,
+        shared_memory: SharedMemory = "auto",
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
+        """timeout_s: for one inference, repetitions included. concurrency: of requests; as the server has instances.
+
+        versions: to serve in place of the active ones, by model name.
+        """
+        self.concurrency = concurrency
+        self._files = model_files(repository, versions)
+        self._specs = {name: file.spec for name, file in self._files.items()}
+        self._client = TritonClient(address, timeout_s)
+        self._messages = InMessages(self._client)
+        self._always = shared_memory == "always"
+        share = self._always or (shared_memory == "auto" and address.on_this_host)
+        self._shared = InSharedMemory(self._client, self.specs, concurrency) if share else None
+        self._known: list[Canary] = []
+        self._knowing = Lock()
+        self._breaker = Breaker(self._try)
+
+    @property
+    def specs(self) -> tuple[ModelSpec, ...]:
+        """The specs of all models, by name."""
+        return tuple(self._specs.values())
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether arrays travel through shared memory; may become False at the first request."""
+        return self._shared is not None
+
+    def has(self, name: str) -> bool:
+        return name in self._specs
+
+    def spec(self, name: str) -> ModelSpec:
+        if name not in self._specs:
+            raise Permanent(f"Model {name} is not installed; installed are {', '.join(self._specs)}.")
+        return self._specs[name]
+
+    def check(self) -> None:
+        """Ask the server for answers that are known; one try to mend it is made. Transient, in words, if it fails."""
+        self._breaker.test()
+
+    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run one batch; Transient if the server is away, late or wrong, Permanent if the model refuses."""
+        spec = self.spec(name)
+        check_inputs(spec, inputs)
+        return self._breaker.call(partial(self._infer, spec, inputs))
+
+    def _infer(self, spec: ModelSpec, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """A failure whose cause is not told is the server's, if the canary fails too, else the model's with this
+        image."""
+        try:
+            return self._ask(spec, inputs)
+        except Broken as error:
+            log.warning("%s", error)
+            self.check()
+        try:
+            return self._ask(spec, inputs)
+        except Broken as error:
+            raise Permanent(f"{error} (and the same again, while the canary is answered rightly)") from error
+
+    def _ask(self, spec: ModelSpec, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Ask, and ask again where that is safe and may help."""
+        deadline = time.monotonic() + self._client.timeout_s
+        for wait_s in _WAITS_S:
+            try:
+                return self._once(spec, inputs, deadline)
+            except Unreachable:
+                time.sleep(wait_s)
+            except Forgotten:
+                pass  # the next region is made known to it
+            except NotServed:
+                self._client.load(spec.name)
+        return self._once(spec, inputs, deadline)
+
+    def _once(self, spec: ModelSpec, inputs: Mapping[str, Array], deadline: float) -> dict[str, Array]:
+        if shared := self._shared:
+            try:
+                return shared.infer(spec, inputs, deadline)
+            except CannotShare as why:
+                if self._always:
+                    raise
+                log.warning("without shared memory, so a little slower: %s", why)
+                self._shared = None
+        return self._messages.infer(spec, inputs, deadline)
+
+    def _try(self) -> None:
+        """The breaker's trial: exactly these models answer rightly; Transient, in words, if not."""
+        for spec in self.specs:
+            if not self._client.serves(spec):
+                self._client.load(spec.name)
+        if self._shared:
+            self._shared.clear()
+        for known in self._canaries():
+            try:
+                self._sing(known)
+            except Broken as error:
+                log.warning("model %s is loaded anew: %s", known.spec.name, error)
+                self._client.reload(known.spec.name)
+                self._sing(known)
+
+    def _sing(self, known: Canary) -> None:
+        """As many requests at once as there may be: the server may have as many processes, and one may be dead."""
+        with ThreadPoolExecutor(self.concurrency) as threads:
+            asked = [threads.submit(self._ask, known.spec, known.inputs) for _ in range(self.concurrency)]
+        for one in asked:
+            try:
+                wrong = known.wrong(one.result())
+            except Permanent as error:
+                wrong = str(error)
+            if wrong:
+                raise Transient(
+                    f"Triton does not serve model {known.spec.name} version {known.spec.version} as it is in the "
+                    f"repository: {wrong}"
+                )
+
+    def _canaries(self) -> list[Canary]:
+        """Made once, when they are first needed."""
+        with self._knowing:
+            if not self._known:
+                self._known = [canary(file) for file in self._files.values()]
+            return self._known

@@ -1,0 +1,111 @@
+"""One batch on its way to Triton and back: inside the gRPC message, or through shared memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from math import prod
+from queue import LifoQueue
+from typing import Protocol
+
+import numpy as np
+import tritonclient.grpc as grpc
+
+from service.domain.model_spec import ModelSpec, TensorSpec
+from service.domain.ports import Array
+from service.errors import Permanent, Transient
+from service.inference.shared_memory import PREFIX, Region, aligned, files, left_behind
+from service.inference.triton_client import TritonClient
+
+_TYPES = {"int16": "INT16", "uint8": "UINT8", "float32": "FP32"}
+
+
+class Transport(Protocol):
+    """How arrays get to the server and back."""
+
+    def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], deadline: float) -> dict[str, Array]: ...
+
+
+class InMessages:
+    """Arrays inside the gRPC messages: everywhere."""
+
+    def __init__(self, client: TritonClient) -> None:
+        self._client = client
+
+    def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], deadline: float) -> dict[str, Array]:
+        asked = []
+        for tensor in spec.inputs:
+            one = _input(tensor, inputs[tensor.name])
+            one.set_data_from_numpy(np.ascontiguousarray(inputs[tensor.name]))
+            asked.append(one)
+        wanted = [grpc.InferRequestedOutput(tensor.name) for tensor in spec.outputs]
+        answer = self._client.infer(spec, asked, wanted, deadline)
+        found = {tensor.name: answer.as_numpy(tensor.name) for tensor in spec.outputs}
+        for name, array in found.items():
+            if array is None:
+                raise Permanent(f"Triton's answer holds no {name}.")
+        return {name: array.copy() for name, array in found.items()}  # the message's own memory cannot be written
+
+
+class InSharedMemory:
+    """Arrays in regions that the server maps: on one host. A region serves one request at a time."""
+
+    def __init__(self, client: TritonClient, specs: Sequence[ModelSpec], count: int) -> None:
+        """count: of requests at once; one more waits."""
+        self._client = client
+        self._size = max(_size(spec, spec.max_batch) for spec in specs)
+        self._regions: LifoQueue[Region | None] = LifoQueue()
+        for _ in range(count):
+            self._regions.put(None)
+
+    def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], deadline: float) -> dict[str, Array]:
+        batch = len(inputs[spec.inputs[0].name])
+        with self._region() as region:
+            offset = 0
+            asked, wanted, answers = [], [], {}
+            for tensor in spec.inputs:
+                taken = region.array((batch, *tensor.dims), tensor.dtype, offset)
+                taken[...] = inputs[tensor.name]
+                asked.append(_input(tensor, taken))
+                asked[-1].set_shared_memory(region.name, taken.nbytes, offset)
+                offset += aligned(taken.nbytes)
+            for tensor in spec.outputs:
+                given = region.array((batch, *tensor.dims), tensor.dtype, offset)
+                wanted.append(grpc.InferRequestedOutput(tensor.name))
+                wanted[-1].set_shared_memory(region.name, given.nbytes, offset)
+                answers[tensor.name] = given
+                offset += aligned(given.nbytes)
+            self._client.infer(spec, asked, wanted, deadline)
+            return {name: given.copy() for name, given in answers.items()}
+
+    def clear(self) -> None:
+        """Give back what dead processes and failed requests left behind, here and at the server."""
+        for name in self._client.shared():
+            if name.startswith(PREFIX) and left_behind(name):
+                with suppress(Transient):  # still in use: the next time
+                    self._client.forget(name)
+        for name in files():
+            left_behind(name)
+
+    @contextmanager
+    def _region(self) -> Iterator[Region]:
+        """After a failure another one: nobody knows whether the server is still at the old one."""
+        region = self._regions.get()
+        try:
+            if region is None:
+                region = Region(self._size)
+                self._client.share(region.name, self._size)
+            yield region
+        except BaseException:
+            region = None
+            raise
+        finally:
+            self._regions.put(region)
+
+
+def _input(tensor: TensorSpec, array: Array) -> grpc.InferInput:
+    return grpc.InferInput(tensor.name, array.shape, _TYPES[tensor.dtype])
+
+
+def _size(spec: ModelSpec, batch: int) -> int:
+    """Bytes of all tensors of one batch."""
+    tensors = (*spec.inputs, *spec.outputs)
+    return sum(aligned(batch * prod(tensor.dims) * np.dtype(tensor.dtype).itemsize) for tensor in tensors)

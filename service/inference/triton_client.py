@@ -1,0 +1,174 @@
+"""What is asked of Triton over gRPC, and its errors in this project's words."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tritonclient.grpc as grpc
+from tritonclient.utils import InferenceServerException
+
+from service.domain.model_spec import ModelSpec
+from service.errors import Permanent, Transient
+from service.inference.shared_memory import CannotShare
+
+_ANSWER_S = 10.0
+"""For a question about the server; models are loaded within the time of an inference."""
+
+# gRPC waits up to two minutes before it looks again for a server that was away.
+_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+]
+
+
+class Unreachable(Transient):
+    """No answer came. Inference changes nothing, so asking again does no harm."""
+
+
+class NotServed(Transient):
+    """The server does not have this model or version now."""
+
+
+class Forgotten(Transient):
+    """The server was started anew and does not know our shared memory any more."""
+
+
+class Broken(Transient):
+    """The server failed at it; whose fault it is the error does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where Triton is. ca: who must have signed its certificate; certificate, key: ours, where it wants one (PEM)."""
+
+    url: str = "127.0.0.1:8001"
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def on_this_host(self) -> bool:
+        return self.url.startswith(("localhost:", "127.", "[::1]:", "unix:"))
+
+
+class TritonClient:
+    """One connection, made when it is first needed. Every method may be called from any thread."""
+
+    def __init__(self, address: Address, timeout_s: float) -> None:
+        """timeout_s: for an inference, and for loading a model."""
+        self.timeout_s = timeout_s
+        self._url = address.url
+        files = {"root_certificates": address.ca, "certificate_chain": address.certificate, "private_key": address.key}
+        certificates = {name: str(path) for name, path in files.items() if path}
+        try:
+            self._client = grpc.InferenceServerClient(
+                address.url, ssl=bool(certificates), channel_args=_OPTIONS, **certificates
+            )
+        except OSError as error:
+            raise Permanent(f"The certificates for Triton cannot be read: {error}.") from error
+
+    def infer(
+        self, spec: ModelSpec, inputs: Sequence[grpc.InferInput], outputs: Sequence[Any], deadline: float
+    ) -> grpc.InferResult:
+        """Ask for one batch. deadline: of `time.monotonic`; after it the request is cancelled, as it is when the
+        waiting is interrupted."""
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise Transient(f"Triton at {self._url} did not answer within {self.timeout_s:g} s.")
+        answered: Future[grpc.InferResult] = Future()
+
+        def on_answer(result: grpc.InferResult | None, error: InferenceServerException | None) -> None:
+            if error is None:
+                answered.set_result(result)
+            else:
+                answered.set_exception(error)
+
+        def ask() -> grpc.InferResult:
+            request = self._client.async_infer(
+                spec.name,
+                inputs,
+                on_answer,
+                spec.version,
+                outputs,
+                timeout=round(left_s * 1e6),
+                client_timeout=left_s,
+            )
+            try:
+                return answered.result()
+            except BaseException:
+                request.cancel()
+                raise
+
+        return self._asked(ask, f"model {spec.name} version {spec.version}")
+
+    def serves(self, spec: ModelSpec) -> bool:
+        """Whether it says that this version of the model is ready."""
+        ready = lambda: self._client.is_model_ready(spec.name, spec.version, client_timeout=_ANSWER_S)  # noqa: E731
+        return bool(self._asked(ready, f"model {spec.name} version {spec.version}"))
+
+    def load(self, name: str) -> None:
+        """Load a model as its repository has it now; NotServed, with the server's reason."""
+        self._control(lambda: self._client.load_model(name, client_timeout=self.timeout_s), name)
+
+    def reload(self, name: str) -> None:
+        """Unload a model and load it: its processes are made anew. What it is at is finished."""
+        self._control(lambda: self._client.unload_model(name, client_timeout=_ANSWER_S), name)
+        self.load(name)
+
+    def share(self, name: str, size: int) -> None:
+        """Let the server map a region of ours; CannotShare if it cannot."""
+        try:
+            self._asked(
+                lambda: self._client.register_system_shared_memory(name, f"/{name}", size, client_timeout=_ANSWER_S),
+                "shared memory",
+            )
+        except (Broken, Permanent) as error:
+            raise CannotShare(str(error)) from error
+
+    def shared(self) -> list[str]:
+        """The names of all regions that the server has mapped."""
+        status = self._asked(
+            lambda: self._client.get_system_shared_memory_status(client_timeout=_ANSWER_S), "shared memory"
+        )
+        return list(status.regions)
+
+    def forget(self, name: str) -> None:
+        """Let the server give a region back; Broken while a request still uses it."""
+        self._asked(
+            lambda: self._client.unregister_system_shared_memory(name, client_timeout=_ANSWER_S), "shared memory"
+        )
+
+    def _control(self, what: Callable[[], None], name: str) -> None:
+        try:
+            what()
+        except InferenceServerException as error:
+            raise NotServed(f"Triton at {self._url} does not load model {name}: {error.message()}") from error
+
+    def _asked(self, what: Callable[[], Any], about: str) -> Any:
+        try:
+            return what()
+        except InferenceServerException as error:
+            raise self._in_words(error, about) from error
+
+    def _in_words(self, error: InferenceServerException, about: str) -> Transient | Permanent:
+        said = f"Triton at {self._url}, {about}: {error.message()}"
+        match str(error.status()).removeprefix("StatusCode."):
+            case "UNAVAILABLE":
+                return Unreachable(said)
+            case "NOT_FOUND" if "shared memory region" in error.message():
+                return Forgotten(said)
+            case "NOT_FOUND":
+                return NotServed(said)
+            case "DEADLINE_EXCEEDED":
+                return Transient(f"Triton at {self._url}, {about}: no answer within {self.timeout_s:g} s.")
+            case "CANCELLED":
+                return Transient(f"{said} (cancelled)")
+            case "INVALID_ARGUMENT":
+                return Permanent(said)
+            case _:
+                return Broken(said)

@@ -1,0 +1,56 @@
+"""Asks the back end again and again whether it still answers rightly: a server says that it is ready when it is not.
+
+A worker whose back end is away goes on receiving work: its analyses wait.
+"""
+
+import logging
+from typing import Protocol
+
+from service.domain.ports import Backend
+from service.errors import ThoracleError
+from service.store.liveness import Locks
+from service.worker.looking import Looking
+from service.worker.trouble import Trouble
+
+log = logging.getLogger(__name__)
+
+GROUP = "back end"
+"""Of locks: one for each worker whose back end answers rightly."""
+
+
+class CanaryObserver(Protocol):
+    """Who counts what the canary says."""
+
+    def canary(self, ok: bool) -> None: ...
+
+
+class BackendWatch(Looking):
+    """One thread per worker process. why_not: what is wrong with the back end, in words; "": nothing."""
+
+    def __init__(self, backend: Backend, locks: Locks, observer: CanaryObserver, every_s: float) -> None:
+        super().__init__("back end's watch", every_s)
+        self.why_not = "not asked yet"
+        self._backend = backend
+        self._locks = locks
+        self._observer = observer
+        self._lock: str | None = None
+        self._trouble = Trouble(log, "the back end cannot be used: %s", "the back end can be used again")
+
+    def start(self) -> None:
+        """Returns after the first look."""
+        self._look()
+        super().start()
+
+    def _look(self) -> None:
+        try:
+            self._backend.check()
+            self.why_not = ""
+        except ThoracleError as error:
+            self.why_not = str(error)
+        self._observer.canary(not self.why_not)
+        self._trouble.tell(self.why_not)
+        if not self.why_not and self._lock is None:
+            self._lock = self._locks.join(GROUP)
+        elif self.why_not and self._lock is not None:
+            self._locks.leave(GROUP, self._lock)
+            self._lock = None
