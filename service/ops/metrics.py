@@ -1,23 +1,21 @@
-"""What Prometheus sees. Labels are roles, reasons and destinations, never patient data.
+"""What Prometheus sees. Labels are roles, reasons, destinations and kinds of scanners, never patient data.
 
 The receiver, the worker and the API are separate processes: counters go to files in one folder. The API adds them up,
-or each process answers for its own, never both. What the database knows is read from it at scrape time, by the API.
+or each process answers for its own, never both. What the database knows the API reads at scrape time (`gauges`).
 """
 
 import json
 import logging
 import os
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from sqlalchemy.exc import SQLAlchemyError
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +24,10 @@ _FILES = ("counter", "histogram", "gauge_mostrecent")
 _RESERVED_BYTES = 256 * 1024
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _STAGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+_SEVERITY_BUCKETS = (0, 1, 3, 5, 8, 11, 14, 17, 20, 25)
+_OPACITY_BUCKETS = (0, 0.5, 1, 2, 5, 10, 20, 30, 50, 75, 100)
+_SCANNERS = 20
+_OTHER_SCANNER = "other"
 _LATENCY_BUCKETS = (60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400, 259200)
 
 
@@ -115,6 +117,27 @@ class Metrics:
         self._canary_failures = Counter(
             "thoracle_backend_canary_failures", "Canaries that the back end did not answer rightly", registry=None
         )
+        self._severity = Histogram(
+            "thoracle_severity_score",
+            "CT severity scores (0-25) of analysed studies, by kind of scanner",
+            ["scanner"],
+            buckets=_SEVERITY_BUCKETS,
+            registry=None,
+        )
+        self._opacity = Histogram(
+            "thoracle_opacity_percent",
+            "Affected part of the lungs in percent, of analysed studies, by kind of scanner",
+            ["scanner"],
+            buckets=_OPACITY_BUCKETS,
+            registry=None,
+        )
+        self._refused = Counter(
+            "thoracle_refused_studies",
+            "Studies of which nothing could be analysed, by each of their reasons and kind of scanner",
+            ["reason", "scanner"],
+            registry=None,
+        )
+        self._scanners = _counted_scanners()
         self._purged = Counter("thoracle_purged_studies", "Studies whose files were given up", registry=None)
         self._purged_bytes = Counter("thoracle_purged_bytes", "Bytes of received files given up", registry=None)
 
@@ -133,6 +156,24 @@ class Metrics:
         for stage, seconds in timings_s.items():
             self._stage_seconds.labels(stage).observe(seconds)
 
+    def scored(self, scanner: str, severity: int | None, opacity_percent: float) -> None:
+        label = self._scanner(scanner)
+        if severity is not None:
+            self._severity.labels(label).observe(severity)
+        self._opacity.labels(label).observe(opacity_percent)
+
+    def refused(self, scanner: str, reasons: Iterable[str]) -> None:
+        label = self._scanner(scanner)
+        for reason in reasons:
+            self._refused.labels(reason, label).inc()
+
+    def _scanner(self, name: str) -> str:
+        """The label: the first ones that came have their own, so that no sender can make up more and more."""
+        if name not in self._scanners and len(self._scanners) >= _SCANNERS:
+            return _OTHER_SCANNER
+        self._scanners.add(name)
+        return name
+
     def delivery(self, destination: str, outcome: str) -> None:
         self._deliveries.labels(destination, outcome).inc()
 
@@ -149,38 +190,12 @@ class Metrics:
         self._purged_bytes.inc(size_bytes)
 
 
-class DatabaseCollector(Collector):
-    """Gauges read from our tables when Prometheus asks."""
-
-    def __init__(
-        self,
-        jobs_by_state: Callable[[], Mapping[str, int]],
-        series_by_reason: Callable[[], Mapping[str, int]],
-        free_bytes: Callable[[], float],
-    ) -> None:
-        self._jobs_by_state = jobs_by_state
-        self._series_by_reason = series_by_reason
-        self._free_bytes = free_bytes
-
-    def collect(self) -> Iterator[Metric]:
-        """Without the database's gauges while it fails: the others are needed most then."""
-        free = GaugeMetricFamily("thoracle_spool_free_bytes", "Free space of the spool's disk")
-        free.add_metric([], self._free_bytes())
-        yield free
-        try:
-            yield from list(self._of_database())
-        except SQLAlchemyError as error:
-            log.error("metrics without those of the database: %s", type(error).__name__)
-
-    def _of_database(self) -> Iterator[Metric]:
-        jobs = GaugeMetricFamily("thoracle_jobs", "Jobs by state", labels=["state"])
-        for state, count in self._jobs_by_state().items():
-            jobs.add_metric([state], count)
-        yield jobs
-        series = GaugeMetricFamily("thoracle_series", "Series by reason (ANALYSED or why not)", labels=["reason"])
-        for reason, count in self._series_by_reason().items():
-            series.add_metric([reason], count)
-        yield series
+def _counted_scanners() -> set[str]:
+    """Those that have been counted where this process counts."""
+    if (folder := os.environ.get(_FOLDER)) is None:
+        return set()
+    samples = (sample for family in Counted(Path(folder)).collect() for sample in family.samples)
+    return {sample.labels["scanner"] for sample in samples if "scanner" in sample.labels} - {_OTHER_SCANNER}
 
 
 def refusing(folder: Path) -> dict[str, int]:

@@ -30,7 +30,7 @@ from service.store.planning import OPEN, Plan, at, plan, settle, tell
 from service.store.tables import commitments, deliveries, jobs
 
 _newer = jobs.alias("newer")
-_NEWEST = ~sa.exists().where(_newer.c.supersedes == jobs.c.job_id)
+NEWEST = ~sa.exists().where(_newer.c.supersedes == jobs.c.job_id)
 """Of a study's jobs: nothing of an earlier one is sent any more, not even why it was refused."""
 
 
@@ -100,7 +100,7 @@ class Deliveries:
                 sa.func.max(sa.case((at_once, 1), else_=0)),
             )
             .join(jobs, jobs.c.job_id == deliveries.c.job_id)
-            .where(jobs.c.state.in_(SENDING), _NEWEST, OPEN)
+            .where(jobs.c.state.in_(SENDING), NEWEST, OPEN)
             .group_by(deliveries.c.job_id, deliveries.c.destination, jobs.c.priority)
         )
         with self._engine.begin() as connection:
@@ -116,7 +116,7 @@ class Deliveries:
         """What is not settled at a destination, in the order to send it."""
         ours = (commitments.c.job_id == job_id) & (commitments.c.destination == destination)
         with self._engine.begin() as connection:
-            if connection.execute(sa.select(jobs.c.job_id).where(jobs.c.job_id == job_id, _NEWEST)).first() is None:
+            if connection.execute(sa.select(jobs.c.job_id).where(jobs.c.job_id == job_id, NEWEST)).first() is None:
                 return []
             unanswered = sa.case((commitments.c.answered_at.is_(None), 1))
             asked, asked_at = connection.execute(

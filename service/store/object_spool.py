@@ -56,6 +56,9 @@ class ObjectSpool:
     def free_bytes(self) -> float:
         return math.inf
 
+    def total_bytes(self) -> float:
+        return math.inf
+
     def save(self, identity: Identity, content: bytes, digest: str) -> str:
         """Put a received file; the same bytes again replace themselves. digest: SHA-256 of `content`, in hex."""
         path = received(identity, digest)

@@ -6,7 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service.domain.job import SENDING, Confirm, State
 from service.errors import Flag, Reason
+from service.store.deliveries import NEWEST
+from service.store.planning import OPEN
 from service.store.tables import deliveries, events, evidence, jobs, refusals, reviews
 
 
@@ -86,6 +89,32 @@ class Overview:
         refused = self._counts(sa.select(refusals.c.reason, sa.func.count()).group_by(refusals.c.reason))
         analysed = sa.select(sa.literal("ANALYSED"), sa.func.count()).where(jobs.c.series_uid.is_not(None))
         return refused | self._counts(analysed)
+
+    def waiting_since(self) -> datetime | None:
+        """When the oldest job came whose analysis has not begun; None if none waits."""
+        waiting = jobs.c.state.in_((State.CREATED, State.QUEUED))
+        with self._engine.begin() as connection:
+            oldest = sa.select(jobs.c.created_at).where(waiting).order_by(jobs.c.created_at).limit(1)
+            return connection.execute(oldest).scalar_one_or_none()
+
+    def undelivered(self) -> dict[str, tuple[int, datetime]]:
+        """By destination: objects on their way, and when the oldest was to be delivered."""
+        query = (
+            sa.select(deliveries.c.destination, sa.func.count(), sa.func.min(deliveries.c.planned_at))
+            .join(jobs, jobs.c.job_id == deliveries.c.job_id)
+            .where(jobs.c.state.in_(SENDING), NEWEST, OPEN)
+            .group_by(deliveries.c.destination)
+        )
+        with self._engine.begin() as connection:
+            return {name: (count, oldest) for name, count, oldest in connection.execute(query)}
+
+    def last_delivered(self) -> dict[str, datetime]:
+        """By destination: when an object last was delivered, as that destination confirms it."""
+        unconfirmed = deliveries.c.confirm == Confirm.NONE
+        at = sa.func.max(sa.case((unconfirmed, deliveries.c.stored_at), else_=deliveries.c.committed_at))
+        query = sa.select(deliveries.c.destination, at).group_by(deliveries.c.destination).having(at.is_not(None))
+        with self._engine.begin() as connection:
+            return {str(name): latest for name, latest in connection.execute(query)}
 
     def _counts(self, query: sa.Select[str, int]) -> dict[str, int]:
         with self._engine.begin() as connection:

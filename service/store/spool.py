@@ -40,6 +40,10 @@ class Spool:
         """Space left on the disk of the data directory."""
         return shutil.disk_usage(self._root).free
 
+    def total_bytes(self) -> int:
+        """Size of that disk."""
+        return shutil.disk_usage(self._root).total
+
     def save(self, identity: Identity, content: bytes, digest: str) -> str:
         """Write a received file durably and return its path. digest: SHA-256 of `content`, in hex."""
         path = self._root / received(identity, digest)

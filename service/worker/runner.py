@@ -6,7 +6,7 @@ is recorded with its job; only what keeps it from being recorded (the database) 
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from service.domain.job import Event, Job, Result, State, StoredObject, advance
 from service.domain.ports import Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
+from service.domain.scanner import scanner
 from service.errors import Permanent, Transient
 from service.evidence import Evidence
 from service.store.jobs import Jobs
@@ -43,6 +44,14 @@ class StudyObserver(Protocol):
     """Who counts what becomes of studies. Labels are outcomes, never patient data."""
 
     def study(self, outcome: str, timings_s: Mapping[str, float]) -> None: ...
+
+    def scored(self, scanner: str, severity: int | None, opacity_percent: float) -> None:
+        """A study was analysed. scanner: manufacturer and model; severity: 0-25; of both lungs."""
+        ...
+
+    def refused(self, scanner: str, reasons: Iterable[str]) -> None:
+        """Nothing of a study could be analysed; each reason once."""
+        ...
 
 
 Study = tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]]
@@ -107,7 +116,7 @@ class Runner:
         done = self._jobs.finish(job_id, event, result, self._clock(), plans)
         ended = advance(State.RUNNING, event)
         log.info("job %s: %s", job_id, ended)
-        self._observer.study(ended, result.timings_s)
+        self._count(ended, result)
         if done.priority != job.priority:
             self._prioritise(job_id, done.priority)
         return list(plans)
@@ -124,6 +133,14 @@ class Runner:
             self._observer.study(State.FAILED, {})
             log.error("job %s abandoned: %s", job_id, error)
 
+    def _count(self, ended: State, result: Result) -> None:
+        self._observer.study(ended, result.timings_s)
+        if result.opacity_percent is not None:
+            self._observer.scored(result.scanner, result.severity_total, result.opacity_percent)
+        elif ended is State.REFUSED:
+            reasons = {refusal.reason for refusals in result.refusals.values() for refusal in refusals}
+            self._observer.refused(result.scanner, sorted(reasons))
+
     def _outcome(self, job: Job, study: Study) -> Outcome:
         """A purged study that comes again gives the same objects again. Of what came after a purge a refusal says
         nothing about the study: there is no notice, and the earlier result stays."""
@@ -138,21 +155,6 @@ class Runner:
             return replace(outcome, evidence=())
         return outcome
 
-    @contextmanager
-    def _study(self, job: Job) -> Iterator[Study]:
-        records = [r for r in self._records.series_of(job.study_uid) if r.paths]
-        stages: set[str] = set()
-
-        def progress(stage: str, _fraction: float) -> None:
-            if stage not in stages:
-                stages.add(stage)
-                log.info("job %s: %s", job.job_id, stage)
-
-        with ExitStack() as open_files:
-            paths = [tuple(open_files.enter_context(self._spool.local(r.paths))) for r in records]
-            files = [SeriesFiles(job.study_uid, r.series_uid, p) for r, p in zip(records, paths, strict=True)]
-            yield files, progress, self._expected_images(job.study_uid, records)
-
     def _save(self, job: Job, outcome: Outcome) -> tuple[Event, Result]:
         """Result files on disk first, then they may be recorded."""
         analysis = outcome.analysis
@@ -161,6 +163,8 @@ class Runner:
             refusals=outcome.refusals,
             flags=analysis.flags if analysis else (),
             severity_total=analysis.severity.total if analysis else None,
+            opacity_percent=analysis.lungs["total"].opacity_percent if analysis else None,
+            scanner=_scanner(outcome),
             timings_s=outcome.timings_s,
             objects=self._kept(job.job_id, outcome),
             facts=self._facts(job, outcome),
@@ -194,6 +198,13 @@ class Runner:
             body_part=str(header.get("BodyPartExamined") or ""),
             received_at=series.first_received_at.astimezone(),
         )
+
+
+def _scanner(outcome: Outcome) -> str:
+    """Of the analysed series, else of the first one that could be read."""
+    first = next(iter(outcome.headers.values()), Dataset())
+    header = outcome.headers.get(outcome.series_uid or "", first)
+    return scanner(str(header.get("Manufacturer") or ""), str(header.get("ManufacturerModelName") or ""))
 
 
 def _described(evidence: Sequence[Evidence]) -> Iterator[dict[str, str | None]]:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy.exc import OperationalError
 
-from service.ops.metrics import Counted, DatabaseCollector, count_in, exposition, refusing
+from service.ops.metrics import Counted, count_in, exposition, refusing
 
 REPORT = """
 import sys
@@ -23,6 +22,10 @@ m.instance("CT", 0x0000, 0.01)
 m.study("analysed", {"read": 2.0, "encode": 1.0})
 m.delivery("pacs", "stored")
 m.delivered(90.0)
+m.canary(True)
+m.canary(False)
+m.scored("GE REVOLUTION", 7, 3.5)
+m.refused("GE REVOLUTION", ["TILT"])
 """
 
 
@@ -30,39 +33,56 @@ def count(script: str, *arguments: object) -> None:
     subprocess.run([sys.executable, "-c", script, *map(str, arguments)], check=True)
 
 
+def sampled(folder: Path, name: str | None = None) -> dict[tuple[str, ...], float]:
+    families = text_string_to_metric_families(exposition(Counted(folder, name)).decode())
+    return {(s.name, *sorted(s.labels.values())): s.value for family in families for s in family.samples}
+
+
 def accepted(folder: Path) -> str:
-    lines = exposition(Counted(folder), DatabaseCollector(dict, dict, lambda: 0)).decode().splitlines()
+    lines = exposition(Counted(folder)).decode().splitlines()
     return next(line.split()[1] for line in lines if line.startswith("thoracle_associations_total{"))
 
 
-def test_two_processes_and_the_database_add_up(tmp_path: Path) -> None:
+def test_two_processes_add_up(tmp_path: Path) -> None:
     folder = tmp_path / "metrics"
     for name in ("worker-0", "worker-1"):
         count(REPORT, folder, name)
-    database = DatabaseCollector(lambda: {"queued": 3}, lambda: {"ANALYSED": 1, "TILT": 2}, lambda: 12345)
-    samples = {
-        (s.name, *sorted(s.labels.values())): s.value
-        for family in text_string_to_metric_families(exposition(Counted(folder), database).decode())
-        for s in family.samples
-    }
+    samples = sampled(folder)
     assert samples["thoracle_associations_total", "accepted"] == 2
     assert samples["thoracle_instances_total", "0x0000", "CT"] == 2
     assert samples["thoracle_studies_total", "analysed"] == 2
     assert samples["thoracle_stage_seconds_sum", "read"] == 4.0
     assert samples["thoracle_deliveries_total", "pacs", "stored"] == 2
     assert samples["thoracle_acquisition_to_delivery_seconds_sum",] == 180.0
-    assert samples["thoracle_jobs", "queued"] == 3
-    assert samples["thoracle_series", "TILT"] == 2
-    assert samples["thoracle_spool_free_bytes",] == 12345
+    assert samples["thoracle_backend_canary_failures_total",] == 2
+    assert samples["thoracle_backend_up", "onnx"] == 0
+    assert samples["thoracle_severity_score_sum", "GE REVOLUTION"] == 14
+    assert samples["thoracle_opacity_percent_sum", "GE REVOLUTION"] == 7
+    assert samples["thoracle_refused_studies_total", "GE REVOLUTION", "TILT"] == 2
+    assert sampled(folder, "worker-1")["thoracle_associations_total", "accepted"] == 1, "of one process alone"
 
 
-def test_a_database_that_fails_hides_no_other_metric(tmp_path: Path) -> None:
-    def fails() -> dict[str, int]:
-        raise OperationalError("SELECT", {}, Exception())
+SCANNERS = """
+import sys
+from pathlib import Path
+from service.ops.metrics import Metrics, count_in
+count_in(Path(sys.argv[1]), sys.argv[2])
+m = Metrics()
+for n in range(int(sys.argv[3]), int(sys.argv[4])):
+    m.scored(f"SCANNER {n}", 1, 1.0)
+"""
 
-    text = exposition(Counted(tmp_path), DatabaseCollector(lambda: {"queued": 3}, fails, lambda: 12345)).decode()
-    assert "thoracle_spool_free_bytes 12345" in text
-    assert "thoracle_jobs" not in text, "all or none: half of an answer looks like a whole one"
+
+def test_only_so_many_scanners_have_a_label_whatever_is_sent_and_restarted(tmp_path: Path) -> None:
+    for first, last in ((0, 15), (15, 30), (0, 15)):
+        count(SCANNERS, tmp_path, "worker-0", first, last)
+    counts = {key[1]: n for key, n in sampled(tmp_path).items() if key[0] == "thoracle_severity_score_count"}
+    assert counts == {
+        **{f"SCANNER {n}": 2 for n in range(15)},
+        **{f"SCANNER {n}": 1 for n in range(15, 20)},
+        "other": 10,
+    }
+    assert (tmp_path / "histogram_worker-0.db").stat().st_size == 256 * 1024, "it never grows into a hole"
 
 
 REFUSES = """

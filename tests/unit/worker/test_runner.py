@@ -1,15 +1,18 @@
 """What the durable engine drives, on real tables and files; only the analysis and the network are stand-ins."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import arrivals
 import pytest
+from pydicom import Dataset
 from sqlalchemy.exc import OperationalError
 
+from service.domain.findings import Region
 from service.domain.job import IllegalTransition, State
 from service.domain.retry import RetryPolicy
 from service.errors import Permanent, Reason, Refusal, Transient
@@ -38,6 +41,7 @@ class AnalysedStub:
     """As much of an Analysis as the runner looks at."""
 
     flags = ()
+    lungs = MappingProxyType({"total": Region(4000.0, 100.0, 20.0, -800.0)})
 
     class severity:
         total = 7
@@ -73,6 +77,7 @@ class Bench:
         self.sent: list[str] = []
         self.predecessors: list[list[str]] = []
         self.seen: list[tuple[Any, ...]] = []
+        self.counted: list[tuple[Any, ...]] = []
         self.jobs, self.overview = Jobs(engine), Overview(engine)
         records, self.spool = Records(engine), Spool(folder)
         self._records, self._inbox, self._retention = records, Inbox(self.spool, records), Retention(engine)
@@ -125,6 +130,12 @@ class Bench:
 
     def study(self, outcome: str, timings_s: Mapping[str, float]) -> None:
         self.seen.append(("study", outcome))
+
+    def scored(self, scanner: str, severity: int | None, opacity_percent: float) -> None:
+        self.counted.append((scanner, severity, opacity_percent))
+
+    def refused(self, scanner: str, reasons: Iterable[str]) -> None:
+        self.counted.append((scanner, *reasons))
 
     def delivery(self, destination: str, outcome: str) -> None:
         self.seen.append(("delivery", outcome))
@@ -363,3 +374,15 @@ def test_what_was_purged_cannot_be_done_again(bench: Bench) -> None:
         with pytest.raises(IllegalTransition, match=f"the images and results of job {bench.job_id} were purged on 20"):
             action(bench.job_id, "Kim")
     assert bench.state is State.DELIVERED
+
+
+def test_scores_and_reasons_are_counted_by_kind_of_scanner(bench: Bench) -> None:
+    header = Dataset()
+    header.Manufacturer, header.ManufacturerModelName, header.StationName = "Siemens", "SOMATOM Force", "CT-ROOM-3"
+    headers = {"1.2": header}
+    bench.analysis = lambda: replace(ANALYSED, headers=headers)
+    bench.runner.analyse(bench.job_id, 1)
+    twice = (Refusal(Reason.TILT, "12 degrees."), Refusal(Reason.NOT_AXIAL, "coronal"))
+    bench.analysis = lambda: replace(REFUSED, headers=headers, refusals={"1.2": twice, "1.3": twice[:1]})
+    bench.runner.analyse(bench.receive_another_slice(), 1)
+    assert bench.counted == [("SIEMENS SOMATOM FORCE", 7, 3.0), ("SIEMENS SOMATOM FORCE", "NOT_AXIAL", "TILT")]
