@@ -22,7 +22,9 @@ from service.domain.job import State
 from service.domain.ports import Pipeline, Spool
 from service.domain.priority import Urgency
 from service.errors import Permanent, ThoracleError
+from service.inference.files import model_files
 from service.inference.onnx import OnnxBackend
+from service.inference.triton_server import launch
 from service.network.admission import Admission
 from service.network.find import count_images
 from service.network.peer import DicomNode
@@ -278,6 +280,12 @@ def run_api(settings: Settings, name: str) -> None:
         _wait_for_sigterm(lambda: listener.alive)
 
 
+def triton(settings: Settings, ports: launch.Ports, more: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Arguments and environment of a Triton server for trial; Permanent if it or a model is not installed."""
+    model_files(settings.inference.repository)
+    return launch.command(settings.inference.repository, settings.data_dir / "triton", ports, more)
+
+
 def doctor(settings: Settings) -> Iterator[checks.Check]:
     """Everything that can be wrong with an installation, one check at a time."""
     yield checks.Check("configuration", True, f"readable; pipeline {settings.pipeline}")
@@ -353,10 +361,10 @@ def _expected_images(settings: Settings, study_uid: str, series: Sequence[Series
 
 
 def _installed(settings: Settings) -> Mapping[str, str]:
-    backend = OnnxBackend(settings.inference.repository, settings.inference.threads)
+    loaded = OnnxBackend(settings.inference.repository, settings.inference.threads)
     return {
         spec.name: f"version {spec.version}, sha256 {spec.sha256[:12]}..." + (f", {spec.source}" if spec.source else "")
-        for spec in backend.specs
+        for spec in loaded.specs
     }
 
 
@@ -374,9 +382,7 @@ def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks
         "database": database_health(engine),
         "receiver": "ok" if present(alive, "receiver") else "no receiver process is running",
         "worker": "ok" if present(alive, "worker") else "no worker process has its models loaded",
-        "back end": "ok"
-        if present(alive, GROUP)
-        else "no worker's back end answers rightly; the worker's log says why",
+        "back end": "ok" if present(alive, GROUP) else "no worker has one that answers rightly: its log says why",
         "disk": readiness.disk(spool.free_bytes(), settings.receiver.marks, refused, _folders(settings)),
         "queue": readiness.queue(refused),
     }

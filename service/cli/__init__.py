@@ -11,8 +11,10 @@ from service.cli.evaluate import evaluate
 from service.cli.jobs import jobs
 from service.cli.migrate import migrate
 from service.cli.models import models
+from service.cli.parity import parity
 from service.cli.send import send
 from service.cli.serve import serve
+from service.cli.triton import triton
 from service.cli.version import version
 
 # Warnings of pydicom and highdicom quote attribute values: patient names must not reach a log.
@@ -35,4 +37,6 @@ app.command()(migrate)
 app.command()(evaluate)
 app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
+app.command(context_settings={"allow_extra_args": True})(triton)
+app.command()(parity)
 app.command()(version)

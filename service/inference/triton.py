@@ -34,7 +34,7 @@ _WAITS_S = (0.2, 1.0)
 
 
 class TritonBackend:
-    """`domain.ports.Backend`. Permanent at construction if a model's file is missing, altered or not what its spec says.
+    """`domain.ports.Backend`. Permanent at construction if a model file is missing, altered or not what its spec says.
 
     The server may be away at construction.
     """

@@ -32,9 +32,9 @@ class Ports:
 
 
 def command(repository: Path, work: Path, ports: Ports, more: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
-    """Arguments and environment of the server, whose backends are laid out in `work`; Permanent if it is not installed.
+    """Arguments and environment of the server, whose backends are laid out in `work`.
 
-    more: options of tritonserver, after ours.
+    Permanent if it is not installed. more: options of tritonserver, after ours.
     """
     package = _package()
     backends = _lay_out(package, work / "backends")
@@ -75,6 +75,7 @@ def _options(repository: Path, backends: Path, ports: Ports) -> list[str]:
         "--model-control-mode=explicit",
         "--load-model=*",
         "--exit-on-error=false",
+        "--disable-auto-complete-config",
         *(f"--{name}-address=127.0.0.1" for name in addresses),
         *(f"--{name}-port={port}" for name, port in addresses.items()),
         "--allow-gpu-metrics=false",
