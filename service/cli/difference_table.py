@@ -1,0 +1,29 @@
+"""How two analyses of one CT differ, as a table: one line per label, then the severity score."""
+
+from rich import box
+from rich.table import Table
+
+from service.imaging.difference import Difference, Score
+
+_DIGITS = 4
+"""Of Dice: what is lost in rounding shows in the fourth."""
+
+
+def difference_table(found: Difference, reference: str, candidate: str) -> Table:
+    """reference, candidate: what the columns are called."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("label")
+    for heading in ("Dice", f"{reference}\nmL", f"{candidate}\nmL"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, label in found.labels.items():
+        table.add_row(name, f"{label.dice:.{_DIGITS}f}", f"{label.reference_ml:.1f}", f"{label.candidate_ml:.1f}")
+    table.add_section()
+    table.add_row("severity score", "", *map(_score, found.score))
+    for lobe, scores in found.lobe_scores.items():
+        table.add_row(f"  {lobe}", "", *map(_score, scores))
+    table.add_row("opacity, %", "", *(f"{percent:.2f}" for percent in found.opacity_percent))
+    return table
+
+
+def _score(score: Score) -> str:
+    return "–" if score is None else str(score)

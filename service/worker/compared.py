@@ -1,0 +1,97 @@
+"""Back ends around back ends: one that answers nothing twice, and one whose every answer is compared."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from service.domain.model_roles import ROLES
+from service.domain.model_spec import ModelSpec
+from service.domain.ports import Array, Backend
+from service.worker.answers import Answers
+
+
+class Remembered:
+    """`domain.ports.Backend`. It keeps every answer, for one CT some ten megabytes."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._answers: dict[tuple[str, bytes], dict[str, Array]] = {}
+
+    @property
+    def concurrency(self) -> int:
+        return self._backend.concurrency
+
+    def has(self, name: str) -> bool:
+        return self._backend.has(name)
+
+    def spec(self, name: str) -> ModelSpec:
+        return self._backend.spec(name)
+
+    def check(self) -> None:
+        self._backend.check()
+
+    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        key = (name, _digest(inputs))
+        if key not in self._answers:
+            self._answers[key] = self._backend.infer(name, inputs)
+        return self._answers[key]
+
+
+class Compared:
+    """`domain.ports.Backend`: the candidate, of whose inputs the reference is asked, too."""
+
+    def __init__(self, reference: Backend, candidate: Backend) -> None:
+        self._reference, self._candidate = reference, candidate
+        self._answers: dict[tuple[str, str], Answers] = {}
+        self._lock = Lock()
+
+    @property
+    def answers(self) -> tuple[Answers, ...]:
+        """So far, of every channel that was asked for."""
+        return tuple(self._answers.values())
+
+    @property
+    def concurrency(self) -> int:
+        return self._candidate.concurrency
+
+    def has(self, name: str) -> bool:
+        return self._candidate.has(name)
+
+    def spec(self, name: str) -> ModelSpec:
+        return self._candidate.spec(name)
+
+    def check(self) -> None:
+        self._candidate.check()
+
+    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        answer = self._candidate.infer(name, inputs)
+        (tensor,) = self.spec(name).outputs
+        expected = self._reference.infer(name, inputs)[tensor.name] if self._alike(name) else None
+        for number, channel in enumerate(ROLES[name].channels):
+            values = answer[tensor.name][:, number].astype(np.float64)
+            with self._lock:
+                so_far = self._answers.get((name, channel), Answers(name, channel))
+                other = None if expected is None else expected[:, number]
+                self._answers[name, channel] = so_far.with_call(values, other)
+        return answer
+
+    def _alike(self, name: str) -> bool:
+        """Whether the reference has this model, is shown the same and answers in the same way."""
+        if not self._reference.has(name):
+            return False
+        return _shape(self._reference.spec(name)) == _shape(self._candidate.spec(name))
+
+
+def _shape(spec: ModelSpec) -> tuple[Any, ...]:
+    return spec.inputs, spec.outputs, spec.input_layout, spec.spacing_mm, spec.window_hu
+
+
+def _digest(inputs: Mapping[str, Array]) -> bytes:
+    digest = sha256()
+    for name, array in sorted(inputs.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.digest()
