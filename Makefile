@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEVICE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test peers demo test soak bench triton crash-matrix train-lung-opacity train-lobes train-classifier clean
+.PHONY: helm-test help setup setup-test peers demo test soak bench triton crash-matrix train-lung-opacity train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ triton: $(VENV)/.triton ## run a Triton server on this machine, for trial (ARGS=
 
 bench: $(VENV)/.test ## measure the stages; writes bench/results.json
 	$(BIN)/python -m bench
+
+helm-test: $(VENV)/.test ## check the Helm chart with the real helm
+	$(BIN)/python -m pytest -q tests/helm
 
 crash-matrix: $(VENV)/.test peers ## kill every process in every state, on both backends; writes docs/reference/crash-matrix.md
 	$(BIN)/python -m tests.crash_matrix $(ARGS)

@@ -92,6 +92,39 @@ class Replicas(Pods):
     replicas: int = Field(ge=1)
 
 
+class Triton(Replicas):
+    enabled: bool
+    image: Image
+    modelConfig: Literal["cpu", "gpu", "tensorrt"]
+    gpus: int = Field(ge=1)
+    runtimeClassName: MaybeName
+    sharedMemory: Quantity
+    enginesClaim: MaybeName
+
+
+class Autoscaling(_Strict):
+    by: Literal["none", "keda", "hpa"]
+    min: int = Field(ge=1)
+    max: int = Field(ge=1)
+    queuedPerWorker: int = Field(ge=1)
+    prometheus: Annotated[str, StringConstraints(pattern="^https?://")] | Absent
+
+
+class Labelled(_Strict):
+    enabled: bool
+    labels: Strings
+
+
+class ServiceMonitor(Labelled):
+    interval: Annotated[str, StringConstraints(pattern="^[0-9]+(s|m)$")]
+
+
+class Monitoring(_Strict):
+    serviceMonitor: ServiceMonitor
+    rules: Labelled
+    dashboards: Labelled
+
+
 class Ingress(_Strict):
     enabled: bool
     className: MaybeName
@@ -130,6 +163,9 @@ class Values(_Strict):
     receiver: Replicas
     worker: Replicas
     api: Replicas
+    triton: Triton
+    autoscaling: Autoscaling
+    monitoring: Monitoring
     ingress: Ingress
     networkPolicy: NetworkPolicy
     disruptionBudgets: bool
@@ -155,6 +191,7 @@ def schema() -> dict[str, Any]:
         del where["properties"][name]
     for definition in definitions.values():
         _without_secrets(definition)
+    _only_such_keys(whole)
     whole["properties"]["global"] = {
         "type": "object",
         "description": "Helm's own, where this is a part of another chart",
@@ -167,6 +204,14 @@ def _without_secrets(definition: dict[str, Any]) -> None:
     for name, field in list(properties.items()):
         if any(option.get("writeOnly") for option in (field, *field.get("anyOf", []))):
             del properties[name]
+
+
+def _only_such_keys(node: Any) -> None:
+    """Of a mapping whose keys have a pattern, pydantic's schema lets every other key pass."""
+    if isinstance(node, dict) and "patternProperties" in node:
+        node["additionalProperties"] = False
+    for item in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _only_such_keys(item)
 
 
 def _plain(node: Any, names: bool = False) -> Any:

@@ -9,5 +9,9 @@
 {{- $endpoint := printf "http://%s-s3:8333" (include "thoracle.name" .) -}}
 {{- $_ := set $decided "bucket" (dict "url" "s3://thoracle/ct" "endpoint" $endpoint "region" "us-east-1") -}}
 {{- end -}}
+{{- if .Values.triton.enabled -}}
+{{- $url := printf "%s-triton:8001" (include "thoracle.name" .) -}}
+{{- $_ := set $decided "inference" (dict "backend" "triton" "triton" (dict "url" $url)) -}}
+{{- end -}}
 {{- mustMergeOverwrite (deepCopy .Values.config) $decided | mustToPrettyJson -}}
 {{- end }}

@@ -132,37 +132,41 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{- define "thoracle.environment" -}}
-{{- $values := .Values -}}
-{{- if $values.trial.enabled }}
+{{/* All that a migration needs. */}}
+{{- define "thoracle.environment.database" -}}
+{{- if .Values.trial.enabled -}}
 - name: DATABASE_PASSWORD
-  valueFrom: {secretKeyRef: {name: {{ $values.trial.secret }}, key: database-password}}
+  valueFrom: {secretKeyRef: {name: {{ .Values.trial.secret }}, key: database-password}}
 - name: THORACLE_DATABASE_URL
   value: postgresql+psycopg://thoracle:$(DATABASE_PASSWORD)@{{ include "thoracle.name" . }}-postgresql/thoracle
+{{- else if .Values.database.secret -}}
+- name: THORACLE_DATABASE_URL
+  valueFrom: {secretKeyRef: {name: {{ .Values.database.secret }}, key: url}}
+{{- end }}
+{{- end }}
+
+{{- define "thoracle.environment" -}}
+{{- $values := .Values -}}
+{{- include "thoracle.environment.database" . }}
+{{- if $values.trial.enabled }}
 - name: AWS_ACCESS_KEY_ID
   value: thoracle
 - name: AWS_SECRET_ACCESS_KEY
   valueFrom: {secretKeyRef: {name: {{ $values.trial.secret }}, key: s3-password}}
+{{- else if $values.s3.secret }}
+{{- range list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+- name: {{ . }}
+  valueFrom: {secretKeyRef: {name: {{ $values.s3.secret }}, key: {{ . }}}}
 {{- end }}
-{{- with $values.database.secret }}
-- name: THORACLE_DATABASE_URL
-  valueFrom: {secretKeyRef: {name: {{ . }}, key: url}}
-{{- end }}
-{{- range $name := ternary (list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY") list (ne $values.s3.secret "") }}
-- name: {{ $name }}
-  valueFrom: {secretKeyRef: {name: {{ $values.s3.secret }}, key: {{ $name }}}}
 {{- end }}
 {{- with $values.s3.ca }}
 - name: SSL_CERT_FILE
   value: {{ . }}
 {{- end }}
 {{- range $destination, $secret := $values.destinationSecrets }}
-{{- range $key := list "password" "token" }}
-{{- if eq $key (ternary "password" "token" (hasKey (index $values.config.destinations $destination) "user")) }}
+{{- $key := ternary "password" "token" (hasKey (dig $destination dict ($values.config.destinations | default dict)) "user") }}
 - name: THORACLE_DESTINATIONS__{{ $destination }}__{{ upper $key }}
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $key }}}}
-{{- end }}
-{{- end }}
 {{- end }}
 {{- with $values.extraEnv }}
 {{ toYaml . }}

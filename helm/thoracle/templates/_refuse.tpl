@@ -42,6 +42,36 @@
     {{- fail (printf "config.destinations.%s.user: its password is missing; name the Secret in destinationSecrets.%s" $name $name) -}}
   {{- end -}}
 {{- end -}}
+{{- $inference := $v.config.inference | default dict -}}
+{{- if $v.triton.enabled -}}
+  {{- if eq ($inference.backend | default "triton") "onnx" -}}
+    {{- fail "config.inference.backend: onnx, but triton.enabled. Leave out one of them" -}}
+  {{- end -}}
+  {{- if ($inference.triton | default dict).url -}}
+    {{- fail "config.inference.triton.url: triton.enabled brings a server of its own. Leave out one of them" -}}
+  {{- end -}}
+{{- else if eq ($inference.backend | default "onnx") "triton" -}}
+  {{- if not ($inference.triton | default dict).url -}}
+    {{- fail "config.inference.backend: triton, but which? Set triton.enabled, or name a server of yours in config.inference.triton.url" -}}
+  {{- end -}}
+{{- end -}}
+{{- if ne $v.autoscaling.by "none" -}}
+  {{- if eq $v.mode "single" -}}
+    {{- fail "autoscaling.by: one pod with a volume of its own cannot become several; use mode cluster" -}}
+  {{- end -}}
+  {{- if gt (int $v.autoscaling.min) (int $v.autoscaling.max) -}}
+    {{- fail "autoscaling: min is more than max" -}}
+  {{- end -}}
+  {{- if and (eq $v.autoscaling.by "keda") (not $v.autoscaling.prometheus) -}}
+    {{- fail "autoscaling.prometheus: keda needs the address of your Prometheus" -}}
+  {{- end -}}
+{{- end -}}
+{{- if and $v.networkPolicy.enabled $v.monitoring.serviceMonitor.enabled (empty $v.networkPolicy.metricsFrom) -}}
+  {{- fail "networkPolicy.metricsFrom: the network policy would keep your Prometheus out; say where it runs" -}}
+{{- end -}}
+{{- if and $v.networkPolicy.enabled $v.ingress.enabled (empty $v.networkPolicy.apiFrom) -}}
+  {{- fail "networkPolicy.apiFrom: the network policy would keep the ingress controller out; say where it runs" -}}
+{{- end -}}
 {{- if $v.ingress.enabled -}}
   {{- if not $v.ingress.loginBy -}}
     {{- fail "ingress.loginBy: the API has no login of its own. Say what asks for one before it, e.g. oauth2-proxy" -}}

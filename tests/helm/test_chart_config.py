@@ -1,0 +1,124 @@
+"""What the pods read as configuration is what the values say: the service itself loads the rendered file."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helm_chart import RELEASE, ROOT, VALUE_SETS, Manifest, merged_values, of_kind, pods, render
+
+from service.cli.serve import Role
+from service.settings import Settings, load
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.parametrize("values", VALUE_SETS, ids=lambda path: path.stem.removesuffix("-values")),
+]
+
+SECRETS = {"url": "postgresql+psycopg://user:its%20password@db.example/thoracle", "database-password": "abc123"}
+
+
+@pytest.fixture(autouse=True)
+def environment_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container's environment begins with that of the Dockerfile, not with ours."""
+    for name in [name for name in os.environ if name.startswith("THORACLE_")]:
+        monkeypatch.delenv(name)
+    for name, value in re.findall(r"(THORACLE_\w+)=(\S+)", (ROOT / "docker" / "Dockerfile").read_text()):
+        monkeypatch.setenv(name, value)
+
+
+def test_every_pod_loads_the_settings_that_the_values_say(
+    values: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifests, wanted = render(values), merged_values(values)
+    expected = _expected(wanted)
+    (config,) = (m for m in of_kind(manifests, "ConfigMap") if "thoracle.yaml" in m["data"])
+    file = tmp_path / "thoracle.yaml"
+    file.write_text(config["data"]["thoracle.yaml"])
+    roles = []
+    for name, pod in pods(manifests):
+        (container,) = pod["spec"]["containers"]
+        if container.get("args", [])[:1] != ["serve"]:
+            continue
+        command, _, path, _, role = container["args"]
+        assert (command, path) == ("serve", "/etc/thoracle/thoracle.yaml")
+        assert path in {mount["mountPath"] for mount in container["volumeMounts"]}
+        roles.append(Role(role))
+        with monkeypatch.context() as inside:
+            for variable, value in _environment(container).items():
+                inside.setenv(variable, value)
+            assert dict(load(file)) == dict(expected), name
+    assert sorted(roles) == (["all"] if wanted["mode"] == "single" else ["api", "receiver", "worker"])
+
+
+def test_the_migrations_job_finds_the_same_database(values: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = merged_values(values)
+    jobs = of_kind(render(values), "Job")
+    assert len(jobs) == (wanted["mode"] == "cluster")
+    for job in jobs:
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert container["args"] == ["migrate"]
+        for variable, value in _environment(container).items():
+            monkeypatch.setenv(variable, value)
+        assert load(None).database_url == _expected(wanted).database_url
+        hooks = job["metadata"]["annotations"]["helm.sh/hook"].split(",")
+        assert hooks == ["post-install" if wanted["trial"]["enabled"] else "pre-install", "pre-upgrade", "pre-rollback"]
+
+
+def test_credentials_of_the_bucket_reach_the_pods(values: Path) -> None:
+    wanted = merged_values(values)
+    if not wanted["s3"]["secret"] and not wanted["trial"]["enabled"]:
+        pytest.skip("by the pods' own role, or without a bucket")
+    for _, pod in pods(render(values)):
+        (container,) = pod["spec"]["containers"]
+        if container.get("args", [])[:1] == ["serve"]:
+            found = _environment(container)
+            assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= set(found)
+            assert found.get("SSL_CERT_FILE", "") == wanted["s3"]["ca"]
+
+
+def _expected(wanted: Mapping[str, Any]) -> Settings:
+    """The settings of the values, with what docs/how-to/run-on-kubernetes.md says that the chart decides."""
+    name = wanted["fullnameOverride"] or f"{RELEASE}-thoracle"
+    config: dict[str, Any] = dict(wanted["config"])
+    receiver = {"host": "0.0.0.0", "port": 11112}
+    decided: dict[str, Any] = {
+        "data_dir": "/var/lib/thoracle",
+        "api": {"host": "0.0.0.0", "port": 8080},
+        "receiver": config.get("receiver", {}) | receiver,
+    }
+    if wanted["mode"] == "cluster":
+        decided["monitoring"] = {"host": "0.0.0.0", "port": 9464}
+    if wanted["trial"]["enabled"]:
+        decided["database_url"] = f"postgresql+psycopg://thoracle:abc123@{name}-postgresql/thoracle"
+        decided["bucket"] = {"url": "s3://thoracle/ct", "endpoint": f"http://{name}-s3:8333", "region": "us-east-1"}
+    elif wanted["database"]["secret"]:
+        decided["database_url"] = SECRETS["url"]
+    if wanted["triton"]["enabled"]:
+        inference = config.get("inference", {})
+        triton = inference.get("triton", {}) | {"url": f"{name}-triton:8001"}
+        decided["inference"] = inference | {"backend": "triton", "triton": triton}
+    destinations = dict(config.get("destinations", {}))
+    for destination, secret in wanted["destinationSecrets"].items():
+        key = "password" if "user" in destinations[destination] else "token"
+        destinations[destination] = destinations[destination] | {key: _secret(secret, key)}
+    return Settings(**config | decided | {"destinations": destinations})
+
+
+def _environment(container: Manifest) -> dict[str, str]:
+    """As the kubelet makes it: `$(NAME)` stands for what was said before."""
+    found: dict[str, str] = {}
+    for variable in container.get("env") or []:
+        if "value" in variable:
+            text: str = variable["value"]
+            found[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda match: found[match[1]], text)
+        else:
+            reference = variable["valueFrom"]["secretKeyRef"]
+            found[variable["name"]] = _secret(reference["name"], reference["key"])
+    return found
+
+
+def _secret(name: str, key: str) -> str:
+    return SECRETS.get(key, f"{key} of {name}")
