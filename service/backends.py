@@ -7,14 +7,14 @@ from service.inference.onnx import OnnxBackend
 from service.settings import Settings
 
 
-def backend(settings: Settings, versions: Mapping[str, str] | None = None) -> Backend:
+def backend(settings: Settings, versions: Mapping[str, str] | None = None, beside: Backend | None = None) -> Backend:
     """Permanent if a model is missing or not the one that was released. A Triton server may be away.
 
-    versions: to serve in place of the active ones, by model name.
+    versions: to serve in place of the active ones, by model name. beside: may share what it has loaded.
     """
     ours = settings.inference
     if ours.backend == "onnx":
-        return OnnxBackend(ours.repository, ours.threads, versions)
+        return OnnxBackend(ours.repository, ours.threads, versions, beside if isinstance(beside, OnnxBackend) else None)
     # Only here: it takes half a second to import.
     from service.inference.triton import TritonBackend
     from service.inference.triton_client import Address

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from socket import gethostname
 
 import sqlalchemy as sa
 from prometheus_client.registry import Collector
@@ -19,7 +20,7 @@ from service import destinations as to
 from service.backends import backend, checked_every_s
 from service.domain.commitment import Report
 from service.domain.job import State
-from service.domain.ports import Pipeline, Spool
+from service.domain.ports import Backend, Pipeline, Spool
 from service.domain.priority import Urgency
 from service.errors import Permanent, ThoracleError
 from service.inference.files import model_files
@@ -33,12 +34,12 @@ from service.ops import doctor as checks
 from service.ops import readiness
 from service.ops.api import create_app
 from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
-from service.ops.metrics import Counted, Metrics, exposition, refusing
+from service.ops.metrics import Counted, Metrics, exposition, refusing, serving_trouble
 from service.ops.monitor import Listener
-from service.ops.probes import Health, create_monitor
+from service.ops.probes import WARNING, Health, create_monitor
 from service.ops.supervisor import supervise
 from service.pipelines import PIPELINES
-from service.settings import Settings, default_repository, own_repository
+from service.settings import Settings, default_repository, own_repository, with_own_repository
 from service.storage import (
     bucket,
     damaged_files,
@@ -50,6 +51,7 @@ from service.storage import (
     open_storage,
     shared_locks,
 )
+from service.store.audit import DONE, FAILED, Audit
 from service.store.backlog import Backlog
 from service.store.deliveries import Deliveries
 from service.store.flow import Flow
@@ -62,9 +64,11 @@ from service.store.presence import presence, present
 from service.store.records import Records, SeriesRecord
 from service.store.retention import Retention
 from service.store.reviews import Reviews
-from service.worker import Analyst, Courier, Janitor, Runner, Sweeper, keep_report
+from service.store.shadows import Shadows
+from service.worker import Analyst, Courier, Janitor, Models, Runner, Shadower, Studies, Sweeper, keep_report
 from service.worker.backend_watch import GROUP, BackendWatch
 from service.worker.operator import Operator
+from service.worker.runner import ANALYSIS_RETRIES
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +85,12 @@ def pipeline(name: str) -> Pipeline:
     raise Permanent(f"there is no pipeline {name!r}; there are: {', '.join(p.name for p in PIPELINES)}")
 
 
-def analyst(settings: Settings, chosen: Pipeline) -> Analyst:
-    """The analysis with its models loaded; Permanent if a model is missing or not the one that was released."""
-    runs_on = backend(settings)
+def analyst(settings: Settings, chosen: Pipeline, loaded: Backend | None = None) -> Analyst:
+    """The analysis with its models loaded; Permanent if a model is missing or not the one that was released.
+
+    loaded: the models, if they are.
+    """
+    runs_on = loaded or backend(settings)
     for name in chosen.models:
         runs_on.spec(name)
     everywhere = settings.destinations.values()
@@ -193,7 +200,7 @@ def run_worker(settings: Settings, name: str) -> None:
     spool, engine = open_storage(settings)
     records, jobs = Records(engine), Jobs(engine)
     chosen = pipeline(settings.pipeline)
-    working = analyst(settings, chosen)
+    audit, shadows = Audit(engine, now), Shadows(engine)
     deliveries, alive = Deliveries(engine), shared_locks(settings, engine)
     metrics = Metrics(settings.inference.backend)
     courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, metrics, now)
@@ -201,21 +208,31 @@ def run_worker(settings: Settings, name: str) -> None:
     def prioritise(job_id: str, priority: int) -> None:
         flow.prioritise(job_id, priority)
 
-    runner = Runner(
-        working, spool, records, jobs, courier, partial(_expected_images, settings), metrics, prioritise, now
+    def told(versions: Mapping[str, str], trouble: str) -> None:
+        outcome = FAILED if trouble else DONE
+        audit.note(f"worker on {gethostname()}", "serve", "models", outcome, versions=dict(versions), why=trouble)
+        metrics.serving(not trouble)
+
+    models = Models(
+        lambda: with_own_repository(settings).inference.repository,
+        lambda versions, beside: backend(with_own_repository(settings), versions, beside),
+        told,
     )
+    working = analyst(settings, chosen, models.active)
+    studies = Studies(spool, records, partial(_expected_images, settings))
+    shadower = Shadower(working, models, studies, spool, jobs, shadows, metrics, ANALYSIS_RETRIES, now)
+    runner = Runner(working, models, shadower, studies, spool, records, jobs, courier, metrics, prioritise, now)
     flow = Flow(database(settings, "flow.db"), alive, to.queues(settings.destinations), runner)
     flow.start()
     quiet_s, urgency = partial(_quiet_s, settings), partial(_urgency, settings)
     receiving = partial(present, alive, "receiver")
-    sweeper = Sweeper(records, jobs, deliveries, flow, quiet_s, urgency, receiving, now)
+    sweeper = Sweeper(records, jobs, deliveries, shadows, flow, quiet_s, urgency, receiving, now)
     sweeper.start()
     janitor = Janitor(Retention(engine), spool, flow, metrics, *_kept_for(settings), now)
     janitor.start()
-    watch = BackendWatch(working.backend, alive, metrics, checked_every_s(settings))
+    watch = BackendWatch(models, alive, metrics, checked_every_s(settings))
     watch.start()
-    models = {name: working.backend.spec(name).version for name in chosen.models}
-    log.info("worker ready: pipeline %s, models %s", chosen.name, models)
+    log.info("worker ready: pipeline %s", chosen.name)
 
     def at_work() -> bool:
         return flow.alive and sweeper.alive and janitor.alive and watch.alive
@@ -224,7 +241,8 @@ def run_worker(settings: Settings, name: str) -> None:
         return {"threads": "ok" if at_work() else "a thread ended, or the lock of this worker did"}
 
     def ready() -> Health:
-        return {**threads(), "back end": watch.why_not or "ok", "database": database_health(engine)}
+        served = f"{WARNING}{models.trouble}" if models.trouble else "ok"
+        return {**threads(), "back end": watch.why_not or "ok", "models": served, "database": database_health(engine)}
 
     with _monitor(settings, name, threads, ready), presence(alive, "worker"):
         if not _wait_for_sigterm(at_work):
@@ -383,6 +401,9 @@ def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks
         "receiver": "ok" if present(alive, "receiver") else "no receiver process is running",
         "worker": "ok" if present(alive, "worker") else "no worker process has its models loaded",
         "back end": "ok" if present(alive, GROUP) else "no worker has one that answers rightly: its log says why",
+        "models": f"{WARNING}a worker cannot serve all models as it should: its log says why"
+        if serving_trouble(metrics_dir(settings))
+        else "ok",
         "disk": readiness.disk(spool.free_bytes(), settings.receiver.marks, refused, _folders(settings)),
         "queue": readiness.queue(refused),
     }

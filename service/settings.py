@@ -312,7 +312,11 @@ def load(config: Path | None) -> Settings:
     class Loaded(Settings):
         model_config = SettingsConfigDict(yaml_file=config)
 
-    settings = Loaded()
+    return with_own_repository(Loaded())
+
+
+def with_own_repository(settings: Settings) -> Settings:
+    """The same settings with the site's own repository, if it has one by now."""
     own = own_repository(settings)
     if own == settings.inference.repository or not (own / "SHA256SUMS").is_file():
         return settings

@@ -14,7 +14,7 @@ from service.domain.model_spec import ModelSpec
 from service.domain.serving import OFF, Serving
 from service.errors import Permanent
 from service.inference.metadata import read_spec_text
-from service.inference.serving import read_serving
+from service.inference.serving import SERVING, read_serving
 
 MODEL_FILE = "model.onnx"
 DIGESTS = "SHA256SUMS"
@@ -55,6 +55,14 @@ def serving_of(repository: Path) -> Serving:
             raise Permanent(f"Model {folder.name} has no version folder in {folder}.")
         highest[folder.name] = versions[-1].name
     return read_serving(repository, highest)
+
+
+def what_is_served(repository: Path) -> str:
+    """The text of the two files that say which model files are served: it changes when they do."""
+    try:
+        return "".join(path.read_text() for name in (SERVING, DIGESTS) if (path := repository / name).exists())
+    except OSError as exc:
+        raise Permanent(f"What is served of {repository} cannot be read: {exc.strerror}.") from exc
 
 
 def read_digests(repository: Path) -> dict[str, str]:

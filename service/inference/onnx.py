@@ -52,11 +52,20 @@ class Model:
 class OnnxBackend:
     """`domain.ports.Backend`. Permanent at construction if a model is missing, altered or not what its spec says."""
 
-    def __init__(self, repository: Path, threads: int = 2, versions: Mapping[str, str] | None = None) -> None:
-        """versions: to serve in place of the active ones, by model name."""
+    def __init__(
+        self,
+        repository: Path,
+        threads: int = 2,
+        versions: Mapping[str, str] | None = None,
+        beside: "OnnxBackend | None" = None,
+    ) -> None:
+        """versions: to serve in place of the active ones, by model name. beside: shares what it has loaded already."""
         self.concurrency = threads
+        loaded = {model.spec.sha256: model for model in beside._models.values()} if beside else {}
         files = model_files(repository, versions)
-        self._models = {name: load_model(file.content, file.key) for name, file in files.items()}
+        self._models: dict[str, Model] = {
+            name: loaded.get(file.spec.sha256) or load_model(file.content, file.key) for name, file in files.items()
+        }
 
     @property
     def specs(self) -> tuple[ModelSpec, ...]:

@@ -124,8 +124,8 @@ def add(repository: Path, model: bytes) -> ModelSpec:
 def change(repository: Path, name: str, rule: Rule) -> Served:
     """Change what is served of a model; what is served now.
 
-    Permanent, and nothing is changed, if the rule refuses it, or if a version that it names is not installed, altered or
-    cannot be loaded. Whether it is any good has to be known before.
+    Permanent, and nothing is changed, if the rule refuses it, or if a version that it names is not installed, altered,
+    or cannot be loaded. Whether it is any good has to be known before.
     """
     with _changing(repository):
         served = served_of(repository, name)
@@ -242,7 +242,8 @@ def _configure(
             return False
 
     chosen = spec_of(served.active if served.active != OFF else versions[-1])
-    _replace(repository / name / CONFIG, render_config(chosen, [v for v in versions if is_alike(v)]))
+    for path, text in render_configs(chosen, [v for v in versions if is_alike(v)]).items():
+        _replace(repository / name / path, text)
 
 
 def beside(one: ModelSpec, other: ModelSpec) -> bool:

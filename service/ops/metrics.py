@@ -17,15 +17,20 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from service.imaging.difference import Difference
+
 log = logging.getLogger(__name__)
 
 _REFUSING = "thoracle_receiver_refusing"
+SERVING_TROUBLE = "thoracle_serving_trouble"
 _FILES = ("counter", "histogram", "gauge_mostrecent")
 _RESERVED_BYTES = 256 * 1024
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _STAGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 _SEVERITY_BUCKETS = (0, 1, 3, 5, 8, 11, 14, 17, 20, 25)
 _OPACITY_BUCKETS = (0, 0.5, 1, 2, 5, 10, 20, 30, 50, 75, 100)
+_SCORE_CHANGE_BUCKETS = (0, 1, 2, 3, 5, 10)
+_DICE_BUCKETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1)
 _SCANNERS = 20
 _OTHER_SCANNER = "other"
 _LATENCY_BUCKETS = (60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400, 259200)
@@ -138,6 +143,35 @@ class Metrics:
             registry=None,
         )
         self._scanners = _counted_scanners()
+        self._by_model = Counter(
+            "thoracle_studies_by_model", "Analysed studies by model and version", ["model", "version"], registry=None
+        )
+        self._shadows = Counter(
+            "thoracle_shadow_studies",
+            "Studies that candidates analysed in the shadow, by outcome",
+            ["model", "version", "outcome"],
+            registry=None,
+        )
+        self._shadow_score_change = Histogram(
+            "thoracle_shadow_score_change",
+            "How far the CT severity score of a candidate is from that of the active version, up or down",
+            ["model", "version"],
+            buckets=_SCORE_CHANGE_BUCKETS,
+            registry=None,
+        )
+        self._shadow_worst_dice = Histogram(
+            "thoracle_shadow_worst_dice",
+            "Least Dice of all labels between a candidate and the active version",
+            ["model", "version"],
+            buckets=_DICE_BUCKETS,
+            registry=None,
+        )
+        self._serving_trouble = Gauge(
+            SERVING_TROUBLE,
+            "Whether a worker could not take up a model that is to be served",
+            registry=None,
+            multiprocess_mode="mostrecent",
+        )
         self._purged = Counter("thoracle_purged_studies", "Studies whose files were given up", registry=None)
         self._purged_bytes = Counter("thoracle_purged_bytes", "Bytes of received files given up", registry=None)
 
@@ -174,6 +208,19 @@ class Metrics:
         self._scanners.add(name)
         return name
 
+    def analysed_by(self, model: str, version: str) -> None:
+        self._by_model.labels(model, version).inc()
+
+    def shadow(self, model: str, version: str, outcome: str, difference: Difference | None) -> None:
+        self._shadows.labels(model, version, outcome).inc()
+        if difference is not None:
+            self._shadow_worst_dice.labels(model, version).observe(difference.worst_dice)
+            if difference.score_change is not None:
+                self._shadow_score_change.labels(model, version).observe(abs(difference.score_change))
+
+    def serving(self, ok: bool) -> None:
+        self._serving_trouble.set(int(not ok))
+
     def delivery(self, destination: str, outcome: str) -> None:
         self._deliveries.labels(destination, outcome).inc()
 
@@ -202,6 +249,12 @@ def refusing(folder: Path) -> dict[str, int]:
     """What the receiver refuses, by cause, as it last said; empty if it never did."""
     samples = (sample for family in Counted(folder).collect() for sample in family.samples)
     return {s.labels["cause"]: int(s.value) for s in samples if s.name == _REFUSING}
+
+
+def serving_trouble(folder: Path) -> bool:
+    """Whether a worker said last that it could not take up a model that is to be served."""
+    samples = (sample for family in Counted(folder).collect() for sample in family.samples)
+    return any(sample.name == SERVING_TROUBLE and sample.value for sample in samples)
 
 
 class Counted(Collector):

@@ -1,9 +1,10 @@
 """The durable engine: DBOS Transact. Nothing else in the package knows it.
 
-Two workflows, each a row in the engine's database before anything runs:
+Three workflows, each a row in the engine's database before anything runs:
 
     study(job_id, attempt)                 analyse once; then one delivery per destination is queued
     delivery(job_id, destination, attempt) ONE attempt; waiting for the next one is a DELAYED row, never a sleep
+    shadow(job_id, attempt)                candidates analyse what has been analysed, when no study waits
 
 Steps run at least once: after a kill the step that was running runs again, so steps are idempotent. Steps return
 values and never raise (an exception may not survive pickling). Workflow ids are deterministic: queueing twice is one.
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 # A new version strands pending work of the old one; change it only together with a migration of open workflows.
 _WORKFLOW_VERSION = "flow-1"
 _MAX_RECOVERIES = 5
+_MAX_SHADOW_RECOVERIES = 1  # a candidate that takes the process with it must not do so often
+_LAST = 2**31 - 1
 _LOST_AFTER_S = 30.0
 _STUDIES = "studies"
 _DEAD = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
@@ -66,8 +69,16 @@ class Work(Protocol):
         """One delivery attempt: None when settled, or the seconds until the next attempt."""
         ...
 
+    def shadow(self, job_id: str, attempt: int) -> float | None:
+        """Candidates analyse one job: None when done, or the seconds until the next attempt."""
+        ...
+
     def abandon(self, job_id: str) -> None:
         """The job's processes died again and again: mark it failed."""
+        ...
+
+    def abandon_shadow(self, job_id: str) -> None:
+        """The processes of its candidates died again and again: mark them failed."""
         ...
 
 
@@ -87,6 +98,7 @@ class Flow:
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="flow-watcher", daemon=True)
         self._study, self._delivery = self._register(work)
+        self._shadow = self._register_shadow(work)
 
     def start(self) -> None:
         """Create or migrate the engine's tables, take our lock, start the queues and the watcher."""
@@ -148,6 +160,11 @@ class Flow:
         elif at_once:
             _end_delay(prefix)
 
+    def ensure_shadow(self, job_id: str) -> None:
+        """Queue the candidates' analyses of a job, behind all studies, unless a workflow waits for them or is at it."""
+        if (attempt := _next_attempt(f"shadow:{job_id}:")) is not None:
+            self._enqueue_shadow(job_id, attempt, None)
+
     def prioritise(self, job_id: str, priority: int) -> None:
         """Give all that waits for a job another priority; what is running hands it on to what follows."""
         table = self._workflows
@@ -160,7 +177,7 @@ class Flow:
         """Delete the workflows of a job; False, and none is deleted, while one of them waits or runs."""
         known = [
             workflow
-            for prefix in _prefixes(job_id)
+            for prefix in (*_prefixes(job_id), f"shadow:{job_id}:")
             for workflow in DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
         ]
         if any(workflow.status in _AT_IT for workflow in known):
@@ -186,8 +203,11 @@ class Flow:
     def _enqueue_study(self, job_id: str, attempt: int, delay_s: float | None, priority: int) -> None:
         self._enqueue(_STUDIES, self._study, f"study:{job_id}:{attempt}", delay_s, priority, job_id, attempt)
 
+    def _enqueue_shadow(self, job_id: str, attempt: int, delay_s: float | None) -> None:
+        self._enqueue(_STUDIES, self._shadow, f"shadow:{job_id}:{attempt}", delay_s, _LAST, job_id, attempt)
+
     def _register(self, work: Work) -> tuple[Any, Any]:
-        """The two workflows; the engine takes plain functions only, so they close over this object."""
+        """Two workflows; the engine takes plain functions only, so they close over this object."""
 
         @DBOS.step(name="analyse")
         def analyse(job_id: str, attempt: int) -> Sequence[str] | float:
@@ -215,6 +235,20 @@ class Flow:
                     self._enqueue_delivery(job_id, destination, attempt + 1, wait_s, self._own_priority())
 
         return study, delivery
+
+    def _register_shadow(self, work: Work) -> Any:
+        @DBOS.step(name="shadow")
+        def analyse_in_shadow(job_id: str, attempt: int) -> float | None:
+            return _settle(lambda: work.shadow(job_id, attempt), None)
+
+        @DBOS.workflow(name="shadow", max_recovery_attempts=_MAX_SHADOW_RECOVERIES)
+        def shadow(job_id: str, attempt: int) -> None:
+            with self._at_work():
+                wait_s = analyse_in_shadow(job_id, attempt)
+                if wait_s is not None:
+                    self._enqueue_shadow(job_id, attempt + 1, wait_s)
+
+        return shadow
 
     def _own_priority(self) -> int:
         """Of the running workflow; read from its row, because `prioritise` may have changed it since it began."""
@@ -279,6 +313,8 @@ class Flow:
             log.error("the processes running workflow %s died repeatedly", dead.workflow_id)
             if kind == "study":
                 self._work.abandon(job_id)
+            elif kind == "shadow":
+                self._work.abandon_shadow(job_id)
             DBOS.delete_workflow(dead.workflow_id)
 
 
@@ -313,7 +349,7 @@ def _settle(step: Callable[[], _Answer], settled: _Answer) -> _Answer | float:
 
 
 def _prefixes(job_id: str) -> tuple[str, str]:
-    """How the ids of a job's workflows begin."""
+    """How the ids of a job's workflows begin, but for those of its shadow analyses."""
     return f"study:{job_id}:", f"delivery:{job_id}:"
 
 

@@ -6,9 +6,9 @@ that passes every gate is analysed; every other one gets its reasons.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
@@ -75,6 +75,10 @@ class Analyst:
     styles: tuple[Style, ...] = (Style(),)
     capture: bool = False
     notice: bool = False
+
+    def on(self, backend: Backend) -> Self:
+        """The same with other models."""
+        return replace(self, backend=backend)
 
     def analyse(
         self,

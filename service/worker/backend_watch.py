@@ -6,7 +6,6 @@ A worker whose back end is away goes on receiving work: its analyses wait.
 import logging
 from typing import Protocol
 
-from service.domain.ports import Backend
 from service.errors import ThoracleError
 from service.store.liveness import Locks
 from service.worker.looking import Looking
@@ -24,10 +23,18 @@ class CanaryObserver(Protocol):
     def canary(self, ok: bool) -> None: ...
 
 
+class Checked(Protocol):
+    """What is watched."""
+
+    def check(self) -> None:
+        """A ThoracleError says, in words, why it cannot be used."""
+        ...
+
+
 class BackendWatch(Looking):
     """One thread per worker process. why_not: what is wrong with the back end, in words; "": nothing."""
 
-    def __init__(self, backend: Backend, locks: Locks, observer: CanaryObserver, every_s: float) -> None:
+    def __init__(self, backend: Checked, locks: Locks, observer: CanaryObserver, every_s: float) -> None:
         super().__init__("back end's watch", every_s)
         self.why_not = "not asked yet"
         self._backend = backend

@@ -6,9 +6,8 @@ is recorded with its job; only what keeps it from being recorded (the database) 
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from traceback import format_tb
@@ -25,15 +24,17 @@ from service.domain.scanner import scanner
 from service.errors import Permanent, Transient
 from service.evidence import Evidence
 from service.store.jobs import Jobs
-from service.store.records import Records, SeriesRecord
-from service.store.tree import SeriesFiles
+from service.store.records import Records
 from service.worker.analyst import Analyst, Outcome
 from service.worker.delivery import Courier
+from service.worker.models import Models
+from service.worker.shadow import Shadower
+from service.worker.study import Studies, Study
 
 log = logging.getLogger(__name__)
 
 _WAITING = (State.CREATED, State.QUEUED, State.RUNNING)
-_ANALYSIS_RETRIES = RetryPolicy((60.0, 300.0), timedelta(hours=24))
+ANALYSIS_RETRIES = RetryPolicy((60.0, 300.0), timedelta(hours=24))
 """For a full disk or a back end that is away; neither is the study's fault."""
 
 
@@ -45,6 +46,10 @@ class StudyObserver(Protocol):
 
     def study(self, outcome: str, timings_s: Mapping[str, float]) -> None: ...
 
+    def analysed_by(self, model: str, version: str) -> None:
+        """Which version of a model analysed a study."""
+        ...
+
     def scored(self, scanner: str, severity: int | None, opacity_percent: float) -> None:
         """A study was analysed. scanner: manufacturer and model; severity: 0-25; of both lungs."""
         ...
@@ -54,34 +59,31 @@ class StudyObserver(Protocol):
         ...
 
 
-Study = tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]]
-"""What the analyst needs of a study: its series, who is told of progress, how many images the sender holds."""
-
-ExpectedImages = Callable[[str, Sequence[SeriesRecord]], Mapping[str, int]]
-"""How many images the sender holds by Series Instance UID, for a study UID and its series; empty if nobody knows."""
-
-
 class Runner:
     """Runs jobs on one worker process."""
 
     def __init__(
         self,
         analyst: Analyst,
+        models: Models,
+        shadower: Shadower,
+        studies: Studies,
         spool: Spool,
         records: Records,
         jobs: Jobs,
         courier: Courier,
-        expected_images: ExpectedImages,
         observer: StudyObserver,
         prioritise: Callable[[str, int], None],
         clock: Callable[[], datetime],
     ) -> None:
         self._analyst = analyst
+        self._models = models
+        self._shadower = shadower
+        self._studies = studies
         self._spool = spool
         self._records = records
         self._jobs = jobs
         self._courier = courier
-        self._expected_images = expected_images
         self._observer = observer
         self._prioritise = prioritise
         self._clock = clock
@@ -93,12 +95,13 @@ class Runner:
             return self._courier.plan(job)
         job = self._jobs.start(job_id, self._clock())
         try:
-            with self._study(job) as study:
-                outcome = self._outcome(job, study)
-            event, result = self._save(job, outcome)
+            assigned = self._models.for_study(job.study_uid)
+            with self._studies.open(job) as study:
+                outcome = self._outcome(job, self._analyst.on(assigned.backend), study)
+            event, result = self._save(job, outcome, assigned.candidates)
         except (Transient, OSError) as error:
             log.warning("job %s: attempt %d failed: %s", job_id, attempt, error)
-            wait_s = _ANALYSIS_RETRIES.wait_s(attempt, self._clock() - job.created_at)
+            wait_s = ANALYSIS_RETRIES.wait_s(attempt, self._clock() - job.created_at)
             if wait_s is not None:
                 self._jobs.retry(job_id, str(error))
                 return wait_s
@@ -125,6 +128,14 @@ class Runner:
         """Send what the destination does not have yet; seconds until the next attempt, None when settled."""
         return self._courier.deliver(job_id, destination, attempt)
 
+    def shadow(self, job_id: str, attempt: int) -> float | None:
+        """Let candidates analyse the job too; seconds until the next attempt, None when all is done."""
+        return self._shadower.run(job_id, attempt)
+
+    def abandon_shadow(self, job_id: str) -> None:
+        """The processes that ran its candidates died again and again."""
+        self._shadower.abandon(job_id)
+
     def abandon(self, job_id: str) -> None:
         """The processes that ran this job died again and again."""
         if self._jobs.get(job_id).state is State.RUNNING:
@@ -135,27 +146,29 @@ class Runner:
 
     def _count(self, ended: State, result: Result) -> None:
         self._observer.study(ended, result.timings_s)
+        for model in result.models:
+            self._observer.analysed_by(model["name"], model["version"])
         if result.opacity_percent is not None:
             self._observer.scored(result.scanner, result.severity_total, result.opacity_percent)
         elif ended is State.REFUSED:
             reasons = {refusal.reason for refusals in result.refusals.values() for refusal in refusals}
             self._observer.refused(result.scanner, sorted(reasons))
 
-    def _outcome(self, job: Job, study: Study) -> Outcome:
+    def _outcome(self, job: Job, analyst: Analyst, study: Study) -> Outcome:
         """A purged study that comes again gives the same objects again. Of what came after a purge a refusal says
         nothing about the study: there is no notice, and the earlier result stays."""
         if (same := self._records.same_again(job)) is not None:
-            outcome = self._analyst.analyse(*study, self._courier.predecessors(self._jobs.get(same)))
+            outcome = analyst.analyse(*study, self._courier.predecessors(self._jobs.get(same)))
             before = {o.sop_instance_uid for o in self._jobs.objects(same)}
             if {e.sop_instance_uid for e in outcome.evidence if e.sop_instance_uid} == before:
                 return outcome
-        outcome = self._analyst.analyse(*study, self._courier.predecessors(job))
+        outcome = analyst.analyse(*study, self._courier.predecessors(job))
         if outcome.analysis is None and self._records.is_remainder(job.job_id):
             log.info("job %s: refused, without a notice: the earlier images of the study were purged", job.job_id)
             return replace(outcome, evidence=())
         return outcome
 
-    def _save(self, job: Job, outcome: Outcome) -> tuple[Event, Result]:
+    def _save(self, job: Job, outcome: Outcome, candidates: Collection[str]) -> tuple[Event, Result]:
         """Result files on disk first, then they may be recorded."""
         analysis = outcome.analysis
         result = Result(
@@ -168,6 +181,8 @@ class Runner:
             timings_s=outcome.timings_s,
             objects=self._kept(job.job_id, outcome),
             facts=self._facts(job, outcome),
+            models=[asdict(one) | {"candidate": one.name in candidates} for one in analysis.models] if analysis else (),
+            shadows=self._models.shadows() if analysis else {},
         )
         return (Event.ANALYSE if analysis else Event.REFUSE), result
 

@@ -18,6 +18,7 @@ from service.store.deliveries import Deliveries
 from service.store.engine import in_words
 from service.store.jobs import Jobs
 from service.store.records import Records
+from service.store.shadows import Shadows
 from service.worker.looking import Looking
 from service.worker.trouble import Trouble
 
@@ -35,6 +36,8 @@ class Engine(Protocol):
 
     def ensure_delivery(self, job_id: str, destination: str, priority: int, at_once: bool) -> None: ...
 
+    def ensure_shadow(self, job_id: str) -> None: ...
+
 
 class Sweeper(Looking):
     """One thread per worker process; several workers may sweep the same database.
@@ -47,6 +50,7 @@ class Sweeper(Looking):
         records: Records,
         jobs: Jobs,
         deliveries: Deliveries,
+        shadows: Shadows,
         engine: Engine,
         quiet_s_for: Callable[[str], float],
         urgency_of: Callable[[str], Urgency],
@@ -58,6 +62,7 @@ class Sweeper(Looking):
         self._records = records
         self._jobs = jobs
         self._deliveries = deliveries
+        self._shadows = shadows
         self._engine = engine
         self._quiet_s_for = quiet_s_for
         self._urgency_of = urgency_of
@@ -99,6 +104,8 @@ class Sweeper(Looking):
             self._engine.ensure_study(job_id, priority, self._at_once)
         for due in self._deliveries.to_deliver():
             self._engine.ensure_delivery(due.job_id, due.destination, due.priority, due.at_once or self._at_once)
+        for job_id in self._shadows.to_run():
+            self._engine.ensure_shadow(job_id)
         self._at_once = False
 
     def _quiet_for(self, studies: Sequence[StudyState], now: datetime) -> dict[str, float]:

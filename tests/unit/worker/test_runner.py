@@ -12,7 +12,7 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy.exc import OperationalError
 
-from service.domain.findings import Region
+from service.domain.findings import ModelUse, Region
 from service.domain.job import IllegalTransition, State
 from service.domain.retry import RetryPolicy
 from service.errors import Permanent, Reason, Refusal, Transient
@@ -27,8 +27,10 @@ from service.store.overview import Overview
 from service.store.records import Records
 from service.store.retention import Retention
 from service.store.reviews import Reviews
+from service.store.shadows import Shadows
 from service.store.spool import Spool
-from service.worker import Courier, Destination, Outcome, Runner
+from service.worker import Courier, Destination, Outcome, Runner, Studies
+from service.worker.models import Assigned
 from service.worker.operator import Operator
 
 NOW = arrivals.at(300)
@@ -41,6 +43,7 @@ class AnalysedStub:
     """As much of an Analysis as the runner looks at."""
 
     flags = ()
+    models: tuple[ModelUse, ...] = ()
     lungs = MappingProxyType({"total": Region(4000.0, 100.0, 20.0, -800.0)})
 
     class severity:
@@ -65,6 +68,23 @@ ANALYSED = Outcome(
 )
 
 
+class Served:
+    """The models, of which `candidates` analyse the study; `shadowed` are to analyse it too."""
+
+    backend = object()
+
+    def __init__(self) -> None:
+        self.candidates: frozenset[str] = frozenset()
+        self.shadowed: dict[str, str] = {}
+
+    def for_study(self, study_uid: str) -> Assigned:
+        assert study_uid == "S"
+        return Assigned(self.backend, self.candidates)  # type: ignore[arg-type]
+
+    def shadows(self) -> dict[str, str]:
+        return self.shadowed
+
+
 class Bench:
     """A runner with one job; `analysis` and `verdicts` decide what happens."""
 
@@ -78,7 +98,7 @@ class Bench:
         self.predecessors: list[list[str]] = []
         self.seen: list[tuple[Any, ...]] = []
         self.counted: list[tuple[Any, ...]] = []
-        self.jobs, self.overview = Jobs(engine), Overview(engine)
+        self.jobs, self.overview, self.shadows = Jobs(engine), Overview(engine), Shadows(engine)
         records, self.spool = Records(engine), Spool(folder)
         self._records, self._inbox, self._retention = records, Inbox(self.spool, records), Retention(engine)
         self._inbox.take(arrivals.arrival())
@@ -88,13 +108,16 @@ class Bench:
         self.deliveries = Deliveries(engine)
         courier = Courier(self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock)
         self.operator = Operator(self.jobs, records, self.deliveries, Reviews(engine), courier, lambda: self.clock)
+        self.served = Served()
         self.runner = Runner(
             self,  # type: ignore[arg-type]
+            self.served,  # type: ignore[arg-type]
+            None,  # type: ignore[arg-type]
+            Studies(self.spool, records, lambda study, series: {}),
             self.spool,
             records,
             self.jobs,
             courier,
-            lambda study, series: {},
             self,
             lambda job_id, priority: self.seen.append(("priority", priority)),
             lambda: self.clock,
@@ -120,6 +143,10 @@ class Bench:
         while self._retention.remove("S", self.spool):
             pass
 
+    def on(self, backend: Any) -> "Bench":
+        assert backend is self.served.backend
+        return self
+
     def analyse(self, *study: Any) -> Outcome:
         self.predecessors.append([p.sop_instance_uid for p in study[-1]])
         return self.analysis()
@@ -130,6 +157,9 @@ class Bench:
 
     def study(self, outcome: str, timings_s: Mapping[str, float]) -> None:
         self.seen.append(("study", outcome))
+
+    def analysed_by(self, model: str, version: str) -> None:
+        self.counted.append((model, version))
 
     def scored(self, scanner: str, severity: int | None, opacity_percent: float) -> None:
         self.counted.append((scanner, severity, opacity_percent))
@@ -164,6 +194,29 @@ def test_an_analysed_job_is_saved_then_delivered(bench: Bench) -> None:
     assert bench.state is State.DELIVERED
     assert bench.sent == ["lobes.seg.dcm", "s.dcm"]
     assert bench.seen[0] == ("study", "analysed")
+
+
+def test_a_result_tells_its_models_and_candidates_in_the_shadow_are_to_follow(bench: Bench) -> None:
+    class ByCandidate(AnalysedStub):
+        models = (ModelUse("lung-opacity", "1", "a" * 64), ModelUse("lobes", "2", "b" * 64))
+
+    bench.served.candidates, bench.served.shadowed = frozenset({"lobes"}), {"lobes": "2", "lungs": "1"}
+    bench.analysis = lambda: replace(ANALYSED, analysis=ByCandidate())  # type: ignore[arg-type]
+    bench.runner.analyse(bench.job_id, 1)
+    (job,) = bench.overview.list_jobs()
+    assert job["models"] == [
+        {"name": "lung-opacity", "version": "1", "sha256": "a" * 64, "candidate": False},
+        {"name": "lobes", "version": "2", "sha256": "b" * 64, "candidate": True},
+    ]
+    assert {("lung-opacity", "1"), ("lobes", "2")} <= set(bench.counted)
+    assert bench.shadows.waiting(bench.job_id) == [("lobes", "2"), ("lungs", "1")]
+
+
+def test_a_refused_study_has_nothing_for_a_candidate(bench: Bench) -> None:
+    bench.served.shadowed = {"lobes": "2"}
+    bench.analysis = lambda: REFUSED
+    bench.runner.analyse(bench.job_id, 1)
+    assert bench.shadows.to_run() == []
 
 
 def test_a_severe_result_goes_before_others(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from service.store.inbox import Inbox
 from service.store.jobs import Jobs
 from service.store.migrations import upgrade
 from service.store.records import Records
+from service.store.shadows import Shadow, Shadows
 from service.store.spool import Spool
 from service.worker import Sweeper
 
@@ -23,6 +24,7 @@ class Engine:
         self.studies: list[str] = []
         self.deliveries: list[tuple[str, str]] = []
         self.at_once: list[bool] = []
+        self.shadows: list[str] = []
         self.studies_at_once: list[bool] = []
 
     def ensure_study(self, job_id: str, priority: int, at_once: bool = False) -> None:
@@ -34,6 +36,9 @@ class Engine:
         self.deliveries.append((job_id, destination))
         self.at_once.append(at_once)
 
+    def ensure_shadow(self, job_id: str) -> None:
+        self.shadows.append(job_id)
+
 
 def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: Path) -> None:
     database = sqlite_engine(tmp_path / "records.db")
@@ -44,6 +49,7 @@ def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: 
         records,
         jobs,
         Deliveries(database),
+        Shadows(database),
         engine,
         lambda ae: 10.0,
         lambda ae: Urgency.ROUTINE,
@@ -82,6 +88,7 @@ def test_no_study_is_completed_while_nobody_could_receive_the_rest_of_it(
         records,
         Jobs(database),
         Deliveries(database),
+        Shadows(database),
         engine,
         lambda ae: 10.0,
         lambda ae: Urgency.ROUTINE,
@@ -128,6 +135,7 @@ def test_a_clock_set_back_is_told_and_delays_no_attempt(
         Records(database),
         Jobs(database),
         Deliveries(database),
+        Shadows(database),
         engine,
         lambda ae: 10.0,
         lambda ae: Urgency.ROUTINE,
@@ -163,6 +171,7 @@ def test_a_database_that_fails_is_told_once_and_looked_at_again(
         Records(database),
         Jobs(database),
         Deliveries(database),
+        Shadows(database),
         Engine(),
         lambda ae: 10.0,
         lambda ae: Urgency.ROUTINE,
@@ -181,3 +190,30 @@ def test_a_database_that_fails_is_told_once_and_looked_at_again(
         "studies are not looked at: the database fails: file is not a database",
         "the database works again: studies are looked at",
     ]
+
+
+def test_candidates_are_queued_until_they_have_analysed_the_job(tmp_path: Path) -> None:
+    database = sqlite_engine(tmp_path / "records.db")
+    upgrade(database)
+    records, jobs, engine, shadows = Records(database), Jobs(database), Engine(), Shadows(database)
+    Inbox(Spool(tmp_path), records).take(arrivals.arrival())
+    (job_id,) = records.create_due_jobs(arrivals.at(60), lambda _: 1.0)
+    jobs.start(job_id, arrivals.at(60))
+    jobs.finish(job_id, Event.ANALYSE, Result(shadows={"lobes": "2"}), arrivals.at(61))
+    sweeper = Sweeper(
+        records,
+        jobs,
+        Deliveries(database),
+        shadows,
+        engine,
+        lambda ae: 10.0,
+        lambda ae: Urgency.ROUTINE,
+        lambda: True,
+        lambda: arrivals.at(62),
+        lambda: 1.0,
+    )
+    sweeper.check()
+    assert engine.shadows == [job_id]
+    shadows.end(job_id, "lobes", "2", Shadow.COMPARED, arrivals.at(70))
+    sweeper.check()
+    assert engine.shadows == [job_id], "not once more"

@@ -1,0 +1,144 @@
+"""The models that a worker analyses with. Before every study it looks whether others are to be served, and takes them.
+
+New ones are loaded and checked beside the ones that serve. If an active version does not load, all goes on as it was; a
+candidate that does not load gets no study. Whatever a study began with, it ends with.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from service.domain.ports import Backend
+from service.domain.serving import Serving, chosen_for
+from service.errors import ThoracleError, Transient
+from service.inference.files import serving_of, what_is_served
+from service.inference.mixed import Mixed
+from service.worker.trouble import Trouble
+
+log = logging.getLogger(__name__)
+
+Make = Callable[[Mapping[str, str], Backend | None], Backend]
+"""A back end that serves these versions, by model name; the second argument: whose loaded models may be used again."""
+
+
+Told = Callable[[Mapping[str, str], str], None]
+"""Is told what is served now, the active version of every model, and in words what could not be taken up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """What a study is analysed with. candidates: models that do not serve it in their active version."""
+
+    backend: Backend
+    candidates: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """text: of the files that say what is served, None: to be read again in any case. others: of the candidates."""
+
+    text: str | None
+    serving: Serving
+    active: Backend
+    others: Mapping[str, Backend] = field(default_factory=dict)
+    trouble: str = ""
+
+
+class Models:
+    """Safe from any thread. Permanent at construction if an active version does not load."""
+
+    def __init__(self, repository: Callable[[], Path], make: Make, told: Told) -> None:
+        """repository: where it is now; a site's own comes in place of the shipped one while the service runs."""
+        self._repository = repository
+        self._make = make
+        self._tell_others = told
+        self._looking = Lock()
+        self._trouble = Trouble(log, "not all models can be served as they should: %s", "all models are served again")
+        self._told: tuple[Mapping[str, str], str] | None = None
+        text = what_is_served(repository())
+        self._loaded = self._load(text, serving_of(repository()), None)
+        self._tell(self._loaded)
+
+    @property
+    def active(self) -> Backend:
+        """With the active version of every model."""
+        return self._loaded.active
+
+    @property
+    def trouble(self) -> str:
+        """What could not be taken up, in words; "": nothing."""
+        return self._loaded.trouble
+
+    def check(self) -> None:
+        """Transient, in words, if the active versions cannot be used now."""
+        self._loaded.active.check()
+
+    def for_study(self, study_uid: str) -> Assigned:
+        """What analyses this study, by what is served now; the same for the same study as long as that stays."""
+        loaded = self._look()
+        chosen = chosen_for(study_uid, loaded.serving) & loaded.others.keys()
+        if not chosen:
+            return Assigned(loaded.active)
+        return Assigned(Mixed(loaded.active, {name: loaded.others[name] for name in chosen}), chosen)
+
+    def shadows(self) -> dict[str, str]:
+        """Version by model name of the candidates that analyse every study beside the active versions."""
+        return {
+            name: served.candidate.version
+            for name, served in self._loaded.serving.items()
+            if served.candidate and served.candidate.shadow
+        }
+
+    def beside(self, name: str, version: str) -> tuple[Backend, Backend] | None:
+        """The active versions, and the same but for this candidate; None if it is in the shadow no more.
+
+        Transient if it cannot be loaded now.
+        """
+        loaded = self._look()
+        if self.shadows().get(name) != version:
+            return None
+        if name not in loaded.others:
+            raise Transient(f"the candidate does not load: {loaded.trouble}")
+        return loaded.active, Mixed(loaded.active, {name: loaded.others[name]})
+
+    def _look(self) -> _Loaded:
+        with self._looking:
+            try:
+                text = what_is_served(self._repository())
+                if text != self._loaded.text:
+                    serving = serving_of(self._repository())
+                    loaded = self._load(text, serving, self._loaded.active)
+                    loaded.active.check()
+                    self._tell(loaded)
+                    self._loaded = loaded
+            except ThoracleError as error:
+                before = self._loaded
+                stays = _Loaded(None, before.serving, before.active, before.others, f"{error} The old ones go on.")
+                self._tell(stays)
+                self._loaded = stays
+            return self._loaded
+
+    def _load(self, text: str, serving: Serving, before: Backend | None) -> _Loaded:
+        versions = {name: served.active for name, served in serving.items()}
+        active = self._make(versions, before)
+        others, wrong = {}, []
+        for name, served in serving.items():
+            if served.candidate:
+                try:
+                    other = self._make(versions | {name: served.candidate.version}, active)
+                    other.check()
+                    others[name] = other
+                except ThoracleError as error:
+                    wrong.append(f"candidate {name} version {served.candidate.version}: {error}")
+        return _Loaded(None if wrong else text, serving, active, others, " ".join(wrong))
+
+    def _tell(self, loaded: _Loaded) -> None:
+        """Once; what they raise comes before anything changes."""
+        versions = {name: served.active for name, served in loaded.serving.items()}
+        if self._told != (versions, loaded.trouble):
+            self._tell_others(versions, loaded.trouble)
+            self._told = versions, loaded.trouble
+            log.info("models served: %s", ", ".join(f"{name} {v}" for name, v in versions.items() if v))
+        self._trouble.tell(loaded.trouble)

@@ -1,0 +1,43 @@
+"""A study's files, opened for an analysis."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+from service.domain.job import Job
+from service.domain.ports import Spool
+from service.store.records import Records, SeriesRecord
+from service.store.tree import SeriesFiles
+
+log = logging.getLogger(__name__)
+
+Study = tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]]
+"""What the analyst needs of a study: its series, who is told of progress, how many images the sender holds."""
+
+ExpectedImages = Callable[[str, Sequence[SeriesRecord]], Mapping[str, int]]
+"""How many images the sender holds by Series Instance UID, for a study UID and its series; empty if nobody knows."""
+
+
+class Studies:
+    """Opens the studies of jobs."""
+
+    def __init__(self, spool: Spool, records: Records, expected_images: ExpectedImages) -> None:
+        self._spool = spool
+        self._records = records
+        self._expected_images = expected_images
+
+    @contextmanager
+    def open(self, job: Job, doing: str = "") -> Iterator[Study]:
+        """For as long as the block lasts. doing: said in the log before each stage."""
+        records = [r for r in self._records.series_of(job.study_uid) if r.paths]
+        stages: set[str] = set()
+
+        def progress(stage: str, _fraction: float) -> None:
+            if stage not in stages:
+                stages.add(stage)
+                log.info("job %s: %s%s", job.job_id, doing, stage)
+
+        with ExitStack() as open_files:
+            paths = [tuple(open_files.enter_context(self._spool.local(r.paths))) for r in records]
+            files = [SeriesFiles(job.study_uid, r.series_uid, p) for r, p in zip(records, paths, strict=True)]
+            yield files, progress, self._expected_images(job.study_uid, records)
