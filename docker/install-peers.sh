@@ -1,9 +1,10 @@
 #!/bin/sh
-# The real peers of the tests, from Debian: a PACS, DICOM senders and validators, a database, and the tool for network
-# namespaces. Without root: says so and goes on, and the tests that need them skip (in CI they fail instead).
+# The real peers of the tests, from Debian: a PACS, DICOM senders and validators, a database, Prometheus, tools for network
+# namespaces and images. Without root: says so and goes on, and the tests that need them skip (in CI they fail instead).
 set -eu
 missing=""
-for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools pdftoppm:poppler-utils openssl:openssl ip:iproute2; do
+for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools pdftoppm:poppler-utils openssl:openssl ip:iproute2 \
+  buildah:buildah debootstrap:debootstrap promtool:prometheus; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -f /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
