@@ -65,12 +65,14 @@ class TritonClient:
         self._url = address.url
         files = {"root_certificates": address.ca, "certificate_chain": address.certificate, "private_key": address.key}
         certificates = {name: str(path) for name, path in files.items() if path}
-        try:
-            self._client = grpc.InferenceServerClient(
-                address.url, ssl=bool(certificates), channel_args=_OPTIONS, **certificates
-            )
-        except OSError as error:
-            raise Permanent(f"The certificates for Triton cannot be read: {error}.") from error
+        for path in certificates.values():
+            try:
+                Path(path).read_bytes()
+            except OSError as error:
+                raise Permanent(f"The certificates for Triton cannot be read: {error}.") from error
+        self._client = grpc.InferenceServerClient(
+            address.url, ssl=bool(certificates), channel_args=_OPTIONS, **certificates
+        )
 
     def infer(
         self, spec: ModelSpec, inputs: Sequence[grpc.InferInput], outputs: Sequence[Any], deadline: float

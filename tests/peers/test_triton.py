@@ -1,0 +1,343 @@
+"""The back end against a real Triton server: the same numbers as in process, and what happens when it fails."""
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tritonclient.grpc as grpc
+from dicom_peers import wait_until
+from onnx import numpy_helper
+from tls_proxy import Authority
+from triton_server import TritonServer
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.domain.ports import Array
+from service.errors import Permanent, Transient
+from service.inference import repository as models
+from service.inference import shared_memory, triton_batch
+from service.inference.files import DIGESTS, MODEL_FILE, model_files
+from service.inference.onnx import OnnxBackend
+from service.inference.shared_memory import FOLDER, files
+from service.inference.triton import SharedMemory, TritonBackend
+from service.inference.triton_client import Address, TritonClient
+
+pytestmark = pytest.mark.peers
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO_CT = ROOT / "demo" / "ct"
+LUNG_OPACITY = "lung-opacity"
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("triton") / "models"
+    models.create(folder, ROOT / "triton_repo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[TritonServer]:
+    with TritonServer(tmp_path_factory.mktemp("server"), repository) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def here(repository: Path) -> OnnxBackend:
+    return OnnxBackend(repository)
+
+
+def there(server: TritonServer, repository: Path, memory: SharedMemory = "auto", **more: float) -> TritonBackend:
+    return TritonBackend(repository, server.address, shared_memory=memory, **more)  # type: ignore[arg-type]
+
+
+def slices(count: int, seed: int = 0) -> dict[str, Array]:
+    hu = np.random.default_rng(seed).normal(-600, 300, (count, 1, 256, 256))
+    return {"hu": hu.astype(np.int16)}
+
+
+def same(one: dict[str, Array], other: dict[str, Array]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def analysed(out: Path) -> dict[str, str]:
+    result = CliRunner().invoke(app, ["analyse", str(DEMO_CT), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in out.iterdir() if path.suffix != ".json"}
+
+
+def test_both_back_ends_give_identical_results(
+    server: TritonServer, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THORACLE_INFERENCE__REPOSITORY", str(repository))
+    in_process = analysed(tmp_path / "onnx")
+    before = server.metric("nv_inference_count", LUNG_OPACITY)
+    monkeypatch.setenv("THORACLE_INFERENCE__BACKEND", "triton")
+    monkeypatch.setenv("THORACLE_INFERENCE__TRITON__URL", server.address.url)
+    assert analysed(tmp_path / "triton") == in_process
+    assert server.metric("nv_inference_count", LUNG_OPACITY) - before > len(list(DEMO_CT.iterdir())) / 2
+    assert {"lobes.seg.dcm", "findings.seg.dcm", "measurements.sr.dcm", "report.pdf"} <= in_process.keys()
+
+
+@pytest.mark.parametrize("memory", ["always", "never"])
+def test_every_batch_gets_the_same_answer(
+    server: TritonServer, repository: Path, here: OnnxBackend, memory: SharedMemory
+) -> None:
+    backend = there(server, repository, memory)
+    for count in (1, 3, 16, 4):
+        batch = slices(count, count)
+        assert same(backend.infer(LUNG_OPACITY, batch), here.infer(LUNG_OPACITY, batch))
+    lungs = {"lungs": (np.random.default_rng(0).random((1, 2, 64, 64, 64)) > 0.5).astype(np.uint8) * 255}
+    assert same(backend.infer("lobes", lungs), here.infer("lobes", lungs))
+    assert backend.shares_memory == (memory == "always")
+
+
+def test_wrong_inputs_are_refused_here(server: TritonServer, repository: Path) -> None:
+    backend = there(server, repository)
+    with pytest.raises(Permanent, match="takes hu as int16"):
+        backend.infer(LUNG_OPACITY, slices(17))
+    with pytest.raises(Permanent, match="triple is not installed"):
+        backend.infer("triple", {})
+
+
+def test_clients_at_once_do_not_meet(server: TritonServer, repository: Path, here: OnnxBackend) -> None:
+    clients = [there(server, repository, "always") for _ in range(2)]
+    batches = [slices(2, seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda k: clients[k % 2].infer(LUNG_OPACITY, batches[k]), range(8)))
+    for batch, answer in zip(batches, answers, strict=True):
+        assert same(answer, here.infer(LUNG_OPACITY, batch))
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+def test_a_dead_model_is_found_and_mended(server: TritonServer, repository: Path, instances: int) -> None:
+    backend = there(server, repository)
+    backend.check()
+    server.kill_model(LUNG_OPACITY, instances)
+    assert TritonClient(server.address, 60).serves(backend.spec(LUNG_OPACITY)), "the server says that all is well"
+    backend.check()
+    again = server.log().count("loading: lung-opacity")
+    backend.check()
+    assert server.log().count("loading: lung-opacity") == again, "once was enough"
+    assert again >= 2
+
+
+def test_an_analysis_goes_on_over_a_dead_model(server: TritonServer, repository: Path, here: OnnxBackend) -> None:
+    backend = there(server, repository)
+    backend.check()
+    server.kill_model(LUNG_OPACITY, 2)
+    assert same(backend.infer(LUNG_OPACITY, slices(2)), here.infer(LUNG_OPACITY, slices(2)))
+
+
+def test_a_model_that_is_not_loaded_is_loaded(server: TritonServer, repository: Path, here: OnnxBackend) -> None:
+    backend = there(server, repository)
+    backend.check()
+    client = grpc.InferenceServerClient(server.address.url)
+    for meet in (backend.check, lambda: None):
+        client.unload_model(LUNG_OPACITY)
+        wait_until(lambda: not client.is_model_ready(LUNG_OPACITY), 60)
+        meet()
+        assert same(backend.infer(LUNG_OPACITY, slices(1)), here.infer(LUNG_OPACITY, slices(1)))
+
+
+def altered(repository: Path, folder: Path, version: str = "2") -> Path:
+    """The client's repository, whose network for lungs and opacities is a little another, as that version."""
+    models.create(folder, ROOT / "triton_repo")
+    file = folder / LUNG_OPACITY / "2" / MODEL_FILE
+    spec = model_files(folder)[LUNG_OPACITY].spec
+    network = onnx.load(file)
+    for weight in network.graph.initializer:
+        if weight.data_type == onnx.TensorProto.FLOAT and weight.dims:
+            weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1.02), weight.name))
+    content = models.embed(network.SerializeToString(), replace(spec, version=version, sha256=""))
+    target = folder / LUNG_OPACITY / version / MODEL_FILE
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(content)
+    if version != "2":
+        shutil.rmtree(folder / LUNG_OPACITY / "2")
+    lines = [line for line in (folder / DIGESTS).read_text().splitlines() if LUNG_OPACITY not in line]
+    lines.append(f"{sha256(content).hexdigest()}  {LUNG_OPACITY}/{version}/{MODEL_FILE}")
+    (folder / DIGESTS).write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_another_file_under_the_same_version_is_refused(server: TritonServer, repository: Path, tmp_path: Path) -> None:
+    backend = there(server, altered(repository, tmp_path / "other"))
+    with pytest.raises(Transient, match=r"lung-opacity version 2 as it is in the repository: .*not what this model"):
+        backend.check()
+    with pytest.raises(Transient, match="asked again"):
+        backend.infer(LUNG_OPACITY, slices(1))
+
+
+def test_a_version_that_the_server_does_not_have_is_named(
+    server: TritonServer, repository: Path, tmp_path: Path
+) -> None:
+    backend = there(server, altered(repository, tmp_path / "newer", "3"))
+    with pytest.raises(Transient, match="model lung-opacity version 3"):
+        backend.check()
+
+
+def test_a_server_that_hangs_is_late_and_its_requests_are_cancelled(server: TritonServer, repository: Path) -> None:
+    backend = there(server, repository, "always", timeout_s=2, concurrency=4)
+    backend.check()
+    server.pause()
+    try:
+        began = time.monotonic()
+        with ThreadPoolExecutor(4) as threads:
+            late = [threads.submit(backend.infer, LUNG_OPACITY, slices(1)) for _ in range(4)]
+        assert time.monotonic() - began < 30
+    finally:
+        server.go_on()
+    for one in late:
+        with pytest.raises(Transient, match="no answer within 2 s"):
+            one.result()
+    with pytest.raises(Transient, match="asked again in"):
+        backend.infer(LUNG_OPACITY, slices(1))
+    patient = there(server, repository, "always")
+    wait_until(lambda: answers(patient), 60)
+
+
+def answers(backend: TritonBackend) -> bool:
+    try:
+        backend.check()
+    except Transient:
+        return False
+    return True
+
+
+def test_what_waits_for_an_interrupted_caller_is_not_computed(server: TritonServer, repository: Path) -> None:
+    backend = there(server, repository, timeout_s=600, concurrency=8)
+    backend.check()
+    before = server.metric("nv_inference_count", LUNG_OPACITY)
+    impatient = there(server, repository, "never", timeout_s=0.2, concurrency=8)
+    impatient._breaker = backend._breaker  # its own canary would be late, too
+    with ThreadPoolExecutor(8) as threads:
+        late = [threads.submit(impatient._infer, impatient.spec(LUNG_OPACITY), slices(16)) for _ in range(8)]
+    assert all(isinstance(one.exception(), Transient) for one in late)
+    backend.infer(LUNG_OPACITY, slices(1))  # behind them in the queue
+    computed = server.metric("nv_inference_count", LUNG_OPACITY) - before
+    assert computed < 8 * 16
+
+
+def test_a_killed_client_leaves_nothing_behind(server: TritonServer, repository: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from service.inference.triton import TritonBackend as B\n"
+        "from service.inference.triton_client import Address\n"
+        "b = B(Path(sys.argv[1]), Address(sys.argv[2]), shared_memory='always'); b.check(); print('up', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    client = TritonClient(server.address, 60)
+    backend = there(server, repository, "always")
+    backend.check()
+    ours = set(client.shared())
+    command = [sys.executable, "-c", script, str(repository), server.address.url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        left = set(client.shared()) - ours
+        assert left and all((FOLDER / name).exists() for name in left)
+        process.kill()
+    backend.check()
+    assert not left & set(client.shared())
+    assert not left & set(files())
+    assert ours <= set(client.shared())
+
+
+def test_without_room_for_shared_memory_messages_do(
+    server: TritonServer, repository: Path, here: OnnxBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton_batch, "_size", lambda spec, batch: 2**60)
+    auto = there(server, repository)
+    assert same(auto.infer(LUNG_OPACITY, slices(1)), here.infer(LUNG_OPACITY, slices(1)))
+    assert not auto.shares_memory
+    with pytest.raises(Transient, match="MB of shared memory are not to be had"):
+        there(server, repository, "always").check()
+
+
+def test_a_server_that_cannot_see_our_memory_gets_messages(
+    server: TritonServer, repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(triton_batch, "Region", lambda size: shared_memory.Region(size, tmp_path))
+    auto = there(server, repository)
+    auto.check()
+    assert not auto.shares_memory
+    with pytest.raises(Transient, match="Unable to open shared memory region"):
+        there(server, repository, "always").check()
+
+
+def test_a_server_that_is_killed_is_used_again_when_it_is_back(
+    server: TritonServer, repository: Path, here: OnnxBackend
+) -> None:
+    backend = there(server, repository, "always")
+    right = here.infer(LUNG_OPACITY, slices(16))
+    assert same(backend.infer(LUNG_OPACITY, slices(16)), right)
+    killer = threading.Timer(0.5, server.kill)
+    killer.start()
+    with pytest.raises(Transient, match=r"Triton at 127\.0\.0\.1"):
+        for _ in range(100):
+            backend.infer(LUNG_OPACITY, slices(16))
+    killer.join()
+    with pytest.raises(Transient):
+        backend.check()
+    server.start()
+    backend.check()
+    assert same(backend.infer(LUNG_OPACITY, slices(16)), right)
+
+
+def test_a_restart_between_two_requests_costs_nothing(
+    server: TritonServer, repository: Path, here: OnnxBackend
+) -> None:
+    backend = there(server, repository, "always")
+    backend.check()
+    server.kill()
+    server.start()
+    assert same(backend.infer(LUNG_OPACITY, slices(2)), here.infer(LUNG_OPACITY, slices(2)))
+
+
+def test_only_a_known_client_is_let_in_by_tls(tmp_path: Path, repository: Path) -> None:
+    hospital, stranger = Authority(tmp_path / "hospital"), Authority(tmp_path / "stranger")
+    certificate, key = hospital.issue("triton")
+    options = [
+        "--grpc-use-ssl=1",
+        "--grpc-use-ssl-mutual=1",
+        f"--grpc-server-cert={certificate}",
+        f"--grpc-server-key={key}",
+        f"--grpc-root-cert={hospital.certificate}",
+    ]
+    with TritonServer(tmp_path / "server", repository, *options) as server:
+        known = Address(server.address.url, hospital.certificate, *hospital.issue("worker"))
+        TritonBackend(repository, known).check()
+        for address in (
+            server.address,
+            Address(server.address.url, hospital.certificate),
+            Address(server.address.url, hospital.certificate, *stranger.issue("worker")),
+            Address(server.address.url, stranger.certificate, *hospital.issue("other")),
+        ):
+            with pytest.raises(Transient, match="Triton at"):
+                TritonBackend(repository, address).check()
+
+
+def test_certificates_that_are_not_there_are_named(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(Permanent, match="certificates for Triton cannot be read"):
+        TritonBackend(repository, Address(ca=tmp_path / "nobody.pem"))
+
+
+def test_doctor_asks_the_server(
+    server: TritonServer, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THORACLE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("THORACLE_INFERENCE__REPOSITORY", str(repository))
+    monkeypatch.setenv("THORACLE_INFERENCE__BACKEND", "triton")
+    for url, said in ((server.address.url, f"ok back end: {server.address.url} answers"), ("127.0.0.1:9", "FAIL back")):
+        monkeypatch.setenv("THORACLE_INFERENCE__TRITON__URL", url)
+        assert said in " ".join(CliRunner().invoke(app, ["doctor"]).output.split())
