@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEVICE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: helm-test help setup setup-test peers demo test soak bench triton crash-matrix train-lung-opacity train-lobes train-classifier clean
+.PHONY: helm-test help setup setup-test peers demo test soak bench triton parity crash-matrix train-lung-opacity train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ soak: $(VENV)/.test peers ## 200 studies through two workers while processes are
 
 triton: $(VENV)/.triton ## run a Triton server on this machine, for trial (ARGS=--help)
 	@$(BIN)/thoracle triton $(ARGS)
+
+parity: $(VENV)/.triton ## compare the installed models in-process and on a Triton server, on the demo CT (ARGS=--help)
+	@$(BIN)/python -m demo.parity $(ARGS)
 
 bench: $(VENV)/.test ## measure the stages; writes bench/results.json
 	$(BIN)/python -m bench
