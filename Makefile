@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEVICE ?= auto
+IMAGE ?= thoracle
 
 .DEFAULT_GOAL := help
-.PHONY: helm-test help setup setup-test peers demo test soak bench triton parity crash-matrix train-lung-opacity train-lobes train-classifier clean
+.PHONY: helm-test image help setup setup-test peers demo test soak bench triton parity crash-matrix train-lung-opacity train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -64,6 +65,10 @@ bench: $(VENV)/.test ## measure the stages; writes bench/results.json
 
 helm-test: $(VENV)/.test ## check the Helm chart with the real helm
 	$(BIN)/python -m pytest -q tests/helm
+
+image: $(VENV)/.base ## build the service's image and send a CT through it ([BASE=debian:bookworm-slim IMAGE=thoracle])
+	BASE=$(BASE) IMAGE=$(IMAGE) PYTHON=$(BIN)/python docker/build-image.sh
+	$(BIN)/python -m tests.image $(IMAGE)
 
 crash-matrix: $(VENV)/.test peers ## kill every process in every state, on both backends; writes docs/reference/crash-matrix.md
 	$(BIN)/python -m tests.crash_matrix $(ARGS)

@@ -1,0 +1,37 @@
+"""Adds Debian's packages to the CycloneDX list of the Python packages: python sbom.py PYTHON.json PACKAGES OUT.json
+
+PACKAGES has a line for each package: name, version and architecture, with tabs between them.
+"""
+
+import json
+import sys
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+
+
+def add_debian(bom: Bom, packages: Iterable[str]) -> None:
+    """A component for each line of `packages`."""
+    for line in packages:
+        name, version, architecture = line.split("\t")
+        purl = PackageURL("deb", "debian", name, version, {"arch": architecture})
+        bom.components.add(
+            Component(type=ComponentType.LIBRARY, name=name, version=version, purl=purl, bom_ref=purl.to_string())
+        )
+
+
+def main(python: Path, packages: Path, out: Path) -> None:
+    bom = Bom.from_json(json.loads(python.read_text()))
+    add_debian(bom, packages.read_text().splitlines())
+    what = sorted(str(component.purl) for component in bom.components)
+    bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, "\n".join(what))  # the same packages, the same list
+    out.write_text(JsonV1Dot6(bom).output_as_string(indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""What an image must have, and must not. AssertionError says what is wrong."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.image.engines import Image
+from tests.image.smoke import probe
+
+LABELS = ("title", "description", "version", "revision", "source", "licenses")
+
+
+def checked(image: Image, folder: Path) -> Iterator[str]:
+    """A sentence for each thing that is as it must be."""
+    found = probe(image, folder)
+    yield restricted(found)
+    yield nothing_unwanted(found)
+    yield listed(found["bill"])
+    yield labelled(image.config())
+
+
+def restricted(found: Mapping[str, Any]) -> str:
+    assert found["uid"] == 10001, f"runs as user {found['uid']}"
+    assert found["capabilities"] == 0, f"has capabilities {found['capabilities']:x}"
+    assert found["no_new_privileges"], "may get new privileges"
+    assert found["writable"] == ["/tmp", "/var/lib/thoracle"], f"may write {found['writable']}"
+    return "runs as user 10001 without capabilities, writes only its data and /tmp"
+
+
+def nothing_unwanted(found: Mapping[str, Any]) -> str:
+    assert found["modules"] == ["service"], f"holds {found['modules']}"
+    assert found["programs"] == ["thoracle"], f"holds {found['programs']}"
+    return "no torch, no tests, no pip, no compiler"
+
+
+def listed(bill: Mapping[str, Any]) -> str:
+    """CycloneDX: the service, its Python packages and Debian's."""
+    assert (bill["bomFormat"], bill["metadata"]["component"]["name"]) == ("CycloneDX", "thoracle")
+    kinds = [component["purl"].split("/")[0] for component in bill["components"]]
+    names = {component["name"] for component in bill["components"]}
+    assert {"numpy", "onnxruntime", "libc6", "python3.11"} <= names, f"the SBOM lacks packages; it has {sorted(names)}"
+    assert "torch" not in names, "torch is in the SBOM"
+    return f"SBOM: {kinds.count('pkg:pypi')} Python packages, {kinds.count('pkg:deb')} of Debian"
+
+
+def labelled(config: Mapping[str, Any]) -> str:
+    labels = {key: value for key, value in config["Labels"].items() if key.startswith("org.opencontainers.image.")}
+    missing = [name for name in LABELS if f"org.opencontainers.image.{name}" not in labels]
+    assert not missing, f"labels are missing: {missing}"
+    assert "Research use only" in labels["org.opencontainers.image.description"], "nothing says: research use only"
+    revision = labels["org.opencontainers.image.revision"]
+    return f"version {labels['org.opencontainers.image.version']}, revision {revision}"

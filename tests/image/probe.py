@@ -1,0 +1,37 @@
+"""Runs inside the image, by `python -c`: what its user may do and what is there, as JSON."""
+
+import importlib.util
+import json
+import os
+import shutil
+from pathlib import Path
+
+
+def writable(folder: str) -> bool:
+    probe = Path(folder, "probe")
+    try:
+        probe.touch()
+    except OSError:
+        return False
+    probe.unlink()
+    return True
+
+
+def status(field: str) -> str:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith(f"{field}:"))
+
+
+print(
+    json.dumps(
+        {
+            "uid": os.getuid(),
+            "capabilities": int(status("CapEff"), 16),
+            "no_new_privileges": status("NoNewPrivs") == "1",
+            "writable": [f for f in ("/", "/etc", "/opt/thoracle", "/tmp", "/usr", "/var/lib/thoracle") if writable(f)],
+            "modules": [m for m in ("torch", "pytest", "pip", "models", "service") if importlib.util.find_spec(m)],
+            "programs": [p for p in ("gcc", "cc", "pip", "thoracle") if shutil.which(p)],
+            "bill": json.loads(Path("/usr/share/doc/thoracle/sbom.cdx.json").read_text()),
+        }
+    )
+)

@@ -1,0 +1,58 @@
+"""The service's image, really built (buildah, a base by debootstrap) and really run: a CT goes in, results come out."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from programs import program
+
+from tests.image.checks import checked
+from tests.image.engines import Image, opened, running_engine
+from tests.image.smoke import mounts, serving
+
+pytestmark = pytest.mark.peers
+
+ROOT = Path(__file__).parents[2]
+NAME = "thoracle-test"
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[Image]:
+    if not running_engine():
+        for needed in ("buildah", "debootstrap", "unshare"):
+            program(needed)
+        if os.getuid() and os.environ.get("CI") != "true":
+            pytest.skip("buildah needs root to run what it builds")
+    environment = {**os.environ, "IMAGE": NAME, "PYTHON": sys.executable}
+    script = ROOT / "docker" / "build-image.sh"
+    built = subprocess.run([str(script)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert built.returncode == 0, built.stdout[-5000:]
+    with opened(NAME) as there:
+        yield there
+
+
+def test_it_is_restricted_lists_its_parts_and_holds_nothing_else(image: Image, tmp_path: Path) -> None:
+    assert len(list(checked(image, tmp_path))) == 4
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert image.config()["Labels"]["org.opencontainers.image.version"] == version
+
+
+def test_it_is_of_a_reasonable_size(image: Image) -> None:
+    assert image.size_bytes() < 1.3e9
+
+
+def test_a_ct_goes_through_it(image: Image, tmp_path: Path) -> None:
+    with serving(image, tmp_path) as served:
+        assert served.healthy(mounts(tmp_path))
+        assert len(served.round_trip(ROOT / "demo" / "ct", tmp_path / "report.pdf")) == 5
+        assert {path.stat().st_uid for path in (tmp_path / "data").iterdir()} == {10001}
+        assert served.stop() == 0
+
+
+def test_a_service_that_is_not_there_is_unhealthy(image: Image, tmp_path: Path) -> None:
+    command = image.config()["Healthcheck"]["Test"][1:]
+    assert image.start(mounts(tmp_path), ("env", "THORACLE_API__PORT=9", *command), stderr=subprocess.DEVNULL).wait(60)
