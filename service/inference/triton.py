@@ -131,7 +131,16 @@ class TritonBackend:
         return self._messages.infer(spec, inputs, deadline)
 
     def _try(self) -> None:
-        """The breaker's trial: exactly these models answer rightly; Transient, in words, if not."""
+        """The breaker's trial."""
+        for wait_s in _WAITS_S:
+            try:
+                return self._try_once()
+            except Unreachable:
+                time.sleep(wait_s)
+        return self._try_once()
+
+    def _try_once(self) -> None:
+        """Exactly these models answer rightly; Transient, in words, if not."""
         for spec in self.specs:
             if not self._client.serves(spec):
                 self._client.load(spec.name)
