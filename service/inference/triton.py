@@ -144,6 +144,11 @@ class TritonBackend:
         for spec in self.specs:
             if not self._client.serves(spec):
                 self._client.load(spec.name)
+                if not self._client.serves(spec):
+                    raise NotServed(
+                        f"Triton loaded model {spec.name}, but not version {spec.version}: its repository is another, "
+                        "or its config.pbtxt names other versions"
+                    )
         if self._shared:
             self._shared.clear()
         for known in self._canaries():
