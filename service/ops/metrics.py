@@ -9,6 +9,7 @@ import logging
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
@@ -17,6 +18,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from service.domain.job import Delivered
 from service.imaging.difference import Difference
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ _SEVERITY_BUCKETS = (0, 1, 3, 5, 8, 11, 14, 17, 20, 25)
 _OPACITY_BUCKETS = (0, 0.5, 1, 2, 5, 10, 20, 30, 50, 75, 100)
 _SCORE_CHANGE_BUCKETS = (0, 1, 2, 3, 5, 10)
 _DICE_BUCKETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1)
+_DELIVERED = (Delivered.STORED, Delivered.BUILT, Delivered.REFUSED)
 _SCANNERS = 20
 _OTHER_SCANNER = "other"
 _LATENCY_BUCKETS = (60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400, 259200)
@@ -73,9 +76,13 @@ def _reserve(path: Path) -> None:
 
 
 class Metrics:
-    """The observer that receiver and worker report to. backend: where the models run, for `canary`."""
+    """The observer that receiver and worker report to.
 
-    def __init__(self, backend: str = "onnx") -> None:
+    backend: where the models run, for `canary`. destinations: whose counters begin at 0, so that the first failure is
+    a rise from it.
+    """
+
+    def __init__(self, backend: str = "onnx", destinations: Iterable[str] = ()) -> None:
         # In no registry: `exposition` reads the files.
         self._associations = Counter(
             "thoracle_associations", "DICOM associations by outcome", ["outcome"], registry=None
@@ -106,6 +113,8 @@ class Metrics:
             ["destination", "outcome"],
             registry=None,
         )
+        for destination, outcome in product(destinations, _DELIVERED):
+            self._deliveries.labels(destination, outcome)
         self._latency = Histogram(
             "thoracle_acquisition_to_delivery_seconds",
             "Seconds from the CT's acquisition to the delivery of all its results",

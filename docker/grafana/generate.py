@@ -1,0 +1,340 @@
+"""Writes the dashboards from what is said here: `python docker/grafana/generate.py [--check]`."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "dashboards"
+
+_WIDTH, _HEIGHT, _COLUMNS = 8, 8, 3
+_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_RATE = "$__rate_interval"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A graph. queries: each with its legend. unit: as Grafana names it. kind: of Grafana's panels."""
+
+    title: str
+    unit: str
+    queries: Sequence[tuple[str, str]]
+    kind: str = "timeseries"
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """One file. since: the time it shows at first. by_scanner: whether scanners can be chosen."""
+
+    name: str
+    title: str
+    since: str
+    panels: Sequence[Panel]
+    by_scanner: bool = False
+
+
+def quantile(share: float, histogram: str, window: str, by: str = "le", only: str = "") -> str:
+    return f"histogram_quantile({share}, sum by ({by}) (rate({histogram}_bucket{only}[{window}])))"
+
+
+OPERATIONS = Dashboard(
+    "operations",
+    "Thoracle: operations",
+    "now-24h",
+    (
+        Panel("Living processes", "short", [("max by (role) (thoracle_processes)", "{{role}}")]),
+        Panel(
+            "Back end answers its canary",
+            "bool_yes_no",
+            [("min by (backend) (thoracle_backend_up)", "{{backend}}"), ("min(thoracle_database_up)", "database")],
+        ),
+        Panel(
+            "Failed canaries per hour",
+            "short",
+            [("sum(increase(thoracle_backend_canary_failures_total[1h]))", "failed")],
+        ),
+        Panel(
+            "Received images per second",
+            "ops",
+            [(f"sum by (modality, status) (rate(thoracle_instances_total[{_RATE}]))", "{{modality}} {{status}}")],
+            help="0x0000 is success, 0xA700 is refused for want of space.",
+        ),
+        Panel(
+            "C-STORE, request to answer",
+            "s",
+            [
+                (quantile(0.5, "thoracle_receive_seconds", _RATE), "median"),
+                (quantile(0.99, "thoracle_receive_seconds", _RATE), "99 of 100"),
+            ],
+        ),
+        Panel(
+            "Associations per minute",
+            "short",
+            [(f"60 * sum by (outcome) (rate(thoracle_associations_total[{_RATE}]))", "{{outcome}}")],
+        ),
+        Panel(
+            "Refused for want of space",
+            "short",
+            [("max by (cause) (thoracle_receiver_refusing)", "{{cause}}")],
+            help="0 nothing, 1 new studies, 2 everything.",
+        ),
+        Panel(
+            "Jobs",
+            "short",
+            [
+                (
+                    'max by (state) (thoracle_jobs{state=~"created|queued|running|delivering|failed|undelivered"})',
+                    "{{state}}",
+                )
+            ],
+        ),
+        Panel("Oldest job that waits", "s", [("max(thoracle_oldest_waiting_job_seconds)", "age")]),
+        Panel(
+            "Studies per hour", "short", [("sum by (outcome) (increase(thoracle_studies_total[1h]))", "{{outcome}}")]
+        ),
+        Panel(
+            "Seconds per stage, mean",
+            "s",
+            [
+                (
+                    "sum by (stage) (rate(thoracle_stage_seconds_sum[1h]))"
+                    " / sum by (stage) (rate(thoracle_stage_seconds_count[1h]))",
+                    "{{stage}}",
+                )
+            ],
+        ),
+        Panel(
+            "Objects sent per hour",
+            "short",
+            [
+                (
+                    "sum by (destination, outcome) (increase(thoracle_deliveries_total[1h]))",
+                    "{{destination}}: {{outcome}}",
+                )
+            ],
+            help="built: will be sent again.",
+        ),
+        Panel(
+            "Objects on their way",
+            "short",
+            [("max by (destination) (thoracle_undelivered_objects)", "{{destination}}")],
+        ),
+        Panel(
+            "Oldest object on its way",
+            "s",
+            [("max by (destination) (thoracle_oldest_undelivered_object_seconds)", "{{destination}}")],
+        ),
+        Panel(
+            "Since the last delivery",
+            "s",
+            [("time() - max by (destination) (thoracle_last_delivered_timestamp_seconds > 0)", "{{destination}}")],
+        ),
+        Panel(
+            "Spool's disk",
+            "bytes",
+            [
+                ("thoracle_spool_free_bytes", "free {{instance}}"),
+                ("thoracle_spool_total_bytes", "size {{instance}}"),
+                ("thoracle_spool_warning_bytes", "warning {{instance}}"),
+            ],
+            help="Nothing here where received images are in a bucket.",
+        ),
+        Panel(
+            "Purged per day",
+            "bytes",
+            [("sum(increase(thoracle_purged_bytes_total[1d]))", "received files")],
+        ),
+        Panel(
+            "Studies purged and overdue",
+            "short",
+            [
+                ("sum(increase(thoracle_purged_studies_total[1d]))", "purged per day"),
+                ("max(thoracle_purge_overdue_studies)", "overdue"),
+            ],
+        ),
+    ),
+)
+
+_CHOSEN = '{scanner=~"$scanner"}'
+_LATENCY = "thoracle_acquisition_to_delivery_seconds"
+
+CLINICAL = Dashboard(
+    "clinical",
+    "Thoracle: clinical",
+    "now-30d",
+    (
+        Panel(
+            "From acquisition to the PACS",
+            "s",
+            [(quantile(0.5, _LATENCY, "1d"), "median"), (quantile(0.9, _LATENCY, "1d"), "9 of 10")],
+            help="From the CT's acquisition to the delivery of all its results.",
+        ),
+        Panel(
+            "Within half an hour",
+            "percentunit",
+            [(f'sum(rate({_LATENCY}_bucket{{le="1800.0"}}[1d])) / sum(rate({_LATENCY}_count[1d]))', "of all studies")],
+        ),
+        Panel("Delivered studies per day", "short", [(f"sum(increase({_LATENCY}_count[1d]))", "studies")]),
+        Panel(
+            "Severity scores of 30 days",
+            "short",
+            [(f"sum by (le) (increase(thoracle_severity_score_bucket{_CHOSEN}[30d]))", "{{le}}")],
+            kind="bargauge",
+            help="CT severity score, 0-25: how many studies have at most this score, and more than the one before.",
+        ),
+        Panel(
+            "Severity, median of 7 days",
+            "short",
+            [(quantile(0.5, "thoracle_severity_score", "7d", "le, scanner", _CHOSEN), "{{scanner}}")],
+        ),
+        Panel(
+            "Affected part of the lungs, median of 7 days",
+            "percent",
+            [(quantile(0.5, "thoracle_opacity_percent", "7d", "le, scanner", _CHOSEN), "{{scanner}}")],
+        ),
+        Panel("Severity, mean of 7 days", "short", [(f"thoracle:severity_mean:7d{_CHOSEN}", "{{scanner}}")]),
+        Panel(
+            "Drift against 90 days",
+            "short",
+            [(f"thoracle:severity_drift:90d{_CHOSEN}", "{{scanner}}")],
+            help="Mean score of 7 days less that of 90 days. An alert is at 3, with 20 studies or more.",
+        ),
+        Panel("Drift against 30 days", "short", [(f"thoracle:severity_drift:30d{_CHOSEN}", "{{scanner}}")]),
+        Panel(
+            "Results overridden by radiologists",
+            "percentunit",
+            [("thoracle:override_share:30d", "of those reviewed in 30 days")],
+        ),
+        Panel(
+            "Reviewed results of 30 days",
+            "short",
+            [("max by (verdict) (thoracle_reviews)", "{{verdict}}")],
+            kind="stat",
+        ),
+        Panel(
+            "Studies analysed per day",
+            "short",
+            [(f"sum by (scanner) (increase(thoracle_opacity_percent_count{_CHOSEN}[1d]))", "{{scanner}}")],
+        ),
+        Panel(
+            "Studies per day by model",
+            "short",
+            [("sum by (model, version) (increase(thoracle_studies_by_model_total[1d]))", "{{model}} {{version}}")],
+        ),
+        Panel(
+            "Candidates in the shadow, per day",
+            "short",
+            [
+                (
+                    "sum by (model, version, outcome) (increase(thoracle_shadow_studies_total[1d]))",
+                    "{{model}} {{version}}: {{outcome}}",
+                )
+            ],
+            help="Studies that a candidate analysed beside the active version.",
+        ),
+        Panel(
+            "Change of the score in the shadow, mean of 7 days",
+            "short",
+            [
+                (
+                    "sum by (model, version) (increase(thoracle_shadow_score_change_sum[7d]))"
+                    " / sum by (model, version) (increase(thoracle_shadow_score_change_count[7d]))",
+                    "{{model}} {{version}}",
+                )
+            ],
+        ),
+        Panel("Refused studies, share of a day", "percentunit", [("thoracle:refused_share:1d", "{{reason}}")]),
+        Panel(
+            "Refused studies of 30 days by scanner",
+            "short",
+            [
+                (
+                    f"sum by (reason, scanner) (increase(thoracle_refused_studies_total{_CHOSEN}[30d]))",
+                    "{{reason}} {{scanner}}",
+                )
+            ],
+            kind="bargauge",
+        ),
+        Panel(
+            "Series by reason, all there are",
+            "short",
+            [('max by (reason) (thoracle_series{reason!="ANALYSED"})', "{{reason}}")],
+            kind="bargauge",
+        ),
+    ),
+    by_scanner=True,
+)
+
+DASHBOARDS = (OPERATIONS, CLINICAL)
+
+
+def document(dashboard: Dashboard) -> dict[str, Any]:
+    """As Grafana reads it."""
+    return {
+        "uid": f"thoracle-{dashboard.name}",
+        "title": dashboard.title,
+        "tags": ["thoracle"],
+        "schemaVersion": 39,
+        "refresh": "1m",
+        "time": {"from": dashboard.since, "to": "now"},
+        "templating": {"list": list(_variables(dashboard))},
+        "panels": [_panel(number, panel) for number, panel in enumerate(dashboard.panels)],
+    }
+
+
+def _variables(dashboard: Dashboard) -> Iterator[dict[str, Any]]:
+    yield {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}
+    if dashboard.by_scanner:
+        query = "label_values(thoracle_opacity_percent_count, scanner)"
+        chosen = {"multi": True, "includeAll": True, "allValue": ".*", "current": {"text": "All", "value": "$__all"}}
+        yield {
+            "name": "scanner",
+            "label": "Scanner",
+            "type": "query",
+            "datasource": _SOURCE,
+            "query": query,
+            "refresh": 2,
+        } | chosen
+
+
+def _panel(number: int, panel: Panel) -> dict[str, Any]:
+    row, column = divmod(number, _COLUMNS)
+    cumulative = " by (le) " in panel.queries[0][0] and panel.kind == "bargauge"
+    return {
+        "id": number + 1,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.help,
+        "datasource": _SOURCE,
+        "gridPos": {"x": column * _WIDTH, "y": row * _HEIGHT, "w": _WIDTH, "h": _HEIGHT},
+        "fieldConfig": {"defaults": {"unit": panel.unit}, "overrides": []},
+        "options": {} if panel.kind == "timeseries" else {"reduceOptions": {"calcs": ["lastNotNull"]}},
+        "targets": [
+            {
+                "refId": chr(ord("A") + n),
+                "datasource": _SOURCE,
+                "expr": expr,
+                "legendFormat": legend,
+                "instant": panel.kind != "timeseries",
+                "range": panel.kind == "timeseries",
+                "format": "heatmap" if cumulative else "time_series",
+            }
+            for n, (expr, legend) in enumerate(panel.queries)
+        ],
+    }
+
+
+def text(dashboard: Dashboard) -> str:
+    """Of the file."""
+    return json.dumps(document(dashboard), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    stale = [d.name for d in DASHBOARDS if "--check" in sys.argv and (FOLDER / f"{d.name}.json").read_text() != text(d)]
+    if "--check" in sys.argv:
+        sys.exit(f"out of date: {', '.join(stale)}; run docker/grafana/generate.py" if stale else 0)
+    for one in DASHBOARDS:
+        (FOLDER / f"{one.name}.json").write_text(text(one))
