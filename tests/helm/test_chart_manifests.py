@@ -8,7 +8,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
-from helm_chart import CHART, VALUE_SETS, Manifest, component, helm, merged_values, of_kind, pods, render
+from helm_chart import VALUE_SETS, Manifest, component, helm, merged_values, of_kind, pods, render
 from pod_security import violations
 
 from service.ops.api import create_app

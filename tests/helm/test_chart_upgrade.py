@@ -1,7 +1,7 @@
-"""A release of the previous chart version can be upgraded: Kubernetes would not refuse it, and no volume is left behind.
+"""A release of the previous chart version can be upgraded: Kubernetes refuses nothing, no volume is left.
 
-`previous/VERSION` holds value sets of that version and, of what it rendered with them, what Kubernetes lets nobody change.
-To keep a new version: `python tests/helm/keep_version.py`.
+`previous/VERSION` holds value sets of that version and, of what it rendered with them, what nobody can change.
+`keep_version.py` keeps one more.
 """
 
 import json

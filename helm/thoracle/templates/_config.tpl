@@ -1,4 +1,4 @@
-{{/* thoracle.yaml: the settings of values.yaml and what the chart decides. JSON is YAML too, and no number changes in it. */}}
+{{/* thoracle.yaml: the settings of values.yaml, and what the chart decides over them. */}}
 {{- define "thoracle.config" -}}
 {{- $decided := dict "data_dir" "/var/lib/thoracle" "api" (dict "host" "0.0.0.0" "port" 8080) -}}
 {{- $_ := set $decided "receiver" (dict "host" "0.0.0.0" "port" 11112) -}}
@@ -13,5 +13,5 @@
 {{- $url := printf "%s-triton:8001" (include "thoracle.name" .) -}}
 {{- $_ := set $decided "inference" (dict "backend" "triton" "triton" (dict "url" $url)) -}}
 {{- end -}}
-{{- mustMergeOverwrite (deepCopy .Values.config) $decided | mustToPrettyJson -}}
+{{- mustMergeOverwrite (deepCopy .Values.config) $decided | toYaml -}}
 {{- end }}
