@@ -23,7 +23,7 @@ from service.domain.job import State
 from service.domain.ports import Backend, Pipeline, Spool
 from service.domain.priority import Urgency
 from service.errors import Permanent, ThoracleError
-from service.inference.files import model_files
+from service.inference.files import DIGESTS, model_files
 from service.inference.onnx import OnnxBackend
 from service.inference.triton_server import launch
 from service.network.admission import Admission
@@ -35,11 +35,12 @@ from service.ops import readiness
 from service.ops.api import create_app
 from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
 from service.ops.metrics import Counted, Metrics, exposition, refusing, serving_trouble
+from service.ops.model_actions import model_actions
 from service.ops.monitor import Listener
 from service.ops.probes import WARNING, Health, create_monitor
 from service.ops.supervisor import supervise
 from service.pipelines import PIPELINES
-from service.settings import Settings, default_repository, own_repository, with_own_repository
+from service.settings import Settings, default_repository, own_repository, trial_ct, with_own_repository
 from service.storage import (
     bucket,
     damaged_files,
@@ -67,6 +68,8 @@ from service.store.reviews import Reviews
 from service.store.shadows import Shadows
 from service.worker import Analyst, Courier, Janitor, Models, Runner, Shadower, Studies, Sweeper, keep_report
 from service.worker.backend_watch import GROUP, BackendWatch
+from service.worker.gate import Gate
+from service.worker.model_operator import ModelOperator
 from service.worker.operator import Operator
 from service.worker.runner import ANALYSIS_RETRIES
 
@@ -202,7 +205,7 @@ def run_worker(settings: Settings, name: str) -> None:
     chosen = pipeline(settings.pipeline)
     audit, shadows = Audit(engine, now), Shadows(engine)
     deliveries, alive = Deliveries(engine), shared_locks(settings, engine)
-    metrics = Metrics(settings.inference.backend)
+    metrics = Metrics(settings.inference.backend, settings.destinations)
     courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, metrics, now)
 
     def prioritise(job_id: str, priority: int) -> None:
@@ -214,7 +217,7 @@ def run_worker(settings: Settings, name: str) -> None:
         metrics.serving(not trouble)
 
     models = Models(
-        lambda: with_own_repository(settings).inference.repository,
+        partial(_served_repository, settings),
         lambda versions, beside: backend(with_own_repository(settings), versions, beside),
         told,
     )
@@ -293,9 +296,22 @@ def run_api(settings: Settings, name: str) -> None:
         lambda: {"database": database_health(engine)},
         lambda: _readiness(settings, spool, engine, alive),
         lambda: _metrics(settings, name, space, database_gauges),
+        [model_actions(_model_operator(settings, engine), Audit(engine, now))],
     )
     with Listener("API", app, settings.api.host, settings.api.port) as listener:
         _wait_for_sigterm(lambda: listener.alive)
+
+
+def model_operator(settings: Settings) -> ModelOperator:
+    """What an operator may do with models."""
+    _, engine = open_storage(settings)
+    return _model_operator(settings, engine)
+
+
+def audit(settings: Settings) -> Audit:
+    """Who changed what."""
+    _, engine = open_storage(settings)
+    return Audit(engine, now)
 
 
 def triton(settings: Settings, ports: launch.Ports, more: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -334,7 +350,34 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
 def _operator(settings: Settings, spool: Spool, engine: sa.Engine) -> Operator:
     jobs, deliveries = Jobs(engine), Deliveries(engine)
     courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, Metrics(), now)
-    return Operator(jobs, Records(engine), deliveries, Reviews(engine), courier, now)
+    return Operator(jobs, Records(engine), deliveries, Reviews(engine), courier, Audit(engine, now), now)
+
+
+def _model_operator(settings: Settings, engine: sa.Engine) -> ModelOperator:
+    def own() -> Path:
+        root = own_models(settings)
+        if not (root / DIGESTS).exists():
+            raise Permanent(
+                "The shipped models are served, which are never changed; `thoracle models init` copies them."
+            )
+        return root
+
+    def in_process(versions: Mapping[str, str]) -> Backend:
+        ours = with_own_repository(settings).inference
+        return OnnxBackend(ours.repository, ours.threads, versions)
+
+    def server(versions: Mapping[str, str]) -> Backend:
+        return backend(with_own_repository(settings), versions)
+
+    elsewhere = server if settings.inference.backend != "onnx" else None
+    gate = Gate(pipeline(settings.pipeline), trial_ct(settings), in_process, elsewhere)
+    served = partial(_served_repository, settings)
+    return ModelOperator(served, own, gate, Audit(engine, now), Shadows(engine))
+
+
+def _served_repository(settings: Settings) -> Path:
+    """A site's own may have come in place of the shipped one since the settings were read."""
+    return with_own_repository(settings).inference.repository
 
 
 def _allowed(settings: Settings) -> tuple[str, ...]:

@@ -229,6 +229,11 @@ class Inference(_Frozen):
         description="model repository; default: `data_dir`/models once `thoracle models` made it, else the shipped one",
     )
     threads: int = Field(2, ge=1, description="CPU cores that infer: as many slices of a CT at once (onnx)")
+    trial_ct: Path | None = Field(
+        None,
+        description="folder with a chest CT on which a version of a model is tried before it gets any study; default: "
+        "demo/ct in a source tree",
+    )
     triton: Triton = Triton()
 
 
@@ -298,6 +303,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+
+def trial_ct(settings: Settings) -> Path | None:
+    """The CT on which models are tried, None if there is none."""
+    here = Path(__file__).resolve().parent.parent / "demo" / "ct"
+    return settings.inference.trial_ct or (here if here.is_dir() else None)
 
 
 def own_repository(settings: Settings) -> Path:

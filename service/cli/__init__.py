@@ -6,6 +6,7 @@ import warnings
 import typer
 
 from service.cli.analyse import analyse
+from service.cli.audit import audit
 from service.cli.doctor import doctor
 from service.cli.evaluate import evaluate
 from service.cli.jobs import jobs
@@ -37,6 +38,7 @@ app.command()(migrate)
 app.command()(evaluate)
 app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
+app.command()(audit)
 app.command(context_settings={"allow_extra_args": True})(triton)
 app.command()(parity)
 app.command()(version)

@@ -1,16 +1,15 @@
 """`thoracle jobs`: what became of which study, and what an operator may do about it."""
 
 from collections.abc import Callable, Mapping
-from getpass import getuser
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from service import main
-from service.cli.options import FAILURE, ConfigOption, err, out, settings_from
+from service.cli.options import FAILURE, ConfigOption, err, out, settings_from, who
+from service.cli.tables import at_full_width, time_in_words
 from service.domain.job import IllegalTransition, Job, State
 from service.domain.review import NoReview, Verdict
 
@@ -26,8 +25,6 @@ jobs = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
-
-_WIDEST = 1000
 
 JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="As `thoracle jobs list` shows it.")]
 
@@ -49,21 +46,22 @@ def list_(
     rows = main.overview(settings_from(config)).list_jobs(
         state=state, study_uid=study, by_priority=worklist, limit=limit
     )
-    table = Table("job", "state", "urgency", "created", "severity", "supersedes", "error", box=None)
+    table = Table("job", "state", "urgency", "created", "severity", "supersedes", "candidate", "error", box=None)
     for row in rows:
         table.add_row(
             row["job_id"],
             row["state"],
             row["urgency"],
-            _time(row["created_at"]),
+            time_in_words(row["created_at"]),
             _text(row["severity_total"]),
             _text(row["supersedes"]),
+            ", ".join(f"{one['name']} {one['version']}" for one in row["models"] or () if one["candidate"]),
             row["error"],
         )
     if not rows:
         out.print("There are no such jobs.")
         return
-    _print(table)
+    at_full_width(table)
 
 
 @jobs.command()
@@ -83,18 +81,21 @@ def show(job_id: JobId, config: ConfigOption = None) -> None:
         if job[name]:
             out.print(f"{name.replace('_', ' ')}: {job[name]}")
     if job["purged_at"]:
-        out.print(f"images and results were purged on {_time(job['purged_at'])}: send the study again")
+        out.print(f"images and results were purged on {time_in_words(job['purged_at'])}: send the study again")
+    for model in job["models"] or ():
+        candidate = " [yellow]candidate[/]" if model["candidate"] else ""
+        out.print(f"model {model['name']} version {model['version']}{candidate}, sha256 {model['sha256']}")
     for reason in job["reasons"]:
         out.print(f"[yellow]{reason['reason']}[/] {reason['sentence']} {reason['detail']}")
     for warning in job["warnings"]:
         out.print(f"[yellow]warning[/] {warning}")
     for said in job["reviews"]:
         score = "" if said["score"] is None else f", score {said['score']}"
-        when = _time(said["at"])
+        when = time_in_words(said["at"])
         out.print(f"[bold]{said['verdict']}[/] by {escape(said['by_whom'])} on {when}{score} {escape(said['comment'])}")
     if job["deliveries"]:
-        _print(_deliveries(job))
-    _print(_journal(job))
+        at_full_width(_deliveries(job))
+    at_full_width(_journal(job))
 
 
 @jobs.command()
@@ -108,7 +109,7 @@ def retry(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs retry 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: main.operator(settings_from(config)).retry(job_id, getuser()))
+    _do(lambda: main.operator(settings_from(config)).retry(job_id, who()))
 
 
 @jobs.command()
@@ -119,7 +120,7 @@ def cancel(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs cancel 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: main.operator(settings_from(config)).cancel(job_id, getuser()))
+    _do(lambda: main.operator(settings_from(config)).cancel(job_id, who()))
 
 
 @jobs.command()
@@ -134,7 +135,7 @@ def resend(
 
       thoracle jobs resend 8de5317c801a1788 --to archive --config thoracle.yaml
     """
-    _do(lambda: main.operator(settings_from(config)).resend(job_id, getuser(), to or ()))
+    _do(lambda: main.operator(settings_from(config)).resend(job_id, who(), to or ()))
 
 
 @jobs.command()
@@ -147,7 +148,7 @@ def reanalyse(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs reanalyse 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: main.operator(settings_from(config)).reanalyse(job_id, getuser()))
+    _do(lambda: main.operator(settings_from(config)).reanalyse(job_id, who()))
 
 
 @jobs.command()
@@ -164,7 +165,7 @@ def review(
 
       thoracle jobs review 8de5317c801a1788 --verdict overridden --score 4 --config thoracle.yaml
     """
-    _do(lambda: main.operator(settings_from(config)).review(job_id, getuser(), verdict, score, comment))
+    _do(lambda: main.operator(settings_from(config)).review(job_id, who(), verdict, score, comment))
 
 
 def _do(action: Callable[[], Job]) -> None:
@@ -187,8 +188,8 @@ def _deliveries(job: Mapping[str, Any]) -> Table:
             row["state"],
             status,
             str(row["attempts"]),
-            _time(row["stored_at"]),
-            _time(row["committed_at"]),
+            time_in_words(row["stored_at"]),
+            time_in_words(row["committed_at"]),
             row["last_error"],
         )
     return table
@@ -197,17 +198,8 @@ def _deliveries(job: Mapping[str, Any]) -> Table:
 def _journal(job: Mapping[str, Any]) -> Table:
     table = Table("when", "job", "step", "detail", box=None)
     for step in job["journal"]:
-        table.add_row(_time(step["at"]), _text(step["job_id"]), step["step"], step["detail"])
+        table.add_row(time_in_words(step["at"]), _text(step["job_id"]), step["step"], step["detail"])
     return table
-
-
-def _print(table: Table) -> None:
-    """At its full width: an identifier cut short is of no use."""
-    Console(file=out.file, width=_WIDEST, highlight=False, soft_wrap=True).print(table)
-
-
-def _time(at: Any) -> str:
-    return "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _text(value: object) -> str:

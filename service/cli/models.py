@@ -1,7 +1,9 @@
-"""`thoracle models`: which models there are, other people's better ones instead, and the way back."""
+"""`thoracle models`: which models there are, other people's better ones beside them, and the way back.
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+What becomes of a version that is installed is in `model_life`.
+"""
+
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,16 +13,19 @@ import typer
 from rich.markup import escape
 
 from service import main
-from service.cli.options import FAILURE, ConfigOption, err, out, settings_from
+from service.cli import model_life
+from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec
-from service.errors import Permanent, ThoracleError
+from service.errors import Permanent
 from service.inference import install, repository
 from service.inference.files import DIGESTS, read_digests
 
 LUNGMASK = "lungmask"
 
 _DEMO_CT = Path(__file__).parents[2] / "demo" / "ct"
+
+_COLOURS = {"active": "[green]", "candidate": "[yellow]", "previous": "[dim]", "installed": "[dim]"}
 
 _EXTRA = (
     "Converting needs torch and lungmask, which the service itself does without. Install them: "
@@ -29,12 +34,15 @@ _EXTRA = (
 
 models = typer.Typer(
     no_args_is_help=True,
-    help="""The models behind the results: list them, install better ones, go back.
+    help="""The models behind the results: list them, install better ones, try them, go back.
 
     A model's name is its role. [bold]lung-opacity[/] and [bold]lobes[/] are shipped; a
-    model [bold]lungs[/], once installed, finds the lungs instead of lung-opacity.
-    The highest version is active. Every result names its models with version
-    and SHA-256, and says so when one is not Thoracle's own.
+    model [bold]lungs[/], once promoted, finds the lungs instead of lung-opacity.
+    One version of each is active. Another one may be its candidate: it analyses
+    a share of the studies ([bold]canary[/]), or all of them without anybody being shown
+    its results ([bold]shadow[/]). A running service takes up every change with its next
+    study. Every result names its models with version and SHA-256, and says so
+    when one is not Thoracle's own.
 
     The shipped models are never changed: they are copied to `models` in the
     data directory (or to `inference.repository`, where the configuration names
@@ -46,9 +54,12 @@ models = typer.Typer(
 
       thoracle models add lungmask
 
-      thoracle models remove lobes
+      thoracle models promote lobes 2
+
+      thoracle models rollback lobes
     """,
 )
+model_life.add_to(models)
 
 
 @models.command("list")
@@ -60,17 +71,18 @@ def list_(config: ConfigOption = None) -> None:
       thoracle models list --config thoracle.yaml
     """
     settings = settings_from(config)
-    with _failures():
+    with failures():
         found = repository.installed(settings.inference.repository)
         out.print(f"model repository {settings.inference.repository}")
         for one in found:
-            state = "[green]active[/]" if one.active else "older "
             origin = f"from {one.spec.source}" if one.spec.source else "released with Thoracle"
-            out.print(f"{state} [bold]{one.spec.name}[/] version {one.spec.version}, {escape(origin)}")
-            out.print(f"       licence: {escape(one.spec.licence)}")
-            out.print(f"       sha256: {one.spec.sha256}")
+            trial = model_life.trial(one.served.candidate) if one.state == "candidate" else ""
+            state = f"{_COLOURS[one.state]}{one.state:9}[/]"
+            out.print(f"{state} [bold]{one.spec.name}[/] version {one.spec.version}{trial}, {escape(origin)}")
+            out.print(f"          licence: {escape(one.spec.licence)}")
+            out.print(f"          sha256: {one.spec.sha256}")
         for name in ROLES.keys() - {one.spec.name for one in found}:
-            out.print(f"none   [bold]{name}[/] ({ROLES[name].purpose})")
+            out.print(f"none      [bold]{name}[/] ({ROLES[name].purpose})")
         here = {one.spec.sha256 for one in found}
         shipped = main.shipped_models()
         for key, digest in read_digests(shipped).items():
@@ -87,7 +99,7 @@ def init(config: ConfigOption = None) -> None:
       thoracle models init --config thoracle.yaml
     """
     settings = settings_from(config)
-    with _failures():
+    with failures():
         _create(main.own_models(settings))
 
 
@@ -108,9 +120,10 @@ def add(
         Path | None,
         typer.Option(exists=True, help="lungmask: a chest CT to compare the converted network on; default: demo/ct."),
     ] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Make it the active version, too.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Install a better model as a new version.
+    """Install a better model as a new version; nothing that is served changes until it is promoted.
 
     [bold]lungmask[/]: the published networks R231 (becomes lungs) and LTRCLobes
     (becomes lobes), Apache-2.0. They are downloaded, converted to ONNX and
@@ -121,8 +134,7 @@ def add(
     that Thoracle has converted on another machine carries its description.
 
     Nothing is installed unless the digest is right, the model fits its role and
-    a trial run succeeds. A running service takes the new version when it is
-    started again. More: docs/how-to/install-better-models.md
+    a trial run succeeds. More: docs/how-to/install-better-models.md
 
     [bold]Examples[/]
 
@@ -130,28 +142,33 @@ def add(
 
       thoracle models add lungmask --weights unet_r231-d5d2fc3d.pth
 
-      thoracle models add lobes.onnx --spec lobes.toml
+      thoracle models add lobes.onnx --spec lobes.toml --promote
     """
     if what == LUNGMASK and spec:
         raise typer.BadParameter("--spec belongs to FILE.onnx; what lungmask's networks eat and give is known.")
     if what != LUNGMASK and (weights or ct):
         raise typer.BadParameter("--weights and --ct belong to lungmask.")
     settings = settings_from(config)
-    with _failures():
+    with failures():
         own = main.own_models(settings)
         base = own if (own / DIGESTS).exists() else main.shipped_models()
         if what == LUNGMASK:
             described = _lungmask(weights or [], sha256 or [], ct or _DEMO_CT)
         else:
             described = [_file(Path(what), spec, sha256 or [])]
-        candidates = [install.prepare(base, model, each) for model, each in described]
+        prepared = [install.prepare(base, model, each) for model, each in described]
         if base != own:
             _create(own)
-        for candidate in candidates:
-            done = repository.add(own, candidate.content)
-            out.print(f"[green]installed[/] {done.name} version {done.version}, {candidate.seconds:.2g} s per image")
+        operator = main.model_operator(settings)
+        for one in prepared:
+            done = operator.add(one.content, one.spec, who())
+            out.print(f"[green]installed[/] {done.name} version {done.version}, {one.seconds:.2g} s per image")
             out.print(f"  sha256 {done.sha256}")
-        out.print(f"in {own}; a running service takes it when it is started again")
+            if promote:
+                model_life.tell(done.name, operator.promote(done.name, done.version, who()))
+            else:
+                out.print(f"  it is not served yet: thoracle models promote {done.name} {done.version}")
+        out.print(f"in {own}")
 
 
 @models.command()
@@ -160,7 +177,7 @@ def remove(
     version: Annotated[str | None, typer.Option(help="Which version; default: the active one.")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Remove a version of a model; the one before it is active again.
+    """Remove a version of a model. If it was active, the one before it is active again.
 
     [bold]Examples[/]
 
@@ -169,20 +186,9 @@ def remove(
       thoracle models remove lungs --version 1
     """
     settings = settings_from(config)
-    with _failures():
-        active = repository.remove(main.own_models(settings), name, version)
-        state = f"version {active.version} is active" if active else "none is left"
-        out.print(f"{name}: {state}; a running service takes note when it is started again")
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    """A failure in one line and exit code 1."""
-    try:
-        yield
-    except (ThoracleError, OSError) as error:
-        err.print(f"[red]Failed:[/] {escape(str(error))}")
-        raise typer.Exit(FAILURE) from error
+    with failures():
+        active = main.model_operator(settings).remove(name, version, who())
+        out.print(f"{name}: version {active.version} is active" if active else f"{name}: none is active")
 
 
 def _create(own: Path) -> None:

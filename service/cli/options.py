@@ -1,6 +1,10 @@
 """Options that several commands share, and the way they report a bad configuration."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from getpass import getuser
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated
 
 import typer
@@ -9,8 +13,11 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy.exc import SQLAlchemyError
 
+from service.errors import ThoracleError
 from service.settings import Settings, load
+from service.store.engine import in_words
 
 USAGE, FAILURE, REFUSED = 2, 1, 3
 
@@ -28,6 +35,22 @@ ConfigOption = Annotated[
         help="Configuration file (YAML). See docs/reference/settings.md.",
     ),
 ]
+
+
+def who() -> str:
+    """Whose command this is, for the audit trail."""
+    return f"{getuser()}@{gethostname()}"
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """A failure in one line and exit code 1."""
+    try:
+        yield
+    except (ThoracleError, OSError, SQLAlchemyError) as error:
+        why = in_words(error) if isinstance(error, SQLAlchemyError) else str(error)
+        err.print(f"[red]Failed:[/] {escape(why)}")
+        raise typer.Exit(FAILURE) from error
 
 
 def settings_from(config: Path | None) -> Settings:

@@ -13,6 +13,11 @@ from hashlib import sha256
 
 from service.errors import Permanent
 
+
+class NoSuchModel(Permanent, LookupError):
+    """There is no model of this name."""
+
+
 OFF = ""
 """In place of a version: the pipeline does without this model."""
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec
-from service.domain.serving import OFF, Rule, Served, without
+from service.domain.serving import OFF, NoSuchModel, Rule, Served, without
 from service.errors import Permanent
 from service.inference.config import render_configs
 from service.inference.files import (
@@ -53,8 +53,9 @@ class Installed:
     served: Served
 
     @property
-    def active(self) -> bool:
-        return self.spec.version == self.served.active
+    def state(self) -> str:
+        """active, candidate, previous or installed."""
+        return self.served.state_of(self.spec.version)
 
 
 def installed(repository: Path) -> list[Installed]:
@@ -91,7 +92,7 @@ def create(repository: Path, shipped: Path) -> None:
 
 def highest_version(repository: Path, name: str) -> int:
     """The highest installed version of a model, 0 if there is none."""
-    versions = _versions(repository, name)
+    versions = versions_of(repository, name)
     return int(versions[-1]) if versions else 0
 
 
@@ -147,7 +148,7 @@ def remove(repository: Path, name: str, version: str | None = None) -> ModelSpec
     """
     folder = repository / name
     with _changing(repository) as staging:
-        versions = _versions(repository, name)
+        versions = versions_of(repository, name)
         served = served_of(repository, name) if versions else Served(OFF)
         gone = version or served.active
         if versions and not gone:
@@ -175,7 +176,7 @@ def served_of(repository: Path, name: str) -> Served:
     """What is served of one model; Permanent if there is no such model."""
     serving = serving_of(repository)
     if name not in serving:
-        raise Permanent(f"There is no model {name} in {repository}; there are {', '.join(serving)}.")
+        raise NoSuchModel(f"There is no model {name} in {repository}; there are {', '.join(serving)}.")
     return serving[name]
 
 
@@ -215,7 +216,7 @@ def _spec(repository: Path, version: Path, digests: Mapping[str, str]) -> ModelS
 
 def _load(repository: Path, name: str, version: str) -> ModelSpec:
     """The spec of a version, which loads; Permanent if it does not."""
-    if version not in _versions(repository, name):
+    if version not in versions_of(repository, name):
         raise Permanent(f"There is no {name} version {version} in {repository}.")
     key = f"{name}/{version}/{MODEL_FILE}"
     return load_model(read_checked(repository, key, read_digests(repository)), key).spec
@@ -229,7 +230,7 @@ def _configure(
     It is that of the active version. Triton serves those versions side by side that take and give the same tensors.
     """
     served = served or served_of(repository, name)
-    versions = versions or _versions(repository, name)
+    versions = versions or versions_of(repository, name)
     digests = read_digests(repository)
 
     def spec_of(version: str) -> ModelSpec:
@@ -251,7 +252,7 @@ def beside(one: ModelSpec, other: ModelSpec) -> bool:
     return (one.inputs, one.outputs, one.max_batch) == (other.inputs, other.outputs, other.max_batch)
 
 
-def _versions(repository: Path, name: str) -> list[str]:
+def versions_of(repository: Path, name: str) -> list[str]:
     """The installed versions of a model, the highest last; empty if there is no such model."""
     folder = repository / name
     return [version.name for version in version_folders(folder)] if folder in model_folders(repository) else []

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -40,8 +40,9 @@ def create_app(
     healthy: Callable[[], Health],
     ready: Callable[[], Health],
     metrics: Callable[[], bytes],
+    more: Sequence[APIRouter] = (),
 ) -> FastAPI:
-    """The application.
+    """The application, with more routes.
 
     healthy: is this process able to work; ready: is the whole service able to take and analyse a CT. It is alive as
     long as it answers.
@@ -81,5 +82,6 @@ def create_app(
         return dict(row)
 
     app.include_router(probes(version, dict, ready, metrics))
-    app.include_router(actions(operator))
+    for router in (actions(operator), *more):
+        app.include_router(router)
     return app

@@ -67,7 +67,7 @@ def test_versions_come_and_go(own: Path) -> None:
     change(own, "lungs", promote("1"))
     change(own, "lobes", promote("2"))
     assert active(own) == {"lobes": "2", "lung-opacity": LUNG_OPACITY.version, "lungs": "1"}
-    assert [(i.spec.name, i.spec.version, i.served.state_of(i.spec.version)) for i in installed(own)] == [
+    assert [(i.spec.name, i.spec.version, i.state) for i in installed(own)] == [
         ("lobes", "1", "previous"),
         ("lobes", "2", "active"),
         ("lung-opacity", LUNG_OPACITY.version, "active"),

@@ -18,6 +18,7 @@ from service.domain.retry import RetryPolicy
 from service.errors import Permanent, Reason, Refusal, Transient
 from service.evidence import Evidence
 from service.network.send import StoreOutcome, Verdict
+from service.store.audit import Audit
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
@@ -107,7 +108,10 @@ class Bench:
         self.destinations = {"pacs": Destination(self.send, policy, frozenset(("lobes", "study")), "binary")}
         self.deliveries = Deliveries(engine)
         courier = Courier(self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock)
-        self.operator = Operator(self.jobs, records, self.deliveries, Reviews(engine), courier, lambda: self.clock)
+        self.audit = Audit(engine, lambda: self.clock)
+        self.operator = Operator(
+            self.jobs, records, self.deliveries, Reviews(engine), courier, self.audit, lambda: self.clock
+        )
         self.served = Served()
         self.runner = Runner(
             self,  # type: ignore[arg-type]
@@ -217,6 +221,19 @@ def test_a_refused_study_has_nothing_for_a_candidate(bench: Bench) -> None:
     bench.analysis = lambda: REFUSED
     bench.runner.analyse(bench.job_id, 1)
     assert bench.shadows.to_run() == []
+
+
+def test_what_operators_do_is_in_the_audit_trail_refusals_too(bench: Bench) -> None:
+    bench.operator.cancel(bench.job_id, "ada")
+    with pytest.raises(IllegalTransition):
+        bench.operator.resend(bench.job_id, "ada", ["moon"])
+    with pytest.raises(LookupError):
+        bench.operator.retry("nonsense", "ada")
+    assert [(e["who"], e["what"], e["subject"], e["outcome"]) for e in bench.audit.entries()] == [
+        ("ada", "retry", "nonsense", "refused"),
+        ("ada", "resend", bench.job_id, "refused"),
+        ("ada", "cancel", bench.job_id, "done"),
+    ]
 
 
 def test_a_severe_result_goes_before_others(bench: Bench) -> None:

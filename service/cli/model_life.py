@@ -1,0 +1,205 @@
+"""`thoracle models canary, shadow, promote, rollback, withdraw, compare, history`: what becomes of a version."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from service import main
+from service.cli.audit import audit_table
+from service.cli.difference_table import difference_table
+from service.cli.options import ConfigOption, failures, out, settings_from, who
+from service.cli.tables import at_full_width, time_in_words
+from service.domain.serving import Candidate
+from service.settings import Settings
+from service.store.shadows import Shadow
+from service.worker.model_operator import Changed
+
+Name = Annotated[str, typer.Argument(help="The model, as `thoracle models list` names it.")]
+Version = Annotated[str, typer.Argument(help="An installed version.")]
+CtOption = Annotated[
+    Path | None,
+    typer.Option(exists=True, file_okay=False, help="A chest CT to try it on; default: `inference.trial_ct`."),
+]
+
+
+def add_to(models: typer.Typer) -> None:
+    """Make these commands commands of `thoracle models`."""
+    for command in (canary, shadow, promote, rollback, withdraw, compare, history):
+        models.command()(command)
+
+
+def canary(
+    name: Name,
+    version: Version,
+    share: Annotated[float, typer.Option(help="Part of the studies, above 0 and up to 1.")],
+    ct: CtOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Let a version analyse a share of the studies. Its results are delivered.
+
+    Which studies it gets follows from their Study Instance UID: the same ones when they are analysed again.
+    It has to pass the same gate as for `promote`.
+
+    [bold]Example[/]
+
+      thoracle models canary lobes 2 --share 0.1
+    """
+    settings = _with_ct(settings_from(config), ct)
+    with failures():
+        tell(name, main.model_operator(settings).canary(name, version, share, who()))
+
+
+def shadow(name: Name, version: Version, ct: CtOption = None, config: ConfigOption = None) -> None:
+    """Let a version analyse every study beside the active one. Its results are shown to nobody.
+
+    The results of the active version are delivered first. `compare` tells how both differ.
+
+    [bold]Example[/]
+
+      thoracle models shadow lobes 2
+    """
+    settings = _with_ct(settings_from(config), ct)
+    with failures():
+        tell(name, main.model_operator(settings).shadow(name, version, who()))
+
+
+def promote(
+    name: Name,
+    version: Annotated[str | None, typer.Argument(help="An installed version; default: the candidate.")] = None,
+    ct: CtOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make a version the active one, if it passes the gate.
+
+    The file must be unaltered, run, and say nothing absurd about a chest CT
+    (all black, the same everywhere, not a number). Where Triton serves, its
+    answers must be those of ONNX Runtime. How the version differs from the
+    active one on that CT is printed. Otherwise the active version stays.
+
+    [bold]Examples[/]
+
+      thoracle models promote lobes 2
+
+      thoracle models promote lobes --ct /media/cdrom
+    """
+    settings = _with_ct(settings_from(config), ct)
+    with failures():
+        tell(name, main.model_operator(settings).promote(name, version, who()))
+
+
+def rollback(name: Name, config: ConfigOption = None) -> None:
+    """Go back to the version that was active before, at once.
+
+    [bold]Example[/]
+
+      thoracle models rollback lobes
+    """
+    settings = settings_from(config)
+    with failures():
+        tell(name, main.model_operator(settings).rollback(name, who()))
+
+
+def withdraw(name: Name, config: ConfigOption = None) -> None:
+    """End the trial of the candidate, as a canary and in the shadow. The active version stays.
+
+    [bold]Example[/]
+
+      thoracle models withdraw lobes
+    """
+    settings = settings_from(config)
+    with failures():
+        tell(name, main.model_operator(settings).withdraw(name, who()))
+
+
+def compare(
+    name: Name,
+    version: Annotated[str | None, typer.Option(help="Only of this candidate; default: of all.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show what shadow mode found: study by study, and per label over all.
+
+    [bold]Example[/]
+
+      thoracle models compare lobes --version 2
+    """
+    settings = settings_from(config)
+    with failures():
+        found = main.model_operator(settings).compared(name, version)
+    if not found:
+        out.print(f"No candidate of {name} has been in the shadow.")
+        return
+    studies = Table("job", "version", "state", "when", "worst Dice", "score", "", box=None)
+    for one in found:
+        difference = (one["document"] or {}).get("difference")
+        worst = f"{difference['worst_dice']:.4f}" if difference else ""
+        score = f"{_score(difference, 'reference')} → {_score(difference, 'candidate')}" if difference else ""
+        studies.add_row(
+            one["job_id"], one["version"], one["state"], time_in_words(one["at"]), worst, score, one["error"]
+        )
+    at_full_width(studies)
+    differences = [one["document"]["difference"] for one in found if one["state"] == Shadow.COMPARED]
+    if differences:
+        out.print(_per_label(differences))
+        changed = sum(one["score_change"] != 0 for one in differences)
+        out.print(f"{len(differences)} studies compared; the severity score changes in {changed}.")
+
+
+def history(
+    name: Annotated[str | None, typer.Argument(help="Only of this model; default: of all.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show who changed what of the models, the latest first. `thoracle audit` shows the whole audit trail.
+
+    [bold]Example[/]
+
+      thoracle models history lobes
+    """
+    settings = settings_from(config)
+    with failures():
+        at_full_width(audit_table(main.model_operator(settings).history(name)))
+
+
+def tell(name: str, changed: Changed) -> None:
+    """What is served of a model now, and how it differs."""
+    if changed.difference:
+        out.print(difference_table(changed.difference, "before", "after"))
+    if changed.unseen:
+        out.print(f"[yellow]{changed.unseen}[/]")
+    served = changed.served
+    state = f"version {served.active} is active" if served.active else "no version is active"
+    before = f", before it {served.previous}" if served.previous else ""
+    beside = f"; candidate {served.candidate.version}{trial(served.candidate)}" if served.candidate else ""
+    out.print(f"[green]{name}[/]: {state}{before}{beside}. A running service takes it up with its next study.")
+
+
+def trial(candidate: Candidate | None) -> str:
+    """How much of the work a candidate gets."""
+    if candidate is None:
+        return ""
+    share = f", {candidate.share:.3g} of the studies" if candidate.share else ""
+    return share + (", in the shadow" if candidate.shadow else "")
+
+
+def _with_ct(settings: Settings, ct: Path | None) -> Settings:
+    if ct is None:
+        return settings
+    return settings.model_copy(update={"inference": settings.inference.model_copy(update={"trial_ct": ct})})
+
+
+def _per_label(differences: list[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("label")
+    for heading in ("mean Dice", "worst Dice"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for label in differences[0]["labels"]:
+        dice = [one["labels"][label]["dice"] for one in differences]
+        table.add_row(label, f"{sum(dice) / len(dice):.4f}", f"{min(dice):.4f}")
+    return table
+
+
+def _score(difference: dict[str, Any], of: str) -> str:
+    score = difference["score"][of]
+    return "–" if score is None else str(score)

@@ -1,0 +1,131 @@
+"""What an operator may do with models, from the command line or by the API. The workers take it up with the next study.
+
+Whoever wants what is in the audit trail, refusals too. A version passes the gate before it gets any study.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from service.domain.model_spec import ModelSpec
+from service.domain.serving import OFF, Rule, Served, canary, promote, rollback, shadow, withdraw
+from service.errors import Permanent
+from service.imaging.difference import Difference
+from service.inference import repository
+from service.store.audit import Audit
+from service.store.shadows import Shadows
+from service.worker.gate import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """served: of the model, now. difference: from what was active before, None where the gate was not asked or had
+    nothing to compare with. unseen: what the gate could not try, in words."""
+
+    served: Served
+    difference: Difference | None = None
+    unseen: str = ""
+
+
+class ModelOperator:
+    """by: who wants it. Every change: Permanent, in words, and nothing is changed, if it cannot be done."""
+
+    def __init__(
+        self, seen: Callable[[], Path], root: Callable[[], Path], gate: Gate, audit: Audit, shadows: Shadows
+    ) -> None:
+        """seen: the repository that is served. root: the one that may be changed; Permanent if there is none yet."""
+        self._seen = seen
+        self._root = root
+        self._gate = gate
+        self._audit = audit
+        self._shadows = shadows
+        self._one_at_a_time = Lock()
+
+    def add(self, model: bytes, spec: ModelSpec, by: str) -> ModelSpec:
+        """Install a model file that was tried; what is served stays."""
+        with self._audit.entry(by, "add", spec.name, version=spec.version, source=spec.source) as detail:
+            done = repository.add(self._root(), model)
+            detail["sha256"] = done.sha256
+            return done
+
+    def canary(self, name: str, version: str, share: float, by: str) -> Changed:
+        """The version analyses a share of the studies, above 0 and up to 1."""
+        with self._audit.entry(by, "canary", name, version=version, share=share) as detail:
+            return self._gated(name, version, canary(version, share), detail, side_by_side=True)
+
+    def shadow(self, name: str, version: str, by: str) -> Changed:
+        """The version analyses every study beside the active one; nobody is shown its results."""
+        with self._audit.entry(by, "shadow", name, version=version) as detail:
+            return self._gated(name, version, shadow(version), detail, side_by_side=True)
+
+    def promote(self, name: str, version: str | None, by: str) -> Changed:
+        """The version, or the candidate, becomes the active one."""
+        with self._audit.entry(by, "promote", name, version=version) as detail:
+            candidate = repository.served_of(self._root(), name).candidate
+            chosen = version or (candidate.version if candidate else OFF)
+            return self._gated(name, chosen, promote(version), detail)
+
+    def rollback(self, name: str, by: str) -> Changed:
+        """The version before is active again, at once: it has analysed patients' CTs already."""
+        return self._plain("rollback", name, rollback, by)
+
+    def withdraw(self, name: str, by: str) -> Changed:
+        """The candidate gets no study any more."""
+        return self._plain("withdraw", name, withdraw, by)
+
+    def remove(self, name: str, version: str | None, by: str) -> ModelSpec | None:
+        """Remove a version, the active one unless named; the spec that is active now, None if none is."""
+        with self._audit.entry(by, "remove", name, version=version) as detail:
+            active = repository.remove(self._root(), name, version)
+            detail["active"] = active.version if active else OFF
+            return active
+
+    def installed(self) -> list[Mapping[str, Any]]:
+        """Every version of every model, and what is served of it."""
+        return [_described(one) for one in repository.installed(self._seen())]
+
+    def compared(self, name: str, version: str | None = None) -> list[Mapping[str, Any]]:
+        """What shadow analyses of a model's candidates found, or of one, the latest first."""
+        return self._shadows.of(name, version)
+
+    def history(self, name: str | None = None) -> list[Mapping[str, Any]]:
+        """The audit trail of one model, or of all that is in it, the latest first."""
+        return self._audit.entries(name)
+
+    def _gated(
+        self, name: str, version: str, rule: Rule, detail: dict[str, Any], side_by_side: bool = False
+    ) -> Changed:
+        root = self._root()
+        if not self._one_at_a_time.acquire(blocking=False):
+            raise Permanent("Another version is being checked; try again in a minute.")
+        try:
+            rule(repository.served_of(root, name))  # what makes no sense is refused before the gate's minute
+            passed = self._gate.check(root, name, version, side_by_side)
+            detail |= {"version": version, "sha256": passed.sha256}
+            if passed.difference:
+                detail |= {"worst_dice": passed.difference.worst_dice, "score_change": passed.difference.score_change}
+            return Changed(repository.change(root, name, rule), passed.difference, passed.unseen)
+        finally:
+            self._one_at_a_time.release()
+
+    def _plain(self, what: str, name: str, rule: Rule, by: str) -> Changed:
+        with self._audit.entry(by, what, name) as detail:
+            changed = Changed(repository.change(self._root(), name, rule))
+            detail["version"] = changed.served.active
+            return changed
+
+
+def _described(one: repository.Installed) -> dict[str, Any]:
+    candidate = one.served.candidate if one.state == "candidate" else None
+    return {
+        "name": one.spec.name,
+        "version": one.spec.version,
+        "sha256": one.spec.sha256,
+        "source": one.spec.source,
+        "licence": one.spec.licence,
+        "state": one.state,
+        "share": candidate.share if candidate else None,
+        "shadow": candidate.shadow if candidate else None,
+    }
