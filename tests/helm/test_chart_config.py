@@ -106,3 +106,16 @@ def _expected(wanted: Mapping[str, Any]) -> Settings:
         key = "password" if "user" in destinations[destination] else "token"
         destinations[destination] = destinations[destination] | {key: f"{key} of {secret}"}
     return Settings(**config | decided | {"destinations": destinations})
+
+
+def test_triton_gets_what_its_image_looks_for(values: Path) -> None:
+    image = (ROOT / "docker" / "triton" / "Dockerfile").read_text()
+    for name, pod in pods(render(values)):
+        (container,) = pod["spec"]["containers"]
+        if container["name"] != "triton":
+            continue
+        assert all(f"ENV {variable}=" in image for variable in environment(container, SECRETS)), name
+        mounts = {mount["mountPath"] for mount in container["volumeMounts"]} - {"/tmp", "/dev/shm"}
+        assert all(path in image for path in mounts), name
+        exposed = next(line.split()[1:] for line in image.splitlines() if line.startswith("EXPOSE "))
+        assert [str(port["containerPort"]) for port in container["ports"]] == exposed
