@@ -1,0 +1,51 @@
+"""`thoracle parity` against a real Triton server, which warms itself up as the GPU configurations say."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import make_ct
+import pytest
+from triton_server import TritonServer
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.inference import config
+from service.settings import default_repository
+
+pytestmark = pytest.mark.peers
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """It serves the TensorRT configurations, on the CPU: all of them but the instances is as on a GPU, accelerators
+    excepted, which our backend does not have."""
+    root = tmp_path_factory.mktemp("triton")
+    shutil.copytree(default_repository(), root / "models")
+    for folder in (path.parent for path in (root / "models").glob(f"*/{config.CONFIG}")):
+        text = (folder / config.FILES["tensorrt"]).read_text()
+        assert "kind: KIND_GPU" in text
+        (folder / config.CONFIG).write_text(text.replace("kind: KIND_GPU", "kind: KIND_CPU"))
+    with TritonServer(root / "data", root / "models", "--log-verbose=1") as running:
+        yield running
+
+
+def test_every_batch_size_is_tried_before_it_is_ready(server: TritonServer) -> None:
+    for model, batches in (("lung-opacity", (1, 4, 16)), ("lobes", (1,))):
+        for batch in batches:
+            assert f"model '{model}' instance {model}_0_0 is running warmup sample 'batch of {batch}'" in server.log()
+
+
+def test_both_back_ends_agree_on_a_phantom(
+    server: TritonServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_ct.write(make_ct.make(findings=make_ct.FINDINGS).datasets, tmp_path / "ct")
+    monkeypatch.setenv("THORACLE_INFERENCE__TRITON__URL", server.address.url)
+    monkeypatch.setenv("THORACLE_DATA_DIR", str(tmp_path / "data"))
+    done = CliRunner().invoke(app, ["parity", str(tmp_path / "ct"), "--json"])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["difference"]["worst_dice"] == 1.0
+    assert document["difference"]["score_change"] == 0
+    assert {(one["model"], one["largest"]) for one in document["answers"]} == {("lung-opacity", 0.0), ("lobes", 0.0)}

@@ -1,0 +1,56 @@
+"""`thoracle parity` says what is wrong, and its exit code does."""
+
+from pathlib import Path
+
+import evidence_samples
+import make_ct
+import numpy as np
+import onnx
+import pytest
+import tiny_models
+from onnx import numpy_helper
+from rich.console import Console
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.cli.difference_table import difference_table
+from service.imaging.difference import difference
+
+
+def black() -> bytes:
+    """The tiny network for lungs and opacities, which finds neither anywhere."""
+    model = onnx.load_from_string(tiny_models.lung_opacity())
+    (where,) = [constant for constant in model.graph.initializer if constant.name == "where"]
+    where.CopyFrom(numpy_helper.from_array(np.zeros_like(numpy_helper.to_array(where)), "where"))
+    return bytes(model.SerializeToString())
+
+
+def test_a_black_network_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = tiny_models.repository(tmp_path / "sound")
+    other = tiny_models.repository(tmp_path / "other")
+    tiny_models.serve(other, black(), tiny_models.LUNG_OPACITY)
+    make_ct.write(make_ct.make().datasets, tmp_path / "ct")
+    monkeypatch.setenv("THORACLE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("THORACLE_INFERENCE__REPOSITORY", str(sound))
+    asked = ["parity", str(tmp_path / "ct"), "--candidate", "onnx", "--repository", str(other)]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 1
+    assert "wrong lung-opacity, lung, is all black: 0 everywhere" in done.stdout
+    assert "wrong the CT is refused: NO_LUNG" in done.stdout
+
+
+def test_a_folder_without_a_ct_is_a_failure(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["parity", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "There is no DICOM series in" in done.stderr
+
+
+def test_the_table_holds_both_sides() -> None:
+    ct, found = evidence_samples.phantom(findings=make_ct.FINDINGS)
+    nothing = evidence_samples.analysis_of(ct, found.lobe_mask, np.zeros_like(found.finding_mask))
+    console = Console(width=80, record=True)
+    console.print(difference_table(difference(found, nothing), "version 1", "version 2"))
+    lines = {line.split()[0]: line.split()[1:] for line in console.export_text().splitlines() if line.strip()}
+    assert lines["lungs"][0] == "1.0000"
+    assert lines["opacity"] == ["0.0000", f"{found.lungs['total'].opacity_ml:.1f}", "0.0"]
+    assert lines["severity"] == ["score", str(found.severity.total), "0"]
