@@ -1,0 +1,87 @@
+"""compose.yaml: valid by the Compose Specification, mounts what is here, sets settings that there are."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compose_spec import PyCompose
+
+from service.settings import Settings, load
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "compose.yaml").read_text()
+OURS = ("thoracle", "triton-cpu", "triton-gpu")
+
+
+def interpolated(**environment: str) -> str:
+    """As `docker compose` reads it: ${NAME:-default}."""
+    return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: environment.get(found[1]) or found[2], TEXT)
+
+
+@pytest.fixture
+def services() -> Mapping[str, Any]:
+    loaded: Mapping[str, Any] = yaml.safe_load(interpolated())["services"]
+    return loaded
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
+    """What the service makes of its environment in compose.yaml."""
+    for name, value in yaml.safe_load(interpolated(**environment))["services"]["thoracle"]["environment"].items():
+        monkeypatch.setenv(name, str(value))
+    return load(None)
+
+
+def test_it_is_valid() -> None:
+    merged = yaml.safe_dump(yaml.safe_load(interpolated()))  # the parser knows no merge keys (<<)
+    PyCompose.from_yaml(merged).validate()
+
+
+def test_a_misspelt_key_would_be_seen() -> None:
+    with pytest.raises(ValueError, match="red_only"):
+        PyCompose.from_yaml("services: {one: {image: one, red_only: true}}")
+
+
+def test_every_file_it_needs_is_here(services: Mapping[str, Any]) -> None:
+    mounted = [v.split(":")[0] for one in services.values() for v in one.get("volumes", []) if v.startswith(".")]
+    built = [one["build"]["dockerfile"] for one in services.values() if "build" in one]
+    assert mounted and built
+    assert [path for path in (*mounted, *built) if not (ROOT / path).exists()] == []
+
+
+def test_every_variable_is_a_setting(services: Mapping[str, Any]) -> None:
+    for name in services["thoracle"]["environment"]:
+        fields: Any = Settings.model_fields
+        path = name.removeprefix("THORACLE_").lower().split("__")
+        assert path[0] in fields, f"{name} is no setting"
+        if path[0] != "destinations":  # whose names are free; what is below them is checked when they are loaded
+            for step in path[1:]:
+                fields = fields[path[path.index(step) - 1]].annotation.model_fields
+                assert step in fields, f"{name} is no setting"
+
+
+def test_results_go_to_its_pacs_and_work_to_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = settings(monkeypatch)
+    pacs = ours.destinations["pacs"]
+    assert (pacs.ae_title, pacs.host, pacs.port, pacs.confirm) == ("ORTHANC", "orthanc", 4242, "commitment")
+    assert ours.database_url is not None and "@postgres/" in ours.database_url.get_secret_value()
+    assert ours.inference.backend == "onnx"
+
+
+def test_one_variable_changes_the_back_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = settings(monkeypatch, THORACLE_BACKEND="triton")
+    assert (ours.inference.backend, ours.inference.triton.url) == ("triton", "triton:8001")
+
+
+def test_our_containers_get_no_rights_they_do_not_need(services: Mapping[str, Any]) -> None:
+    for name in OURS:
+        one = services[name]
+        assert (one["read_only"], one["cap_drop"]) == (True, ["ALL"]), name
+        assert one["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_only_dicom_is_reached_from_other_hosts(services: Mapping[str, Any]) -> None:
+    public = {p for one in services.values() for p in one.get("ports", []) if not p.startswith("127.0.0.1:")}
+    assert public == {"11112:11112", "4242:4242"}

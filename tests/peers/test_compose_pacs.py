@@ -1,0 +1,31 @@
+"""The PACS of compose.yaml: a real Orthanc with its configuration forwards a CT to Thoracle, but not what comes from it."""
+
+import json
+from pathlib import Path
+
+import make_ct
+import pytest
+from dicom_peers import Orthanc, StoreScp, dcmtk, wait_until
+from pydicom import dcmread
+
+pytestmark = pytest.mark.peers
+
+FOLDER = Path(__file__).parents[2] / "docker" / "orthanc"
+
+
+def test_a_ct_is_forwarded_once(tmp_path: Path) -> None:
+    configuration = json.loads((FOLDER / "orthanc.json").read_text())
+    of_this_test = ("StorageDirectory", "IndexDirectory", "RemoteAccessAllowed", "DicomPort")
+    options = {key: value for key, value in configuration.items() if key not in of_this_test}
+    assert [Path(script).name for script in options["LuaScripts"]] == ["forward.lua"]
+    options |= {"LuaScripts": [str(FOLDER / "forward.lua")], "StableAge": 1}
+    scans = {name: make_ct.make(study=name, slices=2).datasets for name in ("theirs", "ours")}
+    files = {name: make_ct.write(datasets, tmp_path / name) for name, datasets in scans.items()}
+    with StoreScp(tmp_path / "thoracle") as thoracle:
+        options["DicomModalities"] = {"THORACLE": ["THORACLE", "127.0.0.1", thoracle.port]}
+        with Orthanc(tmp_path / "pacs", **options) as pacs:
+            for sender, name in (("THORACLE", "ours"), ("CT1", "theirs")):
+                dcmtk("storescu", "-aet", sender, "-aec", "ORTHANC", "127.0.0.1", pacs.port, *files[name])
+            wait_until(lambda: len(thoracle.received) >= 2, 120)
+            forwarded = {str(dcmread(path).StudyInstanceUID) for path in thoracle.received}
+    assert forwarded == {str(scans["theirs"][0].StudyInstanceUID)}
