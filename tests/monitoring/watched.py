@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,9 +78,10 @@ class Prometheus:
             "--log.level=error",
         ]
         self._process = subprocess.Popen(command, cwd=self._folder)
+        wait_until(self._ready, 120)
         # A share is undefined until a counter has two samples.
-        wait_until(lambda: self._scraped("count_over_time(thoracle_database_up[1h]) > 5"), 120)
-        wait_until(lambda: self._scraped("thoracle:override_share:30d"), 120)
+        wait_until(lambda: self.query("count_over_time(thoracle_database_up[1h]) > 5"), 120)
+        wait_until(lambda: self.query("thoracle:override_share:30d"), 120)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,12 +99,11 @@ class Prometheus:
         groups = httpx.get(f"{self._url}/rules", timeout=60).json()["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
-    def _scraped(self, expr: str) -> bool:
+    def _ready(self) -> bool:
         assert self._process.poll() is None, "Prometheus did not start"
         try:
-            return bool(self.query(expr))
+            return httpx.get(f"http://127.0.0.1:{self._port}/-/ready", timeout=10).status_code == 200
         except httpx.TransportError:
-            time.sleep(0.2)
             return False
 
     @property
