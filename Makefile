@@ -63,7 +63,7 @@ parity: $(VENV)/.triton ## compare the installed models in-process and on a Trit
 bench: $(VENV)/.test ## measure the stages; writes bench/results.json
 	$(BIN)/python -m bench
 
-helm-test: $(VENV)/.test ## check the Helm chart with the real helm
+helm-test: $(VENV)/.test peers ## check the Helm chart with the real helm
 	$(BIN)/python -m pytest -q tests/helm
 
 image: $(VENV)/.base ## build the service's image and send a CT through it ([BASE=debian:bookworm-slim IMAGE=thoracle])
