@@ -1,7 +1,7 @@
 """A worker process around the durable engine: `python flow_process.py DATABASE FOLDER ANALYSE_S`.
 
 Its standard input takes commands: `study JOB PRIORITY`, `analyse JOB`, `prioritise JOB PRIORITY`, `deliver JOB
-DESTINATION`, `discard JOB`. Its end stops it.
+DESTINATION`, `shadow JOB`, `discard JOB`. Its end stops it.
 """
 
 import os
@@ -45,8 +45,17 @@ class Work:
         wait_s = 600.0 if job_id == "patient" else 0.1
         return wait_s if attempt == 1 and destination == "pacs" else None
 
+    def shadow(self, job_id: str, attempt: int) -> float | None:
+        tell("shadow", job_id, attempt)
+        time.sleep(ANALYSE_S)
+        tell("shadowed", job_id)
+        return 0.1 if job_id == "busy" and attempt == 1 else None
+
     def abandon(self, job_id: str) -> None:
         tell("abandoned", job_id)
+
+    def abandon_shadow(self, job_id: str) -> None:
+        tell("abandoned the shadow of", job_id)
 
 
 def obey(flow: Flow) -> None:
@@ -61,6 +70,9 @@ def obey(flow: Flow) -> None:
                 flow.prioritise(job, int(priority))
             case ["deliver", job, destination]:
                 flow.ensure_delivery(job, destination, at_once=True)
+            case ["shadow", job]:
+                flow.ensure_shadow(job)
+                flow.ensure_shadow(job)
             case ["discard", job]:
                 tell("discarded" if flow.discard(job) else "kept", job)
         tell("done", line.strip())

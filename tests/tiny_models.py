@@ -66,6 +66,11 @@ def lobes() -> bytes:
     return _graph(LOBES, where)
 
 
+def black_lobes() -> bytes:
+    """No lobe anywhere, as 16 bits may make of a good network."""
+    return _graph(LOBES, np.zeros((len(Lobe), SIZE, SIZE), np.uint8))
+
+
 def lung_opacity() -> bytes:
     """Lung as of `lungs`; opacity is what of it is lighter than `OPACITY_ABOVE_HU`."""
     return _graph(LUNG_OPACITY, np.full((2, SIZE, SIZE), 255, np.uint8), (_NO_LEAST_HU, OPACITY_ABOVE_HU))

@@ -246,3 +246,40 @@ def client(database: str | Path) -> DBOSClient:
         system_database_url=str(database) if isinstance(database, str) else f"sqlite:///{database}",
         application_name="thoracle",
     )
+
+
+def test_a_shadow_comes_after_all_studies_and_is_tried_again(start: Start) -> None:
+    worker = start(0.5, "first")
+    worker.tell("shadow", "busy")
+    for number in range(3):
+        worker.tell("study", f"s{number}", 100)
+    worker.tell("prioritise", "busy", 1)
+    worker.wait_for("shadow busy 2")
+    worker.stop()
+    assert worker.order("analysed") == ["first", "s0", "s1", "s2"]
+    assert worker.lines.index("shadow busy 1") > worker.lines.index("analysed s2")
+    assert worker.order("shadow") == ["busy 1", "busy 2"], "queued twice is queued once"
+
+
+def test_the_shadow_of_a_killed_worker_is_taken_over_once(start: Start) -> None:
+    victim = start(60.0)
+    victim.tell("shadow", "one")
+    victim.wait_for("shadow one 1")
+    heir = start(0.0)
+    heir.wait_for("started")
+    heir.tell("discard", "one")
+    assert "kept one" in heir.lines, "a job whose candidate is at work is not purged"
+    victim.kill()
+    heir.wait_for("shadowed one", 30)
+    heir.stop()
+    assert heir.order("shadow") == ["one 1"]
+
+
+def test_a_candidate_that_kills_its_worker_twice_is_given_up(start: Start) -> None:
+    for _ in range(2):
+        victim = start(60.0)
+        victim.tell("shadow", "one")
+        victim.wait_for("shadow one 1", 90)
+        victim.kill()
+    heir = start(60.0)
+    heir.wait_for("abandoned the shadow of one", 90)
