@@ -161,6 +161,8 @@ class TritonClient:
     def _in_words(self, error: InferenceServerException, about: str) -> Transient | Permanent:
         said = f"Triton at {self._url}, {about}: {error.message()}"
         match str(error.status()).removeprefix("StatusCode."):
+            case "UNAVAILABLE" if "unknown model" in error.message():  # it is being loaded or unloaded
+                return NotServed(said)
             case "UNAVAILABLE":
                 return Unreachable(said)
             case "NOT_FOUND" if "shared memory region" in error.message():
