@@ -68,10 +68,18 @@ class Release:
         data.mkdir()
         arguments = [f"-dir={data}" if word.startswith("-dir=") else word for word in container["args"]]
         arguments = [f"-s3.port={self.ports['s3']}" if word.startswith("-s3.port=") else word for word in arguments]
-        arguments += [f"-{part}.port.grpc={free_port()}" for part in ("master", "volume", "filer", "s3")]
-        arguments += [f"-{part}.port={free_port()}" for part in ("master", "volume", "filer")]
+        inner = [f"{part}.port.grpc" for part in ("master", "volume", "filer", "s3")]
+        inner += [f"{part}.port" for part in ("master", "volume", "filer")]
+        self._s3_ports = {option: free_port() for option in inner}
+        arguments += [f"-{option}={port}" for option, port in self._s3_ports.items()]
         assert container["command"] == ["weed"]
         return self._run([weed(), *arguments], "s3", {})
+
+    def remove_sockets(self) -> None:
+        """Of the S3 server, which leaves them."""
+        for port in (self.ports["s3"], *self._s3_ports.values()):
+            for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                socket.unlink()
 
     def _run(self, command: list[str], name: str, over: Mapping[str, str]) -> subprocess.Popen[bytes]:
         variables = os.environ | environment(self.container(name), SECRETS) | over
@@ -98,6 +106,7 @@ def release(postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) ->
 def running(release: Release) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     with ExitStack() as stack:
         processes = {"s3": release.start_s3()}
+        stack.callback(release.remove_sockets)
         stack.callback(_kill, processes["s3"])
         migration = release.start("migrate")
         assert migration.wait(120) == 0, release.log("migrate")
