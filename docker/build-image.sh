@@ -44,7 +44,7 @@ if [ -z "${BASE:-}" ]; then
   python=${PYTHON:-python3}
   if [ "$("$python" -c 'import sys; print(*sys.version_info[:2])')" = "3 11" ]; then
     mkdir -p build/wheels
-    pip="$python -m pip download -q --disable-pip-version-check -d build/wheels"
+    pip="$python -m pip download -qq --disable-pip-version-check -d build/wheels"
     $pip -r docker/build-requirements.txt
     $pip -c constraints.txt .
     set -- "$@" --volume "$PWD/build/wheels:/wheels:ro" --build-arg PIP_FIND_LINKS=/wheels --build-arg PIP_NO_INDEX=1

@@ -1,0 +1,40 @@
+"""The images' definitions: they agree with the sources, and name no registry."""
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SERVICE, TRITON = ((ROOT / "docker" / name).read_text() for name in ("Dockerfile", "triton/Dockerfile"))
+
+
+def test_the_version_is_the_projects() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"ARG VERSION={version}\n" in SERVICE
+
+
+def test_what_is_copied_is_here_and_let_in() -> None:
+    copied = [
+        s for line in re.findall(r"^COPY (?!--from)(.+)$", SERVICE + TRITON, re.MULTILINE) for s in line.split()[:-1]
+    ]
+    sources = {source for source in copied if not source.startswith("--")}
+    assert {"service", "triton_repo", "constraints.txt"} <= sources
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert sources == let_in
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
+def test_bases_are_arguments_and_only_the_services_has_a_default() -> None:
+    assert re.findall(r"^ARG \w*BASE.*$", SERVICE + TRITON, re.MULTILINE) == [
+        "ARG BASE=debian:bookworm-slim",
+        "ARG TRITON_BASE",
+    ]
+    assert set(re.findall(r"^FROM (\S+)", SERVICE, re.MULTILINE)) == {"${BASE}", "system"}
+    assert re.findall(r"^FROM (\S+)", TRITON, re.MULTILINE) == ["${TRITON_BASE}"]
+
+
+def test_triton_serves_what_the_service_asks_for() -> None:
+    command = TRITON[TRITON.index("CMD exec") :]
+    for option in ("--model-control-mode=explicit", "--load-model='*'", '--model-config-name="$MODEL_CONFIG"'):
+        assert option in command
+    assert re.search(r"^USER (\d+):\d+$", TRITON, re.MULTILINE)
