@@ -6,6 +6,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -22,6 +24,12 @@ class TritonServer:
 
     def __init__(self, folder: Path, repository: Path, *options: str) -> None:
         """options: of tritonserver."""
+        if find_spec("pytriton") is None:
+            reason = "nvidia-pytriton is not installed"
+            if os.environ.get("CI") == "true":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port, self._http, self._metrics = free_port(), free_port(), free_port()
         self.address = Address(f"127.0.0.1:{self.port}")
@@ -32,12 +40,6 @@ class TritonServer:
         }
 
     def __enter__(self) -> Self:
-        if find_spec("pytriton") is None:
-            reason = "nvidia-pytriton is not installed"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.start()
         return self
 
@@ -50,18 +52,25 @@ class TritonServer:
                 self.kill()
         self._log.close()
 
-    def start(self, wait: bool = True) -> None:
-        """Its models are loaded when this returns, unless nobody waits."""
+    @contextmanager
+    def started(self) -> Iterator[None]:
+        """A block that ends it, as `with` does, where `start` was called before."""
+        try:
+            yield
+        finally:
+            self.__exit__()
+
+    def start(self) -> None:
+        """Its models are loaded when this returns."""
         self._log = (self.folder / "triton.log").open("ab")
         ports = ["--grpc", self.port, "--http", self._http, "--metrics", self._metrics]
         command = [sys.executable, "-m", "service", "triton", *map(str, ports), "--", *self._options]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=self._environment)
-        if wait:
-            try:
-                wait_until(self._ready, 180)
-            except TimeoutError:
-                self.kill()
-                raise TimeoutError(f"Triton did not become ready; log:\n{self.log()}") from None
+        try:
+            wait_until(self._ready, 240)
+        except TimeoutError:
+            self.kill()
+            raise TimeoutError(f"Triton did not become ready; log:\n{self.log()}") from None
 
     def kill(self) -> None:
         """kill -9 of the server and the processes of its models."""
