@@ -148,10 +148,10 @@ def compare(
 
 
 def history(
-    name: Annotated[str | None, typer.Argument(help="Only of this model; default: of all.")] = None,
+    name: Name,
     config: ConfigOption = None,
 ) -> None:
-    """Show who changed what of the models, the latest first. `thoracle audit` shows the whole audit trail.
+    """Show who changed what of a model, the latest first. `thoracle audit` shows the whole audit trail.
 
     [bold]Example[/]
 

@@ -90,8 +90,8 @@ class ModelOperator:
         """What shadow analyses of a model's candidates found, or of one, the latest first."""
         return self._shadows.of(name, version)
 
-    def history(self, name: str | None = None) -> list[Mapping[str, Any]]:
-        """The audit trail of one model, or of all that is in it, the latest first."""
+    def history(self, name: str) -> list[Mapping[str, Any]]:
+        """The audit trail of one model, the latest first."""
         return self._audit.entries(name)
 
     def _gated(
@@ -105,7 +105,8 @@ class ModelOperator:
             passed = self._gate.check(root, name, version, side_by_side)
             detail |= {"version": version, "sha256": passed.sha256}
             if passed.difference:
-                detail |= {"worst_dice": passed.difference.worst_dice, "score_change": passed.difference.score_change}
+                worst = round(passed.difference.worst_dice, 4)
+                detail |= {"worst_dice": worst, "score_change": passed.difference.score_change}
             return Changed(repository.change(root, name, rule), passed.difference, passed.unseen)
         finally:
             self._one_at_a_time.release()
