@@ -23,8 +23,9 @@ def restricted(found: Mapping[str, Any]) -> str:
     assert found["uid"] == 10001, f"runs as user {found['uid']}"
     assert found["capabilities"] == 0, f"has capabilities {found['capabilities']:x}"
     assert found["no_new_privileges"], "may get new privileges"
+    assert found["read_only"], "its filesystem is not read-only"
     assert found["writable"] == ["/tmp", "/var/lib/thoracle"], f"may write {found['writable']}"
-    return "runs as user 10001 without capabilities, writes only its data and /tmp"
+    return "runs as user 10001 without capabilities on a read-only filesystem, writes only its data and /tmp"
 
 
 def nothing_unwanted(found: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ print(
             "uid": os.getuid(),
             "capabilities": int(status("CapEff"), 16),
             "no_new_privileges": status("NoNewPrivs") == "1",
+            "read_only": bool(os.statvfs("/").f_flag & os.ST_RDONLY),
             "writable": [f for f in ("/", "/etc", "/opt/thoracle", "/tmp", "/usr", "/var/lib/thoracle") if writable(f)],
             "modules": [m for m in ("torch", "pytest", "pip", "models", "service") if importlib.util.find_spec(m)],
             "programs": [p for p in ("gcc", "cc", "pip", "thoracle") if shutil.which(p)],
