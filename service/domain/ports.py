@@ -12,6 +12,7 @@ from service.domain.arrival import Arrival, Identity
 from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.domain.model_spec import ModelSpec
+from service.domain.priority import Urgency
 
 Array = NDArray[Any]
 
@@ -41,6 +42,10 @@ class Backend(Protocol):
 
     def check(self) -> None:
         """Transient, in words, if it cannot be used now or answers wrongly."""
+        ...
+
+    def at(self, urgency: Urgency) -> "Backend":
+        """The same for a study of this urgency: where requests wait for each other, the urgent go first."""
         ...
 
 

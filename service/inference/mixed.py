@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend
+from service.domain.priority import Urgency
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ class Mixed:
     def check(self) -> None:
         for backend in (self.usual, *self.others.values()):
             backend.check()
+
+    def at(self, urgency: Urgency) -> "Mixed":
+        return Mixed(self.usual.at(urgency), {name: backend.at(urgency) for name, backend in self.others.items()})
 
     def _of(self, name: str) -> Backend:
         return self.others.get(name, self.usual)

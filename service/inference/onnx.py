@@ -8,6 +8,7 @@ are faster than one on two cores.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import onnxruntime as ort
@@ -21,6 +22,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
+from service.domain.priority import Urgency
 from service.errors import Permanent
 from service.inference.files import embedded, model_files
 from service.inference.tensors import check_inputs
@@ -84,6 +86,10 @@ class OnnxBackend:
 
     def check(self) -> None:
         """What could be wrong was found at construction."""
+
+    def at(self, _urgency: Urgency) -> Self:
+        """Nothing waits here: a worker analyses one study at a time."""
+        return self
 
     def _model(self, name: str) -> Model:
         if name not in self._models:

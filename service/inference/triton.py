@@ -8,21 +8,24 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Literal, Self
 
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
+from service.domain.priority import Urgency
 from service.errors import Permanent, Transient
 from service.inference.breaker import Breaker
 from service.inference.canary import Canary, canary
+from service.inference.config import priority_level
 from service.inference.files import model_files
 from service.inference.shared_memory import CannotShare
 from service.inference.tensors import check_inputs
 from service.inference.triton_batch import InMessages, InSharedMemory
-from service.inference.triton_client import Address, Broken, Forgotten, NotServed, TritonClient, Unreachable
+from service.inference.triton_client import Address, Broken, Forgotten, NotServed, Terms, TritonClient, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,7 @@ class TritonBackend:
         self._always = shared_memory == "always"
         share = self._always or (shared_memory == "auto" and address.on_this_host)
         self._shared = InSharedMemory(self._client, self.specs, concurrency) if share else None
+        self._priority = priority_level(Urgency.ROUTINE)
         self._known: list[Canary] = []
         self._knowing = Lock()
         self._breaker = Breaker(self._try)
@@ -86,6 +90,11 @@ class TritonBackend:
         """Ask the server for answers that are known; one try to mend it is made. Transient, in words, if it fails."""
         self._breaker.test()
 
+    def at(self, urgency: Urgency) -> Self:
+        same = copy(self)
+        same._priority = priority_level(urgency)
+        return same
+
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run one batch; Transient if the server is away, late or wrong, Permanent if the model refuses."""
         spec = self.spec(name)
@@ -107,28 +116,28 @@ class TritonBackend:
 
     def _ask(self, spec: ModelSpec, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Ask, and ask again where that is safe and may help."""
-        deadline = time.monotonic() + self._client.timeout_s
+        terms = Terms(time.monotonic() + self._client.timeout_s, self._priority)
         for wait_s in _WAITS_S:
             try:
-                return self._once(spec, inputs, deadline)
+                return self._once(spec, inputs, terms)
             except Unreachable:
                 time.sleep(wait_s)
             except Forgotten:
                 pass  # the next region is made known to it
             except NotServed:
                 self._client.load(spec.name)
-        return self._once(spec, inputs, deadline)
+        return self._once(spec, inputs, terms)
 
-    def _once(self, spec: ModelSpec, inputs: Mapping[str, Array], deadline: float) -> dict[str, Array]:
+    def _once(self, spec: ModelSpec, inputs: Mapping[str, Array], terms: Terms) -> dict[str, Array]:
         if shared := self._shared:
             try:
-                return shared.infer(spec, inputs, deadline)
+                return shared.infer(spec, inputs, terms)
             except CannotShare as why:
                 if self._always:
                     raise
                 log.warning("without shared memory, so a little slower: %s", why)
                 self._shared = None
-        return self._messages.infer(spec, inputs, deadline)
+        return self._messages.infer(spec, inputs, terms)
 
     def _try(self) -> None:
         """The breaker's trial."""

@@ -13,7 +13,7 @@ from service.domain.model_spec import ModelSpec, TensorSpec
 from service.domain.ports import Array
 from service.errors import Permanent, Transient
 from service.inference.shared_memory import PREFIX, Region, aligned, files, left_behind
-from service.inference.triton_client import TritonClient
+from service.inference.triton_client import Terms, TritonClient
 
 _TYPES = {"int16": "INT16", "uint8": "UINT8", "float32": "FP32"}
 
@@ -21,7 +21,7 @@ _TYPES = {"int16": "INT16", "uint8": "UINT8", "float32": "FP32"}
 class Transport(Protocol):
     """How arrays get to the server and back."""
 
-    def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], deadline: float) -> dict[str, Array]: ...
+    def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], terms: Terms) -> dict[str, Array]: ...
 
 
 class InMessages:
@@ -30,14 +30,14 @@ class InMessages:
     def __init__(self, client: TritonClient) -> None:
         self._client = client
 
-    def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], deadline: float) -> dict[str, Array]:
+    def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], terms: Terms) -> dict[str, Array]:
         asked = []
         for tensor in spec.inputs:
             one = _input(tensor, inputs[tensor.name])
             one.set_data_from_numpy(np.ascontiguousarray(inputs[tensor.name]))
             asked.append(one)
         wanted = [grpc.InferRequestedOutput(tensor.name) for tensor in spec.outputs]
-        answer = self._client.infer(spec, asked, wanted, deadline)
+        answer = self._client.infer(spec, asked, wanted, terms)
         found = {tensor.name: answer.as_numpy(tensor.name) for tensor in spec.outputs}
         for name, array in found.items():
             if array is None:
@@ -56,7 +56,7 @@ class InSharedMemory:
         for _ in range(count):
             self._regions.put(None)
 
-    def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], deadline: float) -> dict[str, Array]:
+    def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], terms: Terms) -> dict[str, Array]:
         batch = len(inputs[spec.inputs[0].name])
         with self._region() as region:
             offset = 0
@@ -73,7 +73,7 @@ class InSharedMemory:
                 wanted[-1].set_shared_memory(region.name, given.nbytes, offset)
                 answers[tensor.name] = given
                 offset += aligned(given.nbytes)
-            self._client.infer(spec, asked, wanted, deadline)
+            self._client.infer(spec, asked, wanted, terms)
             return {name: given.copy() for name, given in answers.items()}
 
     def clear(self) -> None:

@@ -57,6 +57,14 @@ class Address:
         return self.url.startswith(("localhost:", "127.", "[::1]:", "unix:"))
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Of one request. deadline: of `time.monotonic`, repetitions included; priority: 1 goes first."""
+
+    deadline: float
+    priority: int
+
+
 class TritonClient:
     """One connection, made when it is first needed. Every method may be called from any thread."""
 
@@ -76,11 +84,10 @@ class TritonClient:
         )
 
     def infer(
-        self, spec: ModelSpec, inputs: Sequence[grpc.InferInput], outputs: Sequence[Any], deadline: float
+        self, spec: ModelSpec, inputs: Sequence[grpc.InferInput], outputs: Sequence[Any], terms: Terms
     ) -> grpc.InferResult:
-        """Ask for one batch. deadline: of `time.monotonic`; after it the request is cancelled, as it is when the
-        waiting is interrupted."""
-        left_s = deadline - time.monotonic()
+        """Ask for one batch. After its deadline the request is cancelled, as it is when the waiting is interrupted."""
+        left_s = terms.deadline - time.monotonic()
         if left_s <= 0:
             raise Transient(f"Triton at {self._url} did not answer within {self.timeout_s:g} s.")
         answered: Future[grpc.InferResult] = Future()
@@ -98,6 +105,7 @@ class TritonClient:
                 on_answer,
                 spec.version,
                 outputs,
+                priority=terms.priority,
                 timeout=round(left_s * 1e6),
                 client_timeout=left_s,
             )

@@ -97,7 +97,7 @@ class Runner:
         try:
             assigned = self._models.for_study(job.study_uid)
             with self._studies.open(job) as study:
-                outcome = self._outcome(job, self._analyst.on(assigned.backend), study)
+                outcome = self._outcome(job, self._analyst.on(assigned.backend.at(job.urgency)), study)
             event, result = self._save(job, outcome, assigned.candidates)
         except (Transient, OSError) as error:
             log.warning("job %s: attempt %d failed: %s", job_id, attempt, error)

@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.domain.ports import Array
+from service.domain.priority import Urgency
 from service.errors import Permanent, Transient
 from service.inference import repository as models
 from service.inference import shared_memory, triton_batch
@@ -225,6 +226,24 @@ def test_what_waits_for_an_interrupted_caller_is_not_computed(server: TritonServ
     backend.infer(LUNG_OPACITY, slices(1))  # behind them in the queue
     computed = server.metric("nv_inference_count", LUNG_OPACITY) - before
     assert computed < 8 * 16
+
+
+def test_an_urgent_study_overtakes_what_waits(server: TritonServer, repository: Path) -> None:
+    backend = there(server, repository, concurrency=8)
+    backend.check()
+    ended: list[Urgency] = []
+
+    def infer(urgency: Urgency) -> None:
+        backend.at(urgency).infer(LUNG_OPACITY, slices(12))
+        ended.append(urgency)
+
+    with ThreadPoolExecutor(7) as threads:
+        asked = [threads.submit(infer, Urgency.ROUTINE) for _ in range(6)]
+        wait_until(lambda: server.metric("nv_inference_pending_request_count", LUNG_OPACITY) >= 4, 60)
+        asked.append(threads.submit(infer, Urgency.STAT))
+    for one in asked:
+        one.result()
+    assert ended.index(Urgency.STAT) <= 4, ended
 
 
 def test_a_killed_client_leaves_nothing_behind(server: TritonServer, repository: Path) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from service.domain.findings import ModelUse, Region
 from service.domain.job import IllegalTransition, State
+from service.domain.priority import Urgency
 from service.domain.retry import RetryPolicy
 from service.errors import Permanent, Reason, Refusal, Transient
 from service.evidence import Evidence
@@ -69,12 +70,22 @@ ANALYSED = Outcome(
 )
 
 
+class Queued:
+    """A back end that notes how urgent the studies are for which it is asked."""
+
+    def __init__(self) -> None:
+        self.urgencies: list[Urgency] = []
+
+    def at(self, urgency: Urgency) -> "Queued":
+        self.urgencies.append(urgency)
+        return self
+
+
 class Served:
     """The models, of which `candidates` analyse the study; `shadowed` are to analyse it too."""
 
-    backend = object()
-
     def __init__(self) -> None:
+        self.backend = Queued()
         self.candidates: frozenset[str] = frozenset()
         self.shadowed: dict[str, str] = {}
 
@@ -198,6 +209,7 @@ def test_an_analysed_job_is_saved_then_delivered(bench: Bench) -> None:
     assert bench.state is State.DELIVERED
     assert bench.sent == ["lobes.seg.dcm", "s.dcm"]
     assert bench.seen[0] == ("study", "analysed")
+    assert bench.served.backend.urgencies == [bench.jobs.get(bench.job_id).urgency]
 
 
 def test_a_result_tells_its_models_and_candidates_in_the_shadow_are_to_follow(bench: Bench) -> None:
