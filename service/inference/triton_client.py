@@ -89,7 +89,7 @@ class TritonClient:
         """Ask for one batch. After its deadline the request is cancelled, as it is when the waiting is interrupted."""
         left_s = terms.deadline - time.monotonic()
         if left_s <= 0:
-            raise Transient(f"Triton at {self._url} did not answer within {self.timeout_s:g} s.")
+            raise Transient(f"Triton at {self._url}, model {spec.name} version {spec.version}: no answer in time")
         answered: Future[grpc.InferResult] = Future()
 
         def on_answer(result: grpc.InferResult | None, error: InferenceServerException | None) -> None:
@@ -178,7 +178,7 @@ class TritonClient:
             case "NOT_FOUND":
                 return NotServed(said)
             case "DEADLINE_EXCEEDED":
-                return Transient(f"Triton at {self._url}, {about}: no answer within {self.timeout_s:g} s.")
+                return Transient(f"Triton at {self._url}, {about}: no answer in time")
             case "CANCELLED":
                 return Transient(f"{said} (cancelled)")
             case "INVALID_ARGUMENT":

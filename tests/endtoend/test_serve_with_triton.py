@@ -39,6 +39,7 @@ def test_a_ct_waits_for_its_back_end(tmp_path: Path) -> None:
     service = RunningService(
         tmp_path / "service",
         ("PACS", port),
+        receiver={"quiet_s": 15},
         inference={
             "backend": "triton",
             "repository": str(repository),
