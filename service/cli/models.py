@@ -20,6 +20,7 @@ from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
 from service.inference import install, repository
 from service.inference.files import DIGESTS, read_digests
+from service.store.audit import REFUSED
 
 LUNGMASK = "lungmask"
 
@@ -152,11 +153,15 @@ def add(
     with failures():
         own = main.own_models(settings)
         base = own if (own / DIGESTS).exists() else main.shipped_models()
-        if what == LUNGMASK:
-            described = _lungmask(weights or [], sha256 or [], ct or _DEMO_CT)
-        else:
-            described = [_file(Path(what), spec, sha256 or [])]
-        prepared = [install.prepare(base, model, each) for model, each in described]
+        try:
+            if what == LUNGMASK:
+                described = _lungmask(weights or [], sha256 or [], ct or _DEMO_CT)
+            else:
+                described = [_file(Path(what), spec, sha256 or [])]
+            prepared = [install.prepare(base, model, each) for model, each in described]
+        except Permanent as error:
+            main.audit(settings).note(who(), "add", Path(what).name, REFUSED, why=str(error))
+            raise
         if base != own:
             _create(own)
         operator = main.model_operator(settings)

@@ -72,3 +72,26 @@ def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_
     assert (code, "images and results were purged on 2026-03-0" in output) == (0, True)
     code, output = run("reanalyse", job_id)
     assert (code, "send the study again" in output) == (1, True)
+
+
+def test_a_job_says_which_models_analysed_it_and_which_was_a_candidate(tmp_path: Path) -> None:
+    config = tmp_path / "thoracle.yaml"
+    config.write_text(json.dumps({"data_dir": str(tmp_path)}))
+    engine = sqlite_engine(tmp_path / "records.db")
+    upgrade(engine)
+    records, jobs = Records(engine), Jobs(engine)
+    Inbox(Spool(tmp_path), records).take(arrivals.arrival())
+    (job_id,) = records.create_due_jobs(NOW, lambda ae: 1.0)
+    jobs.start(job_id, NOW)
+    used = [
+        {"name": "lung-opacity", "version": "2", "sha256": "a" * 64, "candidate": False},
+        {"name": "lobes", "version": "3", "sha256": "b" * 64, "candidate": True},
+    ]
+    jobs.finish(job_id, Event.ANALYSE, Result(series_uid="1.2", models=used), NOW)
+    said = [
+        CliRunner().invoke(app, ["jobs", *words, "--config", str(config)]) for words in (["show", job_id], ["list"])
+    ]
+    shown, listed = (" ".join(one.output.split()) for one in said)
+    assert f"model lobes version 3 candidate, sha256 {'b' * 64}" in shown
+    assert f"model lung-opacity version 2, sha256 {'a' * 64}" in shown
+    assert "lobes 3" in listed and "lung-opacity" not in listed

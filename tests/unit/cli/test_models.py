@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
+from getpass import getuser
 from pathlib import Path
+from socket import gethostname
 
+import make_ct
 import pytest
 import tiny_models
 from typer.testing import CliRunner
@@ -32,14 +36,19 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "lungs.toml").write_text(tiny_models.toml(tiny_models.LUNGS))
     (tmp_path / "lobes.onnx").write_bytes(tiny_models.lobes())
     (tmp_path / "lobes.toml").write_text(tiny_models.toml(tiny_models.LOBES))
+    make_ct.write(make_ct.make(slices=44, spacing_mm=5.0).datasets, tmp_path / "ct")
+    monkeypatch.setenv("THORACLE_INFERENCE__TRIAL_CT", str(tmp_path / "ct"))
     return tmp_path
 
 
 @pytest.mark.timeout(900)
 def test_better_models_come_are_used_and_go(site: Path) -> None:
     assert "active lobes version 1, released with Thoracle" in run("models", "list")[1]
-    code, output = run("models", "add", site / "lungs.onnx", "--spec", site / "lungs.toml")
+    code, output = run("models", "promote", "lobes", "1")
+    assert (code, "thoracle models init" in output) == (1, True)
+    code, output = run("models", "add", site / "lungs.onnx", "--spec", site / "lungs.toml", "--promote")
     assert code == 0, output
+    assert "lungs: version 1 is active. A running service takes it up" in output
     assert f"lungs.onnx: sha256 {hashlib.sha256(tiny_models.lungs()).hexdigest()}" in output
     assert "installed lungs version 1" in output
     assert "made from the shipped models" in output
@@ -47,10 +56,16 @@ def test_better_models_come_are_used_and_go(site: Path) -> None:
     assert code == 0, output
     assert "installed lobes version 2" in output
     assert "made from the shipped" not in output
+    assert "it is not served yet: thoracle models promote lobes 2" in output
+    assert "active lobes version 1" in run("models", "list")[1]
+    code, output = run("models", "promote", "lobes", "2", "--ct", site / "ct")
+    assert code == 0, output
+    assert "lobes: version 2 is active, before it 1" in output
+    assert re.search(r"RUL 0\.\d{4}", output), "how it differs is printed"
 
     listed = run("models", "list")[1]
     assert f"model repository {site / 'data' / 'models'}" in listed
-    assert "older lobes version 1" in listed
+    assert "previous lobes version 1" in listed
     assert "active lobes version 2, from tests; lobes.onnx, SHA-256" in listed
     assert "ok model lungs: version 1" in run("doctor")[1]
 
@@ -67,9 +82,12 @@ def test_better_models_come_are_used_and_go(site: Path) -> None:
     assert all(lobe["volume_ml"] > 300 for lobe in result["lobes"].values())
 
     assert "lobes: version 1 is active" in run("models", "remove", "lobes")[1]
-    assert "lungs: none is left" in run("models", "remove", "lungs")[1]
+    assert "lungs: none is active" in run("models", "remove", "lungs")[1]
     assert run("models", "remove", "lobes")[0] == 1
     assert "none lungs" in run("models", "list")[1]
+    trail = run("audit")[1]
+    assert [trail.count(word) for word in (" add ", " promote ", " remove ", " refused ")] == [2, 3, 3, 2]
+    assert f"{getuser()}@{gethostname()}" in trail
 
 
 @pytest.mark.parametrize(
@@ -90,7 +108,26 @@ def test_nothing_is_installed_unless_everything_is_right(site: Path, arguments: 
     code, output = run("models", "add", *(a.format(site=site) for a in arguments))
     assert code in (1, 2)
     assert said.format(site=site) in output
-    assert not (site / "data").exists()
+    assert not (site / "data/models").exists()
+    if code == 1:
+        assert f" add {Path(arguments[0]).name} refused " in run("audit")[1]
+
+
+def test_a_trial_is_shown_in_the_list_and_ended(site: Path) -> None:
+    run("models", "add", site / "lobes.onnx", "--spec", site / "lobes.toml")
+    code, output = run("models", "canary", "lobes", "2", "--share", "0.25", "--ct", site / "ct")
+    assert code == 0, output
+    assert "lobes: version 1 is active; candidate 2, 0.25 of the studies" in output
+    assert "candidate lobes version 2, 0.25 of the studies, from tests" in run("models", "list")[1]
+    assert run("models", "compare", "lobes")[1] == "No candidate of lobes has been in the shadow."
+    assert "lobes: version 1 is active. A running" in run("models", "withdraw", "lobes")[1]
+    assert "installed lobes version 2" in run("models", "list")[1]
+    code, output = run("models", "rollback", "lobes")
+    assert (code, "no earlier version to go back to" in output) == (1, True)
+    history = run("models", "history", "lobes")[1]
+    assert all(what in history for what in ("rollback lobes refused", "withdraw lobes done", "canary lobes done"))
+    assert run("models", "canary", "lobes", "2", "--share", "7", "--ct", site / "ct")[0] == 1
+    assert run("audit", "--subject", "lungs")[1] == "There are no such entries."
 
 
 def test_a_file_that_was_converted_elsewhere_needs_no_description(site: Path) -> None:
@@ -147,11 +184,12 @@ def test_without_torch_the_extra_is_named(site: Path, monkeypatch: pytest.Monkey
     code, output = run("models", "add", "lungmask", "--weights", site / "lungs.onnx")
     assert code == 1
     assert "pip install 'thoracle[lungmask]'" in output
-    assert not (site / "data").exists()
+    assert not (site / "data/models").exists()
 
 
 def test_the_help_teaches() -> None:
-    for command in ([], ["list"], ["init"], ["add"], ["remove"]):
+    life = ("canary", "shadow", "promote", "rollback", "withdraw", "compare", "history")
+    for command in ([], *([one] for one in ("list", "init", "add", "remove", *life))):
         code, output = run("models", *command, "--help")
         assert code == 0
         assert "Example" in output

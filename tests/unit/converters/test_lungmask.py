@@ -127,7 +127,7 @@ def test_both_are_installed_by_one_command(tmp_path: Path) -> None:
     assert "installed lobes version 2" in output
     assert "installed lungs version 1" in output
     assert output.count("largest difference of a probability") == 2
-    backend = OnnxBackend(tmp_path / "models")
+    backend = OnnxBackend(tmp_path / "models", versions={"lobes": "2", "lungs": "1"})
     assert {spec.name: (spec.version, spec.layout) for spec in backend.specs} == {
         "lobes": ("2", "body-crop"),
         "lung-opacity": (LUNG_OPACITY.version, None),

@@ -25,6 +25,7 @@ from service.store.object_spool import ObjectSpool
 from service.store.planning import Plan
 from service.store.records import Records
 from service.store.retention import Retention
+from service.store.shadows import Shadow, Shadows, results_of
 from service.store.spool import Spool as DiskSpool
 from service.store.tables import metadata, removals, reviews
 
@@ -443,3 +444,18 @@ def test_files_are_removed_a_few_at_a_time(ward: Ward, engine: sa.Engine) -> Non
     assert ward.retention.remove("S", ward.spool)
     with engine.begin() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(removals)) == 51
+
+
+def test_what_candidates_said_in_the_shadow_goes_with_the_job_and_its_rows_are_forgotten(ward: Ward) -> None:
+    ward.receive("1")
+    job_id = ward.job()
+    ward.finish(job_id, Event.ANALYSE, replace(ward.results(job_id), shadows={"lobes": "2", "lungs": "1"}))
+    ward.spool.save_results(results_of(job_id, "lobes", "2"), {"result.json": b"what the candidate said"})
+    shadows = Shadows(ward.engine)
+    shadows.end(job_id, "lobes", "2", Shadow.COMPARED, NOW)
+    ward.purge()
+    again = ward.spool.save_results(results_of(job_id, "lobes", "2"), {"other.json": b"nothing was kept"})
+    assert set(again) == {"other.json"}
+    assert [one["state"] for one in shadows.of("lobes")] == ["compared"], "what was found stays"
+    assert ward.retention.forget("S", LATER + timedelta(days=1))
+    assert shadows.of("lobes") == shadows.of("lungs") == []
