@@ -15,7 +15,7 @@ from tests.image.checks import checked
 from tests.image.engines import Image, opened, running_engine
 from tests.image.smoke import mounts, serving
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(1800)]  # the build is in the first test's time
 
 ROOT = Path(__file__).parents[2]
 NAME = "thoracle-test"
