@@ -249,15 +249,14 @@ def client(database: str | Path) -> DBOSClient:
 
 
 def test_a_shadow_comes_after_all_studies_and_is_tried_again(start: Start) -> None:
-    worker = start(0.5, "first")
+    worker = start(2.0, "first", "second", "third")
     worker.tell("shadow", "busy")
-    for number in range(3):
-        worker.tell("study", f"s{number}", 100)
     worker.tell("prioritise", "busy", 1)
+    worker.tell("study", "last", 100)
     worker.wait_for("shadow busy 2")
     worker.stop()
-    assert worker.order("analysed") == ["first", "s0", "s1", "s2"]
-    assert worker.lines.index("shadow busy 1") > worker.lines.index("analysed s2")
+    assert worker.order("analysed") == ["first", "second", "third", "last"]
+    assert worker.lines.index("shadow busy 1") > worker.lines.index("analysed last")
     assert worker.order("shadow") == ["busy 1", "busy 2"], "queued twice is queued once"
 
 
