@@ -1,0 +1,63 @@
+"""Versions of a model come, are tried and go at a real Triton server that is never restarted."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_models
+from triton_server import TritonServer
+
+from service.domain.model_spec import ModelSpec
+from service.domain.ports import Array, Backend
+from service.domain.serving import canary, promote, rollback
+from service.inference.onnx import OnnxBackend
+from service.inference.repository import add, change, embed
+from service.inference.triton import TritonBackend
+from service.worker.models import Models
+
+pytestmark = pytest.mark.peers
+
+
+def drawn(spec: ModelSpec) -> dict[str, Array]:
+    """Noise of the shape that the model takes."""
+    (tensor,) = spec.inputs
+    shape, random = (1, *tensor.dims), np.random.default_rng(0)
+    values = random.normal(-600, 300, shape) if tensor.dtype == "int16" else random.integers(0, 255, shape)
+    return {tensor.name: values.astype(tensor.dtype)}
+
+
+@pytest.mark.timeout(900)
+def test_versions_are_served_side_by_side_or_one_after_the_other(tmp_path: Path) -> None:
+    root = tiny_models.repository(tmp_path / "models")
+    tiny_models.serve(root, tiny_models.lobes(), tiny_models.LOBES)
+    told: list[str] = []
+    with TritonServer(tmp_path / "server", root) as server:
+
+        def there(versions: Mapping[str, str], _beside: Backend | None) -> TritonBackend:
+            return TritonBackend(root, server.address, versions=versions)
+
+        models = Models(lambda: root, there, lambda versions, trouble: told.append(trouble))
+
+        def answers(expected: str) -> None:
+            backend = models.for_study("1.2.3").backend
+            assert (backend.spec("lobes").version, models.trouble) == (expected, "")
+            asked = drawn(backend.spec("lobes"))
+            (said,) = backend.infer("lobes", asked).values()
+            (alone,) = OnnxBackend(root, 1, {"lobes": expected}).infer("lobes", asked).values()
+            assert np.array_equal(said, alone)
+
+        answers("2")
+        add(root, embed(tiny_models.lobes(), tiny_models.numbered(tiny_models.LOBES, 3)))
+        change(root, "lobes", canary("3", 1.0))
+        answers("3")
+        models.check()  # version 2 goes on beside it
+        change(root, "lobes", promote())
+        answers("3")
+        change(root, "lobes", rollback)
+        answers("2")
+        change(root, "lobes", promote("1"))  # the shipped one takes other tensors
+        answers("1")
+        change(root, "lobes", rollback)
+        answers("2")
+    assert told == [""] * len(told)
