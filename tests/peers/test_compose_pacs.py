@@ -1,4 +1,4 @@
-"""The PACS of compose.yaml: a real Orthanc with its configuration forwards a CT to Thoracle, but not what comes from it."""
+"""The PACS of compose.yaml: a real Orthanc with its configuration forwards a CT, but not what came from Thoracle."""
 
 import json
 from pathlib import Path
