@@ -74,7 +74,8 @@ def test_a_ct_waits_for_its_back_end(tmp_path: Path) -> None:
             wait_until(lambda: service.get("/readyz"), 240)
             (worker,) = service.processes("worker")
             worker.terminate()  # a worker that starts tries at once what waits
-            done = service.wait_for_job("delivered")
+            job = service.wait_for_job("delivered")
+            done = service.get(f"/api/jobs/{job['job_id']}") or {}
             assert {d["state"] for d in done["deliveries"]} == {"committed"}
             assert len(pacs.received) == len(set(pacs.received)) == len(done["objects"])
             assert 'thoracle_backend_up{backend="triton"} 1.0' in service.metrics()
