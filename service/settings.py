@@ -232,7 +232,7 @@ class Inference(_Frozen):
     trial_ct: Path | None = Field(
         None,
         description="folder with a chest CT on which a version of a model is tried before it gets any study; default: "
-        "demo/ct in a source tree",
+        "that of the demo, in a source tree and in the image",
     )
     triton: Triton = Triton()
 
