@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -74,15 +74,17 @@ class TritonServer:
 
     def kill(self) -> None:
         """kill -9 of the server and the processes of its models."""
-        for process in [*self._stubs(), psutil.Process(self._process.pid)]:
-            process.kill()
+        stubs = self._stubs()
+        self._process.kill()
         self._process.wait()
+        for stub in stubs:
+            _kill(stub)
 
     def kill_model(self, name: str, instances: int = 1) -> None:
         """kill -9 of some processes that run a model; the server goes on and says that it is ready."""
         of_model = [stub for stub in self._stubs() if f"/{name}/" in stub.cmdline()[1]]
         for stub in of_model[:instances]:
-            stub.kill()
+            _kill(stub)
 
     def pause(self) -> None:
         """The server hangs, as one does that swaps."""
@@ -112,3 +114,11 @@ class TritonServer:
                 return True
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
+
+
+def _kill(stub: psutil.Process) -> None:
+    """With its shared memory, which outlives it."""
+    with suppress(psutil.NoSuchProcess):
+        region = stub.cmdline()[2]
+        stub.kill()
+        (Path("/dev/shm") / region).unlink(missing_ok=True)

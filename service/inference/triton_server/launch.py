@@ -18,7 +18,7 @@ from service.errors import Permanent
 PACKAGE = "nvidia-pytriton==0.7.0"
 
 _BACKEND = Path(__file__).with_name("onnxruntime_backend.py")
-_SHARED_BYTES = 16 * 2**20
+_SHARED_BYTES = 4 * 2**20
 """What a model's process has of shared memory at first, and what it takes more at once."""
 
 
