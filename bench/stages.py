@@ -17,6 +17,7 @@ from service.evidence.report import report_pdf
 from service.evidence.seal import seal
 from service.evidence.seg import findings_seg, lobes_seg
 from service.imaging.read import read_ct
+from service.pipelines import named
 from service.settings import load
 
 PART = "stages"
@@ -32,7 +33,7 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
     ct, read_s = timed(lambda: _read(case), repeat)
     yield Figure(PART, f"{case.name}: files to HU", "s", read_s, note=case.note)
     settings = load(None)
-    analyst = main.analyst(settings, main.pipeline(settings.pipeline))
+    analyst = main.analyst(settings, named(settings.pipeline))
     analysis = analyst.pipeline.analyse(ct, analyst.backend, lambda _stage, _fraction: None)
     context = EvidenceContext(__version__, evidence_time(ct))
     encode(ct, analysis, context)  # the first time, as `bench.analyse` has it, loads code tables and fonts

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,15 +22,14 @@ from service.domain.commitment import Report
 from service.domain.job import State
 from service.domain.ports import Backend, Pipeline, Spool
 from service.domain.priority import Urgency
-from service.errors import Permanent, ThoracleError
-from service.inference.files import DIGESTS, model_files
-from service.inference.onnx import OnnxBackend
+from service.errors import Permanent
+from service.inference.files import model_files
 from service.inference.triton_server import launch
 from service.network.admission import Admission
 from service.network.find import count_images
 from service.network.peer import DicomNode
 from service.network.receive import Receiver
-from service.ops import doctor as checks
+from service.operators import job_operator_on, model_operator_on
 from service.ops import readiness
 from service.ops.api import create_app
 from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
@@ -39,14 +38,12 @@ from service.ops.model_actions import model_actions
 from service.ops.monitor import Listener
 from service.ops.probes import WARNING, Health, create_monitor
 from service.ops.supervisor import supervise
-from service.pipelines import PIPELINES
-from service.settings import Settings, default_repository, own_repository, trial_ct, with_own_repository
+from service.pipelines import named
+from service.settings import Settings, served_repository, with_own_repository
 from service.storage import (
-    bucket,
     damaged_files,
     database,
     database_health,
-    database_wrong,
     host_locks,
     metrics_dir,
     open_storage,
@@ -68,24 +65,11 @@ from service.store.reviews import Reviews
 from service.store.shadows import Shadows
 from service.worker import Analyst, Courier, Janitor, Models, Runner, Shadower, Studies, Sweeper, keep_report
 from service.worker.backend_watch import GROUP, BackendWatch
-from service.worker.gate import Gate
-from service.worker.model_operator import ModelOperator
-from service.worker.operator import Operator
 from service.worker.runner import ANALYSIS_RETRIES
 
 log = logging.getLogger(__name__)
 
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def pipeline(name: str) -> Pipeline:
-    """The pipeline of that name; Permanent with the names there are."""
-    for one in PIPELINES:
-        if one.name == name:
-            return one
-    raise Permanent(f"there is no pipeline {name!r}; there are: {', '.join(p.name for p in PIPELINES)}")
+now = partial(datetime.now, UTC)
 
 
 def analyst(settings: Settings, chosen: Pipeline, loaded: Backend | None = None) -> Analyst:
@@ -109,22 +93,6 @@ def analyst(settings: Settings, chosen: Pipeline, loaded: Backend | None = None)
     )
 
 
-def shipped_models() -> Path:
-    """The model repository that comes with this version; never changed."""
-    return default_repository()
-
-
-def own_models(settings: Settings) -> Path:
-    """The model repository that this site may change; Permanent if the configuration names the shipped one."""
-    own = own_repository(settings)
-    if own.resolve() == shipped_models().resolve():
-        raise Permanent(
-            f"{own} holds the shipped models, which an upgrade replaces. Leave `inference.repository` out of the "
-            "configuration (your models are then kept in `models` in the data directory), or name an empty folder."
-        )
-    return own
-
-
 def serve(settings: Settings, config: Path | None) -> int:
     """Start receiver, worker and API as processes of their own and mind them until SIGTERM; 0 after a clean stop.
 
@@ -141,7 +109,7 @@ def serve(settings: Settings, config: Path | None) -> int:
     with presence(here, "serve"):
         for wrong in damaged_files(settings):
             raise Permanent(wrong)
-        analyst(settings, pipeline(settings.pipeline))
+        analyst(settings, named(settings.pipeline))
         arguments = ["--config", str(config)] if config else []
         command = [sys.executable, "-m", "service", "serve", *arguments, "--role"]
         return supervise({role: [*command, role] for role in ("receiver", "worker", "api")})
@@ -202,7 +170,7 @@ def run_worker(settings: Settings, name: str) -> None:
     """
     spool, engine = open_storage(settings)
     records, jobs = Records(engine), Jobs(engine)
-    chosen = pipeline(settings.pipeline)
+    chosen = named(settings.pipeline)
     audit, shadows = Audit(engine, now), Shadows(engine)
     deliveries, alive = Deliveries(engine), shared_locks(settings, engine)
     metrics = Metrics(settings.inference.backend, settings.destinations)
@@ -217,7 +185,7 @@ def run_worker(settings: Settings, name: str) -> None:
         metrics.serving(not trouble)
 
     models = Models(
-        partial(_served_repository, settings),
+        partial(served_repository, settings),
         lambda versions, beside: backend(with_own_repository(settings), versions, beside),
         told,
     )
@@ -261,18 +229,6 @@ def run_worker(settings: Settings, name: str) -> None:
         os._exit(0)  # the running step's thread would keep the process for minutes
 
 
-def operator(settings: Settings) -> Operator:
-    """What an operator may do with jobs."""
-    spool, engine = open_storage(settings)
-    return _operator(settings, spool, engine)
-
-
-def overview(settings: Settings) -> Overview:
-    """The jobs as operators see them."""
-    _, engine = open_storage(settings)
-    return Overview(engine)
-
-
 def run_api(settings: Settings, name: str) -> None:
     """The HTTP API, until SIGTERM. name: by which this process counts."""
     spool, engine = open_storage(settings)
@@ -291,93 +247,21 @@ def run_api(settings: Settings, name: str) -> None:
     app = create_app(
         __version__,
         seen,
-        _operator(settings, spool, engine),
+        job_operator_on(settings, spool, engine),
         [state.value for state in State],
         lambda: {"database": database_health(engine)},
         lambda: _readiness(settings, spool, engine, alive),
         lambda: _metrics(settings, name, space, database_gauges),
-        [model_actions(_model_operator(settings, engine), Audit(engine, now))],
+        [model_actions(model_operator_on(settings, engine), Audit(engine, now))],
     )
     with Listener("API", app, settings.api.host, settings.api.port) as listener:
         _wait_for_sigterm(lambda: listener.alive)
-
-
-def model_operator(settings: Settings) -> ModelOperator:
-    """What an operator may do with models."""
-    _, engine = open_storage(settings)
-    return _model_operator(settings, engine)
-
-
-def audit(settings: Settings) -> Audit:
-    """Who changed what."""
-    _, engine = open_storage(settings)
-    return Audit(engine, now)
 
 
 def triton(settings: Settings, ports: launch.Ports, more: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Arguments and environment of a Triton server for trial; Permanent if it or a model is not installed."""
     model_files(settings.inference.repository)
     return launch.command(settings.inference.repository, settings.data_dir / "triton", ports, more)
-
-
-def doctor(settings: Settings) -> Iterator[checks.Check]:
-    """Everything that can be wrong with an installation, one check at a time."""
-    yield checks.Check("configuration", True, f"readable; pipeline {settings.pipeline}")
-    yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
-    yield checks.check_databases(list(damaged_files(settings)))
-    if (store := bucket(settings)) and settings.bucket:
-        yield checks.check_answer("bucket", settings.bucket.url, store.why_not)
-    if settings.database_url is not None:
-        yield checks.check_answer("database", "PostgreSQL", partial(database_wrong, settings))
-    running = present(host_locks(settings), "serve")
-    yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
-    yield checks.check_port("api", settings.api.host, settings.api.port, running)
-    yield checks.check_decoders()
-    try:
-        needed = pipeline(settings.pipeline).models
-    except Permanent as error:
-        yield checks.Check("pipeline", False, str(error))
-        return
-    yield from checks.check_models(partial(_installed, settings), needed)
-    if settings.inference.backend == "triton":
-        yield checks.check_answer("back end", settings.inference.triton.url, partial(_backend_wrong, settings))
-    if not settings.destinations:
-        yield checks.no_destination()
-    for name, destination in settings.destinations.items():
-        yield checks.check_answer(f"destination {name}", to.address(name, destination), to.check(name, destination))
-
-
-def _operator(settings: Settings, spool: Spool, engine: sa.Engine) -> Operator:
-    jobs, deliveries = Jobs(engine), Deliveries(engine)
-    courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, Metrics(), now)
-    return Operator(jobs, Records(engine), deliveries, Reviews(engine), courier, Audit(engine, now), now)
-
-
-def _model_operator(settings: Settings, engine: sa.Engine) -> ModelOperator:
-    def own() -> Path:
-        root = own_models(settings)
-        if not (root / DIGESTS).exists():
-            raise Permanent(
-                "The shipped models are served, which are never changed; `thoracle models init` copies them."
-            )
-        return root
-
-    def in_process(versions: Mapping[str, str]) -> Backend:
-        ours = with_own_repository(settings).inference
-        return OnnxBackend(ours.repository, ours.threads, versions)
-
-    def server(versions: Mapping[str, str]) -> Backend:
-        return backend(with_own_repository(settings), versions)
-
-    elsewhere = server if settings.inference.backend != "onnx" else None
-    gate = Gate(pipeline(settings.pipeline), trial_ct(settings), in_process, elsewhere)
-    served = partial(_served_repository, settings)
-    return ModelOperator(served, own, gate, Audit(engine, now), Shadows(engine))
-
-
-def _served_repository(settings: Settings) -> Path:
-    """A site's own may have come in place of the shipped one since the settings were read."""
-    return with_own_repository(settings).inference.repository
 
 
 def _allowed(settings: Settings) -> tuple[str, ...]:
@@ -419,22 +303,6 @@ def _expected_images(settings: Settings, study_uid: str, series: Sequence[Series
         if (count := count_images(node, study_uid, one.series_uid)) is not None:
             expected[one.series_uid] = count
     return expected
-
-
-def _installed(settings: Settings) -> Mapping[str, str]:
-    loaded = OnnxBackend(settings.inference.repository, settings.inference.threads)
-    return {
-        spec.name: f"version {spec.version}, sha256 {spec.sha256[:12]}..." + (f", {spec.source}" if spec.source else "")
-        for spec in loaded.specs
-    }
-
-
-def _backend_wrong(settings: Settings) -> str | None:
-    try:
-        backend(settings).check()
-    except ThoracleError as error:
-        return str(error)
-    return None
 
 
 def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:

@@ -317,6 +317,11 @@ def own_repository(settings: Settings) -> Path:
     return settings.inference.repository if configured else settings.data_dir / "models"
 
 
+def served_repository(settings: Settings) -> Path:
+    """A site's own may have come in place of the shipped one since the settings were read."""
+    return with_own_repository(settings).inference.repository
+
+
 def load(config: Path | None) -> Settings:
     """Settings from an optional YAML file and the environment; pydantic.ValidationError names what is wrong."""
 

@@ -13,6 +13,7 @@ from service import main
 from service.cli.options import FAILURE, REFUSED, USAGE, ConfigOption, err, out, settings_from
 from service.errors import ThoracleError
 from service.evidence.context import FILE_NAMES
+from service.pipelines import named
 from service.store.tree import SeriesFiles, scan
 from service.worker import Outcome
 
@@ -42,7 +43,7 @@ def analyse(
     """
     settings = settings_from(config)
     try:
-        chosen = main.pipeline(pipeline or settings.pipeline)
+        chosen = named(pipeline or settings.pipeline)
     except ThoracleError as error:
         err.print(f"[red]{error}[/]")
         raise typer.Exit(USAGE) from error

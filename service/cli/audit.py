@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from service import main
+from service import operators
 from service.cli.options import ConfigOption, failures, out, settings_from
 from service.cli.tables import at_full_width, time_in_words
 
@@ -31,7 +31,7 @@ def audit(
     """
     settings = settings_from(config)
     with failures():
-        entries = main.audit(settings).entries(subject, since.astimezone() if since else None, limit)
+        entries = operators.audit(settings).entries(subject, since.astimezone() if since else None, limit)
     if not entries:
         out.print("There are no such entries.")
         return

@@ -2,7 +2,7 @@
 
 import typer
 
-from service import main
+from service import checkup
 from service.cli.options import FAILURE, ConfigOption, out, settings_from
 
 
@@ -17,7 +17,7 @@ def doctor(config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     failed = False
-    for check in main.doctor(settings):
+    for check in checkup.doctor(settings):
         failed |= not check.ok
         mark = "[green]ok  [/]" if check.ok else "[red]FAIL[/]"
         out.print(f"{mark} {check.name}: {check.message}")

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from service import main
+from service import operators
 from service.cli.options import FAILURE, ConfigOption, err, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
 from service.domain.job import IllegalTransition, Job, State
@@ -43,7 +43,7 @@ def list_(
 
       thoracle jobs list --state undelivered --config thoracle.yaml
     """
-    rows = main.overview(settings_from(config)).list_jobs(
+    rows = operators.overview(settings_from(config)).list_jobs(
         state=state, study_uid=study, by_priority=worklist, limit=limit
     )
     table = Table("job", "state", "urgency", "created", "severity", "supersedes", "candidate", "error", box=None)
@@ -72,7 +72,7 @@ def show(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs show 8de5317c801a1788 --config thoracle.yaml
     """
-    job = main.overview(settings_from(config)).job(job_id)
+    job = operators.overview(settings_from(config)).job(job_id)
     if job is None:
         err.print(f"[red]Not possible:[/] there is no job {job_id}")
         raise typer.Exit(FAILURE)
@@ -109,7 +109,7 @@ def retry(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs retry 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: main.operator(settings_from(config)).retry(job_id, who()))
+    _do(lambda: operators.job_operator(settings_from(config)).retry(job_id, who()))
 
 
 @jobs.command()
@@ -120,7 +120,7 @@ def cancel(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs cancel 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: main.operator(settings_from(config)).cancel(job_id, who()))
+    _do(lambda: operators.job_operator(settings_from(config)).cancel(job_id, who()))
 
 
 @jobs.command()
@@ -135,7 +135,7 @@ def resend(
 
       thoracle jobs resend 8de5317c801a1788 --to archive --config thoracle.yaml
     """
-    _do(lambda: main.operator(settings_from(config)).resend(job_id, who(), to or ()))
+    _do(lambda: operators.job_operator(settings_from(config)).resend(job_id, who(), to or ()))
 
 
 @jobs.command()
@@ -148,7 +148,7 @@ def reanalyse(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs reanalyse 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: main.operator(settings_from(config)).reanalyse(job_id, who()))
+    _do(lambda: operators.job_operator(settings_from(config)).reanalyse(job_id, who()))
 
 
 @jobs.command()
@@ -165,7 +165,7 @@ def review(
 
       thoracle jobs review 8de5317c801a1788 --verdict overridden --score 4 --config thoracle.yaml
     """
-    _do(lambda: main.operator(settings_from(config)).review(job_id, who(), verdict, score, comment))
+    _do(lambda: operators.job_operator(settings_from(config)).review(job_id, who(), verdict, score, comment))
 
 
 def _do(action: Callable[[], Job]) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from service import main
+from service import operators
 from service.cli import model_life
 from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.domain.model_roles import ROLES
@@ -85,7 +85,7 @@ def list_(config: ConfigOption = None) -> None:
         for name in ROLES.keys() - {one.spec.name for one in found}:
             out.print(f"none      [bold]{name}[/] ({ROLES[name].purpose})")
         here = {one.spec.sha256 for one in found}
-        shipped = main.shipped_models()
+        shipped = operators.shipped_models()
         for key, digest in read_digests(shipped).items():
             if digest not in here:
                 out.print(f"[yellow]not here[/] {key}, shipped with this version: thoracle models add {shipped / key}")
@@ -101,7 +101,7 @@ def init(config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with failures():
-        _create(main.own_models(settings))
+        _create(operators.own_models(settings))
 
 
 @models.command()
@@ -151,8 +151,8 @@ def add(
         raise typer.BadParameter("--weights and --ct belong to lungmask.")
     settings = settings_from(config)
     with failures():
-        own = main.own_models(settings)
-        base = own if (own / DIGESTS).exists() else main.shipped_models()
+        own = operators.own_models(settings)
+        base = own if (own / DIGESTS).exists() else operators.shipped_models()
         try:
             if what == LUNGMASK:
                 described = _lungmask(weights or [], sha256 or [], ct or _DEMO_CT)
@@ -160,11 +160,11 @@ def add(
                 described = [_file(Path(what), spec, sha256 or [])]
             prepared = [install.prepare(base, model, each) for model, each in described]
         except Permanent as error:
-            main.audit(settings).note(who(), "add", Path(what).name, REFUSED, why=str(error))
+            operators.audit(settings).note(who(), "add", Path(what).name, REFUSED, why=str(error))
             raise
         if base != own:
             _create(own)
-        operator = main.model_operator(settings)
+        operator = operators.model_operator(settings)
         for one in prepared:
             done = operator.add(one.content, one.spec, who())
             out.print(f"[green]installed[/] {done.name} version {done.version}, {one.seconds:.2g} s per image")
@@ -192,12 +192,12 @@ def remove(
     """
     settings = settings_from(config)
     with failures():
-        active = main.model_operator(settings).remove(name, version, who())
+        active = operators.model_operator(settings).remove(name, version, who())
         out.print(f"{name}: version {active.version} is active" if active else f"{name}: none is active")
 
 
 def _create(own: Path) -> None:
-    repository.create(own, main.shipped_models())
+    repository.create(own, operators.shipped_models())
     out.print(f"model repository {own}: made from the shipped models, and used from now on")
 
 
@@ -213,7 +213,7 @@ def _checked(paths: Sequence[Path], expected: Sequence[str]) -> list[str]:
 
 def _file(path: Path, spec: Path | None, expected: Sequence[str]) -> tuple[bytes, ModelSpec]:
     (digest,) = _checked([path], expected)
-    return path.read_bytes(), install.describe(path, digest, spec, read_digests(main.shipped_models()).values())
+    return path.read_bytes(), install.describe(path, digest, spec, read_digests(operators.shipped_models()).values())
 
 
 def _lungmask(weights: Sequence[Path], expected: Sequence[str], ct: Path) -> list[tuple[bytes, ModelSpec]]:

@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from service import main
 from service.backends import backend
 from service.cli.difference_table import difference_table
 from service.cli.options import FAILURE, ConfigOption, err, out, settings_from
 from service.errors import ThoracleError
+from service.pipelines import named
 from service.settings import Settings
 from service.worker.parity import Parity, compare_backends, largest_ct
 
@@ -57,7 +57,7 @@ def parity(
         with Progress(TextColumn("{task.description:<40}"), TimeElapsedColumn(), console=err, transient=True) as shown:
             task = shown.add_task("reading the CT")
             found = compare_backends(
-                main.pipeline(settings.pipeline),
+                named(settings.pipeline),
                 largest_ct(ct),
                 backend(_on(settings, reference, None)),
                 backend(_on(settings, candidate, repository)),

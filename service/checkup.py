@@ -1,0 +1,57 @@
+"""Settings become what `thoracle doctor` checks."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from service import destinations as to
+from service.backends import backend
+from service.errors import Permanent, ThoracleError
+from service.inference.onnx import OnnxBackend
+from service.ops import doctor as checks
+from service.pipelines import named
+from service.settings import Settings
+from service.storage import bucket, damaged_files, database_wrong, host_locks
+from service.store.presence import present
+
+
+def doctor(settings: Settings) -> Iterator[checks.Check]:
+    """Everything that can be wrong with an installation, one check at a time."""
+    yield checks.Check("configuration", True, f"readable; pipeline {settings.pipeline}")
+    yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
+    yield checks.check_databases(list(damaged_files(settings)))
+    if (store := bucket(settings)) and settings.bucket:
+        yield checks.check_answer("bucket", settings.bucket.url, store.why_not)
+    if settings.database_url is not None:
+        yield checks.check_answer("database", "PostgreSQL", partial(database_wrong, settings))
+    running = present(host_locks(settings), "serve")
+    yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
+    yield checks.check_port("api", settings.api.host, settings.api.port, running)
+    yield checks.check_decoders()
+    try:
+        needed = named(settings.pipeline).models
+    except Permanent as error:
+        yield checks.Check("pipeline", False, str(error))
+        return
+    yield from checks.check_models(partial(_installed, settings), needed)
+    if settings.inference.backend == "triton":
+        yield checks.check_answer("back end", settings.inference.triton.url, partial(_backend_wrong, settings))
+    if not settings.destinations:
+        yield checks.no_destination()
+    for name, destination in settings.destinations.items():
+        yield checks.check_answer(f"destination {name}", to.address(name, destination), to.check(name, destination))
+
+
+def _installed(settings: Settings) -> Mapping[str, str]:
+    loaded = OnnxBackend(settings.inference.repository, settings.inference.threads)
+    return {
+        spec.name: f"version {spec.version}, sha256 {spec.sha256[:12]}..." + (f", {spec.source}" if spec.source else "")
+        for spec in loaded.specs
+    }
+
+
+def _backend_wrong(settings: Settings) -> str | None:
+    try:
+        backend(settings).check()
+    except ThoracleError as error:
+        return str(error)
+    return None
