@@ -3,6 +3,7 @@
 An unknown key is an error: a misspelt setting never falls back silently to its default.
 """
 
+import sys
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +18,10 @@ from service.domain.priority import Urgency
 AETitle = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[^\\]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 DestinationName = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+_TRIAL_CT = ("share", "thoracle", "trial-ct")
+"""Where the wheel puts demo/ct (pyproject.toml)."""
 
 
 class _Frozen(BaseModel):
@@ -232,7 +237,7 @@ class Inference(_Frozen):
     trial_ct: Path | None = Field(
         None,
         description="folder with a chest CT on which a version of a model is tried before it gets any study; default: "
-        "that of the demo, in a source tree and in the image",
+        "the demo's, which comes with the service",
     )
     triton: Triton = Triton()
 
@@ -306,9 +311,10 @@ class Settings(BaseSettings):
 
 
 def trial_ct(settings: Settings) -> Path | None:
-    """The CT on which models are tried, None if there is none."""
-    here = Path(__file__).resolve().parent.parent / "demo" / "ct"
-    return settings.inference.trial_ct or (here if here.is_dir() else None)
+    """The CT on which models are tried: the configured one, that of the source tree or that which was installed."""
+    tree, installed = Path(__file__).resolve().parent.parent / "demo" / "ct", Path(sys.prefix, *_TRIAL_CT)
+    known = (settings.inference.trial_ct, *(folder for folder in (tree, installed) if folder.is_dir()))
+    return next((folder for folder in known if folder), None)
 
 
 def own_repository(settings: Settings) -> Path:

@@ -15,6 +15,7 @@ def checked(image: Image, folder: Path) -> Iterator[str]:
     found = probe(image, folder)
     yield restricted(found)
     yield nothing_unwanted(found)
+    assert found["trial_images"] > 100, "holds no CT on which models are tried"
     yield listed(found["bill"])
     yield labelled(image.config())
 

@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from service.settings import load, trial_ct
+
 
 def writable(folder: str) -> bool:
     probe = Path(folder, "probe")
@@ -32,6 +34,7 @@ print(
             "writable": [f for f in ("/", "/etc", "/opt/thoracle", "/tmp", "/usr", "/var/lib/thoracle") if writable(f)],
             "modules": [m for m in ("torch", "pytest", "pip", "models", "service") if importlib.util.find_spec(m)],
             "programs": [p for p in ("gcc", "cc", "pip", "thoracle") if shutil.which(p)],
+            "trial_images": len(list(trial.glob("*.dcm"))) if (trial := trial_ct(load(None))) else 0,
             "bill": json.loads(Path("/usr/share/doc/thoracle/sbom.cdx.json").read_text()),
         }
     )
