@@ -27,6 +27,7 @@ from service.store.jobs import Jobs
 from service.store.records import Records
 from service.worker.analyst import Analyst, Outcome
 from service.worker.delivery import Courier
+from service.worker.kept import ENDED, Ended, from_json, to_json
 from service.worker.models import Models
 from service.worker.shadow import Shadower
 from service.worker.study import Studies, Study
@@ -36,9 +37,6 @@ log = logging.getLogger(__name__)
 _WAITING = (State.CREATED, State.QUEUED, State.RUNNING)
 ANALYSIS_RETRIES = RetryPolicy((60.0, 300.0), timedelta(hours=24))
 """For a full disk or a back end that is away; neither is the study's fault."""
-
-
-_OBJECTS = "objects.json"
 
 
 class StudyObserver(Protocol):
@@ -179,26 +177,27 @@ class Runner:
             opacity_percent=analysis.lungs["total"].opacity_percent if analysis else None,
             scanner=_scanner(outcome),
             timings_s=outcome.timings_s,
-            objects=self._kept(job.job_id, outcome),
+            objects=list(_described(outcome.evidence)),
             facts=self._facts(job, outcome),
             models=[asdict(one) | {"candidate": one.name in candidates} for one in analysis.models] if analysis else (),
             shadows=self._models.shadows() if analysis else {},
         )
-        return (Event.ANALYSE if analysis else Event.REFUSE), result
-
-    def _kept(self, job_id: str, outcome: Outcome) -> list[StoredObject]:
-        """Save the results; what is kept. After a kill these may be the objects of the run before, whose bytes and
-        UIDs may be others: a predecessor may have moved on meanwhile, or the software."""
         files = {e.file_name: e.content for e in outcome.evidence}
         files["result.json"] = json.dumps(outcome.document, indent=2).encode()
-        files[_OBJECTS] = json.dumps(list(_described(outcome.evidence)), indent=2).encode()
+        return self._kept(job.job_id, files, Ended(Event.ANALYSE if analysis else Event.REFUSE, result))
+
+    def _kept(self, job_id: str, files: Mapping[str, bytes], ended: Ended) -> tuple[Event, Result]:
+        """Save the results; what is kept. After a kill this may be all of the run before, whose models, bytes and UIDs
+        may be others: a predecessor may have moved on meanwhile, a model, or the software."""
+        files = {**files, ENDED: to_json(ended)}
         paths = self._spool.save_results(job_id, files)
-        if _OBJECTS not in paths:  # kept by a version that did not list them, and never recorded
+        if ENDED not in paths:  # kept by a version that did not write it, and never recorded
             self._spool.remove_results(job_id)
             paths = self._spool.save_results(job_id, files)
-        with self._spool.local([paths[_OBJECTS]]) as (kept,):
-            described = json.loads(kept.read_text())
-        return [StoredObject(path=paths[one.pop("file_name")], **one) for one in described]
+        with self._spool.local([paths[ENDED]]) as (file,):
+            kept = from_json(file.read_bytes())
+        objects = [replace(one, path=paths[one.path]) for one in kept.result.objects]
+        return kept.event, replace(kept.result, objects=objects)
 
     def _facts(self, job: Job, outcome: Outcome) -> StudyFacts:
         """What routing rules look at: the analysed series, else the first of CT images that came."""
@@ -222,16 +221,16 @@ def _scanner(outcome: Outcome) -> str:
     return scanner(str(header.get("Manufacturer") or ""), str(header.get("ManufacturerModelName") or ""))
 
 
-def _described(evidence: Sequence[Evidence]) -> Iterator[dict[str, str | None]]:
-    """The DICOM objects among the files."""
+def _described(evidence: Sequence[Evidence]) -> Iterator[StoredObject]:
+    """The DICOM objects among the files, by file name."""
     for one in evidence:
         if one.sop_class_uid is not None and one.sop_instance_uid is not None:
-            yield {
-                "file_name": one.file_name,
-                "kind": one.kind,
-                "sop_class_uid": one.sop_class_uid,
-                "sop_instance_uid": one.sop_instance_uid,
-                "sha256": sha256(one.content).hexdigest(),
-                "style": one.style.name if one.style else None,
-                "series_uid": one.series_uid,
-            }
+            yield StoredObject(
+                one.kind,
+                one.sop_class_uid,
+                one.sop_instance_uid,
+                one.file_name,
+                sha256(one.content).hexdigest(),
+                one.style.name if one.style else None,
+                one.series_uid,
+            )

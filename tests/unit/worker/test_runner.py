@@ -16,7 +16,7 @@ from service.domain.findings import ModelUse, Region
 from service.domain.job import IllegalTransition, State
 from service.domain.priority import Urgency
 from service.domain.retry import RetryPolicy
-from service.errors import Permanent, Reason, Refusal, Transient
+from service.errors import Flag, Permanent, Reason, Refusal, Transient
 from service.evidence import Evidence
 from service.network.send import StoreOutcome, Verdict
 from service.store.audit import Audit
@@ -278,7 +278,7 @@ def test_every_step_may_run_again_after_a_kill(bench: Bench) -> None:
 
 def test_what_a_killed_run_kept_is_what_is_recorded_and_sent(bench: Bench) -> None:
     """The second run has other UIDs, as after an upgrade, but the first bytes count."""
-    bench.runner._kept(bench.job_id, ANALYSED)
+    bench.runner._save(bench.jobs.get(bench.job_id), ANALYSED, ())
     others = tuple(replace(e, sop_instance_uid=f"{e.sop_instance_uid}.7", content=b"new") for e in ANALYSED.evidence)
     capture = Evidence("capture", "capture.dcm", b"new", "1.2.840.3", "1.9.3")
     bench.analysis = lambda: replace(ANALYSED, evidence=(*others, capture))
@@ -286,6 +286,43 @@ def test_what_a_killed_run_kept_is_what_is_recorded_and_sent(bench: Bench) -> No
     assert [o.sop_instance_uid for o in bench.jobs.objects(bench.job_id)] == ["1.9.1", "1.9.2"]
     with bench.spool.local([o.path for o in bench.jobs.objects(bench.job_id)]) as paths:
         assert [path.read_bytes() for path in paths] == [b"seg", b"sr"]
+
+
+@pytest.mark.parametrize("then", ["another model", "a refusal"])
+def test_a_job_is_labelled_with_the_models_of_what_a_killed_run_kept(bench: Bench, then: str) -> None:
+    """Meanwhile the candidate became the active version: neither its name, score nor judgement belongs to the job."""
+
+    class First(AnalysedStub):
+        models = (ModelUse("lobes", "2", "b" * 64),)
+        flags = (Flag.LOSSY,)
+
+    class Second(SevereStub):
+        models = (ModelUse("lobes", "3", "c" * 64),)
+
+    job = bench.jobs.get(bench.job_id)
+    bench.runner._save(job, replace(ANALYSED, analysis=First()), {"lobes"})  # type: ignore[arg-type]
+    second = REFUSED if then == "a refusal" else replace(ANALYSED, analysis=Second())  # type: ignore[arg-type]
+    bench.analysis = lambda: second
+    assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+    (recorded,) = bench.overview.list_jobs()
+    assert recorded["state"] == State.DELIVERING
+    assert recorded["models"] == [{"name": "lobes", "version": "2", "sha256": "b" * 64, "candidate": True}]
+    assert (recorded["severity_total"], recorded["flags"]) == (7, ["LOSSY"])
+    assert ("lobes", "2") in bench.counted and ("lobes", "3") not in bench.counted
+    assert bench.seen == [("study", "analysed")]
+
+
+def test_what_a_version_kept_that_did_not_say_how_it_ended_is_saved_anew(bench: Bench) -> None:
+    bench.spool.save_results(bench.job_id, {"s.dcm": b"old", "objects.json": b"[]"})
+    bench.runner.analyse(bench.job_id, 1)
+    with bench.spool.local([o.path for o in bench.jobs.objects(bench.job_id)]) as paths:
+        assert [path.read_bytes() for path in paths] == [b"seg", b"sr"]
+
+
+def test_a_refusal_is_kept_as_it_was_found(bench: Bench) -> None:
+    _, kept = bench.runner._save(bench.jobs.get(bench.job_id), REFUSED, ())
+    assert kept.refusals == {"1.2": [Refusal(Reason.TILT, "12 degrees.")]}
+    assert kept.facts == bench.runner._facts(bench.jobs.get(bench.job_id), REFUSED)
 
 
 def test_a_database_that_is_busy_fails_no_study(bench: Bench) -> None:
