@@ -67,7 +67,7 @@ class Models(_Strict):
 class Dicom(_Strict):
     type: Literal["LoadBalancer", "NodePort", "ClusterIP"]
     port: Ports
-    sourceRanges: list[Cidr]
+    sourceRanges: list[Cidr] = Field(min_length=1)
     externalTrafficPolicy: Literal["Local", "Cluster"]
     annotations: Strings
 

@@ -37,6 +37,9 @@ def refused(folder: Path, *texts: str) -> str:
         ("config: {destinations: {a: {kind: ftp, host: h}}}", "at '/config/destinations/a'"),
         ("config: {destinations: {'a b': {ae_title: A, host: h}}}", "at '/config/destinations'"),
         ("dicom: {sourceRanges: [hospital]}", "at '/dicom/sourceRanges/0'"),
+        ("dicom: {sourceRanges: []}", "at '/dicom/sourceRanges': minItems"),
+        ("dicom: {type: ClusterIP, sourceRanges: []}", "at '/dicom/sourceRanges': minItems"),
+        ("dicom: {type: NodePort, sourceRanges: null}", "at '/dicom': missing property 'sourceRanges'"),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_by_the_schema(tmp_path: Path, text: str, why: str) -> None:
@@ -70,7 +73,6 @@ def test_secrets_and_what_the_chart_decides_have_no_place_in_the_values(tmp_path
         ("trial: {enabled: true}", "mode single keeps everything on its own volume"),
         ("database: {secret: d}", "either both database.secret and config.bucket, or neither"),
         (EXTERNAL + "trial: {enabled: true}", "it brings a database and a bucket"),
-        ("dicom: {sourceRanges: []}", "name the networks that may send"),
         ("dicom: {externalTrafficPolicy: Cluster}", "the sender's address is lost"),
         ("destinationSecrets: {pacs: s}", "there is no config.destinations.pacs"),
         (
