@@ -103,6 +103,7 @@ def test_secrets_and_what_the_chart_decides_have_no_place_in_the_values(tmp_path
             "{triton: {enabled: true}, config: {inference: {triton: {url: 'h:8001'}}}}",
             "triton.enabled brings a server of its own",
         ),
+        ("triton: {enabled: true, replicas: 2, enginesClaim: e}", "two pods would write the same engine"),
         ("config: {inference: {backend: triton}}", "triton, but which?"),
     ],
 )

@@ -47,6 +47,9 @@
   {{- if ($inference.triton | default dict).url -}}
     {{- fail "config.inference.triton.url: triton.enabled brings a server of its own. Leave out one of them" -}}
   {{- end -}}
+  {{- if and $v.triton.enginesClaim (gt (int $v.triton.replicas) 1) -}}
+    {{- fail "triton.enginesClaim: two pods would write the same engine at once. Leave it out, or set triton.replicas to 1" -}}
+  {{- end -}}
 {{- else if eq ($inference.backend | default "onnx") "triton" -}}
   {{- if not ($inference.triton | default dict).url -}}
     {{- fail "config.inference.backend: triton, but which? Set triton.enabled, or name a server of yours in config.inference.triton.url" -}}
