@@ -54,7 +54,7 @@ class Address:
 
     @property
     def on_this_host(self) -> bool:
-        return self.url.startswith(("localhost:", "127.", "[::1]:", "unix:"))
+        return self.url.startswith(("localhost:", "127.", "[::1]:"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,3 +85,9 @@ def test_our_containers_get_no_rights_they_do_not_need(services: Mapping[str, An
 def test_only_dicom_is_reached_from_other_hosts(services: Mapping[str, Any]) -> None:
     public = {p for one in services.values() for p in one.get("ports", []) if not p.startswith("127.0.0.1:")}
     assert public == {"11112:11112", "4242:4242"}
+
+
+def test_no_container_offers_memory_that_none_shares(services: Mapping[str, Any]) -> None:
+    joined = {one["ipc"].partition(":")[2] for one in services.values() if one.get("ipc", "").startswith("service:")}
+    offered = {name for name, one in services.items() if one.get("ipc") == "shareable"}
+    assert offered == joined
