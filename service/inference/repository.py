@@ -141,6 +141,21 @@ def change(repository: Path, name: str, rule: Rule) -> Served:
     return changed
 
 
+@contextmanager
+def listed_for_trial(repository: Path, name: str, version: str) -> Iterator[None]:
+    """Meanwhile Triton may load this version, too; afterwards it may load what is served then.
+
+    A kill in between leaves it listed until the next change.
+    """
+    with _changing(repository):
+        _configure(repository, name, tried=version)
+    try:
+        yield
+    finally:
+        with _changing(repository):
+            _configure(repository, name)
+
+
 def remove(repository: Path, name: str, version: str | None = None) -> ModelSpec | None:
     """Remove one version, the active one unless named; returns the spec that is active now, None if none is.
 
@@ -223,15 +238,22 @@ def _load(repository: Path, name: str, version: str) -> ModelSpec:
 
 
 def _configure(
-    repository: Path, name: str, served: Served | None = None, versions: Sequence[str] | None = None
+    repository: Path,
+    name: str,
+    served: Served | None = None,
+    versions: Sequence[str] | None = None,
+    tried: str = OFF,
 ) -> None:
     """Render the configuration. served, versions: as they are to be, instead of as they are.
 
-    It is that of the active version. Triton serves those versions side by side that take and give the same tensors.
+    It is that of the active version. Triton serves beside it those that may get a study, and the one that is tried, if
+    they take and give the same tensors: where one version does not load, Triton serves none.
     """
     served = served or served_of(repository, name)
     versions = versions or versions_of(repository, name)
     digests = read_digests(repository)
+    candidate = served.candidate.version if served.candidate else OFF
+    listed = [one for one in dict.fromkeys((served.active, served.previous, candidate, tried)) if one in versions]
 
     def spec_of(version: str) -> ModelSpec:
         return _spec(repository, repository / name / version, digests)
@@ -242,8 +264,8 @@ def _configure(
         except Permanent:  # an altered file is not served, and keeps nobody from going back to a good one
             return False
 
-    chosen = spec_of(served.active if served.active != OFF else versions[-1])
-    for path, text in render_configs(chosen, [v for v in versions if is_alike(v)]).items():
+    chosen = spec_of(listed[0] if listed else versions[-1])
+    for path, text in render_configs(chosen, [v for v in listed if is_alike(v)]).items():
         _replace(repository / name / path, text)
 
 

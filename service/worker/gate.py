@@ -15,7 +15,7 @@ from service.domain.serving import OFF
 from service.errors import Permanent, Rejected
 from service.imaging.difference import Difference
 from service.inference.files import model_files, serving_of
-from service.inference.repository import beside, versions_of
+from service.inference.repository import beside, listed_for_trial, versions_of
 from service.inference.trial import try_model
 from service.worker.parity import check_parity, check_sense, largest_ct
 
@@ -65,12 +65,18 @@ class Gate:
         if self.ct is None:
             raise Permanent("There is no CT to try it on: name a folder with a chest CT as `inference.trial_ct`.")
         try:
-            return self._on_ct(self.ct, active, wanted, name, side_by_side)
+            return self._on_ct(repository, self.ct, active, wanted, name, side_by_side)
         except Rejected as rejected:
             raise Permanent(f"The CT in {self.ct} cannot be analysed: {rejected}") from rejected
 
     def _on_ct(
-        self, folder: Path, active: Mapping[str, str], wanted: Mapping[str, str], name: str, side_by_side: bool
+        self,
+        repository: Path,
+        folder: Path,
+        active: Mapping[str, str],
+        wanted: Mapping[str, str],
+        name: str,
+        side_by_side: bool,
     ) -> Passed:
         ct = largest_ct(folder)
         candidate = self.in_process(wanted)
@@ -86,9 +92,10 @@ class Gate:
                 raise Permanent(f"{_OTHER_TENSORS}: promote it, or try it with `inference.backend: onnx`.")
             unseen = f"Triton was not asked about it. {_OTHER_TENSORS}."
             return Passed(spec.sha256, difference, unseen)
-        served = self.server(wanted)
-        served.check()
-        check_parity(self.pipeline, ct, candidate, served, _nobody)
+        with listed_for_trial(repository, name, wanted[name]):
+            served = self.server(wanted)
+            served.check()
+            check_parity(self.pipeline, ct, candidate, served, _nobody)
         return Passed(spec.sha256, difference)
 
 

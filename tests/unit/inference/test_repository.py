@@ -125,8 +125,24 @@ def test_an_older_version_can_go_too(own: Path) -> None:
 
 def test_triton_serves_side_by_side_what_takes_the_same_tensors(own: Path) -> None:
     serve(own, lobes(2))
+    serve(own, lobes(3))
+    assert listed(own / "lobes/config.pbtxt") == [3, 2]
+
+
+def test_triton_loads_what_may_get_a_study_and_what_is_tried(own: Path) -> None:
+    """Where one of the versions does not load, Triton serves none of them."""
+    config = own / "lobes/config.pbtxt"
+    serve(own, lobes(2))
     add(own, lobes(3))
-    assert listed(own / "lobes/config.pbtxt") == [2, 3]
+    assert listed(config) == [2]
+    with pytest.raises(Permanent, match="no good"), repository.listed_for_trial(own, "lobes", "3"):
+        assert listed(config) == [2, 3]
+        raise Permanent("no good")
+    assert listed(config) == [2]
+    change(own, "lobes", shadow("3"))
+    assert listed(config) == [2, 3]
+    change(own, "lobes", withdraw)
+    assert listed(config) == [2]
 
 
 @pytest.mark.parametrize(
