@@ -33,7 +33,7 @@ from service.operators import job_operator_on, model_operator_on
 from service.ops import readiness
 from service.ops.api import create_app
 from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
-from service.ops.metrics import Counted, Metrics, exposition, refusing, serving_trouble
+from service.ops.metrics import COUNTING, Counted, Metrics, exposition, refusing, serving_trouble
 from service.ops.model_actions import model_actions
 from service.ops.monitor import Listener
 from service.ops.probes import WARNING, Health, create_monitor
@@ -173,7 +173,7 @@ def run_worker(settings: Settings, name: str) -> None:
     chosen = named(settings.pipeline)
     audit, shadows = Audit(engine, now), Shadows(engine)
     deliveries, alive = Deliveries(engine), shared_locks(settings, engine)
-    metrics = Metrics(settings.inference.backend, settings.destinations)
+    metrics = Metrics(settings.destinations)
     courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, metrics, now)
 
     def prioritise(job_id: str, priority: int) -> None:
@@ -306,14 +306,15 @@ def _expected_images(settings: Settings, study_uid: str, series: Sequence[Series
 
 
 def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:
-    refused = refusing(metrics_dir(settings))
+    counting = host_locks(settings).claimed(COUNTING)
+    refused = refusing(metrics_dir(settings), counting)
     return {
         "database": database_health(engine),
         "receiver": "ok" if present(alive, "receiver") else "no receiver process is running",
         "worker": "ok" if present(alive, "worker") else "no worker process has its models loaded",
         "back end": "ok" if present(alive, GROUP) else "no worker has one that answers rightly: its log says why",
         "models": f"{WARNING}a worker cannot serve all models as it should: its log says why"
-        if serving_trouble(metrics_dir(settings))
+        if serving_trouble(metrics_dir(settings), counting)
         else "ok",
         "disk": readiness.disk(spool.free_bytes(), settings.receiver.marks, refused, _folders(settings)),
         "queue": readiness.queue(refused),
@@ -328,7 +329,8 @@ def _folders(settings: Settings) -> Sequence[Path]:
 def _metrics(settings: Settings, name: str, *more: Collector) -> bytes:
     """Of all processes beside this one, unless each answers for itself."""
     alone = settings.monitoring.port is not None
-    return exposition(Counted(metrics_dir(settings), name if alone else None), *more)
+    living = host_locks(settings).claimed(COUNTING)
+    return exposition(Counted(metrics_dir(settings), living, name if alone else None), *more)
 
 
 def _monitor(

@@ -49,7 +49,7 @@ OPERATIONS = Dashboard(
         Panel(
             "Back end answers its canary",
             "bool_yes_no",
-            [("min by (backend) (thoracle_backend_up)", "{{backend}}"), ("min(thoracle_database_up)", "database")],
+            [("min(thoracle_backend_up)", "back end"), ("min(thoracle_database_up)", "database")],
         ),
         Panel(
             "Failed canaries per hour",

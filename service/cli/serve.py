@@ -49,7 +49,7 @@ def serve(
     try:
         if role is Role.all:
             raise typer.Exit(main.serve(settings, config))
-        name = here.claim("counting", role.value)
+        name = here.claim(metrics.COUNTING, role.value)
         metrics.count_in(metrics_dir(settings), name)
         {Role.receiver: main.run_receiver, Role.worker: main.run_worker, Role.api: main.run_api}[role](settings, name)
     except (ThoracleError, OSError, SQLAlchemyError) as error:

@@ -8,7 +8,8 @@ import json
 import logging
 import os
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -25,7 +26,11 @@ log = logging.getLogger(__name__)
 
 _REFUSING = "thoracle_receiver_refusing"
 SERVING_TROUBLE = "thoracle_serving_trouble"
-_FILES = ("counter", "histogram", "gauge_mostrecent")
+COUNTING = "counting"
+"""Of names that live processes hold (`FileLocks.claim`)."""
+
+_ADDING_UP = ("counter", "histogram")
+_OF_THE_LIVING = ("gauge_livemin", "gauge_livemax")
 _RESERVED_BYTES = 256 * 1024
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _STAGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
@@ -43,12 +48,15 @@ def count_in(folder: Path, name: str) -> None:
     """Let `Metrics` made after this count in files of the folder; whichever process comes first makes it.
 
     name: of the files, without "_". A process goes on from where a dead one of that name stopped, so that no counter
-    goes back and no file is left over; two live processes must not have the same (`FileLocks.claim`).
+    goes back and no file is left over; gauges begin anew. Two live processes must not have the same
+    (`FileLocks.claim`).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for kind in _FILES:
+    for kind in _ADDING_UP:
         if not _readable(path := folder / f"{kind}_{name}.db"):
             _reserve(path)
+    for kind in _OF_THE_LIVING:
+        _reserve(folder / f"{kind}_{name}.db")
     os.environ[_FOLDER] = str(folder)
     # The library looks at the variable when it is imported, and that is before the settings are known.
     values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call]
@@ -78,11 +86,10 @@ def _reserve(path: Path) -> None:
 class Metrics:
     """The observer that receiver and worker report to.
 
-    backend: where the models run, for `canary`. destinations: whose counters begin at 0, so that the first failure is
-    a rise from it.
+    destinations: whose counters begin at 0, so that the first failure is a rise from it.
     """
 
-    def __init__(self, backend: str = "onnx", destinations: Iterable[str] = ()) -> None:
+    def __init__(self, destinations: Iterable[str] = ()) -> None:
         # In no registry: `exposition` reads the files.
         self._associations = Counter(
             "thoracle_associations", "DICOM associations by outcome", ["outcome"], registry=None
@@ -98,7 +105,7 @@ class Metrics:
             "What the receiver refuses, by cause: 0 nothing, 1 new studies, 2 everything",
             ["cause"],
             registry=None,
-            multiprocess_mode="mostrecent",
+            multiprocess_mode="livemax",
         )
         self._receive_seconds = Histogram(
             "thoracle_receive_seconds", "Seconds from C-STORE request to answer", registry=None
@@ -121,13 +128,6 @@ class Metrics:
             buckets=_LATENCY_BUCKETS,
             registry=None,
         )
-        self._backend_up = Gauge(
-            "thoracle_backend_up",
-            "Whether the back end answered the latest canary rightly",
-            ["backend"],
-            registry=None,
-            multiprocess_mode="mostrecent",
-        ).labels(backend)
         self._canary_failures = Counter(
             "thoracle_backend_canary_failures", "Canaries that the back end did not answer rightly", registry=None
         )
@@ -179,7 +179,7 @@ class Metrics:
             SERVING_TROUBLE,
             "Whether a worker could not take up a model that is to be served",
             registry=None,
-            multiprocess_mode="mostrecent",
+            multiprocess_mode="livemax",
         )
         self._purged = Counter("thoracle_purged_studies", "Studies whose files were given up", registry=None)
         self._purged_bytes = Counter("thoracle_purged_bytes", "Bytes of received files given up", registry=None)
@@ -189,6 +189,16 @@ class Metrics:
 
     def instance(self, modality: str, status: int, seconds: float) -> None:
         self._instances.labels(modality, f"0x{status:04X}").inc()
+    @cached_property
+    def _backend_up(self) -> Gauge:
+        """Made by the first canary: it begins at 0, and a process that asks no back end must not say so."""
+        return Gauge(
+            "thoracle_backend_up",
+            "Whether the back end answered the latest canary rightly, the worst of all workers",
+            registry=None,
+            multiprocess_mode="livemin",
+        )
+
         self._receive_seconds.observe(seconds)
 
     def refusing(self, cause: str, what: int) -> None:
@@ -250,32 +260,44 @@ def _counted_scanners() -> set[str]:
     """Those that have been counted where this process counts."""
     if (folder := os.environ.get(_FOLDER)) is None:
         return set()
-    samples = (sample for family in Counted(Path(folder)).collect() for sample in family.samples)
+    samples = (sample for family in Counted(Path(folder), ()).collect() for sample in family.samples)
     return {sample.labels["scanner"] for sample in samples if "scanner" in sample.labels} - {_OTHER_SCANNER}
 
 
-def refusing(folder: Path) -> dict[str, int]:
-    """What the receiver refuses, by cause, as it last said; empty if it never did."""
-    samples = (sample for family in Counted(folder).collect() for sample in family.samples)
+def refusing(folder: Path, living: Container[str]) -> dict[str, int]:
+    """What receivers refuse, by cause; empty if none lives."""
+    samples = (sample for family in Counted(folder, living).collect() for sample in family.samples)
     return {s.labels["cause"]: int(s.value) for s in samples if s.name == _REFUSING}
 
 
-def serving_trouble(folder: Path) -> bool:
-    """Whether a worker said last that it could not take up a model that is to be served."""
-    samples = (sample for family in Counted(folder).collect() for sample in family.samples)
+def serving_trouble(folder: Path, living: Container[str]) -> bool:
+    """Whether a worker could not take up a model that is to be served."""
+    samples = (sample for family in Counted(folder, living).collect() for sample in family.samples)
     return any(sample.name == SERVING_TROUBLE and sample.value for sample in samples)
 
 
 class Counted(Collector):
-    """What has been counted in files of a folder, by the process of one name or by all."""
+    """What has been counted in files of a folder, by the process of one name or by all.
 
-    def __init__(self, folder: Path, name: str | None = None) -> None:
+    living: names of the processes whose gauges count; counters of the dead count, too.
+    """
+
+    def __init__(self, folder: Path, living: Container[str], name: str | None = None) -> None:
         self._folder = folder
-        self._files = "*.db" if name is None else f"*_{name}.db"
+        self._living = living
+        self._whose = "*" if name is None else name
 
     def collect(self) -> Iterator[Metric]:
-        files = [str(path) for path in self._folder.glob(self._files)]
-        yield from MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        files = [path for kind in _ADDING_UP for path in self._files(kind)]
+        files += [path for kind in _OF_THE_LIVING for path in self._files(kind) if _name(path) in self._living]
+        yield from MultiProcessCollector.merge(list(map(str, files)))  # type: ignore[no-untyped-call]
+
+    def _files(self, kind: str) -> Iterator[Path]:
+        return self._folder.glob(f"{kind}_{self._whose}.db")
+
+
+def _name(path: Path) -> str:
+    return path.stem.rpartition("_")[2]
 
 
 def exposition(*collectors: Collector) -> bytes:

@@ -93,6 +93,10 @@ class FileLocks:
             file.close()
         raise AssertionError("numbers do not end")
 
+    def claimed(self, group: str) -> frozenset[str]:
+        """The names of `claim` that live processes have, ours among them."""
+        return frozenset(path.name for path in (self._folder / group).glob("*") if _is_locked(path))
+
     def leave(self, group: str, name: str) -> None:
         path = self._path(group, name)
         path.unlink(missing_ok=True)
@@ -212,6 +216,11 @@ def _is_held(path: Path) -> bool:
     except FileNotFoundError:
         return False  # it has gone since it was listed
     return False
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open() as file:
+        return not _try_lock(file, fcntl.LOCK_SH)
 
 
 def _try_lock(file: IO[str], how: int) -> bool:

@@ -4,12 +4,13 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Container
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.ops.metrics import Counted, count_in, exposition, refusing
+from service.ops.metrics import Counted, count_in, exposition, refusing, serving_trouble
 
 REPORT = """
 import sys
@@ -33,13 +34,13 @@ def count(script: str, *arguments: object) -> None:
     subprocess.run([sys.executable, "-c", script, *map(str, arguments)], check=True)
 
 
-def sampled(folder: Path, name: str | None = None) -> dict[tuple[str, ...], float]:
-    families = text_string_to_metric_families(exposition(Counted(folder, name)).decode())
+def sampled(folder: Path, name: str | None = None, living: Container[str] = ()) -> dict[tuple[str, ...], float]:
+    families = text_string_to_metric_families(exposition(Counted(folder, living, name)).decode())
     return {(s.name, *sorted(s.labels.values())): s.value for family in families for s in family.samples}
 
 
 def accepted(folder: Path) -> str:
-    lines = exposition(Counted(folder)).decode().splitlines()
+    lines = exposition(Counted(folder, ())).decode().splitlines()
     return next(line.split()[1] for line in lines if line.startswith("thoracle_associations_total{"))
 
 
@@ -55,7 +56,6 @@ def test_two_processes_add_up(tmp_path: Path) -> None:
     assert samples["thoracle_deliveries_total", "pacs", "stored"] == 2
     assert samples["thoracle_acquisition_to_delivery_seconds_sum",] == 180.0
     assert samples["thoracle_backend_canary_failures_total",] == 2
-    assert samples["thoracle_backend_up", "onnx"] == 0
     assert samples["thoracle_severity_score_sum", "GE REVOLUTION"] == 14
     assert samples["thoracle_opacity_percent_sum", "GE REVOLUTION"] == 7
     assert samples["thoracle_refused_studies_total", "GE REVOLUTION", "TILT"] == 2
@@ -94,11 +94,49 @@ Metrics().refusing("disk", int(sys.argv[3]))
 """
 
 
-def test_the_receiver_that_spoke_last_says_what_is_refused(tmp_path: Path) -> None:
-    assert refusing(tmp_path) == {}
-    for name, what in (("receiver-0", 2), ("receiver-1", 1), ("receiver-0", 0)):
+def test_what_the_living_receivers_refuse_is_said_and_what_a_dead_one_did_is_not(tmp_path: Path) -> None:
+    assert refusing(tmp_path, ()) == {}
+    for name, what, living, expected in (
+        ("receiver-0", 2, {"receiver-0"}, {"disk": 2}),
+        ("receiver-1", 1, {"receiver-0", "receiver-1"}, {"disk": 2}),
+        ("receiver-1", 1, {"receiver-1"}, {"disk": 1}),
+        ("receiver-0", 0, {"receiver-0"}, {"disk": 0}),
+    ):
         count(REFUSES, tmp_path, name, what)
-        assert refusing(tmp_path) == {"disk": what}
+        assert refusing(tmp_path, living) == expected
+
+
+WATCHES = """
+import sys
+from pathlib import Path
+from service.ops.metrics import Metrics, count_in
+count_in(Path(sys.argv[1]), sys.argv[2])
+m = Metrics()
+for word in sys.argv[3:]:
+    m.canary(word == "right") if word in ("right", "wrong") else m.serving(word == "served")
+"""
+BACKEND_UP, SERVING_TROUBLE = ("thoracle_backend_up",), ("thoracle_serving_trouble",)
+
+
+def test_the_worst_of_the_living_workers_is_told_whoever_spoke_last(tmp_path: Path) -> None:
+    count(WATCHES, tmp_path, "worker-0", "wrong", "unserved")
+    count(WATCHES, tmp_path, "worker-1", "right", "served")
+    count(WATCHES, tmp_path, "receiver-0")
+    both = sampled(tmp_path, living={"worker-0", "worker-1", "receiver-0"})
+    assert (both[BACKEND_UP], both[SERVING_TROUBLE]) == (0, 1)
+    assert serving_trouble(tmp_path, {"worker-0", "worker-1"})
+
+    left = sampled(tmp_path, living={"worker-1", "receiver-0"})
+    assert (left[BACKEND_UP], left[SERVING_TROUBLE]) == (1, 0), "what the dead one said is over"
+    assert not serving_trouble(tmp_path, {"worker-1"})
+
+
+def test_a_restarted_worker_does_not_tell_what_the_dead_one_of_its_name_said(tmp_path: Path) -> None:
+    count(WATCHES, tmp_path, "worker-0", "wrong", "unserved")
+    count(WATCHES, tmp_path, "worker-0")
+    again = sampled(tmp_path, living={"worker-0"})
+    assert BACKEND_UP not in again
+    assert again[SERVING_TROUBLE] == 0
 
 
 def test_counting_needs_no_more_space(tmp_path: Path) -> None:
@@ -114,7 +152,7 @@ def test_a_process_goes_on_from_where_a_dead_one_of_its_name_stopped(tmp_path: P
     for times in (1, 2, 3):
         count(REPORT, tmp_path, "worker-0")
         assert accepted(tmp_path) == f"{times}.0"
-        assert len(list(tmp_path.iterdir())) == 3
+        assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_file_that_cannot_be_read_begins_anew(tmp_path: Path) -> None:
@@ -136,4 +174,4 @@ def test_without_space_no_file_is_left_that_cannot_be_read(tmp_path: Path, monke
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"):
         count_in(tmp_path, "worker-0")
-    assert refusing(tmp_path) == {}
+    assert refusing(tmp_path, ()) == {}

@@ -75,6 +75,18 @@ def test_only_one_inherits_from_a_dead_process(locks: Locks, hold: Hold) -> None
     assert locks.members("worker") == 0
 
 
+def test_claimed_names_are_those_of_the_living(tmp_path: Path) -> None:
+    ours, theirs = FileLocks(tmp_path), FileLocks(tmp_path)
+    assert ours.claimed("counting") == frozenset()
+    names = {ours.claim("counting", "worker"), ours.claim("counting", "api")}
+    script = "import sys; from pathlib import Path; from service.store.liveness import FileLocks; "
+    script += "print(FileLocks(Path(sys.argv[1])).claim('counting', 'worker'))"
+    dead = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
+    assert dead.stdout == "worker-1\n"
+    assert ours.claimed("counting") == theirs.claimed("counting") == names
+    assert theirs.claim("counting", "worker") == "worker-1", "looking takes no name away"
+
+
 def test_a_claimed_name_is_taken_over_from_the_dead(tmp_path: Path) -> None:
     ours, theirs = FileLocks(tmp_path), FileLocks(tmp_path)
     assert [ours.claim("counting", "worker"), ours.claim("counting", "api")] == ["worker-0", "api-0"]
