@@ -184,6 +184,11 @@ def run_worker(settings: Settings, name: str) -> None:
         audit.note(f"worker on {gethostname()}", "serve", "models", outcome, versions=dict(versions), why=trouble)
         metrics.serving(not trouble)
 
+    def without(job_id: str, name: str, version: str, why: str) -> None:
+        here = f"worker on {gethostname()}"
+        audit.note(here, "analyse without the candidate", name, FAILED, version=version, job=job_id, why=why)
+        metrics.candidate_failed()
+
     models = Models(
         partial(served_repository, settings),
         lambda versions, beside: backend(with_own_repository(settings), versions, beside),
@@ -192,7 +197,9 @@ def run_worker(settings: Settings, name: str) -> None:
     working = analyst(settings, chosen, models.active)
     studies = Studies(spool, records, partial(_expected_images, settings))
     shadower = Shadower(working, models, studies, spool, jobs, shadows, metrics, ANALYSIS_RETRIES, now)
-    runner = Runner(working, models, shadower, studies, spool, records, jobs, courier, metrics, prioritise, now)
+    runner = Runner(
+        working, models, shadower, studies, spool, records, jobs, courier, metrics, prioritise, without, now
+    )
     flow = Flow(database(settings, "flow.db"), alive, to.queues(settings.destinations), runner)
     flow.start()
     quiet_s, urgency = partial(_quiet_s, settings), partial(_urgency, settings)

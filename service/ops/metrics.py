@@ -155,6 +155,11 @@ class Metrics:
         self._by_model = Counter(
             "thoracle_studies_by_model", "Analysed studies by model and version", ["model", "version"], registry=None
         )
+        self._candidate_failures = Counter(
+            "thoracle_candidate_failures",
+            "Studies that the active version analysed because a candidate failed",
+            registry=None,
+        )
         self._shadows = Counter(
             "thoracle_shadow_studies",
             "Studies that candidates analysed in the shadow, by outcome",
@@ -229,6 +234,9 @@ class Metrics:
 
     def analysed_by(self, model: str, version: str) -> None:
         self._by_model.labels(model, version).inc()
+
+    def candidate_failed(self) -> None:
+        self._candidate_failures.inc()
 
     def shadow(self, model: str, version: str, outcome: str, difference: Difference | None) -> None:
         self._shadows.labels(model, version, outcome).inc()

@@ -29,10 +29,20 @@ Told = Callable[[Mapping[str, str], str], None]
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """What a study is analysed with. candidates: models that do not serve it in their active version."""
+    """What a study is analysed with. active: the active version of every model. others: of the candidates it gets."""
 
-    backend: Backend
-    candidates: frozenset[str] = frozenset()
+    active: Backend
+    others: Mapping[str, Backend] = field(default_factory=dict)
+
+    @property
+    def backend(self) -> Backend:
+        """With its candidates in place of their active versions."""
+        return Mixed(self.active, self.others) if self.others else self.active
+
+    @property
+    def candidates(self) -> frozenset[str]:
+        """Models that do not serve it in their active version."""
+        return frozenset(self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +82,22 @@ class Models:
         return self._loaded.trouble
 
     def check(self) -> None:
-        """Transient, in words, if the active versions cannot be used now."""
-        self._loaded.active.check()
+        """Transient, in words, if the active versions cannot be used now. A candidate that cannot be gets no study."""
+        loaded = self._loaded
+        loaded.active.check()
+        if wrong := _wrong(loaded):
+            with self._looking:
+                if self._loaded is loaded:
+                    left = {name: other for name, other in loaded.others.items() if name not in wrong}
+                    trouble = " ".join(filter(None, (loaded.trouble, *wrong.values())))
+                    self._loaded = _Loaded(None, loaded.serving, loaded.active, left, trouble)
+                    self._trouble.tell(trouble)  # the others hear of it if it still fails before the next study
 
     def for_study(self, study_uid: str) -> Assigned:
         """What analyses this study, by what is served now; the same for the same study as long as that stays."""
         loaded = self._look()
-        chosen = chosen_for(study_uid, loaded.serving) & loaded.others.keys()
-        if not chosen:
-            return Assigned(loaded.active)
-        return Assigned(Mixed(loaded.active, {name: loaded.others[name] for name in chosen}), chosen)
+        chosen = chosen_for(study_uid, loaded.serving)
+        return Assigned(loaded.active, {name: other for name, other in loaded.others.items() if name in chosen})
 
     def shadows(self) -> dict[str, str]:
         """Version by model name of the candidates that analyse every study beside the active versions."""
@@ -131,7 +147,7 @@ class Models:
                     other.check()
                     others[name] = other
                 except ThoracleError as error:
-                    wrong.append(f"candidate {name} version {served.candidate.version}: {error}")
+                    wrong.append(_of_candidate(name, served.candidate.version, error))
         return _Loaded(None if wrong else text, serving, active, others, " ".join(wrong))
 
     def _tell(self, loaded: _Loaded) -> None:
@@ -142,3 +158,18 @@ class Models:
             self._told = versions, loaded.trouble
             log.info("models served: %s", ", ".join(f"{name} {v}" for name, v in versions.items() if v))
         self._trouble.tell(loaded.trouble)
+
+
+def _wrong(loaded: _Loaded) -> dict[str, str]:
+    """What is wrong with candidates that cannot be used now, in words, by model name."""
+    wrong = {}
+    for name, other in loaded.others.items():
+        try:
+            other.check()
+        except ThoracleError as error:
+            wrong[name] = _of_candidate(name, other.spec(name).version, error)
+    return wrong
+
+
+def _of_candidate(name: str, version: str, error: ThoracleError) -> str:
+    return f"candidate {name} version {version}: {error}"

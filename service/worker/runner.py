@@ -21,14 +21,14 @@ from service.domain.ports import Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
-from service.errors import Permanent, Transient
+from service.errors import Permanent, ThoracleError, Transient
 from service.evidence import Evidence
 from service.store.jobs import Jobs
 from service.store.records import Records
 from service.worker.analyst import Analyst, Outcome
 from service.worker.delivery import Courier
 from service.worker.kept import ENDED, Ended, from_json, to_json
-from service.worker.models import Models
+from service.worker.models import Assigned, Models
 from service.worker.shadow import Shadower
 from service.worker.study import Studies, Study
 
@@ -72,8 +72,10 @@ class Runner:
         courier: Courier,
         observer: StudyObserver,
         prioritise: Callable[[str, int], None],
+        without: Callable[[str, str, str, str], None],
         clock: Callable[[], datetime],
     ) -> None:
+        """without: is told the job, model, version and reason when a study is analysed without its candidate."""
         self._analyst = analyst
         self._models = models
         self._shadower = shadower
@@ -84,6 +86,7 @@ class Runner:
         self._courier = courier
         self._observer = observer
         self._prioritise = prioritise
+        self._without = without
         self._clock = clock
 
     def analyse(self, job_id: str, attempt: int) -> Sequence[str] | float:
@@ -95,8 +98,8 @@ class Runner:
         try:
             assigned = self._models.for_study(job.study_uid)
             with self._studies.open(job) as study:
-                outcome = self._outcome(job, self._analyst.on(assigned.backend.at(job.urgency)), study)
-            event, result = self._save(job, outcome, assigned.candidates)
+                outcome, candidates = self._analysed(job, assigned, study)
+            event, result = self._save(job, outcome, candidates)
         except (Transient, OSError) as error:
             log.warning("job %s: attempt %d failed: %s", job_id, attempt, error)
             wait_s = ANALYSIS_RETRIES.wait_s(attempt, self._clock() - job.created_at)
@@ -151,6 +154,24 @@ class Runner:
         elif ended is State.REFUSED:
             reasons = {refusal.reason for refusals in result.refusals.values() for refusal in refusals}
             self._observer.refused(result.scanner, sorted(reasons))
+
+    def _analysed(self, job: Job, assigned: Assigned, study: Study) -> tuple[Outcome, Collection[str]]:
+        """With its candidates, and where these fail, with the active versions; the candidates that had a part in it."""
+        try:
+            return self._outcome(job, self._analyst.on(assigned.backend.at(job.urgency)), study), assigned.candidates
+        except (OSError, SQLAlchemyError):
+            raise  # no model's fault
+        except Exception as error:  # a model on trial costs no study its result
+            if not assigned.candidates:
+                raise
+            outcome = self._outcome(job, self._analyst.on(assigned.active.at(job.urgency)), study)
+            # Of others not the message: it may quote a patient's attributes.
+            why = str(error) if isinstance(error, ThoracleError) else f"internal error {type(error).__name__}"
+            for name, candidate in assigned.others.items():
+                version = candidate.spec(name).version
+                log.error("job %s: analysed without the candidate %s version %s: %s", job.job_id, name, version, why)
+                self._without(job.job_id, name, version, why)
+            return outcome, ()
 
     def _outcome(self, job: Job, analyst: Analyst, study: Study) -> Outcome:
         """A purged study that comes again gives the same objects again. Of what came after a purge a refusal says

@@ -23,6 +23,7 @@ class Site:
         self.root, self.told = folder / "models", []  # type: ignore[var-annotated]
         self.made = 0
         self.away: set[str] = set()
+        self.ailing: set[str] = set()
         create(self.root, default_repository())
         self.models = self.start()
 
@@ -34,7 +35,13 @@ class Site:
         if versions["lobes"] in self.away:
             raise Transient("The server is away.")
         assert beside is None or isinstance(beside, OnnxBackend)
-        return OnnxBackend(self.root, 1, versions, beside)
+        backend = OnnxBackend(self.root, 1, versions, beside)
+        backend.check = lambda: self.check(versions["lobes"])  # type: ignore[method-assign]
+        return backend
+
+    def check(self, lobes: str) -> None:
+        if lobes in self.ailing:
+            raise Transient("It answers wrongly.")
 
     def install_lobes(self) -> str:
         return add(self.root, prepare(self.root, tiny_models.lobes(), tiny_models.LOBES).content).version
@@ -144,6 +151,21 @@ def test_a_candidate_that_does_not_load_gets_no_study_and_harms_nobody(site: Sit
     assert "candidate lobes version 2" in site.models.trouble
     again = site.start()
     assert again.for_study("1.2.3").backend.spec("lobes").version == "1", "nor does it keep the service from starting"
+
+
+def test_a_candidate_that_fails_while_it_serves_gets_no_study_until_it_works_again(site: Site) -> None:
+    change(site.root, "lobes", canary(site.install_lobes(), 1.0))
+    assert site.lobes() == "2"
+    site.ailing = {"2"}
+    site.models.check()
+    assert "candidate lobes version 2: It answers wrongly." in site.models.trouble
+    assert site.lobes() == "1"
+    assert "It answers wrongly" in site.told[-1][1]
+    site.ailing = set()
+    assert (site.lobes(), site.models.trouble) == ("2", "")
+    site.ailing = {"1"}
+    with pytest.raises(Transient, match="answers wrongly"):
+        site.models.check()
 
 
 def test_a_shadow_gets_no_study_but_stands_beside(site: Site) -> None:

@@ -9,15 +9,18 @@ from typing import Any
 
 import arrivals
 import pytest
+import tiny_models
 from pydicom import Dataset
 from sqlalchemy.exc import OperationalError
 
 from service.domain.findings import ModelUse, Region
 from service.domain.job import IllegalTransition, State
+from service.domain.model_spec import ModelSpec
 from service.domain.priority import Urgency
 from service.domain.retry import RetryPolicy
 from service.errors import Flag, Permanent, Reason, Refusal, Transient
 from service.evidence import Evidence
+from service.inference.mixed import Mixed
 from service.network.send import StoreOutcome, Verdict
 from service.store.audit import Audit
 from service.store.deliveries import Deliveries
@@ -80,6 +83,9 @@ class Queued:
         self.urgencies.append(urgency)
         return self
 
+    def spec(self, name: str) -> ModelSpec:
+        return replace(tiny_models.LOBES, version="2")
+
 
 class Served:
     """The models, of which `candidates` analyse the study; `shadowed` are to analyse it too."""
@@ -91,7 +97,7 @@ class Served:
 
     def for_study(self, study_uid: str) -> Assigned:
         assert study_uid == "S"
-        return Assigned(self.backend, self.candidates)  # type: ignore[arg-type]
+        return Assigned(self.backend, dict.fromkeys(self.candidates, self.backend))  # type: ignore[arg-type]
 
     def shadows(self) -> dict[str, str]:
         return self.shadowed
@@ -107,6 +113,7 @@ class Bench:
         self.analysis: Callable[[], Outcome] = lambda: ANALYSED
         self.verdicts: Callable[[Path], Verdict] = lambda path: Verdict.STORED
         self.sent: list[str] = []
+        self.with_candidates = False
         self.predecessors: list[list[str]] = []
         self.seen: list[tuple[Any, ...]] = []
         self.counted: list[tuple[Any, ...]] = []
@@ -135,6 +142,7 @@ class Bench:
             courier,
             self,
             lambda job_id, priority: self.seen.append(("priority", priority)),
+            lambda *without: self.seen.append(("without", *without)),
             lambda: self.clock,
         )
 
@@ -159,7 +167,8 @@ class Bench:
             pass
 
     def on(self, backend: Any) -> "Bench":
-        assert backend is self.served.backend
+        self.with_candidates = isinstance(backend, Mixed)
+        assert self.with_candidates or backend is self.served.backend
         return self
 
     def analyse(self, *study: Any) -> Outcome:
@@ -286,6 +295,38 @@ def test_what_a_killed_run_kept_is_what_is_recorded_and_sent(bench: Bench) -> No
     assert [o.sop_instance_uid for o in bench.jobs.objects(bench.job_id)] == ["1.9.1", "1.9.2"]
     with bench.spool.local([o.path for o in bench.jobs.objects(bench.job_id)]) as paths:
         assert [path.read_bytes() for path in paths] == [b"seg", b"sr"]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (Permanent("It refuses."), "It refuses."),
+        (Transient("It is away."), "It is away."),
+        (ValueError("PatientName is Doe^Jane"), "internal error ValueError"),
+    ],
+)
+def test_a_candidate_that_fails_costs_no_study_its_result(bench: Bench, error: Exception, why: str) -> None:
+    class ByActive(AnalysedStub):
+        models = (ModelUse("lobes", "1", "a" * 64),)
+
+    def analysis() -> Outcome:
+        if bench.with_candidates:
+            raise error
+        return replace(ANALYSED, analysis=ByActive())  # type: ignore[arg-type]
+
+    bench.served.candidates, bench.analysis = frozenset({"lobes"}), analysis
+    assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+    (job,) = bench.overview.list_jobs()
+    assert job["models"] == [{"name": "lobes", "version": "1", "sha256": "a" * 64, "candidate": False}]
+    assert bench.seen == [("without", bench.job_id, "lobes", "2", why), ("study", "analysed")]
+
+
+@pytest.mark.parametrize("error", [Permanent("Everything fails."), OSError(28, "No space left on device")])
+def test_what_fails_without_the_candidate_too_is_not_its_fault(bench: Bench, error: Exception) -> None:
+    bench.served.candidates, bench.analysis = frozenset({"lobes"}), raising(error)
+    bench.runner.analyse(bench.job_id, 1)
+    assert bench.state is (State.QUEUED if isinstance(error, OSError) else State.FAILED)
+    assert not [what for what in bench.seen if what[0] == "without"]
 
 
 @pytest.mark.parametrize("then", ["another model", "a refusal"])
