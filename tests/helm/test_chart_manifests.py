@@ -59,6 +59,16 @@ def test_every_container_says_what_it_needs(values: Path) -> None:
             assert "memory" in resources["limits"], name
 
 
+def test_who_tries_models_has_room_for_an_analysis(values: Path) -> None:
+    """The API, too: a promotion by HTTP runs the gate in its process, which takes 1.5 GB."""
+    for manifest in of_kind(render(values), "Deployment", "StatefulSet"):
+        if component(manifest) in ("single", "worker", "api"):
+            (container,) = manifest["spec"]["template"]["spec"]["containers"]
+            resources = container["resources"]
+            assert _gib(resources["requests"]) >= 2, component(manifest)
+            assert _gib(resources["limits"]) >= 3, component(manifest)
+
+
 def test_selectors_find_the_pods_of_one_workload(values: Path) -> None:
     manifests = render(values)
     for one in of_kind(manifests, "Deployment", "StatefulSet"):
@@ -162,6 +172,10 @@ def test_every_workload_is_behind_a_network_policy(values: Path) -> None:
 
 def _found(manifests: tuple[Manifest, ...], labels: Mapping[str, str]) -> list[str]:
     return [name for name, pod in pods(manifests) if labels.items() <= pod["metadata"]["labels"].items()]
+
+
+def _gib(resources: Mapping[str, str]) -> float:
+    return float(resources["memory"].removesuffix("Gi")) if resources["memory"].endswith("Gi") else 0.0
 
 
 def _names(manifests: tuple[Manifest, ...], kind: str) -> set[str]:
