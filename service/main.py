@@ -313,19 +313,22 @@ def _expected_images(settings: Settings, study_uid: str, series: Sequence[Series
 
 
 def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:
-    counting = host_locks(settings).claimed(COUNTING)
-    refused = refusing(metrics_dir(settings), counting)
-    return {
+    """Without what only a worker or a receiver knows, where each answers for itself."""
+    where, counting = metrics_dir(settings), host_locks(settings).claimed(COUNTING)
+    alone = settings.monitoring.port is not None
+    refused = {} if alone else refusing(where, counting)
+    everywhere = {
         "database": database_health(engine),
         "receiver": "ok" if present(alive, "receiver") else "no receiver process is running",
         "worker": "ok" if present(alive, "worker") else "no worker process has its models loaded",
         "back end": "ok" if present(alive, GROUP) else "no worker has one that answers rightly: its log says why",
-        "models": f"{WARNING}a worker cannot serve all models as it should: its log says why"
-        if serving_trouble(metrics_dir(settings), counting)
-        else "ok",
         "disk": readiness.disk(spool.free_bytes(), settings.receiver.marks, refused, _folders(settings)),
-        "queue": readiness.queue(refused),
     }
+    if alone:
+        return everywhere
+    trouble = f"{WARNING}a worker cannot serve all models as it should: its log says why"
+    models = trouble if serving_trouble(where, counting) else "ok"
+    return {**everywhere, "models": models, "queue": readiness.queue(refused)}
 
 
 def _folders(settings: Settings) -> Sequence[Path]:
