@@ -11,9 +11,9 @@ import numpy as np
 
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
+from service.inference.drawn import drawn
 from service.inference.files import ModelFile
 from service.inference.onnx import load_model
-from service.inference.trial import drawn
 
 MAX_APART = 2 / 255
 """Of a probability: other hardware rounds otherwise."""

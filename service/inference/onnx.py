@@ -24,6 +24,7 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
 from service.domain.priority import Urgency
 from service.errors import Permanent
+from service.inference.drawn import drawn
 from service.inference.files import embedded, model_files
 from service.inference.tensors import check_inputs
 
@@ -68,6 +69,7 @@ class OnnxBackend:
         self._models: dict[str, Model] = {
             name: loaded.get(file.spec.sha256) or load_model(file.content, file.key) for name, file in files.items()
         }
+        self._first: dict[str, dict[str, Array]] = {}
 
     @property
     def specs(self) -> tuple[ModelSpec, ...]:
@@ -85,7 +87,13 @@ class OnnxBackend:
         return self._model(name).infer(inputs)
 
     def check(self) -> None:
-        """What could be wrong was found at construction."""
+        """Permanent if a model fails on a drawn image, or says otherwise about it than the first time."""
+        for name, model in self._models.items():
+            (tensor,) = model.spec.inputs
+            answer = model.infer({tensor.name: drawn(model.spec)[None]})
+            first = self._first.setdefault(name, answer)
+            if any(answer[output].tobytes() != first[output].tobytes() for output in first):
+                raise Permanent(f"Model {name} no longer answers an image as it did at the start.")
 
     def at(self, _urgency: Urgency) -> Self:
         """Nothing waits here: a worker analyses one study at a time."""

@@ -13,9 +13,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from service.domain.model_spec import METADATA_KEY, ModelSpec, TensorSpec
+from service.domain.ports import Array
 from service.errors import Permanent
 from service.inference.files import read_digests
-from service.inference.onnx import OnnxBackend
+from service.inference.onnx import Model, OnnxBackend
 
 SPEC = ModelSpec(
     name="double",
@@ -54,6 +55,32 @@ def test_it_infers_and_knows_its_models(tmp_path: Path) -> None:
     digest = hashlib.sha256((tmp_path / "double/2/model.onnx").read_bytes()).hexdigest()
     assert backend.spec("double") == replace(SPEC, sha256=digest)
     assert backend.specs == (backend.spec("double"),)
+
+
+def test_the_check_is_an_answer_and_finds_a_model_that_fails_or_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = [TensorSpec(name, "int16", (1, 8, 8), ("channel", "row", "column")) for name in "xy"]
+    spec = replace(SPEC, inputs=(tensors[0],), outputs=(tensors[1],), layout="body-crop")
+    infos = [helper.make_tensor_value_info(name, TensorProto.INT16, ["batch", 1, 8, 8]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "double", infos[:1], infos[1:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(made, {METADATA_KEY: spec.to_json()})
+    backend = OnnxBackend(write(tmp_path, bytes(made.SerializeToString())))
+    backend.check()
+    backend.check()
+
+    right = Model.infer
+    monkeypatch.setattr(Model, "infer", lambda *asked: {name: y + 1 for name, y in right(*asked).items()})
+    with pytest.raises(Permanent, match="Model double no longer answers"):
+        backend.check()
+
+    def fails(*_: object) -> dict[str, Array]:
+        raise Permanent("Model double failed: out of memory")
+
+    monkeypatch.setattr(Model, "infer", fails)
+    with pytest.raises(Permanent, match="out of memory"):
+        backend.check()
 
 
 def test_the_highest_version_is_active(tmp_path: Path) -> None:
