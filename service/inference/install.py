@@ -50,8 +50,8 @@ def describe(path: Path, digest: str, spec_file: Path | None, released: Collecti
 def prepare(repository: Path, model: bytes, spec: ModelSpec) -> Prepared:
     """Check a model against its role and try it; nothing is written.
 
-    It keeps its version where that is higher than every installed one, else it gets the next. Permanent, in words, if
-    anything is wrong with it.
+    It keeps its version where that is higher than every one that was ever installed, else it gets the next. Permanent,
+    in words, if anything is wrong with it.
     """
     if wrong := mistakes(spec):
         raise Permanent("The spec does not fit. " + "; ".join(wrong) + ".")

@@ -2,6 +2,7 @@
 
     <repository>/SHA256SUMS                     digests of every model file
     <repository>/serving.json                   which versions are served (`service.inference.serving`)
+    <repository>/numbers.json                   the highest number of each model of which a version was removed
     <repository>/<name>/config.pbtxt            Triton's configuration (`service.inference.config` tells the others)
     <repository>/<name>/<version>/model.onnx    the spec is inside
 
@@ -11,6 +12,7 @@ repository that loads, and the next change clears up. One change at a time, by a
 """
 
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +38,9 @@ from service.inference.files import (
 from service.inference.metadata import read_spec_text, with_spec_text
 from service.inference.onnx import load_model
 from service.inference.serving import SERVING, render_serving
+
+NUMBERS = "numbers.json"
+"""A number is given once: a server may still hold the file that had it."""
 
 _LOCK, _STAGING = ".lock", ".staging"
 
@@ -91,9 +96,18 @@ def create(repository: Path, shipped: Path) -> None:
 
 
 def highest_version(repository: Path, name: str) -> int:
-    """The highest installed version of a model, 0 if there is none."""
-    versions = versions_of(repository, name)
-    return int(versions[-1]) if versions else 0
+    """The highest version of a model that is or was installed, 0 if there was none."""
+    return max(_numbers(repository).get(name, 0), *map(int, versions_of(repository, name)), 0)
+
+
+def _numbers(repository: Path) -> dict[str, int]:
+    """By model name; Permanent if they cannot be read."""
+    path = repository / NUMBERS
+    try:
+        said = json.loads(path.read_text()) if path.exists() else {}
+        return {name: int(number) for name, number in said.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as exc:
+        raise Permanent(f"The numbers that models had, {path}, cannot be read ({type(exc).__name__}).") from exc
 
 
 def add(repository: Path, model: bytes) -> ModelSpec:
@@ -107,6 +121,10 @@ def add(repository: Path, model: bytes) -> ModelSpec:
     with _changing(repository) as staging:
         if (folder / spec.version).exists():
             raise Permanent(f"{spec.name} version {spec.version} is installed already.")
+        if int(spec.version) <= (given := _numbers(repository).get(spec.name, 0)):
+            raise Permanent(
+                f"{spec.name} had a version {given} before, and no number is given twice: take a higher one."
+            )
         prepared = staging / spec.name
         _write(prepared / spec.version / MODEL_FILE, model)
         _list(repository, _listed(repository) | {key: spec.sha256})
@@ -173,14 +191,18 @@ def remove(repository: Path, name: str, version: str | None = None) -> ModelSpec
         left = [v for v in versions if v != gone]
         if not left and (name not in ROLES or ROLES[name].required):
             raise Permanent(f"{name} version {gone} is the only one, and nothing can be analysed without it.")
+        given = _numbers(repository) | {name: highest_version(repository, name)}
+        numbers = json.dumps(given, sort_keys=True) + "\n"
         if left:
             changed = without(served, gone, left[-1])
             active = _load(repository, name, changed.active) if changed.active != OFF else None
+            _replace(repository / NUMBERS, numbers)
             _configure(repository, name, changed, left)
             _serve(repository, name, changed)
             _rename(folder / gone, staging / gone)
         else:
             active = None
+            _replace(repository / NUMBERS, numbers)
             _rename(folder, staging / name)
             _serve(repository, name, None)
         _list(repository, _listed(repository))

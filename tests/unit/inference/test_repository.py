@@ -17,8 +17,9 @@ from service.domain.serving import Candidate, Served, canary, promote, rollback,
 from service.errors import Permanent
 from service.inference import repository
 from service.inference.files import DIGESTS, read_digests
+from service.inference.install import prepare
 from service.inference.onnx import OnnxBackend
-from service.inference.repository import add, change, create, embed, highest_version, installed, remove
+from service.inference.repository import NUMBERS, add, change, create, embed, highest_version, installed, remove
 from service.inference.serving import SERVING
 
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
@@ -90,7 +91,23 @@ def test_versions_come_and_go(own: Path) -> None:
     assert remove(own, "lungs") is None
     assert active(own) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
     assert (own / DIGESTS).read_bytes() == (SHIPPED / DIGESTS).read_bytes()
-    assert highest_version(own, "lungs") == 0
+
+
+def test_a_number_is_given_once(own: Path) -> None:
+    """Triton may still hold the file that had it."""
+    serve(own, lobes(2))
+    add(own, lobes(3))
+    remove(own, "lobes", "3")
+    assert highest_version(own, "lobes") == 3
+    with pytest.raises(Permanent, match="lobes had a version 3 before"):
+        add(own, lobes(3))
+    assert add(own, lobes(4)).version == "4"
+    add(own, lungs(1))
+    remove(own, "lungs", "1")
+    assert prepare(own, tiny_models.lungs(), tiny_models.LUNGS).spec.version == "2"
+    (own / NUMBERS).write_text("[]")
+    with pytest.raises(Permanent, match=r"numbers\.json, cannot be read"):
+        highest_version(own, "lobes")
 
 
 def test_a_trial_a_promotion_and_the_way_back(own: Path) -> None:
