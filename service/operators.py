@@ -105,6 +105,7 @@ def own_models(settings: Settings) -> Path:
     if own.resolve() == shipped_models().resolve():
         raise Permanent(
             f"{own} holds the shipped models, which an upgrade replaces. Leave `inference.repository` out of the "
-            "configuration (your models are then kept in `models` in the data directory), or name an empty folder."
+            "configuration (your models are then kept in `models` in the data directory), or name an empty folder. "
+            "In the Helm chart, name a `models.claim`."
         )
     return own

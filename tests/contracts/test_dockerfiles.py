@@ -33,6 +33,12 @@ def test_bases_are_arguments_and_only_the_services_has_a_default() -> None:
     assert re.findall(r"^FROM (\S+)", TRITON, re.MULTILINE) == ["${TRITON_BASE}"]
 
 
+def test_the_chart_finds_the_shipped_models_by_their_link() -> None:
+    ((target, link),) = re.findall(r"ln -s (\S+) (\S+)", SERVICE)
+    assert target == "/opt/thoracle/lib/python3.*/site-packages/service/triton_repo"
+    assert f'"repository" "{link}"' in (ROOT / "helm" / "thoracle" / "templates" / "_config.tpl").read_text()
+
+
 def test_triton_serves_what_the_service_asks_for() -> None:
     command = TRITON[TRITON.index("CMD exec") :]
     for option in ("--model-control-mode=explicit", "--load-model='*'", '--model-config-name="$MODEL_CONFIG"'):

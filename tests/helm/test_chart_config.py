@@ -20,6 +20,9 @@ pytestmark = [
 
 SECRETS = {"url": "postgresql+psycopg://user:its%20password@db.example/thoracle", "database-password": "abc123"}
 
+SHIPPED_MODELS = "/opt/thoracle/share/thoracle/models"
+"""A link of the image; `thoracle models` refuses to change what is there."""
+
 
 @pytest.fixture(autouse=True)
 def environment_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +104,8 @@ def _expected(wanted: Mapping[str, Any]) -> Settings:
         inference = config.get("inference", {})
         triton = inference.get("triton", {}) | {"url": f"{name}-triton:8001"}
         decided["inference"] = inference | {"backend": "triton", "triton": triton}
+    if (wanted["mode"] == "cluster" or wanted["triton"]["enabled"]) and not wanted["models"]["claim"]:
+        decided["inference"] = decided.get("inference", config.get("inference", {})) | {"repository": SHIPPED_MODELS}
     destinations = dict(config.get("destinations", {}))
     for destination, secret in wanted["destinationSecrets"].items():
         key = "password" if "user" in destinations[destination] else "token"

@@ -17,7 +17,7 @@ import httpx
 import make_ct
 import pytest
 from dicom_peers import free_port, wait_until
-from helm_chart import CHART, Manifest, component, of_kind, pods, render
+from helm_chart import CHART, ROOT, Manifest, component, of_kind, pods, render
 from kubelet import environment
 from postgresql import PostgreSQL
 from s3_server import weed
@@ -58,6 +58,7 @@ class Release:
         arguments = [str(self._config) if "/etc/" in word else word for word in container["args"]]
         own = {"THORACLE_DATABASE_URL": self._database_url}
         if name in self.metrics:
+            own |= {"THORACLE_INFERENCE__REPOSITORY": str(ROOT / "triton_repo")}  # the image's, which has a link
             own |= self._addresses | {"THORACLE_MONITORING__PORT": str(self.metrics[name])}
             own["THORACLE_DATA_DIR"] = str(self._folder / name)
         return self._run([sys.executable, "-m", "service", *arguments], name, own)

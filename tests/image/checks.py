@@ -16,6 +16,7 @@ def checked(image: Image, folder: Path) -> Iterator[str]:
     yield restricted(found)
     yield nothing_unwanted(found)
     assert found["trial_images"] > 100, "holds no CT on which models are tried"
+    assert found["models_linked"], "the chart does not find its models"
     yield listed(found["bill"])
     yield labelled(image.config())
 

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from service.settings import load, trial_ct
+from service.settings import default_repository, load, trial_ct
 
 
 def writable(folder: str) -> bool:
@@ -34,6 +34,7 @@ print(
             "writable": [f for f in ("/", "/etc", "/opt/thoracle", "/tmp", "/usr", "/var/lib/thoracle") if writable(f)],
             "modules": [m for m in ("torch", "pytest", "pip", "models", "service") if importlib.util.find_spec(m)],
             "programs": [p for p in ("gcc", "cc", "pip", "thoracle") if shutil.which(p)],
+            "models_linked": Path("/opt/thoracle/share/thoracle/models").resolve() == default_repository(),
             "trial_images": len(list(trial.glob("*.dcm"))) if (trial := trial_ct(load(None))) else 0,
             "bill": json.loads(Path("/usr/share/doc/thoracle/sbom.cdx.json").read_text()),
         }

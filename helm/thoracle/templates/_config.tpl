@@ -9,9 +9,18 @@
 {{- $endpoint := printf "http://%s-s3:8333" (include "thoracle.name" .) -}}
 {{- $_ := set $decided "bucket" (dict "url" "s3://thoracle/ct" "endpoint" $endpoint "region" "us-east-1") -}}
 {{- end -}}
+{{- $inference := dict -}}
 {{- if .Values.triton.enabled -}}
 {{- $url := printf "%s-triton:8001" (include "thoracle.name" .) -}}
-{{- $_ := set $decided "inference" (dict "backend" "triton" "triton" (dict "url" $url)) -}}
+{{- $inference = dict "backend" "triton" "triton" (dict "url" $url) -}}
+{{- end -}}
+{{- $several := or (eq .Values.mode "cluster") .Values.triton.enabled -}}
+{{- if and $several (not .Values.models.claim) (not (dig "inference" "repository" "" .Values.config)) -}}
+{{- /* What one pod changed, no other would see; the service refuses to change the shipped models. */ -}}
+{{- $_ := set $inference "repository" "/opt/thoracle/share/thoracle/models" -}}
+{{- end -}}
+{{- if $inference -}}
+{{- $_ := set $decided "inference" $inference -}}
 {{- end -}}
 {{- mustMergeOverwrite (deepCopy .Values.config) $decided | toYaml -}}
 {{- end }}
