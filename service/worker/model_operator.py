@@ -14,6 +14,7 @@ from service.domain.serving import OFF, Rule, Served, canary, promote, rollback,
 from service.errors import Permanent
 from service.imaging.difference import Difference
 from service.inference import repository
+from service.inference.files import digest_of
 from service.store.audit import Audit
 from service.store.shadows import Shadows
 from service.worker.gate import Gate
@@ -65,7 +66,7 @@ class ModelOperator:
         with self._audit.entry(by, "promote", name, version=version) as detail:
             candidate = repository.served_of(self._root(), name).candidate
             chosen = version or (candidate.version if candidate else OFF)
-            return self._gated(name, chosen, promote(version), detail)
+            return self._gated(name, chosen, promote(chosen or None), detail)
 
     def rollback(self, name: str, by: str) -> Changed:
         """The version before is active again, at once: it has analysed patients' CTs already."""
@@ -107,7 +108,13 @@ class ModelOperator:
             if passed.difference:
                 worst = round(passed.difference.worst_dice, 4)
                 detail |= {"worst_dice": worst, "score_change": passed.difference.score_change}
-            return Changed(repository.change(root, name, rule), passed.difference, passed.unseen)
+
+            def of_what_passed(served: Served) -> Served:
+                if digest_of(root, name, version) != passed.sha256:
+                    raise Permanent(f"{name} version {version} is another file than the one that passed.")
+                return rule(served)
+
+            return Changed(repository.change(root, name, of_what_passed), passed.difference, passed.unseen)
         finally:
             self._one_at_a_time.release()
 
