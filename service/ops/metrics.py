@@ -189,11 +189,6 @@ class Metrics:
         self._purged = Counter("thoracle_purged_studies", "Studies whose files were given up", registry=None)
         self._purged_bytes = Counter("thoracle_purged_bytes", "Bytes of received files given up", registry=None)
 
-    def association(self, outcome: str) -> None:
-        self._associations.labels(outcome).inc()
-
-    def instance(self, modality: str, status: int, seconds: float) -> None:
-        self._instances.labels(modality, f"0x{status:04X}").inc()
     @cached_property
     def _backend_up(self) -> Gauge:
         """Made by the first canary: it begins at 0, and a process that asks no back end must not say so."""
@@ -204,6 +199,11 @@ class Metrics:
             multiprocess_mode="livemin",
         )
 
+    def association(self, outcome: str) -> None:
+        self._associations.labels(outcome).inc()
+
+    def instance(self, modality: str, status: int, seconds: float) -> None:
+        self._instances.labels(modality, f"0x{status:04X}").inc()
         self._receive_seconds.observe(seconds)
 
     def refusing(self, cause: str, what: int) -> None:
