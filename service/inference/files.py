@@ -63,15 +63,24 @@ def what_is_served(repository: Path) -> str:
         return "".join(path.read_text() for name in (SERVING, DIGESTS) if (path := repository / name).exists())
     except OSError as exc:
         raise Permanent(f"What is served of {repository} cannot be read: {exc.strerror}.") from exc
+    except ValueError as exc:
+        raise Permanent(f"What is served of {repository} cannot be read: it is no text.") from exc
 
 
 def read_digests(repository: Path) -> dict[str, str]:
-    """SHA-256 by path relative to the repository, as `sha256sum` writes them; Permanent if the list is missing."""
+    """SHA-256 by path relative to the repository, as `sha256sum` writes them; Permanent if it cannot be read."""
     try:
         lines = (repository / DIGESTS).read_text().splitlines()
+        return {path: digest for digest, path in (line.split("  ", 1) for line in lines if line)}
     except OSError as exc:
         raise Permanent(f"The model digests {repository / DIGESTS} cannot be read: {exc.strerror}.") from exc
-    return {path: digest for digest, path in (line.split("  ", 1) for line in lines if line)}
+    except ValueError as exc:
+        raise Permanent(f"The model digests {repository / DIGESTS} are damaged: no list of `sha256sum`.") from exc
+
+
+def digest_of(repository: Path, name: str, version: str) -> str | None:
+    """SHA-256 of the file of one version as it is listed, None if it is not; Permanent as `read_digests`."""
+    return read_digests(repository).get(f"{name}/{version}/{MODEL_FILE}")
 
 
 def model_folders(repository: Path) -> list[Path]:

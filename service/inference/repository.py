@@ -27,6 +27,7 @@ from service.errors import Permanent
 from service.inference.config import render_configs
 from service.inference.files import (
     DIGESTS,
+    LOST_AND_FOUND,
     MODEL_FILE,
     embedded,
     model_folders,
@@ -82,7 +83,8 @@ def create(repository: Path, shipped: Path) -> None:
     with _changing(repository) as staging:
         if (repository / DIGESTS).exists():
             raise Permanent(f"{repository} is a model repository already.")
-        foreign = sorted(p.name for p in repository.iterdir() if not p.name.startswith(".") and p.name not in names)
+        ours = names | {LOST_AND_FOUND}
+        foreign = sorted(p.name for p in repository.iterdir() if not p.name.startswith(".") and p.name not in ours)
         if foreign:
             raise Permanent(
                 f"{repository} holds {', '.join(foreign)} and is no model repository: take an empty folder."

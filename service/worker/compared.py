@@ -46,9 +46,9 @@ class Remembered:
 
 
 class Compared:
-    """`domain.ports.Backend`: the candidate, of whose inputs the reference is asked, too."""
+    """`domain.ports.Backend`: the candidate, of whose inputs the reference, if there is one, is asked too."""
 
-    def __init__(self, reference: Backend, candidate: Backend) -> None:
+    def __init__(self, reference: Backend | None, candidate: Backend) -> None:
         self._reference, self._candidate = reference, candidate
         self._answers: dict[tuple[str, str], Answers] = {}
         self._lock = Lock()
@@ -78,7 +78,8 @@ class Compared:
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         answer = self._candidate.infer(name, inputs)
         (tensor,) = self.spec(name).outputs
-        expected = self._reference.infer(name, inputs)[tensor.name] if self._alike(name) else None
+        reference = self._alike(name)
+        expected = reference.infer(name, inputs)[tensor.name] if reference else None
         for number, channel in enumerate(ROLES[name].channels):
             values = answer[tensor.name][:, number].astype(np.float64)
             with self._lock:
@@ -87,11 +88,12 @@ class Compared:
                 self._answers[name, channel] = so_far.with_call(values, other)
         return answer
 
-    def _alike(self, name: str) -> bool:
-        """Whether the reference has this model, is shown the same and answers in the same way."""
-        if not self._reference.has(name):
-            return False
-        return _shape(self._reference.spec(name)) == _shape(self._candidate.spec(name))
+    def _alike(self, name: str) -> Backend | None:
+        """The reference, if it has this model, is shown the same and answers in the same way."""
+        if self._reference is None or not self._reference.has(name):
+            return None
+        alike = _shape(self._reference.spec(name)) == _shape(self._candidate.spec(name))
+        return self._reference if alike else None
 
 
 def _shape(spec: ModelSpec) -> tuple[Any, ...]:

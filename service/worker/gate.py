@@ -81,13 +81,12 @@ class Gate:
         ct = largest_ct(folder)
         candidate = self.in_process(wanted)
         missing = [model for model in self.pipeline.models if active.get(model, OFF) == OFF]
-        reference = candidate if missing else self.in_process(active)
-        found = check_sense(self.pipeline, ct, reference, candidate, _nobody)
-        difference = None if missing else found.difference
+        reference = None if missing else self.in_process(active)
+        difference = check_sense(self.pipeline, ct, reference, candidate, _nobody).difference
         spec = candidate.spec(name)
         if self.server is None:
             return Passed(spec.sha256, difference)
-        if active[name] != OFF and not beside(reference.spec(name), spec):
+        if reference and reference.has(name) and not beside(reference.spec(name), spec):
             if side_by_side:
                 raise Permanent(f"{_OTHER_TENSORS}: promote it, or try it with `inference.backend: onnx`.")
             unseen = f"Triton was not asked about it. {_OTHER_TENSORS}."

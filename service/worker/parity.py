@@ -30,7 +30,8 @@ SLACK_ML = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """One CT on two back ends. difference: None where the candidate came to no result; `refused` says why."""
+    """One CT on two back ends. difference: None where the candidate came to no result, `refused` says why, or
+    where there is nothing to compare with."""
 
     answers: tuple[Answers, ...]
     difference: Difference | None
@@ -72,22 +73,31 @@ def check_parity(pipeline: Pipeline, ct: CT, reference: Backend, candidate: Back
     return _passed(found, found.mistakes)
 
 
-def check_sense(pipeline: Pipeline, ct: CT, reference: Backend, candidate: Backend, progress: Progress) -> Parity:
+def check_sense(
+    pipeline: Pipeline, ct: CT, reference: Backend | None, candidate: Backend, progress: Progress
+) -> Parity:
     """The gate before another version of a model, which may differ but not talk nonsense; Permanent, in words."""
     found = compare_backends(pipeline, ct, reference, candidate, progress)
     return _passed(found, found.nonsense)
 
 
-def compare_backends(pipeline: Pipeline, ct: CT, reference: Backend, candidate: Backend, progress: Progress) -> Parity:
-    """Analyse a CT on both. What the back ends raise passes through, and Rejected if the reference refuses the CT."""
-    remembered = Remembered(reference)
-    expected = pipeline.analyse(ct, remembered, lambda stage, part: progress(f"reference: {stage}", part))
+def compare_backends(
+    pipeline: Pipeline, ct: CT, reference: Backend | None, candidate: Backend, progress: Progress
+) -> Parity:
+    """Analyse a CT on both. What the back ends raise passes through, and Rejected if the reference refuses the CT.
+
+    reference: None: there is nothing to compare with.
+    """
+    remembered, expected = None, None
+    if reference is not None:
+        remembered = Remembered(reference)
+        expected = pipeline.analyse(ct, remembered, lambda stage, part: progress(f"reference: {stage}", part))
     compared = Compared(remembered, candidate)
     try:
         found = pipeline.analyse(ct, compared, lambda stage, part: progress(f"candidate: {stage}", part))
     except Rejected as rejected:
         return Parity(compared.answers, None, f"the CT is refused: {rejected}")
-    return Parity(compared.answers, difference(expected, found))
+    return Parity(compared.answers, None if expected is None else difference(expected, found))
 
 
 def largest_ct(folder: Path) -> CT:

@@ -57,6 +57,13 @@ def test_a_new_repository_holds_the_shipped_models_byte_for_byte(own: Path) -> N
         create(own, SHIPPED)
 
 
+def test_a_new_volume_is_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    create(tmp_path, SHIPPED)
+    assert active(tmp_path).keys() == {"lobes", "lung-opacity"}
+    assert {one.spec.name for one in installed(tmp_path)} == active(tmp_path).keys()
+
+
 def test_a_folder_with_something_else_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(Permanent, match=r"holds holiday\.jpg and is no model repository"):

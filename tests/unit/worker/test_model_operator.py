@@ -11,16 +11,18 @@ import pytest
 import tiny_models
 
 from service.domain.ports import Array, Backend
-from service.domain.serving import OFF, Candidate, NoSuchModel, Served
+from service.domain.serving import OFF, Candidate, NoSuchModel, Served, canary, withdraw
 from service.errors import Permanent, Transient
+from service.inference.files import read_digests, serving_of
 from service.inference.onnx import OnnxBackend
-from service.inference.repository import add, embed, served_of
+from service.inference.repository import add, change, embed, served_of
+from service.inference.serving import SERVING, render_serving
 from service.pipelines.covid_severity import CovidSeverity
 from service.store.audit import Audit
 from service.store.engine import sqlite_engine
 from service.store.migrations import upgrade
 from service.store.shadows import Shadows
-from service.worker.gate import Gate, On
+from service.worker.gate import Gate, On, Passed
 from service.worker.model_operator import ModelOperator
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -50,6 +52,9 @@ class Site:
 
     def install(self, model: bytes, version: int = 3) -> None:
         add(self.root, embed(model, tiny_models.numbered(tiny_models.LOBES, version)))
+
+    def switch_off(self) -> None:
+        (self.root / SERVING).write_text(render_serving(serving_of(self.root) | {"lobes": Served(OFF)}))
 
     def served(self) -> Served:
         return served_of(self.root, "lobes")
@@ -125,6 +130,42 @@ def test_a_broken_version_never_gets_a_study(
         assert site.served() == before
         assert site.told()[0][:2] == (what, "refused")
         assert said in site.told()[0][2]
+
+
+def test_the_first_version_of_a_required_model_is_not_excused_by_itself(tmp_path: Path, ct: Path) -> None:
+    site = Site(tmp_path, ct)
+    site.install(tiny_models.black_lobes())
+    site.switch_off()
+    with pytest.raises(Permanent, match=r"lobes, \w+, is all black"):
+        site.operator.promote("lobes", "3", "ada")
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        ("another candidate", "Version 4 is the candidate: promote or withdraw it first"),
+        ("another file", "lobes version 3 is another file than the one that passed"),
+    ],
+)
+def test_only_the_version_that_passed_is_promoted(tmp_path: Path, then: str, said: str) -> None:
+    """While the gate tries the candidate, another one takes its place, or the file is installed anew."""
+    site = Site(tmp_path, None)
+    site.install(tiny_models.lobes(), 3)
+    site.install(tiny_models.lobes(), 4)
+    change(site.root, "lobes", canary("3", 0.1))
+
+    class Slow(Gate):
+        def check(self, *_: Any) -> Passed:
+            if then == "another candidate":
+                change(site.root, "lobes", withdraw)
+                change(site.root, "lobes", canary("4", 0.1))
+                return Passed(read_digests(site.root)["lobes/3/model.onnx"], None)
+            return Passed("0" * 64, None)
+
+    site.operator._gate = Slow(CovidSeverity(), None, site.on)
+    with pytest.raises(Permanent, match=said):
+        site.operator.promote("lobes", None, "ada")
+    assert site.served().active == "2"
 
 
 def test_without_a_ct_to_try_it_on_nothing_is_promoted(tmp_path: Path) -> None:

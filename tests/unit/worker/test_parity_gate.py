@@ -183,6 +183,14 @@ def test_what_the_reference_cannot_be_asked_is_judged_by_itself(root: Path) -> N
     assert opacity.nonsense == "lung-opacity, opacity, is all black: 0 everywhere"
 
 
+def test_without_a_reference_nothing_is_excused(scan: tuple[CT, Plain], root: Path) -> None:
+    ct, pipeline = scan
+    assert check_sense(pipeline, ct, None, serving(root, "sound"), lambda *_: None).difference is None
+    for way in ("constant", "black"):
+        with pytest.raises(Permanent, match="The models do not pass: lung-opacity, "):
+            check_sense(pipeline, ct, None, serving(root, way), lambda *_: None)
+
+
 def test_values_that_are_no_numbers_are_named() -> None:
     found = Answers("lungs", "lung").with_call(np.array([0.0, np.nan, 255.0]), np.array([0.0, 255.0, 255.0]))
     assert found.nonsense == "lungs, lung, holds values that are not numbers (NaN or infinity)"
