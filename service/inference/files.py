@@ -19,6 +19,9 @@ from service.inference.serving import SERVING, read_serving
 MODEL_FILE = "model.onnx"
 DIGESTS = "SHA256SUMS"
 
+LOST_AND_FOUND = "lost+found"
+"""A folder of the file system's own, at the top of a new volume."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
@@ -85,7 +88,8 @@ def digest_of(repository: Path, name: str, version: str) -> str | None:
 
 def model_folders(repository: Path) -> list[Path]:
     """One folder per model name; hidden ones are work in progress (`service.inference.repository`)."""
-    return sorted(f for f in repository.iterdir() if f.is_dir() and not f.name.startswith("."))
+    own = (f for f in repository.iterdir() if not f.name.startswith(".") and f.name != LOST_AND_FOUND)
+    return sorted(f for f in own if f.is_dir())
 
 
 def version_folders(folder: Path) -> list[Path]:
