@@ -1,7 +1,8 @@
 """Shadow mode: a job that has been analysed is analysed once more, by the active models and by the candidate.
 
-It comes after everything else, delays no result and shows none: what the candidate says is kept apart from the job's
-results, and how it differs is recorded and counted. Whatever goes wrong is the candidate's trouble alone.
+It begins when nothing else waits, and a study that comes meanwhile waits for it to end. It shows no result: what the
+candidate says is kept apart from the job's results, and how it differs is recorded and counted. Whatever goes wrong is
+the candidate's trouble alone.
 """
 
 import json
