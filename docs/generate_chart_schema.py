@@ -62,6 +62,7 @@ class Trial(_Strict):
 
 class Models(_Strict):
     claim: MaybeName
+    subPath: MaybeName
 
 
 class Dicom(_Strict):

@@ -121,6 +121,19 @@ def test_what_pods_refer_to_is_rendered_or_named_in_the_values(values: Path) -> 
         assert mounts - claims <= {volume["name"] for volume in pod["spec"]["volumes"]}, name
 
 
+def test_triton_and_the_service_see_the_same_models(values: Path) -> None:
+    wanted, found = merged_values(values)["models"], {}
+    for manifest in of_kind(render(values), "Deployment", "StatefulSet"):
+        (container,) = manifest["spec"]["template"]["spec"]["containers"]
+        found |= {
+            (component(manifest), mount["mountPath"]): mount["subPath"]
+            for mount in container["volumeMounts"]
+            if mount["name"] == "models"
+        }
+    assert set(found.values()) == ({"models"} if wanted["claim"] else set())
+    assert (("triton", "/models") in found) == (("worker", "/var/lib/thoracle/models") in found)
+
+
 def test_the_chart_makes_no_secret(values: Path) -> None:
     assert of_kind(render(values), "Secret") == []
 

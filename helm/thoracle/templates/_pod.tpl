@@ -57,7 +57,7 @@ spec:
         - {name: tmp, mountPath: /tmp}
         {{- include "thoracle.mounts" .top | nindent 8 }}
         {{- if $values.models.claim }}
-        - {name: models, mountPath: /var/lib/thoracle/models}
+        - {name: models, mountPath: /var/lib/thoracle/models, subPath: {{ $values.models.subPath | quote }}}
         {{- end }}
   volumes:
     - name: config
