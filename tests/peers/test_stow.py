@@ -137,6 +137,22 @@ def test_a_bearer_token(evidence: list[Path], tmp_path: Path) -> None:
         assert summary(store(wrong, evidence)) == {(Verdict.TRANSIENT, None, "HTTP 403 Forbidden")}
 
 
+def test_the_buckets_authority_is_not_the_archives(
+    orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SSL_CERT_FILE, by which the chart's s3.ca reaches the bucket's client, changes nobody's trust here."""
+    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
+    certificate, key = ours.issue("thoracle")
+    with TlsProxy(orthanc.http_port, theirs.issue("pacs"), clients=ours.certificate) as proxy:
+        url = f"https://127.0.0.1:{proxy.port}/dicom-web"
+        files = {"certificate": certificate, "key": key}
+        monkeypatch.setenv("SSL_CERT_FILE", str(theirs.certificate))
+        reason = check(WebNode("pacs", url, USER, PASSWORD, **files)) or ""
+        assert reason.endswith("unable to get local issuer certificate")
+        monkeypatch.setenv("SSL_CERT_FILE", str(ours.certificate))
+        assert check(WebNode("pacs", url, USER, PASSWORD, ca=theirs.certificate, **files)) is None
+
+
 def test_certificates_of_both_sides(orthanc: Orthanc, evidence: list[Path], tmp_path: Path) -> None:
     ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
     certificate, key = ours.issue("thoracle")
