@@ -32,12 +32,12 @@ class Ports:
 
 
 def command(repository: Path, work: Path, ports: Ports, more: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
-    """Arguments and environment of the server, whose backends are laid out in `work`.
+    """Arguments and environment of the server, whose backends are laid out in `work`, apart from another server's.
 
     Permanent if it is not installed. more: options of tritonserver, after ours.
     """
     package = _package()
-    backends = _lay_out(package, work / "backends")
+    backends = _lay_out(package, work / f"backends-{ports.grpc}")
     server = package / "bin" / "tritonserver"
     return [str(server), *_options(repository, backends, ports), *more], _environment(package)
 

@@ -43,7 +43,7 @@ def test_it_listens_on_loopback_only(package: Path, tmp_path: Path) -> None:
 
 
 def test_its_backend_bears_the_name_of_nvidias_and_is_laid_out_anew(package: Path, tmp_path: Path) -> None:
-    backends = tmp_path / "work" / "backends"
+    backends = tmp_path / "work" / "backends-8001"
     for _ in range(2):
         launch.command(tmp_path, tmp_path / "work", launch.Ports())
         (backends / "onnxruntime" / "old.py").touch()
@@ -51,6 +51,13 @@ def test_its_backend_bears_the_name_of_nvidias_and_is_laid_out_anew(package: Pat
     (ours,) = (backends / "onnxruntime").iterdir()
     assert "class TritonPythonModel" in ours.read_text()
     assert len([path for path in (backends / "python").iterdir() if not path.is_symlink()]) == 3
+
+
+def test_two_servers_on_one_folder_leave_each_other_their_backends(package: Path, tmp_path: Path) -> None:
+    for ports in (launch.Ports(1, 2, 3), launch.Ports(4, 5, 6)):
+        launch.command(tmp_path, tmp_path / "work", ports)
+        (tmp_path / "work" / f"backends-{ports.grpc}" / "in use").touch()
+    assert len(list((tmp_path / "work").glob("*/in use"))) == 2
 
 
 def test_a_python_that_it_does_not_know_is_named(package: Path, tmp_path: Path) -> None:
