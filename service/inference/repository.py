@@ -277,7 +277,8 @@ def _configure(
     versions = versions or versions_of(repository, name)
     digests = read_digests(repository)
     candidate = served.candidate.version if served.candidate else OFF
-    listed = [one for one in dict.fromkeys((served.active, served.previous, candidate, tried)) if one in versions]
+    wanted = dict.fromkeys((served.active, served.previous or OFF, candidate, tried))
+    listed = [version for version in wanted if version in versions]
 
     def spec_of(version: str) -> ModelSpec:
         return _spec(repository, repository / name / version, digests)
