@@ -17,15 +17,24 @@ from typing import Literal, Self
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
 from service.domain.priority import Urgency
-from service.errors import Permanent, Transient
+from service.errors import Permanent
 from service.inference.breaker import Breaker
 from service.inference.canary import Canary, canary
 from service.inference.config import priority_level
-from service.inference.files import model_files
+from service.inference.files import model_files, serving_of
 from service.inference.shared_memory import CannotShare
 from service.inference.tensors import check_inputs
 from service.inference.triton_batch import InMessages, InSharedMemory
-from service.inference.triton_client import Address, Broken, Forgotten, NotServed, Terms, TritonClient, Unreachable
+from service.inference.triton_client import (
+    Address,
+    Broken,
+    Forgotten,
+    NotServed,
+    Terms,
+    TritonClient,
+    Unreachable,
+    Wrong,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +43,9 @@ SharedMemory = Literal["auto", "always", "never"]
 
 _WAITS_S = (0.2, 1.0)
 """Before a request that got no answer is asked again."""
+
+_AGAIN = 8
+"""Times that a model must answer rightly after it failed: where one of two processes is dead, so many are no chance."""
 
 
 class TritonBackend:
@@ -58,6 +70,9 @@ class TritonBackend:
         self.concurrency = concurrency
         self._files = model_files(repository, versions)
         self._specs = {name: file.spec for name, file in self._files.items()}
+        active = serving_of(repository)
+        self._active = {name for name, spec in self._specs.items() if active[name].active == spec.version}
+        self._loaded_anew: set[str] = set()
         self._client = TritonClient(address, timeout_s)
         self._messages = InMessages(self._client)
         self._always = shared_memory == "always"
@@ -161,12 +176,27 @@ class TritonBackend:
         if self._shared:
             self._shared.clear()
         for known in self._canaries():
+            self._check(known)
+
+    def _check(self, known: Canary) -> None:
+        """A model that fails is asked again, for all workers wait while it is loaded anew: some times, for one of its
+        processes may be dead. For wrong answers it is loaded anew once, until they are right again; for a version on
+        trial never, beside which the active one serves."""
+        name = known.spec.name
+        try:
+            self._sing(known)
+        except Broken:
             try:
-                self._sing(known)
+                for _ in range(_AGAIN):
+                    self._sing(known)
             except Broken as error:
-                log.warning("model %s is loaded anew: %s", known.spec.name, error)
-                self._client.reload(known.spec.name)
+                if name not in self._active or (isinstance(error, Wrong) and name in self._loaded_anew):
+                    raise
+                log.warning("model %s is loaded anew: %s", name, error)
+                self._loaded_anew.add(name)
+                self._client.reload(name)
                 self._sing(known)
+        self._loaded_anew.discard(name)
 
     def _sing(self, known: Canary) -> None:
         """As many requests at once as there may be: the server may have as many processes, and one may be dead."""
@@ -178,7 +208,7 @@ class TritonBackend:
             except Permanent as error:
                 wrong = str(error)
             if wrong:
-                raise Transient(
+                raise Wrong(
                     f"Triton does not serve model {known.spec.name} version {known.spec.version} as it is in the "
                     f"repository: {wrong}"
                 )

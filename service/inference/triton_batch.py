@@ -11,9 +11,9 @@ import tritonclient.grpc as grpc
 
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.domain.ports import Array
-from service.errors import Permanent, Transient
+from service.errors import Transient
 from service.inference.shared_memory import PREFIX, Region, aligned, files, left_behind
-from service.inference.triton_client import Terms, TritonClient
+from service.inference.triton_client import Terms, TritonClient, Wrong
 
 _TYPES = {"int16": "INT16", "uint8": "UINT8", "float32": "FP32"}
 
@@ -38,11 +38,9 @@ class InMessages:
             asked.append(one)
         wanted = [grpc.InferRequestedOutput(tensor.name) for tensor in spec.outputs]
         answer = self._client.infer(spec, asked, wanted, terms)
-        found = {tensor.name: answer.as_numpy(tensor.name) for tensor in spec.outputs}
-        for name, array in found.items():
-            if array is None:
-                raise Permanent(f"Triton's answer holds no {name}.")
-        return {name: array.copy() for name, array in found.items()}  # the message's own memory cannot be written
+        _check_answer(spec, len(inputs[spec.inputs[0].name]), answer)
+        # The message's own memory cannot be written.
+        return {tensor.name: answer.as_numpy(tensor.name).copy() for tensor in spec.outputs}
 
 
 class InSharedMemory:
@@ -73,7 +71,8 @@ class InSharedMemory:
                 wanted[-1].set_shared_memory(region.name, given.nbytes, offset)
                 answers[tensor.name] = given
                 offset += aligned(given.nbytes)
-            self._client.infer(spec, asked, wanted, terms)
+            # Of an answer that is too short, the rest would be the region's last one: another patient's.
+            _check_answer(spec, batch, self._client.infer(spec, asked, wanted, terms))
             return {name: given.copy() for name, given in answers.items()}
 
     def clear(self) -> None:
@@ -103,6 +102,19 @@ class InSharedMemory:
 
 def _input(tensor: TensorSpec, array: Array) -> grpc.InferInput:
     return grpc.InferInput(tensor.name, array.shape, _TYPES[tensor.dtype])
+
+
+def _check_answer(spec: ModelSpec, batch: int, answer: grpc.InferResult) -> None:
+    """Wrong if the server gave another thing than the spec says, for so many images."""
+    for tensor in spec.outputs:
+        given = answer.get_output(tensor.name)
+        expected = _TYPES[tensor.dtype], [batch, *tensor.dims]
+        if given is None or (given.datatype, list(given.shape)) != expected:
+            found = f"{given.datatype} of shape {list(given.shape)}" if given else "nothing"
+            raise Wrong(
+                f"Triton answers as another model than {spec.name} version {spec.version}: "
+                f"{tensor.name} is {found}, not {expected[0]} of {expected[1]}"
+            )
 
 
 def _size(spec: ModelSpec, batch: int) -> int:

@@ -43,6 +43,10 @@ class Broken(Transient):
     """The server failed at it; whose fault it is the error does not tell."""
 
 
+class Wrong(Broken):
+    """The server answered, but not as the model does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where Triton is. ca: who must have signed its certificate; certificate, key: ours, where it wants one (PEM)."""
@@ -183,5 +187,9 @@ class TritonClient:
                 return Transient(f"{said} (cancelled)")
             case "INVALID_ARGUMENT":
                 return Permanent(said)
-            case _:
+            case "INTERNAL" if "RST_STREAM" in error.message():  # what lies between broke the connection
+                return Unreachable(said)
+            case "INTERNAL" | "UNIMPLEMENTED":
                 return Broken(said)
+            case _:
+                return Transient(said)
