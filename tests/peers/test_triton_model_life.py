@@ -11,9 +11,12 @@ from triton_server import TritonServer
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend
 from service.domain.serving import canary, promote, rollback
+from service.errors import ThoracleError
+from service.inference import repository
 from service.inference.onnx import OnnxBackend
 from service.inference.repository import add, change, embed
 from service.inference.triton import TritonBackend
+from service.inference.triton_client import TritonClient
 from service.worker.models import Models
 
 pytestmark = pytest.mark.peers
@@ -59,5 +62,13 @@ def test_versions_are_served_side_by_side_or_one_after_the_other(tmp_path: Path)
         change(root, "lobes", promote("1"))  # the shipped one takes other tensors
         answers("1")
         change(root, "lobes", rollback)
+        answers("2")
+        add(root, embed(b"", tiny_models.numbered(tiny_models.LOBES, 4)))
+        TritonClient(server.address, 60).reload("lobes")
+        models.check()  # what was only added harms nobody, though it does not load
+        answers("2")
+        beside = there({"lobes": "4"}, None)
+        with repository.listed_for_trial(root, "lobes", "4"), pytest.raises(ThoracleError):
+            beside.check()
         answers("2")
     assert told == [""] * len(told)
