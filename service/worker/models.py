@@ -5,6 +5,7 @@ candidate that does not load gets no study. Whatever a study began with, it ends
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,23 +48,39 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """text: of the files that say what is served, None: to be read again in any case. others: of the candidates."""
+    """text: of the files that say what is served, None: to be read again in any case. others: of the candidates.
+
+    again_at: by the clock, when the candidates that are not among them are tried again; None: there are none.
+    """
 
     text: str | None
     serving: Serving
     active: Backend
     others: Mapping[str, Backend] = field(default_factory=dict)
     trouble: str = ""
+    again_at: float | None = None
 
 
 class Models:
     """Safe from any thread. Permanent at construction if an active version does not load."""
 
-    def __init__(self, repository: Callable[[], Path], make: Make, told: Told) -> None:
-        """repository: where it is now; a site's own comes in place of the shipped one while the service runs."""
+    def __init__(
+        self,
+        repository: Callable[[], Path],
+        make: Make,
+        told: Told,
+        pause_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """repository: where it is now; a site's own comes in place of the shipped one while the service runs.
+
+        pause_s: until a candidate that failed is tried again, if nothing else changes before.
+        """
         self._repository = repository
         self._make = make
         self._tell_others = told
+        self._pause_s = pause_s
+        self._clock = clock
         self._looking = Lock()
         self._trouble = Trouble(log, "not all models can be served as they should: %s", "all models are served again")
         self._told: tuple[Mapping[str, str], str] | None = None
@@ -90,8 +107,9 @@ class Models:
                 if self._loaded is loaded:
                     left = {name: other for name, other in loaded.others.items() if name not in wrong}
                     trouble = " ".join(filter(None, (loaded.trouble, *wrong.values())))
-                    self._loaded = _Loaded(None, loaded.serving, loaded.active, left, trouble)
-                    self._trouble.tell(trouble)  # the others hear of it if it still fails before the next study
+                    again_at = self._clock() + self._pause_s
+                    self._loaded = _Loaded(loaded.text, loaded.serving, loaded.active, left, trouble, again_at)
+                    self._trouble.tell(trouble)  # the others hear of it before the next study
 
     def for_study(self, study_uid: str) -> Assigned:
         """What analyses this study, by what is served now; the same for the same study as long as that stays."""
@@ -123,12 +141,16 @@ class Models:
         with self._looking:
             try:
                 text = what_is_served(self._repository())
-                if text != self._loaded.text:
+                again_at = self._loaded.again_at
+                if text != self._loaded.text or (again_at is not None and self._clock() >= again_at):
                     serving = serving_of(self._repository())
-                    loaded = self._load(text, serving, self._loaded.active)
-                    loaded.active.check()
+                    loaded = self._load(text, serving, self._loaded)
+                    if loaded.active is not self._loaded.active:
+                        loaded.active.check()
                     self._tell(loaded)
                     self._loaded = loaded
+                else:
+                    self._tell(self._loaded)  # what `check` found
             except ThoracleError as error:
                 before = self._loaded
                 stays = _Loaded(None, before.serving, before.active, before.others, f"{error} The old ones go on.")
@@ -136,19 +158,22 @@ class Models:
                 self._loaded = stays
             return self._loaded
 
-    def _load(self, text: str, serving: Serving, before: Backend | None) -> _Loaded:
+    def _load(self, text: str, serving: Serving, before: _Loaded | None) -> _Loaded:
+        """before: what serves now; where it is of the same text, only its missing candidates are tried again."""
         versions = {name: served.active for name, served in serving.items()}
-        active = self._make(versions, before)
-        others, wrong = {}, []
+        same = before if before and before.text == text else None
+        active = same.active if same else self._make(versions, before.active if before else None)
+        others, wrong = dict(same.others) if same else {}, []
         for name, served in serving.items():
-            if served.candidate:
+            if served.candidate and name not in others:
                 try:
                     other = self._make(versions | {name: served.candidate.version}, active)
                     other.check()
                     others[name] = other
                 except ThoracleError as error:
                     wrong.append(_of_candidate(name, served.candidate.version, error))
-        return _Loaded(None if wrong else text, serving, active, others, " ".join(wrong))
+        again_at = self._clock() + self._pause_s if wrong else None
+        return _Loaded(text, serving, active, others, " ".join(wrong), again_at)
 
     def _tell(self, loaded: _Loaded) -> None:
         """Once; what they raise comes before anything changes."""

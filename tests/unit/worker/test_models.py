@@ -21,14 +21,17 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.root, self.told = folder / "models", []  # type: ignore[var-annotated]
-        self.made = 0
+        self.made, self.now_s = 0, 100.0
         self.away: set[str] = set()
         self.ailing: set[str] = set()
         create(self.root, default_repository())
         self.models = self.start()
 
     def start(self) -> Models:
-        return Models(lambda: self.root, self.make, lambda versions, trouble: self.told.append((versions, trouble)))
+        def told(versions: Mapping[str, str], trouble: str) -> None:
+            self.told.append((versions, trouble))
+
+        return Models(lambda: self.root, self.make, told, pause_s=60, clock=lambda: self.now_s)
 
     def make(self, versions: Mapping[str, str], beside: Backend | None) -> Backend:
         self.made += 1
@@ -153,6 +156,22 @@ def test_a_candidate_that_does_not_load_gets_no_study_and_harms_nobody(site: Sit
     assert again.for_study("1.2.3").backend.spec("lobes").version == "1", "nor does it keep the service from starting"
 
 
+def test_a_candidate_that_does_not_load_is_tried_again_after_a_pause_or_a_change_and_nothing_else_is(
+    site: Site,
+) -> None:
+    change(site.root, "lobes", canary(site.install_lobes(), 1.0))
+    site.away = {"2"}
+    assert site.lobes() == "1"
+    made, active = site.made, site.models.active
+    assert [site.lobes(), site.lobes(), site.made] == ["1", "1", made], "not before every study"
+    site.now_s += 60
+    assert [site.lobes(), site.lobes(), site.made] == ["1", "1", made + 1]
+    assert site.models.active is active
+    site.away = set()
+    change(site.root, "lobes", shadow("2"))
+    assert (site.lobes(), site.models.trouble) == ("2", "")
+
+
 def test_a_candidate_that_fails_while_it_serves_gets_no_study_until_it_works_again(site: Site) -> None:
     change(site.root, "lobes", canary(site.install_lobes(), 1.0))
     assert site.lobes() == "2"
@@ -162,6 +181,7 @@ def test_a_candidate_that_fails_while_it_serves_gets_no_study_until_it_works_aga
     assert site.lobes() == "1"
     assert "It answers wrongly" in site.told[-1][1]
     site.ailing = set()
+    site.now_s += 60
     assert (site.lobes(), site.models.trouble) == ("2", "")
     site.ailing = {"1"}
     with pytest.raises(Transient, match="answers wrongly"):
