@@ -166,8 +166,6 @@ def tell(name: str, changed: Changed) -> None:
     """What is served of a model now, and how it differs."""
     if changed.difference:
         out.print(difference_table(changed.difference, "before", "after"))
-    if changed.unseen:
-        out.print(f"[yellow]{changed.unseen}[/]")
     served = changed.served
     state = f"version {served.active} is active" if served.active else "no version is active"
     before = f", before it {served.previous}" if served.previous else ""

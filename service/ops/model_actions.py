@@ -18,16 +18,13 @@ _Answer = TypeVar("_Answer")
 
 
 class Changed(Protocol):
-    """served: of the model, now. unseen: what could not be tried, in words."""
+    """served: of the model, now."""
 
     @property
     def served(self) -> Served: ...
 
     @property
     def difference(self) -> Difference | None: ...
-
-    @property
-    def unseen(self) -> str: ...
 
 
 class ModelOperator(Protocol):
@@ -110,7 +107,6 @@ def _done(action: Callable[[], Changed]) -> dict[str, Any]:
         "previous": changed.served.previous,
         "candidate": candidate and {"version": candidate.version, "share": candidate.share, "shadow": candidate.shadow},
         "difference": changed.difference and changed.difference.as_document(),
-        "unseen": changed.unseen,
     }
 
 

@@ -22,19 +22,18 @@ from service.worker.parity import check_parity, check_sense, largest_ct
 On = Callable[[Mapping[str, str]], Backend]
 """A back end with these versions, by model name."""
 
-_OTHER_TENSORS = "It takes other tensors than the active version, and Triton serves both only one after the other"
+_OTHER_TENSORS = (
+    "It takes other tensors than the active version, and Triton cannot serve both at once: promote it with "
+    "`inference.backend: onnx`, then let Triton serve again."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """sha256: of the model file. difference: from the active version, None where there is none to compare with.
-
-    unseen: what could not be tried, in words; "" if all was.
-    """
+    """sha256: of the model file. difference: from the active version, None where there is none to compare with."""
 
     sha256: str
     difference: Difference | None
-    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +48,8 @@ class Gate:
     in_process: On
     server: On | None = None
 
-    def check(self, repository: Path, name: str, version: str, side_by_side: bool = False) -> Passed:
-        """Permanent, in words, if the version does not pass. Transient if the server is away.
-
-        side_by_side: it is to be served together with the active version.
-        """
+    def check(self, repository: Path, name: str, version: str) -> Passed:
+        """Permanent, in words, if the version does not pass. Transient if the server is away."""
         if version not in versions_of(repository, name):
             raise Permanent(f"There is no {name} version {version} in {repository}.")
         active = {model: served.active for model, served in serving_of(repository).items()}
@@ -65,7 +61,7 @@ class Gate:
         if self.ct is None:
             raise Permanent("There is no CT to try it on: name a folder with a chest CT as `inference.trial_ct`.")
         try:
-            return self._on_ct(repository, self.ct, active, wanted, name, side_by_side)
+            return self._on_ct(repository, self.ct, active, wanted, name)
         except Rejected as rejected:
             raise Permanent(f"The CT in {self.ct} cannot be analysed: {rejected}") from rejected
 
@@ -76,7 +72,6 @@ class Gate:
         active: Mapping[str, str],
         wanted: Mapping[str, str],
         name: str,
-        side_by_side: bool,
     ) -> Passed:
         ct = largest_ct(folder)
         candidate = self.in_process(wanted)
@@ -87,10 +82,7 @@ class Gate:
         if self.server is None:
             return Passed(spec.sha256, difference)
         if reference and reference.has(name) and not beside(reference.spec(name), spec):
-            if side_by_side:
-                raise Permanent(f"{_OTHER_TENSORS}: promote it, or try it with `inference.backend: onnx`.")
-            unseen = f"Triton was not asked about it. {_OTHER_TENSORS}."
-            return Passed(spec.sha256, difference, unseen)
+            raise Permanent(_OTHER_TENSORS)
         with listed_for_trial(repository, name, wanted[name]):
             served = self.server(wanted)
             served.check()

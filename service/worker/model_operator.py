@@ -23,11 +23,10 @@ from service.worker.gate import Gate
 @dataclass(frozen=True, slots=True)
 class Changed:
     """served: of the model, now. difference: from what was active before, None where the gate was not asked or had
-    nothing to compare with. unseen: what the gate could not try, in words."""
+    nothing to compare with."""
 
     served: Served
     difference: Difference | None = None
-    unseen: str = ""
 
 
 class ModelOperator:
@@ -54,12 +53,12 @@ class ModelOperator:
     def canary(self, name: str, version: str, share: float, by: str) -> Changed:
         """The version analyses a share of the studies, above 0 and up to 1."""
         with self._audit.entry(by, "canary", name, version=version, share=share) as detail:
-            return self._gated(name, version, canary(version, share), detail, side_by_side=True)
+            return self._gated(name, version, canary(version, share), detail)
 
     def shadow(self, name: str, version: str, by: str) -> Changed:
         """The version analyses every study beside the active one; nobody is shown its results."""
         with self._audit.entry(by, "shadow", name, version=version) as detail:
-            return self._gated(name, version, shadow(version), detail, side_by_side=True)
+            return self._gated(name, version, shadow(version), detail)
 
     def promote(self, name: str, version: str | None, by: str) -> Changed:
         """The version, or the candidate, becomes the active one."""
@@ -95,15 +94,13 @@ class ModelOperator:
         """The audit trail of one model, the latest first."""
         return self._audit.entries(name)
 
-    def _gated(
-        self, name: str, version: str, rule: Rule, detail: dict[str, Any], side_by_side: bool = False
-    ) -> Changed:
+    def _gated(self, name: str, version: str, rule: Rule, detail: dict[str, Any]) -> Changed:
         root = self._root()
         if not self._one_at_a_time.acquire(blocking=False):
             raise Permanent("Another version is being checked; try again in a minute.")
         try:
             rule(repository.served_of(root, name))  # what makes no sense is refused before the gate's minute
-            passed = self._gate.check(root, name, version, side_by_side)
+            passed = self._gate.check(root, name, version)
             detail |= {"version": version, "sha256": passed.sha256}
             if passed.difference:
                 worst = round(passed.difference.worst_dice, 4)
@@ -114,7 +111,7 @@ class ModelOperator:
                     raise Permanent(f"{name} version {version} is another file than the one that passed.")
                 return rule(served)
 
-            return Changed(repository.change(root, name, of_what_passed), passed.difference, passed.unseen)
+            return Changed(repository.change(root, name, of_what_passed), passed.difference)
         finally:
             self._one_at_a_time.release()
 
