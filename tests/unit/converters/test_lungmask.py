@@ -205,7 +205,7 @@ def test_a_failed_download_says_what_to_do(published: Path, tmp_path: Path) -> N
     assert code == 1
     assert published.as_uri() in output
     assert f"thoracle models add lungmask --weights {published.name}" in output
-    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "data" / "models").exists()
 
 
 def test_too_few_slices_to_compare_on_are_refused(tmp_path: Path) -> None:
