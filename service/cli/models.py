@@ -20,7 +20,8 @@ from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
 from service.inference import install, repository
 from service.inference.files import DIGESTS, read_digests
-from service.store.audit import REFUSED
+from service.settings import Settings
+from service.store.audit import DONE, REFUSED
 
 LUNGMASK = "lungmask"
 
@@ -101,7 +102,7 @@ def init(config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with failures():
-        _create(operators.own_models(settings))
+        _create(settings, operators.own_models(settings))
 
 
 @models.command()
@@ -163,7 +164,7 @@ def add(
             operators.audit(settings).note(who(), "add", Path(what).name, REFUSED, why=str(error))
             raise
         if base != own:
-            _create(own)
+            _create(settings, own)
         operator = operators.model_operator(settings)
         for one in prepared:
             done = operator.add(one.content, one.spec, who())
@@ -196,8 +197,9 @@ def remove(
         out.print(f"{name}: version {active.version} is active" if active else f"{name}: none is active")
 
 
-def _create(own: Path) -> None:
+def _create(settings: Settings, own: Path) -> None:
     repository.create(own, operators.shipped_models())
+    operators.audit(settings).note(who(), "init", "models", DONE)
     out.print(f"model repository {own}: made from the shipped models, and used from now on")
 
 

@@ -20,7 +20,9 @@ AT = np.full((2, 1, 1), 0.5)
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The released network that also gives its probability."""
     repository = ROOT / "triton_repo"
-    spec = next(one.spec for one in installed_models(repository) if one.state == "active" and one.spec.name == "lung-opacity")
+    spec = next(
+        one.spec for one in installed_models(repository) if one.state == "active" and one.spec.name == "lung-opacity"
+    )
     released = repository / spec.name / spec.version / "model.onnx"
     return with_probability(released, tmp_path_factory.mktemp("model") / "float.onnx")
 

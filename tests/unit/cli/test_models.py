@@ -156,6 +156,7 @@ def test_a_repository_of_ones_own_is_made_where_the_configuration_says(
     code, output = run("models", "init")
     assert code == 1
     assert "is a model repository already" in output
+    assert run("audit")[1].count(" init models done") == 1
 
 
 def test_a_shipped_model_that_is_not_in_the_repository_is_named(site: Path) -> None:
