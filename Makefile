@@ -60,7 +60,7 @@ triton: $(VENV)/.triton ## run a Triton server on this machine, for trial (ARGS=
 parity: $(VENV)/.triton ## compare the installed models in-process and on a Triton server, on the demo CT (ARGS=--help)
 	@$(BIN)/python -m demo.parity $(ARGS)
 
-bench: $(VENV)/.test ## measure the stages; writes bench/results.json
+bench: $(VENV)/.test peers image ## measure the stages; writes bench/results.json
 	$(BIN)/python -m bench
 
 helm-test: $(VENV)/.test peers ## check the Helm chart with the real helm

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import ROOT, analyse, cluster, load, providers, receive, stages, triton
+from bench import ROOT, analyse, cluster, image, load, providers, receive, stages, triton
 from bench.figures import Figure
 from bench.machine import describe
 from service.inference.files import read_digests
@@ -25,6 +25,7 @@ PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     providers.PART: providers.measure,
     cluster.PART: cluster.measure,
     triton.PART: triton.measure,
+    image.PART: image.measure,
 }
 
 console = Console(highlight=False)
