@@ -14,12 +14,11 @@ from service.domain.priority import Urgency
 from service.worker.answers import Answers
 
 
-class Remembered:
-    """`domain.ports.Backend`. It keeps every answer, for one CT some ten megabytes."""
+class _Around:
+    """All of `domain.ports.Backend` but `infer`."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._answers: dict[tuple[str, bytes], dict[str, Array]] = {}
 
     @property
     def concurrency(self) -> int:
@@ -38,6 +37,14 @@ class Remembered:
         """Whoever compares has time."""
         return self
 
+
+class Remembered(_Around):
+    """`domain.ports.Backend`. It keeps every answer, for one CT some ten megabytes."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self._answers: dict[tuple[str, bytes], dict[str, Array]] = {}
+
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         key = (name, _digest(inputs))
         if key not in self._answers:
@@ -45,11 +52,12 @@ class Remembered:
         return self._answers[key]
 
 
-class Compared:
+class Compared(_Around):
     """`domain.ports.Backend`: the candidate, of whose inputs the reference, if there is one, is asked too."""
 
     def __init__(self, reference: Backend | None, candidate: Backend) -> None:
-        self._reference, self._candidate = reference, candidate
+        super().__init__(candidate)
+        self._reference = reference
         self._answers: dict[tuple[str, str], Answers] = {}
         self._lock = Lock()
 
@@ -58,25 +66,8 @@ class Compared:
         """So far, of every channel that was asked for."""
         return tuple(self._answers.values())
 
-    @property
-    def concurrency(self) -> int:
-        return self._candidate.concurrency
-
-    def has(self, name: str) -> bool:
-        return self._candidate.has(name)
-
-    def spec(self, name: str) -> ModelSpec:
-        return self._candidate.spec(name)
-
-    def check(self) -> None:
-        self._candidate.check()
-
-    def at(self, _urgency: Urgency) -> Self:
-        """Whoever compares has time."""
-        return self
-
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        answer = self._candidate.infer(name, inputs)
+        answer = self._backend.infer(name, inputs)
         (tensor,) = self.spec(name).outputs
         reference = self._alike(name)
         expected = reference.infer(name, inputs)[tensor.name] if reference else None
@@ -92,7 +83,7 @@ class Compared:
         """The reference, if it has this model, is shown the same and answers in the same way."""
         if self._reference is None or not self._reference.has(name):
             return None
-        alike = _shape(self._reference.spec(name)) == _shape(self._candidate.spec(name))
+        alike = _shape(self._reference.spec(name)) == _shape(self._backend.spec(name))
         return self._reference if alike else None
 
 

@@ -21,15 +21,22 @@ from service.store.spool import Spool
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_path: Path) -> None:
-    config = tmp_path / "thoracle.yaml"
-    config.write_text(json.dumps({"data_dir": str(tmp_path)}))
-    engine = sqlite_engine(tmp_path / "records.db")
+def site(folder: Path) -> tuple[Path, sa.Engine, str]:
+    """The configuration of a service with one job that runs, its database, and the job."""
+    config = folder / "thoracle.yaml"
+    config.write_text(json.dumps({"data_dir": str(folder)}))
+    engine = sqlite_engine(folder / "records.db")
     upgrade(engine)
     records, jobs = Records(engine), Jobs(engine)
-    Inbox(Spool(tmp_path), records).take(arrivals.arrival())
+    Inbox(Spool(folder), records).take(arrivals.arrival())
     (job_id,) = records.create_due_jobs(NOW, lambda ae: 1.0)
     jobs.start(job_id, NOW)
+    return config, engine, job_id
+
+
+def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_path: Path) -> None:
+    config, engine, job_id = site(tmp_path)
+    jobs = Jobs(engine)
     jobs.finish(job_id, Event.FAIL, Result(error="disk full"), NOW)
 
     def run(*words: str) -> tuple[int, str]:
@@ -75,14 +82,8 @@ def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_
 
 
 def test_a_job_says_which_models_analysed_it_and_which_was_a_candidate(tmp_path: Path) -> None:
-    config = tmp_path / "thoracle.yaml"
-    config.write_text(json.dumps({"data_dir": str(tmp_path)}))
-    engine = sqlite_engine(tmp_path / "records.db")
-    upgrade(engine)
-    records, jobs = Records(engine), Jobs(engine)
-    Inbox(Spool(tmp_path), records).take(arrivals.arrival())
-    (job_id,) = records.create_due_jobs(NOW, lambda ae: 1.0)
-    jobs.start(job_id, NOW)
+    config, engine, job_id = site(tmp_path)
+    jobs = Jobs(engine)
     used = [
         {"name": "lung-opacity", "version": "2", "sha256": "a" * 64, "candidate": False},
         {"name": "lobes", "version": "3", "sha256": "b" * 64, "candidate": True},
