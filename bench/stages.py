@@ -9,13 +9,16 @@ from pydicom import dcmread
 
 from bench.cases import SLICES, Case, cases, phantom
 from bench.figures import Figure, Target, timed
-from service import __version__, main
+from service import __version__
+from service.analysis import analyst
 from service.domain.ct import CT
-from service.evidence import EvidenceContext, encode, evidence_time
 from service.evidence.case import Case as EvidenceCase
+from service.evidence.context import EvidenceContext
+from service.evidence.encode import encode
 from service.evidence.report import report_pdf
 from service.evidence.seal import seal
 from service.evidence.seg import findings_seg, lobes_seg
+from service.evidence.times import evidence_time
 from service.imaging.read import read_ct
 from service.pipelines import named
 from service.settings import load
@@ -33,8 +36,8 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
     ct, read_s = timed(lambda: _read(case), repeat)
     yield Figure(PART, f"{case.name}: files to HU", "s", read_s, note=case.note)
     settings = load(None)
-    analyst = main.analyst(settings, named(settings.pipeline))
-    analysis = analyst.pipeline.analyse(ct, analyst.backend, lambda _stage, _fraction: None)
+    ready = analyst(settings, named(settings.pipeline))
+    analysis = ready.pipeline.analyse(ct, ready.backend, lambda _stage, _fraction: None)
     context = EvidenceContext(__version__, evidence_time(ct))
     encode(ct, analysis, context)  # the first time, as `bench.analyse` has it, loads code tables and fonts
     _, encode_s = timed(lambda: encode(ct, analysis, context), repeat)

@@ -1,9 +1,11 @@
 """Settings become the back end on which models run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from service.domain.ports import Backend
+from service.inference.files import model_files
 from service.inference.onnx import OnnxBackend
+from service.inference.triton_server import launch
 from service.settings import Settings
 
 
@@ -33,3 +35,9 @@ def backend(settings: Settings, versions: Mapping[str, str] | None = None, besid
 def checked_every_s(settings: Settings) -> float:
     """How often the back end is to be checked while it serves."""
     return settings.inference.triton.canary_s
+
+
+def triton_server(settings: Settings, ports: launch.Ports, more: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Arguments and environment of a Triton server for trial; Permanent if it or a model is not installed."""
+    model_files(settings.inference.repository)
+    return launch.command(settings.inference.repository, settings.data_dir / "triton", ports, more)

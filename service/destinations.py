@@ -27,9 +27,8 @@ from service.network.find import find_instances
 from service.network.peer import DicomNode, echo
 from service.network.send import send
 from service.settings import AnyDestination, Destination, WebDestination
-from service.store.flow import QueueOptions
-from service.worker import Destination as Target
 from service.worker.delivery import Ask, Find, Send
+from service.worker.delivery import Destination as Target
 
 _KINDS = {
     "seg": (LOBES.kind, FINDINGS.kind),
@@ -58,16 +57,6 @@ def capture_wanted(destinations: Iterable[AnyDestination]) -> bool:
 def notice_wanted(destinations: Iterable[AnyDestination]) -> bool:
     """Does any destination want to be told why nothing was analysed?"""
     return any(destination.notice for destination in destinations)
-
-
-def queues(destinations: Mapping[str, AnyDestination]) -> dict[str, QueueOptions]:
-    """How fast each may be served."""
-    return {name: QueueOptions(one.concurrency, one.per_minute) for name, one in destinations.items()}
-
-
-def reporting(destinations: Iterable[AnyDestination]) -> tuple[str, ...]:
-    """AE titles that may call us to answer for what they were sent."""
-    return tuple(d.ae_title for d in destinations if isinstance(d, Destination) and d.confirm == "commitment")
 
 
 def address(name: str, destination: AnyDestination) -> str:

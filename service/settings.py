@@ -4,7 +4,7 @@ An unknown key is an error: a misspelt setting never falls back silently to its 
 """
 
 import sys
-from datetime import time
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -196,6 +196,16 @@ class Retention(_Frozen):
         if self.history_days is not None and self.keep_days is not None and self.history_days < self.keep_days:
             raise ValueError("history_days is less than keep_days")
         return self
+
+    @property
+    def files_for(self) -> timedelta | None:
+        """None: for ever."""
+        return None if self.keep_days is None else timedelta(days=self.keep_days)
+
+    @property
+    def history_for(self) -> timedelta | None:
+        """None: for ever."""
+        return None if self.history_days is None else timedelta(days=self.history_days)
 
 
 class Triton(_Frozen):

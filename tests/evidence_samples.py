@@ -22,7 +22,8 @@ from service.domain.findings import (
 )
 from service.domain.severity import severity
 from service.errors import Flag
-from service.evidence import EvidenceContext, evidence_time
+from service.evidence.context import EvidenceContext
+from service.evidence.times import evidence_time
 
 MODELS = (ModelUse("lung-opacity-2d", "1", "ab" * 32), ModelUse("lobe-prior", "2", "cd" * 32))
 

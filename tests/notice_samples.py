@@ -10,7 +10,8 @@ import make_ct
 from pydicom import Dataset
 
 from service.errors import Reason, Refusal
-from service.evidence import EvidenceContext, notice_time
+from service.evidence.context import EvidenceContext
+from service.evidence.notice import notice_time
 
 UID = "1.2.826.0.1.3680043.8.498.1"
 TOO_THICK = Refusal(Reason.TOO_THICK, "7.00 mm; at most 5 mm.")

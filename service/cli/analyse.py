@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service import main
+from service.analysis import analyst
 from service.cli.options import FAILURE, REFUSED, USAGE, ConfigOption, err, out, settings_from
 from service.errors import ThoracleError
 from service.evidence.context import FILE_NAMES
 from service.pipelines import named
 from service.store.tree import SeriesFiles, scan
-from service.worker import Outcome
+from service.worker.analyst import Outcome
 
 
 def analyse(
@@ -58,7 +58,7 @@ def analyse(
             if not studies:
                 err.print(f"There are no DICOM files in {source}.")
                 raise typer.Exit(USAGE)
-            analyst = main.analyst(settings, chosen)
+            ready = analyst(settings, chosen)
             for number, series in enumerate(studies, 1):
                 folder = destination if len(studies) == 1 else destination / f"study-{number}"
 
@@ -66,7 +66,7 @@ def analyse(
                     prefix = f"study {number}/{len(studies)}: " if len(studies) > 1 else ""
                     progress.update(task, description=prefix + stage, completed=100 * fraction, total=100)
 
-                outcome = analyst.analyse(series, report)
+                outcome = ready.analyse(series, report)
                 _write(folder, outcome)
                 _tell(outcome, folder)
                 refused |= outcome.series_uid is None

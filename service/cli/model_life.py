@@ -7,12 +7,12 @@ import typer
 from rich import box
 from rich.table import Table
 
-from service import operators
 from service.cli.audit import audit_table
 from service.cli.difference_table import difference_table
 from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
 from service.domain.serving import Candidate
+from service.model_operators import model_operator
 from service.settings import Settings
 from service.store.shadows import Shadow
 from service.worker.model_operator import Changed
@@ -49,7 +49,7 @@ def canary(
     """
     settings = _with_ct(settings_from(config), ct)
     with failures():
-        tell(name, operators.model_operator(settings).canary(name, version, share, who()))
+        tell(name, model_operator(settings).canary(name, version, share, who()))
 
 
 def shadow(name: Name, version: Version, ct: CtOption = None, config: ConfigOption = None) -> None:
@@ -63,7 +63,7 @@ def shadow(name: Name, version: Version, ct: CtOption = None, config: ConfigOpti
     """
     settings = _with_ct(settings_from(config), ct)
     with failures():
-        tell(name, operators.model_operator(settings).shadow(name, version, who()))
+        tell(name, model_operator(settings).shadow(name, version, who()))
 
 
 def promote(
@@ -87,7 +87,7 @@ def promote(
     """
     settings = _with_ct(settings_from(config), ct)
     with failures():
-        tell(name, operators.model_operator(settings).promote(name, version, who()))
+        tell(name, model_operator(settings).promote(name, version, who()))
 
 
 def rollback(name: Name, config: ConfigOption = None) -> None:
@@ -99,7 +99,7 @@ def rollback(name: Name, config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with failures():
-        tell(name, operators.model_operator(settings).rollback(name, who()))
+        tell(name, model_operator(settings).rollback(name, who()))
 
 
 def withdraw(name: Name, config: ConfigOption = None) -> None:
@@ -111,7 +111,7 @@ def withdraw(name: Name, config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with failures():
-        tell(name, operators.model_operator(settings).withdraw(name, who()))
+        tell(name, model_operator(settings).withdraw(name, who()))
 
 
 def compare(
@@ -127,7 +127,7 @@ def compare(
     """
     settings = settings_from(config)
     with failures():
-        found = operators.model_operator(settings).compared(name, version)
+        found = model_operator(settings).compared(name, version)
     if not found:
         out.print(f"No candidate of {name} has been in the shadow.")
         return
@@ -159,7 +159,7 @@ def history(
     """
     settings = settings_from(config)
     with failures():
-        at_full_width(audit_table(operators.model_operator(settings).history(name)))
+        at_full_width(audit_table(model_operator(settings).history(name)))
 
 
 def tell(name: str, changed: Changed) -> None:

@@ -20,6 +20,7 @@ from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
 from service.inference import install, repository
 from service.inference.files import DIGESTS, read_digests
+from service.model_operators import model_operator, own_models, shipped_models
 from service.settings import Settings
 from service.store.audit import DONE, REFUSED
 
@@ -86,7 +87,7 @@ def list_(config: ConfigOption = None) -> None:
         for name in ROLES.keys() - {one.spec.name for one in found}:
             out.print(f"none      [bold]{name}[/] ({ROLES[name].purpose})")
         here = {one.spec.sha256 for one in found}
-        shipped = operators.shipped_models()
+        shipped = shipped_models()
         for key, digest in read_digests(shipped).items():
             if digest not in here:
                 out.print(f"[yellow]not here[/] {key}, shipped with this version: thoracle models add {shipped / key}")
@@ -102,7 +103,7 @@ def init(config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with failures():
-        _create(settings, operators.own_models(settings))
+        _create(settings, own_models(settings))
 
 
 @models.command()
@@ -152,8 +153,8 @@ def add(
         raise typer.BadParameter("--weights and --ct belong to lungmask.")
     settings = settings_from(config)
     with failures():
-        own = operators.own_models(settings)
-        base = own if (own / DIGESTS).exists() else operators.shipped_models()
+        own = own_models(settings)
+        base = own if (own / DIGESTS).exists() else shipped_models()
         try:
             if what == LUNGMASK:
                 described = _lungmask(weights or [], sha256 or [], ct or _DEMO_CT)
@@ -165,7 +166,7 @@ def add(
             raise
         if base != own:
             _create(settings, own)
-        operator = operators.model_operator(settings)
+        operator = model_operator(settings)
         for one in prepared:
             done = operator.add(one.content, one.spec, who())
             out.print(f"[green]installed[/] {done.name} version {done.version}, {one.seconds:.2g} s per image")
@@ -193,12 +194,12 @@ def remove(
     """
     settings = settings_from(config)
     with failures():
-        active = operators.model_operator(settings).remove(name, version, who())
+        active = model_operator(settings).remove(name, version, who())
         out.print(f"{name}: version {active.version} is active" if active else f"{name}: none is active")
 
 
 def _create(settings: Settings, own: Path) -> None:
-    repository.create(own, operators.shipped_models())
+    repository.create(own, shipped_models())
     operators.audit(settings).note(who(), "init", "models", DONE)
     out.print(f"model repository {own}: made from the shipped models, and used from now on")
 
@@ -215,7 +216,7 @@ def _checked(paths: Sequence[Path], expected: Sequence[str]) -> list[str]:
 
 def _file(path: Path, spec: Path | None, expected: Sequence[str]) -> tuple[bytes, ModelSpec]:
     (digest,) = _checked([path], expected)
-    return path.read_bytes(), install.describe(path, digest, spec, read_digests(operators.shipped_models()).values())
+    return path.read_bytes(), install.describe(path, digest, spec, read_digests(shipped_models()).values())
 
 
 def _lungmask(weights: Sequence[Path], expected: Sequence[str], ct: Path) -> list[tuple[bytes, ModelSpec]]:

@@ -2,15 +2,17 @@
 
 import logging
 from enum import StrEnum
+from importlib import import_module
 from typing import Annotated
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import main
 from service.cli.options import FAILURE, ConfigOption, err, settings_from
-from service.errors import ThoracleError
+from service.errors import Permanent, ThoracleError
 from service.ops import logs, metrics
+from service.ops.supervisor import HOPELESS
+from service.roles import together
 from service.storage import host_locks, metrics_dir
 from service.store.engine import in_words
 
@@ -48,12 +50,13 @@ def serve(
     here = host_locks(settings)
     try:
         if role is Role.all:
-            raise typer.Exit(main.serve(settings, config))
+            raise typer.Exit(together.run(settings, config))
         name = here.claim(metrics.COUNTING, role.value)
         metrics.count_in(metrics_dir(settings), name)
-        {Role.receiver: main.run_receiver, Role.worker: main.run_worker, Role.api: main.run_api}[role](settings, name)
+        import_module(f"service.roles.{role.value}").run(settings, name)  # only what this process needs
     except (ThoracleError, OSError, SQLAlchemyError) as error:
         why = in_words(error) if isinstance(error, SQLAlchemyError) else error
         logging.getLogger(__name__).error("cannot run: %s", why)
         err.print(f"[red]Cannot run:[/] {why}. 'thoracle doctor' tells more.")
-        raise typer.Exit(FAILURE) from error
+        hopeless = role is not Role.all and isinstance(error, Permanent)
+        raise typer.Exit(HOPELESS if hopeless else FAILURE) from error

@@ -5,15 +5,18 @@ from typing import Annotated
 
 import typer
 
-from service import main
+from service.backends import triton_server
 from service.cli.options import FAILURE, ConfigOption, err, settings_from
 from service.errors import ThoracleError
 from service.inference.triton_server.launch import Ports
 
 _PORTS = Ports()
 
+triton = typer.Typer(rich_markup_mode="rich")
 
-def triton(
+
+@triton.command(context_settings={"allow_extra_args": True})
+def run(
     context: typer.Context,
     grpc: Annotated[int, typer.Option(help="Port of gRPC, which the worker uses.", min=1, max=65535)] = _PORTS.grpc,
     http: Annotated[int, typer.Option(help="Port of HTTP, for curl.", min=1, max=65535)] = _PORTS.http,
@@ -41,7 +44,7 @@ def triton(
     """
     settings = settings_from(config)
     try:
-        command, environment = main.triton(settings, Ports(grpc, http, metrics), context.args)
+        command, environment = triton_server(settings, Ports(grpc, http, metrics), context.args)
         os.execve(command[0], command, environment)
     except (ThoracleError, OSError) as error:
         err.print(f"[red]Cannot run:[/] {error}")

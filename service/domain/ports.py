@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
 from service.domain.arrival import Arrival, Identity
-from service.domain.ct import CT
-from service.domain.findings import Analysis
 from service.domain.model_spec import ModelSpec
 from service.domain.priority import Urgency
+
+if TYPE_CHECKING:  # they bring libraries that only an analysis needs
+    from service.domain.ct import CT
+    from service.domain.findings import Analysis
 
 Array = NDArray[Any]
 
@@ -55,7 +57,7 @@ class Pipeline(Protocol):
     name: str
     models: tuple[str, ...]
 
-    def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
+    def analyse(self, ct: "CT", backend: Backend, progress: Progress) -> "Analysis":
         """Analyse one CT; Rejected if its lungs cannot be analysed."""
         ...
 

@@ -13,6 +13,9 @@ from functools import partial
 
 log = logging.getLogger(__name__)
 
+HOPELESS = os.EX_CONFIG
+"""Exit code of a process that no restart would mend."""
+
 _RESTART_AFTER_S = 1.0
 _STEADY_AFTER_S = 30.0
 _LONGEST_WAIT_S = 60.0
@@ -29,6 +32,8 @@ class _Child:
     started: float = 0.0
     wait_s: float = _RESTART_AFTER_S
     start_at: float = field(default_factory=time.monotonic)
+    first: bool = True
+    hopeless: bool = False
 
     def start(self) -> None:
         # A session of its own: Ctrl-C reaches only the supervisor, which then stops the children in order.
@@ -37,7 +42,10 @@ class _Child:
         self.started = time.monotonic()
 
     def check(self) -> None:
-        """Start the process when it is due; when it died, plan its restart, later and later if it dies at once."""
+        """Start the process when it is due; when it died, plan its restart, later and later if it dies at once.
+
+        Hopeless only if it never ran: later the other processes go on with what they can do.
+        """
         now = time.monotonic()
         if self.process is None:
             if now >= self.start_at:
@@ -45,6 +53,10 @@ class _Child:
             return
         if (code := self.process.poll()) is None:
             return
+        if code == HOPELESS and self.first:
+            self.hopeless = True
+            return
+        self.first = False
         steady = now - self.started > _STEADY_AFTER_S
         self.wait_s = _RESTART_AFTER_S if steady else min(2 * self.wait_s, _LONGEST_WAIT_S)
         log.error("%s ended with code %s, starting it again in %.0f s", self.role, code, self.wait_s)
@@ -52,7 +64,10 @@ class _Child:
 
 
 def supervise(commands: Mapping[str, Sequence[str]], stop_timeout_s: float = 45.0) -> int:
-    """Run one process per role until SIGTERM or SIGINT; 0 when all of them stopped cleanly, else 1."""
+    """Run one process per role until SIGTERM or SIGINT; 0 when all of them stopped cleanly, else 1.
+
+    Ends too, with 1, when one of them finds at its first start that no restart would mend it.
+    """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -60,6 +75,8 @@ def supervise(commands: Mapping[str, Sequence[str]], stop_timeout_s: float = 45.
     while not stop.is_set():
         for child in children:
             child.check()
+        if any(child.hopeless for child in children):
+            break
         stop.wait(0.2)
     running = [c.process for c in children if c.process]
     for process in running:

@@ -18,18 +18,11 @@ from service.domain.eligibility import Eligibility, Limits
 from service.domain.findings import Analysis
 from service.domain.ports import Backend, Pipeline, Progress
 from service.errors import Flag, Reason, Refusal, Rejected
-from service.evidence import (
-    Evidence,
-    EvidenceContext,
-    Predecessor,
-    SeriesRefusal,
-    Style,
-    encode,
-    encode_notice,
-    evidence_time,
-    notice_time,
-    result_document,
-)
+from service.evidence.context import Evidence, EvidenceContext, Predecessor, Style
+from service.evidence.encode import encode
+from service.evidence.notice import encode_notice, notice_time
+from service.evidence.result import SeriesRefusal, result_document
+from service.evidence.times import evidence_time
 from service.imaging.choose import Candidate, Ranked, candidate, choose
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct

@@ -21,7 +21,7 @@ from service.domain.job import SENDING, Confirm, Delivered, Job, ObjectDelivery,
 from service.domain.ports import Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule, StudyFacts, routed
-from service.evidence import Predecessor
+from service.evidence.context import Predecessor
 from service.network.commitment import Asked
 from service.network.send import StoreOutcome, Verdict
 from service.store.deliveries import Deliveries

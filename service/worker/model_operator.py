@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.domain.model_spec import ModelSpec
 from service.domain.serving import OFF, Rule, Served, canary, promote, rollback, shadow, withdraw
@@ -17,7 +17,9 @@ from service.inference import repository
 from service.inference.files import digest_of
 from service.store.audit import Audit
 from service.store.shadows import Shadows
-from service.worker.gate import Gate
+
+if TYPE_CHECKING:
+    from service.worker.gate import Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,17 @@ class ModelOperator:
     """by: who wants it. Every change: Permanent, in words, and nothing is changed, if it cannot be done."""
 
     def __init__(
-        self, seen: Callable[[], Path], root: Callable[[], Path], gate: Gate, audit: Audit, shadows: Shadows
+        self,
+        seen: Callable[[], Path],
+        root: Callable[[], Path],
+        gate: Callable[[], "Gate"],
+        audit: Audit,
+        shadows: Shadows,
     ) -> None:
-        """seen: the repository that is served. root: the one that may be changed; Permanent if there is none yet."""
+        """seen: the repository that is served. root: the one that may be changed; Permanent if there is none yet.
+
+        gate: is asked for when a version is to pass it.
+        """
         self._seen = seen
         self._root = root
         self._gate = gate
@@ -100,7 +110,7 @@ class ModelOperator:
             raise Permanent("Another version is being checked; try again in a minute.")
         try:
             rule(repository.served_of(root, name))  # what makes no sense is refused before the gate's minute
-            passed = self._gate.check(root, name, version)
+            passed = self._gate().check(root, name, version)
             detail |= {"version": version, "sha256": passed.sha256}
             if passed.difference:
                 worst = round(passed.difference.worst_dice, 4)

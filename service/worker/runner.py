@@ -22,7 +22,7 @@ from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
 from service.errors import Permanent, ThoracleError, Transient
-from service.evidence import Evidence
+from service.evidence.context import Evidence
 from service.store.jobs import Jobs
 from service.store.records import Records
 from service.worker.analyst import Analyst, Outcome

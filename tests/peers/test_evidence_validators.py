@@ -16,7 +16,8 @@ from shared_data import shared_data
 
 from service.domain.ct import CT
 from service.domain.findings import Analysis, Finding, Lobe
-from service.evidence import Predecessor, SegKind, Style, encode
+from service.evidence.context import Predecessor, SegKind, Style
+from service.evidence.encode import encode
 from service.imaging.read import read_ct
 
 pytestmark = pytest.mark.peers

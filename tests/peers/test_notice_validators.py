@@ -12,7 +12,7 @@ from programs import program
 from pydicom import Dataset
 
 from service.errors import Refusal
-from service.evidence import encode_notice
+from service.evidence.notice import encode_notice
 
 pytestmark = pytest.mark.peers
 

@@ -16,7 +16,7 @@ from dicom_peers import Orthanc, free_port, wait_until
 from pydicom import dcmread
 from tls_proxy import Authority, TlsProxy
 
-from service.evidence import encode
+from service.evidence.encode import encode
 from service.network import web
 from service.network.send import StoreOutcome, Verdict
 from service.network.stow import store

@@ -16,7 +16,7 @@ from surface_distance import metrics
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.evidence import encode
+from service.evidence.encode import encode
 
 DEMO_CT = Path(__file__).parents[3] / "demo" / "ct"
 

@@ -13,7 +13,8 @@ from PIL import Image
 from programs import program
 from pydicom import Dataset, dcmread
 
-from service.evidence import Evidence, encode
+from service.evidence.context import Evidence
+from service.evidence.encode import encode
 
 
 def encoded() -> tuple[Evidence, ...]:

@@ -19,8 +19,9 @@ from pydicom import dcmread
 from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.errors import Flag
-from service.evidence import Evidence, EvidenceContext, Predecessor, SegKind, Style, encode
 from service.evidence.case import Case
+from service.evidence.context import Evidence, EvidenceContext, Predecessor, SegKind, Style
+from service.evidence.encode import encode
 
 FILES = [
     "lobes.seg.dcm",

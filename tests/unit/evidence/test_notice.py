@@ -18,7 +18,8 @@ from pydicom.tag import Tag
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 
 from service.errors import Reason, Refusal, Rejected
-from service.evidence import Evidence, Predecessor, encode_notice
+from service.evidence.context import Evidence, Predecessor
+from service.evidence.notice import encode_notice
 from service.evidence.notice_words import ADVICE, advice
 
 
@@ -174,7 +175,7 @@ def test_every_reason_has_its_advice_once() -> None:
 
 def test_same_input_same_bytes_in_another_process() -> None:
     script = (
-        "import sys, hashlib; from notice_samples import *; from service.evidence import encode_notice;"
+        "import sys, hashlib; from notice_samples import *; from service.evidence.notice import encode_notice;"
         "headers, refusals = several(3, PatientName='Wang^XiaoDong=王^小东');"
         "evidence = encode_notice(headers, refusals, context(headers), {UID + '.1': 3});"
         "print([hashlib.sha256(e.content).hexdigest() for e in evidence])"

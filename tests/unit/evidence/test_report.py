@@ -14,8 +14,8 @@ from pydicom import Dataset
 from service.domain.findings import Analysis, Finding, FindingRegion, Lobe, ModelUse, Region
 from service.domain.severity import Severity, severity
 from service.errors import Flag
-from service.evidence import Predecessor
 from service.evidence.case import Case
+from service.evidence.context import Predecessor
 from service.evidence.report import report_pdf, words
 from service.evidence.report.fonts import runs, width
 from service.evidence.report.page import fitted

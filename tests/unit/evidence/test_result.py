@@ -12,7 +12,7 @@ import pytest
 
 from service.domain.severity import Severity
 from service.errors import Flag, Reason, Refusal
-from service.evidence import SeriesRefusal, result_document
+from service.evidence.result import SeriesRefusal, result_document
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/reference/result.schema.json").read_text())
 

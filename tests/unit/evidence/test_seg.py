@@ -14,8 +14,8 @@ from shared_data import shared_data
 
 from service.domain.ct import CT
 from service.domain.findings import Analysis, Finding, Lobe
-from service.evidence import SegKind, Style
 from service.evidence.case import Case
+from service.evidence.context import SegKind, Style
 from service.evidence.seal import seal
 from service.evidence.seg import findings_seg, lobes_seg, segment_numbers
 from service.imaging.read import read_ct

@@ -11,9 +11,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
 from service.domain.ct import CT
-from service.evidence import encode, evidence_time
+from service.evidence.encode import encode
 from service.evidence.source import clean_header, source_headers
-from service.evidence.times import UNDATED
+from service.evidence.times import UNDATED, evidence_time
 
 JAPANESE = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 

@@ -13,7 +13,8 @@ from service.domain.ct import CT
 from service.domain.findings import Analysis, Finding, Lobe
 from service.domain.severity import Severity
 from service.errors import Flag
-from service.evidence import Predecessor, encode
+from service.evidence.context import Predecessor
+from service.evidence.encode import encode
 
 
 def documents(ct: CT, analysis: Analysis) -> dict[str, Dataset]:

@@ -18,6 +18,9 @@ sys.exit(supervise({"child": [sys.executable, "-c", child]}, stop_timeout_s=floa
 DIES = "open({0!r}, 'a').write('started\\n')"
 WAITS = DIES + "; import time; time.sleep(60)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WAITS
+HOPELESS = DIES + "; import sys; sys.exit(78)"
+COUNTS = "; import sys, time; n = open({0!r}).read().count('started'); "
+DIES_TWICE = DIES + COUNTS + "sys.exit([1, 78][n - 1]) if n < 3 else time.sleep(60)"
 POLITE = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); " + WAITS
 
 
@@ -38,6 +41,17 @@ def run(child: str, note: Path, count: int, timeout_s: float = 20) -> int:
 
 def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     assert run(DIES, tmp_path / "note", count=2) == 0
+
+
+def test_a_child_that_no_restart_would_mend_ends_all(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    command = [sys.executable, "-c", SCRIPT, HOPELESS.format(str(note)), "20"]
+    assert subprocess.run(command, timeout=30).returncode == 1
+    assert note.read_text().count("started") == 1
+
+
+def test_a_child_that_ran_before_is_started_again_however_it_ends(tmp_path: Path) -> None:
+    assert run(DIES_TWICE, tmp_path / "note", count=3) == 0
 
 
 def test_children_are_asked_to_stop_and_a_clean_stop_is_a_success(tmp_path: Path) -> None:

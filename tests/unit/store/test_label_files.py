@@ -14,7 +14,7 @@ from pydicom import dcmread
 from shared_data import shared_data
 
 from service.domain.findings import Lobe
-from service.evidence import encode
+from service.evidence.encode import encode
 from service.imaging.labels import align
 from service.store.labels import NotALabelMap, is_label_file, read_labels
 

@@ -22,7 +22,7 @@ from service.store.migrations import upgrade
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.spool import Spool
-from service.worker import Courier, Destination, keep_report
+from service.worker.delivery import Courier, Destination, keep_report
 
 NOW = arrivals.at(300)
 SEG, LABELMAP, SR, PDF = "1.9.1", "1.9.2", "1.9.3", "1.9.4"

@@ -18,7 +18,8 @@ from service.store.records import Records
 from service.store.retention import Retention
 from service.store.spool import Spool
 from service.store.tables import studies
-from service.worker import Janitor, janitor
+from service.worker import janitor
+from service.worker.janitor import Janitor
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)

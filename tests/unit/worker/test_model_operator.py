@@ -45,7 +45,7 @@ class Site:
         upgrade(engine)
         self.audit = Audit(engine, lambda: NOW)
         gate = Gate(CovidSeverity(), ct, self.on, server)
-        self.operator = ModelOperator(lambda: self.root, lambda: self.root, gate, self.audit, Shadows(engine))
+        self.operator = ModelOperator(lambda: self.root, lambda: self.root, lambda: gate, self.audit, Shadows(engine))
 
     def on(self, versions: Mapping[str, str]) -> OnnxBackend:
         return OnnxBackend(self.root, 1, versions)
@@ -162,7 +162,7 @@ def test_only_the_version_that_passed_is_promoted(tmp_path: Path, then: str, sai
                 return Passed(read_digests(site.root)["lobes/3/model.onnx"], None)
             return Passed("0" * 64, None)
 
-    site.operator._gate = Slow(CovidSeverity(), None, site.on)
+    site.operator._gate = lambda: Slow(CovidSeverity(), None, site.on)
     with pytest.raises(Permanent, match=said):
         site.operator.promote("lobes", None, "ada")
     assert site.served().active == "2"

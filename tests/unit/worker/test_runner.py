@@ -19,7 +19,7 @@ from service.domain.model_spec import ModelSpec
 from service.domain.priority import Urgency
 from service.domain.retry import RetryPolicy
 from service.errors import Flag, Permanent, Reason, Refusal, Transient
-from service.evidence import Evidence
+from service.evidence.context import Evidence
 from service.inference.mixed import Mixed
 from service.network.send import StoreOutcome, Verdict
 from service.store.audit import Audit
@@ -34,9 +34,12 @@ from service.store.retention import Retention
 from service.store.reviews import Reviews
 from service.store.shadows import Shadows
 from service.store.spool import Spool
-from service.worker import Courier, Destination, Outcome, Runner, Studies
+from service.worker.analyst import Outcome
+from service.worker.delivery import Courier, Destination
 from service.worker.models import Assigned
 from service.worker.operator import Operator
+from service.worker.runner import Runner
+from service.worker.study import Studies
 
 NOW = arrivals.at(300)
 REFUSED = Outcome(

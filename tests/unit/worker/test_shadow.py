@@ -24,7 +24,9 @@ from service.store.migrations import upgrade
 from service.store.records import Records
 from service.store.shadows import Shadow, Shadows
 from service.store.spool import Spool
-from service.worker import Outcome, Shadower, Studies
+from service.worker.analyst import Outcome
+from service.worker.shadow import Shadower
+from service.worker.study import Studies
 
 NOW = arrivals.at(300)
 ACTIVE, CANDIDATE = object(), object()

@@ -16,7 +16,7 @@ from service.store.migrations import upgrade
 from service.store.records import Records
 from service.store.shadows import Shadow, Shadows
 from service.store.spool import Spool
-from service.worker import Sweeper
+from service.worker.sweeper import Sweeper
 
 
 class Engine:

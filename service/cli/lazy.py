@@ -1,0 +1,48 @@
+"""Commands whose modules are imported when they are called: most need libraries that take seconds, and few the same."""
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+COMMANDS = {
+    "analyse": "Analyse a chest CT from disk, without a server.",
+    "serve": "Run the service: receive CTs, analyse them, send the results to the PACS.",
+    "send": "Send DICOM files by C-STORE, as they are (no transcoding).",
+    "doctor": "Check configuration, ports, disk, models and destinations, and say in words what is wrong.",
+    "migrate": "Bring the database to the schema of this version, and say so.",
+    "evaluate": "Measure how well segmentations agree with a truth.",
+    "jobs": "What became of which study: list, show, retry, cancel, resend, reanalyse, review.",
+    "models": "The models behind the results: list them, install better ones, try them, go back.",
+    "audit": "Show who changed what, the latest first: models, and what operators did with jobs; refusals too.",
+    "triton": "Run a Triton server on this machine, for trial: the installed models, on the CPU, without a container.",
+    "parity": "Compare the installed models on two back ends, on one CT, before one takes the other's place.",
+    "version": "Print the version.",
+}
+"""Each is in the module of its name, and begins its help with this sentence."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists `COMMANDS` without importing any."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, sentence in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=sentence))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command itself in place of its entry in the list."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, None if name is None else loaded(name), rest
+
+
+def loaded(name: str) -> Any:
+    """The command of that name."""
+    found = getattr(import_module(f"service.cli.{name}"), name)
+    if isinstance(found, typer.Typer):
+        return get_command(found)
+    alone = typer.Typer(rich_markup_mode="rich")
+    alone.command(name)(found)
+    return get_command(alone)

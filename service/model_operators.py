@@ -1,0 +1,69 @@
+"""Settings become what operators work with: models."""
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from service.errors import Permanent
+from service.inference.files import DIGESTS
+from service.settings import (
+    Settings,
+    default_repository,
+    own_repository,
+    served_repository,
+)
+from service.storage import open_storage
+from service.store.audit import Audit
+from service.store.shadows import Shadows
+from service.worker.model_operator import ModelOperator
+
+if TYPE_CHECKING:
+    from service.worker.gate import Gate
+
+now = partial(datetime.now, UTC)
+
+
+def model_operator(settings: Settings) -> ModelOperator:
+    """What an operator may do with models."""
+    _, engine = open_storage(settings)
+    return model_operator_on(settings, engine)
+
+
+def model_operator_on(settings: Settings, engine: sa.Engine) -> ModelOperator:
+    """The same on storage that is open."""
+
+    def own() -> Path:
+        root = own_models(settings)
+        if not (root / DIGESTS).exists():
+            raise Permanent(
+                "The shipped models are served, which are never changed; `thoracle models init` copies them."
+            )
+        return root
+
+    def gate() -> "Gate":
+        from service.analysis import gate  # only here: it takes seconds to import, and most questions need none
+
+        return gate(settings)
+
+    served = partial(served_repository, settings)
+    return ModelOperator(served, own, gate, Audit(engine, now), Shadows(engine))
+
+
+def shipped_models() -> Path:
+    """The model repository that comes with this version; never changed."""
+    return default_repository()
+
+
+def own_models(settings: Settings) -> Path:
+    """The model repository that this site may change; Permanent if the configuration names the shipped one."""
+    own = own_repository(settings)
+    if own.resolve() == shipped_models().resolve():
+        raise Permanent(
+            f"{own} holds the shipped models, which an upgrade replaces. Leave `inference.repository` out of the "
+            "configuration (your models are then kept in `models` in the data directory), or name an empty folder. "
+            "In the Helm chart, name a `models.claim`."
+        )
+    return own

@@ -1,0 +1,82 @@
+"""The process that operators ask: health, jobs, models, metrics."""
+
+from datetime import datetime
+from functools import partial
+
+import sqlalchemy as sa
+
+from service import __version__
+from service.domain.job import State
+from service.domain.ports import Spool
+from service.model_operators import model_operator_on
+from service.operators import job_operator_on
+from service.ops import readiness
+from service.ops.api import create_app
+from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
+from service.ops.metrics import COUNTING, refusing, serving_trouble
+from service.ops.model_actions import model_actions
+from service.ops.monitor import Listener
+from service.ops.probes import WARNING, Health
+from service.roles.process import folders, measured, now, wait_for_sigterm
+from service.settings import Settings
+from service.storage import database_health, host_locks, metrics_dir, open_storage, shared_locks
+from service.store.audit import Audit
+from service.store.liveness import Locks
+from service.store.overview import Overview
+from service.store.presence import present
+from service.store.retention import Retention
+from service.store.reviews import Reviews
+from service.worker.backend_watch import GROUP
+
+
+def run(settings: Settings, name: str) -> None:
+    """The HTTP API, until SIGTERM. name: by which this process counts."""
+    spool, engine = open_storage(settings)
+    seen, alive = Overview(engine), shared_locks(settings, engine)
+    database_gauges = DatabaseCollector(
+        readings(
+            seen,
+            Reviews(engine).verdicts,
+            partial(_overdue, settings, Retention(engine)),
+            alive.members,
+            settings.destinations,
+            now,
+        )
+    )
+    space = SpoolCollector(spool.free_bytes, spool.total_bytes, settings.receiver.marks.resume_free_bytes)
+    app = create_app(
+        __version__,
+        seen,
+        job_operator_on(settings, spool, engine),
+        [state.value for state in State],
+        lambda: {"database": database_health(engine)},
+        lambda: _readiness(settings, spool, engine, alive),
+        lambda: measured(settings, name, space, database_gauges),
+        [model_actions(model_operator_on(settings, engine), Audit(engine, now))],
+    )
+    with Listener("API", app, settings.api.host, settings.api.port) as listener:
+        wait_for_sigterm(lambda: listener.alive)
+
+
+def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:
+    """Without what only a worker or a receiver knows, where each answers for itself."""
+    where, counting = metrics_dir(settings), host_locks(settings).claimed(COUNTING)
+    alone = settings.monitoring.port is not None
+    refused = {} if alone else refusing(where, counting)
+    everywhere = {
+        "database": database_health(engine),
+        "receiver": "ok" if present(alive, "receiver") else "no receiver process is running",
+        "worker": "ok" if present(alive, "worker") else "no worker process has its models loaded",
+        "back end": "ok" if present(alive, GROUP) else "no worker has one that answers rightly: its log says why",
+        "disk": readiness.disk(spool.free_bytes(), settings.receiver.marks, refused, folders(settings)),
+    }
+    if alone:
+        return everywhere
+    trouble = f"{WARNING}a worker cannot serve all models as it should: its log says why"
+    models = trouble if serving_trouble(where, counting) else "ok"
+    return {**everywhere, "models": models, "queue": readiness.queue(refused)}
+
+
+def _overdue(settings: Settings, retention: Retention, at: datetime) -> int:
+    keep = settings.retention.files_for
+    return retention.overdue(None if keep is None else at - keep)

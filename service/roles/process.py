@@ -1,0 +1,55 @@
+"""What the processes have in common: until when they run, and how they answer for themselves."""
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from prometheus_client.registry import Collector
+
+from service import __version__
+from service.ops.metrics import COUNTING, Counted, exposition
+from service.ops.monitor import Listener
+from service.ops.probes import Health, create_monitor
+from service.settings import Settings
+from service.storage import host_locks, metrics_dir
+from service.store.names import RECEIVED, RESULTS
+
+now = partial(datetime.now, UTC)
+
+
+def folders(settings: Settings) -> Sequence[Path]:
+    """That must be writable, if they are there."""
+    return (settings.data_dir, *(settings.data_dir / name for name in (RECEIVED, RESULTS)))
+
+
+def measured(settings: Settings, name: str, *more: Collector) -> bytes:
+    """Metrics, of all processes beside this one unless each answers for itself. name: by which this process counts."""
+    alone = settings.monitoring.port is not None
+    living = host_locks(settings).claimed(COUNTING)
+    return exposition(Counted(metrics_dir(settings), living, name if alone else None), *more)
+
+
+def monitor(
+    settings: Settings, name: str, alive: Callable[[], Health], ready: Callable[[], Health]
+) -> AbstractContextManager[object]:
+    """Probes and metrics of a process that runs alone, where the settings want them."""
+    ours = settings.monitoring
+    if ours.port is None:
+        return nullcontext()
+    app = create_monitor(__version__, alive, ready, lambda: measured(settings, name))
+    return Listener("monitoring", app, ours.host, ours.port)
+
+
+def wait_for_sigterm(alive: Callable[[], bool] = lambda: True) -> bool:
+    """True at SIGTERM or SIGINT; False when what the process is for is no longer alive."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.wait(0.5):
+        if not alive():
+            return False
+    return True

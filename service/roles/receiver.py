@@ -1,0 +1,77 @@
+"""The process that receives: a Storage SCP."""
+
+import logging
+
+from service.domain.commitment import Report
+from service.network.admission import Admission
+from service.network.receive import Receiver
+from service.ops import readiness
+from service.ops.metrics import Metrics
+from service.ops.probes import Health
+from service.roles.process import folders, monitor, now, wait_for_sigterm
+from service.settings import Destination, Settings
+from service.storage import database_health, open_storage, shared_locks
+from service.store.backlog import Backlog
+from service.store.deliveries import Deliveries
+from service.store.inbox import Inbox
+from service.store.presence import presence
+from service.store.records import Records
+from service.worker.delivery import keep_report
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, name: str) -> None:
+    """The Storage SCP, until SIGTERM. name: by which this process counts."""
+    ours = settings.receiver
+    # What a power cut may take from these rows, `reconcile` reads from the spool again.
+    spool, engine = open_storage(settings, synchronous="NORMAL")
+    inbox = Inbox(spool, Records(engine))
+    metrics, deliveries = Metrics(), Deliveries(engine)
+    recovered = inbox.reconcile(now())
+    if recovered:
+        log.warning("%d files in the spool had no record: recorded", recovered)
+
+    backlog = Backlog(engine)
+    admission = Admission(ours.marks, spool.free_bytes, backlog.waiting, backlog.holds, metrics)
+
+    def still_looking() -> bool:
+        admission.look()  # also when nobody sends: what was refused is to be shown as taken again
+        return True
+
+    def on_report(_calling_ae: str, report: Report) -> bool:
+        return keep_report(report, deliveries, metrics, now())
+
+    receiver = Receiver(
+        inbox,
+        metrics,
+        ours.ae_title,
+        ours.host,
+        ours.port,
+        allowed_calling_aets=_allowed(settings),
+        max_associations=ours.max_associations,
+        admission=admission,
+        on_report=on_report,
+    )
+    receiver.start()
+    log.info("receiving as %s on %s:%d", ours.ae_title, ours.host, ours.port)
+
+    def listening() -> Health:
+        return {"receiver": "ok" if receiver.listening else "the DICOM port is closed"}
+
+    def ready() -> Health:
+        # Not what it refuses under pressure: that its sender is to hear from itself, and begun studies are still taken.
+        disk = readiness.writable(folders(settings))
+        return {**listening(), "database": database_health(engine), "disk": disk}
+
+    with monitor(settings, name, listening, ready), presence(shared_locks(settings, engine), "receiver"):
+        wait_for_sigterm(still_looking)
+    receiver.stop()
+
+
+def _allowed(settings: Settings) -> tuple[str, ...]:
+    """Also whoever is to report to us that it keeps the results; empty: everybody."""
+    known = settings.receiver.allowed_calling_aets
+    everywhere = settings.destinations.values()
+    reporting = {d.ae_title for d in everywhere if isinstance(d, Destination) and d.confirm == "commitment"}
+    return tuple({*known, *reporting}) if known else ()

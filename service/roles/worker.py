@@ -1,0 +1,137 @@
+"""The process that analyses and delivers: sweeper, engine, janitor and the watch of its back end."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from socket import gethostname
+
+from service import destinations as to
+from service.analysis import analyst
+from service.backends import backend, checked_every_s
+from service.domain.priority import Urgency
+from service.network.find import count_images
+from service.network.peer import DicomNode
+from service.ops.metrics import Metrics
+from service.ops.probes import WARNING, Health
+from service.pipelines import named
+from service.roles.process import monitor, now, wait_for_sigterm
+from service.settings import Settings, served_repository, with_own_repository
+from service.storage import database, database_health, open_storage, shared_locks
+from service.store.audit import DONE, FAILED, Audit
+from service.store.deliveries import Deliveries
+from service.store.flow import Flow, QueueOptions
+from service.store.jobs import Jobs
+from service.store.presence import presence, present
+from service.store.records import Records, SeriesRecord
+from service.store.retention import Retention
+from service.store.shadows import Shadows
+from service.worker.backend_watch import BackendWatch
+from service.worker.delivery import Courier
+from service.worker.janitor import Janitor
+from service.worker.models import Models
+from service.worker.runner import ANALYSIS_RETRIES, Runner
+from service.worker.shadow import Shadower
+from service.worker.study import Studies
+from service.worker.sweeper import Sweeper
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, name: str) -> None:
+    """Sweeper, analyses and deliveries, until SIGTERM; what is running is finished or taken over later.
+
+    name: by which this process counts.
+    """
+    spool, engine = open_storage(settings)
+    records, jobs = Records(engine), Jobs(engine)
+    chosen = named(settings.pipeline)
+    audit, shadows = Audit(engine, now), Shadows(engine)
+    deliveries, alive = Deliveries(engine), shared_locks(settings, engine)
+    metrics = Metrics(settings.destinations)
+    courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, metrics, now)
+
+    def prioritise(job_id: str, priority: int) -> None:
+        flow.prioritise(job_id, priority)
+
+    def told(versions: Mapping[str, str], trouble: str) -> None:
+        outcome = FAILED if trouble else DONE
+        audit.note(f"worker on {gethostname()}", "serve", "models", outcome, versions=dict(versions), why=trouble)
+        metrics.serving(not trouble)
+
+    def without(job_id: str, name: str, version: str, why: str) -> None:
+        here = f"worker on {gethostname()}"
+        audit.note(here, "analyse without the candidate", name, FAILED, version=version, job=job_id, why=why)
+        metrics.candidate_failed()
+
+    models = Models(
+        partial(served_repository, settings),
+        lambda versions, beside: backend(with_own_repository(settings), versions, beside),
+        told,
+    )
+    working = analyst(settings, chosen, models.active)
+    studies = Studies(spool, records, partial(_expected_images, settings))
+    shadower = Shadower(working, models, studies, spool, jobs, shadows, metrics, ANALYSIS_RETRIES, now)
+    runner = Runner(
+        working, models, shadower, studies, spool, records, jobs, courier, metrics, prioritise, without, now
+    )
+    queues = {name: QueueOptions(one.concurrency, one.per_minute) for name, one in settings.destinations.items()}
+    flow = Flow(database(settings, "flow.db"), alive, queues, runner)
+    flow.start()
+    quiet_s, urgency = partial(_quiet_s, settings), partial(_urgency, settings)
+    receiving = partial(present, alive, "receiver")
+    sweeper = Sweeper(records, jobs, deliveries, shadows, flow, quiet_s, urgency, receiving, now)
+    sweeper.start()
+    janitor = Janitor(
+        Retention(engine), spool, flow, metrics, settings.retention.files_for, settings.retention.history_for, now
+    )
+    janitor.start()
+    watch = BackendWatch(models, alive, metrics, checked_every_s(settings))
+    watch.start()
+    log.info("worker ready: pipeline %s", chosen.name)
+
+    def at_work() -> bool:
+        return flow.alive and sweeper.alive and janitor.alive and watch.alive
+
+    def threads() -> Health:
+        return {"threads": "ok" if at_work() else "a thread ended, or the lock of this worker did"}
+
+    def ready() -> Health:
+        served = f"{WARNING}{models.trouble}" if models.trouble else "ok"
+        return {**threads(), "back end": watch.why_not or "ok", "models": served, "database": database_health(engine)}
+
+    with monitor(settings, name, threads, ready), presence(alive, "worker"):
+        if not wait_for_sigterm(at_work):
+            log.error("a thread of the worker ended, or its lock did: the supervisor starts a new worker")
+            logging.shutdown()
+            os._exit(1)  # at once: another worker may have taken over what this one has in hand
+        sweeper.stop()
+        janitor.stop()
+        idle = flow.stop()
+    if not idle:
+        log.info("stopped with work in hand: it is taken over at the next start")
+        logging.shutdown()
+        os._exit(0)  # the running step's thread would keep the process for minutes
+
+
+def _quiet_s(settings: Settings, calling_ae: str) -> float:
+    peer = settings.receiver.peers.get(calling_ae)
+    return peer.quiet_s if peer and peer.quiet_s else settings.receiver.quiet_s
+
+
+def _urgency(settings: Settings, calling_ae: str) -> Urgency:
+    peer = settings.receiver.peers.get(calling_ae)
+    return peer.urgency if peer else Urgency.ROUTINE
+
+
+def _expected_images(settings: Settings, study_uid: str, series: Sequence[SeriesRecord]) -> Mapping[str, int]:
+    """Ask each series' sender, where the settings say how to reach it."""
+    expected = {}
+    for one in series:
+        peer = settings.receiver.peers.get(one.calling_ae)
+        if peer is None or peer.host is None or peer.port is None:
+            continue
+        node = DicomNode(one.calling_ae, one.calling_ae, peer.host, peer.port, settings.receiver.ae_title)
+        if (count := count_images(node, study_uid, one.series_uid)) is not None:
+            expected[one.series_uid] = count
+    return expected
