@@ -91,7 +91,14 @@ OPERATIONS = Dashboard(
                 )
             ],
         ),
-        Panel("Oldest job that waits", "s", [("max(thoracle_oldest_waiting_job_seconds)", "age")]),
+        Panel(
+            "Oldest job",
+            "s",
+            [
+                ("max(thoracle_oldest_waiting_job_seconds)", "waits for its analysis"),
+                ("max(thoracle_oldest_running_job_seconds)", "is analysed"),
+            ],
+        ),
         Panel(
             "Studies per hour", "short", [("sum by (outcome) (increase(thoracle_studies_total[1h]))", "{{outcome}}")]
         ),

@@ -81,6 +81,10 @@ class Known(Protocol):
         """When the oldest job came whose analysis has not begun."""
         ...
 
+    def running_since(self) -> datetime | None:
+        """When the analysis was begun that has gone on longest."""
+        ...
+
     def undelivered(self) -> Mapping[str, tuple[int, datetime]]:
         """By destination: objects on their way, and when the oldest was to be delivered."""
         ...
@@ -118,6 +122,11 @@ def readings(
             "thoracle_oldest_waiting_job_seconds",
             "Age of the oldest job whose analysis has not begun; 0: none waits",
             lambda: {"": age_s(known.waiting_since())},
+        ),
+        Reading(
+            "thoracle_oldest_running_job_seconds",
+            "Seconds since the analysis was begun that has gone on longest; 0: nothing is analysed",
+            lambda: {"": age_s(known.running_since())},
         ),
         Reading(
             "thoracle_undelivered_objects",

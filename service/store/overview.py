@@ -97,6 +97,13 @@ class Overview:
             oldest = sa.select(jobs.c.created_at).where(waiting).order_by(jobs.c.created_at).limit(1)
             return connection.execute(oldest).scalar_one_or_none()
 
+    def running_since(self) -> datetime | None:
+        """When the analysis was begun that has gone on longest; None if nothing is analysed."""
+        with self._engine.begin() as connection:
+            return connection.execute(
+                sa.select(sa.func.min(jobs.c.started_at)).where(jobs.c.state == State.RUNNING)
+            ).scalar_one()
+
     def undelivered(self) -> dict[str, tuple[int, datetime]]:
         """By destination: objects on their way, and when the oldest was to be delivered."""
         query = (

@@ -20,7 +20,7 @@ def samples(*collectors: Any) -> dict[tuple[str, ...], float]:
 
 
 class Known:
-    """One job waits; of two objects to the archive one is late."""
+    """One job waits, one is analysed; of two objects to the archive one is late."""
 
     def jobs_by_state(self) -> dict[str, int]:
         return {"queued": 1}
@@ -30,6 +30,9 @@ class Known:
 
     def waiting_since(self) -> datetime | None:
         return NOW - timedelta(minutes=5)
+
+    def running_since(self) -> datetime | None:
+        return NOW - timedelta(minutes=40)
 
     def undelivered(self) -> dict[str, tuple[int, datetime]]:
         return {"archive": (2, NOW - timedelta(hours=1))}
@@ -57,6 +60,7 @@ def test_what_is_not_there_is_zero_and_ages_are_seconds() -> None:
     assert (found["thoracle_jobs", "queued"], found["thoracle_jobs", "failed"]) == (1, 0)
     assert found["thoracle_series", "TILT"] == 2
     assert found["thoracle_oldest_waiting_job_seconds",] == 300
+    assert found["thoracle_oldest_running_job_seconds",] == 2400
     assert (found["thoracle_undelivered_objects", "archive"], found["thoracle_undelivered_objects", "pacs"]) == (2, 0)
     oldest = "thoracle_oldest_undelivered_object_seconds"
     assert (found[oldest, "archive"], found[oldest, "pacs"]) == (3600, 0)

@@ -41,6 +41,21 @@ def test_the_oldest_that_waits_counts_and_what_is_at_work_does_not(
     assert overview.waiting_since() == at(130)
 
 
+def test_the_oldest_at_work_counts_from_when_it_was_begun_and_no_more_when_it_has_ended(
+    engine: sa.Engine, records: Records, jobs: Jobs
+) -> None:
+    overview = Overview(engine)
+    first, second = begun(records, "1.1", 100), begun(records, "1.2", 130)
+    assert overview.running_since() is None, "both wait"
+    jobs.start(second, at(140))
+    jobs.start(first, at(160))
+    assert overview.running_since() == at(140)
+    jobs.finish(second, Event.FAIL, Result(error="no memory"), at(180))
+    assert overview.running_since() == at(160)
+    jobs.retry(first, "the disk is full")
+    assert overview.running_since() is None, "it waits for its next attempt"
+
+
 def test_an_object_is_on_its_way_until_its_destination_has_confirmed_it(
     engine: sa.Engine, records: Records, jobs: Jobs, deliveries: Deliveries
 ) -> None:
