@@ -12,25 +12,21 @@ from typing import Self
 
 import numpy as np
 import onnxruntime as ort
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    Fail,
-    InvalidArgument,
-    InvalidGraph,
-    InvalidProtobuf,
-    RuntimeException,
-)
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
 from service.domain.priority import Urgency
-from service.errors import Permanent
+from service.errors import Permanent, ThoracleError, Transient
 from service.inference.drawn import drawn
 from service.inference.files import embedded, model_files
 from service.inference.tensors import check_inputs
 
 PROVIDER = "CPUExecutionProvider"
 
-_ORT_ERRORS = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, RuntimeException)
+_ORT_ERRORS = tuple(one for one in vars(runtime).values() if isinstance(one, type) and issubclass(one, Exception))
+"""One class for each kind of failure, without a common base."""
+
 _ORT_TYPES = {"int16": "tensor(int16)", "uint8": "tensor(uint8)", "float32": "tensor(float)"}
 
 
@@ -69,7 +65,8 @@ class OnnxBackend:
         self._models: dict[str, Model] = {
             name: loaded.get(file.spec.sha256) or load_model(file.content, file.key) for name, file in files.items()
         }
-        self._first: dict[str, dict[str, Array]] = {}
+        self._first: dict[str, dict[str, Array]] = beside._first if beside else {}
+        self._why_not = ""
 
     @property
     def specs(self) -> tuple[ModelSpec, ...]:
@@ -83,17 +80,31 @@ class OnnxBackend:
         return self._model(name).spec
 
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run one batch; Permanent if the inputs are not what the spec says or the model fails."""
-        return self._model(name).infer(inputs)
+        """Run one batch; Permanent if the inputs are not what the spec says or the model fails.
+
+        Transient from a check that failed until one passes.
+        """
+        model = self._model(name)
+        if self._why_not:
+            raise Transient(self._why_not)
+        return model.infer(inputs)
 
     def check(self) -> None:
-        """Permanent if a model fails on a drawn image, or says otherwise about it than the first time."""
-        for name, model in self._models.items():
-            (tensor,) = model.spec.inputs
-            answer = model.infer({tensor.name: drawn(model.spec)[None]})
-            first = self._first.setdefault(name, answer)
-            if any(answer[output].tobytes() != first[output].tobytes() for output in first):
-                raise Permanent(f"Model {name} no longer answers an image as it did at the start.")
+        """Transient if a model fails on a drawn image, or says otherwise about it than the first time."""
+        try:
+            for model in self._models.values():
+                self._check(model)
+        except ThoracleError as error:
+            self._why_not = str(error)
+            raise Transient(self._why_not) from error
+        self._why_not = ""
+
+    def _check(self, model: Model) -> None:
+        (tensor,) = model.spec.inputs
+        answer = model.infer({tensor.name: drawn(model.spec)[None]})
+        first = self._first.setdefault(model.spec.sha256, answer)
+        if any(answer[output].tobytes() != first[output].tobytes() for output in first):
+            raise Transient(f"Model {model.spec.name} no longer answers an image as it did at the start.")
 
     def at(self, _urgency: Urgency) -> Self:
         """Nothing waits here: a worker analyses one study at a time."""

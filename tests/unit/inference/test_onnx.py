@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,7 +15,8 @@ from onnx import TensorProto, helper
 
 from service.domain.model_spec import METADATA_KEY, ModelSpec, TensorSpec
 from service.domain.ports import Array
-from service.errors import Permanent
+from service.domain.priority import Urgency
+from service.errors import Permanent, Transient
 from service.inference.files import read_digests
 from service.inference.onnx import Model, OnnxBackend
 
@@ -57,30 +59,47 @@ def test_it_infers_and_knows_its_models(tmp_path: Path) -> None:
     assert backend.specs == (backend.spec("double"),)
 
 
-def test_the_check_is_an_answer_and_finds_a_model_that_fails_or_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def checkable(root: Path) -> Path:
+    """A repository whose model can be shown a drawn image."""
     tensors = [TensorSpec(name, "int16", (1, 8, 8), ("channel", "row", "column")) for name in "xy"]
     spec = replace(SPEC, inputs=(tensors[0],), outputs=(tensors[1],), layout="body-crop")
     infos = [helper.make_tensor_value_info(name, TensorProto.INT16, ["batch", 1, 8, 8]) for name in "xy"]
     graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "double", infos[:1], infos[1:])
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     helper.set_model_props(made, {METADATA_KEY: spec.to_json()})
-    backend = OnnxBackend(write(tmp_path, bytes(made.SerializeToString())))
+    return write(root, bytes(made.SerializeToString()))
+
+
+def _fails(*_: object) -> dict[str, Array]:
+    raise Permanent("Model double failed: out of memory")
+
+
+_right = Model.infer
+
+
+def _changed(*asked: Any) -> dict[str, Array]:
+    return {name: y + 1 for name, y in _right(*asked).items()}
+
+
+@pytest.mark.parametrize(("wrong", "said"), [(_changed, "double no longer answers"), (_fails, "out of memory")])
+def test_a_model_that_fails_its_check_answers_nothing_until_it_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: Callable[..., Any], said: str
+) -> None:
+    backend = OnnxBackend(checkable(tmp_path))
+    batch = {"x": np.ones((1, 1, 8, 8), np.int16)}
     backend.check()
+    with monkeypatch.context() as patch:
+        patch.setattr(Model, "infer", wrong)
+        with pytest.raises(Transient, match=said):
+            backend.check()
+        beside = OnnxBackend(tmp_path, beside=backend)
+        with pytest.raises(Transient, match=said):
+            beside.check()
+    for same in (backend, backend.at(Urgency.STAT), beside):
+        with pytest.raises(Transient, match=said):
+            same.infer("double", batch)
     backend.check()
-
-    right = Model.infer
-    monkeypatch.setattr(Model, "infer", lambda *asked: {name: y + 1 for name, y in right(*asked).items()})
-    with pytest.raises(Permanent, match="Model double no longer answers"):
-        backend.check()
-
-    def fails(*_: object) -> dict[str, Array]:
-        raise Permanent("Model double failed: out of memory")
-
-    monkeypatch.setattr(Model, "infer", fails)
-    with pytest.raises(Permanent, match="out of memory"):
-        backend.check()
+    assert backend.infer("double", batch)["y"].max() == 2
 
 
 def test_the_highest_version_is_active(tmp_path: Path) -> None:
@@ -109,6 +128,15 @@ def test_a_spoilt_repository_is_refused_in_words(tmp_path: Path, name: str) -> N
     spoil(tmp_path)
     with pytest.raises(Permanent, match=sentence):
         OnnxBackend(tmp_path)
+
+
+def test_what_the_runtime_cannot_compute_is_refused_in_words(tmp_path: Path) -> None:
+    """Relu of INT16: the standard has it, ONNX Runtime does not."""
+    made = onnx.load_from_string(model())
+    made.graph.node[0].CopyFrom(helper.make_node("Relu", ["x"], ["y"]))
+    onnx.checker.check_model(made)
+    with pytest.raises(Permanent, match=r"cannot be loaded: .*NOT_IMPLEMENTED"):
+        OnnxBackend(write(tmp_path, made.SerializeToString()))
 
 
 def test_an_unreadable_spec_is_refused(tmp_path: Path) -> None:
