@@ -1,0 +1,213 @@
+"""A runner with one job, on real tables and files; only the analysis and the network are stand-ins."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import arrivals
+import tiny_models
+
+from service.domain.findings import ModelUse, Region
+from service.domain.job import State
+from service.domain.model_spec import ModelSpec
+from service.domain.priority import Urgency
+from service.domain.retry import RetryPolicy
+from service.errors import Reason, Refusal
+from service.evidence.context import Evidence
+from service.inference.mixed import Mixed
+from service.network.send import StoreOutcome, Verdict
+from service.store.audit import Audit
+from service.store.deliveries import Deliveries
+from service.store.engine import sqlite_engine
+from service.store.inbox import Inbox
+from service.store.jobs import Jobs
+from service.store.migrations import upgrade
+from service.store.overview import Overview
+from service.store.records import Records
+from service.store.retention import Retention
+from service.store.reviews import Reviews
+from service.store.shadows import Shadows
+from service.store.spool import Spool
+from service.worker.analyst import Outcome
+from service.worker.delivery import Courier, Destination
+from service.worker.models import Assigned
+from service.worker.operator import Operator
+from service.worker.runner import Runner
+from service.worker.study import Studies
+
+NOW = arrivals.at(300)
+REFUSED = Outcome(
+    None, None, (), {"1.2": (Refusal(Reason.TILT, "12 degrees."),)}, {"check": 1.0}, {"status": "refused"}
+)
+
+
+class AnalysedStub:
+    """As much of an Analysis as the runner looks at."""
+
+    flags = ()
+    models: tuple[ModelUse, ...] = ()
+    lungs = MappingProxyType({"total": Region(4000.0, 100.0, 20.0, -800.0)})
+
+    class severity:
+        total = 7
+
+
+class SevereStub(AnalysedStub):
+    class severity:
+        total = 15
+
+
+ANALYSED = Outcome(
+    "1.2",
+    AnalysedStub(),  # type: ignore[arg-type]
+    (
+        Evidence("lobes", "lobes.seg.dcm", b"seg", "1.2.840.1", "1.9.1"),
+        Evidence("study", "s.dcm", b"sr", "1.2.840.2", "1.9.2"),
+    ),
+    {},
+    {"check": 1.0},
+    {"status": "analysed"},
+)
+
+
+class Queued:
+    """A back end that notes how urgent the studies are for which it is asked."""
+
+    def __init__(self) -> None:
+        self.urgencies: list[Urgency] = []
+
+    def at(self, urgency: Urgency) -> "Queued":
+        self.urgencies.append(urgency)
+        return self
+
+    def spec(self, name: str) -> ModelSpec:
+        return replace(tiny_models.LOBES, version="2")
+
+
+class Served:
+    """The models, of which `candidates` analyse the study; `shadowed` are to analyse it too."""
+
+    def __init__(self) -> None:
+        self.backend = Queued()
+        self.candidates: frozenset[str] = frozenset()
+        self.shadowed: dict[str, str] = {}
+
+    def for_study(self, study_uid: str) -> Assigned:
+        assert study_uid == "S"
+        return Assigned(self.backend, dict.fromkeys(self.candidates, self.backend))  # type: ignore[arg-type]
+
+    def shadows(self) -> dict[str, str]:
+        return self.shadowed
+
+
+class Bench:
+    """A runner with one job; `analysis` and `verdicts` decide what happens."""
+
+    def __init__(self, folder: Path) -> None:
+        engine = sqlite_engine(folder / "records.db")
+        upgrade(engine)
+        self.clock = NOW
+        self.analysis: Callable[[], Outcome] = lambda: ANALYSED
+        self.verdicts: Callable[[Path], Verdict] = lambda path: Verdict.STORED
+        self.sent: list[str] = []
+        self.with_candidates = False
+        self.predecessors: list[list[str]] = []
+        self.seen: list[tuple[Any, ...]] = []
+        self.counted: list[tuple[Any, ...]] = []
+        self.jobs, self.overview, self.shadows = Jobs(engine), Overview(engine), Shadows(engine)
+        records, self.spool = Records(engine), Spool(folder)
+        self._records, self._inbox, self._retention = records, Inbox(self.spool, records), Retention(engine)
+        self._inbox.take(arrivals.arrival())
+        (self.job_id,) = records.create_due_jobs(NOW, lambda _: 1.0)
+        policy = RetryPolicy((5.0, 60.0), timedelta(hours=1))
+        self.destinations = {"pacs": Destination(self.send, policy, frozenset(("lobes", "study")), "binary")}
+        self.deliveries = Deliveries(engine)
+        courier = Courier(self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock)
+        self.audit = Audit(engine, lambda: self.clock)
+        self.operator = Operator(
+            self.jobs, records, self.deliveries, Reviews(engine), courier, self.audit, lambda: self.clock
+        )
+        self.served = Served()
+        self.runner = Runner(
+            self,  # type: ignore[arg-type]
+            self.served,  # type: ignore[arg-type]
+            None,  # type: ignore[arg-type]
+            Studies(self.spool, records, lambda study, series: {}),
+            self.spool,
+            records,
+            self.jobs,
+            courier,
+            self,
+            lambda job_id, priority: self.seen.append(("priority", priority)),
+            lambda *without: self.seen.append(("without", *without)),
+            lambda: self.clock,
+        )
+
+    def receive_another_slice(self) -> str:
+        """The job of the study with one more slice."""
+        return self.receive("2", b"another")
+
+    def receive(self, instance: str, content: bytes) -> str:
+        """The job of the study with this slice too."""
+        self._inbox.take(arrivals.arrival(instance, content=content))
+        (job_id,) = self._records.create_due_jobs(NOW, lambda _: 1.0)
+        return job_id
+
+    def deliver(self, job_id: str) -> None:
+        self.runner.analyse(job_id, 1)
+        self.runner.deliver(job_id, "pacs", 1)
+
+    def purge(self) -> None:
+        at = datetime.now(UTC) + timedelta(days=1)
+        assert self._retention.give_up("S", at, at) is not None
+        while self._retention.remove("S", self.spool):
+            pass
+
+    def on(self, backend: Any) -> "Bench":
+        self.with_candidates = isinstance(backend, Mixed)
+        assert self.with_candidates or backend is self.served.backend
+        return self
+
+    def analyse(self, *study: Any) -> Outcome:
+        self.predecessors.append([p.sop_instance_uid for p in study[-1]])
+        return self.analysis()
+
+    def send(self, paths: Sequence[Path]) -> list[StoreOutcome]:
+        self.sent += [p.name for p in paths]
+        return [StoreOutcome(p, "", self.verdicts(p), None, "because") for p in paths]
+
+    def study(self, outcome: str, timings_s: Mapping[str, float]) -> None:
+        self.seen.append(("study", outcome))
+
+    def analysed_by(self, model: str, version: str) -> None:
+        self.counted.append((model, version))
+
+    def scored(self, scanner: str, severity: int | None, opacity_percent: float) -> None:
+        self.counted.append((scanner, severity, opacity_percent))
+
+    def refused(self, scanner: str, reasons: Iterable[str]) -> None:
+        self.counted.append((scanner, *reasons))
+
+    def delivery(self, destination: str, outcome: str) -> None:
+        self.seen.append(("delivery", outcome))
+
+    def delivered(self, latency_s: float) -> None:
+        self.seen.append(("delivered",))
+
+    @property
+    def state(self) -> State:
+        return self.jobs.get(self.job_id).state
+
+    @property
+    def error(self) -> str:
+        return str((self.overview.job(self.job_id) or {})["error"])
+
+
+def raising(error: Exception) -> Callable[[], Outcome]:
+    def analysis() -> Outcome:
+        raise error
+
+    return analysis
