@@ -186,6 +186,9 @@ def remove(
 ) -> None:
     """Remove a version of a model. If it was active, the one before it is active again.
 
+    If none was before it, promote another one first; only the last version of a model
+    that the analysis can do without goes as it is.
+
     [bold]Examples[/]
 
       thoracle models remove lobes

@@ -93,13 +93,15 @@ def withdraw(served: Served) -> Served:
     return replace(served, candidate=None)
 
 
-def without(served: Served, version: str, highest_left: str) -> Served:
-    """After a version was removed: if it was active, the previous one is, or the highest that is left."""
+def without(served: Served, version: str) -> Served:
+    """After a version was removed: if it was active, the previous one is. Permanent if there is none to go back to."""
     candidate = None if served.candidate and served.candidate.version == version else served.candidate
     previous = None if served.previous == version else served.previous
     if served.active != version:
         return Served(served.active, previous, candidate)
-    return Served(highest_left if previous is None else previous)
+    if previous is None:
+        raise Permanent(f"Version {version} is active, and none was before it: promote another one first.")
+    return Served(previous)
 
 
 def chosen_for(study_uid: str, serving: Serving) -> frozenset[str]:

@@ -152,8 +152,7 @@ def change(repository: Path, name: str, rule: Rule) -> Served:
         served = served_of(repository, name)
         changed = rule(served)
         candidate = changed.candidate.version if changed.candidate else OFF
-        if changed.active == OFF and served.active != OFF and (name not in ROLES or ROLES[name].required):
-            raise Permanent(f"Nothing can be analysed without {name}.")
+        _refuse_to_do_without(name, served, changed)
         for version in {changed.active, candidate} - {served.active, OFF}:
             _load(repository, name, version)
         _configure(repository, name, changed)
@@ -179,7 +178,9 @@ def listed_for_trial(repository: Path, name: str, version: str) -> Iterator[None
 def remove(repository: Path, name: str, version: str | None = None) -> ModelSpec | None:
     """Remove one version, the active one unless named; returns the spec that is active now, None if none is.
 
-    Permanent if there is no such version, if the pipeline cannot do without it, or if the one before is no good.
+    If it was active, the one before it is; the last version of a model that the pipeline can do without just goes.
+    Permanent if there is no such version, if the pipeline cannot do without it, or if there is none before it or that
+    one is no good.
     """
     folder = repository / name
     with _changing(repository) as staging:
@@ -191,12 +192,14 @@ def remove(repository: Path, name: str, version: str | None = None) -> ModelSpec
         if gone not in versions:
             raise Permanent(f"There is no {name} version {gone or 'at all'} in {repository}.")
         left = [v for v in versions if v != gone]
-        if not left and (name not in ROLES or ROLES[name].required):
+        if not left and _required(name):
             raise Permanent(f"{name} version {gone} is the only one, and nothing can be analysed without it.")
+        changed = without(served, gone) if left else None
+        if changed:
+            _refuse_to_do_without(name, served, changed)
         given = _numbers(repository) | {name: highest_version(repository, name)}
         numbers = json.dumps(given, sort_keys=True) + "\n"
-        if left:
-            changed = without(served, gone, left[-1])
+        if changed:
             active = _load(repository, name, changed.active) if changed.active != OFF else None
             _replace(repository / NUMBERS, numbers)
             _configure(repository, name, changed, left)
@@ -259,6 +262,15 @@ def _load(repository: Path, name: str, version: str) -> ModelSpec:
         raise Permanent(f"There is no {name} version {version} in {repository}.")
     key = f"{name}/{version}/{MODEL_FILE}"
     return load_model(read_checked(repository, key, read_digests(repository)), key).spec
+
+
+def _required(name: str) -> bool:
+    return name not in ROLES or ROLES[name].required
+
+
+def _refuse_to_do_without(name: str, before: Served, after: Served) -> None:
+    if after.active == OFF and before.active != OFF and _required(name):
+        raise Permanent(f"Nothing can be analysed without {name}.")
 
 
 def _configure(

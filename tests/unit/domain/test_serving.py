@@ -76,15 +76,20 @@ def test_what_makes_no_sense_is_refused_in_words(before: Served, rule: Callable[
     [
         (TWO, "2", ONE),
         (TWO, "1", Served("2")),
-        (Served("3"), "3", Served("2")),
         (TRIAL, "2", ONE),
-        (TRIAL, "1", Served("2")),
         (Served("3", "1", Candidate("2", 0.1)), "1", Served("3", None, Candidate("2", 0.1))),
         (Served("1", OFF), "1", NEW),
     ],
 )
 def test_a_version_that_is_removed_leaves_the_one_before(before: Served, gone: str, after: Served) -> None:
-    assert without(before, gone, highest_left="2") == after
+    assert without(before, gone) == after
+
+
+@pytest.mark.parametrize("served", [Served("3"), Served("1", candidate=Candidate("2", 0.1))])
+def test_nothing_takes_the_place_of_an_active_version_that_had_none_before_it(served: Served) -> None:
+    """Any other one was never promoted, or was rolled back from."""
+    with pytest.raises(Permanent, match=f"Version {served.active} is active, and none was before it: promote another"):
+        without(served, served.active)
 
 
 def test_every_version_has_a_state_in_one_word() -> None:

@@ -13,14 +13,14 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
-from service.domain.serving import Candidate, Served, canary, promote, rollback, shadow, withdraw
+from service.domain.serving import OFF, Candidate, Served, canary, promote, rollback, shadow, withdraw
 from service.errors import Permanent
 from service.inference import repository
-from service.inference.files import DIGESTS, read_digests
+from service.inference.files import DIGESTS, read_digests, serving_of
 from service.inference.install import prepare
 from service.inference.onnx import OnnxBackend
 from service.inference.repository import NUMBERS, add, change, create, embed, highest_version, installed, remove
-from service.inference.serving import SERVING
+from service.inference.serving import SERVING, render_serving
 
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
 
@@ -213,6 +213,36 @@ def test_an_altered_version_does_not_bar_the_way_to_a_good_one(own: Path) -> Non
         file.write(b"x")
     change(own, "lobes", rollback)
     assert active(own)["lobes"] == "1"
+
+
+def test_a_version_that_was_rolled_back_from_does_not_come_back_by_a_removal(own: Path) -> None:
+    serve(own, lobes(2))
+    serve(own, lobes(3))
+    change(own, "lobes", rollback)
+    for gone in (None, "2"):
+        with pytest.raises(Permanent, match="Version 2 is active, and none was before it: promote another one first"):
+            remove(own, "lobes", gone)
+    assert active(own)["lobes"] == "2"
+    change(own, "lobes", promote("1"))
+    assert remove(own, "lobes", "2") is not None
+    assert active(own)["lobes"] == "1"
+
+
+def test_a_model_that_is_needed_is_not_switched_off_by_a_removal(own: Path) -> None:
+    add(own, lobes(2))
+    (own / SERVING).write_text(render_serving(serving_of(own) | {"lobes": Served("1", previous=OFF)}))
+    with pytest.raises(Permanent, match="Nothing can be analysed without lobes"):
+        remove(own, "lobes")
+    assert active(own)["lobes"] == "1"
+
+
+def test_the_last_version_of_a_model_that_is_not_needed_may_go(own: Path) -> None:
+    serve(own, lungs(1))
+    serve(own, lungs(2))
+    change(own, "lungs", rollback)
+    assert remove(own, "lungs", "2") is not None
+    assert remove(own, "lungs") is None
+    assert "lungs" not in active(own)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"lobes": "2"}', '{"lobes": {"active": "../2", "previous": null}}'])
