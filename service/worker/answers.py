@@ -61,14 +61,18 @@ class Answers:
         return self.further / self.compared if self.compared else 0.0
 
     @property
+    def _expected_constant(self) -> bool:
+        return self.compared == self.values and self.expected_low == self.expected_high
+
+    @property
     def nonsense(self) -> str | None:
         """What no working network says of a whole CT, in words; None if it may be right.
 
-        One value everywhere may be right where it is expected so.
+        One value everywhere may be right where the same one is expected, to one step of 255.
         """
         if self.not_numbers:
             return f"{self} holds values that are not numbers (NaN or infinity)"
-        if self.low < self.high or (self.compared == self.values and self.expected_low == self.expected_high):
+        if self.low < self.high or (self._expected_constant and self.largest <= 1.0):
             return None
         return f"{self} is all black: 0 everywhere" if self.high == 0 else f"{self} is {self.high:g} everywhere"
 

@@ -30,12 +30,13 @@ from service.pipelines.slices import views_of
 from service.settings import default_repository
 from service.worker.answers import Answers
 from service.worker.compared import Compared
+from service.worker.gate import Gate
 from service.worker.parity import Parity, check_parity, check_sense, compare_backends, largest_ct
 
 DEMO_CT = Path(__file__).parents[3] / "demo" / "ct"
 LOWER_HALF = np.where(np.arange(tiny_models.SIZE) < tiny_models.SIZE // 2, 1.0, 0.0).reshape(1, -1, 1)
 
-WAYS: dict[str, tuple[Array | float, float]] = {
+WAYS: dict[str, tuple[Array | float, Array | float]] = {
     "sound": (1.0, 0.0),
     "black": (0.0, 0.0),
     "constant": (0.0, 200.0),
@@ -44,11 +45,13 @@ WAYS: dict[str, tuple[Array | float, float]] = {
     "rounded": (254 / 255, 0.0),
     "faded": (0.9, 0.0),
     "half": (LOWER_HALF, 0.0),
+    "all opacity": (np.array([1.0, 0.0]).reshape(2, 1, 1), np.array([0.0, 255.0]).reshape(2, 1, 1)),
+    "hardly any": (np.array([1.0, 0.0]).reshape(2, 1, 1), np.array([0.0, 1.0]).reshape(2, 1, 1)),
 }
 """What spoils the tiny network for lungs and opacities at its end: a factor and an offset. Faded: the masks stay."""
 
 
-def spoilt(scale: Array | float, offset: float) -> bytes:
+def spoilt(scale: Array | float, offset: Array | float) -> bytes:
     """The tiny network with its probabilities multiplied and shifted at the end, in floating point."""
     model = onnx.load_from_string(tiny_models.lung_opacity())
     (end,) = [node for node in model.graph.node if node.output[0] == "probability"]
@@ -77,7 +80,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def serving(root: Path, way: str) -> OnnxBackend:
-    return OnnxBackend(root, versions={"lung-opacity": str(100 + list(WAYS).index(way))})
+    return OnnxBackend(root, versions={"lung-opacity": number_of(way)})
+
+
+def number_of(way: str) -> str:
+    return str(100 + list(WAYS).index(way))
 
 
 class Plain:
@@ -172,6 +179,17 @@ def test_a_healthy_ct_may_have_no_opacity_anywhere(root: Path) -> None:
     found = compare(scanned(noise_hu=0.0), root, "sound")
     assert [answers.high for answers in found.answers if answers.channel == "opacity"] == [0.0]
     assert found.mistakes == ()
+
+
+def test_on_a_healthy_ct_only_the_constant_that_is_expected_is_excused(root: Path, tmp_path: Path) -> None:
+    """A version that calls everything opacity, where the active one finds none, does not pass the gate."""
+    size, pixel = tiny_models.SIZE, (3.2, 3.2)
+    phantom = make_ct.make(rows=size, columns=size, pixel_mm=pixel, slices=30, spacing_mm=8.0, noise_hu=0.0)
+    make_ct.write(phantom.datasets, tmp_path)
+    gate = Gate(Plain(phantom.truth.lobe_mask), tmp_path, lambda versions: OnnxBackend(root, versions=versions))
+    with pytest.raises(Permanent, match=r"lung-opacity, opacity, is 255 everywhere\.$"):
+        gate.check(root, "lung-opacity", number_of("all opacity"))
+    assert gate.check(root, "lung-opacity", number_of("hardly any")).difference is not None
 
 
 def test_what_the_reference_cannot_be_asked_is_judged_by_itself(root: Path) -> None:
