@@ -12,6 +12,9 @@ from service import operators
 from service.cli.options import ConfigOption, failures, out, settings_from
 from service.cli.tables import at_full_width, time_in_words
 
+_DIGITS = 12
+"""Of a digest: enough to tell two files apart."""
+
 
 def audit(
     subject: Annotated[str | None, typer.Option(help="Only of this model or job.")] = None,
@@ -42,7 +45,18 @@ def audit_table(entries: Iterable[Mapping[str, Any]]) -> Table:
     """One line for each entry."""
     table = Table("when", "who", "what", "subject", "outcome", "detail", box=None)
     for one in entries:
-        detail = ", ".join(f"{name} {value}" for name, value in one["detail"].items() if value not in ("", None))
+        detail = _in_words(one["detail"])
         row = (time_in_words(one["at"]), one["who"], one["what"], one["subject"], one["outcome"], detail)
         table.add_row(*map(escape, row))
     return table
+
+
+def _in_words(detail: Mapping[str, Any]) -> str:
+    """Digests in short, of which `GET /api/audit` has every digit."""
+    return ", ".join(f"{name} {_value(name, value)}" for name, value in detail.items() if value not in ("", None))
+
+
+def _value(name: str, value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"({_in_words(value) or 'nothing'})"
+    return str(value)[:_DIGITS] if name == "sha256" else str(value)

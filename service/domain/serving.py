@@ -39,6 +39,11 @@ class Served:
     previous: str | None = None
     candidate: Candidate | None = None
 
+    @property
+    def on_trial(self) -> str | None:
+        """The version of the candidate, None if there is none."""
+        return self.candidate.version if self.candidate else None
+
     def state_of(self, version: str) -> str:
         """In one word for people: active, candidate, previous, or installed."""
         if version == self.active:

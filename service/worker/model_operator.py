@@ -3,7 +3,8 @@
 Whoever wants what is in the audit trail, refusals too. A version passes the gate before it gets any study.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -62,34 +63,36 @@ class ModelOperator:
 
     def canary(self, name: str, version: str, share: float, by: str) -> Changed:
         """The version analyses a share of the studies, above 0 and up to 1."""
-        with self._audit.entry(by, "canary", name, version=version, share=share) as detail:
+        with self._entry(by, "canary", name, version, share=share) as detail:
             return self._gated(name, version, canary(version, share), detail)
 
     def shadow(self, name: str, version: str, by: str) -> Changed:
         """The version analyses every study beside the active one; nobody is shown its results."""
-        with self._audit.entry(by, "shadow", name, version=version) as detail:
+        with self._entry(by, "shadow", name, version) as detail:
             return self._gated(name, version, shadow(version), detail)
 
     def promote(self, name: str, version: str | None, by: str) -> Changed:
         """The version, or the candidate, becomes the active one."""
-        with self._audit.entry(by, "promote", name, version=version) as detail:
-            candidate = repository.served_of(self._root(), name).candidate
-            chosen = version or (candidate.version if candidate else OFF)
-            return self._gated(name, chosen, promote(chosen or None), detail)
+        chosen = version or self._served(name).on_trial
+        with self._entry(by, "promote", name, chosen) as detail:
+            return self._gated(name, chosen or OFF, promote(chosen), detail)
 
     def rollback(self, name: str, by: str) -> Changed:
         """The version before is active again, at once: it has analysed patients' CTs already."""
-        return self._plain("rollback", name, rollback, by)
+        with self._entry(by, "rollback", name, self._served(name).previous) as detail:
+            return Changed(self._change(name, rollback, detail))
 
     def withdraw(self, name: str, by: str) -> Changed:
         """The candidate gets no study any more."""
-        return self._plain("withdraw", name, withdraw, by)
+        with self._entry(by, "withdraw", name, self._served(name).on_trial) as detail:
+            return Changed(self._change(name, withdraw, detail))
 
     def remove(self, name: str, version: str | None, by: str) -> ModelSpec | None:
         """Remove a version, the active one unless named; the spec that is active now, None if none is."""
-        with self._audit.entry(by, "remove", name, version=version) as detail:
-            active = repository.remove(self._root(), name, version)
-            detail["active"] = active.version if active else OFF
+        chosen = version or self._served(name).active or None
+        with self._entry(by, "remove", name, chosen) as detail:
+            active = repository.remove(self._root(), name, chosen)
+            detail["after"] = self._standing(name, self._served(name))
             return active
 
     def installed(self) -> list[Mapping[str, Any]]:
@@ -111,7 +114,7 @@ class ModelOperator:
         try:
             rule(repository.served_of(root, name))  # what makes no sense is refused before the gate's minute
             passed = self._gate().check(root, name, version)
-            detail |= {"version": version, "sha256": passed.sha256}
+            detail["sha256"] = passed.sha256
             if passed.difference:
                 worst = round(passed.difference.worst_dice, 4)
                 detail |= {"worst_dice": worst, "score_change": passed.difference.score_change}
@@ -121,15 +124,50 @@ class ModelOperator:
                     raise Permanent(f"{name} version {version} is another file than the one that passed.")
                 return rule(served)
 
-            return Changed(repository.change(root, name, of_what_passed), passed.difference)
+            return Changed(self._change(name, of_what_passed, detail), passed.difference)
         finally:
             self._one_at_a_time.release()
 
-    def _plain(self, what: str, name: str, rule: Rule, by: str) -> Changed:
-        with self._audit.entry(by, what, name) as detail:
-            changed = Changed(repository.change(self._root(), name, rule))
-            detail["version"] = changed.served.active
-            return changed
+    def _change(self, name: str, rule: Rule, detail: dict[str, Any]) -> Served:
+        def noted(served: Served) -> Served:
+            detail["before"] = self._standing(name, served)  # it may have changed since the entry was written
+            return rule(served)
+
+        changed = repository.change(self._root(), name, noted)
+        detail["after"] = self._standing(name, changed)
+        return changed
+
+    @contextmanager
+    def _entry(self, by: str, what: str, name: str, version: str | None, **asked: Any) -> Iterator[dict[str, Any]]:
+        """Of the audit trail. version: the one that is wanted, or is to go; `before`, `after`: what is served then."""
+        before = self._standing(name, self._served(name))
+        sha256 = self._digest(name, version) if version else None
+        with self._audit.entry(by, what, name, version=version, sha256=sha256, before=before, **asked) as detail:
+            yield detail
+
+    def _served(self, name: str) -> Served:
+        """Nothing, where it cannot be told: the change says why."""
+        try:
+            return repository.served_of(self._root(), name)
+        except (Permanent, OSError):
+            return Served(OFF)
+
+    def _standing(self, name: str, served: Served) -> dict[str, Any]:
+        """What is served, for the audit trail."""
+        candidate = served.candidate and {
+            "version": served.candidate.version,
+            "sha256": self._digest(name, served.candidate.version),
+            "share": served.candidate.share,
+            "shadow": served.candidate.shadow,
+        }
+        active = {"version": served.active, "sha256": self._digest(name, served.active)} if served.active else None
+        return {"active": active, "candidate": candidate}
+
+    def _digest(self, name: str, version: str) -> str | None:
+        try:
+            return digest_of(self._root(), name, version)
+        except Permanent:
+            return None
 
 
 def _described(one: repository.Installed) -> dict[str, Any]:

@@ -59,6 +59,13 @@ class Site:
     def served(self) -> Served:
         return served_of(self.root, "lobes")
 
+    def digest(self, version: str) -> str:
+        return read_digests(self.root)[f"lobes/{version}/model.onnx"]
+
+    def latest(self) -> Mapping[str, Any]:
+        """What the audit trail holds of the last change."""
+        return self.audit.entries(limit=1)[0]["detail"]
+
     def told(self) -> list[tuple[str, str, str]]:
         return [(entry["what"], entry["outcome"], entry["detail"].get("why", "")) for entry in self.audit.entries()]
 
@@ -81,6 +88,57 @@ def test_a_good_version_is_tried_promoted_and_rolled_back(tmp_path: Path, ct: Pa
     ]
     assert entries[1]["detail"]["version"] == "3" and len(entries[1]["detail"]["sha256"]) == 64
     assert (entries[2]["detail"]["share"], entries[2]["detail"]["worst_dice"]) == (0.25, 1.0)
+
+
+def test_the_audit_trail_says_which_version_went_and_which_came(tmp_path: Path) -> None:
+    site = Site(tmp_path, None)
+    site.install(tiny_models.lobes(), 3)
+    change(site.root, "lobes", canary("3", 0.25))
+    one, two, three = ({"version": version, "sha256": site.digest(version)} for version in "123")
+    on_trial = {"active": two, "candidate": three | {"share": 0.25, "shadow": False}}
+
+    def said(change: Callable[[], object]) -> Mapping[str, Any]:
+        change()
+        return site.latest()
+
+    assert said(lambda: site.operator.withdraw("lobes", "ada")) == {
+        **three,
+        "before": on_trial,
+        "after": {"active": two, "candidate": None},
+    }
+    assert said(lambda: site.operator.rollback("lobes", "ada")) == {
+        **one,
+        "before": {"active": two, "candidate": None},
+        "after": {"active": one, "candidate": None},
+    }
+    assert said(lambda: site.operator.remove("lobes", "3", "ada")) == {
+        **three,
+        "before": {"active": one, "candidate": None},
+        "after": {"active": one, "candidate": None},
+    }
+    with pytest.raises(Permanent, match="promote another one first"):
+        site.operator.remove("lobes", None, "ada")
+    assert (site.latest()["version"], site.latest()["sha256"]) == ("1", one["sha256"])
+    assert "after" not in site.latest()
+
+
+def test_the_audit_trail_names_the_candidate_that_the_gate_refuses(tmp_path: Path) -> None:
+    site = Site(tmp_path, None)
+    site.install(tiny_models.lobes(), 3)
+    change(site.root, "lobes", canary("3", 0.25))
+    gate, begun = site.operator._gate, []
+
+    def asked() -> Gate:
+        begun.append(site.audit.entries(limit=1)[0])
+        return gate()
+
+    site.operator._gate = asked
+    with pytest.raises(Permanent, match="no CT to try it on"):
+        site.operator.promote("lobes", None, "ada")
+    for detail in (begun[0]["detail"], site.latest()):
+        assert (detail["version"], detail["sha256"]) == ("3", site.digest("3"))
+        assert detail["before"]["active"] == {"version": "2", "sha256": site.digest("2")}
+    assert begun[0]["outcome"] == "begun", "a kill during the gate leaves as much"
 
 
 def test_a_new_model_is_compared_with_its_absence_and_may_be_switched_off_again(tmp_path: Path, ct: Path) -> None:
