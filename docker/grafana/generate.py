@@ -122,7 +122,7 @@ OPERATIONS = Dashboard(
                     "{{destination}}: {{outcome}}",
                 )
             ],
-            help="built: will be sent again.",
+            help="built: not taken, will be sent again. unconfirmed: stored, and then not kept or not answered for.",
         ),
         Panel(
             "Objects on their way",

@@ -193,6 +193,10 @@ class Delivered(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+UNCONFIRMED = "unconfirmed"
+"""What is counted of an object that was stored, and that the destination then does not keep or does not answer for."""
+
+
 class Confirm(StrEnum):
     """What makes an object delivered, beyond the answer that it was stored."""
 

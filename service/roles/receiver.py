@@ -27,7 +27,7 @@ def run(settings: Settings, name: str) -> None:
     # What a power cut may take from these rows, `reconcile` reads from the spool again.
     spool, engine = open_storage(settings, synchronous="NORMAL")
     inbox = Inbox(spool, Records(engine))
-    metrics, deliveries = Metrics(), Deliveries(engine)
+    metrics, deliveries = Metrics(settings.destinations), Deliveries(engine)
     recovered = inbox.reconcile(now())
     if recovered:
         log.warning("%d files in the spool had no record: recorded", recovered)

@@ -44,6 +44,15 @@ class Due:
     at_once: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What a destination's word on what it stored has changed. outcomes: of each object, with the reason."""
+
+    job: Job
+    destination: str
+    outcomes: Sequence[tuple[Delivered, str]]
+
+
 class Deliveries:
     """The tables of deliveries and of the commitments that were asked for."""
 
@@ -201,7 +210,9 @@ class Deliveries:
             this = commitments.c.transaction_uid == transaction_uid
             connection.execute(sa.update(commitments).where(this).values(accepted_at=now))
 
-    def report(self, report: Report, again: Mapping[str, str], refused: Mapping[str, str], now: datetime) -> Job | None:
+    def report(
+        self, report: Report, again: Mapping[str, str], refused: Mapping[str, str], now: datetime
+    ) -> Confirmed | None:
         """What a peer answers for; None if it was never asked.
 
         again, refused: why, by SOP Instance UID, for those that are to be sent again, or that it will never keep.
@@ -221,7 +232,7 @@ class Deliveries:
 
     def confirm(
         self, job_id: str, destination: str, there: frozenset[str], again: Mapping[str, str], now: datetime
-    ) -> Job:
+    ) -> Confirmed:
         """What was found at the destination, and what is to be sent again because it was not."""
         with self._engine.begin() as connection:
             return _confirm(connection, job_id, destination, there, again, {}, now)
@@ -299,7 +310,7 @@ def _confirm(
     again: Mapping[str, str],
     refused: Mapping[str, str],
     now: datetime,
-) -> Job:
+) -> Confirmed:
     get(connection, job_id)
     stored = at(job_id, destination) & (deliveries.c.state == Delivered.STORED) & OPEN
     outcomes: list[tuple[Delivered, str]] = []
@@ -316,4 +327,4 @@ def _confirm(
         connection.execute(sa.update(deliveries).where(this).values(**values))
         outcomes.append((Delivered(str(values["state"])), str(values["last_error"])))
     tell(connection, job_id, destination, outcomes, now)
-    return settle(connection, job_id, now)
+    return Confirmed(settle(connection, job_id, now), destination, outcomes)

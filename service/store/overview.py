@@ -99,10 +99,10 @@ class Overview:
 
     def running_since(self) -> datetime | None:
         """When the analysis was begun that has gone on longest; None if nothing is analysed."""
+        running = jobs.c.state == State.RUNNING
         with self._engine.begin() as connection:
-            return connection.execute(
-                sa.select(sa.func.min(jobs.c.started_at)).where(jobs.c.state == State.RUNNING)
-            ).scalar_one()
+            begun = sa.select(jobs.c.started_at).where(running).order_by(jobs.c.started_at).limit(1)
+            return connection.execute(begun).scalar_one_or_none()
 
     def undelivered(self) -> dict[str, tuple[int, datetime]]:
         """By destination: objects on their way, and when the oldest was to be delivered."""

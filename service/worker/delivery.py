@@ -17,14 +17,24 @@ from pydicom.uid import generate_uid
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.commitment import Consequence, Reference, Report, consequence, reason_in_words
-from service.domain.job import SENDING, Confirm, Delivered, Job, ObjectDelivery, OpenDelivery, State, StoredObject
+from service.domain.job import (
+    SENDING,
+    UNCONFIRMED,
+    Confirm,
+    Delivered,
+    Job,
+    ObjectDelivery,
+    OpenDelivery,
+    State,
+    StoredObject,
+)
 from service.domain.ports import Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule, StudyFacts, routed
 from service.evidence.context import Predecessor
 from service.network.commitment import Asked
 from service.network.send import StoreOutcome, Verdict
-from service.store.deliveries import Deliveries
+from service.store.deliveries import Confirmed, Deliveries
 from service.store.jobs import Jobs
 from service.store.planning import Plan
 
@@ -220,7 +230,9 @@ class Courier:
             s for s in stored if s.stored.sop_instance_uid not in there and s.stored_at and s.stored_at + patience < now
         ]
         again = {s.stored.sop_instance_uid: "stored, but not found there" for s in lost}
-        self._tell_end(self._deliveries.confirm(job.job_id, name, there, again, now))
+        if lost:
+            log.warning("job %s to %s: %d objects stored, but not found there", job.job_id, name, len(lost))
+        _tell(self._deliveries.confirm(job.job_id, name, there, again, now), self._observer, now)
         return self._open(job.job_id, name, wait_s)
 
     def _open(self, job_id: str, name: str, wait_s: float) -> float | None:
@@ -228,8 +240,8 @@ class Courier:
 
     def _give_up(self, job: Job, name: str, why: str) -> None:
         log.error("job %s to %s: %s", job.job_id, name, why)
-        for _ in self._deliveries.open(job.job_id, name):
-            self._observer.delivery(name, Delivered.REFUSED)
+        for one in self._deliveries.open(job.job_id, name):
+            self._observer.delivery(name, UNCONFIRMED if one.state is Delivered.STORED else Delivered.REFUSED)
         self._tell_end(self._deliveries.give_up(job.job_id, name, why, self._clock()))
 
     def _tell_end(self, job: Job) -> None:
@@ -246,12 +258,24 @@ def keep_report(report: Report, deliveries: Deliveries, observer: DeliveryObserv
     again = {uid: text for uid, text in why.items() if meaning[uid] is Consequence.RESEND}
     refused = {uid: text for uid, text in why.items() if meaning[uid] is Consequence.REFUSED}
     try:
-        job = deliveries.report(report, again, refused, now)
+        confirmed = deliveries.report(report, again, refused, now)
     except SQLAlchemyError as error:
         raise OSError(f"the database does not answer ({type(error).__name__})") from error
-    if job is not None:
-        _tell_end(job, observer, now)
-    return job is not None
+    if confirmed is None:
+        return False
+    for text, count in Counter(why.values()).items():
+        log.warning("job %s to %s: %d objects %s", confirmed.job.job_id, confirmed.destination, count, text)
+    _tell(confirmed, observer, now)
+    return True
+
+
+def _tell(confirmed: Confirmed, observer: DeliveryObserver, now: datetime) -> None:
+    """Nothing where nothing has changed: a report may come twice."""
+    for state, _ in confirmed.outcomes:
+        if state is not Delivered.COMMITTED:
+            observer.delivery(confirmed.destination, UNCONFIRMED)
+    if confirmed.outcomes:
+        _tell_end(confirmed.job, observer, now)
 
 
 def _tell_end(job: Job, observer: DeliveryObserver, now: datetime) -> None:

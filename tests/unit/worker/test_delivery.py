@@ -1,5 +1,6 @@
 """Routing and confirmation on real tables and files; only the network is a stand-in (real peers: tests/peers)."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -45,6 +46,7 @@ class Bench:
         self.answers: list[Asked] = []
         self.there: frozenset[str] | None = frozenset()
         self.latencies: list[float] = []
+        self.counted: Counter[str] = Counter()
         self.jobs, self.deliveries, self.overview = Jobs(engine), Deliveries(engine), Overview(engine)
         records, spool = Records(engine), Spool(folder)
         Inbox(spool, records).take(arrivals.arrival(acquired_at=arrivals.at(0)))
@@ -91,7 +93,9 @@ class Bench:
         report = Report(self.asked[number][0], frozenset(committed), failed or {})
         return keep_report(report, self.deliveries, self, self.clock)
 
-    def delivery(self, destination: str, outcome: str) -> None: ...
+    def delivery(self, destination: str, outcome: str) -> None:
+        assert destination == "pacs"
+        self.counted[outcome] += 1
 
     def delivered(self, latency_s: float) -> None:
         self.latencies.append(latency_s)
@@ -148,11 +152,25 @@ def test_what_the_pacs_lost_is_sent_again_and_what_it_will_never_keep_is_refused
     bench.deliver()
     bench.report(0, [SEG], {SR: 0x0112, PDF: 0x0122})
     assert bench.states == {SEG: "committed", SR: "built", PDF: "refused"}
+    assert bench.counted == {"stored": 3, "unconfirmed": 2}
     bench.sent.clear()
     assert bench.deliver(100) == 100.0
     assert bench.sent == [SR] and bench.asked[1][1] == [SR]
     bench.report(1, [SR])
     assert bench.state is State.UNDELIVERED, "the refused PDF waits for an operator"
+
+
+def test_a_report_that_comes_twice_counts_once(bench: Bench) -> None:
+    bench.plan()
+    bench.answers = [ACCEPTED, ACCEPTED]
+    bench.deliver()
+    for _ in range(2):
+        assert bench.report(0, [SEG], {SR: 0x0112, PDF: 0x0112})
+    assert bench.counted == {"stored": 3, "unconfirmed": 2}
+    bench.deliver(100)
+    for _ in range(2):
+        assert bench.report(1, [SR, PDF])
+    assert len(bench.latencies) == 1
 
 
 def test_a_silent_pacs_is_asked_again_then_searched(bench: Bench) -> None:
@@ -163,6 +181,7 @@ def test_a_silent_pacs_is_asked_again_then_searched(bench: Bench) -> None:
     bench.there = frozenset([SEG, SR])
     assert bench.deliver(50) is not None
     assert bench.states == {SEG: "committed", SR: "committed", PDF: "built"}, "what it does not have is sent again"
+    assert bench.counted == {"stored": 3, "unconfirmed": 1}
     assert len(bench.asked) == 3
 
 
@@ -199,6 +218,7 @@ def test_what_is_never_confirmed_is_not_called_delivered(bench: Bench) -> None:
     assert bench.deliver() == 5.0
     assert bench.deliver(3600) is None
     assert bench.state is State.UNDELIVERED
+    assert bench.counted == {"stored": 3, "unconfirmed": 3}
     assert "stored, but pacs never confirmed it" in str(bench.overview.job(bench.job_id))
 
 
