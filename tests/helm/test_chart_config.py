@@ -104,8 +104,10 @@ def _expected(wanted: Mapping[str, Any]) -> Settings:
         inference = config.get("inference", {})
         triton = inference.get("triton", {}) | {"url": f"{name}-triton:8001"}
         decided["inference"] = inference | {"backend": "triton", "triton": triton}
-    if (wanted["mode"] == "cluster" or wanted["triton"]["enabled"]) and not wanted["models"]["claim"]:
-        decided["inference"] = decided.get("inference", config.get("inference", {})) | {"repository": SHIPPED_MODELS}
+    own = "/var/lib/thoracle/models" if wanted["models"]["claim"] else None
+    if own or wanted["mode"] == "cluster" or wanted["triton"]["enabled"]:
+        inference = decided.get("inference", config.get("inference", {}))
+        decided["inference"] = inference | {"repository": own or SHIPPED_MODELS}
     destinations = dict(config.get("destinations", {}))
     for destination, secret in wanted["destinationSecrets"].items():
         key = "password" if "user" in destinations[destination] else "token"

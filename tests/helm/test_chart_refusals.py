@@ -98,6 +98,7 @@ def test_secrets_and_what_the_chart_decides_have_no_place_in_the_values(tmp_path
             "{ingress: {enabled: true, loginBy: a proxy}, networkPolicy: {enabled: false}}",
             "the API is not shown without TLS",
         ),
+        ("{models: {claim: m}, config: {inference: {repository: /m}}}", "models.claim brings a repository of its own"),
         ("{triton: {enabled: true}, config: {inference: {backend: onnx}}}", "onnx, but triton.enabled"),
         (
             "{triton: {enabled: true}, config: {inference: {triton: {url: 'h:8001'}}}}",

@@ -15,7 +15,10 @@
 {{- $inference = dict "backend" "triton" "triton" (dict "url" $url) -}}
 {{- end -}}
 {{- $several := or (eq .Values.mode "cluster") .Values.triton.enabled -}}
-{{- if and $several (not .Values.models.claim) (not (dig "inference" "repository" "" .Values.config)) -}}
+{{- if .Values.models.claim -}}
+{{- /* Named, so that an empty claim ends the workers: they would take the shipped models in its place. */ -}}
+{{- $_ := set $inference "repository" "/var/lib/thoracle/models" -}}
+{{- else if and $several (not (dig "inference" "repository" "" .Values.config)) -}}
 {{- /* What one pod changed, no other would see; the service refuses to change the shipped models. */ -}}
 {{- $_ := set $inference "repository" "/opt/thoracle/share/thoracle/models" -}}
 {{- end -}}

@@ -40,6 +40,9 @@
   {{- end -}}
 {{- end -}}
 {{- $inference := $v.config.inference | default dict -}}
+{{- if and $v.models.claim $inference.repository -}}
+  {{- fail "config.inference.repository: models.claim brings a repository of its own. Leave out one of them" -}}
+{{- end -}}
 {{- if $v.triton.enabled -}}
   {{- if eq ($inference.backend | default "triton") "onnx" -}}
     {{- fail "config.inference.backend: onnx, but triton.enabled. Leave out one of them" -}}
