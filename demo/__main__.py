@@ -121,9 +121,14 @@ def start_service(config: Path, log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
 
 
-def stop(service: subprocess.Popen[bytes]) -> None:
+def stop(service: subprocess.Popen[bytes], within_s: float = 60.0) -> None:
+    """It has ended when this returns: killed, if it does not end by itself."""
     service.send_signal(signal.SIGTERM)
-    service.wait(60)
+    try:
+        service.wait(within_s)
+    except subprocess.TimeoutExpired:
+        service.kill()
+        service.wait()
 
 
 def wait(condition: Any, service: subprocess.Popen[bytes], deadline: float, otherwise: str) -> None:

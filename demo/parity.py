@@ -1,4 +1,7 @@
-"""`make parity`: starts a Triton server and runs `thoracle parity` against it; arguments go there."""
+"""`make parity`: starts a Triton server and runs `thoracle parity` against it; arguments go there.
+
+The server has the models that `thoracle parity` asks it for.
+"""
 
 import os
 import subprocess
@@ -6,16 +9,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from demo.__main__ import free_ports, stop, wait
+from service.cli.options import settings_from
 
 _START_S = 300.0
 THORACLE = [sys.executable, "-m", "service"]
 
 
 def main(arguments: list[str]) -> int:
+    models = models_for_triton(arguments)
     grpc, http, metrics = free_ports(3)
     with TemporaryDirectory(prefix="thoracle-parity-") as folder:
         log = Path(folder) / "triton.log"
@@ -23,8 +30,8 @@ def main(arguments: list[str]) -> int:
         own = {"THORACLE_INFERENCE__TRITON__URL": f"127.0.0.1:{grpc}"}
         with log.open("wb") as file:
             command = [*THORACLE, "triton", *ports]
-            environment = {"THORACLE_DATA_DIR": folder} | os.environ
-            server = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+            its = {"THORACLE_DATA_DIR": folder, "THORACLE_INFERENCE__REPOSITORY": str(models)}
+            server = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | its)
         try:
             wait(lambda: ready(http), server, time.monotonic() + _START_S, "Triton did not become ready")
             return subprocess.run([*THORACLE, "parity", *arguments], env=os.environ | own).returncode
@@ -33,6 +40,17 @@ def main(arguments: list[str]) -> int:
             return 1
         finally:
             stop(server)
+
+
+def models_for_triton(arguments: Sequence[str]) -> Path:
+    """The repository in which `thoracle parity` with these arguments looks up what it asks Triton for."""
+    known = ArgumentParser(add_help=False, allow_abbrev=False)
+    known.add_argument("--config", "-c", type=Path, default=os.environ.get("THORACLE_CONFIG"))
+    known.add_argument("--repository", type=Path)
+    known.add_argument("--candidate", default="triton")
+    asked, _ = known.parse_known_args(arguments)
+    other = asked.repository if asked.candidate == "triton" else None
+    return Path(other or settings_from(asked.config).inference.repository).resolve()
 
 
 def ready(http: int) -> bool:
