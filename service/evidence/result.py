@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.domain import severity
-from service.domain.findings import Analysis, Lobe, Region
+from service.domain.findings import Analysis, Lobe, ModelUse, Region
 from service.errors import Flag, Refusal
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,14 @@ def result_document(
     analysis: Analysis | None,
     refusals: Sequence[SeriesRefusal] = (),
     flags: Sequence[Flag] = (),
+    asked: Sequence[ModelUse] = (),
     timings_s: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The document, ready for `json.dumps`.
 
     analysis None: refused, and `refusals` says why; other series of an analysed study may be refused too.
     series_uid: the analysed series, None if there is none. flags: quality warnings of reading the CT.
+    asked: models that answered before all was refused; an analysis tells its own.
     """
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -43,7 +45,7 @@ def result_document(
         "status": "refused" if analysis is None else "analysed",
         "reasons": [_reason(r) for r in refusals],
     }
-    numbers = _EMPTY if analysis is None else _numbers(analysis, flags)
+    numbers = _EMPTY | {"models": _models(asked)} if analysis is None else _numbers(analysis, flags)
     return document | numbers | {"timings_s": {stage: _round(s) for stage, s in (timings_s or {}).items()}}
 
 
@@ -55,7 +57,6 @@ _EMPTY: dict[str, Any] = {
     "severity": None,
     "probabilities": None,
     "agreement": None,
-    "models": [],
 }
 
 
@@ -84,8 +85,12 @@ def _numbers(analysis: Analysis, flags: Sequence[Flag]) -> dict[str, Any]:
         },
         "probabilities": _probabilities(analysis),
         "agreement": _agreement(analysis),
-        "models": [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in analysis.models],
+        "models": _models(analysis.models),
     }
+
+
+def _models(models: Sequence[ModelUse]) -> list[dict[str, str]]:
+    return [{"name": one.name, "version": one.version, "sha256": one.sha256} for one in models]
 
 
 def _region(region: Region) -> dict[str, Any]:

@@ -128,6 +128,12 @@ class Metrics:
             buckets=_LATENCY_BUCKETS,
             registry=None,
         )
+        self._ahead = Counter(
+            "thoracle_acquired_ahead",
+            "Studies without a latency: their scanners say that they were acquired after their results were delivered",
+            registry=None,
+        )
+        self._ahead_said = False
         self._canary_failures = Counter(
             "thoracle_backend_canary_failures", "Canaries that the back end did not answer rightly", registry=None
         )
@@ -153,7 +159,7 @@ class Metrics:
         )
         self._scanners = _counted_scanners()
         self._by_model = Counter(
-            "thoracle_studies_by_model", "Analysed studies by model and version", ["model", "version"], registry=None
+            "thoracle_studies_by_model", "Analysed studies by model and version, and those refused after it was asked", ["model", "version"], registry=None
         )
         self._candidate_failures = Counter(
             "thoracle_candidate_failures",
@@ -252,7 +258,17 @@ class Metrics:
         self._deliveries.labels(destination, outcome).inc()
 
     def delivered(self, latency_s: float) -> None:
-        self._latency.observe(max(0.0, latency_s))  # the scanner's clock may be ahead of ours
+        if latency_s >= 0:
+            self._latency.observe(latency_s)
+            return
+        self._ahead.inc()
+        if not self._ahead_said:
+            self._ahead_said = True
+            log.warning(
+                "a CT was acquired %.0f minutes after its results came: its scanner's clock is ahead, or its time zone is "
+                "not the one that `thoracle doctor` shows. Such studies have no latency and are counted apart",
+                -latency_s / 60,
+            )
 
     def canary(self, ok: bool) -> None:
         self._backend_up.set(int(ok))

@@ -15,7 +15,7 @@ from pydicom.errors import InvalidDicomError
 
 from service.domain.ct import CT
 from service.domain.eligibility import Eligibility, Limits
-from service.domain.findings import Analysis
+from service.domain.findings import Analysis, ModelUse
 from service.domain.ports import Backend, Pipeline, Progress
 from service.errors import Flag, Reason, Refusal, Rejected
 from service.evidence.context import Evidence, EvidenceContext, Predecessor, Style
@@ -26,6 +26,7 @@ from service.evidence.times import evidence_time
 from service.imaging.choose import Candidate, Ranked, candidate, choose
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
+from service.inference.noting import Noting
 from service.store.tree import DAMAGED, SeriesFiles
 from service.store.tree import headers as read_headers
 from service.worker.stopwatch import Stopwatch
@@ -41,7 +42,7 @@ class Outcome:
     """What became of a study; `series_uid` and `analysis` are None when every series was refused.
 
     refusals: of every series that was not analysed, headers: the first of each that could be read; by Series Instance
-    UID. document: result.json.
+    UID. document: result.json. asked: models that answered about a series before it was refused.
     """
 
     series_uid: str | None
@@ -51,6 +52,12 @@ class Outcome:
     timings_s: Mapping[str, float]
     document: Mapping[str, Any]
     headers: Mapping[str, Dataset] = field(default_factory=dict)
+    asked: tuple[ModelUse, ...] = ()
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """Those that made the result, or had a part in the refusal of all."""
+        return self.asked if self.analysis is None else self.analysis.models
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,7 @@ class Analyst:
         refusals: dict[str, tuple[Refusal, ...]] = {}
         chosen: tuple[CT, Analysis] | None = None
         headers: dict[str, Dataset] = {}
+        asked: dict[str, ModelUse] = {}
         for ranked in self._rank(series, expected_images or {}, headers, watch):
             uid, eligibility = ranked.candidate.series_uid, ranked.candidate.eligibility
             if not eligibility.ok:
@@ -97,10 +105,12 @@ class Analyst:
             elif chosen is not None:
                 refusals[uid] = (Refusal(Reason.NOT_CHOSEN, "; ".join(ranked.reasons) + "."),)
             else:
+                noting = Noting(self.backend)
                 try:
-                    chosen = self._analyse_series(_files(series, uid), eligibility.flags, watch)
+                    chosen = self._analyse_series(_files(series, uid), eligibility.flags, noting, watch)
                 except Rejected as rejected:
                     refusals[uid] = rejected.refusals
+                    asked |= noting.asked
         if chosen is not None:
             watch("encode", 0.0)
             evidence = self._evidence(*chosen, tuple(predecessors))
@@ -109,7 +119,7 @@ class Analyst:
             evidence = self._notice(list(headers.values()), refusals, images, tuple(predecessors))
         else:
             evidence = ()
-        return self._outcome(chosen, evidence, refusals, headers, watch)
+        return self._outcome(chosen, evidence, refusals, headers, tuple(asked.values()), watch)
 
     def _rank(
         self,
@@ -136,10 +146,12 @@ class Analyst:
             refusal = Refusal(Reason.UNREADABLE, f"The headers cannot be parsed ({type(error).__name__}).")
             return Candidate(series.series_uid, Eligibility((refusal,)))
 
-    def _analyse_series(self, paths: Sequence[Path], flags: tuple[Flag, ...], watch: Stopwatch) -> tuple[CT, Analysis]:
+    def _analyse_series(
+        self, paths: Sequence[Path], flags: tuple[Flag, ...], backend: Backend, watch: Stopwatch
+    ) -> tuple[CT, Analysis]:
         watch("read", 0.0)
         ct = read_ct([dcmread(path) for path in paths], flags)
-        return ct, self.pipeline.analyse(ct, self.backend, watch)
+        return ct, self.pipeline.analyse(ct, backend, watch)
 
     def _evidence(self, ct: CT, analysis: Analysis, predecessors: tuple[Predecessor, ...]) -> tuple[Evidence, ...]:
         context = EvidenceContext(self.software_version, evidence_time(ct), self.institution, predecessors)
@@ -166,6 +178,7 @@ class Analyst:
         evidence: tuple[Evidence, ...],
         refusals: Mapping[str, tuple[Refusal, ...]],
         headers: Mapping[str, Dataset],
+        asked: tuple[ModelUse, ...],
         watch: Stopwatch,
     ) -> Outcome:
         uid, analysis = (chosen[0].series_uid, chosen[1]) if chosen else (None, None)
@@ -175,9 +188,10 @@ class Analyst:
             series_uid=uid,
             analysis=analysis,
             refusals=[SeriesRefusal(series_uid, r) for series_uid, rs in refusals.items() for r in rs],
+            asked=asked,
             timings_s=seconds,
         )
-        return Outcome(uid, analysis, evidence, refusals, seconds, document, headers)
+        return Outcome(uid, analysis, evidence, refusals, seconds, document, headers, asked)
 
 
 def _files(series: Sequence[SeriesFiles], uid: str) -> Sequence[Path]:

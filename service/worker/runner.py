@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from traceback import format_tb
 from typing import Protocol
@@ -17,11 +18,11 @@ from pydicom import Dataset
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.job import Event, Job, Result, State, StoredObject, advance
-from service.domain.ports import Spool
+from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
-from service.errors import Permanent, ThoracleError, Transient
+from service.errors import Permanent, Transient
 from service.evidence.context import Evidence
 from service.store.jobs import Jobs
 from service.store.records import Records
@@ -31,6 +32,7 @@ from service.worker.kept import ENDED, Ended, from_json, to_json
 from service.worker.models import Assigned, Models
 from service.worker.shadow import Shadower
 from service.worker.study import Studies, Study
+from service.worker.trial import tried
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class StudyObserver(Protocol):
     def study(self, outcome: str, timings_s: Mapping[str, float]) -> None: ...
 
     def analysed_by(self, model: str, version: str) -> None:
-        """Which version of a model analysed a study."""
+        """Which version of a model analysed a study, or was asked before it was refused."""
         ...
 
     def scored(self, scanner: str, severity: int | None, opacity_percent: float) -> None:
@@ -94,12 +96,15 @@ class Runner:
         job = self._jobs.get(job_id)
         if job.state not in _WAITING:
             return self._courier.plan(job)
+        unfinished = job.state is State.RUNNING
         job = self._jobs.start(job_id, self._clock())
         try:
             assigned = self._models.for_study(job.study_uid)
             with self._studies.open(job) as study:
-                outcome, candidates = self._analysed(job, assigned, study)
-            event, result = self._save(job, outcome, candidates)
+                done = tried(assigned, partial(self._outcome, job, study), unfinished)
+            event, result = self._save(job, done.outcome, done.candidates)
+            if not any(model["candidate"] for model in result.models):
+                self._tell_without(job_id, assigned, done.why_not)
         except (Transient, OSError) as error:
             log.warning("job %s: attempt %d failed: %s", job_id, attempt, error)
             wait_s = ANALYSIS_RETRIES.wait_s(attempt, self._clock() - job.created_at)
@@ -117,12 +122,12 @@ class Runner:
             log.error("job %s failed: %s\n%s", job_id, type(error).__name__, "".join(format_tb(error.__traceback__)))
             event, result = Event.FAIL, Result(error=f"internal error {type(error).__name__}; the log tells where")
         plans = self._courier.plans(result.objects, result.facts)
-        done = self._jobs.finish(job_id, event, result, self._clock(), plans)
+        finished = self._jobs.finish(job_id, event, result, self._clock(), plans)
         ended = advance(State.RUNNING, event)
         log.info("job %s: %s", job_id, ended)
         self._count(ended, result)
-        if done.priority != job.priority:
-            self._prioritise(job_id, done.priority)
+        if finished.priority != job.priority:
+            self._prioritise(job_id, finished.priority)
         return list(plans)
 
     def deliver(self, job_id: str, destination: str, attempt: int) -> float | None:
@@ -155,27 +160,16 @@ class Runner:
             reasons = {refusal.reason for refusals in result.refusals.values() for refusal in refusals}
             self._observer.refused(result.scanner, sorted(reasons))
 
-    def _analysed(self, job: Job, assigned: Assigned, study: Study) -> tuple[Outcome, Collection[str]]:
-        """With its candidates, and where these fail, with the active versions; the candidates that had a part in it."""
-        try:
-            return self._outcome(job, self._analyst.on(assigned.backend.at(job.urgency)), study), assigned.candidates
-        except (OSError, SQLAlchemyError):
-            raise  # no model's fault
-        except Exception as error:  # a model on trial costs no study its result
-            if not assigned.candidates:
-                raise
-            outcome = self._outcome(job, self._analyst.on(assigned.active.at(job.urgency)), study)
-            # Of others not the message: it may quote a patient's attributes.
-            why = str(error) if isinstance(error, ThoracleError) else f"internal error {type(error).__name__}"
-            for name, candidate in assigned.others.items():
-                version = candidate.spec(name).version
-                log.error("job %s: analysed without the candidate %s version %s: %s", job.job_id, name, version, why)
-                self._without(job.job_id, name, version, why)
-            return outcome, ()
+    def _tell_without(self, job_id: str, assigned: Assigned, why_not: Mapping[str, str]) -> None:
+        for name, why in why_not.items():
+            version = assigned.others[name].spec(name).version
+            log.error("job %s: analysed without the candidate %s version %s: %s", job_id, name, version, why)
+            self._without(job_id, name, version, why)
 
-    def _outcome(self, job: Job, analyst: Analyst, study: Study) -> Outcome:
+    def _outcome(self, job: Job, study: Study, backend: Backend) -> Outcome:
         """A purged study that comes again gives the same objects again. Of what came after a purge a refusal says
         nothing about the study: there is no notice, and the earlier result stays."""
+        analyst = self._analyst.on(backend.at(job.urgency))
         if (same := self._records.same_again(job)) is not None:
             outcome = analyst.analyse(*study, self._courier.predecessors(self._jobs.get(same)))
             before = {o.sop_instance_uid for o in self._jobs.objects(same)}
@@ -200,7 +194,7 @@ class Runner:
             timings_s=outcome.timings_s,
             objects=list(_described(outcome.evidence)),
             facts=self._facts(job, outcome),
-            models=[asdict(one) | {"candidate": one.name in candidates} for one in analysis.models] if analysis else (),
+            models=[asdict(one) | {"candidate": one.name in candidates} for one in outcome.models],
             shadows=self._models.shadows() if analysis else {},
         )
         files = {e.file_name: e.content for e in outcome.evidence}

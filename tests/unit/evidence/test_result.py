@@ -10,6 +10,7 @@ import jsonschema
 import make_ct
 import pytest
 
+from service.domain.findings import ModelUse
 from service.domain.severity import Severity
 from service.errors import Flag, Reason, Refusal
 from service.evidence.result import SeriesRefusal, result_document
@@ -77,6 +78,12 @@ def test_refused() -> None:
     }
     assert document["lungs"] is document["lobes"] is document["severity"] is None and document["models"] == []
     assert document["flags"] == document["warnings"] == []
+
+
+def test_a_refusal_names_the_models_that_were_asked_before() -> None:
+    refusals, asked = [SeriesRefusal("1.2.3", Refusal(Reason.NO_LUNG, ""))], [ModelUse("lungs", "2", "a" * 64)]
+    document = result_document(pipeline="p", series_uid=None, analysis=None, refusals=refusals, asked=asked)
+    assert valid(document)["models"] == [{"name": "lungs", "version": "2", "sha256": "a" * 64}]
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,23 @@
 """The path of a study: a damaged series is refused for itself and harms no other."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import evidence_samples
 import make_ct
 import pytest
+import tiny_models
 from pydicom import dcmread
 
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
-from service.domain.findings import Analysis
+from service.domain.findings import Analysis, ModelUse
+from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
-from service.errors import Reason
+from service.errors import Reason, Refusal, Rejected
 from service.store.tree import scan
-from service.worker.analyst import Analyst
+from service.worker.analyst import Analyst, Outcome
 
 
 class LungsAsLobe:
@@ -62,3 +65,45 @@ def test_a_damaged_series_never_harms_a_good_one(tmp_path: Path, damage: Callabl
     outcome = Analyst(LungsAsLobe(), NoBackend(), Limits(), "0.1.0").analyse(series, lambda _stage, _part: None)
     assert outcome.series_uid == good[0].SeriesInstanceUID and outcome.evidence
     assert {refusal.reason for refusal in outcome.refusals["1.2.3"]} == {Reason.UNREADABLE}
+
+
+class Refusing:
+    """Asks the lungs' network, and refuses what it answers where the CT is no finer than `than_mm`."""
+
+    name = "refusing"
+    models = ()
+
+    def __init__(self, than_mm: float) -> None:
+        self._than_mm = than_mm
+
+    def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
+        backend.infer("lungs", {})
+        if ct.volume.spacing[0] < self._than_mm:
+            return LungsAsLobe().analyse(ct, backend, progress)
+        raise Rejected(Refusal(Reason.NO_LUNG, ""))
+
+
+class Lungs:
+    """A back end with two models, of which one is asked."""
+
+    def infer(self, name: str, inputs: object) -> dict[str, object]:
+        return {}
+
+    def spec(self, name: str) -> ModelSpec:
+        return replace(tiny_models.LUNGS, name=name, version="7", sha256="a" * 64)
+
+
+def test_a_refusal_after_a_model_was_asked_names_it_and_one_before_names_none(tmp_path: Path) -> None:
+    def outcome_of(folder: Path, than_mm: float = 0.0) -> Outcome:
+        analyst = Analyst(Refusing(than_mm), Lungs(), Limits(), "0.1.0")  # type: ignore[arg-type]
+        return analyst.analyse(scan([folder]), lambda _stage, _part: None)
+
+    make_ct.write(make_ct.make(slices=44, spacing_mm=5.0).datasets, tmp_path / "whole")
+    make_ct.write(make_ct.make(slices=44, spacing_mm=5.0).datasets[:5], tmp_path / "short")
+    by_network, by_headers = outcome_of(tmp_path / "whole"), outcome_of(tmp_path / "short")
+    assert by_network.models == by_network.asked == (ModelUse("lungs", "7", "a" * 64),)
+    assert by_network.document["models"] == [{"name": "lungs", "version": "7", "sha256": "a" * 64}]
+    assert by_headers.analysis is None and by_headers.models == ()
+    analysed = outcome_of(tmp_path / "whole", than_mm=9.0)
+    assert analysed.analysis is not None and analysed.asked == ()
+    assert analysed.models == analysed.analysis.models
