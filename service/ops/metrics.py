@@ -159,7 +159,10 @@ class Metrics:
         )
         self._scanners = _counted_scanners()
         self._by_model = Counter(
-            "thoracle_studies_by_model", "Analysed studies by model and version, and those refused after it was asked", ["model", "version"], registry=None
+            "thoracle_studies_by_model",
+            "Studies by model and version that analysed them, or was asked before a refusal",
+            ["model", "version"],
+            registry=None,
         )
         self._candidate_failures = Counter(
             "thoracle_candidate_failures",
