@@ -87,8 +87,14 @@ def digest_of(repository: Path, name: str, version: str) -> str | None:
 
 
 def model_folders(repository: Path) -> list[Path]:
-    """One folder per model name; hidden ones are work in progress (`service.inference.repository`)."""
-    own = (f for f in repository.iterdir() if not f.name.startswith(".") and f.name != LOST_AND_FOUND)
+    """One folder per model name; hidden ones are work in progress (`service.inference.repository`).
+
+    Permanent if it cannot be read.
+    """
+    try:
+        own = [f for f in repository.iterdir() if not f.name.startswith(".") and f.name != LOST_AND_FOUND]
+    except OSError as exc:
+        raise Permanent(f"The model repository {repository} cannot be read: {exc.strerror}.") from exc
     return sorted(f for f in own if f.is_dir())
 
 

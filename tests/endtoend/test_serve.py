@@ -21,7 +21,7 @@ def command(folder: Path, **settings: Any) -> list[str]:
 
 def fails(command: list[str]) -> str:
     """What it says when it ends by itself with code 1."""
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ)
     assert ended.returncode == 1
     return ended.stderr
 

@@ -7,7 +7,7 @@ import pytest
 import tiny_models
 
 from service.errors import Permanent
-from service.inference.files import DIGESTS, digest_of, model_files, read_digests, what_is_served
+from service.inference.files import DIGESTS, digest_of, model_files, read_digests, serving_of, what_is_served
 from service.inference.serving import SERVING
 
 
@@ -29,6 +29,12 @@ def test_what_is_served_is_said_to_be_no_text(root: Path, name: str) -> None:
     (root / name).write_bytes(b"\xff\xfe")
     with pytest.raises(Permanent, match="it is no text"):
         what_is_served(root)
+
+
+@pytest.mark.parametrize("read", [read_digests, model_files, serving_of])
+def test_a_missing_repository_is_said(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    with pytest.raises(Permanent, match="nowhere.*cannot be read: No such file or directory"):
+        read(tmp_path / "nowhere")
 
 
 def test_a_digest_is_that_of_one_version(root: Path) -> None:
