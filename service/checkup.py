@@ -1,6 +1,7 @@
 """Settings become what `thoracle doctor` checks."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import partial
 
 from service import destinations as to
@@ -23,6 +24,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
         yield checks.check_answer("bucket", settings.bucket.url, store.why_not)
     if settings.database_url is not None:
         yield checks.check_answer("database", "PostgreSQL", partial(database_wrong, settings))
+    yield checks.check_time_zone(datetime.now().astimezone())
     running = present(host_locks(settings), "serve")
     yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
     yield checks.check_port("api", settings.api.host, settings.api.port, running)

@@ -184,7 +184,15 @@ CLINICAL = Dashboard(
             "percentunit",
             [(f'sum(rate({_LATENCY}_bucket{{le="1800.0"}}[1d])) / sum(rate({_LATENCY}_count[1d]))', "of all studies")],
         ),
-        Panel("Delivered studies per day", "short", [(f"sum(increase({_LATENCY}_count[1d]))", "studies")]),
+        Panel(
+            "Delivered studies per day",
+            "short",
+            [
+                (f"sum(increase({_LATENCY}_count[1d]))", "with a latency"),
+                ("sum(increase(thoracle_acquired_ahead_total[1d]))", "scanner's clock ahead: without"),
+            ],
+            help="The latency of studies whose scanner's clock or time zone is ahead is not known.",
+        ),
         Panel(
             "Severity scores of 30 days",
             "short",

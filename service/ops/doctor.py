@@ -4,6 +4,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
@@ -42,6 +43,15 @@ def check_folder(folder: Path, min_free_gb: float) -> Iterator[Check]:
 def check_databases(damages: Sequence[str]) -> Check:
     """The database files are whole. damages: what is wrong with them, in words."""
     return Check("databases", not damages, "; ".join(damages) or "no file is damaged")
+
+
+def check_time_zone(now: datetime) -> Check:
+    """Never wrong by itself, only beside the scanners' clocks. now: aware, in the zone of this process."""
+    here = f"it is {now.isoformat(' ', 'minutes')} ({now.tzname()})"
+    message = f"{here}; acquisition times without an offset, and `between` of destinations, are read in this zone"
+    if not now.utcoffset():
+        message += "; if the scanners' clocks show another time, set TZ, for example TZ=Europe/Berlin"
+    return Check("time zone", True, message)
 
 
 def check_port(name: str, host: str, port: int, ours: bool) -> Check:

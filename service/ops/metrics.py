@@ -268,8 +268,8 @@ class Metrics:
         if not self._ahead_said:
             self._ahead_said = True
             log.warning(
-                "a CT was acquired %.0f minutes after its results came: its scanner's clock is ahead, or its time zone is "
-                "not the one that `thoracle doctor` shows. Such studies have no latency and are counted apart",
+                "a CT was acquired %.0f minutes after its results came: its scanner's clock is ahead, or its time zone "
+                "is not the one that `thoracle doctor` shows. Such studies have no latency and are counted apart",
                 -latency_s / 60,
             )
 

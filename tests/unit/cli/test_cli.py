@@ -103,6 +103,7 @@ def test_doctor_names_what_is_wrong_and_what_is_right(tmp_path: Path) -> None:
     code, output = run("doctor", "--config", config)
     assert code == 1
     assert "ok data directory" in output
+    assert "ok time zone: it is" in output
     assert "ok model lung-opacity" in output
     assert "FAIL destination pacs: PACS@127.0.0.1:1: no connection to 127.0.0.1:1: Connection refused" in output
 

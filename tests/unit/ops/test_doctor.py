@@ -1,12 +1,14 @@
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydicom.uid import JPEG2000Lossless
 
 from service.errors import Permanent
 from service.imaging import codestream
-from service.ops.doctor import check_answer, check_decoders, check_folder, check_models, check_port
+from service.ops.doctor import check_answer, check_decoders, check_folder, check_models, check_port, check_time_zone
 
 
 def test_folder_is_checked_by_writing_to_it(tmp_path: Path) -> None:
@@ -20,6 +22,14 @@ def test_folder_is_checked_by_writing_to_it(tmp_path: Path) -> None:
     file.touch()
     (wrong,) = check_folder(file, 0)
     assert not wrong.ok
+
+
+def test_the_time_zone_is_named_and_utc_is_not_taken_for_granted() -> None:
+    here = datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Asia/Kolkata"))
+    site, container = check_time_zone(here), check_time_zone(here.astimezone(UTC))
+    assert site.ok and site.message.startswith("it is 2026-07-01 12:00+05:30 (IST); ")
+    assert container.ok and container.message.startswith("it is 2026-07-01 06:30+00:00 (UTC); ")
+    assert "TZ" in container.message and "TZ" not in site.message
 
 
 def test_port_in_use_is_named_unless_it_is_ours() -> None:

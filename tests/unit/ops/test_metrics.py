@@ -62,6 +62,31 @@ def test_two_processes_add_up(tmp_path: Path) -> None:
     assert sampled(folder, "worker-1")["thoracle_associations_total", "accepted"] == 1, "of one process alone"
 
 
+AHEAD = """
+import logging, sys
+from pathlib import Path
+from service.ops.metrics import Metrics, count_in
+logging.basicConfig(format="%(message)s")
+count_in(Path(sys.argv[1]), "worker-0")
+m = Metrics()
+for latency_s in (-3500.0, 100.0, -3400.0, 0.0):
+    m.delivered(latency_s)
+"""
+
+
+def test_results_that_came_before_their_ct_have_no_latency(tmp_path: Path) -> None:
+    """The scanner's clock is an hour ahead: that is no quick delivery."""
+    command = [sys.executable, "-c", AHEAD, str(tmp_path)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    samples = sampled(tmp_path)
+    assert samples["thoracle_acquisition_to_delivery_seconds_count",] == 2
+    assert samples["thoracle_acquisition_to_delivery_seconds_sum",] == 100
+    assert samples["thoracle_acquired_ahead_total",] == 2
+    assert [line.partition(":")[0] for line in said.splitlines()] == [
+        "a CT was acquired 58 minutes after its results came"
+    ]
+
+
 SCANNERS = """
 import sys
 from pathlib import Path
