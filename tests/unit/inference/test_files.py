@@ -33,7 +33,7 @@ def test_what_is_served_is_said_to_be_no_text(root: Path, name: str) -> None:
 
 @pytest.mark.parametrize("read", [read_digests, model_files, serving_of])
 def test_a_missing_repository_is_said(tmp_path: Path, read: Callable[[Path], object]) -> None:
-    with pytest.raises(Permanent, match="nowhere.*cannot be read: No such file or directory"):
+    with pytest.raises(Permanent, match=r"nowhere.*cannot be read: No such file or directory"):
         read(tmp_path / "nowhere")
 
 
