@@ -25,7 +25,7 @@ from traceback import format_tb
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
-from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 
 from service.domain.job import IllegalTransition, NoSuchJob
 from service.store.engine import database_engine
@@ -174,21 +174,30 @@ class Flow:
             connection.execute(sa.update(table).where(of_job, unfinished).values(priority=priority))
 
     def discard(self, job_id: str) -> bool:
-        """Delete the workflows of a job; False, and none is deleted, while one of them waits or runs."""
-        known = [
-            workflow
-            for prefix in (*_prefixes(job_id), f"shadow:{job_id}:")
-            for workflow in DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
-        ]
-        if any(workflow.status in _AT_IT for workflow in known):
+        """Delete the workflows of a job; False, and none is deleted, while one of them waits or runs.
+
+        One in the shadow may wait for ever, where studies always come: it is deleted too, unless it runs.
+        """
+        known = _known(*_prefixes(job_id))
+        in_shadow = _known(f"shadow:{job_id}:")
+        if any(one.status in _AT_IT for one in known) or not self._held_back(in_shadow):
             return False
-        DBOS.delete_workflows([workflow.workflow_id for workflow in known])
+        DBOS.delete_workflows([workflow.workflow_id for workflow in known + in_shadow])
         return True
 
     @property
     def alive(self) -> bool:
         """Does the watcher still watch, and is our work still ours? If not, the process must end at once."""
         return self._watcher.is_alive() and self._locks.held
+
+    def _held_back(self, workflows: Sequence[WorkflowStatus]) -> bool:
+        """Whether none of these runs; those that wait begin no more."""
+        table = self._workflows
+        waiting = [one.workflow_id for one in workflows if one.status in _WAITING]
+        still = table.c.workflow_uuid.in_(waiting) & table.c.status.in_(_WAITING)
+        with self._engine.begin() as connection:
+            stopped = connection.execute(sa.update(table).where(still).values(status="CANCELLED")).rowcount
+        return stopped == len(waiting) == sum(one.status in _AT_IT for one in workflows)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -259,7 +268,7 @@ class Flow:
 
     @property
     def _workflows(self) -> sa.TableClause:
-        """The engine's table; reading and writing it ourselves is kept to the one column it has no function for."""
+        """The engine's table; reading and writing it ourselves is kept to what it has no function for."""
         columns = (sa.column("workflow_uuid", sa.Text), sa.column("status", sa.Text), sa.column("priority", sa.Integer))
         return sa.table("workflow_status", *columns, schema="dbos" if self._engine.dialect.name != "sqlite" else None)
 
@@ -318,9 +327,18 @@ class Flow:
             DBOS.delete_workflow(dead.workflow_id)
 
 
+def _known(*prefixes: str) -> list[WorkflowStatus]:
+    """Workflows, waiting, running and ended, whose ids begin so."""
+    return [
+        workflow
+        for prefix in prefixes
+        for workflow in DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
+    ]
+
+
 def _next_attempt(prefix: str) -> int | None:
     """The number of the next attempt; None while one waits, runs, or died and is about to be abandoned."""
-    known = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
+    known = _known(prefix)
     if any(workflow.status in _AT_IT for workflow in known):
         return None
     return max((int(workflow.workflow_id.rsplit(":", 1)[1]) for workflow in known), default=0) + 1

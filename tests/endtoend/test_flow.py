@@ -260,10 +260,13 @@ def test_a_shadow_comes_after_all_studies_and_is_tried_again(start: Start) -> No
     assert worker.order("shadow") == ["busy 1", "busy 2"], "queued twice is queued once"
 
 
-def test_the_shadow_of_a_killed_worker_is_taken_over_once(start: Start) -> None:
+def test_the_shadow_of_a_killed_worker_is_taken_over_once_and_one_that_only_waits_stops_no_purge(start: Start) -> None:
     victim = start(60.0)
     victim.tell("shadow", "one")
     victim.wait_for("shadow one 1")
+    victim.tell("shadow", "two")
+    victim.tell("discard", "two")
+    assert "discarded two" in victim.lines
     heir = start(0.0)
     heir.wait_for("started")
     heir.tell("discard", "one")
@@ -271,7 +274,7 @@ def test_the_shadow_of_a_killed_worker_is_taken_over_once(start: Start) -> None:
     victim.kill()
     heir.wait_for("shadowed one", 30)
     heir.stop()
-    assert heir.order("shadow") == ["one 1"]
+    assert heir.order("shadow") == ["one 1"], "the other was forgotten"
 
 
 def test_a_candidate_that_kills_its_worker_twice_is_given_up(start: Start) -> None:
