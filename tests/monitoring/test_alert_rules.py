@@ -12,13 +12,13 @@ from programs import program
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "docker" / "prometheus" / "alerts.yaml"
 TESTS = sorted((RULES.parent / "tests").glob("*.yaml"))
+GROUPS = yaml.safe_load(RULES.read_text())["groups"]
 RUNBOOK = ROOT / "docs" / "how-to" / "watch-it.md"
 
 
 def alerts() -> dict[str, dict[str, Any]]:
     """By name."""
-    groups = yaml.safe_load(RULES.read_text())["groups"]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+    return {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
 
 
 @pytest.mark.peers
@@ -31,6 +31,14 @@ def test_the_rules_and_the_configuration_are_what_prometheus_takes() -> None:
 def test_each_alert_fires_when_it_should_and_not_when_it_should_not(file: Path) -> None:
     done = subprocess.run([program("promtool"), "test", "rules", file], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_reads_days_of_samples_does_so_seldom_but_is_never_stale() -> None:
+    """Prometheus forgets an answer after 5 minutes."""
+    slow = {group["name"]: group.get("interval") for group in GROUPS if re.search(r"\[\d+d\]", str(group))}
+    assert slow and set(slow.values()) == {"4m"}
+    fast = [group["name"] for group in GROUPS if group["name"] not in slow and "interval" in group]
+    assert fast == []
 
 
 def test_each_alert_is_tested() -> None:
