@@ -22,6 +22,7 @@ MaybeName = Name | Absent
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9.]+([eEinumkKMGTP]+)?$")]
 Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
 Absolute = Annotated[str, StringConstraints(pattern=r"^/")]
+Zone = Annotated[str, StringConstraints(pattern=r"^([A-Z][A-Za-z0-9_+/-]*)?$")]
 Strings = dict[str, str]
 Ports = Annotated[int, Field(ge=1, le=65535)]
 Kubernetes = list[dict[str, Any]]
@@ -151,6 +152,7 @@ class Values(_Strict):
 
     mode: Literal["single", "cluster"]
     config: Settings
+    timeZone: Zone
     image: Image
     pullSecrets: list[Name]
     database: Database

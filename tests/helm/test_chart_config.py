@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from kubelet import environment
 from service.cli.serve import Role
 from service.settings import Settings, load
 
-pytestmark = [
-    pytest.mark.peers,
-    pytest.mark.parametrize("values", VALUE_SETS, ids=lambda path: path.stem.removesuffix("-values")),
-]
+pytestmark = pytest.mark.peers
+
+each = partial(pytest.mark.parametrize, "values", ids=lambda path: path.stem.removesuffix("-values"))
+WITH_A_BUCKETS_KEYS = [v for v in VALUE_SETS if (m := merged_values(v))["s3"]["secret"] or m["trial"]["enabled"]]
 
 SECRETS = {"url": "postgresql+psycopg://user:its%20password@db.example/thoracle", "database-password": "abc123"}
 
@@ -33,6 +34,7 @@ def environment_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@each(VALUE_SETS)
 def test_every_pod_loads_the_settings_that_the_values_say(
     values: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +59,7 @@ def test_every_pod_loads_the_settings_that_the_values_say(
     assert sorted(roles) == (["all"] if wanted["mode"] == "single" else ["api", "receiver", "worker"])
 
 
+@each(VALUE_SETS)
 def test_the_migrations_job_finds_the_same_database(values: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = merged_values(values)
     jobs = of_kind(render(values), "Job")
@@ -71,10 +74,18 @@ def test_the_migrations_job_finds_the_same_database(values: Path, monkeypatch: p
         assert hooks == ["post-install" if wanted["trial"]["enabled"] else "pre-install", "pre-upgrade", "pre-rollback"]
 
 
+@each(VALUE_SETS)
+def test_every_pod_of_the_service_has_the_sites_zone(values: Path) -> None:
+    wanted = merged_values(values)["timeZone"]
+    for name, pod in pods(render(values)):
+        (container,) = pod["spec"]["containers"]
+        if container.get("args", [])[:1] in (["serve"], ["migrate"]):
+            assert environment(container, SECRETS).get("TZ", "") == wanted, name
+
+
+@each(WITH_A_BUCKETS_KEYS)
 def test_credentials_of_the_bucket_reach_the_pods(values: Path) -> None:
     wanted = merged_values(values)
-    if not wanted["s3"]["secret"] and not wanted["trial"]["enabled"]:
-        pytest.skip("by the pods' own role, or without a bucket")
     for _, pod in pods(render(values)):
         (container,) = pod["spec"]["containers"]
         if container.get("args", [])[:1] == ["serve"]:
@@ -115,6 +126,7 @@ def _expected(wanted: Mapping[str, Any]) -> Settings:
     return Settings(**config | decided | {"destinations": destinations})
 
 
+@each(VALUE_SETS)
 def test_triton_gets_what_its_image_looks_for(values: Path) -> None:
     image = (ROOT / "docker" / "triton" / "Dockerfile").read_text()
     for name, pod in pods(render(values)):

@@ -74,6 +74,8 @@ def test_secrets_and_what_the_chart_decides_have_no_place_in_the_values(tmp_path
         ("database: {secret: d}", "either both database.secret and config.bucket, or neither"),
         (EXTERNAL + "trial: {enabled: true}", "it brings a database and a bucket"),
         ("dicom: {externalTrafficPolicy: Cluster}", "the sender's address is lost"),
+        ("dicom: {sourceRanges: [10.0.0.0/8, 0.0.0.0/0]}", "0.0.0.0/0 is everybody"),
+        ("{dicom: {type: NodePort}, networkPolicy: {enabled: false}}", "of a NodePort only the network policy applies"),
         ("destinationSecrets: {pacs: s}", "there is no config.destinations.pacs"),
         (
             "{destinationSecrets: {A: s}, config: {destinations: {A: {kind: dicomweb, url: 'https://a'}}}}",
@@ -110,6 +112,10 @@ def test_secrets_and_what_the_chart_decides_have_no_place_in_the_values(tmp_path
 )
 def test_what_cannot_work_is_refused_in_words(tmp_path: Path, text: str, why: str) -> None:
     assert why in refused(tmp_path, text)
+
+
+def test_everybody_has_an_address_of_the_other_kind_too(tmp_path: Path) -> None:
+    assert "::/0 is everybody" in refused(tmp_path, "dicom: {sourceRanges: ['::/0']}")
 
 
 def test_every_refusal_is_tried_here() -> None:

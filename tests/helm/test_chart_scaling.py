@@ -13,7 +13,7 @@ from service.domain.job import State
 pytestmark = pytest.mark.peers
 
 LABELS = f'namespace="{NAMESPACE}",service="{RELEASE}-thoracle-api"'
-UP, DOWN = {"series": f"up{{{LABELS}}}", "values": "1"}, {"series": f"up{{{LABELS}}}", "values": "0"}
+UP = {"series": f"up{{{LABELS}}}", "values": "1"}
 
 
 def queued(state: str, count: int, labels: str = LABELS) -> dict[str, str]:
@@ -24,10 +24,10 @@ def queued(state: str, count: int, labels: str = LABELS) -> dict[str, str]:
     ("series", "answer"),
     [
         pytest.param([UP, queued(State.QUEUED, 7), queued(State.DELIVERED, 900)], [7], id="seven wait"),
-        pytest.param([UP, queued(State.DELIVERED, 900)], [0], id="nobody waits"),
-        pytest.param([UP, queued(State.QUEUED, 9, 'namespace="other",service="x-api"')], [0], id="another release"),
-        pytest.param([DOWN], [], id="no API answers"),
-        pytest.param([], [], id="Prometheus does not know it"),
+        pytest.param([UP, queued(State.QUEUED, 0), queued(State.DELIVERED, 900)], [0], id="nobody waits"),
+        pytest.param([UP, queued(State.QUEUED, 9, 'namespace="other",service="x-api"')], [], id="another release"),
+        pytest.param([UP], [], id="the API is up, the database is down"),
+        pytest.param([], [], id="no API answers"),
     ],
 )
 def test_the_query(series: list[dict[str, str]], answer: list[int], tmp_path: Path) -> None:

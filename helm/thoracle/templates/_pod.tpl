@@ -17,17 +17,9 @@ metadata:
 spec:
   serviceAccountName: {{ include "thoracle.name" .top }}
   {{- include "thoracle.restricted" .top | nindent 2 }}
-  {{- with $values.priorityClassName }}
-  priorityClassName: {{ . }}
-  {{- end }}
+  {{- include "thoracle.placement" . | nindent 2 }}
   # Longer than the service takes to let work in hand end (30 s) and connections close (10 s).
   terminationGracePeriodSeconds: 75
-  {{- with $own.nodeSelector }}
-  nodeSelector: {{ toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $own.tolerations }}
-  tolerations: {{ toYaml . | nindent 4 }}
-  {{- end }}
   {{- if ne .component "single" }}
   topologySpreadConstraints:
     {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
@@ -75,6 +67,20 @@ spec:
     {{- end }}
 {{- end }}
 
+{{/* On which nodes, and before whom. (dict "top" $ "component" "worker") */}}
+{{- define "thoracle.placement" -}}
+{{- $own := index .top.Values .component -}}
+{{- with .top.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $own.nodeSelector }}
+nodeSelector: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with $own.tolerations }}
+tolerations: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "thoracle.ports" -}}
 {{- if has .component (list "receiver" "single") }}
 - {name: dicom, containerPort: 11112}
@@ -86,7 +92,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* In one pod the API stays reachable whatever is wrong, and a sender hears from the receiver itself what it refuses. */}}
+{{/* One pod is ready while its DICOM port is open: a sender hears from the receiver itself what it refuses. */}}
 {{- define "thoracle.probes" -}}
 {{- $port := ternary "http" "metrics" (has .component (list "api" "single")) -}}
 startupProbe:
@@ -132,8 +138,8 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* All that a migration needs. */}}
-{{- define "thoracle.environment.database" -}}
+{{/* What a migration has, too. */}}
+{{- define "thoracle.environment.shared" -}}
 {{- if .Values.trial.enabled -}}
 - name: DATABASE_PASSWORD
   valueFrom: {secretKeyRef: {name: {{ .Values.trial.secret }}, key: database-password}}
@@ -143,11 +149,15 @@ capabilities: {drop: [ALL]}
 - name: THORACLE_DATABASE_URL
   valueFrom: {secretKeyRef: {name: {{ .Values.database.secret }}, key: url}}
 {{- end }}
+{{- with .Values.timeZone }}
+- name: TZ
+  value: {{ . }}
+{{- end }}
 {{- end }}
 
 {{- define "thoracle.environment" -}}
 {{- $values := .Values -}}
-{{- include "thoracle.environment.database" . }}
+{{- include "thoracle.environment.shared" . }}
 {{- if $values.trial.enabled }}
 - name: AWS_ACCESS_KEY_ID
   value: thoracle

@@ -20,6 +20,14 @@
 {{- if and $v.networkPolicy.enabled (ne $v.dicom.type "ClusterIP") (ne $v.dicom.externalTrafficPolicy "Local") -}}
   {{- fail "dicom.externalTrafficPolicy: with Cluster the sender's address is lost, and the network policy would judge by the node's. Keep Local, or set networkPolicy.enabled to false" -}}
 {{- end -}}
+{{- range $v.dicom.sourceRanges -}}
+  {{- if regexMatch "/0+$" . -}}
+    {{- fail (printf "dicom.sourceRanges: %s is everybody. Name the networks that may send" .) -}}
+  {{- end -}}
+{{- end -}}
+{{- if and (eq $v.dicom.type "NodePort") (not $v.networkPolicy.enabled) -}}
+  {{- fail "dicom.type: of a NodePort only the network policy applies dicom.sourceRanges. Keep networkPolicy.enabled, or take a LoadBalancer" -}}
+{{- end -}}
 {{- range $name, $secret := $v.destinationSecrets -}}
   {{- if not (hasKey $destinations $name) -}}
     {{- fail (printf "destinationSecrets.%s: there is no config.destinations.%s" $name $name) -}}
