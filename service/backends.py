@@ -9,10 +9,16 @@ from service.inference.triton_server import launch
 from service.settings import Settings
 
 
-def backend(settings: Settings, versions: Mapping[str, str] | None = None, beside: Backend | None = None) -> Backend:
+def backend(
+    settings: Settings,
+    versions: Mapping[str, str] | None = None,
+    beside: Backend | None = None,
+    mends: bool = False,
+) -> Backend:
     """Permanent if a model is missing or not the one that was released. A Triton server may be away.
 
     versions: to serve in place of the active ones, by model name. beside: may share what it has loaded.
+    mends: may have a server's models loaded anew.
     """
     ours = settings.inference
     if ours.backend == "onnx":
@@ -29,6 +35,7 @@ def backend(settings: Settings, versions: Mapping[str, str] | None = None, besid
         triton.concurrency,
         triton.shared_memory,
         versions,
+        mends,
     )
 
 

@@ -50,6 +50,10 @@ class Backend(Protocol):
         """The same for a study of this urgency: where requests wait for each other, the urgent go first."""
         ...
 
+    def cancel(self) -> None:
+        """End the calls of `infer` that are under way, as far as they wait for a server: these raise Transient."""
+        ...
+
 
 class Pipeline(Protocol):
     """One published system, as papers.md describes it."""

@@ -10,6 +10,10 @@ from service.errors import Transient
 T = TypeVar("T")
 
 
+class Cancelled(Transient):
+    """The caller ended it, which says nothing about the other side."""
+
+
 class Breaker:
     """Open, all calls fail at once; closed, they go through. It begins open, and the first call makes the trial.
 
@@ -42,6 +46,8 @@ class Breaker:
             self._enter()
         try:
             answer = work()
+        except Cancelled:
+            raise
         except Transient as error:
             self._count(error)
             raise

@@ -35,5 +35,9 @@ class Mixed:
     def at(self, urgency: Urgency) -> "Mixed":
         return Mixed(self.usual.at(urgency), {name: backend.at(urgency) for name, backend in self.others.items()})
 
+    def cancel(self) -> None:
+        for backend in (self.usual, *self.others.values()):
+            backend.cancel()
+
     def _of(self, name: str) -> Backend:
         return self.others.get(name, self.usual)

@@ -110,6 +110,9 @@ class OnnxBackend:
         """Nothing waits here: a worker analyses one study at a time."""
         return self
 
+    def cancel(self) -> None:
+        """Nothing waits here."""
+
     def _model(self, name: str) -> Model:
         if name not in self._models:
             raise Permanent(f"Model {name} is not installed; installed are {', '.join(self._models)}.")

@@ -6,7 +6,7 @@ inference and again and again. A server that is away or wrong makes every call T
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from functools import partial
@@ -17,14 +17,13 @@ from typing import Literal, Self
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
 from service.domain.priority import Urgency
-from service.errors import Permanent
+from service.errors import Permanent, Transient
 from service.inference.breaker import Breaker
 from service.inference.canary import Canary, canary
 from service.inference.config import priority_level
 from service.inference.files import model_files, serving_of
-from service.inference.shared_memory import CannotShare
 from service.inference.tensors import check_inputs
-from service.inference.triton_batch import InMessages, InSharedMemory
+from service.inference.triton_batch import InMessages, InSharedMemory, InSharedMemoryIfPossible, Transport
 from service.inference.triton_client import (
     Address,
     Broken,
@@ -32,6 +31,7 @@ from service.inference.triton_client import (
     NotServed,
     Terms,
     TritonClient,
+    UnderWay,
     Unreachable,
     Wrong,
 )
@@ -62,10 +62,12 @@ class TritonBackend:
         concurrency: int = 2,
         shared_memory: SharedMemory = "auto",
         versions: Mapping[str, str] | None = None,
+        mends: bool = False,
     ) -> None:
         """timeout_s: for one inference, repetitions included. concurrency: of requests; as the server has instances.
 
-        versions: to serve in place of the active ones, by model name.
+        versions: to serve in place of the active ones, by model name. mends: has an active model that fails or answers
+        wrongly unloaded and loaded, for whoever uses it. For the service alone: others may be wrong themselves.
         """
         self.concurrency = concurrency
         self._files = model_files(repository, versions)
@@ -74,10 +76,9 @@ class TritonBackend:
         self._active = {name for name, spec in self._specs.items() if active[name].active == spec.version}
         self._loaded_anew: set[str] = set()
         self._client = TritonClient(address, timeout_s)
-        self._messages = InMessages(self._client)
-        self._always = shared_memory == "always"
-        share = self._always or (shared_memory == "auto" and address.on_this_host)
-        self._shared = InSharedMemory(self._client, self.specs, concurrency) if share else None
+        self._mends = mends
+        self._transport = _transport(shared_memory, address, self._client, self.specs, concurrency)
+        self._under_way = UnderWay()
         self._priority = priority_level(Urgency.ROUTINE)
         self._known: list[Canary] = []
         self._knowing = Lock()
@@ -90,8 +91,8 @@ class TritonBackend:
 
     @property
     def shares_memory(self) -> bool:
-        """Whether arrays travel through shared memory; may become False at the first request."""
-        return self._shared is not None
+        """Whether arrays travel through shared memory now."""
+        return self._transport.shares_memory
 
     def has(self, name: str) -> bool:
         return name in self._specs
@@ -102,57 +103,60 @@ class TritonBackend:
         return self._specs[name]
 
     def check(self) -> None:
-        """Ask the server for answers that are known; one try to mend it is made. Transient, in words, if it fails."""
+        """Ask the server for answers that are known. Transient, in words, if it fails, and cannot be mended."""
         self._breaker.test()
 
     def at(self, urgency: Urgency) -> Self:
         same = copy(self)
         same._priority = priority_level(urgency)
+        same._under_way = UnderWay()
         return same
 
+    def cancel(self) -> None:
+        """What waits at the server is then not computed."""
+        self._under_way.cancel()
+
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run one batch; Transient if the server is away, late or wrong, Permanent if the model refuses."""
+        """Run one batch; Transient if the server is away, late, wrong or fails, Permanent if it refuses the inputs."""
         spec = self.spec(name)
         check_inputs(spec, inputs)
         return self._breaker.call(partial(self._infer, spec, inputs))
 
     def _infer(self, spec: ModelSpec, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """A failure whose cause is not told is the server's, if the canary fails too, else the model's with this
-        image."""
+        """After a failure whose cause is not told the canary is asked, then this again, once for each instance: one may
+        be dead. It is never final: the server may be short of memory now, for a batch but not for the canary."""
         try:
-            return self._ask(spec, inputs)
+            return self._ask(spec, inputs, self._under_way)
         except Broken as error:
             log.warning("%s", error)
             self.check()
+        for _ in range(self.concurrency - 1):
+            try:
+                return self._ask(spec, inputs, self._under_way)
+            except Broken as error:
+                log.warning("%s", error)
         try:
-            return self._ask(spec, inputs)
+            return self._ask(spec, inputs, self._under_way)
         except Broken as error:
-            raise Permanent(f"{error} (and the same again, while the canary is answered rightly)") from error
+            raise Transient(f"{error} (again and again, while the canary is answered rightly)") from error
 
-    def _ask(self, spec: ModelSpec, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def _ask(self, spec: ModelSpec, inputs: Mapping[str, Array], under_way: UnderWay) -> dict[str, Array]:
         """Ask, and ask again where that is safe and may help."""
-        terms = Terms(time.monotonic() + self._client.timeout_s, self._priority)
+        terms = self._terms(under_way)
         for wait_s in _WAITS_S:
             try:
-                return self._once(spec, inputs, terms)
+                return self._transport.infer(spec, inputs, terms)
             except Unreachable:
                 time.sleep(wait_s)
             except Forgotten:
                 pass  # the next region is made known to it
             except NotServed:
                 self._client.load(spec.name)
-        return self._once(spec, inputs, terms)
+                terms = self._terms(under_way)
+        return self._transport.infer(spec, inputs, terms)
 
-    def _once(self, spec: ModelSpec, inputs: Mapping[str, Array], terms: Terms) -> dict[str, Array]:
-        if shared := self._shared:
-            try:
-                return shared.infer(spec, inputs, terms)
-            except CannotShare as why:
-                if self._always:
-                    raise
-                log.warning("without shared memory, so a little slower: %s", why)
-                self._shared = None
-        return self._messages.infer(spec, inputs, terms)
+    def _terms(self, under_way: UnderWay) -> Terms:
+        return Terms(time.monotonic() + self._client.timeout_s, self._priority, under_way)
 
     def _try(self) -> None:
         """The breaker's trial."""
@@ -173,8 +177,7 @@ class TritonBackend:
                         f"Triton loaded model {spec.name}, but not version {spec.version}: its repository is another, "
                         "or its config.pbtxt names other versions"
                     )
-        if self._shared:
-            self._shared.clear()
+        self._transport.renew()
         for known in self._canaries():
             self._check(known)
 
@@ -190,7 +193,8 @@ class TritonBackend:
                 for _ in range(_AGAIN):
                     self._sing(known)
             except Broken as error:
-                if name not in self._active or (isinstance(error, Wrong) and name in self._loaded_anew):
+                in_vain = isinstance(error, Wrong) and name in self._loaded_anew
+                if not self._mends or name not in self._active or in_vain:
                     raise
                 log.warning("model %s is loaded anew: %s", name, error)
                 self._loaded_anew.add(name)
@@ -201,7 +205,7 @@ class TritonBackend:
     def _sing(self, known: Canary) -> None:
         """As many requests at once as there may be: the server may have as many processes, and one may be dead."""
         with ThreadPoolExecutor(self.concurrency) as threads:
-            asked = [threads.submit(self._ask, known.spec, known.inputs) for _ in range(self.concurrency)]
+            asked = [threads.submit(self._ask, known.spec, known.inputs, UnderWay()) for _ in range(self.concurrency)]
         for one in asked:
             try:
                 wrong = known.wrong(one.result())
@@ -219,3 +223,14 @@ class TritonBackend:
             if not self._known:
                 self._known = [canary(file) for file in self._files.values()]
             return self._known
+
+
+def _transport(
+    shared_memory: SharedMemory, address: Address, client: TritonClient, specs: Sequence[ModelSpec], count: int
+) -> Transport:
+    """count: of requests at once."""
+    messages = InMessages(client)
+    if shared_memory == "never" or (shared_memory == "auto" and not address.on_this_host):
+        return messages
+    shared = InSharedMemory(client, specs, count)
+    return shared if shared_memory == "always" else InSharedMemoryIfPossible(shared, messages)

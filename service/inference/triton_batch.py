@@ -1,5 +1,6 @@
 """One batch on its way to Triton and back: inside the gRPC message, or through shared memory."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import prod
@@ -12,14 +13,25 @@ import tritonclient.grpc as grpc
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.domain.ports import Array
 from service.errors import Transient
-from service.inference.shared_memory import PREFIX, Region, aligned, files, left_behind
+from service.inference.shared_memory import PREFIX, CannotShare, Region, aligned, files, left_behind
 from service.inference.triton_client import Terms, TritonClient, Wrong
+
+log = logging.getLogger(__name__)
 
 _TYPES = {"int16": "INT16", "uint8": "UINT8", "float32": "FP32"}
 
 
 class Transport(Protocol):
-    """How arrays get to the server and back."""
+    """How arrays get to the server and back. Every method may be called from any thread."""
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether they travel through shared memory now."""
+        ...
+
+    def renew(self) -> None:
+        """The server is taken up anew: clean up, and try again what did not work."""
+        ...
 
     def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], terms: Terms) -> dict[str, Array]: ...
 
@@ -27,8 +39,13 @@ class Transport(Protocol):
 class InMessages:
     """Arrays inside the gRPC messages: everywhere."""
 
+    shares_memory = False
+
     def __init__(self, client: TritonClient) -> None:
         self._client = client
+
+    def renew(self) -> None:
+        """Nothing to do."""
 
     def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], terms: Terms) -> dict[str, Array]:
         asked = []
@@ -44,7 +61,12 @@ class InMessages:
 
 
 class InSharedMemory:
-    """Arrays in regions that the server maps: on one host. A region serves one request at a time."""
+    """Arrays in regions that the server maps: on one host. A region serves one request at a time.
+
+    CannotShare where there is no memory to share, or the server cannot map it.
+    """
+
+    shares_memory = True
 
     def __init__(self, client: TritonClient, specs: Sequence[ModelSpec], count: int) -> None:
         """count: of requests at once; one more waits."""
@@ -75,7 +97,7 @@ class InSharedMemory:
             _check_answer(spec, batch, self._client.infer(spec, asked, wanted, terms))
             return {name: given.copy() for name, given in answers.items()}
 
-    def clear(self) -> None:
+    def renew(self) -> None:
         """Give back what dead processes and failed requests left behind, here and at the server."""
         for name in self._client.shared():
             if name.startswith(PREFIX) and left_behind(name):
@@ -98,6 +120,37 @@ class InSharedMemory:
             raise
         finally:
             self._regions.put(region)
+
+
+class InSharedMemoryIfPossible:
+    """Through shared memory; after it could not be shared inside the messages, until the server is taken up anew."""
+
+    def __init__(self, shared: InSharedMemory, messages: InMessages) -> None:
+        self.shares_memory = True
+        self._shared = shared
+        self._messages = messages
+        self._said = ""
+
+    def infer(self, spec: ModelSpec, inputs: Mapping[str, Array], terms: Terms) -> dict[str, Array]:
+        if self.shares_memory:
+            try:
+                return self._shared.infer(spec, inputs, terms)
+            except CannotShare as why:
+                self._do_without(why)
+        return self._messages.infer(spec, inputs, terms)
+
+    def renew(self) -> None:
+        self.shares_memory = True
+        try:
+            self._shared.renew()
+        except CannotShare as why:
+            self._do_without(why)
+
+    def _do_without(self, why: CannotShare) -> None:
+        self.shares_memory = False
+        if not self._said:
+            log.warning("without shared memory, so a little slower: %s", why)
+        self._said = str(why)
 
 
 def _input(tensor: TensorSpec, array: Array) -> grpc.InferInput:

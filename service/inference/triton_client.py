@@ -1,21 +1,27 @@
 """What is asked of Triton over gRPC, and its errors in this project's words."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, Protocol
 
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
 from service.domain.model_spec import ModelSpec
 from service.errors import Permanent, Transient
+from service.inference.breaker import Cancelled
 from service.inference.shared_memory import CannotShare
 
 _ANSWER_S = 10.0
-"""For a question about the server; models are loaded within the time of an inference."""
+"""For a question about the server."""
+
+_LOAD_S = 1800.0
+"""For loading a model: TensorRT builds its engines meanwhile, which takes minutes."""
 
 # gRPC waits up to two minutes before it looks again for a server that was away.
 _OPTIONS = [
@@ -61,19 +67,58 @@ class Address:
         return self.url.startswith(("localhost:", "127.", "[::1]:"))
 
 
+class Request(Protocol):
+    """On its way."""
+
+    def cancel(self) -> object: ...
+
+
+class UnderWay:
+    """Requests that are ended together. Every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._requests: set[Request] = set()
+        self._changing = Lock()
+
+    @contextmanager
+    def begun(self, begin: Callable[[], Request]) -> Iterator[None]:
+        """Begin a request and wait for it inside; what is raised there ends it."""
+        with self._changing:
+            request = begin()
+            self._requests.add(request)
+        try:
+            yield
+        except BaseException:
+            request.cancel()
+            raise
+        finally:
+            with self._changing:
+                self._requests.discard(request)
+
+    def cancel(self) -> None:
+        """End all."""
+        with self._changing:
+            for request in self._requests:
+                request.cancel()
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Of one request. deadline: of `time.monotonic`, repetitions included; priority: 1 goes first."""
+    """Of one request. deadline: of `time.monotonic`, repetitions included; priority: 1 goes first.
+
+    under_way: what it is ended with.
+    """
 
     deadline: float
     priority: int
+    under_way: UnderWay = field(default_factory=UnderWay)
 
 
 class TritonClient:
     """One connection, made when it is first needed. Every method may be called from any thread."""
 
     def __init__(self, address: Address, timeout_s: float) -> None:
-        """timeout_s: for an inference, and for loading a model."""
+        """timeout_s: for an inference."""
         self.timeout_s = timeout_s
         self._url = address.url
         files = {"root_certificates": address.ca, "certificate_chain": address.certificate, "private_key": address.key}
@@ -90,7 +135,10 @@ class TritonClient:
     def infer(
         self, spec: ModelSpec, inputs: Sequence[grpc.InferInput], outputs: Sequence[Any], terms: Terms
     ) -> grpc.InferResult:
-        """Ask for one batch. After its deadline the request is cancelled, as it is when the waiting is interrupted."""
+        """Ask for one batch. After its deadline the request is cancelled, as it is when the waiting is interrupted.
+
+        Cancelled if it was ended with others.
+        """
         left_s = terms.deadline - time.monotonic()
         if left_s <= 0:
             raise Transient(f"Triton at {self._url}, model {spec.name} version {spec.version}: no answer in time")
@@ -102,8 +150,8 @@ class TritonClient:
             else:
                 answered.set_exception(error)
 
-        def ask() -> grpc.InferResult:
-            request = self._client.async_infer(
+        def begin() -> Request:
+            request: Request = self._client.async_infer(
                 spec.name,
                 inputs,
                 on_answer,
@@ -113,11 +161,11 @@ class TritonClient:
                 timeout=round(left_s * 1e6),
                 client_timeout=left_s,
             )
-            try:
+            return request
+
+        def ask() -> grpc.InferResult:
+            with terms.under_way.begun(begin):
                 return answered.result()
-            except BaseException:
-                request.cancel()
-                raise
 
         return self._asked(ask, f"model {spec.name} version {spec.version}")
 
@@ -128,7 +176,7 @@ class TritonClient:
 
     def load(self, name: str) -> None:
         """Load a model as its repository has it now; NotServed, with the server's reason."""
-        self._control(lambda: self._client.load_model(name, client_timeout=self.timeout_s), name)
+        self._control(lambda: self._client.load_model(name, client_timeout=_LOAD_S), name)
 
     def reload(self, name: str) -> None:
         """Unload a model and load it: its processes are made anew. What it is at is finished."""
@@ -146,10 +194,13 @@ class TritonClient:
             raise CannotShare(str(error)) from error
 
     def shared(self) -> list[str]:
-        """The names of all regions that the server has mapped."""
-        status = self._asked(
-            lambda: self._client.get_system_shared_memory_status(client_timeout=_ANSWER_S), "shared memory"
-        )
+        """The names of all regions that the server has mapped; CannotShare if it maps none for anybody."""
+        try:
+            status = self._asked(
+                lambda: self._client.get_system_shared_memory_status(client_timeout=_ANSWER_S), "shared memory"
+            )
+        except (Broken, Permanent) as error:
+            raise CannotShare(str(error)) from error
         return list(status.regions)
 
     def forget(self, name: str) -> None:
@@ -184,7 +235,7 @@ class TritonClient:
             case "DEADLINE_EXCEEDED":
                 return Transient(f"Triton at {self._url}, {about}: no answer in time")
             case "CANCELLED":
-                return Transient(f"{said} (cancelled)")
+                return Cancelled(f"{said} (cancelled)")
             case "INVALID_ARGUMENT":
                 return Permanent(said)
             case "INTERNAL" if "RST_STREAM" in error.message():  # what lies between broke the connection

@@ -4,7 +4,6 @@ The 3-class classifier is not part of it yet: `probabilities` is None and the re
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import highdicom as hd
 import numpy as np
@@ -22,7 +21,7 @@ from service.imaging.measure import measure, split_by_attenuation
 from service.imaging.mirror import mirrored, self_agreement
 from service.imaging.opacities import find_opacities
 from service.pipelines.lobes import find_lobes
-from service.pipelines.slices import infer_slices, onto, views_of
+from service.pipelines.slices import asking, infer_slices, onto, views_of
 
 TRACE_ML = 10.0
 """Below it the score may rest on noise: a normal CT has 3 mL of false opacity (models/lung_opacity/CARD.md)."""
@@ -83,8 +82,8 @@ def _lungs_and_opacities(
     spec = backend.spec(LUNG_OPACITY)
     (grid,) = views_of(volume, spec)
     lung, opacity = infer_slices([grid], spec, backend, lambda done: progress(stage, 0.6 * done))
-    with ThreadPoolExecutor(1) as beside:  # what follows leaves a core free
-        in_mirror = beside.submit(infer_slices, [mirrored(grid)], spec, backend)
+    with asking(backend, 1) as other:  # what follows leaves a core free
+        in_mirror = other.submit(infer_slices, [mirrored(grid)], spec, backend)
         best = lung
         if backend.has(LUNGS):
             better = backend.spec(LUNGS)

@@ -1,7 +1,8 @@
 """Models that see one axial slice at a time: what they are given, and what they say on the grid where it is wanted."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from itertools import pairwise
 
 import highdicom as hd
@@ -36,7 +37,7 @@ def infer_slices(
 ) -> Probabilities:
     """What the model says about every slice of the views, on their own grids. done: told the fraction, 0-1.
 
-    As many batches at once as the back end takes. The first error stops what has not begun, and is raised.
+    As many batches at once as the back end takes. The first error ends the others, and is raised.
     """
     hu = np.concatenate([view.array for view in views])
     said = np.empty((spec.outputs[0].dims[0], *hu.shape), np.uint8)
@@ -46,12 +47,26 @@ def infer_slices(
         answer = backend.infer(spec.name, {spec.inputs[0].name: hu[k : k + batch, None]})[spec.outputs[0].name]
         said[:, k : k + batch] = answer.swapaxes(0, 1)
 
-    with ThreadPoolExecutor(backend.concurrency) as threads:
-        for number, _ in enumerate(threads.map(infer, range(0, len(hu), batch)), 1):
+    with asking(backend, backend.concurrency) as threads:
+        asked = [threads.submit(infer, k) for k in range(0, len(hu), batch)]
+        for number, one in enumerate(as_completed(asked), 1):
+            one.result()
             done(min(1.0, number * batch / len(hu)))
     for channel, name in enumerate(ROLES[spec.name].channels):
         said[channel] = centred(said[channel], spec.thresholds.get(name, 0.5))
     return said
+
+
+@contextmanager
+def asking(backend: Backend, count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that ask the back end; whatever is raised in the block, an interruption too, ends what they ask."""
+    with ThreadPoolExecutor(count) as threads:
+        try:
+            yield threads
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            backend.cancel()
+            raise
 
 
 def onto(grid: hd.Volume, views: Sequence[hd.Volume], said: Probabilities) -> Probabilities:

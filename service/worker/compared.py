@@ -37,6 +37,9 @@ class _Around:
         """Whoever compares has time."""
         return self
 
+    def cancel(self) -> None:
+        self._backend.cancel()
+
 
 class Remembered(_Around):
     """`domain.ports.Backend`. It keeps every answer, for one CT some ten megabytes."""

@@ -1,16 +1,19 @@
 """The back end against a real Triton server: the same numbers as in process, and what happens when it fails."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import onnx
 import pytest
@@ -32,6 +35,7 @@ from service.inference.onnx import OnnxBackend
 from service.inference.shared_memory import FOLDER, files
 from service.inference.triton import SharedMemory, TritonBackend
 from service.inference.triton_client import Address, TritonClient
+from service.pipelines.slices import infer_slices
 
 pytestmark = pytest.mark.peers
 
@@ -59,7 +63,8 @@ def here(repository: Path) -> OnnxBackend:
 
 
 def there(server: TritonServer, repository: Path, memory: SharedMemory = "auto", **more: float) -> TritonBackend:
-    return TritonBackend(repository, server.address, shared_memory=memory, **more)  # type: ignore[arg-type]
+    """As a worker has it."""
+    return TritonBackend(repository, server.address, shared_memory=memory, mends=True, **more)  # type: ignore[arg-type]
 
 
 def slices(count: int, seed: int = 0) -> dict[str, Array]:
@@ -214,18 +219,79 @@ def answers(backend: TritonBackend) -> bool:
     return True
 
 
+def when_busy(server: TritonServer) -> float:
+    """Returns when requests wait at the server; images computed until then."""
+    wait_until(lambda: server.metric("nv_inference_pending_request_count", LUNG_OPACITY) >= 8, 240)
+    return server.metric("nv_inference_count", LUNG_OPACITY)
+
+
+def infer_many(backend: TritonBackend) -> None:
+    """16 requests at once, of four slices, the last of zeros."""
+    (hu,) = slices(64).values()
+    hu[-4:] = 0
+    infer_slices([hd.Volume(hu[:, 0], np.eye(4), "PATIENT")], backend.spec(LUNG_OPACITY), backend)
+
+
+def assert_not_computed(server: TritonServer, repository: Path, ended_at: float) -> None:
+    """What was not begun when it was ended: of 64 images."""
+    there(server, repository).infer(LUNG_OPACITY, slices(1))  # behind them in the queue
+    assert server.metric("nv_inference_count", LUNG_OPACITY) - ended_at < 32
+
+
 def test_what_waits_for_an_interrupted_caller_is_not_computed(server: TritonServer, repository: Path) -> None:
-    backend = there(server, repository, timeout_s=600, concurrency=8)
+    backend = there(server, repository, timeout_s=600, concurrency=16)
     backend.check()
-    before = server.metric("nv_inference_count", LUNG_OPACITY)
-    impatient = there(server, repository, "never", timeout_s=0.2, concurrency=8)
-    impatient._breaker = backend._breaker  # its own canary would be late, too
-    with ThreadPoolExecutor(8) as threads:
-        late = [threads.submit(impatient._infer, impatient.spec(LUNG_OPACITY), slices(16)) for _ in range(8)]
-    assert all(isinstance(one.exception(), Transient) for one in late)
-    backend.infer(LUNG_OPACITY, slices(1))  # behind them in the queue
-    computed = server.metric("nv_inference_count", LUNG_OPACITY) - before
-    assert computed < 8 * 16
+    ended_at = []
+
+    def press_ctrl_c() -> None:
+        ended_at.append(when_busy(server))
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts with "&" ignores it
+    finger = threading.Thread(target=press_ctrl_c)
+    finger.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            infer_many(backend)
+    finally:
+        finger.join()
+        signal.signal(signal.SIGINT, before)
+    assert_not_computed(server, repository, *ended_at)
+    backend.infer(LUNG_OPACITY, slices(1))  # the breaker is closed
+
+
+class Failing(TritonBackend):
+    """It refuses zeros, as soon as the others wait."""
+
+    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        if name == LUNG_OPACITY and not inputs["hu"].any():
+            raise Permanent(f"{when_busy(self.server)}")
+        return super().infer(name, inputs)
+
+    server: TritonServer
+
+
+def test_the_first_request_that_fails_ends_the_others(server: TritonServer, repository: Path) -> None:
+    backend = Failing(repository, server.address, timeout_s=600, concurrency=16)
+    backend.server = server
+    backend.check()
+    with pytest.raises(Permanent) as refused:
+        infer_many(backend)
+    assert_not_computed(server, repository, float(str(refused.value)))
+
+
+def test_what_waits_for_a_killed_worker_is_not_computed(server: TritonServer, repository: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; sys.path.append(sys.argv[3]); from test_triton import infer_many\n"
+        "from service.inference.triton import TritonBackend; from service.inference.triton_client import Address\n"
+        "infer_many(TritonBackend(Path(sys.argv[1]), Address(sys.argv[2]), timeout_s=600, concurrency=16))"
+    )
+    command = [sys.executable, "-c", script, str(repository), server.address.url, str(Path(__file__).parent)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment) as process:
+        ended_at = when_busy(server)
+        process.kill()
+    assert_not_computed(server, repository, ended_at)
 
 
 def test_an_urgent_study_overtakes_what_waits(server: TritonServer, repository: Path) -> None:

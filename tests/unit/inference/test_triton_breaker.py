@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from service.errors import Permanent, Transient
-from service.inference.breaker import Breaker
+from service.inference.breaker import Breaker, Cancelled
 
 
 class Server:
@@ -86,6 +86,20 @@ def test_a_refused_image_says_nothing_about_the_server() -> None:
     for _ in range(5):
         with pytest.raises(Permanent):
             server.breaker.call(refuse)
+    assert server.call() == "done"
+    assert server.trials == 1
+
+
+def test_what_its_caller_ended_says_nothing_about_the_server() -> None:
+    server = Server()
+    server.call()
+
+    def ended() -> None:
+        raise Cancelled("nobody wants it any more")
+
+    for _ in range(5):
+        with pytest.raises(Cancelled):
+            server.breaker.call(ended)
     assert server.call() == "done"
     assert server.trials == 1
 

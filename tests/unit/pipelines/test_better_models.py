@@ -115,6 +115,8 @@ def test_both_layouts_say_the_same_of_the_same_ct(spec: ModelSpec, threshold: fl
             assert len(inputs["hu"]) <= spec.max_batch
             return {"probability": np.where(inputs["hu"] < tiny_models.LUNG_BELOW_HU, 204, 0).astype(np.uint8)}
 
+        def cancel(self) -> None: ...
+
     spec = replace(spec, thresholds={"lung": threshold})
     phantom = make_ct.make(slices=10)
     volume = read_ct(phantom.datasets).volume

@@ -54,6 +54,8 @@ class ThresholdBackend:
         assert len(batch) <= self.specs[name].max_batch
         return {"p": np.stack([self._plane(b[0]) for b in batch]) if name == "lung-opacity" else self._slabs()[None]}
 
+    def cancel(self) -> None: ...
+
     def _plane(self, hu: Array) -> Array:
         """Air-filled lungs with their holes; in them, what is denser than lung and thicker than its rim."""
         air = ndimage.binary_opening((hu > -940) & (hu < -405), iterations=3)
