@@ -104,7 +104,13 @@ class Shadower:
             after = self._analyst.on(candidate).analyse(*study)
         files = {one.file_name: one.content for one in after.evidence}
         files["result.json"] = json.dumps(after.document, indent=2).encode()
-        self._spool.save_results(results_of(job.job_id, model, version), files)
+        results = results_of(job.job_id, model, version)
+        self._spool.remove_results(results)  # of a run that was killed: it compared others, perhaps
+        self._spool.save_results(results, files)
+        if _past(self._jobs.get(job.job_id)):  # a purge that had looked before this began removes nothing any more
+            self._spool.remove_results(results)
+            self._end(job.job_id, model, version, Shadow.WITHDRAWN)
+            return
         if before.analysis is None or after.analysis is None or before.series_uid != after.series_uid:
             why = f"active: {_in_words(before)}; candidate: {_in_words(after)}"
             self._end(job.job_id, model, version, Shadow.FAILED, error=f"nothing to compare: {why}")

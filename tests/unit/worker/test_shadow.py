@@ -1,7 +1,8 @@
 """Shadow mode: what a candidate says is kept apart, compared and counted, and its failures are its own."""
 
+import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from service.imaging.difference import Difference
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_severity import CovidSeverity
+from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
 from service.store.migrations import upgrade
 from service.store.records import Records
-from service.store.shadows import Shadow, Shadows
+from service.store.retention import Retention
+from service.store.shadows import Shadow, Shadows, results_of
 from service.store.spool import Spool
 from service.worker.analyst import Outcome
 from service.worker.shadow import Shadower
@@ -61,7 +64,9 @@ class Bench:
         self.both: tuple[object, object] | None = (ACTIVE, CANDIDATE)
         self.folder, spool = folder, Spool(folder)
         records, self.jobs, self.shadows = Records(engine), Jobs(engine), Shadows(engine)
-        Inbox(spool, records).take(arrivals.arrival())
+        self.inbox, self.retention, self.spool = Inbox(spool, records), Retention(engine), spool
+        self.records, self.deliveries = records, Deliveries(engine)
+        self.inbox.take(arrivals.arrival())
         (self.job_id,) = records.create_due_jobs(NOW, lambda _: 1.0)
         self.jobs.start(self.job_id, NOW)
         self.jobs.finish(self.job_id, Event.ANALYSE, Result(shadows={"lobes": "2"}), NOW)
@@ -95,6 +100,22 @@ class Bench:
         assert self.shadows.to_run() == []
         return row
 
+    def supersede(self) -> None:
+        self.inbox.take(arrivals.arrival("2", content=b"another"))
+        self.records.create_due_jobs(NOW, lambda _: 1.0)
+
+    def cancel(self) -> None:
+        self.deliveries.cancel(self.job_id, "Kim", NOW)
+
+    def purge(self) -> None:
+        later = datetime.now(UTC) + timedelta(days=1)
+        assert self.retention.give_up("S", later, later) is not None
+        while self.retention.remove("S", self.spool):
+            pass
+
+    def kept(self) -> list[str]:
+        return [path.name for path in (self.folder / "results").glob("*/*")]
+
     def raises(self, error: Exception) -> None:
         def analyse() -> Outcome:
             raise error
@@ -119,7 +140,7 @@ def test_the_difference_is_recorded_and_counted_and_the_results_are_kept_apart(b
     change = row["document"]["difference"]["score_change"]
     assert bench.counted == [("lobes", "2", "compared", change)]
     kept = bench.folder / "results" / f"{bench.job_id}-shadow-lobes-2"
-    assert [path.name for path in kept.iterdir()] == ["result.json"]
+    assert [path.name for path in kept.iterdir()] == bench.kept() == ["result.json"]
     assert bench.jobs.objects(bench.job_id) == [], "none of it is a result of the job"
     assert bench.shadower.run(bench.job_id, 1) is None, "once more is no more"
     assert len(bench.counted) == 1
@@ -158,11 +179,47 @@ def test_a_candidate_that_refuses_what_the_active_version_analyses_is_told(bench
     assert "candidate: refused, NO_LUNG" in bench.ended()["error"]
 
 
-def test_after_a_withdrawal_or_for_a_cancelled_job_nothing_is_analysed(bench: Bench) -> None:
+def test_after_a_withdrawal_nothing_is_analysed(bench: Bench) -> None:
     bench.raises(AssertionError("not to be asked"))
     bench.both = None
     bench.shadower.run(bench.job_id, 1)
     assert bench.ended()["state"] == Shadow.WITHDRAWN
+
+
+ENDS = [Bench.cancel, Bench.supersede, Bench.purge]
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_job_that_was_cancelled_superseded_or_purged_is_analysed_no_more(
+    bench: Bench, end: Callable[[Bench], None]
+) -> None:
+    bench.raises(AssertionError("not to be asked"))
+    end(bench)
+    assert bench.shadower.run(bench.job_id, 1) is None
+    assert (bench.ended()["state"], bench.counted) == (Shadow.WITHDRAWN, [("lobes", "2", "withdrawn", None)])
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_of_a_job_that_ends_meanwhile_nothing_is_kept(
+    bench: Bench, analysed: Mapping[str, Outcome], end: Callable[[Bench], None]
+) -> None:
+    def analyse() -> Outcome:
+        end(bench)
+        return analysed["2"]
+
+    bench.analyses[CANDIDATE] = analyse
+    assert bench.shadower.run(bench.job_id, 1) is None
+    assert (bench.ended()["state"], bench.kept()) == (Shadow.WITHDRAWN, [])
+
+
+def test_after_a_kill_the_files_are_those_of_the_run_that_is_recorded(bench: Bench) -> None:
+    """The first run was that of another active version: what it kept is not what the row says."""
+    bench.spool.save_results(results_of(bench.job_id, "lobes", "2"), {"result.json": b"first", "lobes.seg.dcm": b"1"})
+    bench.shadower.run(bench.job_id, 1)
+    assert bench.ended()["state"] == Shadow.COMPARED
+    assert bench.kept() == ["result.json"]
+    (file,) = (bench.folder / "results").glob("*/result.json")
+    assert json.loads(file.read_bytes()) == {"lobes": "2"}
 
 
 def test_when_its_processes_died_again_and_again_it_is_told(bench: Bench) -> None:
