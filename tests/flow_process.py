@@ -1,7 +1,7 @@
 """A worker process around the durable engine: `python flow_process.py DATABASE FOLDER ANALYSE_S`.
 
-Its standard input takes commands: `study JOB PRIORITY`, `analyse JOB`, `prioritise JOB PRIORITY`, `deliver JOB
-DESTINATION`, `shadow JOB`, `discard JOB`. Its end stops it.
+Its standard input takes commands: `study JOB PRIORITY`, `analyse JOB`, `retry studies`, `prioritise JOB PRIORITY`,
+`deliver JOB DESTINATION`, `shadow JOB`, `discard JOB`. Its end stops it.
 """
 
 import os
@@ -66,6 +66,8 @@ def obey(flow: Flow) -> None:
                 flow.ensure_study(job, int(priority))  # queueing twice is queueing once
             case ["analyse", job]:
                 flow.ensure_study(job, at_once=True)
+            case ["retry", "studies"]:
+                flow.retry_studies()
             case ["prioritise", job, priority]:
                 flow.prioritise(job, int(priority))
             case ["deliver", job, destination]:

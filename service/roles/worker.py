@@ -66,7 +66,7 @@ def run(settings: Settings, name: str) -> None:
 
     models = Models(
         partial(served_repository, settings),
-        lambda versions, beside: backend(with_own_repository(settings), versions, beside),
+        lambda versions, beside: backend(with_own_repository(settings), versions, beside, mends=True),
         told,
     )
     working = analyst(settings, chosen, models.active)
@@ -86,7 +86,7 @@ def run(settings: Settings, name: str) -> None:
         Retention(engine), spool, flow, metrics, settings.retention.files_for, settings.retention.history_for, now
     )
     janitor.start()
-    watch = BackendWatch(models, alive, metrics, checked_every_s(settings))
+    watch = BackendWatch(models, alive, metrics, flow.retry_studies, checked_every_s(settings))
     watch.start()
     log.info("worker ready: pipeline %s", chosen.name)
 

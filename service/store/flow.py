@@ -152,6 +152,13 @@ class Flow:
         elif at_once:
             _end_delay(prefix)
 
+    def retry_studies(self) -> None:
+        """Analyses that wait for their next attempt wait no longer."""
+        try:
+            _end_delay("study:")
+        except sa.exc.SQLAlchemyError as error:
+            log.warning("analyses that wait are tried when it is their time: %s", type(error).__name__)
+
     def ensure_delivery(self, job_id: str, destination: str, priority: int = 0, at_once: bool = False) -> None:
         """Queue a delivery unless a workflow waits for it or is at it. priority, at_once: as of `ensure_study`."""
         prefix = f"delivery:{job_id}:{destination}:"

@@ -1,9 +1,10 @@
 """Asks the back end again and again whether it still answers rightly: a server says that it is ready when it is not.
 
-A worker whose back end is away goes on receiving work: its analyses wait.
+A worker whose back end is away goes on receiving work: its analyses wait, and no longer than it is away.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from service.errors import ThoracleError
@@ -32,21 +33,32 @@ class Checked(Protocol):
 
 
 class BackendWatch(Looking):
-    """One thread per worker process. why_not: what is wrong with the back end, in words; "": nothing."""
+    """One thread per worker process. why_not: what is wrong with the back end, in words; "": nothing.
 
-    def __init__(self, backend: Checked, locks: Locks, observer: CanaryObserver, every_s: float) -> None:
+    The first look is at once; it may take as long as a server loads its models.
+    """
+
+    def __init__(
+        self,
+        backend: Checked,
+        locks: Locks,
+        observer: CanaryObserver,
+        can_be_used: Callable[[], None],
+        every_s: float,
+    ) -> None:
+        """can_be_used: is called when it can be used for the first time, and when it can again."""
         super().__init__("back end's watch", every_s)
         self.why_not = "not asked yet"
         self._backend = backend
         self._locks = locks
         self._observer = observer
+        self._can_be_used = can_be_used
         self._lock: str | None = None
         self._trouble = Trouble(log, "the back end cannot be used: %s", "the back end can be used again")
 
-    def start(self) -> None:
-        """Returns after the first look."""
+    def _run(self) -> None:
         self._look()
-        super().start()
+        super()._run()
 
     def _look(self) -> None:
         try:
@@ -58,6 +70,7 @@ class BackendWatch(Looking):
         self._trouble.tell(self.why_not)
         if not self.why_not and self._lock is None:
             self._lock = self._locks.join(GROUP)
+            self._can_be_used()
         elif self.why_not and self._lock is not None:
             self._locks.leave(GROUP, self._lock)
             self._lock = None

@@ -184,6 +184,18 @@ def test_an_analysis_that_waits_long_is_tried_at_once_when_somebody_wants_it(sta
     worker.stop()
 
 
+def test_analyses_that_wait_are_tried_when_what_they_waited_for_is_back(start: Start) -> None:
+    worker = start(0.0, "stalled", "patient")
+    worker.wait_for("analysing stalled 1")
+    worker.wait_for("delivery patient pacs 1")
+    time.sleep(1.0)  # the next attempts are queued, for ten minutes later
+    worker.tell("retry", "studies")
+    worker.wait_for("analysed stalled")
+    assert worker.order("analysing").count("stalled 2") == 1
+    assert "patient pacs 2" not in worker.order("delivery"), "a delivery waits for something else"
+    worker.stop()
+
+
 def test_what_is_remembered_of_a_job_is_discarded_when_nothing_of_it_waits(start: Start, database: str | Path) -> None:
     worker = start(0.0, "patient", "one")
     worker.wait_for("delivery one pacs 2")
