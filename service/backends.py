@@ -41,7 +41,7 @@ def backend(
 
 def checked_every_s(settings: Settings) -> float:
     """How often the back end is to be checked while it serves."""
-    return settings.inference.triton.canary_s
+    return settings.inference.check_s
 
 
 def triton_server(settings: Settings, ports: launch.Ports, more: Sequence[str]) -> tuple[list[str], dict[str, str]]:

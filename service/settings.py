@@ -217,9 +217,6 @@ class Triton(_Frozen):
     )
     timeout_s: float = Field(60, gt=0, description="for one inference (a few slices), waiting in its queue included")
     concurrency: int = Field(2, ge=1, description="requests at once; as many as it has instances of a model")
-    canary_s: float = Field(
-        60, gt=0, description="every so often it is asked for an answer that is known; if it is wrong, we are not ready"
-    )
     ca: Path | None = Field(None, description="who must have signed its certificate (PEM); null: no TLS")
     certificate: Path | None = Field(None, description="client certificate (PEM), with `key`")
     key: Path | None = None
@@ -248,6 +245,12 @@ class Inference(_Frozen):
         None,
         description="folder with a chest CT on which a version of a model is tried before it gets any study; default: "
         "the demo's, which comes with the service",
+    )
+    check_s: float = Field(
+        60,
+        gt=0,
+        description="every so often the models are asked for an answer that is known; while it is wrong, nothing is "
+        "analysed and we are not ready",
     )
     triton: Triton = Triton()
 

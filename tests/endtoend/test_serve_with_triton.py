@@ -43,7 +43,8 @@ def test_a_ct_waits_for_its_back_end(tmp_path: Path) -> None:
         inference={
             "backend": "triton",
             "repository": str(repository),
-            "triton": {"url": triton.address.url, "canary_s": 2},
+            "check_s": 2,
+            "triton": {"url": triton.address.url},
         },
     )
     said = []
@@ -71,9 +72,6 @@ def test_a_ct_waits_for_its_back_end(tmp_path: Path) -> None:
             assert not pacs.received
 
             triton.start()
-            wait_until(lambda: service.get("/readyz"), 240)
-            (worker,) = service.processes("worker")
-            worker.terminate()  # a worker that starts tries at once what waits
             job = service.wait_for_job("delivered")
             done = service.get(f"/api/jobs/{job['job_id']}") or {}
             assert {d["state"] for d in done["deliveries"]} == {"committed"}
