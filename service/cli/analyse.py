@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.analysis import analyst
-from service.cli.options import FAILURE, REFUSED, USAGE, ConfigOption, err, out, settings_from
+from service.cli.options import REFUSED, USAGE, ConfigOption, err, failures, out, settings_from
 from service.errors import ThoracleError
 from service.evidence.context import FILE_NAMES
 from service.pipelines import named
@@ -45,18 +46,18 @@ def analyse(
     try:
         chosen = named(pipeline or settings.pipeline)
     except ThoracleError as error:
-        err.print(f"[red]{error}[/]")
+        err.print(f"[red]{escape(str(error))}[/]")
         raise typer.Exit(USAGE) from error
-    try:
+    with failures():
         refused = False
         with _progress() as progress:
             task = progress.add_task("looking for DICOM files")
             ignored: Counter[str] = Counter()
             studies = _by_study(scan([source], lambda _path, why: ignored.update([why])))
             for why, count in ignored.items():
-                err.print(f"[yellow]left out[/] {count} files: {why}")
+                err.print(f"[yellow]left out[/] {count} files: {escape(why)}")
             if not studies:
-                err.print(f"There are no DICOM files in {source}.")
+                err.print(f"There are no DICOM files in {escape(str(source))}.")
                 raise typer.Exit(USAGE)
             ready = analyst(settings, chosen)
             for number, series in enumerate(studies, 1):
@@ -70,9 +71,6 @@ def analyse(
                 _write(folder, outcome)
                 _tell(outcome, folder)
                 refused |= outcome.series_uid is None
-    except (ThoracleError, OSError) as error:
-        err.print(f"[red]Failed:[/] {error}")
-        raise typer.Exit(FAILURE) from error
     if refused:
         raise typer.Exit(REFUSED)
 
@@ -102,16 +100,18 @@ def _write(folder: Path, outcome: Outcome) -> None:
 def _tell(outcome: Outcome, folder: Path) -> None:
     for series_uid, refusals in outcome.refusals.items():
         for refusal in refusals:
-            out.print(f"[yellow]not analysed[/] series {series_uid}: {refusal}")
+            out.print(f"[yellow]not analysed[/] series {escape(series_uid)}: {escape(str(refusal))}")
     if outcome.analysis is None:
-        out.print(f"[red]Refused.[/] Nothing in this study can be analysed; reasons: {folder / 'result.json'}")
+        out.print(
+            f"[red]Refused.[/] Nothing in this study can be analysed; reasons: {escape(str(folder / 'result.json'))}"
+        )
         return
     severity = outcome.analysis.severity
     total = outcome.analysis.lungs["total"]
     score = f"{severity.total}/25 ({severity.category})" if severity.total is not None else "not scored"
-    out.print(f"[green]Analysed[/] series {outcome.series_uid} in {sum(outcome.timings_s.values()):.1f} s")
+    out.print(f"[green]Analysed[/] series {escape(str(outcome.series_uid))} in {sum(outcome.timings_s.values()):.1f} s")
     out.print(f"  lungs {total.volume_ml:.0f} mL, opacity {total.opacity_ml:.0f} mL ({total.opacity_percent:.1f} %)")
     out.print(f"  CT severity score, Pan 2020, 0-25: {score}")
     for sentence in outcome.document["warnings"]:
-        out.print(f"  [yellow]warning[/] {sentence}")
-    out.print(f"  results: {folder}")
+        out.print(f"  [yellow]warning[/] {escape(sentence)}")
+    out.print(f"  results: {escape(str(folder))}")

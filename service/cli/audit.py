@@ -5,14 +5,13 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from service import operators
 from service.cli.options import ConfigOption, failures, out, settings_from
 from service.cli.tables import at_full_width, time_in_words
 
-_DIGITS = 12
+DIGITS = 12
 """Of a digest: enough to tell two files apart."""
 
 
@@ -47,7 +46,7 @@ def audit_table(entries: Iterable[Mapping[str, Any]]) -> Table:
     for one in entries:
         detail = _in_words(one["detail"])
         row = (time_in_words(one["at"]), one["who"], one["what"], one["subject"], one["outcome"], detail)
-        table.add_row(*map(escape, row))
+        table.add_row(*row)
     return table
 
 
@@ -59,4 +58,4 @@ def _in_words(detail: Mapping[str, Any]) -> str:
 def _value(name: str, value: object) -> str:
     if isinstance(value, Mapping):
         return f"({_in_words(value) or 'nothing'})"
-    return str(value)[:_DIGITS] if name == "sha256" else str(value)
+    return str(value)[:DIGITS] if name == "sha256" else str(value)

@@ -1,6 +1,7 @@
 """`thoracle doctor`."""
 
 import typer
+from rich.markup import escape
 
 from service import checkup
 from service.cli.options import FAILURE, ConfigOption, out, settings_from
@@ -20,6 +21,6 @@ def doctor(config: ConfigOption = None) -> None:
     for check in checkup.doctor(settings):
         failed |= not check.ok
         mark = "[green]ok  [/]" if check.ok else "[red]FAIL[/]"
-        out.print(f"{mark} {check.name}: {check.message}")
+        out.print(f"{mark} {escape(check.name)}: {escape(check.message)}")
     if failed:
         raise typer.Exit(FAILURE)

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from service import __version__
 from service.cli.agreement_table import agreement_table
 from service.cli.evaluation import Evaluation, Unmatched
-from service.cli.options import FAILURE, USAGE, err, out
+from service.cli.options import FAILURE, USAGE, err, failures, out
 from service.domain.labelling import Selection, parse
 from service.errors import ThoracleError
 from service.imaging.agreement.document import metrics_csv, metrics_document
@@ -105,11 +105,8 @@ def evaluate(
         "missing": missing.value,
         "labels": selections and {side: dict(s) for side, s in zip(("pred", "truth"), selections, strict=True)},
     }
-    try:
+    with failures():
         _write(destination, evaluation, settings, seed, pairs)
-    except OSError as error:
-        err.print(f"[red]Failed:[/] {error}")
-        raise typer.Exit(FAILURE) from error
     _tell(evaluation, destination, seed)
     if evaluation.failed:
         raise typer.Exit(FAILURE)
@@ -180,8 +177,8 @@ def _write(folder: Path, evaluation: Evaluation, settings: Mapping[str, object],
 def _tell(evaluation: Evaluation, folder: Path, seed: int) -> None:
     for case, notes in evaluation.notes.items():
         for note in notes:
-            err.print(f"[yellow]note[/] {escape(case)}: {note}")
+            err.print(f"[yellow]note[/] {escape(case)}: {escape(note)}")
     for sentence in evaluation.never_found():
         err.print(f"[yellow]note[/] {escape(sentence)}")
     out.print(agreement_table(evaluation.agreements, evaluation.tolerance_mm, seed), soft_wrap=False)
-    out.print(f"{len(evaluation.notes)} cases, {len(evaluation.agreements)} labels; results: {folder}")
+    out.print(f"{len(evaluation.notes)} cases, {len(evaluation.agreements)} labels; results: {escape(str(folder))}")

@@ -1,6 +1,7 @@
 """`thoracle jobs`: what became of which study, and what an operator may do about it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -8,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from service import operators
-from service.cli.options import FAILURE, ConfigOption, err, out, settings_from, who
+from service.cli.options import FAILURE, ConfigOption, err, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
 from service.domain.job import IllegalTransition, Job, State
-from service.domain.review import NoReview, Verdict
+from service.domain.review import LONGEST_COMMENT, NoReview, Verdict
 
 _HELP = """What became of which study: list, show, retry, cancel, resend, reanalyse, review.
 
@@ -43,9 +44,10 @@ def list_(
 
       thoracle jobs list --state undelivered --config thoracle.yaml
     """
-    rows = operators.overview(settings_from(config)).list_jobs(
-        state=state, study_uid=study, by_priority=worklist, limit=limit
-    )
+    with _possible():
+        rows = operators.overview(settings_from(config)).list_jobs(
+            state=state, study_uid=study, by_priority=worklist, limit=limit
+        )
     table = Table("job", "state", "urgency", "created", "severity", "supersedes", "candidate", "error", box=None)
     for row in rows:
         table.add_row(
@@ -72,23 +74,24 @@ def show(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs show 8de5317c801a1788 --config thoracle.yaml
     """
-    job = operators.overview(settings_from(config)).job(job_id)
-    if job is None:
-        err.print(f"[red]Not possible:[/] there is no job {job_id}")
-        raise typer.Exit(FAILURE)
+    with _possible():
+        job = operators.overview(settings_from(config)).job(job_id)
+        if job is None:
+            raise LookupError(f"there is no job {job_id}")
     out.print(f"[bold]job {job_id}[/] is {job['state']}, revision {job['revision']} of its study")
     for name in ("supersedes", "superseded_by", "error"):
         if job[name]:
-            out.print(f"{name.replace('_', ' ')}: {job[name]}")
+            out.print(f"{name.replace('_', ' ')}: {escape(job[name])}")
     if job["purged_at"]:
         out.print(f"images and results were purged on {time_in_words(job['purged_at'])}: send the study again")
     for model in job["models"] or ():
         candidate = " [yellow]candidate[/]" if model["candidate"] else ""
-        out.print(f"model {model['name']} version {model['version']}{candidate}, sha256 {model['sha256']}")
+        version = f"{escape(model['name'])} version {escape(model['version'])}"
+        out.print(f"model {version}{candidate}, sha256 {escape(model['sha256'])}")
     for reason in job["reasons"]:
-        out.print(f"[yellow]{reason['reason']}[/] {reason['sentence']} {reason['detail']}")
+        out.print(f"[yellow]{escape(reason['reason'])}[/] {escape(reason['sentence'])} {escape(reason['detail'])}")
     for warning in job["warnings"]:
-        out.print(f"[yellow]warning[/] {warning}")
+        out.print(f"[yellow]warning[/] {escape(warning)}")
     for said in job["reviews"]:
         score = "" if said["score"] is None else f", score {said['score']}"
         when = time_in_words(said["at"])
@@ -156,7 +159,9 @@ def review(
     job_id: JobId,
     verdict: Annotated[Verdict, typer.Option(help="Does the result stand?")],
     score: Annotated[int | None, typer.Option(help="The radiologist's own severity, 0-25, if overridden.")] = None,
-    comment: Annotated[str, typer.Option(help="Kept with the job; no patient data, please.")] = "",
+    comment: Annotated[
+        str, typer.Option(help=f"Kept with the job, {LONGEST_COMMENT} characters at most; no patient data, please.")
+    ] = "",
     config: ConfigOption = None,
 ) -> None:
     """Note what a radiologist says of a result. The latest word counts; /metrics tells how many were overridden.
@@ -169,12 +174,20 @@ def review(
 
 
 def _do(action: Callable[[], Job]) -> None:
-    try:
+    with _possible():
         job = action()
         out.print(f"job {job.job_id} is {job.state}")
-    except (IllegalTransition, LookupError, NoReview) as error:
-        err.print(f"[red]Not possible:[/] {error}")
-        raise typer.Exit(FAILURE) from error
+
+
+@contextmanager
+def _possible() -> Iterator[None]:
+    """What cannot be done with a job, and a failure, in one line each and exit code 1."""
+    with failures():
+        try:
+            yield
+        except (IllegalTransition, LookupError, NoReview) as error:
+            err.print(f"[red]Not possible:[/] {escape(str(error))}")
+            raise typer.Exit(FAILURE) from error
 
 
 def _deliveries(job: Mapping[str, Any]) -> Table:

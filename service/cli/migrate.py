@@ -1,12 +1,7 @@
 """`thoracle migrate`."""
 
-import typer
-from sqlalchemy.exc import SQLAlchemyError
-
-from service.cli.options import FAILURE, ConfigOption, err, out, settings_from
-from service.errors import ThoracleError
+from service.cli.options import ConfigOption, failures, out, settings_from
 from service.storage import migrate as bring_up
-from service.store.engine import in_words
 
 
 def migrate(config: ConfigOption = None) -> None:
@@ -24,11 +19,8 @@ def migrate(config: ConfigOption = None) -> None:
       THORACLE_DATABASE_URL=postgresql+psycopg://... thoracle migrate
     """
     settings = settings_from(config)
-    try:
+    with failures("Not migrated"):
         before, now = bring_up(settings)
-    except (ThoracleError, OSError, SQLAlchemyError) as error:
-        err.print(f"[red]Not migrated:[/] {in_words(error) if isinstance(error, SQLAlchemyError) else error}")
-        raise typer.Exit(FAILURE) from error
     if before == now:
         out.print(f"The database has schema {now} already.")
     else:

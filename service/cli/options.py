@@ -43,13 +43,13 @@ def who() -> str:
 
 
 @contextmanager
-def failures() -> Iterator[None]:
-    """A failure in one line and exit code 1."""
+def failures(what: str = "Failed") -> Iterator[None]:
+    """A failure in one line, which begins with `what`, and exit code 1."""
     try:
         yield
     except (ThoracleError, OSError, SQLAlchemyError) as error:
         why = in_words(error) if isinstance(error, SQLAlchemyError) else str(error)
-        err.print(f"[red]Failed:[/] {escape(why)}")
+        err.print(f"[red]{what}:[/] {escape(why)}")
         raise typer.Exit(FAILURE) from error
 
 
@@ -60,12 +60,12 @@ def settings_from(config: Path | None) -> Settings:
     except ValidationError as error:
         for mistake in error.errors():
             where = ".".join(map(str, mistake["loc"])) or "configuration"
-            err.print(f"[red]{where}[/]: {mistake['msg']}")
+            err.print(f"[red]{escape(where)}[/]: {escape(mistake['msg'])}")
     except SettingsError as error:
-        err.print(f"[red]configuration[/]: {error}")
+        err.print(f"[red]configuration[/]: {escape(str(error))}")
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         err.print(f"[red]configuration[/]: not YAML: {escape(' '.join(str(error).split()))}")
     except (TypeError, ValueError):  # what pydantic-settings makes of a list or a word
         err.print("[red]configuration[/]: the file must hold lines of the form 'name: value'")
-    err.print(f"The configuration {config or 'from the environment'} is not usable.")
+    err.print(f"The configuration {escape(str(config or 'from the environment'))} is not usable.")
     raise typer.Exit(USAGE)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.cli.options import FAILURE, USAGE, err, out
@@ -30,12 +31,14 @@ def send(
     """
     address = _ADDRESS.fullmatch(to)
     if address is None or not 0 < int(address["port"]) < 65536:
-        err.print(f"[red]--to[/]: {to!r} is not of the form AET@HOST:PORT, for instance THORACLE@127.0.0.1:11112")
+        err.print(
+            f"[red]--to[/]: {escape(repr(to))} is not of the form AET@HOST:PORT, for instance THORACLE@127.0.0.1:11112"
+        )
         raise typer.Exit(USAGE)
     node = DicomNode(to, address["aet"], address["host"].strip("[]"), int(address["port"]), calling)
     files = dicom_files(source)
     if not files:
-        err.print(f"There are no DICOM files in {source}.")
+        err.print(f"There are no DICOM files in {escape(str(source))}.")
         raise typer.Exit(USAGE)
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:
@@ -50,5 +53,5 @@ def _tell(outcomes: list[StoreOutcome], to: str) -> None:
     stored = sum(o.verdict is Verdict.STORED for o in outcomes)
     for outcome in outcomes:
         if outcome.verdict is not Verdict.STORED:
-            err.print(f"[red]not stored[/] {outcome.path}: {outcome.message}")
-    out.print(f"{stored} of {len(outcomes)} files stored at {to}")
+            err.print(f"[red]not stored[/] {escape(str(outcome.path))}: {escape(outcome.message)}")
+    out.print(f"{stored} of {len(outcomes)} files stored at {escape(to)}")

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.cli.options import FAILURE, ConfigOption, err, settings_from
@@ -57,6 +58,6 @@ def serve(
     except (ThoracleError, OSError, SQLAlchemyError) as error:
         why = in_words(error) if isinstance(error, SQLAlchemyError) else error
         logging.getLogger(__name__).error("cannot run: %s", why)
-        err.print(f"[red]Cannot run:[/] {why}. 'thoracle doctor' tells more.")
+        err.print(f"[red]Cannot run:[/] {escape(str(why))}. 'thoracle doctor' tells more.")
         hopeless = role is not Role.all and isinstance(error, Permanent)
         raise typer.Exit(HOPELESS if hopeless else FAILURE) from error

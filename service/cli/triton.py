@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from service.backends import triton_server
-from service.cli.options import FAILURE, ConfigOption, err, settings_from
-from service.errors import ThoracleError
+from service.cli.options import ConfigOption, failures, settings_from
 from service.inference.triton_server.launch import Ports
 
 _PORTS = Ports()
@@ -43,9 +42,6 @@ def run(
       thoracle triton -- --log-verbose=1
     """
     settings = settings_from(config)
-    try:
+    with failures("Cannot run"):
         command, environment = triton_server(settings, Ports(grpc, http, metrics), context.args)
         os.execve(command[0], command, environment)
-    except (ThoracleError, OSError) as error:
-        err.print(f"[red]Cannot run:[/] {error}")
-        raise typer.Exit(FAILURE) from error

@@ -7,6 +7,9 @@ from enum import StrEnum
 from service.domain.severity import MAX
 from service.errors import ThoracleError
 
+LONGEST_COMMENT = 2000
+"""Characters."""
+
 
 class Verdict(StrEnum):
     """Of the severity score."""
@@ -23,7 +26,8 @@ class NoReview(ThoracleError):
 class Review:
     """One word on one result. by: who says so. score: the radiologist's own severity, 0-25, where it was overridden.
 
-    comment: free text, which may hold patient data: it is never logged nor counted. NoReview for a score that is none.
+    comment: free text, which may hold patient data: it is never logged nor counted. NoReview for a score that is none
+    and for a comment that is too long.
     """
 
     verdict: Verdict
@@ -33,6 +37,8 @@ class Review:
     comment: str = ""
 
     def __post_init__(self) -> None:
+        if len(self.comment) > LONGEST_COMMENT:
+            raise NoReview(f"the comment has {len(self.comment)} characters, and {LONGEST_COMMENT} at most are kept")
         if self.score is None:
             return
         if self.verdict is Verdict.ACCEPTED:

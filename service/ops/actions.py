@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.domain.job import IllegalTransition, Job
-from service.domain.review import NoReview, Verdict
+from service.domain.review import LONGEST_COMMENT, NoReview, Verdict
 
 By = Annotated[str, Header(alias="X-Thoracle-Operator", min_length=1, max_length=64, description="your name")]
 
@@ -22,7 +22,7 @@ class Said(BaseModel):
 
     verdict: Verdict
     score: int | None = Field(None, description="the radiologist's own severity, 0-25, where it was overridden")
-    comment: str = Field("", max_length=2000, description="kept with the job; no patient data, please")
+    comment: str = Field("", max_length=LONGEST_COMMENT, description="kept with the job; no patient data, please")
 
 
 class Operator(Protocol):

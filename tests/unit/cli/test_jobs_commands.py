@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import arrivals
+import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
@@ -79,6 +80,30 @@ def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_
     assert (code, "images and results were purged on 2026-03-0" in output) == (0, True)
     code, output = run("reanalyse", job_id)
     assert (code, "send the study again" in output) == (1, True)
+
+
+def test_what_others_wrote_is_shown_as_it_is(tmp_path: Path) -> None:
+    """In brackets, it is no command to the terminal, and not left out."""
+    config, engine, job_id = site(tmp_path)
+    error = "write [errno 28] to [/x] failed"
+    Jobs(engine).finish(job_id, Event.FAIL, Result(error=error), NOW)
+    with engine.begin() as connection:
+        connection.execute(sa.update(tables.jobs).values(series_uid="1.2"))
+    for words in (["show", job_id], ["list"], ["review", "[/x] [28]", "--verdict", "accepted"]):
+        done = CliRunner().invoke(app, ["jobs", *words, "--config", str(config)])
+        assert (error if done.exit_code == 0 else "there is no job [/x] [28]") in " ".join(done.output.split())
+    comment = ["review", job_id, "--verdict", "accepted", "--comment", "x" * 2001]
+    done = CliRunner().invoke(app, ["jobs", *comment, "--config", str(config)])
+    assert (done.exit_code, "2000 at most are kept" in done.output) == (1, True)
+
+
+def test_a_database_that_fails_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THORACLE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("THORACLE_DATABASE_URL", "postgresql+psycopg://thoracle:secret@127.0.0.1:1/thoracle")
+    for words in (["list"], ["show", "1"], ["retry", "1"]):
+        done = CliRunner().invoke(app, ["jobs", *words])
+        assert (done.exit_code, done.output.startswith("Failed: the database fails")) == (1, True)
+        assert "secret" not in done.output
 
 
 def test_a_job_says_which_models_analysed_it_and_which_was_a_candidate(tmp_path: Path) -> None:
