@@ -1,20 +1,21 @@
 """`thoracle models canary, shadow, promote, rollback, withdraw, compare, history`: what becomes of a version."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
-from service.cli.audit import audit_table
+from service.cli.audit import DIGITS, audit_table
 from service.cli.difference_table import difference_table
 from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
-from service.domain.serving import Candidate
 from service.model_operators import model_operator
 from service.settings import Settings
-from service.store.shadows import Shadow
+from service.store.shadows import LIMIT, Shadow
 from service.worker.model_operator import Changed
 
 Name = Annotated[str, typer.Argument(help="The model, as `thoracle models list` names it.")]
@@ -117,9 +118,10 @@ def withdraw(name: Name, config: ConfigOption = None) -> None:
 def compare(
     name: Name,
     version: Annotated[str | None, typer.Option(help="Only of this candidate; default: of all.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=LIMIT, help="Only the latest studies.")] = LIMIT,
     config: ConfigOption = None,
 ) -> None:
-    """Show what shadow mode found: study by study, and per label over all.
+    """Show what shadow mode found: study by study, and per label over all of one candidate and one active version.
 
     [bold]Example[/]
 
@@ -127,9 +129,9 @@ def compare(
     """
     settings = settings_from(config)
     with failures():
-        found = model_operator(settings).compared(name, version)
+        found = model_operator(settings).compared(name, version, limit)
     if not found:
-        out.print(f"No candidate of {name} has been in the shadow.")
+        out.print(f"No candidate of {escape(name)} has been in the shadow.")
         return
     studies = Table("job", "version", "state", "when", "worst Dice", "score", "", box=None)
     for one in found:
@@ -140,11 +142,10 @@ def compare(
             one["job_id"], one["version"], one["state"], time_in_words(one["at"]), worst, score, one["error"]
         )
     at_full_width(studies)
-    differences = [one["document"]["difference"] for one in found if one["state"] == Shadow.COMPARED]
-    if differences:
+    for pair, differences in _by_pair(name, found).items():
         out.print(_per_label(differences))
-        changed = sum(one["score_change"] != 0 for one in differences)
-        out.print(f"{len(differences)} studies compared; the severity score changes in {changed}.")
+        changed = sum(one["score"]["reference"] != one["score"]["candidate"] for one in differences)
+        out.print(f"{pair}: {len(differences)} studies compared; the severity score changes in {changed}.")
 
 
 def history(
@@ -169,22 +170,34 @@ def tell(name: str, changed: Changed) -> None:
     served = changed.served
     state = f"version {served.active} is active" if served.active else "no version is active"
     before = f", before it {served.previous}" if served.previous else ""
-    beside = f"; candidate {served.candidate.version}{trial(served.candidate)}" if served.candidate else ""
-    out.print(f"[green]{name}[/]: {state}{before}{beside}. A running service takes it up with its next study.")
+    candidate = served.candidate
+    beside = f"; candidate {candidate.version}{trial(candidate.share, candidate.shadow)}" if candidate else ""
+    out.print(f"[green]{escape(name)}[/]: {state}{before}{beside}. A running service takes it up with its next study.")
 
 
-def trial(candidate: Candidate | None) -> str:
-    """How much of the work a candidate gets."""
-    if candidate is None:
-        return ""
-    share = f", {candidate.share:.3g} of the studies" if candidate.share else ""
-    return share + (", in the shadow" if candidate.shadow else "")
+def trial(share: float | None, shadow: bool | None) -> str:
+    """How much of the work a candidate gets; "" for a version that is none."""
+    return (f", {share:.3g} of the studies" if share else "") + (", in the shadow" if shadow else "")
 
 
 def _with_ct(settings: Settings, ct: Path | None) -> Settings:
     if ct is None:
         return settings
     return settings.model_copy(update={"inference": settings.inference.model_copy(update={"trial_ct": ct})})
+
+
+def _by_pair(name: str, found: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The differences of each candidate from each active version, with digests: one number may have had two files."""
+    pairs: dict[str, list[dict[str, Any]]] = {}
+    for one in found:
+        if one["state"] == Shadow.COMPARED:
+            before, after = (_version(name, one["document"][of]) for of in ("reference", "candidate"))
+            pairs.setdefault(f"{before} → {after}", []).append(one["document"]["difference"])
+    return pairs
+
+
+def _version(name: str, models: Iterable[Mapping[str, str]]) -> str:
+    return next((f"{one['version']} ({one['sha256'][:DIGITS]})" for one in models if one["name"] == name), "none")
 
 
 def _per_label(differences: list[dict[str, Any]]) -> Table:

@@ -21,12 +21,11 @@ from service.errors import Permanent
 from service.inference import install, repository
 from service.inference.files import DIGESTS, read_digests
 from service.model_operators import model_operator, own_models, shipped_models
-from service.settings import Settings
+from service.settings import Settings, served_repository, trial_ct
 from service.store.audit import DONE, REFUSED
+from service.worker.model_operator import described
 
 LUNGMASK = "lungmask"
-
-_DEMO_CT = Path(__file__).parents[2] / "demo" / "ct"
 
 _COLOURS = {"active": "[green]", "candidate": "[yellow]", "previous": "[dim]", "installed": "[dim]"}
 
@@ -75,22 +74,24 @@ def list_(config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with failures():
-        found = repository.installed(settings.inference.repository)
-        out.print(f"model repository {settings.inference.repository}")
+        root = served_repository(settings)
+        found = described(root)
+        out.print(f"model repository {escape(str(root))}")
         for one in found:
-            origin = f"from {one.spec.source}" if one.spec.source else "released with Thoracle"
-            trial = model_life.trial(one.served.candidate) if one.state == "candidate" else ""
-            state = f"{_COLOURS[one.state]}{one.state:9}[/]"
-            out.print(f"{state} [bold]{one.spec.name}[/] version {one.spec.version}{trial}, {escape(origin)}")
-            out.print(f"          licence: {escape(one.spec.licence)}")
-            out.print(f"          sha256: {one.spec.sha256}")
-        for name in ROLES.keys() - {one.spec.name for one in found}:
+            origin = f"from {one['source']}" if one["source"] else "released with Thoracle"
+            trial = model_life.trial(one["share"], one["shadow"])
+            state = f"{_COLOURS[one['state']]}{one['state']:9}[/]"
+            out.print(f"{state} [bold]{escape(one['name'])}[/] version {one['version']}{trial}, {escape(origin)}")
+            out.print(f"          licence: {escape(one['licence'])}")
+            out.print(f"          sha256: {one['sha256']}")
+        for name in ROLES.keys() - {one["name"] for one in found}:
             out.print(f"none      [bold]{name}[/] ({ROLES[name].purpose})")
-        here = {one.spec.sha256 for one in found}
+        here = {one["sha256"] for one in found}
         shipped = shipped_models()
         for key, digest in read_digests(shipped).items():
             if digest not in here:
-                out.print(f"[yellow]not here[/] {key}, shipped with this version: thoracle models add {shipped / key}")
+                add = f"thoracle models add {escape(str(shipped / key))}"
+                out.print(f"[yellow]not here[/] {escape(key)}, shipped with this version: {add}")
 
 
 @models.command()
@@ -121,7 +122,9 @@ def add(
     ] = None,
     ct: Annotated[
         Path | None,
-        typer.Option(exists=True, help="lungmask: a chest CT to compare the converted network on; default: demo/ct."),
+        typer.Option(
+            exists=True, help="lungmask: a chest CT to compare the converted network on; default: `inference.trial_ct`."
+        ),
     ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Make it the active version, too.")] = False,
     config: ConfigOption = None,
@@ -157,7 +160,7 @@ def add(
         base = own if (own / DIGESTS).exists() else shipped_models()
         try:
             if what == LUNGMASK:
-                described = _lungmask(weights or [], sha256 or [], ct or _DEMO_CT)
+                described = _lungmask(weights or [], sha256 or [], ct or trial_ct(settings))
             else:
                 described = [_file(Path(what), spec, sha256 or [])]
             prepared = [install.prepare(base, model, each) for model, each in described]
@@ -169,13 +172,13 @@ def add(
         operator = model_operator(settings)
         for one in prepared:
             done = operator.add(one.content, one.spec, who())
-            out.print(f"[green]installed[/] {done.name} version {done.version}, {one.seconds:.2g} s per image")
+            out.print(f"[green]installed[/] {escape(done.name)} version {done.version}, {one.seconds:.2g} s per image")
             out.print(f"  sha256 {done.sha256}")
             if promote:
                 model_life.tell(done.name, operator.promote(done.name, done.version, who()))
             else:
                 out.print(f"  it is not served yet: thoracle models promote {done.name} {done.version}")
-        out.print(f"in {own}")
+        out.print(f"in {escape(str(own))}")
 
 
 @models.command()
@@ -204,7 +207,7 @@ def remove(
 def _create(settings: Settings, own: Path) -> None:
     repository.create(own, shipped_models())
     operators.audit(settings).note(who(), "init", "models", DONE)
-    out.print(f"model repository {own}: made from the shipped models, and used from now on")
+    out.print(f"model repository {escape(str(own))}: made from the shipped models, and used from now on")
 
 
 def _checked(paths: Sequence[Path], expected: Sequence[str]) -> list[str]:
@@ -213,7 +216,7 @@ def _checked(paths: Sequence[Path], expected: Sequence[str]) -> list[str]:
         raise Permanent(f"There are {len(expected)} digests for {len(paths)} files.")
     digests = [install.check_digest(path, digest) for path, digest in zip_longest(paths, expected)]
     for path, digest in zip(paths, digests, strict=True):
-        out.print(f"{path}: sha256 {digest}")
+        out.print(f"{escape(str(path))}: sha256 {digest}")
     return digests
 
 
@@ -222,13 +225,13 @@ def _file(path: Path, spec: Path | None, expected: Sequence[str]) -> tuple[bytes
     return path.read_bytes(), install.describe(path, digest, spec, read_digests(shipped_models()).values())
 
 
-def _lungmask(weights: Sequence[Path], expected: Sequence[str], ct: Path) -> list[tuple[bytes, ModelSpec]]:
+def _lungmask(weights: Sequence[Path], expected: Sequence[str], ct: Path | None) -> list[tuple[bytes, ModelSpec]]:
     """Every network, converted and compared; downloaded if no file is named."""
     try:
         from converters import lungmask, slices
     except ImportError as error:
         raise Permanent(f"{_EXTRA} ({error})") from error
-    if not ct.exists():
+    if ct is None:
         raise Permanent("Name a folder with a chest CT to compare the converted network on: --ct FOLDER")
     described = []
     with TemporaryDirectory() as folder:
@@ -238,7 +241,10 @@ def _lungmask(weights: Sequence[Path], expected: Sequence[str], ct: Path) -> lis
         _checked(weights, expected)
         real = slices.body_crops(ct, lungmask.SIZE, lungmask.WINDOW_HU)
         for path in weights:
-            out.print(f"converting {path.name} and comparing it on {len(real)} slices of {ct} (a minute or two)")
+            where = escape(str(ct))
+            out.print(
+                f"converting {escape(path.name)} and comparing it on {len(real)} slices of {where} (a minute or two)"
+            )
             converted = lungmask.convert(path, real)
             out.print(f"  {converted.spec.name}: {converted.parity}")
             described.append((converted.model, converted.spec))

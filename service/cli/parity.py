@@ -12,21 +12,26 @@ from rich.table import Table
 
 from service.backends import backend
 from service.cli.difference_table import difference_table
-from service.cli.options import FAILURE, ConfigOption, err, out, settings_from
-from service.errors import ThoracleError
+from service.cli.options import FAILURE, ConfigOption, err, failures, out, settings_from
+from service.errors import Permanent
 from service.pipelines import named
-from service.settings import Settings
+from service.settings import Settings, trial_ct
 from service.worker.parity import Parity, compare_backends, largest_ct
 
 Kind = Literal["onnx", "triton"]
 
-_DEMO_CT = Path(__file__).parents[2] / "demo" / "ct"
+_NO_CT = "There is no CT to compare them on: name a folder with a chest CT, here or as `inference.trial_ct`."
 
 
 def parity(
     ct: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", exists=True, help="A chest CT; of several series, the largest.")
-    ] = _DEMO_CT,
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            exists=True,
+            help="A chest CT; of several series, the largest. Default: `inference.trial_ct`.",
+        ),
+    ] = None,
     reference: Annotated[Kind, typer.Option(help="The back end that is trusted.")] = "onnx",
     candidate: Annotated[Kind, typer.Option(help="The back end that is to be.")] = "triton",
     repository: Annotated[
@@ -53,19 +58,19 @@ def parity(
       thoracle parity --candidate onnx --repository new-models
     """
     settings = settings_from(config)
-    try:
+    with failures():
+        chosen = ct or trial_ct(settings)
+        if chosen is None:
+            raise Permanent(_NO_CT)
         with Progress(TextColumn("{task.description:<40}"), TimeElapsedColumn(), console=err, transient=True) as shown:
             task = shown.add_task("reading the CT")
             found = compare_backends(
                 named(settings.pipeline),
-                largest_ct(ct),
+                largest_ct(chosen),
                 backend(_on(settings, reference, None)),
                 backend(_on(settings, candidate, repository)),
                 lambda stage, part: shown.update(task, description=stage),
             )
-    except (ThoracleError, OSError) as error:
-        err.print(f"[red]Failed:[/] {escape(str(error))}")
-        raise typer.Exit(FAILURE) from error
     if as_json:
         typer.echo(json.dumps(found.as_document(), indent=2, allow_nan=False))
     else:
@@ -86,7 +91,7 @@ def _tell(found: Parity, reference: str, candidate: str) -> None:
     for mistake in found.mistakes:
         out.print(f"[red]wrong[/] {escape(mistake)}")
     if not found.mistakes:
-        out.print(f"[green]{reference} and {candidate} agree.[/]")
+        out.print(f"[green]{escape(f'{reference} and {candidate}')} agree.[/]")
 
 
 def _answers(found: Parity) -> Table:

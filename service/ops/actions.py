@@ -7,12 +7,25 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Header, HTTPException, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.domain.job import IllegalTransition, Job
 from service.domain.review import LONGEST_COMMENT, NoReview, Verdict
 
-By = Annotated[str, Header(alias="X-Thoracle-Operator", min_length=1, max_length=64, description="your name")]
+
+def _as_sent(name: str) -> str:
+    """A header is read as Latin-1, and mostly sent as UTF-8."""
+    try:
+        return name.encode("latin-1").decode()
+    except UnicodeError:
+        return name
+
+
+By = Annotated[
+    str,
+    BeforeValidator(_as_sent),
+    Header(alias="X-Thoracle-Operator", min_length=1, max_length=64, description="your name"),
+]
 
 
 class Said(BaseModel):

@@ -42,7 +42,7 @@ class ModelOperator(Protocol):
 
     def withdraw(self, name: str, by: str) -> Changed: ...
 
-    def compared(self, name: str, version: str | None = None) -> Sequence[Mapping[str, Any]]: ...
+    def compared(self, name: str, version: str | None = None, limit: int = 1000) -> Sequence[Mapping[str, Any]]: ...
 
 
 class Trail(Protocol):
@@ -63,8 +63,8 @@ def model_actions(operator: ModelOperator, trail: Trail) -> APIRouter:
         return {"models": [dict(one) for one in _said(operator.installed)]}
 
     @router.get(f"{model}/shadow", summary="How candidates differ from the active version, study by study")
-    def compared(name: str, version: str | None = None) -> dict[str, Any]:
-        return {"studies": [dict(one) for one in operator.compared(name, version)]}
+    def compared(name: str, version: str | None = None, limit: int = Query(100, ge=1, le=1000)) -> dict[str, Any]:
+        return {"studies": [dict(one) for one in operator.compared(name, version, limit)]}
 
     @router.post(f"{model}/canary", summary="Let a version analyse a share of the studies")
     def canary(

@@ -12,6 +12,9 @@ import sqlalchemy as sa
 
 from service.store.tables import shadows
 
+LIMIT = 1000
+"""Shadow analyses in one answer."""
+
 
 class Shadow(StrEnum):
     """Where a shadow analysis stands."""
@@ -77,9 +80,10 @@ class Shadows:
         with self._engine.begin() as connection:
             connection.execute(sa.update(shadows).where(this).values(values))
 
-    def of(self, model: str, version: str | None = None) -> list[Mapping[str, Any]]:
-        """Shadow analyses of a model's candidates, or of one, the latest first."""
-        query = sa.select(shadows).where(shadows.c.model == model).order_by(shadows.c.at.desc(), shadows.c.job_id)
+    def of(self, model: str, version: str | None = None, limit: int = LIMIT) -> list[Mapping[str, Any]]:
+        """Shadow analyses of a model's candidates, or of one, the latest first. limit: at most so many."""
+        query = sa.select(shadows).where(shadows.c.model == model)
+        query = query.order_by(shadows.c.at.desc(), shadows.c.job_id, shadows.c.version).limit(limit)
         if version is not None:
             query = query.where(shadows.c.version == version)
         with self._engine.begin() as connection:

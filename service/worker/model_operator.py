@@ -17,7 +17,7 @@ from service.imaging.difference import Difference
 from service.inference import repository
 from service.inference.files import digest_of
 from service.store.audit import Audit
-from service.store.shadows import Shadows
+from service.store.shadows import LIMIT, Shadows
 
 if TYPE_CHECKING:
     from service.worker.gate import Gate
@@ -97,11 +97,11 @@ class ModelOperator:
 
     def installed(self) -> list[Mapping[str, Any]]:
         """Every version of every model, and what is served of it."""
-        return [_described(one) for one in repository.installed(self._seen())]
+        return described(self._seen())
 
-    def compared(self, name: str, version: str | None = None) -> list[Mapping[str, Any]]:
-        """What shadow analyses of a model's candidates found, or of one, the latest first."""
-        return self._shadows.of(name, version)
+    def compared(self, name: str, version: str | None = None, limit: int = LIMIT) -> list[Mapping[str, Any]]:
+        """What shadow analyses of a model's candidates found, or of one, the latest first; at most so many."""
+        return self._shadows.of(name, version, limit)
 
     def history(self, name: str) -> list[Mapping[str, Any]]:
         """The audit trail of one model, the latest first."""
@@ -168,6 +168,11 @@ class ModelOperator:
             return digest_of(self._root(), name, version)
         except Permanent:
             return None
+
+
+def described(root: Path) -> list[Mapping[str, Any]]:
+    """Every version of every model in a repository, and what is served of it."""
+    return [_described(one) for one in repository.installed(root)]
 
 
 def _described(one: repository.Installed) -> dict[str, Any]:

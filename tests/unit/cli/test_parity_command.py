@@ -45,6 +45,17 @@ def test_a_folder_without_a_ct_is_a_failure(tmp_path: Path) -> None:
     assert "There is no DICOM series in" in done.stderr
 
 
+def test_without_a_folder_the_ct_is_that_on_which_models_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THORACLE_INFERENCE__TRIAL_CT", str(tmp_path))
+    done = CliRunner().invoke(app, ["parity"])
+    assert (done.exit_code, f"There is no DICOM series in {tmp_path}." in done.stderr) == (1, True)
+    monkeypatch.setattr("service.cli.parity.trial_ct", lambda _settings: None)
+    done = CliRunner().invoke(app, ["parity"])
+    assert (done.exit_code, "name a folder with a chest CT" in done.stderr) == (1, True)
+
+
 def test_the_table_holds_both_sides() -> None:
     ct, found = evidence_samples.phantom(findings=make_ct.FINDINGS)
     nothing = evidence_samples.analysis_of(ct, found.lobe_mask, np.zeros_like(found.finding_mask))

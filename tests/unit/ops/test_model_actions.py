@@ -44,8 +44,8 @@ class Operator:
     def withdraw(self, name: str, by: str) -> Changed:
         raise NoSuchModel(f"There is no model {name}.")
 
-    def compared(self, name: str, version: str | None = None) -> Sequence[Mapping[str, Any]]:
-        return [{"job_id": "j", "model": name, "version": version}]
+    def compared(self, name: str, version: str | None = None, limit: int = 1000) -> Sequence[Mapping[str, Any]]:
+        return [{"job_id": "j", "model": name, "version": version, "limit": limit}]
 
 
 class Trail:
@@ -102,9 +102,25 @@ def test_nobody_changes_anything_without_a_name(api: TestClient, operator: Opera
     assert operator.asked == [("rollback", "lobes", "ada")]
 
 
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("Müller".encode(), "Müller"),
+        ("Müller".encode("latin-1"), "Müller"),
+        ("Дарья".encode(), "Дарья"),
+        (("ü" * 64).encode(), "ü" * 64),
+        (b"ada", "ada"),
+    ],
+)
+def test_a_name_arrives_as_it_was_written(api: TestClient, operator: Operator, sent: bytes, name: str) -> None:
+    assert api.post("/api/models/lobes/rollback", headers={b"X-Thoracle-Operator": sent}).status_code == 200
+    assert operator.asked == [("rollback", "lobes", name)]
+
+
 def test_models_differences_and_the_audit_trail_can_be_read(api: TestClient) -> None:
     assert api.get("/api/models").json()["models"][0]["state"] == "active"
-    assert api.get("/api/models/lobes/shadow?version=2").json()["studies"][0]["version"] == "2"
+    (study,) = api.get("/api/models/lobes/shadow?version=2&limit=5").json()["studies"]
+    assert (study["version"], study["limit"]) == ("2", 5)
     (entry,) = api.get("/api/audit?subject=lobes&since=2026-03-02T00:00:00Z&limit=5").json()["entries"]
     assert (entry["subject"], entry["limit"]) == ("lobes", 5)
     assert datetime.fromisoformat(entry["at"]) == datetime(2026, 3, 2, tzinfo=UTC)

@@ -1,0 +1,67 @@
+"""`thoracle models compare`: figures of different files are never made one, and every changed score counts."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.store.engine import sqlite_engine
+from service.store.migrations import upgrade
+from service.store.shadows import Shadow, Shadows
+from service.store.tables import shadows
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+SCORES = ((3, 3), (3, 4), (None, None), (None, 5))
+
+
+def document(active: str, candidate: str, score: tuple[int | None, int | None], dice: float) -> Mapping[str, Any]:
+    before, after = score
+    return {
+        "reference": [{"name": "lobes", "version": "1", "sha256": active * 64}],
+        "candidate": [{"name": "lobes", "version": "2", "sha256": candidate * 64}],
+        "difference": {
+            "worst_dice": dice,
+            "score_change": None if before is None or after is None else after - before,
+            "score": {"reference": before, "candidate": after},
+            "labels": {"RUL": {"dice": dice}},
+        },
+    }
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
+    monkeypatch.setenv("THORACLE_DATA_DIR", str(tmp_path))
+    engine = sqlite_engine(tmp_path / "records.db")
+    upgrade(engine)
+    documents = [
+        *(document("a", "b", score, 0.5) for score in SCORES),
+        document("a", "c", (3, 4), 0.9),
+        document("d", "c", (3, 3), 1.0),
+    ]
+    alone = sa.create_engine(f"sqlite:///{tmp_path}/records.db")  # without the jobs that the table refers to
+    with alone.begin() as connection:
+        for number, found in enumerate(documents):
+            row = {"job_id": f"job{number}", "model": "lobes", "version": "2", "state": Shadow.COMPARED}
+            row |= {"at": NOW + timedelta(minutes=number), "results": "", "document": found, "error": ""}
+            connection.execute(sa.insert(shadows).values(row))
+    return engine
+
+
+def test_each_pair_of_files_has_its_own_table(table: sa.Engine) -> None:
+    done = CliRunner().invoke(app, ["models", "compare", "lobes"])
+    assert done.exit_code == 0, done.output
+    said = re.findall(r"1 \((\w)\1{11}\) → 2 \((\w)\2{11}\): (\d) studies .* changes in (\d)", done.output)
+    assert said == [("d", "c", "1", "0"), ("a", "c", "1", "1"), ("a", "b", "4", "2")]
+    assert re.findall(r"RUL +(\S+) +(\S+)", done.output) == [(f"{d:.4f}", f"{d:.4f}") for d in (1.0, 0.9, 0.5)]
+
+
+def test_only_the_latest_are_shown(table: sa.Engine) -> None:
+    assert [one["job_id"] for one in Shadows(table).of("lobes", limit=2)] == ["job5", "job4"]
+    done = CliRunner().invoke(app, ["models", "compare", "lobes", "--limit", "1"])
+    assert ("job5" in done.output, "job4" in done.output) == (True, False)
