@@ -12,17 +12,18 @@ from service.settings import Settings
 def backend(
     settings: Settings,
     versions: Mapping[str, str] | None = None,
-    beside: Backend | None = None,
+    beside: Sequence[Backend] = (),
     mends: bool = False,
 ) -> Backend:
     """Permanent if a model is missing or not the one that was released. A Triton server may be away.
 
-    versions: to serve in place of the active ones, by model name. beside: may share what it has loaded.
+    versions: to serve in place of the active ones, by model name. beside: may share what they have loaded.
     mends: may have a server's models loaded anew.
     """
     ours = settings.inference
     if ours.backend == "onnx":
-        return OnnxBackend(ours.repository, ours.threads, versions, beside if isinstance(beside, OnnxBackend) else None)
+        loaded = [other for other in beside if isinstance(other, OnnxBackend)]
+        return OnnxBackend(ours.repository, ours.threads, versions, loaded)
     # Only here: it takes half a second to import.
     from service.inference.triton import TritonBackend
     from service.inference.triton_client import Address

@@ -5,7 +5,7 @@ byte-identical. A session has one thread, and the caller brings as many as there
 are faster than one on two cores.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -56,16 +56,16 @@ class OnnxBackend:
         repository: Path,
         threads: int = 2,
         versions: Mapping[str, str] | None = None,
-        beside: "OnnxBackend | None" = None,
+        beside: "Sequence[OnnxBackend]" = (),
     ) -> None:
-        """versions: to serve in place of the active ones, by model name. beside: shares what it has loaded already."""
+        """versions: to serve in place of the active ones, by model name. beside: share what they have loaded."""
         self.concurrency = threads
-        loaded = {model.spec.sha256: model for model in beside._models.values()} if beside else {}
+        loaded = {model.spec.sha256: model for other in beside for model in other._models.values()}
         files = model_files(repository, versions)
         self._models: dict[str, Model] = {
             name: loaded.get(file.spec.sha256) or load_model(file.content, file.key) for name, file in files.items()
         }
-        self._first: dict[str, dict[str, Array]] = beside._first if beside else {}
+        self._first: dict[str, dict[str, Array]] = beside[0]._first if beside else {}
         self._why_not = ""
 
     @property

@@ -1,4 +1,5 @@
-"""The models that a worker analyses with. Before every study it looks whether others are to be served, and takes them.
+"""The models that a worker analyses with. It looks whether others are to be served, and takes them: before every study,
+and whenever its back end is checked, so that trouble is told before a study comes.
 
 New ones are loaded and checked beside the ones that serve. If an active version does not load, all goes on as it was; a
 candidate that does not load gets no study. Whatever a study began with, it ends with.
@@ -6,10 +7,12 @@ candidate that does not load gets no study. Whatever a study began with, it ends
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.ports import Backend
 from service.domain.serving import Serving, chosen_for
@@ -20,7 +23,7 @@ from service.worker.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
-Make = Callable[[Mapping[str, str], Backend | None], Backend]
+Make = Callable[[Mapping[str, str], Sequence[Backend]], Backend]
 """A back end that serves these versions, by model name; the second argument: whose loaded models may be used again."""
 
 
@@ -100,7 +103,10 @@ class Models:
 
     def check(self) -> None:
         """Transient, in words, if the active versions cannot be used now. A candidate that cannot be gets no study."""
-        loaded = self._loaded
+        try:
+            loaded = self._look()
+        except SQLAlchemyError:  # it cannot be told now: nothing changes
+            loaded = self._loaded
         loaded.active.check()
         if wrong := _wrong(loaded):
             with self._looking:
@@ -139,38 +145,41 @@ class Models:
 
     def _look(self) -> _Loaded:
         with self._looking:
-            try:
-                text = what_is_served(self._repository())
-                again_at = self._loaded.again_at
-                if text != self._loaded.text or (again_at is not None and self._clock() >= again_at):
-                    serving = serving_of(self._repository())
-                    loaded = self._load(text, serving, self._loaded)
-                    if loaded.active is not self._loaded.active:
-                        loaded.active.check()
-                    self._tell(loaded)
-                    self._loaded = loaded
-                else:
-                    self._tell(self._loaded)  # what `check` found
-            except ThoracleError as error:
-                before = self._loaded
-                stays = _Loaded(None, before.serving, before.active, before.others, f"{error} The old ones go on.")
-                self._tell(stays)
-                self._loaded = stays
-            return self._loaded
+            loaded = self._to_serve()
+            self._tell(loaded)
+            self._loaded = loaded
+            return loaded
+
+    def _to_serve(self) -> _Loaded:
+        """What is to be served now, loaded; what served before where that cannot be."""
+        before = self._loaded
+        try:
+            text = what_is_served(self._repository())
+            if text == before.text and (before.again_at is None or self._clock() < before.again_at):
+                return before
+            loaded = self._load(text, serving_of(self._repository()), before)
+            if loaded.active is not before.active:
+                loaded.active.check()
+            return loaded
+        except Exception as error:  # whatever is wrong with the new ones, the old ones are none the worse for it
+            return _Loaded(
+                None, before.serving, before.active, before.others, f"{_in_words(error)} The old ones go on."
+            )
 
     def _load(self, text: str, serving: Serving, before: _Loaded | None) -> _Loaded:
         """before: what serves now; where it is of the same text, only its missing candidates are tried again."""
         versions = {name: served.active for name, served in serving.items()}
         same = before if before and before.text == text else None
-        active = same.active if same else self._make(versions, before.active if before else None)
+        there = [before.active, *before.others.values()] if before else []
+        active = same.active if same else self._make(versions, there)
         others, wrong = dict(same.others) if same else {}, []
         for name, served in serving.items():
             if served.candidate and name not in others:
                 try:
-                    other = self._make(versions | {name: served.candidate.version}, active)
+                    other = self._make(versions | {name: served.candidate.version}, [active, *there])
                     other.check()
                     others[name] = other
-                except ThoracleError as error:
+                except Exception as error:  # a broken candidate must harm nothing
                     wrong.append(_of_candidate(name, served.candidate.version, error))
         again_at = self._clock() + self._pause_s if wrong else None
         return _Loaded(text, serving, active, others, " ".join(wrong), again_at)
@@ -191,10 +200,14 @@ def _wrong(loaded: _Loaded) -> dict[str, str]:
     for name, other in loaded.others.items():
         try:
             other.check()
-        except ThoracleError as error:
+        except Exception as error:  # a broken candidate must harm nothing
             wrong[name] = _of_candidate(name, other.spec(name).version, error)
     return wrong
 
 
-def _of_candidate(name: str, version: str, error: ThoracleError) -> str:
-    return f"candidate {name} version {version}: {error}"
+def _of_candidate(name: str, version: str, error: Exception) -> str:
+    return f"candidate {name} version {version}: {_in_words(error)}"
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, ThoracleError) else f"{type(error).__name__}: {error}."

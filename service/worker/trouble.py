@@ -4,7 +4,10 @@ import logging
 
 
 class Trouble:
-    """One thread's. failing: a log text with one %s, for what goes wrong; works_again: the text when it is over."""
+    """Told by one thread at a time.
+
+    failing: a log text with one %s, for what goes wrong; works_again: the text when it is over.
+    """
 
     def __init__(self, log: logging.Logger, failing: str, works_again: str) -> None:
         self._log = log

@@ -1,13 +1,14 @@
 """What a worker serves changes while it runs: a good version is taken up, a broken one replaces nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import tiny_models
+from sqlalchemy.exc import OperationalError
 
 from service.domain.ports import Backend
-from service.domain.serving import canary, promote, rollback, shadow, withdraw
+from service.domain.serving import Rule, canary, promote, rollback, shadow, withdraw
 from service.errors import Permanent, Transient
 from service.inference.install import prepare
 from service.inference.onnx import OnnxBackend
@@ -23,28 +24,32 @@ class Site:
         self.root, self.told = folder / "models", []  # type: ignore[var-annotated]
         self.made, self.now_s = 0, 100.0
         self.away: set[str] = set()
+        self.why_away: Exception = Transient("The server is away.")
+        self.cannot_tell = False
         self.ailing: set[str] = set()
+        self.why_ailing: Exception = Transient("It answers wrongly.")
         create(self.root, default_repository())
         self.models = self.start()
 
     def start(self) -> Models:
         def told(versions: Mapping[str, str], trouble: str) -> None:
+            if self.cannot_tell:
+                raise OperationalError("INSERT", {}, Exception("database is locked"))
             self.told.append((versions, trouble))
 
         return Models(lambda: self.root, self.make, told, pause_s=60, clock=lambda: self.now_s)
 
-    def make(self, versions: Mapping[str, str], beside: Backend | None) -> Backend:
+    def make(self, versions: Mapping[str, str], beside: Sequence[Backend]) -> Backend:
         self.made += 1
         if versions["lobes"] in self.away:
-            raise Transient("The server is away.")
-        assert beside is None or isinstance(beside, OnnxBackend)
-        backend = OnnxBackend(self.root, 1, versions, beside)
+            raise self.why_away
+        backend = OnnxBackend(self.root, 1, versions, [other for other in beside if isinstance(other, OnnxBackend)])
         backend.check = lambda: self.check(versions["lobes"])  # type: ignore[method-assign]
         return backend
 
     def check(self, lobes: str) -> None:
         if lobes in self.ailing:
-            raise Transient("It answers wrongly.")
+            raise self.why_ailing
 
     def install_lobes(self) -> str:
         return add(self.root, prepare(self.root, tiny_models.lobes(), tiny_models.LOBES).content).version
@@ -87,6 +92,20 @@ def test_what_both_versions_have_in_common_is_loaded_once(site: Site) -> None:
     assert isinstance(before, OnnxBackend) and isinstance(after, OnnxBackend)
     assert after._model("lung-opacity") is before._model("lung-opacity")
     assert after._model("lobes") is not before._model("lobes")
+
+
+def test_a_candidate_that_is_promoted_is_loaded_already(site: Site) -> None:
+    change(site.root, "lobes", canary(site.install_lobes(), 0.5))
+    site.lobes()
+    candidate = site.models._loaded.others["lobes"]
+    change(site.root, "lobes", canary("2", 1.0))
+    more = site.models.for_study("1.2.3").others["lobes"]
+    change(site.root, "lobes", promote())
+    after = site.models.for_study("1.2.3").backend
+    for backend in (candidate, more, after):
+        assert isinstance(backend, OnnxBackend)
+        assert backend._model("lobes") is candidate._model("lobes")  # type: ignore[attr-defined]
+        assert backend.spec("lobes").version == "2"
 
 
 def test_a_version_that_does_not_load_replaces_nothing(site: Site) -> None:
@@ -198,3 +217,54 @@ def test_a_shadow_gets_no_study_but_stands_beside(site: Site) -> None:
     change(site.root, "lobes", withdraw)
     assert site.models.beside("lobes", "2") is None
     assert site.models.shadows() == {}
+
+
+def test_a_worker_without_studies_notices_what_is_to_be_served(site: Site) -> None:
+    change(site.root, "lobes", promote(site.install_lobes()))
+    site.alter("2")
+    site.models.check()
+    assert "was altered" in site.models.trouble and "was altered" in site.told[-1][1]
+    change(site.root, "lobes", rollback)
+    site.models.check()
+    assert (site.models.trouble, site.told[-1][1]) == ("", "")
+
+
+def test_what_cannot_be_told_is_not_taken_up_and_ends_no_check(site: Site) -> None:
+    change(site.root, "lobes", promote(site.install_lobes()))
+    site.cannot_tell = True
+    site.models.check()
+    assert site.models.active.spec("lobes").version == "1"
+    site.cannot_tell = False
+    site.models.check()
+    assert site.models.active.spec("lobes").version == "2"
+
+
+def test_a_repository_that_is_gone_stops_no_study(site: Site) -> None:
+    gone = site.root.rename(site.root.with_name("gone"))
+    assert (site.lobes(), site.lobes()) == ("1", "1")
+    assert "No such file" in site.models.trouble
+    assert len(site.told) == 2, "told once"
+    gone.rename(site.root)
+    assert (site.lobes(), site.models.trouble) == ("1", "")
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("no room")])
+@pytest.mark.parametrize("rule", [promote("2"), canary("2", 1.0)], ids=["promoted", "candidate"])
+def test_whatever_goes_wrong_while_a_version_is_loaded_is_told_once_and_stops_no_study(
+    site: Site, rule: Rule, error: Exception
+) -> None:
+    site.install_lobes()
+    change(site.root, "lobes", rule)
+    site.away, site.why_away = {"2"}, error
+    assert (site.lobes(), site.lobes()) == ("1", "1")
+    assert f"{type(error).__name__}: no room." in site.models.trouble
+    assert len(site.told) == 2
+
+
+def test_a_candidate_that_raises_anything_while_it_is_checked_gets_no_study(site: Site) -> None:
+    change(site.root, "lobes", canary(site.install_lobes(), 1.0))
+    assert site.lobes() == "2"
+    site.why_ailing, site.ailing = ZeroDivisionError("by zero"), {"2"}
+    site.models.check()
+    assert "ZeroDivisionError: by zero." in site.models.trouble
+    assert site.lobes() == "1"
