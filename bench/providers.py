@@ -23,9 +23,9 @@ from bench.variants import BATCH, SERVICE, VARIANTS, installed, session
 from service.domain.model_roles import LUNG_OPACITY, ROLES
 from service.domain.model_spec import ModelSpec
 from service.imaging.read import read_ct
+from service.inference.conversion import MAX_DIFFERENCE, MAX_FLIPPED, Fidelity
 from service.inference.files import MODEL_FILE
 from service.inference.onnx import OnnxBackend
-from service.inference.parity import MAX_DIFFERENCE, MAX_FLIPPED, Parity
 from service.pipelines.slices import views_of
 from service.settings import load
 
@@ -79,7 +79,7 @@ def speeds(sessions: Sessions, hu: Slices, repeat: int) -> dict[str, tuple[float
 
 def parity(
     service: ort.InferenceSession, other: ort.InferenceSession, hu: Slices, thresholds: NDArray[np.float64]
-) -> Parity:
+) -> Fidelity:
     """How far the answers for a whole CT are apart. thresholds: shape (class, 1, 1), each class is a label."""
     worst, flipped, labels = 0.0, 0, 0
     for batch in _batches(hu):
@@ -87,7 +87,7 @@ def parity(
         worst = max(worst, float(np.abs(ours - theirs).max()))
         flipped += int(np.count_nonzero((ours >= thresholds) != (theirs >= thresholds)))
         labels += ours.size
-    return Parity(worst, flipped / labels)
+    return Fidelity(worst, flipped / labels)
 
 
 def _models(released: Path, calibration: Slices, work: Path) -> dict[str, Path]:

@@ -28,7 +28,7 @@ from service.domain.findings import Lobe
 from service.domain.model_roles import LOBES, LUNGS
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.errors import Permanent
-from service.inference.parity import Parity, check_parity
+from service.inference.conversion import Fidelity, check_conversion
 
 SIZE = 256
 WINDOW_HU = (-1024, 600)
@@ -52,7 +52,7 @@ class Converted:
 
     model: bytes
     spec: ModelSpec
-    parity: Parity
+    fidelity: Fidelity
 
 
 class Served(nn.Module):  # type: ignore[misc]
@@ -93,8 +93,8 @@ def convert(weights: Path, hu: NDArray[np.int16]) -> Converted:
         with torch.inference_mode():
             original.append(served(torch.from_numpy(slices))[0].numpy())
         converted.append(session.run([_FLOAT], {taken: slices})[0])
-    parity = check_parity(np.concatenate(original), np.concatenate(converted))
-    return Converted(without_output(model, _FLOAT), spec, parity)
+    fidelity = check_conversion(np.concatenate(original), np.concatenate(converted))
+    return Converted(without_output(model, _FLOAT), spec, fidelity)
 
 
 def download(name: str, folder: Path) -> Path:

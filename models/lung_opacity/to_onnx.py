@@ -9,7 +9,7 @@ import onnxruntime as ort
 import torch
 
 from service.errors import Permanent
-from service.inference.parity import Parity, check_parity
+from service.inference.conversion import Fidelity, check_conversion
 
 from .network import RELEASED, Name, Served, build
 from .spec import CHANNELS, SPEC
@@ -18,7 +18,7 @@ _FLOAT = "probability_float"
 
 
 def to_onnx(weights: Path, opset: int, name: Name = RELEASED) -> onnx.ModelProto:
-    """The served graph; Permanent if ONNX Runtime does not repeat torch (`service.inference.parity`)."""
+    """The served graph; Permanent if ONNX Runtime does not repeat torch (`service.inference.conversion`)."""
     network = build(name)
     network.load_state_dict(torch.load(weights, weights_only=True))
     served = Served(network).eval()
@@ -42,8 +42,8 @@ def to_onnx(weights: Path, opset: int, name: Name = RELEASED) -> onnx.ModelProto
     return model
 
 
-def _compare(model: onnx.ModelProto, served: Served) -> Parity:
-    """On smooth random images, in batches of several sizes. Permanent as `check_parity`, or if bytes differ by more
+def _compare(model: onnx.ModelProto, served: Served) -> Fidelity:
+    """On smooth random images, in batches of several sizes. Permanent as `check_conversion`, or if bytes differ by more
     than 1."""
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     random, original, converted = np.random.default_rng(0), [], []
@@ -60,4 +60,4 @@ def _compare(model: onnx.ModelProto, served: Served) -> Parity:
         original.append(expected)
         converted.append(found)
     thresholds = [SPEC.thresholds[channel] for channel in CHANNELS]
-    return check_parity(np.concatenate(original), np.concatenate(converted), thresholds)
+    return check_conversion(np.concatenate(original), np.concatenate(converted), thresholds)

@@ -246,6 +246,6 @@ def _lungmask(weights: Sequence[Path], expected: Sequence[str], ct: Path | None)
                 f"converting {escape(path.name)} and comparing it on {len(real)} slices of {where} (a minute or two)"
             )
             converted = lungmask.convert(path, real)
-            out.print(f"  {converted.spec.name}: {converted.parity}")
+            out.print(f"  {converted.spec.name}: {converted.fidelity}")
             described.append((converted.model, converted.spec))
     return described

@@ -62,8 +62,8 @@ def real() -> np.ndarray:
 def test_the_network_at_its_full_size_is_converted(tmp_path: Path, real: np.ndarray) -> None:
     weights = save_weights(tmp_path / "full.pth", 3, UNet)
     found = lungmask.convert(weights, real[2:4])
-    assert found.parity.difference < 1e-4
-    assert found.parity.flipped < 1e-4
+    assert found.fidelity.difference < 1e-4
+    assert found.fidelity.flipped < 1e-4
     assert found.spec.name == "lungs"
     assert found.spec.source.endswith(f"full.pth, SHA-256 {hashlib.sha256(weights.read_bytes()).hexdigest()}")
     assert b"/converters/" not in found.model, "no path of the machine that converted"

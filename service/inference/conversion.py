@@ -17,7 +17,7 @@ MAX_FLIPPED = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Parity:
+class Fidelity:
     """difference: the largest of all probabilities. flipped: part of the labels that differ, 0-1."""
 
     difference: float
@@ -32,16 +32,16 @@ class Parity:
         return f"largest difference of a probability {self.difference:.1e}, labels that differ {self.flipped:.4%}"
 
 
-def check_parity(
+def check_conversion(
     original: NDArray[np.float32], converted: NDArray[np.float32], thresholds: Sequence[float] | None = None
-) -> Parity:
+) -> Fidelity:
     """Compare probabilities, axes (image, class, row, column).
 
     thresholds: one per class where every class is a label of its own; None where the most probable class is the label.
     Permanent above `MAX_DIFFERENCE` or `MAX_FLIPPED`, or where a value is not a number.
     """
     flipped = _labels(original, thresholds) != _labels(converted, thresholds)
-    found = Parity(float(np.abs(original - converted).max()), float(flipped.mean()))
+    found = Fidelity(float(np.abs(original - converted).max()), float(flipped.mean()))
     if not found.passed:
         raise Permanent(
             f"The converted network does not repeat the original: {found}; "
