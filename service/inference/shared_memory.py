@@ -79,16 +79,16 @@ def files(folder: Path = FOLDER) -> list[str]:
 
 
 def _locked(path: Path, size: int) -> int:
-    """A new file, seen by others only when it is locked. All of it is there: of a hole that cannot be filled the
-    kernel tells by a signal that ends the process."""
-    part = path.with_name(f".{path.name}")
-    file = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    """A new file, without a name until it is locked: a process that dies before leaves nothing. All of it is there: of
+    a hole that cannot be filled the kernel tells by a signal that ends the process."""
+    file = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         os.posix_fallocate(file, 0, size)
-        part.rename(path)
+        # `src_dir_fd`, though not looked at: without it Python's `link` does not follow the link in /proc to the file.
+        os.link(f"/proc/self/fd/{file}", path, src_dir_fd=file)
     except OSError:
-        _free(file, part)
+        os.close(file)
         raise
     return file
 

@@ -185,6 +185,17 @@ def test_another_file_under_the_same_version_is_refused(server: TritonServer, tm
         backend.infer(LUNG_OPACITY, slices(1))
 
 
+def test_who_only_reads_leaves_the_model_alone_that_serves_others(server: TritonServer, tmp_path: Path) -> None:
+    """`thoracle doctor` beside a worker, with other files, and when a process of the model died."""
+    loaded = server.log().count("loading: lung-opacity")
+    stale = TritonBackend(altered(tmp_path / "stale"), server.address)
+    with pytest.raises(Transient, match="not what this model"):
+        stale.check()
+    with pytest.raises(Transient, match="not what this model"):
+        stale.infer(LUNG_OPACITY, slices(1))
+    assert server.log().count("loading: lung-opacity") == loaded
+
+
 def test_a_version_that_the_server_does_not_have_is_named(server: TritonServer, tmp_path: Path) -> None:
     backend = there(server, altered(tmp_path / "newer", "3"))
     with pytest.raises(Transient, match="loaded model lung-opacity, but not version 3"):

@@ -55,6 +55,12 @@ def test_a_dead_process_leaves_its_region_behind_at_most_until_somebody_looks(tm
     assert files(tmp_path) == []
 
 
+def test_a_process_that_dies_before_its_region_is_locked_leaves_nothing(tmp_path: Path) -> None:
+    held = HOLD.replace("region =", "import os; os.posix_fallocate = lambda *_: os._exit(9)\nregion =")
+    assert subprocess.run([sys.executable, "-c", held, str(tmp_path)], check=False).returncode == 9
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_too_little_memory_is_said_in_words(tmp_path: Path) -> None:
     space = os.statvfs(FOLDER)
     with pytest.raises(CannotShare, match=r"MB of shared memory .* in /dev/shm: .*shm_size.*shared_memory"):
