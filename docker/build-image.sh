@@ -12,12 +12,13 @@ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 export SOURCE_DATE_EPOCH
 
 set -- -f docker/Dockerfile -t "$image" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
-  --build-arg "SOURCE=${SOURCE:-}" --build-arg SOURCE_DATE_EPOCH
+  --build-arg SOURCE_DATE_EPOCH
+[ -n "${SOURCE:-}" ] && set -- "$@" --label "org.opencontainers.image.source=$SOURCE"
 [ -n "${PIP_INDEX_URL:-}" ] && set -- "$@" --build-arg PIP_INDEX_URL
 
 if docker info >/dev/null 2>&1; then
   [ -n "${BASE:-}" ] && set -- "$@" --build-arg "BASE=$BASE"
-  exec docker build "$@" .
+  exec docker build --no-cache "$@" .  # a kept layer would keep its packages, too
 fi
 
 export BUILDAH_ISOLATION="${BUILDAH_ISOLATION:-chroot}"
@@ -37,7 +38,7 @@ fi
 if [ -z "${BASE:-}" ]; then
   BASE=debian:bookworm-slim
   if ! buildah pull -q "$BASE" >/dev/null 2>&1; then
-    BASE=localhost/debian-bookworm
+    BASE=localhost/debian:bookworm
     buildah inspect --type image "$BASE" >/dev/null 2>&1 || { docker/debian-base.sh "$BASE" & base=$!; }
   fi
   # The pip inside knows nothing of this machine's indexes and certificates, so the one here fetches for it.

@@ -1,12 +1,14 @@
 """Adds Debian's packages to the CycloneDX list of the Python packages: python sbom.py PYTHON.json PACKAGES OUT.json
 
-PACKAGES has a line for each package: name, version and architecture, with tabs between them.
+PACKAGES has a line for each package: name, version and architecture, with tabs between them. They are called those of
+the system that runs this, by its /etc/os-release: Debian's, Ubuntu's.
 """
 
 import json
+import platform
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cyclonedx.model.bom import Bom
@@ -15,11 +17,12 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 
-def add_debian(bom: Bom, packages: Iterable[str]) -> None:
-    """A component for each line of `packages`."""
+def add_debian(bom: Bom, packages: Iterable[str], system: Mapping[str, str]) -> None:
+    """A component for each line of `packages`. system: as in /etc/os-release."""
+    distro = "-".join(system[key] for key in ("ID", "VERSION_ID") if key in system)
     for line in packages:
         name, version, architecture = line.split("\t")
-        purl = PackageURL("deb", "debian", name, version, {"arch": architecture})
+        purl = PackageURL("deb", system["ID"], name, version, {"arch": architecture, "distro": distro})
         bom.components.add(
             Component(type=ComponentType.LIBRARY, name=name, version=version, purl=purl, bom_ref=purl.to_string())
         )
@@ -27,7 +30,7 @@ def add_debian(bom: Bom, packages: Iterable[str]) -> None:
 
 def main(python: Path, packages: Path, out: Path) -> None:
     bom = Bom.from_json(json.loads(python.read_text()))
-    add_debian(bom, packages.read_text().splitlines())
+    add_debian(bom, packages.read_text().splitlines(), platform.freedesktop_os_release())
     what = sorted(str(component.purl) for component in bom.components)
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, "\n".join(what))  # the same packages, the same list
     out.write_text(JsonV1Dot6(bom).output_as_string(indent=2) + "\n")

@@ -52,7 +52,7 @@ def test_every_file_it_needs_is_here(services: Mapping[str, Any]) -> None:
 
 
 def test_every_variable_is_a_setting(services: Mapping[str, Any]) -> None:
-    for name in services["thoracle"]["environment"]:
+    for name in services["thoracle"]["environment"].keys() - {"TZ"}:  # the C library's
         fields: Any = Settings.model_fields
         path = name.removeprefix("THORACLE_").lower().split("__")
         assert path[0] in fields, f"{name} is no setting"
@@ -73,6 +73,12 @@ def test_results_go_to_its_pacs_and_work_to_its_database(monkeypatch: pytest.Mon
 def test_one_variable_changes_the_back_end(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = settings(monkeypatch, THORACLE_BACKEND="triton")
     assert (ours.inference.backend, ours.inference.triton.url) == ("triton", "triton:8001")
+
+
+def test_the_service_is_in_the_sites_zone() -> None:
+    for environment, zone in (({}, "UTC"), ({"TZ": "Europe/Berlin"}, "Europe/Berlin")):
+        service = yaml.safe_load(interpolated(**environment))["services"]["thoracle"]
+        assert service["environment"]["TZ"] == zone
 
 
 def test_our_containers_get_no_rights_they_do_not_need(services: Mapping[str, Any]) -> None:

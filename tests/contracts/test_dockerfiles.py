@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 SERVICE, TRITON = ((ROOT / "docker" / name).read_text() for name in ("Dockerfile", "triton/Dockerfile"))
 
@@ -11,6 +13,8 @@ SERVICE, TRITON = ((ROOT / "docker" / name).read_text() for name in ("Dockerfile
 def test_the_version_is_the_projects() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"ARG VERSION={version}\n" in SERVICE
+    chart = yaml.safe_load((ROOT / "helm" / "thoracle" / "Chart.yaml").read_text())
+    assert chart["appVersion"] == chart["version"] == version  # of a newer chart no node has the image yet
 
 
 def test_what_is_copied_is_here_and_let_in() -> None:

@@ -3,7 +3,10 @@
 import importlib.util
 import json
 import os
+import platform
 import shutil
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from service.settings import default_repository, load, trial_ct
@@ -17,6 +20,13 @@ def writable(folder: str) -> bool:
         return False
     probe.unlink()
     return True
+
+
+def zone_known(name: str) -> bool:
+    """By the C library, as the service's clock is set by the variable TZ."""
+    os.environ["TZ"] = name
+    time.tzset()
+    return datetime(2026, 1, 1).astimezone().utcoffset() == timedelta(hours=1)
 
 
 def status(field: str) -> str:
@@ -36,6 +46,8 @@ print(
             "programs": [p for p in ("gcc", "cc", "pip", "thoracle") if shutil.which(p)],
             "models_linked": Path("/opt/thoracle/share/thoracle/models").resolve() == default_repository(),
             "trial_images": len(list(trial.glob("*.dcm"))) if (trial := trial_ct(load(None))) else 0,
+            "zone_known": zone_known("Europe/Berlin"),
+            "system": platform.freedesktop_os_release(),
             "bill": json.loads(Path("/usr/share/doc/thoracle/sbom.cdx.json").read_text()),
         }
     )

@@ -11,14 +11,14 @@ import make_ct
 import pytest
 from programs import program
 
-from tests.image.checks import checked
+from tests.image.checks import LABELS, checked, labelled
 from tests.image.engines import Image, opened, running_engine
 from tests.image.smoke import mounts, serving
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(1800)]  # the build is in the first test's time
 
 ROOT = Path(__file__).parents[2]
-NAME = "thoracle-test"
+NAME, SOURCE = "thoracle-test", "https://sources.example/thoracle"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def image() -> Iterator[Image]:
             program(needed)
         if os.getuid() and os.environ.get("CI") != "true":
             pytest.skip("buildah needs root to run what it builds")
-    environment = {**os.environ, "IMAGE": NAME, "PYTHON": sys.executable}
+    environment = {**os.environ, "IMAGE": NAME, "PYTHON": sys.executable, "SOURCE": SOURCE}
     script = ROOT / "docker" / "build-image.sh"
     built = subprocess.run([str(script)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert built.returncode == 0, built.stdout[-5000:]
@@ -39,7 +39,15 @@ def image() -> Iterator[Image]:
 def test_it_is_restricted_lists_its_parts_and_holds_nothing_else(image: Image, tmp_path: Path) -> None:
     assert len(list(checked(image, tmp_path))) == 4
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert image.config()["Labels"]["org.opencontainers.image.version"] == version
+    labels = image.config()["Labels"]
+    assert (labels["org.opencontainers.image.version"], labels["org.opencontainers.image.source"]) == (version, SOURCE)
+
+
+def test_a_label_that_says_nothing_is_seen() -> None:
+    said = {f"org.opencontainers.image.{name}": "Research use only" for name in LABELS}
+    assert labelled({"Labels": said})
+    with pytest.raises(AssertionError, match=r"say nothing: .*source"):
+        labelled({"Labels": said | {"org.opencontainers.image.source": ""}})
 
 
 def test_it_is_of_a_reasonable_size(image: Image) -> None:
