@@ -16,22 +16,28 @@ _RATE = "$__rate_interval"
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A graph. queries: each with its legend. unit: as Grafana names it. kind: of Grafana's panels."""
+    """A graph. queries: each with its legend. unit: as Grafana names it. kind: of Grafana's panels.
+
+    limits: where lines are drawn; those of the alert where there is one. axis: from, to.
+    """
 
     title: str
     unit: str
     queries: Sequence[tuple[str, str]]
     kind: str = "timeseries"
     help: str = ""
+    limits: Sequence[float] = ()
+    axis: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """One file. since: the time it shows at first. by_scanner: whether scanners can be chosen."""
+    """One file. since: the time it shows at first. refresh: how often. by_scanner: whether scanners can be chosen."""
 
     name: str
     title: str
     since: str
+    refresh: str
     panels: Sequence[Panel]
     by_scanner: bool = False
 
@@ -44,6 +50,7 @@ OPERATIONS = Dashboard(
     "operations",
     "Thoracle: operations",
     "now-24h",
+    "1m",
     (
         Panel("Living processes", "short", [("max by (role) (thoracle_processes)", "{{role}}")]),
         Panel(
@@ -55,12 +62,13 @@ OPERATIONS = Dashboard(
             "Failed canaries per hour",
             "short",
             [("sum(increase(thoracle_backend_canary_failures_total[1h]))", "failed")],
+            limits=[3],
         ),
         Panel(
             "Received images per second",
             "ops",
             [(f"sum by (modality, status) (rate(thoracle_instances_total[{_RATE}]))", "{{modality}} {{status}}")],
-            help="0x0000 is success, 0xA700 is refused for want of space.",
+            help="0x0000 is success, 0xA700 is refused: the disk is nearly full, or too many studies wait.",
         ),
         Panel(
             "C-STORE, request to answer",
@@ -76,10 +84,11 @@ OPERATIONS = Dashboard(
             [(f"60 * sum by (outcome) (rate(thoracle_associations_total[{_RATE}]))", "{{outcome}}")],
         ),
         Panel(
-            "Refused for want of space",
+            "What the receiver refuses",
             "short",
             [("max by (cause) (thoracle_receiver_refusing)", "{{cause}}")],
-            help="0 nothing, 1 new studies, 2 everything.",
+            help="Because of the disk or of the queue: 0 nothing, 1 new studies, 2 everything.",
+            axis=(0, 2),
         ),
         Panel(
             "Jobs",
@@ -98,6 +107,8 @@ OPERATIONS = Dashboard(
                 ("max(thoracle_oldest_waiting_job_seconds)", "waits for its analysis"),
                 ("max(thoracle_oldest_running_job_seconds)", "is analysed"),
             ],
+            help="Above half an hour: too few workers, or an analysis that hangs.",
+            limits=[1800],
         ),
         Panel(
             "Studies per hour", "short", [("sum by (outcome) (increase(thoracle_studies_total[1h]))", "{{outcome}}")]
@@ -133,11 +144,14 @@ OPERATIONS = Dashboard(
             "Oldest object on its way",
             "s",
             [("max by (destination) (thoracle_oldest_undelivered_object_seconds)", "{{destination}}")],
+            limits=[21600],
         ),
         Panel(
             "Since the last delivery",
             "s",
             [("time() - max by (destination) (thoracle_last_delivered_timestamp_seconds > 0)", "{{destination}}")],
+            help="Long in a quiet night, too. It is an alarm where something has waited for an hour.",
+            limits=[21600],
         ),
         Panel(
             "Spool's disk",
@@ -166,23 +180,28 @@ OPERATIONS = Dashboard(
 )
 
 _CHOSEN = '{scanner=~"$scanner"}'
+_MODERATE = '{scanner=~"$scanner", le="14.0"}'
+_POINTS = "suffix: points"
 _LATENCY = "thoracle_acquisition_to_delivery_seconds"
 
 CLINICAL = Dashboard(
     "clinical",
     "Thoracle: clinical",
     "now-30d",
+    "15m",
     (
         Panel(
             "From acquisition to the PACS",
             "s",
             [(quantile(0.5, _LATENCY, "1d"), "median"), (quantile(0.9, _LATENCY, "1d"), "9 of 10")],
-            help="From the CT's acquisition to the delivery of all its results.",
+            help="From the CT's acquisition to the delivery of all its results. The line is at half an hour.",
+            limits=[1800],
         ),
         Panel(
             "Within half an hour",
             "percentunit",
             [(f'sum(rate({_LATENCY}_bucket{{le="1800.0"}}[1d])) / sum(rate({_LATENCY}_count[1d]))', "of all studies")],
+            axis=(0, 1),
         ),
         Panel(
             "Delivered studies per day",
@@ -194,40 +213,58 @@ CLINICAL = Dashboard(
             help="The latency of studies whose scanner's clock or time zone is ahead is not known.",
         ),
         Panel(
-            "Severity scores of 30 days",
+            "Severity scores of 30 days, scanners as chosen",
             "short",
             [(f"sum by (le) (increase(thoracle_severity_score_bucket{_CHOSEN}[30d]))", "{{le}}")],
             kind="bargauge",
             help="CT severity score, 0-25: how many studies have at most this score, and more than the one before.",
         ),
         Panel(
-            "Severity, median of 7 days",
-            "short",
+            "Severity score, median of 7 days",
+            _POINTS,
             [(quantile(0.5, "thoracle_severity_score", "7d", "le, scanner", _CHOSEN), "{{scanner}}")],
+            help="CT severity score. The lines: moderate from 6, severe from 15.",
+            limits=[6, 15],
+            axis=(0, 25),
+        ),
+        Panel(
+            "Severe studies, share of 7 days",
+            "percentunit",
+            [
+                (
+                    f"1 - sum by (scanner) (increase(thoracle_severity_score_bucket{_MODERATE}[7d]))"
+                    f" / sum by (scanner) (increase(thoracle_severity_score_count{_CHOSEN}[7d]))",
+                    "{{scanner}}",
+                )
+            ],
+            help="With a score of 15 or more.",
+            axis=(0, 1),
+        ),
+        Panel(
+            "Severity score, mean of 7 days",
+            _POINTS,
+            [(f"thoracle:severity_mean:7d{_CHOSEN}", "{{scanner}}")],
+            axis=(0, 25),
+        ),
+        Panel(
+            "Drift against 90 days",
+            _POINTS,
+            [(f"thoracle:severity_drift:90d{_CHOSEN}", "{{scanner}}")],
+            help="Mean score of 7 days less that of 90 days. The alert is beyond the lines, with 20 studies or more. "
+            "It says little before Prometheus has watched for some weeks.",
+            limits=[-3, 3],
+        ),
+        Panel(
+            "Drift against 30 days",
+            _POINTS,
+            [(f"thoracle:severity_drift:30d{_CHOSEN}", "{{scanner}}")],
+            help="Mean score of 7 days less that of 30 days.",
         ),
         Panel(
             "Affected part of the lungs, median of 7 days",
             "percent",
             [(quantile(0.5, "thoracle_opacity_percent", "7d", "le, scanner", _CHOSEN), "{{scanner}}")],
-        ),
-        Panel("Severity, mean of 7 days", "short", [(f"thoracle:severity_mean:7d{_CHOSEN}", "{{scanner}}")]),
-        Panel(
-            "Drift against 90 days",
-            "short",
-            [(f"thoracle:severity_drift:90d{_CHOSEN}", "{{scanner}}")],
-            help="Mean score of 7 days less that of 90 days. An alert is at 3, with 20 studies or more.",
-        ),
-        Panel("Drift against 30 days", "short", [(f"thoracle:severity_drift:30d{_CHOSEN}", "{{scanner}}")]),
-        Panel(
-            "Results overridden by radiologists",
-            "percentunit",
-            [("thoracle:override_share:30d", "of those reviewed in 30 days")],
-        ),
-        Panel(
-            "Reviewed results of 30 days",
-            "short",
-            [("max by (verdict) (thoracle_reviews)", "{{verdict}}")],
-            kind="stat",
+            axis=(0, 100),
         ),
         Panel(
             "Studies analysed per day",
@@ -237,31 +274,33 @@ CLINICAL = Dashboard(
         Panel(
             "Studies per day by model",
             "short",
-            [("sum by (model, version) (increase(thoracle_studies_by_model_total[1d]))", "{{model}} {{version}}")],
-        ),
-        Panel(
-            "Candidates in the shadow, per day",
-            "short",
             [
-                (
-                    "sum by (model, version, outcome) (increase(thoracle_shadow_studies_total[1d]))",
-                    "{{model}} {{version}}: {{outcome}}",
-                )
-            ],
-            help="Studies that a candidate analysed beside the active version.",
-        ),
-        Panel(
-            "Change of the score in the shadow, mean of 7 days",
-            "short",
-            [
-                (
-                    "sum by (model, version) (increase(thoracle_shadow_score_change_sum[7d]))"
-                    " / sum by (model, version) (increase(thoracle_shadow_score_change_count[7d]))",
-                    "{{model}} {{version}}",
-                )
+                ("sum by (model, version) (increase(thoracle_studies_by_model_total[1d]))", "{{model}} {{version}}"),
+                ("sum(increase(thoracle_candidate_failures_total[1d]))", "a candidate failed, the active one did it"),
             ],
         ),
-        Panel("Refused studies, share of a day", "percentunit", [("thoracle:refused_share:1d", "{{reason}}")]),
+        Panel(
+            "Results overridden by radiologists",
+            "percentunit",
+            [("thoracle:override_share:30d", "of those reviewed in 30 days")],
+            help="The alert is above the line, with 10 reviews or more.",
+            limits=[0.2],
+            axis=(0, 1),
+        ),
+        Panel(
+            "Reviewed results of 30 days",
+            "short",
+            [("max by (verdict) (thoracle_reviews)", "{{verdict}}")],
+            kind="stat",
+        ),
+        Panel(
+            "Refused studies, share of a day",
+            "percentunit",
+            [("thoracle:refused_share:1d", "{{reason}}")],
+            help="The alert is above the line, with 10 studies a day or more.",
+            limits=[0.2],
+            axis=(0, 1),
+        ),
         Panel(
             "Refused studies of 30 days by scanner",
             "short",
@@ -279,6 +318,29 @@ CLINICAL = Dashboard(
             [('max by (reason) (thoracle_series{reason!="ANALYSED"})', "{{reason}}")],
             kind="bargauge",
         ),
+        Panel(
+            "Candidates in the shadow, per day",
+            "short",
+            [
+                (
+                    "sum by (model, version, outcome) (increase(thoracle_shadow_studies_total[1d]))",
+                    "{{model}} {{version}}: {{outcome}}",
+                )
+            ],
+            help="Studies that a candidate analysed beside the active version.",
+        ),
+        Panel(
+            "Change of the score in the shadow, mean of 7 days",
+            _POINTS,
+            [
+                (
+                    "sum by (model, version) (increase(thoracle_shadow_score_change_sum[7d]))"
+                    " / sum by (model, version) (increase(thoracle_shadow_score_change_count[7d]))",
+                    "{{model}} {{version}}",
+                )
+            ],
+            help="Up or down, against the score of the active version.",
+        ),
     ),
     by_scanner=True,
 )
@@ -293,7 +355,7 @@ def document(dashboard: Dashboard) -> dict[str, Any]:
         "title": dashboard.title,
         "tags": ["thoracle"],
         "schemaVersion": 39,
-        "refresh": "1m",
+        "refresh": dashboard.refresh,
         "time": {"from": dashboard.since, "to": "now"},
         "templating": {"list": list(_variables(dashboard))},
         "panels": [_panel(number, panel) for number, panel in enumerate(dashboard.panels)],
@@ -325,7 +387,7 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
         "description": panel.help,
         "datasource": _SOURCE,
         "gridPos": {"x": column * _WIDTH, "y": row * _HEIGHT, "w": _WIDTH, "h": _HEIGHT},
-        "fieldConfig": {"defaults": {"unit": panel.unit}, "overrides": []},
+        "fieldConfig": {"defaults": _field(panel), "overrides": []},
         "options": {} if panel.kind == "timeseries" else {"reduceOptions": {"calcs": ["lastNotNull"]}},
         "targets": [
             {
@@ -340,6 +402,18 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
             for n, (expr, legend) in enumerate(panel.queries)
         ],
     }
+
+
+def _field(panel: Panel) -> dict[str, Any]:
+    """Its unit, axis and lines. Right is what lies below limits above 0, and above limits below 0."""
+    below = [limit for limit in panel.limits if limit < 0]
+    steps: list[dict[str, Any]] = [{"color": "red" if below else "transparent", "value": None}]
+    steps += [{"color": "transparent" if limit < 0 else "red", "value": limit} for limit in panel.limits]
+    axis = {"min": panel.axis[0], "max": panel.axis[1]} if panel.axis else {}
+    if not panel.limits:
+        return {"unit": panel.unit, **axis}
+    lines = {"thresholds": {"mode": "absolute", "steps": steps}, "custom": {"thresholdsStyle": {"mode": "dashed"}}}
+    return {"unit": panel.unit, **axis, **lines}
 
 
 def text(dashboard: Dashboard) -> str:
