@@ -18,6 +18,22 @@ from service.store.tables import instances, removals, series, studies
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
+# What runs for every image is built once: building statements took a quarter of the receiver's time.
+_STUDY = studies.c.study_uid == sa.bindparam("study")
+_SERIES = (series.c.study_uid == sa.bindparam("study")) & (series.c.series_uid == sa.bindparam("in_series"))
+_INSTANCE = (
+    (instances.c.study_uid == sa.bindparam("study"))
+    & (instances.c.series_uid == sa.bindparam("in_series"))
+    & (instances.c.sop_instance_uid == sa.bindparam("instance"))
+)
+_GIVEN_UP = sa.select(removals.c.path).where(removals.c.path == sa.bindparam("file"))
+_LOCKED_STUDY = sa.select(studies).where(_STUDY).with_for_update()
+_KNOWN_SERIES = sa.select(series).where(_SERIES)
+_VERSIONS = sa.select(instances).where(_INSTANCE)
+_UPDATE_STUDY = sa.update(studies).where(_STUDY)
+_UPDATE_SERIES = sa.update(series).where(_SERIES)
+_INSERT_INSTANCE = sa.insert(instances)
+
 
 class Recorded(StrEnum):
     """What an arrival meant."""
@@ -31,7 +47,7 @@ class Recorded(StrEnum):
 
 def is_given_up(connection: sa.Connection, path: str) -> bool:
     """Whether a purge is about to remove the file."""
-    return connection.execute(sa.select(removals.c.path).where(removals.c.path == path)).first() is not None
+    return connection.execute(_GIVEN_UP, {"file": path}).first() is not None
 
 
 def intake(
@@ -59,7 +75,7 @@ def intake(
     _note_series(connection, arrival)
     outcome = _note_instance(connection, arrival, path, digest, may_be_old=found_at is not None)
     if outcome is Recorded.DUPLICATE:
-        _update_series(connection, arrival.identity, duplicates=series.c.duplicates + 1)
+        connection.execute(_UPDATE_SERIES.values(duplicates=series.c.duplicates + 1), _key(arrival.identity))
     if arrival.identity.ignored is None:
         changed = outcome in (Recorded.NEW, Recorded.REPLACED)
         _note_ct(connection, study, arrival, found_at or arrival.received_at, changed)
@@ -69,28 +85,25 @@ def intake(
 def _open_study(connection: sa.Connection, arrival: Arrival) -> tuple[sa.Row[Any], bool]:
     """The study's row, locked, and whether it is new: arrivals of one study are recorded one after the other."""
     uid = arrival.identity.study_uid
-    locked = sa.select(studies).where(studies.c.study_uid == uid).with_for_update()
-    known = connection.execute(locked).one_or_none()
+    known = connection.execute(_LOCKED_STUDY, {"study": uid}).one_or_none()
     if known is not None:
         return known, False
     row = {"study_uid": uid, "calling_ae": arrival.calling_ae, "revision": 0, "job_revision": 0}
     row |= {"urgency": Urgency.ROUTINE, "kept": True}
     insert = _INSERT[connection.dialect.name](studies).values(row).on_conflict_do_nothing()
     is_new = connection.execute(insert.returning(studies.c.study_uid)).first() is not None
-    return connection.execute(locked).one(), is_new
+    return connection.execute(_LOCKED_STUDY, {"study": uid}).one(), is_new
 
 
 def _begin_anew(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival) -> None:
-    this = studies.c.study_uid == study.study_uid
-    connection.execute(sa.update(studies).where(this).values(kept=True))
+    connection.execute(_UPDATE_STUDY, {"study": study.study_uid, "kept": True})
     detail = f"the earlier images were purged on {study.purged_at:%Y-%m-%d}: what comes now is judged without them"
     note(connection, study.study_uid, None, "begin anew", detail, arrival.received_at)
 
 
 def _note_series(connection: sa.Connection, arrival: Arrival) -> None:
     identity = arrival.identity
-    key = (series.c.study_uid == identity.study_uid) & (series.c.series_uid == identity.series_uid)
-    known = connection.execute(sa.select(series).where(key)).one_or_none()
+    known = connection.execute(_KNOWN_SERIES, _key(identity)).one_or_none()
     if known is None:
         connection.execute(
             sa.insert(series).values(
@@ -110,17 +123,15 @@ def _note_series(connection: sa.Connection, arrival: Arrival) -> None:
         note(connection, identity.study_uid, None, "receive", what, arrival.received_at)
         return
     acquired = [t for t in (known.acquired_at, identity.acquired_at) if t is not None]
-    _update_series(
-        connection,
-        identity,
-        last_received_at=max(known.last_received_at, arrival.received_at),
-        acquired_at=max(acquired, default=None),
-    )
+    latest = {
+        "last_received_at": max(known.last_received_at, arrival.received_at),
+        "acquired_at": max(acquired, default=None),
+    }
+    connection.execute(_UPDATE_SERIES, _key(identity) | latest)
 
 
-def _update_series(connection: sa.Connection, identity: Identity, **values: object) -> None:
-    key = (series.c.study_uid == identity.study_uid) & (series.c.series_uid == identity.series_uid)
-    connection.execute(sa.update(series).where(key).values(**values))
+def _key(identity: Identity) -> dict[str, str]:
+    return {"study": identity.study_uid, "in_series": identity.series_uid}
 
 
 def _note_instance(connection: sa.Connection, arrival: Arrival, path: str, digest: str, may_be_old: bool) -> Recorded:
@@ -128,13 +139,8 @@ def _note_instance(connection: sa.Connection, arrival: Arrival, path: str, diges
 
     What comes now is the newest, whatever the clock says; only of a file that was found the times must tell.
     """
-    identity = arrival.identity
-    same = (
-        (instances.c.study_uid == identity.study_uid)
-        & (instances.c.series_uid == identity.series_uid)
-        & (instances.c.sop_instance_uid == identity.sop_instance_uid)
-    )
-    versions = connection.execute(sa.select(instances).where(same)).all()
+    this = _key(arrival.identity) | {"instance": arrival.identity.sop_instance_uid}
+    versions = connection.execute(_VERSIONS, this).all()
     current = next((v for v in versions if v.replaced_at is None), None)
     if current is not None and current.sha256 == digest:
         return Recorded.DUPLICATE
@@ -145,13 +151,12 @@ def _note_instance(connection: sa.Connection, arrival: Arrival, path: str, diges
         "replaced_at": current.received_at if current is not None and outdated else None,
     }
     if current is not None and not outdated:
-        connection.execute(
-            sa.update(instances).where(same, instances.c.replaced_at.is_(None)).values(replaced_at=arrival.received_at)
-        )
+        replaced = sa.update(instances).where(_INSTANCE, instances.c.replaced_at.is_(None))
+        connection.execute(replaced, this | {"replaced_at": arrival.received_at})
     if any(v.sha256 == digest for v in versions):
-        connection.execute(sa.update(instances).where(same, instances.c.sha256 == digest).values(**values))
+        connection.execute(sa.update(instances).where(_INSTANCE, instances.c.sha256 == digest), this | values)
     else:
-        connection.execute(sa.insert(instances).values(**values, **_facts(arrival, digest)))
+        connection.execute(_INSERT_INSTANCE, values | _facts(arrival, digest))
     if outdated:
         return Recorded.OUTDATED
     return Recorded.NEW if current is None else Recorded.REPLACED
@@ -174,12 +179,12 @@ def _facts(arrival: Arrival, digest: str) -> dict[str, Any]:
 def _note_ct(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival, at: datetime, changed: bool) -> None:
     """Restart the quiet period (also for a resent image: its sender is still at work)."""
     connection.execute(
-        sa.update(studies)
-        .where(studies.c.study_uid == study.study_uid)
-        .values(
-            last_ct_at=at,
-            calling_ae=arrival.calling_ae or study.calling_ae,
-            revision=study.revision + changed,
-            urgency=most_urgent(Urgency(study.urgency), arrival.identity.urgency),
-        )
+        _UPDATE_STUDY,
+        {
+            "study": study.study_uid,
+            "last_ct_at": at,
+            "calling_ae": arrival.calling_ae or study.calling_ae,
+            "revision": study.revision + changed,
+            "urgency": most_urgent(Urgency(study.urgency), arrival.identity.urgency),
+        },
     )
