@@ -6,12 +6,13 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import make_ct
 import pytest
 from programs import program
 
-from tests.image.checks import LABELS, checked, labelled
+from tests.image.checks import LABELS, checked, labelled, listed
 from tests.image.engines import Image, opened, running_engine
 from tests.image.smoke import mounts, serving
 
@@ -50,6 +51,15 @@ def test_a_label_that_says_nothing_is_seen() -> None:
         labelled({"Labels": said | {"org.opencontainers.image.source": ""}})
 
 
+def test_packages_of_another_system_are_seen() -> None:
+    ubuntu = {"ID": "ubuntu", "VERSION_ID": "24.04", "NAME": "Ubuntu"}
+    purls = [f"pkg:deb/ubuntu/{name}@1?arch=amd64&distro=ubuntu-24.04" for name in ("libc6", "python3.12")]
+    purls += [f"pkg:pypi/{name}@1" for name in ("numpy", "onnxruntime")]
+    assert listed(_bill(purls), ubuntu) == "SBOM: 2 Python packages, 2 of Ubuntu"
+    with pytest.raises(AssertionError, match="calls packages of Ubuntu pkg:deb/debian"):
+        listed(_bill([purl.replace("ubuntu", "debian") for purl in purls]), ubuntu)
+
+
 def test_it_is_of_a_reasonable_size(image: Image) -> None:
     assert image.size_bytes() < 1.3e9
 
@@ -66,3 +76,8 @@ def test_a_ct_goes_through_it(image: Image, tmp_path: Path) -> None:
 def test_a_service_that_is_not_there_is_unhealthy(image: Image, tmp_path: Path) -> None:
     command = image.config()["Healthcheck"]["Test"][1:]
     assert image.start(mounts(tmp_path), ("env", "THORACLE_API__PORT=9", *command), stderr=subprocess.DEVNULL).wait(60)
+
+
+def _bill(purls: list[str]) -> dict[str, Any]:
+    components = [{"name": purl.split("/")[-1].split("@")[0], "purl": purl} for purl in purls]
+    return {"bomFormat": "CycloneDX", "metadata": {"component": {"name": "thoracle"}}, "components": components}
