@@ -187,15 +187,8 @@ class Retention(_Frozen):
     history_days: float | None = Field(
         400,
         gt=0,
-        description="what became of a study, after its files went: its jobs, deliveries and journal; not less than "
-        "`keep_days`",
+        description="what became of a study, after its files went: its jobs, deliveries and journal",
     )
-
-    @model_validator(mode="after")
-    def _history_last(self) -> Self:
-        if self.history_days is not None and self.keep_days is not None and self.history_days < self.keep_days:
-            raise ValueError("history_days is less than keep_days")
-        return self
 
     @property
     def files_for(self) -> timedelta | None:

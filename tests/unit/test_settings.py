@@ -36,7 +36,7 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "destinations: {'a b': {ae_title: A, host: h}}",
         "destinations: {a: {ae_title: A, host: h, retry_delays_s: []}}",
         "retention: {keep_days: 0}",
-        "retention: {keep_days: 30, history_days: 29}",
+        "retention: {history_days: 0}",
     ],
 )
 def test_a_mistake_is_an_error_never_a_silent_default(tmp_path: Path, text: str) -> None:
