@@ -1,4 +1,4 @@
-"""The life of a model on a running service, which is never restarted: shadow, promotion, a broken version, rollback."""
+"""The life of a model on a running service, which is never restarted: shadow, canary, promotion and back."""
 
 import json
 import urllib.error
@@ -73,8 +73,6 @@ def test_versions_change_while_studies_come_and_a_broken_one_changes_nothing(tmp
         hospital = Hospital(tmp_path, port)
         with (service := hospital.service):
             pids = [process.pid for process in service.processes("worker")]
-            assert version_of(hospital.analysed()) == ("1", False)
-
             hospital.install(tiny_models.lobes(), 2)
             status, answer = hospital.post("/api/models/lobes/shadow?version=2")
             assert (status, answer["candidate"]["shadow"]) == (200, True), answer
@@ -95,7 +93,19 @@ def test_versions_change_while_studies_come_and_a_broken_one_changes_nothing(tmp
                 'thoracle_shadow_studies_total{model="lobes",outcome="compared",version="2"} 1.0' in service.metrics()
             )
 
-            status, answer = hospital.post("/api/models/lobes/promote")
+            status, answer = hospital.post("/api/models/lobes/withdraw")
+            assert (status, answer["active"], answer["candidate"]) == (200, "1", None), answer
+            status, answer = hospital.post("/api/models/lobes/canary?version=2&share=1")
+            assert (status, answer["active"], answer["candidate"]["share"]) == (200, "1", 1.0), answer
+            by_candidate = hospital.analysed()
+            assert version_of(by_candidate) == ("2", True)
+            result = json.loads((results / by_candidate["job_id"] / "result.json").read_text())
+            assert {m["name"]: m["version"] for m in result["models"]}["lobes"] == "2"
+            status, answer = hospital.post("/api/models/lobes/withdraw")
+            assert (status, answer["candidate"]) == (200, None), answer
+            assert version_of(hospital.analysed()) == ("1", False)
+
+            status, answer = hospital.post("/api/models/lobes/promote?version=2")
             assert (status, answer["active"], answer["previous"]) == (200, "2", "1"), answer
             promoted = hospital.analysed()
             assert version_of(promoted) == ("2", False)
@@ -120,12 +130,15 @@ def test_versions_change_while_studies_come_and_a_broken_one_changes_nothing(tmp
             trail = [e for e in (service.get("/api/audit") or {})["entries"] if e["subject"] == "lobes"]
             assert [(e["who"], e["what"], e["outcome"]) for e in reversed(trail)] == [
                 ("ada", "shadow", "done"),
+                ("ada", "withdraw", "done"),
+                ("ada", "canary", "done"),
+                ("ada", "withdraw", "done"),
                 ("ada", "promote", "done"),
                 ("ada", "promote", "refused"),
                 ("ada", "rollback", "done"),
             ]
             counted = service.metrics()
-            for version, studies in (("1", 3), ("2", 2)):
+            for version, studies in (("1", 3), ("2", 3)):
                 assert f'thoracle_studies_by_model_total{{model="lobes",version="{version}"}} {studies}.0' in counted
             mine = {o["sop_instance_uid"] for job in service.jobs() for o in objects(service, job["job_id"])}
             delivered = {dcmread(path, stop_before_pixels=True).SOPInstanceUID for path in pacs.received}
