@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,7 @@ from service.inference.serving import SERVING, render_serving
 NUMBERS = "numbers.json"
 """A number is given once: a server may still hold the file that had it."""
 
-_LOCK, _STAGING = ".lock", ".staging"
+_LOCK, _CHECKING, _STAGING = ".lock", ".checking", ".staging"
 
 
 def render_digests(digests: Mapping[str, str]) -> str:
@@ -161,10 +161,34 @@ def change(repository: Path, name: str, rule: Rule) -> Served:
 
 
 @contextmanager
+def checking(repository: Path, name: str, version: str, by: str) -> Iterator[None]:
+    """Meanwhile no other version is checked, by no process on any host that shares the repository.
+
+    by: who wants it. Permanent, in words, if another one is being checked. What a check that was killed has left listed
+    for Triton is not any more.
+    """
+    with ExitStack() as held:
+        with _in_words(repository):
+            lock = held.enter_context((repository / _CHECKING).open("a+"))
+            lock.seek(0)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                raise Permanent(f"{lock.read() or 'Another version'} is being checked; try again in a minute.") from exc
+            if lock.read():
+                _configure_all(repository)
+            lock.truncate(0)
+            lock.write(f"{name} version {version}, for {by},")
+            lock.flush()
+            held.callback(lock.truncate, 0)
+        yield
+
+
+@contextmanager
 def listed_for_trial(repository: Path, name: str, version: str) -> Iterator[None]:
     """Meanwhile Triton may load this version, too; afterwards it may load what is served then.
 
-    A kill in between leaves it listed until the next change.
+    A kill in between leaves it listed until the next change of this model, or the next check of any.
     """
     with _changing(repository):
         _configure(repository, name, tried=version)
@@ -234,7 +258,7 @@ def embed(model: bytes, spec: ModelSpec) -> bytes:
 def _changing(repository: Path) -> Iterator[Path]:
     """An empty hidden folder to prepare the change in, with the lock held; Permanent if nothing can be written."""
     staging = repository / _STAGING
-    try:
+    with _in_words(repository):
         repository.mkdir(parents=True, exist_ok=True)
         with (repository / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -244,6 +268,13 @@ def _changing(repository: Path) -> Iterator[Path]:
                 yield staging
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def _in_words(repository: Path) -> Iterator[None]:
+    """Permanent, with the way out, if nothing can be written."""
+    try:
+        yield
     except OSError as exc:
         raise Permanent(
             f"The model repository {repository} cannot be changed: {exc.strerror or exc}. "
@@ -304,6 +335,12 @@ def _configure(
     chosen = spec_of(listed[0] if listed else versions[-1])
     for path, text in render_configs(chosen, [v for v in listed if is_alike(v)]).items():
         _replace(repository / name / path, text)
+
+
+def _configure_all(repository: Path) -> None:
+    with _changing(repository):
+        for folder in model_folders(repository):
+            _configure(repository, folder.name)
 
 
 def beside(one: ModelSpec, other: ModelSpec) -> bool:

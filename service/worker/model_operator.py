@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from service.domain.model_spec import ModelSpec
@@ -52,7 +51,6 @@ class ModelOperator:
         self._gate = gate
         self._audit = audit
         self._shadows = shadows
-        self._one_at_a_time = Lock()
 
     def add(self, model: bytes, spec: ModelSpec, by: str) -> ModelSpec:
         """Install a model file that was tried; what is served stays."""
@@ -64,18 +62,18 @@ class ModelOperator:
     def canary(self, name: str, version: str, share: float, by: str) -> Changed:
         """The version analyses a share of the studies, above 0 and up to 1."""
         with self._entry(by, "canary", name, version, share=share) as detail:
-            return self._gated(name, version, canary(version, share), detail)
+            return self._gated(name, version, canary(version, share), by, detail)
 
     def shadow(self, name: str, version: str, by: str) -> Changed:
         """The version analyses every study beside the active one; nobody is shown its results."""
         with self._entry(by, "shadow", name, version) as detail:
-            return self._gated(name, version, shadow(version), detail)
+            return self._gated(name, version, shadow(version), by, detail)
 
     def promote(self, name: str, version: str | None, by: str) -> Changed:
         """The version, or the candidate, becomes the active one."""
         chosen = version or self._served(name).on_trial
         with self._entry(by, "promote", name, chosen) as detail:
-            return self._gated(name, chosen or OFF, promote(chosen), detail)
+            return self._gated(name, chosen or OFF, promote(chosen), by, detail)
 
     def rollback(self, name: str, by: str) -> Changed:
         """The version before is active again, at once: it has analysed patients' CTs already."""
@@ -107,26 +105,22 @@ class ModelOperator:
         """The audit trail of one model, the latest first."""
         return self._audit.entries(name)
 
-    def _gated(self, name: str, version: str, rule: Rule, detail: dict[str, Any]) -> Changed:
+    def _gated(self, name: str, version: str, rule: Rule, by: str, detail: dict[str, Any]) -> Changed:
         root = self._root()
-        if not self._one_at_a_time.acquire(blocking=False):
-            raise Permanent("Another version is being checked; try again in a minute.")
-        try:
-            rule(repository.served_of(root, name))  # what makes no sense is refused before the gate's minute
+        rule(repository.served_of(root, name))  # what makes no sense is refused before the gate's minute
+        with repository.checking(root, name, version, by):
             passed = self._gate().check(root, name, version)
-            detail["sha256"] = passed.sha256
-            if passed.difference:
-                worst = round(passed.difference.worst_dice, 4)
-                detail |= {"worst_dice": worst, "score_change": passed.difference.score_change}
+        detail["sha256"] = passed.sha256
+        if passed.difference:
+            worst = round(passed.difference.worst_dice, 4)
+            detail |= {"worst_dice": worst, "score_change": passed.difference.score_change}
 
-            def of_what_passed(served: Served) -> Served:
-                if digest_of(root, name, version) != passed.sha256:
-                    raise Permanent(f"{name} version {version} is another file than the one that passed.")
-                return rule(served)
+        def of_what_passed(served: Served) -> Served:
+            if digest_of(root, name, version) != passed.sha256:
+                raise Permanent(f"{name} version {version} is another file than the one that passed.")
+            return rule(served)
 
-            return Changed(self._change(name, of_what_passed, detail), passed.difference)
-        finally:
-            self._one_at_a_time.release()
+        return Changed(self._change(name, of_what_passed, detail), passed.difference)
 
     def _change(self, name: str, rule: Rule, detail: dict[str, Any]) -> Served:
         def noted(served: Served) -> Served:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,17 @@ from service.inference import repository
 from service.inference.files import DIGESTS, read_digests, serving_of
 from service.inference.install import prepare
 from service.inference.onnx import OnnxBackend
-from service.inference.repository import NUMBERS, add, change, create, embed, highest_version, installed, remove
+from service.inference.repository import (
+    NUMBERS,
+    add,
+    change,
+    checking,
+    create,
+    embed,
+    highest_version,
+    installed,
+    remove,
+)
 from service.inference.serving import SERVING, render_serving
 
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
@@ -167,6 +178,41 @@ def test_triton_loads_what_may_get_a_study_and_what_is_tried(own: Path) -> None:
     assert listed(config) == [2, 3]
     change(own, "lobes", withdraw)
     assert listed(config) == [2]
+
+
+CHECKS = """
+import sys, time
+from pathlib import Path
+from service.inference.repository import checking, listed_for_trial
+root = Path(sys.argv[1])
+with checking(root, "lobes", "3", "ada"), listed_for_trial(root, "lobes", "3"):
+    print(flush=True)
+    time.sleep(600)
+"""
+
+
+def test_one_version_is_checked_at_a_time_whichever_process_asks(own: Path) -> None:
+    """And what a check that is killed leaves listed for Triton, the next one takes back."""
+    config = own / "lobes/config.pbtxt"
+    serve(own, lobes(2))
+    add(own, lobes(3))
+    other = subprocess.Popen([sys.executable, "-c", CHECKS, str(own)], stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None
+        other.stdout.readline()
+        said = "lobes version 3, for ada, is being checked; try again in a minute"
+        with pytest.raises(Permanent, match=said), checking(own, "lungs", "1", "eve"):
+            pass
+        assert listed(config) == [2, 3]
+    finally:
+        other.kill()
+        other.wait()
+    with checking(own, "lungs", "1", "eve"):
+        assert listed(config) == [2]
+    with pytest.raises(FileNotFoundError), checking(own, "lungs", "1", "eve"):
+        raise FileNotFoundError("of the CT: no trouble of the repository")
+    with checking(own, "lungs", "1", "eve"):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from service.domain.serving import OFF, Candidate, NoSuchModel, Served, canary, 
 from service.errors import Permanent, Transient
 from service.inference.files import read_digests, serving_of
 from service.inference.onnx import OnnxBackend
-from service.inference.repository import add, change, embed, served_of
+from service.inference.repository import add, change, checking, embed, served_of
 from service.inference.serving import SERVING, render_serving
 from service.pipelines.covid_severity import CovidSeverity
 from service.store.audit import Audit
@@ -224,6 +224,15 @@ def test_only_the_version_that_passed_is_promoted(tmp_path: Path, then: str, sai
     with pytest.raises(Permanent, match=said):
         site.operator.promote("lobes", None, "ada")
     assert site.served().active == "2"
+
+
+def test_while_another_version_is_checked_only_the_way_back_is_open(tmp_path: Path) -> None:
+    site = Site(tmp_path, None)
+    site.install(tiny_models.lobes())
+    with checking(site.root, "lungs", "1", "eve"):
+        with pytest.raises(Permanent, match="lungs version 1, for eve, is being checked"):
+            site.operator.promote("lobes", "3", "ada")
+        assert site.operator.rollback("lobes", "ada").served.active == "1"
 
 
 def test_without_a_ct_to_try_it_on_nothing_is_promoted(tmp_path: Path) -> None:
