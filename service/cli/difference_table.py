@@ -1,6 +1,7 @@
 """How two analyses of one CT differ, as a table: one line per label, then the severity score."""
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from service.imaging.difference import Difference, Score
@@ -13,7 +14,7 @@ def difference_table(found: Difference, reference: str, candidate: str) -> Table
     """reference, candidate: what the columns are called."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("label")
-    for heading in ("Dice", f"{reference}\nmL", f"{candidate}\nmL"):
+    for heading in ("Dice", f"{escape(reference)}\nmL", f"{escape(candidate)}\nmL"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, label in found.labels.items():
         table.add_row(name, f"{label.dice:.{_DIGITS}f}", f"{label.reference_ml:.1f}", f"{label.candidate_ml:.1f}")

@@ -60,8 +60,9 @@ def test_the_table_holds_both_sides() -> None:
     ct, found = evidence_samples.phantom(findings=make_ct.FINDINGS)
     nothing = evidence_samples.analysis_of(ct, found.lobe_mask, np.zeros_like(found.finding_mask))
     console = Console(width=80, record=True)
-    console.print(difference_table(difference(found, nothing), "version 1", "version 2"))
+    console.print(difference_table(difference(found, nothing), "version 1", "models [2]"))
     lines = {line.split()[0]: line.split()[1:] for line in console.export_text().splitlines() if line.strip()}
+    assert lines["version"] == ["1", "models", "[2]"], "a folder's name is no markup"
     assert lines["lungs"][0] == "1.0000"
     assert lines["opacity"] == ["0.0000", f"{found.lungs['total'].opacity_ml:.1f}", "0.0"]
     assert lines["severity"] == ["score", str(found.severity.total), "0"]
