@@ -3,45 +3,18 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from threading import Lock
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend
-from service.domain.priority import Urgency
+from service.inference.around import Around
 from service.worker.answers import Answers
 
 
-class _Around:
-    """All of `domain.ports.Backend` but `infer`."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-
-    @property
-    def concurrency(self) -> int:
-        return self._backend.concurrency
-
-    def has(self, name: str) -> bool:
-        return self._backend.has(name)
-
-    def spec(self, name: str) -> ModelSpec:
-        return self._backend.spec(name)
-
-    def check(self) -> None:
-        self._backend.check()
-
-    def at(self, _urgency: Urgency) -> Self:
-        """Whoever compares has time."""
-        return self
-
-    def cancel(self) -> None:
-        self._backend.cancel()
-
-
-class Remembered(_Around):
+class Remembered(Around):
     """`domain.ports.Backend`. It keeps every answer, for one CT some ten megabytes."""
 
     def __init__(self, backend: Backend) -> None:
@@ -55,7 +28,7 @@ class Remembered(_Around):
         return self._answers[key]
 
 
-class Compared(_Around):
+class Compared(Around):
     """`domain.ports.Backend`: the candidate, of whose inputs the reference, if there is one, is asked too."""
 
     def __init__(self, reference: Backend | None, candidate: Backend) -> None:
