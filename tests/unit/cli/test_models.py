@@ -126,6 +126,9 @@ def test_a_trial_is_shown_in_the_list_and_ended(site: Path) -> None:
     assert (code, "no earlier version to go back to" in output) == (1, True)
     history = run("models", "history", "lobes")[1]
     assert all(what in history for what in ("rollback lobes refused", "withdraw lobes done", "canary lobes done"))
+    one, two = (rf"\(version {version}, sha256 [0-9a-f]{{12}}" for version in (1, 2))
+    ended = rf"before \(active {one}\), candidate {two}, share 0.25, shadow False\)\), after \(active {one}\)\)"
+    assert re.search(rf"withdraw lobes done version 2, sha256 [0-9a-f]{{12}}, {ended}", history)
     assert run("models", "canary", "lobes", "2", "--share", "7", "--ct", site / "ct")[0] == 1
     assert run("audit", "--subject", "lungs")[1] == "There are no such entries."
 
