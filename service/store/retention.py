@@ -17,6 +17,7 @@ from service.domain.job import Confirm, Delivered, State
 from service.domain.ports import Spool
 from service.store.journal import note
 from service.store.names import RESULTS
+from service.store.shadows import Shadow
 from service.store.tables import (
     commitments,
     deliveries,
@@ -180,6 +181,9 @@ def _give_up(connection: sa.Connection, study_uid: str, now: datetime) -> GivenU
     for listed in (received, results, of_shadows):
         connection.execute(sa.insert(removals).from_select(["path", "study_uid", "job_id"], listed))
     connection.execute(sa.delete(instances).where(files))
+    own_jobs = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)
+    in_shadow = shadows.c.job_id.in_(own_jobs) & (shadows.c.state == Shadow.WAITING)
+    connection.execute(sa.update(shadows).where(in_shadow).values(state=Shadow.WITHDRAWN, at=now))
     ended = connection.execute(sa.update(jobs).where(with_results).values(purged_at=now))
     this = studies.c.study_uid == study_uid
     connection.execute(sa.update(studies).where(this).values(kept=False, purged_at=now))
