@@ -127,7 +127,7 @@ class Job:
     """One analysis of one revision of a study. supersedes: the older job that this one replaces.
 
     priority: the lowest goes first (`priority.virtual_time_s`). facts: what routing rules look at, None before the
-    analysis. purged_at: when its images and results were given up.
+    analysis. purged_at: when its images and results were given up. delivered_at: when all of them first were delivered.
     """
 
     job_id: str
@@ -141,6 +141,7 @@ class Job:
     priority: int = 1
     facts: StudyFacts | None = None
     purged_at: datetime | None = None
+    delivered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ def get(connection: sa.Connection, job_id: str) -> Job:
         row.priority,
         _facts(row.facts),
         row.purged_at,
+        row.delivered_at,
     )
 
 

@@ -58,7 +58,7 @@ def settle(connection: sa.Connection, job_id: str, now: datetime) -> Job:
     refused = connection.execute(sa.select(deliveries.c.job_id).where(own, deliveries.c.state == Delivered.REFUSED))
     if refused.first():
         return move(connection, job_id, Event.GIVE_UP)
-    return move(connection, job_id, Event.COMPLETE, delivered_at=now)
+    return move(connection, job_id, Event.COMPLETE, delivered_at=job.delivered_at or now)
 
 
 def tell(

@@ -142,7 +142,8 @@ class Courier:
             self._give_up(job, name, "the destination is no longer configured")
             return None
         if any(w.confirm is not target.confirm for w in waiting):
-            self._tell_end(self._deliveries.follow(job_id, name, target.confirm, self._clock()))
+            now = self._clock()
+            _tell_end(self._deliveries.follow(job_id, name, target.confirm, now), self._observer, now)
             waiting = self._deliveries.open(job_id, name)
         to_send = [w for w in waiting if w.state in (Delivered.BUILT, Delivered.SENT)]
         waits = [self._send(job, name, target, to_send)] if to_send else []
@@ -167,7 +168,7 @@ class Courier:
         for (state, error), count in Counter((o.state, o.error) for o in outcomes).items():
             if state is not Delivered.STORED:
                 log.warning("job %s to %s: %d objects %s: %s", job.job_id, name, count, state, error)
-        self._tell_end(after)
+        _tell_end(after, self._observer, now)
         return wait_s if again else None
 
     def _sent(self, target: Destination, objects: Sequence[StoredObject]) -> Sequence[StoreOutcome]:
@@ -242,10 +243,8 @@ class Courier:
         log.error("job %s to %s: %s", job.job_id, name, why)
         for one in self._deliveries.open(job.job_id, name):
             self._observer.delivery(name, UNCONFIRMED if one.state is Delivered.STORED else Delivered.REFUSED)
-        self._tell_end(self._deliveries.give_up(job.job_id, name, why, self._clock()))
-
-    def _tell_end(self, job: Job) -> None:
-        _tell_end(job, self._observer, self._clock())
+        now = self._clock()
+        _tell_end(self._deliveries.give_up(job.job_id, name, why, now), self._observer, now)
 
 
 def keep_report(report: Report, deliveries: Deliveries, observer: DeliveryObserver, now: datetime) -> bool:
@@ -281,7 +280,7 @@ def _tell(confirmed: Confirmed, observer: DeliveryObserver, now: datetime) -> No
 def _tell_end(job: Job, observer: DeliveryObserver, now: datetime) -> None:
     if job.state is State.DELIVERED:
         log.info("job %s delivered", job.job_id)
-        if job.acquired_at is not None:
+        if job.acquired_at is not None and job.delivered_at == now:  # not what an operator wanted once more
             observer.delivered((now - job.acquired_at).total_seconds())
 
 

@@ -193,6 +193,20 @@ def test_a_silent_pacs_is_asked_again_although_the_clock_was_set_back(bench: Ben
     assert len(bench.asked) == 3
 
 
+def test_what_an_operator_sends_again_was_delivered_before(bench: Bench) -> None:
+    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.NONE)
+    bench.plan()
+    bench.deliver()
+    first = bench.overview.job(bench.job_id)
+    bench.clock += timedelta(days=30)
+    bench.deliveries.resend(bench.job_id, bench.courier.plans_of(bench.jobs.get(bench.job_id)), "me", bench.clock)
+    assert bench.deliver() is None
+    again = bench.overview.job(bench.job_id)
+    assert first is not None and again is not None
+    assert (again["state"], again["latency_s"]) == ("delivered", first["latency_s"])
+    assert bench.latencies == [300.0]
+
+
 def test_a_peer_that_knows_no_commitment_is_searched_at_once(bench: Bench) -> None:
     bench.plan()
     bench.answers = [Asked(False, "no presentation context was accepted", unsupported=True)]
