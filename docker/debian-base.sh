@@ -14,8 +14,8 @@ if ! buildah run "$container" apt-get update -qq -o APT::Update::Error-Mode=any 
   echo "Debian's security updates cannot be reached: the base image goes without them." >&2
   echo "$main" >"$root/etc/apt/sources.list"
 fi
-rm -rf "$root.log" "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log \
-  "$root"/usr/share/locale/* "$root"/usr/share/man/*
+rm -rf "$root.log" "$root"/var/cache/apt/archives/*.deb "$root"/var/cache/apt/*.bin "$root"/var/lib/apt/lists/* \
+  "$root"/var/log/*.log "$root"/usr/share/locale/* "$root"/usr/share/man/*
 find "$root/usr/share/doc" -type f ! -name copyright -delete
 buildah config --cmd bash "$container"
 buildah commit -q "$container" "$1" >/dev/null
