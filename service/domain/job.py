@@ -165,8 +165,8 @@ class Result:
     """How an analysis ended. series_uid: the analysed series, None when every series was refused or it failed.
 
     opacity_percent: of both lungs. scanner: as `domain.scanner` names it.
-    models: that made the result, each with name, version, sha256 and whether it is a candidate. shadows: candidates
-    that are to analyse the study too, version by model name.
+    models: that made the result, or were asked before it was refused, each with name, version, sha256 and whether it is
+    a candidate. shadows: candidates that are to analyse the study too, version by model name.
     """
 
     series_uid: str | None = None
