@@ -67,12 +67,16 @@ def start_dcmtk(tool: str, *arguments: object) -> subprocess.Popen[bytes]:
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 30) -> Any:
-    """The first true value of `condition`; TimeoutError if there is none in time."""
-    deadline = time.monotonic() + timeout_s
+    """The first true value of `condition`; TimeoutError if there is none in time.
+
+    It looks every 0.05 s at first and every 0.25 s in the end: to look is work for what is waited for too.
+    """
+    began = time.monotonic()
     while not (value := condition()):
-        if time.monotonic() > deadline:
+        waited_s = time.monotonic() - began
+        if waited_s > timeout_s:
             raise TimeoutError("the condition did not come true")
-        time.sleep(0.05)
+        time.sleep(min(0.25, 0.05 + waited_s / 50))
     return value
 
 

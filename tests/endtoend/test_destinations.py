@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_models
 from dicom_peers import Orthanc, free_port, wait_until
 from dicomweb_client import DICOMwebClient
+from make_ct import write
 from pydicom import Dataset
 from running_service import AET, RunningService
 
 from service.network.peer import DicomNode
-from service.network.send import Verdict, dicom_files, send
+from service.network.send import Verdict, send
+from tests.soak.modality import images_of, phantom
 
-DEMO_CT = Path(__file__).parents[2] / "demo" / "ct"
 FIRST = 20
 NOTICES = {"Chest CT not analysed - research use only (AI, unverified)"}
 
@@ -42,7 +44,7 @@ class Hospital:
 
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
-    """Of the demo CT 20 slices came, and were not enough; then the others came."""
+    """Of a CT 20 slices came, and were not enough; then the others came."""
     folder, port = tmp_path_factory.mktemp("hospital"), free_port()
     us = {"AET": AET, "Host": "127.0.0.1", "Port": port, "AllowStorageCommitment": True}
     with (
@@ -51,6 +53,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
         RunningService(
             folder / "service",
             None,
+            inference={"repository": str(tiny_models.repository(folder / "models"))},
             receiver={"port": port, "allowed_calling_aets": ["CT1"], "peers": {"CT1": {"urgency": "stat"}}},
             destinations={
                 "pacs": {"ae_title": Orthanc.AET, "host": "127.0.0.1", "port": pacs.port, "notice": True},
@@ -66,7 +69,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
             },
         ) as service,
     ):
-        hospital, files = Hospital(pacs, archive, service), dicom_files(DEMO_CT)
+        hospital, files = Hospital(pacs, archive, service), write(images_of("1.2.3", phantom()), folder / "ct")
         hospital.send(files[:FIRST])
         wait_until(lambda: hospital.settled(1), 120)
         hospital.send(files[FIRST:])

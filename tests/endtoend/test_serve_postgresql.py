@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import tiny_models
 from dicom_peers import free_port, wait_until
+from make_ct import write
 from postgresql import PostgreSQL
 from pydicom import dcmread
 from running_service import AET, RunningService
@@ -11,20 +13,20 @@ from running_service import AET, RunningService
 from demo.pacs import StandInPacs
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send
-from service.network.send import dicom_files as files_of
-
-DEMO_CT = Path(__file__).parents[2] / "demo" / "ct"
+from tests.soak.modality import images_of, phantom
 
 
 @pytest.mark.peers
 def test_a_study_survives_that_the_database_cuts_all_sessions(postgresql: PostgreSQL, tmp_path: Path) -> None:
     port, url = free_port(), postgresql.create()
+    ct = write(images_of("1.2.3", phantom()), tmp_path / "ct")
+    models = {"repository": str(tiny_models.repository(tmp_path / "models"))}
     with (
         StandInPacs(tmp_path / "pacs", "PACS", port) as pacs,
-        RunningService(tmp_path / "ai", ("PACS", port), database_url=url) as service,
+        RunningService(tmp_path / "ai", ("PACS", port), database_url=url, inference=models) as service,
     ):
         node = DicomNode("service", AET, "127.0.0.1", service.port, "CT1")
-        assert {o.verdict for o in send(node, files_of(DEMO_CT))} == {Verdict.STORED}
+        assert {o.verdict for o in send(node, ct)} == {Verdict.STORED}
         wait_until(lambda: "lungs and opacities" in service.log(), 120)
         (worker,) = service.processes("worker")
         (receiver,) = service.processes("receiver")
