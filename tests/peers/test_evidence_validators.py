@@ -53,15 +53,14 @@ def enhanced() -> tuple[CT, Analysis, list[Dataset]]:
     return ct, evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask), datasets
 
 
-@pytest.fixture(params=[*SCANS, "rider", "enhanced"])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CT, Analysis, Path, Path]:
+@pytest.fixture(scope="module", params=[*SCANS, "rider", "enhanced"])
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[CT, Analysis, Path, Path]:
     """A CT, its analysis, the folder of the source files and that of the evidence."""
     makers = {"rider": rider, "enhanced": enhanced}
     made = makers[request.param]() if request.param in makers else phantom(request.param)
     ct, analysis, datasets = made
-    source, results = tmp_path / "source", tmp_path / "evidence"
+    source, results = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("evidence")
     make_ct.write(datasets, source)
-    results.mkdir()
     for item in encode(ct, analysis, evidence_samples.context(ct), capture=True):
         (results / item.file_name).write_bytes(item.content)
     return ct, analysis, source, results
@@ -93,16 +92,19 @@ UNKNOWN_LABELMAP = {
 """What dciodvfy says of a SOP class that is younger than it."""
 
 
-@pytest.fixture(params=STYLES, ids=lambda style: style.name)
-def styled(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CT, Analysis, Style, Path]:
+@pytest.fixture(scope="module", params=STYLES, ids=lambda style: style.name)
+def styled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[CT, Analysis, Style, Path]:
     """A CT, its analysis, a style, and the folder of evidence in this style that replaces an earlier result."""
     ct, analysis, _ = phantom("axial")
     report, seg = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.66.4"
     study = str(ct.headers[0].StudyInstanceUID)
     earlier = (Predecessor(seg, "1.2.1.1", "1.2.1", study), Predecessor(report, "1.2.2.1", "1.2.2", study))
+    results = tmp_path_factory.mktemp("styled")
     for item in encode(ct, analysis, evidence_samples.context(ct, predecessors=earlier), [request.param], capture=True):
-        (tmp_path / item.file_name).write_bytes(item.content)
-    return ct, analysis, request.param, tmp_path
+        (results / item.file_name).write_bytes(item.content)
+    return ct, analysis, request.param, results
 
 
 def test_every_object_of_another_style_is_valid(styled: tuple[CT, Analysis, Style, Path]) -> None:
