@@ -1,9 +1,13 @@
 """What a kill, a restart, a PACS that is down and a late slice must not do: lose, repeat or confuse a study."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import make_ct
+import pytest
+import tiny_models
 from damage_ct import CASES
 from dicom_peers import free_port, wait_until
 from pydicom import dcmread
@@ -13,9 +17,32 @@ from running_service import AET, RunningService
 from demo.pacs import StandInPacs
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send
-from service.network.send import dicom_files as files_of
+from tests.soak.modality import images_of, phantom
 
-DEMO_CT = Path(__file__).parents[2] / "demo" / "ct"
+
+@pytest.fixture(scope="module")
+def ct(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A small study that is analysed."""
+    return make_ct.write(images_of("1.2.3", phantom()), tmp_path_factory.mktemp("ct"))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Settings of `inference`: what is computed does not matter here."""
+    return {"repository": str(tiny_models.repository(tmp_path_factory.mktemp("models")))}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, models: dict[str, str]) -> Iterator[RunningService]:
+    """A service without a destination, for tests that harm nothing but their own study."""
+    with RunningService(tmp_path_factory.mktemp("running"), None, inference=models) as service:
+        yield service
+
+
+def of(study: list[Path], service: RunningService) -> list[dict[str, Any]]:
+    """The jobs of a study, newest first."""
+    uid = dcmread(study[0], stop_before_pixels=True).StudyInstanceUID
+    return [job for job in service.jobs() if job["study_uid"] == uid]
 
 
 def store(service: RunningService, files: list[Path]) -> None:
@@ -23,14 +50,15 @@ def store(service: RunningService, files: list[Path]) -> None:
     assert {o.verdict for o in send(node, files)} == {Verdict.STORED}
 
 
-def test_kill_9_of_the_worker_while_it_analyses_loses_and_repeats_nothing(tmp_path: Path) -> None:
+def test_kill_9_of_the_worker_while_it_analyses_loses_and_repeats_nothing(
+    tmp_path: Path, ct: list[Path], models: dict[str, str]
+) -> None:
     port = free_port()
     with (
         StandInPacs(tmp_path / "pacs", "PACS", port) as pacs,
-        RunningService(tmp_path / "ai", ("PACS", port)) as service,
+        RunningService(tmp_path / "ai", ("PACS", port), inference=models) as service,
     ):
-        store(service, files_of(DEMO_CT))
-        wait_until(lambda: service.jobs() and service.jobs()[0]["state"] == "running", 60)
+        store(service, ct)
         wait_until(lambda: "lungs and opacities" in service.log(), 60)
         (worker,) = service.processes("worker")
         worker.kill()
@@ -40,10 +68,12 @@ def test_kill_9_of_the_worker_while_it_analyses_loses_and_repeats_nothing(tmp_pa
         assert len(uids) == len(set(uids)) == 5
 
 
-def test_a_pacs_that_is_down_gets_the_stored_bytes_later_and_nothing_is_analysed_twice(tmp_path: Path) -> None:
+def test_a_pacs_that_is_down_gets_the_stored_bytes_later_and_nothing_is_analysed_twice(
+    tmp_path: Path, ct: list[Path], models: dict[str, str]
+) -> None:
     port = free_port()
-    with RunningService(tmp_path / "ai", ("PACS", port)) as service:
-        store(service, files_of(DEMO_CT))
+    with RunningService(tmp_path / "ai", ("PACS", port), inference=models) as service:
+        store(service, ct)
         service.wait_for_job("delivering")
         job = service.get("/api/jobs/" + service.jobs()[0]["job_id"])
         wait_until(lambda: "no connection to 127.0.0.1" in str(service.get(f"/api/jobs/{job['job_id']}")), 30)
@@ -71,31 +101,35 @@ def test_a_restart_in_the_quiet_period_forgets_nothing(tmp_path: Path) -> None:
         assert {r["reason"] for r in service.get(f"/api/jobs/{job['job_id']}")["reasons"]} >= {"TOO_FEW"}
 
 
-def test_a_late_slice_makes_a_job_that_supersedes_the_refused_one(tmp_path: Path) -> None:
+def test_a_late_slice_makes_a_job_that_supersedes_the_refused_one(tmp_path: Path, running: RunningService) -> None:
     datasets = make_ct.make(study="late").datasets
     late = make_ct.write(datasets[20:21], tmp_path / "late")
     rest = make_ct.write(datasets[:20] + datasets[21:], tmp_path / "ct")
-    with RunningService(tmp_path / "ai", None) as service:
-        store(service, rest)
-        first = service.wait_for_job("refused")
-        assert "MISSING_SLICES" in {r["reason"] for r in service.get(f"/api/jobs/{first['job_id']}")["reasons"]}
-        store(service, rest[:5])  # the same bytes again change nothing
-        store(service, late)
-        wait_until(lambda: len(service.jobs()) == 2, 30)
-        second = service.jobs()[0]
-        assert second["supersedes"] == first["job_id"]
-        assert service.get(f"/api/jobs/{first['job_id']}")["superseded_by"] == second["job_id"]
-        wait_until(lambda: service.jobs()[0]["state"] in ("refused", "analysed"), 120)
-        reasons = {r["reason"] for r in service.get(f"/api/jobs/{second['job_id']}")["reasons"]}
-        assert "MISSING_SLICES" not in reasons
+    store(running, rest)
+    wait_until(lambda: [job["state"] for job in of(rest, running)] == ["refused"], 240)
+    (first,) = of(rest, running)
+    assert "MISSING_SLICES" in {r["reason"] for r in running.get(f"/api/jobs/{first['job_id']}")["reasons"]}
+    store(running, rest[:5])  # the same bytes again change nothing
+    store(running, late)
+    wait_until(lambda: len(of(rest, running)) == 2, 30)
+    second = of(rest, running)[0]
+    assert second["supersedes"] == first["job_id"]
+    assert running.get(f"/api/jobs/{first['job_id']}")["superseded_by"] == second["job_id"]
+    wait_until(lambda: of(rest, running)[0]["state"] in ("refused", "analysed"), 120)
+    reasons = {r["reason"] for r in running.get(f"/api/jobs/{second['job_id']}")["reasons"]}
+    assert "MISSING_SLICES" not in reasons
 
 
-def test_one_bad_study_harms_no_other_and_each_refusal_is_counted(tmp_path: Path) -> None:
-    wanted = {"LOCALIZER", "TILT", "NOT_HU"}
-    cases = [c for c in CASES if c.reason in wanted]
-    with RunningService(tmp_path / "ai", None) as service:
-        for number, case in enumerate(cases):
-            store(service, make_ct.write(case.make(), tmp_path / f"ct{number}"))
-        wait_until(lambda: [j["state"] for j in service.jobs()] == ["refused"] * len(cases), 120)
-        metrics = service.metrics()
-    assert all(f'thoracle_series{{reason="{reason}"}}' in metrics for reason in wanted)
+def test_one_bad_study_harms_no_other_and_each_refusal_is_counted(tmp_path: Path, running: RunningService) -> None:
+    cases = {case.reason: case for case in CASES if case.reason in ("LOCALIZER", "TILT", "NOT_HU")}
+    assert len(cases) == 3
+    studies = [
+        make_ct.write(images_of(f"1.2.4.{number}", case.make()), tmp_path / f"ct{number}")
+        for number, case in enumerate(cases.values())
+    ]
+    for study in studies:
+        store(running, study)
+    for study in studies:
+        wait_until(lambda study=study: [job["state"] for job in of(study, running)] == ["refused"], 240)
+    metrics = running.metrics()
+    assert all(f'thoracle_series{{reason="{reason}"}}' in metrics for reason in cases)
