@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 import tiny_models
 from dicom_peers import free_port, wait_until
+from make_ct import write
 from running_service import AET, RunningService
 
 from demo.pacs import StandInPacs
 from service.inference.repository import create
 from service.network.peer import DicomNode
-from service.network.send import Verdict, dicom_files, send
+from service.network.send import Verdict, send
 from service.settings import default_repository
+from tests.soak.modality import images_of, phantom
 
-CT = dicom_files(Path(__file__).parents[2] / "demo" / "ct")
 A_SECOND = 1 / 86400
 
 
@@ -46,6 +47,7 @@ def purged(service: RunningService, files: list[Path], number: int) -> dict[str,
 
 @pytest.mark.timeout(600)
 def test_a_study_is_purged_and_comes_again_in_part_and_whole(tmp_path: Path) -> None:
+    ct = write(images_of("1.2.3", phantom()), tmp_path / "ct")
     pacs = StandInPacs(tmp_path / "pacs", "PACS", port := free_port())
     there = {"ae_title": "PACS", "host": "127.0.0.1", "port": port, "retry_delays_s": [1], "notice": True}
     service = RunningService(
@@ -56,18 +58,18 @@ def test_a_study_is_purged_and_comes_again_in_part_and_whole(tmp_path: Path) -> 
         retention={"keep_days": A_SECOND},
     )
     with pacs, service:
-        first = purged(service, CT, 1)
+        first = purged(service, ct, 1)
         assert first["state"] == "delivered"
         assert {d["state"] for d in first["deliveries"]} == {"committed"}
         kept = sorted(pacs.received)
 
-        part = purged(service, CT[:20], 2)
+        part = purged(service, ct[:20], 2)
         assert (part["state"], part["supersedes"]) == ("refused", first["job_id"])
         assert sorted(pacs.received) == kept, "a refusal of a part is no news about the study"
         steps = [step["step"] for step in part["journal"]]
         assert [steps.count(step) for step in ("purge", "begin anew")] == [2, 1]
 
-        again = purged(service, CT, 3)
+        again = purged(service, ct, 3)
         assert again["state"] == "delivered"
         of = {job["job_id"]: {(o["sop_instance_uid"], o["sha256"]) for o in job["objects"]} for job in (first, again)}
         assert of[first["job_id"]] == of[again["job_id"]], "the same study gives the same UIDs and bytes"
