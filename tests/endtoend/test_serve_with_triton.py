@@ -62,6 +62,10 @@ def test_a_ct_waits_for_its_back_end(tmp_path: Path) -> None:
             assert said == ["no worker has one that answers rightly: its log says why"]
             assert "the back end can be used again" in service.log()
 
+            triton.kill_model("lung-opacity", 2)
+            wait_until(lambda: "model lung-opacity is loaded anew" in service.log(), 240)
+            wait_until(lambda: back_end(service) == "ok", 240)
+
             triton.pause()
             assert {one.verdict for one in send(DicomNode("service", AET, "127.0.0.1", service.port, "CT1"), CT)} == {
                 Verdict.STORED
