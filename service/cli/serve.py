@@ -13,6 +13,7 @@ from service.cli.options import FAILURE, ConfigOption, err, settings_from
 from service.errors import Permanent, ThoracleError
 from service.ops import logs, metrics
 from service.ops.supervisor import HOPELESS
+from service.ops.zone import check_zone
 from service.roles import together
 from service.storage import host_locks, metrics_dir
 from service.store.engine import in_words
@@ -50,6 +51,7 @@ def serve(
     logs.configure(settings.log_level, role.value)
     here = host_locks(settings)
     try:
+        check_zone()
         if role is Role.all:
             raise typer.Exit(together.run(settings, config))
         name = here.claim(metrics.COUNTING, role.value)

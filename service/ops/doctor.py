@@ -9,9 +9,10 @@ from pathlib import Path
 
 from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
-from service.errors import ThoracleError
+from service.errors import Permanent, ThoracleError
 from service.imaging.codestream import decodable
 from service.ops.disk import why_not_writable
+from service.ops.zone import check_zone
 
 _COMPRESSIONS = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, JPEG2000, JPEG2000Lossless, RLELossless)
 
@@ -46,7 +47,11 @@ def check_databases(damages: Sequence[str]) -> Check:
 
 
 def check_time_zone(now: datetime) -> Check:
-    """Never wrong by itself, only beside the scanners' clocks. now: aware, in the zone of this process."""
+    """Known to this machine; right only beside the scanners' clocks. now: aware, in the zone of this process."""
+    try:
+        check_zone()
+    except Permanent as error:
+        return Check("time zone", False, str(error))
     here = f"it is {now.isoformat(' ', 'minutes')} ({now.tzname()})"
     message = f"{here}; acquisition times without an offset, and `between` of destinations, are read in this zone"
     if not now.utcoffset():

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
 from dicom_peers import free_port, wait_until
 from running_service import RunningService
 
@@ -28,6 +29,11 @@ def fails(command: list[str]) -> str:
 
 def test_an_unknown_pipeline_ends_it_at_once(tmp_path: Path) -> None:
     assert "there is no pipeline 'nonsense'; there are: covid-severity" in fails(command(tmp_path, pipeline="nonsense"))
+
+
+def test_a_misspelt_time_zone_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berln")
+    assert "TZ is 'Europe/Berln', which is no time zone on this machine" in fails(command(tmp_path))
 
 
 def test_missing_models_end_it_at_once(tmp_path: Path) -> None:

@@ -24,12 +24,16 @@ def test_folder_is_checked_by_writing_to_it(tmp_path: Path) -> None:
     assert not wrong.ok
 
 
-def test_the_time_zone_is_named_and_utc_is_not_taken_for_granted() -> None:
+def test_the_time_zone_is_named_and_utc_is_not_taken_for_granted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TZ", raising=False)
     here = datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Asia/Kolkata"))
     site, container = check_time_zone(here), check_time_zone(here.astimezone(UTC))
     assert site.ok and site.message.startswith("it is 2026-07-01 12:00+05:30 (IST); ")
     assert container.ok and container.message.startswith("it is 2026-07-01 06:30+00:00 (UTC); ")
     assert "TZ" in container.message and "TZ" not in site.message
+    monkeypatch.setenv("TZ", "Europe/Berln")
+    misspelt = check_time_zone(here)
+    assert not misspelt.ok and misspelt.message.startswith("TZ is 'Europe/Berln'")
 
 
 def test_port_in_use_is_named_unless_it_is_ours() -> None:
