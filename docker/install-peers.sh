@@ -1,6 +1,6 @@
 #!/bin/sh
-# The real peers of the tests, from Debian: a PACS, DICOM senders and validators, a database, Prometheus, tools for network
-# namespaces and images. Without root: says so and goes on, and the tests that need them skip (in CI they fail instead).
+# What the tests need of Debian: a PACS, DICOM senders and validators, a database, Prometheus, time zones, tools for
+# network namespaces and images. Without root: says so and goes on, and the tests that need them skip (in CI they fail).
 set -eu
 missing=""
 for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools pdftoppm:poppler-utils openssl:openssl ip:iproute2 \
@@ -8,6 +8,7 @@ for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools pdftoppm:poppler
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -f /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
+[ -f /usr/share/zoneinfo/Europe/Berlin ] || missing="$missing tzdata"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
