@@ -92,7 +92,7 @@ def test_a_model_that_fails_its_check_answers_nothing_until_it_passes(
         patch.setattr(Model, "infer", wrong)
         with pytest.raises(Transient, match=said):
             backend.check()
-        beside = OnnxBackend(tmp_path, beside=backend)
+        beside = OnnxBackend(tmp_path, beside=[backend])
         with pytest.raises(Transient, match=said):
             beside.check()
     for same in (backend, backend.at(Urgency.STAT), beside):
