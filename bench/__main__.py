@@ -43,13 +43,14 @@ def main() -> None:
         for part in (part for part in PARTS if part in options.only):
             figures += _measured(part, work, options.repeat)
             load_after[part] = round(os.getloadavg()[0], 2)
-    document = {
-        "machine": machine | {"load_average_after": load_after},
-        "models": read_digests(load_settings(None).inference.repository),
-        "repeat": options.repeat,
-        "figures": [figure.document() for figure in figures],
-    }
-    options.out.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            document = {
+                "machine": machine | {"load_average_after": load_after},
+                "models": read_digests(load_settings(None).inference.repository),
+                "repeat": options.repeat,
+                "figures": [figure.document() for figure in figures],
+            }
+            # After every part: it takes the better part of an hour, and who interrupts it keeps what was measured.
+            options.out.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     _tell(figures)
     console.print(f"written: {options.out}")
 

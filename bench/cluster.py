@@ -32,7 +32,7 @@ from service.store.tables import jobs
 
 PART = "cluster"
 
-_STUDIES = 20
+_STUDIES = 12
 _QUIET_S = 20.0
 """Longer than it takes to send all: work begins when the sender is done."""
 _AET = "THORACLE"

@@ -123,7 +123,7 @@ def _objects(hospital: Hospital, study: str) -> dict[str, str]:
     """Path by SOP Instance UID of the results."""
     query = sa.select(evidence.c.sop_instance_uid, evidence.c.path).join(jobs, jobs.c.job_id == evidence.c.job_id)
     with hospital.records.begin() as connection:
-        return dict(connection.execute(query.where(jobs.c.study_uid == study)).tuples().all())
+        return dict(connection.execute(query.where(jobs.c.study_uid == study)).all())
 
 
 def _altered(hospital: Hospital, study: str, kept: Mapping[str, str]) -> str:
