@@ -1,7 +1,6 @@
 """The CTs that are measured."""
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import make_ct
@@ -40,9 +39,11 @@ def real_cts() -> tuple[Case, ...]:
     return *cases(), *(Case(f"{f.name} ({_count(f)} slices)", f, judged=False) for f in more if f.is_dir())
 
 
-@cache
 def phantom() -> make_ct.PhantomCT:
-    """The tests' phantom as a thin-slice CT of 400 x 512 x 512: 0.5 MB a slice, lungs in most slices."""
+    """The tests' phantom as a thin-slice CT of 400 x 512 x 512: 0.5 MB a slice, lungs in most slices.
+
+    Another one each time: parts give its slices UIDs of their own.
+    """
     return make_ct.make(
         slices=SLICES, spacing_mm=0.55, rows=512, columns=512, pixel_mm=(0.75, 0.75), findings=make_ct.FINDINGS
     )
