@@ -4,7 +4,6 @@ The answer comes on the association of the question or, later, on one of the pee
 """
 
 import logging
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
@@ -18,11 +17,12 @@ from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context, build_role
 
 from service.domain.commitment import OnReport, Reference, Report
-from service.network.peer import DicomNode, associate, why_not
+from service.network.dimse import STORAGE_COMMITMENT, UNPARSABLE
+from service.network.peer import DicomNode, NoAssociation, associate
+from service.network.status import in_words
 
 log = logging.getLogger(__name__)
 
-STORAGE_COMMITMENT = UID("1.2.840.10008.1.20.1")
 _WELL_KNOWN_INSTANCE = UID("1.2.840.10008.1.20.1.1")
 _REQUEST_COMMITMENT = 1
 _EVENTS = (1, 2)  # all are committed, failures exist (PS3.4 J.3.3.1)
@@ -33,9 +33,6 @@ _NO_SUCH_EVENT_TYPE = 0x0113
 _INVALID_ARGUMENT = 0x0115
 _NO_SUCH_SOP_CLASS = 0x0118
 _UNSUPPORTED = (0x0118, 0x0122, 0x0123, 0x0211)  # no such SOP class, not supported, no such action, no such operation
-
-_UNPARSABLE = (ValueError, AttributeError, TypeError, KeyError, EOFError, OSError, NotImplementedError, struct.error)
-"""What pydicom raises where bytes make no dataset, at times only when an element is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +58,10 @@ def request(node: DicomNode, transaction_uid: str, references: Sequence[Referenc
     Record the transaction first: the report may reach our receiver before this returns. No network error is raised.
     """
     listener = _Listener(transaction_uid)
-    association = associate(node, [build_context(STORAGE_COMMITMENT)], listener.handlers)
-    if not association.is_established:
-        return Asked(False, why_not(association), unsupported=bool(association.rejected_contexts))
+    try:
+        association = associate(node, [build_context(STORAGE_COMMITMENT)], listener.handlers)
+    except NoAssociation as none:
+        return Asked(False, str(none), unsupported=none.no_context)
     try:
         status = _ask(association, _action_information(transaction_uid, references))
         if status == _SUCCESS:
@@ -75,7 +73,7 @@ def request(node: DicomNode, transaction_uid: str, references: Sequence[Referenc
     # Only now: until the release a report may come and be answered.
     if status == _SUCCESS:
         return Asked(True, "accepted", report=listener.report)
-    message = "no answer to N-ACTION" if status is None else f"N-ACTION status 0x{status:04X}"
+    message = "no answer to N-ACTION" if status is None else f"N-ACTION {in_words(status)}"
     return Asked(False, message, unsupported=status in _UNSUPPORTED, report=listener.report)
 
 
@@ -177,7 +175,7 @@ def _report(event: evt.Event) -> Report:
             _uid(item, "ReferencedSOPInstanceUID"): int(item.FailureReason) for item in _items(information, "FailedSOP")
         }
         report = Report(_uid(information, "TransactionUID"), committed, failed)
-    except _UNPARSABLE as error:
+    except UNPARSABLE as error:
         raise Malformed(f"it cannot be read ({type(error).__name__})") from error
     if committed & failed.keys() or not committed | failed.keys():
         raise Malformed("it names no object, or one as committed and failed")

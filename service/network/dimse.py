@@ -1,6 +1,7 @@
 """Process-wide switches of pynetdicom and pydicom, set in one place, and what both sides of an association share."""
 
 import socket
+import struct
 
 from pydicom import config
 from pydicom.uid import UID
@@ -8,9 +9,13 @@ from pynetdicom import _config, evt
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
+STORAGE_COMMITMENT = UID("1.2.840.10008.1.20.1")
 
 MAX_CONTEXTS = 128
 """Presentation contexts in one association (PS3.8 9.3.2.2: odd numbers from 1 to 255)."""
+
+UNPARSABLE = (ValueError, AttributeError, TypeError, KeyError, EOFError, OSError, NotImplementedError, struct.error)
+"""What pydicom raises where bytes make no dataset, at times only when an element is looked at."""
 
 
 def configure() -> None:

@@ -1,5 +1,6 @@
 """What a peer has, by C-FIND in the Study Root information model (PS3.4 Annex C)."""
 
+import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
@@ -7,14 +8,16 @@ from pydicom import Dataset
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from service.network.dimse import STUDY_ROOT_FIND
-from service.network.peer import DicomNode, associate
+from service.network.dimse import STUDY_ROOT_FIND, UNPARSABLE
+from service.network.peer import DicomNode, NoAssociation, associate
+
+log = logging.getLogger(__name__)
 
 _SUCCESS = 0x0000
 _PENDING = (0xFF00, 0xFF01)
 
-_NOT_TOLD = (RuntimeError, ValueError, TypeError)
-"""The association has ended or the question failed; no number or UID, or several, where one is due."""
+_NOT_TOLD = (NoAssociation, RuntimeError, *UNPARSABLE)
+"""There is no association, it has ended or the question failed; no number or UID, or several, where one is due."""
 
 
 def count_images(node: DicomNode, study_uid: str, series_uid: str) -> int | None:
@@ -25,7 +28,8 @@ def count_images(node: DicomNode, study_uid: str, series_uid: str) -> int | None
         with _questions(node) as association:
             counts = [match.get("NumberOfSeriesRelatedInstances") for match in _find(association, query)]
         return int(counts[0]) if len(counts) == 1 and counts[0] is not None else None
-    except _NOT_TOLD:
+    except _NOT_TOLD as error:
+        log.warning("%s does not say how many images a series has: %s", node.name, _in_words(error))
         return None
 
 
@@ -43,21 +47,25 @@ def find_instances(node: DicomNode, study_uid: str, sop_instance_uids: Collectio
                 found.update(str(match.get("SOPInstanceUID")) for match in _find(association, query))
                 if wanted <= found:
                     break
-    except (*_NOT_TOLD, AttributeError):  # a series without its UID
+    except _NOT_TOLD as error:
+        log.warning("%s does not say which objects it has: %s", node.name, _in_words(error))
         return None
     return wanted & found
 
 
 @contextmanager
 def _questions(node: DicomNode) -> Iterator[Association]:
-    """An association for C-FIND; RuntimeError if there is none."""
+    """An association for C-FIND; NoAssociation if there is none."""
     association = associate(node, [build_context(STUDY_ROOT_FIND)])
-    if not association.is_established:
-        raise RuntimeError("no association")
     try:
         yield association
     finally:
         association.release()
+
+
+def _in_words(error: Exception) -> str:
+    """An error of a library may quote what the peer sent."""
+    return str(error) if isinstance(error, NoAssociation) else type(error).__name__
 
 
 def _query(level: str, **keys: str) -> Dataset:

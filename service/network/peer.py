@@ -1,4 +1,7 @@
-"""A peer that we call: associations with it, and C-ECHO (PS3.4 Annex A)."""
+"""A peer that we call: associations with it, and C-ECHO (PS3.4 Annex A).
+
+No error of the network leaves this module as OSError: whoever catches one elsewhere thinks of the disk.
+"""
 
 import socket
 from collections.abc import Sequence
@@ -10,6 +13,7 @@ from pynetdicom.dimse_primitives import DimseServiceType
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_context
 
+from service.errors import ThoracleError
 from service.network.dimse import VERIFICATION, configure, send_at_once, wait_no_longer
 
 _CONNECT_S = 10.0
@@ -29,10 +33,21 @@ class DicomNode:
     calling_ae: str
 
 
+class NoAssociation(ThoracleError):
+    """There is no association; the text tells people why.
+
+    no_context: the peer answered, and accepts none of the proposed presentation contexts.
+    """
+
+    def __init__(self, why: str, no_context: bool = False) -> None:
+        super().__init__(why)
+        self.no_context = no_context
+
+
 def associate(
     node: DicomNode, contexts: Sequence[PresentationContext], more_handlers: Sequence[evt.EventHandlerType] = ()
 ) -> Association:
-    """Request an association; look at `is_established`, and at `why_not` else."""
+    """An established association; NoAssociation if there is none."""
     configure()
     ae = AE(node.calling_ae)
     ae.connection_timeout = _CONNECT_S
@@ -42,11 +57,28 @@ def associate(
     ae.maximum_pdu_size = 0
     opened: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, send_at_once), (evt.EVT_CONN_OPEN, wait_no_longer)]
     handlers = [*opened, *more_handlers]
-    association = ae.associate(
-        node.host, node.port, ae_title=node.ae_title, contexts=list(contexts), evt_handlers=handlers
-    )
+    try:
+        association = ae.associate(
+            node.host, node.port, ae_title=node.ae_title, contexts=list(contexts), evt_handlers=handlers
+        )
+    except (OSError, UnicodeError) as error:  # the host name, or no socket is left
+        raise NoAssociation(no_connection(node.host, node.port, error)) from error
     _leave_answers(association)
+    if not association.is_established:
+        raise NoAssociation(_why_not(association), no_context=bool(association.rejected_contexts))
     return association
+
+
+def unresolved(host: str) -> str:
+    """What people are told of a host name that no name server knows."""
+    return f"the host name {host} cannot be resolved"
+
+
+def no_connection(host: str, port: int, error: OSError | UnicodeError) -> str:
+    """Why there is no connection, in words."""
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # UnicodeError: no host can be named so
+        return unresolved(host)
+    return f"no connection to {host}:{port}: {error.strerror or error}"
 
 
 def _leave_answers(association: Association) -> None:
@@ -69,7 +101,7 @@ def _leave_answers(association: Association) -> None:
     dimse.get_msg = get_msg  # type: ignore[method-assign]
 
 
-def why_not(association: Association) -> str:
+def _why_not(association: Association) -> str:
     """Why an association was not established, in words."""
     # A rejection that overtakes pynetdicom's own thread stays unread (3.0.4, `ACSE._negotiate_as_requestor`).
     answer = association.acceptor.primitive or association.dul.peek_next_pdu()
@@ -86,18 +118,33 @@ def _connection(host: str, port: int) -> str:
     """pynetdicom keeps no reason, so the connection is tried once more to name it."""
     try:
         socket.create_connection((host, port), timeout=_CONNECT_S).close()
-    except OSError as error:
-        return f"no connection to {host}:{port}: {error.strerror or error}"
+    except (OSError, UnicodeError) as error:
+        return no_connection(host, port, error)
     return "the peer aborted the association"
 
 
 def echo(node: DicomNode) -> str | None:
     """C-ECHO. None if the peer answers, else why it does not, in words."""
-    association = associate(node, [build_context(VERIFICATION)])
-    if not association.is_established:
-        return why_not(association)
+    try:
+        association = associate(node, [build_context(VERIFICATION)])
+    except NoAssociation as why:
+        return str(why)
     try:
         status = association.send_c_echo().get("Status")
+    except (RuntimeError, ValueError) as error:  # the peer has ended the association
+        return f"no answer to C-ECHO ({type(error).__name__})"
     finally:
         association.release()
     return None if status == 0x0000 else "no answer to C-ECHO" if status is None else f"C-ECHO status 0x{status:04X}"
+
+
+def accepted(node: DicomNode, contexts: Sequence[PresentationContext]) -> frozenset[tuple[str, str]]:
+    """Which abstract and transfer syntaxes the peer accepts of these; NoAssociation if it cannot be asked."""
+    try:
+        association = associate(node, contexts)
+    except NoAssociation as none:
+        if none.no_context:
+            return frozenset()
+        raise
+    association.release()
+    return frozenset((str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts)

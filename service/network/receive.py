@@ -18,8 +18,8 @@ from service.domain.arrival import Arrival, Unidentified, identify
 from service.domain.commitment import OnReport
 from service.domain.ports import Inbox, ReceiverObserver
 from service.network.admission import Admission
-from service.network.commitment import STORAGE_COMMITMENT, accept_role, answer_report
-from service.network.dimse import VERIFICATION, configure, send_at_once, wait_no_longer
+from service.network.commitment import accept_role, answer_report
+from service.network.dimse import STORAGE_COMMITMENT, VERIFICATION, configure, send_at_once, wait_no_longer
 
 log = logging.getLogger(__name__)
 

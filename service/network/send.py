@@ -1,39 +1,39 @@
 """The Storage SCU (PS3.4 Annex B). Sends files as they are; says of each what became of it; raises no network error."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
+from pydicom.uid import MediaStorageDirectoryStorage
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from service.network.dimse import MAX_CONTEXTS
-from service.network.peer import DicomNode, associate, why_not
-
-
-class Verdict(StrEnum):
-    """Is it there, may it get there later, or never?"""
-
-    STORED = "stored"
-    TRANSIENT = "transient"
-    PERMANENT = "permanent"
+from service.network.dimse import MAX_CONTEXTS, UNPARSABLE
+from service.network.peer import DicomNode, NoAssociation, associate
+from service.network.renditions import NotConvertible, Rendition, render, renditions, uid_in
+from service.network.status import Verdict as Verdict
+from service.network.status import in_words, unsupported, verdict_of
 
 
 @dataclass(frozen=True, slots=True)
 class StoreOutcome:
-    """What became of one file. status: of the C-STORE or STOW-RS response, None without one."""
+    """What became of one file. status: of the C-STORE or STOW-RS response, None without one.
+
+    unsupported: the peer does not take this kind of object; it may take the same content as another kind.
+    sent_as: SOP class and SOP Instance UID of the object that it was converted into; None: as it is.
+    """
 
     path: Path
     sop_instance_uid: str
     verdict: Verdict
     status: int | None
     message: str
+    unsupported: bool = False
+    sent_as: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,28 @@ class Item:
     named: bool
 
     @property
-    def contexts(self) -> frozenset[tuple[str, str]]:
-        """SOP class and transfer syntax to propose: its own, and the default one every SCP knows (PS3.5 10.1)."""
-        syntaxes = {self.transfer_syntax_uid}
-        if self.transfer_syntax_uid == ExplicitVRLittleEndian:
-            syntaxes.add(ImplicitVRLittleEndian)
-        return frozenset((self.sop_class_uid, syntax) for syntax in syntaxes)
+    def renditions(self) -> Sequence[Rendition]:
+        """Ways to send it, the best first."""
+        return renditions(self.sop_class_uid, self.transfer_syntax_uid)
+
+    @property
+    def contexts(self) -> frozenset[Rendition]:
+        """Presentation contexts to propose."""
+        return frozenset(self.renditions)
 
     def outcome(self, verdict: Verdict, message: str, status: int | None = None) -> StoreOutcome:
-        return StoreOutcome(self.path, self.sop_instance_uid, verdict, status, message)
+        refused = verdict is Verdict.PERMANENT and status is not None and unsupported(status)
+        return StoreOutcome(self.path, self.sop_instance_uid, verdict, status, message, refused)
+
+    def not_accepted(self) -> StoreOutcome:
+        """The peer takes it in none of its renditions."""
+        return replace(self.outcome(Verdict.PERMANENT, f"{self.renditions[0].words} is not accepted"), unsupported=True)
+
+    def sent_as(self, rendition: Rendition) -> tuple[str, str] | None:
+        """SOP class and SOP Instance UID after the conversion, None where there is none."""
+        if rendition.sop_class_uid == self.sop_class_uid:
+            return None
+        return rendition.sop_class_uid, uid_in(self.sop_instance_uid, rendition.sop_class_uid)
 
 
 def send(
@@ -66,7 +79,8 @@ def send(
 ) -> list[StoreOutcome]:
     """Store DICOM files at a peer. One outcome per file, in the same order; `progress` gets each when it is known.
 
-    Uses as many associations, one after the other, as the presentation contexts need.
+    What the peer does not take as it is stored is sent in another rendition that it accepted, if there is one. As many
+    associations are used, one after the other, as the presentation contexts need.
     """
     items, unreadable = read_items(paths)
     outcomes: dict[Path, StoreOutcome] = {}
@@ -80,18 +94,6 @@ def dicom_files(path: Path) -> list[Path]:
     """The DICOM files (PS3.10) at or below `path`, sorted; a DICOMDIR is none."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     return [file for file in files if _is_instance(file)]
-
-
-def verdict_of(status: int) -> Verdict:
-    """What a C-STORE status means for us (PS3.4 B.2.3, PS3.7 C).
-
-    0x0111, a duplicate SOP Instance UID, is a success: an earlier attempt brought it there, its answer was lost.
-    """
-    if status in (0x0000, 0x0111) or status >> 12 == 0xB:
-        return Verdict.STORED
-    if status >> 8 == 0xA7 or status in (0x0110, 0x0210, 0x0213):  # out of resources, processing failure
-        return Verdict.TRANSIENT
-    return Verdict.PERMANENT
 
 
 def _is_instance(file: Path) -> bool:
@@ -132,7 +134,7 @@ def _read_item(path: Path) -> Item:
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
     """Items in order, as many together as one association has presentation contexts for."""
     batch: list[Item] = []
-    contexts: set[tuple[str, str]] = set()
+    contexts: set[Rendition] = set()
     for item in items:
         if len(contexts | item.contexts) > MAX_CONTEXTS:
             yield batch
@@ -144,11 +146,13 @@ def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def _send_batch(destination: DicomNode, batch: Sequence[Item]) -> Iterator[StoreOutcome]:
-    contexts = [build_context(*pair) for pair in sorted(frozenset().union(*(item.contexts for item in batch)))]
-    association = associate(destination, contexts)
-    if not association.is_established:
-        why = why_not(association)  # once: it may take as long as the connection did
-        yield from (item.outcome(Verdict.TRANSIENT, why) for item in batch)
+    """All renditions are proposed together, in one association."""
+    proposed = sorted(frozenset().union(*(item.contexts for item in batch)), key=lambda one: one.words)
+    try:
+        association = associate(destination, [build_context(p.sop_class_uid, p.transfer_syntax_uid) for p in proposed])
+    except NoAssociation as none:
+        none_takes = none.no_context
+        yield from (item.not_accepted() if none_takes else item.outcome(Verdict.TRANSIENT, str(none)) for item in batch)
         return
     ended = False
     for item in batch:
@@ -162,19 +166,33 @@ def _send_batch(destination: DicomNode, batch: Sequence[Item]) -> Iterator[Store
 
 
 def _store(association: Association, item: Item) -> StoreOutcome:
-    accepted = {(c.abstract_syntax, c.transfer_syntax[0]) for c in association.accepted_contexts}
-    own = (item.sop_class_uid, item.transfer_syntax_uid)
-    if not accepted & item.contexts:
-        message = f"{UID(own[0]).name} in {UID(own[1]).name} is not accepted"
-        return item.outcome(Verdict.PERMANENT, message)
+    """The outcome in the best rendition that the peer takes. One status refuses a SOP class in all its encodings."""
+    accepted = {Rendition(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts}
+    outcome, refused = item.not_accepted(), set[str]()
+    for rendition in item.renditions:
+        if rendition not in accepted or rendition.sop_class_uid in refused:
+            continue
+        try:
+            outcome = _store_as(association, item, rendition)
+        except NotConvertible:
+            continue
+        if not outcome.unsupported:
+            break
+        refused.add(rendition.sop_class_uid)
+    return outcome
+
+
+def _store_as(association: Association, item: Item, rendition: Rendition) -> StoreOutcome:
+    """A path is sent byte for byte; a dataset is encoded again, in the transfer syntax that was accepted."""
     try:
-        # A path is sent byte for byte; a dataset is encoded again, in the transfer syntax that was accepted.
-        as_it_is = own in accepted and item.named
-        status = association.send_c_store(item.path if as_it_is else dcmread(item.path)).get("Status")
+        as_it_is = rendition == item.renditions[0] and item.named
+        status = association.send_c_store(item.path if as_it_is else render(item.path, rendition)).get("Status")
+    except NotConvertible:
+        raise
     except (OSError, RuntimeError) as error:
         return item.outcome(Verdict.TRANSIENT, f"not sent ({type(error).__name__})")
-    except (ValueError, AttributeError) as error:
+    except UNPARSABLE as error:
         return item.outcome(Verdict.PERMANENT, f"cannot be sent ({type(error).__name__})")
     if status is None:
         return item.outcome(Verdict.TRANSIENT, "no answer")
-    return item.outcome(verdict_of(status), f"status 0x{status:04X}", status)
+    return replace(item.outcome(verdict_of(status), in_words(status), status), sent_as=item.sent_as(rendition))

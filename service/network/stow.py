@@ -3,16 +3,20 @@
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import requests
-from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
+from pydicom.uid import ImplicitVRLittleEndian
 
-from service.network.send import Item, StoreOutcome, Verdict, read_items, verdict_of
-from service.network.web import TIMEOUT_S, WebNode, session, status_words, why_not
+from service.network.dimse import UNPARSABLE
+from service.network.renditions import NotConvertible, Rendition, rendered_bytes
+from service.network.send import Item, StoreOutcome, read_items
+from service.network.status import Verdict, in_words, verdict_of
+from service.network.web import NO_ANSWER, TIMEOUT_S, WebNode, session, status_words, why_not
 
 _REFERENCED_SOP_SEQUENCE = "00081199"
 _FAILED_SOP_SEQUENCE = "00081198"
@@ -29,6 +33,8 @@ _NOT_THE_OBJECT = (401, 403, 404, 405, 407, 408, 421, 425, 429)
 
 # Nothing else will get in now; and a wrong password, tried once for each object, may lock the account.
 _TURNED_AWAY = (401, 403, 429, 503)
+
+_UNSUPPORTED_MEDIA_TYPE = 415
 
 
 def store(
@@ -50,18 +56,19 @@ def judge(item: Item, http_status: int, body: bytes) -> StoreOutcome:
     """What an answer says of the one object in the request (PS3.18 10.5.3 and Annex I).
 
     The Store Instances Response goes before the HTTP status. An object counts as stored only if it is named: a proxy's
-    page may have the status 200, too.
+    page may have the status 200, too. What is unclear may be there: whoever sends it again asks first.
     """
     stored, failures = _response_module(body)
     if failures:
-        return item.outcome(_verdict(failures[0]), _in_words(failures[0]), failures[0])
+        return item.outcome(_verdict(failures[0]), in_words(failures[0]), failures[0])
     if item.sop_instance_uid in stored and http_status in (200, 202):
         warning = stored[item.sop_instance_uid]
-        return item.outcome(Verdict.STORED, _in_words(warning), warning)
+        return item.outcome(Verdict.STORED, in_words(warning), warning)
     if 400 <= http_status < 500 and http_status not in _NOT_THE_OBJECT:
-        return item.outcome(Verdict.PERMANENT, status_words(http_status))
-    if http_status in (200, 202):
-        return item.outcome(Verdict.TRANSIENT, f"{status_words(http_status)}, but the answer does not name the object")
+        refused = item.outcome(Verdict.PERMANENT, status_words(http_status))
+        return replace(refused, unsupported=http_status == _UNSUPPORTED_MEDIA_TYPE)
+    if 200 <= http_status < 300:
+        return item.outcome(Verdict.UNCLEAR, f"{status_words(http_status)}, but the answer does not name the object")
     return item.outcome(Verdict.TRANSIENT, status_words(http_status))
 
 
@@ -78,16 +85,38 @@ def _store_all(node: WebNode, items: Iterable[Item]) -> Iterator[StoreOutcome]:
 
 
 def _store(http: requests.Session, node: WebNode, item: Item) -> tuple[StoreOutcome, bool]:
-    """The outcome, and whether it is worth trying other objects now."""
+    """The outcome in the best rendition that is taken, and whether it is worth trying other objects now."""
+    outcome, go_on = item.not_accepted(), True
+    for rendition in item.renditions:
+        if rendition.transfer_syntax_uid == ImplicitVRLittleEndian:  # never over DICOMweb (PS3.18 8.7.3.5)
+            continue
+        try:
+            outcome, go_on = _store_as(http, node, item, rendition)
+        except NotConvertible:
+            continue
+        if not outcome.unsupported:
+            break
+    return outcome, go_on
+
+
+def _store_as(http: requests.Session, node: WebNode, item: Item, rendition: Rendition) -> tuple[StoreOutcome, bool]:
+    as_it_is = rendition == item.renditions[0]
+    sent_as = item.sent_as(rendition)
     try:
-        content = item.path.read_bytes()
+        content = item.path.read_bytes() if as_it_is else rendered_bytes(item.path, rendition)
+    except NotConvertible:
+        raise
     except OSError as error:
         return item.outcome(Verdict.TRANSIENT, f"cannot be read ({error.strerror})"), True
+    except (*UNPARSABLE, RuntimeError) as error:
+        return item.outcome(Verdict.PERMANENT, f"cannot be sent ({type(error).__name__})"), True
     try:
         answer = _post(http, node, content)
-    except OSError as error:  # requests' exceptions, too
-        return item.outcome(Verdict.TRANSIENT, why_not(error)), not isinstance(error, requests.ConnectTimeout)
-    outcome = judge(item, answer.status_code, answer.content)
+    except NO_ANSWER as error:
+        return item.outcome(Verdict.TRANSIENT, why_not(node, error)), not isinstance(error, requests.ConnectTimeout)
+    sent = item if sent_as is None else replace(item, sop_instance_uid=sent_as[1])
+    judged = judge(sent, answer.status_code, answer.content)
+    outcome = replace(judged, sop_instance_uid=item.sop_instance_uid, sent_as=sent_as)
     return outcome, outcome.status is not None or answer.status_code not in _TURNED_AWAY
 
 
@@ -128,8 +157,3 @@ def _verdict(failure: int) -> Verdict:
     verdict = verdict_of(failure)
     # A success or a warning is no Failure Reason (PS3.18 Table I.2-2): whether it is there, the next answer may tell.
     return Verdict.TRANSIENT if verdict is Verdict.STORED else verdict
-
-
-def _in_words(status: int) -> str:
-    _, meaning = STORAGE_SERVICE_CLASS_STATUS.get(status, ("", ""))
-    return f"status 0x{status:04X} {meaning}".rstrip()

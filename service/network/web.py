@@ -1,6 +1,7 @@
 """A DICOMweb service that we call: sessions with it, and questions by QIDO-RS (PS3.18 10.6)."""
 
 import logging
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.client import responses
@@ -11,9 +12,17 @@ import requests
 from dicomweb_client import DICOMwebClient
 from requests.auth import HTTPBasicAuth
 
+from service.network.peer import unresolved
+
+log = logging.getLogger(__name__)
+
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
 TIMEOUT_S = (_CONNECT_S, _ANSWER_S)
+
+NO_ANSWER = (OSError, ValueError, LookupError, TypeError, AttributeError)
+"""What the libraries raise where there is no answer (requests' exceptions are OSErrors, urllib3's of a host name that
+cannot be one are ValueErrors), or none that QIDO-RS knows."""
 
 _TALKATIVE = ("dicomweb_client", "retrying", "urllib3")  # their logs hold UIDs, and tracebacks of what we say in words
 
@@ -78,8 +87,8 @@ def check(node: WebNode) -> str | None:
     try:
         with session(node) as http:
             _client(node, http).search_for_studies(limit=1, search_filters={"StudyInstanceUID": _NO_STUDY})
-    except OSError as error:  # requests' exceptions, too
-        return why_not(error)
+    except NO_ANSWER as error:
+        return why_not(node, error)
     return None
 
 
@@ -92,7 +101,8 @@ def find_instances(node: WebNode, study_uid: str, sop_instance_uids: Iterable[st
         with session(node) as http:
             client = _client(node, http)
             return frozenset(uid for uid in sop_instance_uids if uid in _found(client, study_uid, uid))
-    except (OSError, ValueError, KeyError, TypeError):  # no answer, or none that QIDO-RS knows
+    except NO_ANSWER as error:
+        log.warning("%s does not say which objects it has: %s", node.name, why_not(node, error))
         return None
 
 
@@ -101,8 +111,11 @@ def status_words(status: int) -> str:
     return f"HTTP {status} {responses.get(status, '')}".rstrip()
 
 
-def why_not(error: OSError) -> str:
+def why_not(node: WebNode, error: Exception) -> str:
     """Why there was no answer, or none that we can use, in words. The exception's own hold the URL, and it UIDs."""
+    root = _root(error)
+    if isinstance(root, (socket.gaierror, UnicodeError)):
+        return unresolved(str(urlsplit(node.url).hostname))
     match error:
         case requests.HTTPError(response=requests.Response(status_code=status)):
             return status_words(status)
@@ -112,16 +125,16 @@ def why_not(error: OSError) -> str:
             return "the server redirects elsewhere"
         case requests.ReadTimeout():
             return f"no answer in {_ANSWER_S:g} s"
-    return f"connection failed: {_root(error)}"
+    if not isinstance(root, OSError) or isinstance(root, requests.RequestException):
+        return f"connection failed: {type(root).__name__}"
+    return f"connection failed: {getattr(root, 'verify_message', '') or root.strerror or root}"
 
 
-def _root(error: BaseException) -> str:
+def _root(error: BaseException) -> BaseException:
     """What the libraries' exceptions were raised for."""
     while inner := error.__cause__ or error.__context__:
         error = inner
-    if not isinstance(error, OSError) or isinstance(error, requests.RequestException):
-        return type(error).__name__
-    return getattr(error, "verify_message", "") or error.strerror or str(error)
+    return error
 
 
 def _client(node: WebNode, http: requests.Session) -> DICOMwebClient:

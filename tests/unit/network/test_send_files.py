@@ -9,7 +9,8 @@ from pydicom.fileset import FileSet
 
 from service.network.peer import DicomNode
 from service.network.receive import _label
-from service.network.send import StoreOutcome, Verdict, dicom_files, send, verdict_of
+from service.network.send import StoreOutcome, dicom_files, send
+from service.network.status import Verdict, verdict_of
 
 NOBODY = DicomNode("nobody", "NOBODY", "127.0.0.1", 1, "THORACLE")
 
@@ -19,12 +20,12 @@ def test_success_duplicates_and_warnings_are_stored(status: int) -> None:
     assert verdict_of(status) is Verdict.STORED
 
 
-@pytest.mark.parametrize("status", [0xA700, 0xA701, 0xA7FF, 0x0110])
-def test_a_peer_without_resources_may_have_them_later(status: int) -> None:
+@pytest.mark.parametrize("status", [0xA700, 0xA701, 0xA7FF, 0x0110, 0x0124, 0xC000, 0xCFFF])
+def test_a_peer_that_is_busy_or_does_not_let_us_in_may_take_it_later(status: int) -> None:
     assert verdict_of(status) is Verdict.TRANSIENT
 
 
-@pytest.mark.parametrize("status", [0x0117, 0x0122, 0x0124, 0xA800, 0xA900, 0xC000, 0xCFFF])
+@pytest.mark.parametrize("status", [0x0117, 0x0122, 0xA800, 0xA900, 0xC122])
 def test_a_refused_object_is_refused_for_good(status: int) -> None:
     assert verdict_of(status) is Verdict.PERMANENT
 

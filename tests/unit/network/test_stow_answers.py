@@ -42,8 +42,9 @@ def failed(reason: int | None, sequence: str = "00081198") -> bytes:
         (202, failed(0xA700), Verdict.TRANSIENT, 0xA700, "status 0xA700 Refused: Out of Resources"),
         (409, failed(0x0110), Verdict.TRANSIENT, 0x0110, "status 0x0110 Processing Failure"),
         (202, failed(0xA900), Verdict.PERMANENT, 0xA900, "status 0xA900 Data Set Does Not Match SOP Class"),
+        (409, failed(0x0124), Verdict.TRANSIENT, 0x0124, "status 0x0124 Refused: Not Authorised"),
         (200, failed(0x0122), Verdict.PERMANENT, 0x0122, "status 0x0122 Refused: SOP Class Not Supported"),
-        (409, failed(0xC000, "0008119A"), Verdict.PERMANENT, 0xC000, "status 0xC000 Cannot Understand"),
+        (409, failed(0xC000, "0008119A"), Verdict.TRANSIENT, 0xC000, "status 0xC000 Cannot Understand"),
         (409, failed(None), Verdict.PERMANENT, None, "HTTP 409 Conflict"),
         (409, stored(), Verdict.PERMANENT, None, "HTTP 409 Conflict"),
         (400, b"<p>DOE^JOHN</p>", Verdict.PERMANENT, None, "HTTP 400 Bad Request"),
@@ -65,24 +66,28 @@ def test_an_answer_about_something_else_may_change(http_status: int) -> None:
     assert (outcome.verdict, outcome.status) == (Verdict.TRANSIENT, None)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"<html>",
-        b"[]",
-        b"1",
-        b'{"00081199": 1}',
-        b'{"00081199": {"Value": [1]}}',
-        b'{"00081199": {"Value": [{"00081155": {"Value": [[]]}}]}}',
-        stored(uid="1.2.3.5"),
-        failed(None),
-    ],
-)
-def test_success_that_does_not_name_the_object_is_none(body: bytes) -> None:
-    outcome = judge(ITEM, 200, body)
-    assert (outcome.verdict, outcome.status) == (Verdict.TRANSIENT, None)
-    assert outcome.message == "HTTP 200 OK, but the answer does not name the object"
+UNREADABLE = [
+    (200, b""),
+    (201, b""),
+    (202, b""),
+    (204, b""),
+    (200, b"<html>"),
+    (200, b'<?xml version="1.0"?><NativeDicomModel/>'),
+    (200, b"[]"),
+    (200, b"1"),
+    (200, b'{"00081199": 1}'),
+    (200, b'{"00081199": {"Value": [1]}}'),
+    (200, b'{"00081199": {"Value": [{"00081155": {"Value": [[]]}}]}}'),
+    (200, stored(uid="1.2.3.5")),
+    (200, failed(None)),
+]
+
+
+@pytest.mark.parametrize(("http_status", "body"), UNREADABLE)
+def test_a_success_that_does_not_name_the_object_is_unclear(http_status: int, body: bytes) -> None:
+    outcome = judge(ITEM, http_status, body)
+    assert (outcome.verdict, outcome.status) == (Verdict.UNCLEAR, None)
+    assert outcome.message.endswith(", but the answer does not name the object")
 
 
 def test_nothing_to_store_needs_no_server() -> None:

@@ -1,0 +1,76 @@
+"""A peer that is absent, hangs, resets or talks nonsense is named, and is never taken for the disk."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import bad_peers
+import make_ct
+import pytest
+from pydicom.uid import generate_uid
+
+from service.domain.commitment import Reference
+from service.network import peer as network_peer
+from service.network import web
+from service.network.commitment import request
+from service.network.find import count_images, find_instances
+from service.network.peer import DicomNode, echo
+from service.network.send import Verdict, send
+from service.network.stow import store
+from service.network.web import WebNode
+
+pytestmark = pytest.mark.peers
+
+NO_HOST = "pacs.hospital.invalid"
+NO_NAME = "pacs..invalid"
+"""No host can have this name."""
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_ct.write(make_ct.make(slices=1).datasets, tmp_path_factory.mktemp("phantom"))[0]
+
+
+def node(host: str, port: int) -> DicomNode:
+    return DicomNode("pacs", "PACS", host, port, "THORACLE")
+
+
+@pytest.mark.parametrize("host", [NO_HOST, NO_NAME])
+def test_a_host_name_that_cannot_be_resolved_is_named_everywhere(image: Path, host: str) -> None:
+    why, there = f"the host name {host} cannot be resolved", node(host, 104)
+    assert echo(there) == why
+    assert [(o.verdict, o.message) for o in send(there, [image])] == [(Verdict.TRANSIENT, why)]
+    asked = request(there, generate_uid(), [Reference("1.2", "1.3")])
+    assert (asked.accepted, asked.unsupported, asked.message) == (False, False, why)
+    assert count_images(there, "1.2", "1.3") is None
+    assert find_instances(there, "1.2", ["1.3"]) is None
+    archive = WebNode("archive", f"http://{host}/dicom-web")
+    assert web.check(archive) == why
+    assert [(o.verdict, o.message) for o in store(archive, [image])] == [(Verdict.TRANSIENT, why)]
+    assert web.find_instances(archive, "1.2", ["1.3"]) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [bad_peers.resets, bad_peers.hangs_up, bad_peers.talks_http, bad_peers.talks_garbage, bad_peers.says_nothing],
+)
+def test_a_peer_that_talks_no_dicom_may_come_back(
+    image: Path, answer: Callable[[socket.socket], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_peer, "_CONNECT_S", 0.5)
+    monkeypatch.setattr(web, "TIMEOUT_S", (0.5, 0.5))
+    monkeypatch.setattr("service.network.stow.TIMEOUT_S", (0.5, 0.5))
+    with bad_peers.tcp_peer(answer) as port:
+        there = node("127.0.0.1", port)
+        assert echo(there)
+        (outcome,) = send(there, [image])
+        assert (outcome.verdict, outcome.status) == (Verdict.TRANSIENT, None)
+        asked = request(there, generate_uid(), [Reference("1.2", "1.3")])
+        assert (asked.accepted, asked.unsupported) == (False, False)
+        assert count_images(there, "1.2", "1.3") is None
+        assert find_instances(there, "1.2", ["1.3"]) is None
+        archive = WebNode("archive", f"http://127.0.0.1:{port}")
+        assert web.check(archive)
+        assert web.find_instances(archive, "1.2", ["1.3"]) is None
+        if answer is not bad_peers.talks_http:  # 400 is an answer
+            assert [o.verdict for o in store(archive, [image])] == [Verdict.TRANSIENT]
