@@ -8,9 +8,11 @@ from service import destinations as to
 from service.backends import backend
 from service.errors import Permanent, ThoracleError
 from service.inference.onnx import OnnxBackend
+from service.network.peer import DicomNode
+from service.network.tryout import try_queries
 from service.ops import doctor as checks
 from service.pipelines import named
-from service.settings import Settings
+from service.settings import AnyDestination, Peer, Settings
 from service.storage import bucket, damaged_files, database_wrong, host_locks
 from service.store.presence import present
 
@@ -40,7 +42,26 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     if not settings.destinations:
         yield checks.no_destination()
     for name, destination in settings.destinations.items():
-        yield checks.check_answer(f"destination {name}", to.address(name, destination), to.check(name, destination))
+        yield from _destination(name, destination)
+    for ae_title, peer in settings.receiver.peers.items():
+        yield from _peer(settings, ae_title, peer)
+
+
+def _destination(name: str, destination: AnyDestination) -> Iterator[checks.Check]:
+    """That it answers, and that it takes what it is to get."""
+    what, where = f"destination {name}", to.address(name, destination)
+    answers = checks.check_answer(what, where, to.check(name, destination))
+    yield answers
+    if answers.ok:
+        for part, found in to.try_out(name, destination):
+            yield checks.Check(f"{what}, {part}", found.ok, f"{where} {found.message}")
+
+
+def _peer(settings: Settings, ae_title: str, peer: Peer) -> Iterator[checks.Check]:
+    """A sender that is asked how many images it has."""
+    if peer.host is not None and peer.port is not None:
+        found = try_queries(DicomNode(ae_title, ae_title, peer.host, peer.port, settings.receiver.ae_title))
+        yield checks.Check(f"sender {ae_title}", found.ok, f"{ae_title}@{peer.host}:{peer.port} {found.message}")
 
 
 def _installed(settings: Settings) -> Mapping[str, str]:

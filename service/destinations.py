@@ -5,6 +5,15 @@ from datetime import timedelta
 from functools import partial
 
 from pydantic import SecretStr
+from pydicom.uid import (
+    BasicTextSRStorage,
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from service.domain.job import Confirm
 from service.domain.retry import RetryPolicy
@@ -14,6 +23,7 @@ from service.evidence.context import (
     FINDINGS,
     LOBES,
     MEASUREMENTS,
+    NEEDS,
     NOTICE,
     NOTICE_PAGE_DICOM,
     REPORT_DICOM,
@@ -26,9 +36,10 @@ from service.network.commitment import request
 from service.network.find import find_instances
 from service.network.peer import DicomNode, echo
 from service.network.send import send
+from service.network.tryout import Finding, Wanted, try_confirmation, try_storage
 from service.settings import AnyDestination, Destination, WebDestination
-from service.worker.delivery import Ask, Find, Send
-from service.worker.delivery import Destination as Target
+from service.worker.destination import Ask, Find, Send
+from service.worker.destination import Destination as Target
 
 _KINDS = {
     "seg": (LOBES.kind, FINDINGS.kind),
@@ -36,6 +47,15 @@ _KINDS = {
     "pdf": (REPORT_DICOM.kind,),
     "capture": (CAPTURE.kind,),
 }
+_PLAIN = str(ExplicitVRLittleEndian)
+_ENCODINGS = {
+    "seg": ((str(SegmentationStorage), _PLAIN),),
+    "sr": ((str(Comprehensive3DSRStorage), _PLAIN),),
+    "pdf": ((str(EncapsulatedPDFStorage), _PLAIN),),
+    "capture": ((str(SecondaryCaptureImageStorage), _PLAIN),),
+}
+_LABEL_MAP = ("1.2.840.10008.5.1.4.1.1.66.7", str(RLELossless))
+_NOTICE = ((str(BasicTextSRStorage), _PLAIN),)
 _NOTICES = (NOTICE.kind, NOTICE_PAGE_DICOM.kind)
 
 
@@ -45,8 +65,9 @@ def targets(destinations: Mapping[str, AnyDestination]) -> dict[str, Target]:
 
 
 def styles(destinations: Iterable[AnyDestination]) -> tuple[Style, ...]:
-    """The styles of evidence that all destinations want together; the default one where there is no destination."""
-    return tuple(dict.fromkeys(map(_style, destinations))) or (Style(),)
+    """The styles of evidence that all destinations may get; the default one where there is no destination."""
+    wanted = [style for one in destinations for style in (_style(one), _fallback(one)) if style is not None]
+    return tuple(dict.fromkeys(wanted)) or (Style(),)
 
 
 def capture_wanted(destinations: Iterable[AnyDestination]) -> bool:
@@ -73,6 +94,26 @@ def check(name: str, destination: AnyDestination) -> Callable[[], str | None]:
     return partial(echo, _node(name, destination))
 
 
+def try_out(name: str, destination: AnyDestination) -> Iterator[tuple[str, Finding]]:
+    """What a destination that answers would do with results. Over DICOMweb only the first object tells."""
+    if isinstance(destination, WebDestination):
+        return
+    node = _node(name, destination)
+    yield "storage", try_storage(node, list(wanted(destination)))
+    confirm = Confirm(destination.confirm)
+    if confirm is not Confirm.NONE:
+        yield "confirmation", try_confirmation(node, commitment=confirm is Confirm.COMMITMENT)
+
+
+def wanted(destination: AnyDestination) -> Iterator[Wanted]:
+    """What a destination is to store, as it is encoded."""
+    for product in destination.send:
+        label_map = product == "seg" and _style(destination).seg is SegKind.LABELMAP
+        yield Wanted(f"{product!r} of `send`", (_LABEL_MAP, *_ENCODINGS[product]) if label_map else _ENCODINGS[product])
+    if destination.notice:
+        yield Wanted("`notice`", _NOTICE)
+
+
 def _target(name: str, destination: AnyDestination) -> Target:
     deliver, ask, find = _ways(name, destination)
     return Target(
@@ -85,6 +126,8 @@ def _target(name: str, destination: AnyDestination) -> Target:
         find=find,
         answer_within_s=destination.answer_within_s,
         rules=tuple(Rule(**route.model_dump()) for route in destination.when),
+        fallback=fallback.name if (fallback := _fallback(destination)) else None,
+        needs=NEEDS,
     )
 
 
@@ -126,3 +169,8 @@ def _web_node(name: str, destination: WebDestination) -> web.WebNode:
 
 def _style(destination: AnyDestination) -> Style:
     return Style(SegKind(destination.seg), destination.all_frames)
+
+
+def _fallback(destination: AnyDestination) -> Style | None:
+    """What goes out where the destination takes no label maps; None: there is nothing simpler."""
+    return Style(SegKind.BINARY, destination.all_frames) if _style(destination).seg is SegKind.LABELMAP else None

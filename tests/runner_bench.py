@@ -32,7 +32,8 @@ from service.store.reviews import Reviews
 from service.store.shadows import Shadows
 from service.store.spool import Spool
 from service.worker.analyst import Outcome
-from service.worker.delivery import Courier, Destination
+from service.worker.delivery import Courier
+from service.worker.destination import Destination
 from service.worker.models import Assigned
 from service.worker.operator import Operator
 from service.worker.runner import Runner

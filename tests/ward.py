@@ -59,8 +59,8 @@ class Ward:
         return Result(series_uid="S.1", objects=(stored,))
 
     def store(self, job_id: str, state: Delivered) -> None:
-        self.deliveries.mark_sent(job_id, "pacs")
-        self.deliveries.record(job_id, "pacs", [ObjectDelivery(f"{job_id}.1", state)], NOW, None)
+        self.deliveries.mark_sent(job_id, "pacs", [f"{job_id}.1"])
+        self.deliveries.record(job_id, "pacs", [ObjectDelivery(f"{job_id}.1", state, 0)], NOW, None)
 
     def delivered(self, *instances: str) -> str:
         """The job of a study with these images, all of it committed."""

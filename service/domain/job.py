@@ -11,11 +11,15 @@ study. A refused job stays refused while the notices of why are delivered.
 Each result object has a state of its own at each destination:
 
 built → sent → stored → committed
-  ↑      │       │
+  ↑      │       ├──────→ unconfirmed
   └──────┴───────┴──────→ refused
 
-`sent` is in flight: no answer is known yet. Where the destination confirms nothing, `stored` is the end.
-`withdrawn` was stopped by an operator before it was stored, or belongs to a destination that is none any more.
+`sent` is in flight: no answer is known yet. Where the destination confirms nothing, `stored` is the end; without a
+status the destination took it in words that we do not understand, and it is looked for before it counts.
+`unconfirmed` was stored, and the destination then never answered for it, or was seen not to have it again and again.
+`withheld` was not sent because what it refers to is not there. `refused`, `unconfirmed` and `withheld` wait for an
+operator. `withdrawn` was stopped by an operator before it was stored, belongs to a destination that is none any more,
+or was replaced by another style of the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -191,11 +195,19 @@ class Delivered(StrEnum):
     STORED = "stored"
     COMMITTED = "committed"
     REFUSED = "refused"
+    UNCONFIRMED = "unconfirmed"
+    WITHHELD = "withheld"
     WITHDRAWN = "withdrawn"
 
 
-UNCONFIRMED = "unconfirmed"
-"""What is counted of an object that was stored, and that the destination then does not keep or does not answer for."""
+NOT_THERE = (Delivered.REFUSED, Delivered.UNCONFIRMED, Delivered.WITHHELD)
+"""Ends that wait for an operator."""
+
+STEPS: Mapping[Delivered, str] = {state: state.value for state in Delivered} | {Delivered.BUILT: "not taken"}
+"""What the journal calls what became of an object. One that is `built` again after an attempt was not taken."""
+
+ABSENCES_AT_MOST = 3
+"""Times that an object is stored, and then seen to be absent, before it is sent no more."""
 
 
 class Confirm(StrEnum):
@@ -208,12 +220,17 @@ class Confirm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ObjectDelivery:
-    """What became of one object in one attempt. status: of the response, None without one."""
+    """What became of one object in one attempt. status: of the response, None without one.
+
+    tried: it was sent; else the attempt left it out. sent_as: SOP class and SOP Instance UID after a conversion.
+    """
 
     sop_instance_uid: str
     state: Delivered
     status: int | None = None
     error: str = ""
+    tried: bool = True
+    sent_as: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +238,8 @@ class OpenDelivery:
     """One object that is not settled at a destination.
 
     attempts: times it was sent. planned_at: when it was to be delivered, or an operator wanted it again.
-    asked: commitments that the peer accepted to answer and has not. asked_at: when it last accepted one.
+    stored_at, first_stored_at: the latest and the first time since then. asked: commitments that the peer accepted to
+    answer and has not. asked_at: when it last accepted one. sent_as: SOP class and SOP Instance UID after a conversion.
     """
 
     stored: StoredObject
@@ -232,3 +250,20 @@ class OpenDelivery:
     stored_at: datetime | None
     asked: int
     asked_at: datetime | None
+    first_stored_at: datetime | None = None
+    sent_as: tuple[str, str] | None = None
+
+    @property
+    def sop_class_uid(self) -> str:
+        """SOP class of the object that the destination got."""
+        return self.sent_as[0] if self.sent_as else self.stored.sop_class_uid
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """SOP Instance UID of the object that the destination got."""
+        return self.sent_as[1] if self.sent_as else self.stored.sop_instance_uid
+
+    @property
+    def since(self) -> datetime:
+        """From when its age counts: sending it again makes it no younger."""
+        return self.first_stored_at or self.planned_at

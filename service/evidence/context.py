@@ -1,8 +1,10 @@
 """What evidence is, and what besides the CT and its analysis decides its bytes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class SegKind(StrEnum):
@@ -71,6 +73,9 @@ FILE_NAMES = tuple(
     )
 )
 """In the default style."""
+
+NEEDS: Mapping[str, frozenset[str]] = MappingProxyType({MEASUREMENTS.kind: frozenset({LOBES.kind, FINDINGS.kind})})
+"""Kinds of object that a kind refers to besides the CT: where these are not, it is not sent."""
 
 
 @dataclass(frozen=True, slots=True)

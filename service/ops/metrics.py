@@ -19,7 +19,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from service.domain.job import UNCONFIRMED, Delivered
+from service.domain.job import Delivered
 from service.imaging.difference import Difference
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,11 @@ _SEVERITY_BUCKETS = (0, 1, 3, 5, 8, 11, 14, 17, 20, 25)
 _OPACITY_BUCKETS = (0, 0.5, 1, 2, 5, 10, 20, 30, 50, 75, 100)
 _SCORE_CHANGE_BUCKETS = (0, 1, 2, 3, 5, 10)
 _DICE_BUCKETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1)
-_OUTCOMES = (Delivered.STORED, Delivered.BUILT, Delivered.REFUSED, UNCONFIRMED)
+_WARNED = "warned"
+_OUTCOMES = (
+    *(Delivered.STORED, Delivered.BUILT, Delivered.REFUSED, Delivered.WITHHELD, Delivered.UNCONFIRMED),
+    _WARNED,
+)
 _SCANNERS = 20
 _OTHER_SCANNER = "other"
 _LATENCY_BUCKETS = (60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400, 259200)

@@ -16,7 +16,7 @@ from service.store.deliveries import Deliveries
 from service.store.inbox import Inbox
 from service.store.presence import presence
 from service.store.records import Records
-from service.worker.delivery import keep_report
+from service.worker.confirmation import keep_report
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 Whoever changes rows of a job locks the job first (`get`), or two processes wait for each other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from service.domain.commitment import Report
 from service.domain.job import (
+    NOT_THERE,
     SENDING,
     TRANSITIONS,
     Confirm,
@@ -24,6 +25,7 @@ from service.domain.job import (
     State,
     StoredObject,
 )
+from service.store import delivery_rows as rows_of
 from service.store.job_rows import get, move, objects_of, open_again
 from service.store.journal import note
 from service.store.planning import OPEN, Plan, at, plan, settle, tell
@@ -53,6 +55,15 @@ class Confirmed:
     outcomes: Sequence[tuple[Delivered, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """Objects that a destination gets in place of others. old: SOP Instance UIDs."""
+
+    old: Collection[str]
+    new: Plan
+    why: str
+
+
 class Deliveries:
     """The tables of deliveries and of the commitments that were asked for."""
 
@@ -74,16 +85,18 @@ class Deliveries:
                 raise IllegalTransition(f"job {job_id} is {job.state}: only failed and undelivered jobs can be retried")
             if not plans:
                 raise IllegalTransition(f"job {job_id}: no destination is configured for it any more")
-            gone = deliveries.c.destination.not_in(list(plans)) & (deliveries.c.state == Delivered.REFUSED)
-            _withdraw(connection, job, gone, "no destination of it any more", now)
-            _build_again(connection, job, deliveries.c.state == Delivered.REFUSED, list(plans), by, now)
+            not_there = deliveries.c.state.in_(NOT_THERE)
+            gone = deliveries.c.destination.not_in(list(plans)) & not_there
+            rows_of.withdraw(connection, job, gone, "no destination of it any more", now)
+            rows_of.build_again(connection, job, not_there, plans, by, now)
             return plan(connection, job_id, plans, Event.DELIVER, now)
 
     def resend(self, job_id: str, plans: Mapping[str, Plan], by: str, now: datetime) -> Job:
         """An operator wants all of it sent once more; IllegalTransition for a job that has nothing to send."""
         with self._engine.begin() as connection:
             job = open_again(connection, job_id)
-            _build_again(connection, job, sa.true(), list(plans), by, now)
+            wanted = deliveries.c.sop_instance_uid.in_([uid for one in plans.values() for uid in one.objects])
+            rows_of.build_again(connection, job, wanted, plans, by, now)
             return plan(connection, job_id, plans, Event.RESEND, now)
 
     def replaced_by(self, job_id: str) -> list[StoredObject]:
@@ -147,20 +160,31 @@ class Deliveries:
                     row.stored_at,
                     asked,
                     asked_at,
+                    row.first_stored_at,
+                    (row.sent_class_uid, row.sent_instance_uid) if row.sent_instance_uid else None,
                 )
                 for o in objects_of(connection, job_id)
                 if (row := rows.get(o.sop_instance_uid))
             ]
 
-    def mark_sent(self, job_id: str, destination: str) -> bool:
-        """What is built goes out now: whoever looks after a kill knows that the peer may have it.
+    def states(self, job_id: str, destination: str) -> list[tuple[StoredObject, Delivered]]:
+        """Where everything of a job stands at a destination, in the order to send it."""
+        query = sa.select(deliveries.c.sop_instance_uid, deliveries.c.state).where(at(job_id, destination))
+        with self._engine.begin() as connection:
+            states = {uid: Delivered(state) for uid, state in connection.execute(query)}
+            objects = objects_of(connection, job_id)
+        return [(o, states[o.sop_instance_uid]) for o in objects if o.sop_instance_uid in states]
+
+    def mark_sent(self, job_id: str, destination: str, objects: Collection[str]) -> bool:
+        """What is built of these goes out now: whoever looks after a kill knows that the peer may have it.
 
         False if it must not any more: the job was cancelled or superseded meanwhile.
         """
         with self._engine.begin() as connection:
             if get(connection, job_id).state not in SENDING:
                 return False
-            built = at(job_id, destination) & (deliveries.c.state == Delivered.BUILT)
+            these = at(job_id, destination) & deliveries.c.sop_instance_uid.in_(objects)
+            built = these & (deliveries.c.state == Delivered.BUILT)
             connection.execute(sa.update(deliveries).where(built).values(state=Delivered.SENT))
             return True
 
@@ -171,26 +195,14 @@ class Deliveries:
         attempt: Sequence[ObjectDelivery],
         now: datetime,
         next_attempt_at: datetime | None,
+        instead: Instead | None = None,
     ) -> Job:
-        """What one attempt reached, and how the job stands then."""
+        """What one attempt reached, and how the job stands then. instead: what goes out in place of what else."""
         with self._engine.begin() as connection:
-            get(connection, job_id)
-            for outcome in attempt:
-                waits = outcome.state is Delivered.BUILT
-                values: dict[str, object] = {
-                    "state": outcome.state,
-                    "status": outcome.status,
-                    "attempts": deliveries.c.attempts + 1,
-                    "last_error": outcome.error,
-                    "next_attempt_at": next_attempt_at if waits else None,
-                }
-                if outcome.state is Delivered.STORED:
-                    values["stored_at"] = now
-                row = at(job_id, destination) & (deliveries.c.sop_instance_uid == outcome.sop_instance_uid)
-                if outcome.state is not Delivered.STORED:  # it is not tried again if it was withdrawn meanwhile
-                    row &= deliveries.c.state != Delivered.WITHDRAWN
-                connection.execute(sa.update(deliveries).where(row).values(**values))
-            tell(connection, job_id, destination, [(o.state, o.error) for o in attempt], now)
+            job = get(connection, job_id)
+            rows_of.record(connection, job_id, destination, attempt, now, next_attempt_at)
+            if instead is not None:
+                rows_of.replace(connection, job, destination, instead.old, instead.new, instead.why, now)
             return settle(connection, job_id, now)
 
     def ask(self, job_id: str, destination: str, transaction_uid: str, now: datetime) -> None:
@@ -215,7 +227,8 @@ class Deliveries:
     ) -> Confirmed | None:
         """What a peer answers for; None if it was never asked.
 
-        again, refused: why, by SOP Instance UID, for those that are to be sent again, or that it will never keep.
+        again, refused: why, by the SOP Instance UID that was sent, for those that are not there, or that it will never
+        keep.
         What is in none of the three stays as it is, and will be asked for again.
         """
         with self._engine.begin() as connection:
@@ -228,14 +241,17 @@ class Deliveries:
             except NoSuchJob:  # forgotten since
                 return None
             connection.execute(sa.update(commitments).where(key).values(answered_at=now))
-            return _confirm(connection, asked.job_id, asked.destination, report.committed, again, refused, now)
+            known = (asked.job_id, asked.destination, report.committed, again, refused)
+            job, outcomes = rows_of.confirm(connection, *known, now)
+            return Confirmed(job, asked.destination, outcomes)
 
     def confirm(
         self, job_id: str, destination: str, there: frozenset[str], again: Mapping[str, str], now: datetime
     ) -> Confirmed:
-        """What was found at the destination, and what is to be sent again because it was not."""
+        """What was found at the destination, and what was not and why; by the SOP Instance UID that was sent."""
         with self._engine.begin() as connection:
-            return _confirm(connection, job_id, destination, there, again, {}, now)
+            job, outcomes = rows_of.confirm(connection, job_id, destination, there, again, {}, now)
+            return Confirmed(job, destination, outcomes)
 
     def follow(self, job_id: str, destination: str, confirm: Confirm, now: datetime) -> Job:
         """The configuration has changed: from now on this is what makes an object delivered there."""
@@ -247,84 +263,31 @@ class Deliveries:
     def cancel(self, job_id: str, by: str, now: datetime) -> Job:
         """An operator wants nothing more of it; IllegalTransition if there is nothing to stop.
 
-        Notices that a destination refused are withdrawn too: else they would keep the study from being purged.
+        Notices that a destination does not have are withdrawn too: else they would keep the study from being purged.
         """
         with self._engine.begin() as connection:
             job = get(connection, job_id)
-            stoppable = OPEN | (deliveries.c.state == Delivered.REFUSED) if job.state is State.REFUSED else OPEN
+            stoppable = OPEN | deliveries.c.state.in_(NOT_THERE) if job.state is State.REFUSED else OPEN
             unconfirmed = (deliveries.c.job_id == job_id) & (deliveries.c.state == Delivered.STORED) & OPEN
             stopped = connection.execute(sa.update(deliveries).where(unconfirmed).values(confirm=Confirm.NONE)).rowcount
-            stopped += _withdraw(connection, job, stoppable, "cancelled", now)
+            stopped += rows_of.withdraw(connection, job, stoppable, "cancelled", now)
             if (job.state, Event.CANCEL) not in TRANSITIONS or (job.state is State.REFUSED and not stopped):
                 raise IllegalTransition(f"job {job_id} is {job.state}, and nothing of it is on its way")
             return move(connection, job_id, Event.CANCEL, f"by {by}")
 
-    def give_up(self, job_id: str, destination: str, why: str, now: datetime) -> Job:
-        """The time for trying is over: what is open there is refused."""
+    def give_up(self, job_id: str, destination: str, why: str, now: datetime, only_stored: bool = False) -> Job:
+        """The time for trying is over: what was stored there is unconfirmed, what else is open is refused.
+
+        only_stored: what is still to be sent has its own time.
+        """
+        ends = {Delivered.STORED: Delivered.UNCONFIRMED}
+        if not only_stored:
+            ends |= {Delivered.BUILT: Delivered.REFUSED, Delivered.SENT: Delivered.REFUSED}
         with self._engine.begin() as connection:
             get(connection, job_id)
-            rows = at(job_id, destination) & OPEN
-            ended = connection.execute(
-                sa.update(deliveries).where(rows).values(state=Delivered.REFUSED, last_error=why, next_attempt_at=None)
-            )
-            tell(connection, job_id, destination, [(Delivered.REFUSED, why)] * ended.rowcount, now)
+            for state, end in ends.items():
+                rows = at(job_id, destination) & OPEN & (deliveries.c.state == state)
+                values = {"state": end, "last_error": why, "next_attempt_at": None}
+                ended = connection.execute(sa.update(deliveries).where(rows).values(**values))
+                tell(connection, job_id, destination, [(end, why)] * ended.rowcount, now)
             return settle(connection, job_id, now)
-
-
-def _build_again(
-    connection: sa.Connection,
-    job: Job,
-    which: sa.ColumnElement[bool],
-    destinations: Sequence[str],
-    by: str,
-    now: datetime,
-) -> None:
-    """Commitments that were asked for before count no more: what is stored again has to be kept again."""
-    own = (deliveries.c.job_id == job.job_id) & deliveries.c.destination.in_(destinations)
-    values = {"state": Delivered.BUILT, "planned_at": now, "next_attempt_at": None}
-    connection.execute(sa.update(deliveries).where(own, which).values(**values))
-    asked = (commitments.c.job_id == job.job_id) & commitments.c.destination.in_(destinations)
-    connection.execute(sa.delete(commitments).where(asked))
-    note(connection, job.study_uid, job.job_id, "send again", f"by {by}", now)
-
-
-def _withdraw(connection: sa.Connection, job: Job, which: sa.ColumnElement[bool], why: str, now: datetime) -> int:
-    """How many objects. One in flight may have arrived: that attempt counts."""
-    own = (deliveries.c.job_id == job.job_id) & which
-    counts = connection.execute(
-        sa.select(deliveries.c.destination, sa.func.count()).where(own).group_by(deliveries.c.destination)
-    ).all()
-    in_flight = sa.case((deliveries.c.state == Delivered.SENT, 1), else_=0)
-    values = {"state": Delivered.WITHDRAWN, "attempts": deliveries.c.attempts + in_flight, "next_attempt_at": None}
-    connection.execute(sa.update(deliveries).where(own).values(**values))
-    for destination, count in counts:
-        tell(connection, job.job_id, destination, [(Delivered.WITHDRAWN, why)] * count, now)
-    return sum(count for _, count in counts)
-
-
-def _confirm(
-    connection: sa.Connection,
-    job_id: str,
-    destination: str,
-    there: frozenset[str],
-    again: Mapping[str, str],
-    refused: Mapping[str, str],
-    now: datetime,
-) -> Confirmed:
-    get(connection, job_id)
-    stored = at(job_id, destination) & (deliveries.c.state == Delivered.STORED) & OPEN
-    outcomes: list[tuple[Delivered, str]] = []
-    for uid in connection.scalars(sa.select(deliveries.c.sop_instance_uid).where(stored)).all():
-        this = stored & (deliveries.c.sop_instance_uid == uid)
-        if uid in there:
-            values: dict[str, object] = {"state": Delivered.COMMITTED, "committed_at": now, "last_error": ""}
-        elif uid in again:
-            values = {"state": Delivered.BUILT, "last_error": again[uid]}
-        elif uid in refused:
-            values = {"state": Delivered.REFUSED, "last_error": refused[uid]}
-        else:
-            continue
-        connection.execute(sa.update(deliveries).where(this).values(**values))
-        outcomes.append((Delivered(str(values["state"])), str(values["last_error"])))
-    tell(connection, job_id, destination, outcomes, now)
-    return Confirmed(settle(connection, job_id, now), destination, outcomes)

@@ -1,6 +1,6 @@
 """What shall go where, and when all of it is there. Inside somebody's transaction.
 
-A job ends when nothing is open any more at any destination: delivered, or undelivered if anything was refused.
+A job ends when nothing is open any more at any destination: delivered, or undelivered if anything is not there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,17 @@ from types import MappingProxyType
 
 import sqlalchemy as sa
 
-from service.domain.job import Confirm, Delivered, Event, Job, State
+from service.domain.job import NOT_THERE, STEPS, Confirm, Delivered, Event, Job, State
 from service.store.job_rows import get, move
 from service.store.journal import note
 from service.store.tables import deliveries
 
-OPEN = deliveries.c.state.in_((Delivered.BUILT, Delivered.SENT)) | (
-    (deliveries.c.state == Delivered.STORED) & (deliveries.c.confirm != Confirm.NONE)
+STORED_FOR_GOOD = (
+    (deliveries.c.state == Delivered.STORED)
+    & (deliveries.c.confirm == Confirm.NONE)
+    & deliveries.c.status.is_not(None)  # else the destination took it in words that nobody understood
 )
+OPEN = deliveries.c.state.in_((Delivered.BUILT, Delivered.SENT, Delivered.STORED)) & ~STORED_FOR_GOOD
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +35,26 @@ NOWHERE: Mapping[str, Plan] = MappingProxyType({})
 
 
 def plan(connection: sa.Connection, job_id: str, plans: Mapping[str, Plan], event: Event, now: datetime) -> Job:
-    get(connection, job_id)
-    own = deliveries.c.job_id == job_id
+    told = insert(connection, get(connection, job_id), plans, now)
+    job = move(connection, job_id, event)
+    if told:
+        note(connection, job.study_uid, job_id, "plan delivery", ", ".join(told), now)
+    return settle(connection, job_id, now)
+
+
+def insert(connection: sa.Connection, job: Job, plans: Mapping[str, Plan], now: datetime) -> list[str]:
+    """Add what is not planned yet; how many objects for which destination, in words."""
+    own = deliveries.c.job_id == job.job_id
     known = set(connection.execute(sa.select(deliveries.c.destination, deliveries.c.sop_instance_uid).where(own)))
     told = []
     for destination, plan in plans.items():
         new = [uid for uid in plan.objects if (destination, uid) not in known]
         if new:
-            rows = [_row(job_id, destination, uid, plan.confirm, now) for uid in new]
+            rows = [_row(job.job_id, destination, uid, plan.confirm, now) for uid in new]
             connection.execute(sa.insert(deliveries), rows)
             told.append(f"{len(new)} objects for {destination}")
-        connection.execute(sa.update(deliveries).where(at(job_id, destination)).values(confirm=plan.confirm))
-    job = move(connection, job_id, event)
-    if told:
-        note(connection, job.study_uid, job_id, Delivered.BUILT, ", ".join(told), now)
-    return settle(connection, job_id, now)
+        connection.execute(sa.update(deliveries).where(at(job.job_id, destination)).values(confirm=plan.confirm))
+    return told
 
 
 def settle(connection: sa.Connection, job_id: str, now: datetime) -> Job:
@@ -55,8 +63,8 @@ def settle(connection: sa.Connection, job_id: str, now: datetime) -> Job:
     own = deliveries.c.job_id == job_id
     if job.state is not State.DELIVERING or connection.execute(sa.select(deliveries.c.job_id).where(own, OPEN)).first():
         return job
-    refused = connection.execute(sa.select(deliveries.c.job_id).where(own, deliveries.c.state == Delivered.REFUSED))
-    if refused.first():
+    missing = connection.execute(sa.select(deliveries.c.job_id).where(own, deliveries.c.state.in_(NOT_THERE)))
+    if missing.first():
         return move(connection, job_id, Event.GIVE_UP)
     return move(connection, job_id, Event.COMPLETE, delivered_at=job.delivered_at or now)
 
@@ -67,13 +75,14 @@ def tell(
     destination: str,
     outcomes: Sequence[tuple[Delivered, str]],
     now: datetime,
+    steps: Mapping[Delivered, str] = STEPS,
 ) -> None:
     """One entry for each kind of outcome."""
     study_uid = get(connection, job_id).study_uid
     for state, error in dict.fromkeys(outcomes):
         count = outcomes.count((state, error))
         detail = f"{count} objects at {destination}" + (f": {error}" if error else "")
-        note(connection, study_uid, job_id, state, detail, now)
+        note(connection, study_uid, job_id, steps[state], detail, now)
 
 
 def at(job_id: str, destination: str) -> sa.ColumnElement[bool]:

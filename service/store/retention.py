@@ -13,10 +13,11 @@ from pathlib import PurePosixPath
 
 import sqlalchemy as sa
 
-from service.domain.job import Confirm, Delivered, State
+from service.domain.job import Delivered, State
 from service.domain.ports import Spool
 from service.store.journal import note
 from service.store.names import RESULTS
+from service.store.planning import STORED_FOR_GOOD
 from service.store.shadows import Shadow
 from service.store.tables import (
     commitments,
@@ -140,7 +141,7 @@ def _due(before: datetime) -> sa.Select[str]:
         newest
         & (jobs.c.state == State.REFUSED)
         & deliveries.c.state.not_in((Delivered.COMMITTED, Delivered.WITHDRAWN))
-        & ~((deliveries.c.state == Delivered.STORED) & (deliveries.c.confirm == Confirm.NONE))
+        & ~STORED_FOR_GOOD
     )
     received = (series.c.study_uid == studies.c.study_uid) & (series.c.last_received_at > before)
     happened = (events.c.study_uid == studies.c.study_uid) & (events.c.at > before)

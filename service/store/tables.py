@@ -129,6 +129,10 @@ deliveries = sa.Table(
     sa.Column("next_attempt_at", UtcDateTime),
     sa.Column("planned_at", UtcDateTime, nullable=False, comment="or an operator wanted it again"),
     sa.Column("stored_at", UtcDateTime),
+    sa.Column("first_stored_at", UtcDateTime, comment="since it was planned"),
+    sa.Column("absences", sa.Integer, nullable=False, server_default="0", comment="times it was stored and not there"),
+    sa.Column("sent_class_uid", sa.Text, comment="of the object it was converted into; NULL: sent as it is"),
+    sa.Column("sent_instance_uid", sa.Text),
     sa.Column("committed_at", UtcDateTime),
     sa.ForeignKeyConstraint(["job_id", "sop_instance_uid"], ["evidence.job_id", "evidence.sop_instance_uid"]),
 )

@@ -20,7 +20,7 @@ from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.errors import Flag
 from service.evidence.case import Case
-from service.evidence.context import Evidence, EvidenceContext, Predecessor, SegKind, Style
+from service.evidence.context import NEEDS, Evidence, EvidenceContext, Predecessor, SegKind, Style
 from service.evidence.encode import encode
 
 FILES = [
@@ -62,6 +62,17 @@ def test_files_and_classes(evidence: tuple[Evidence, ...]) -> None:
         dataset = dcmread(BytesIO(item.content))
         assert (dataset.SOPClassUID, dataset.SOPInstanceUID) == (item.sop_class_uid, item.sop_instance_uid)
     assert evidence[-1].content.startswith(b"%PDF") and evidence[-1].sop_instance_uid is None
+
+
+def test_what_refers_to_another_object_needs_its_kind_and_comes_after_it(evidence: tuple[Evidence, ...]) -> None:
+    """NEEDS decides what is withheld where a destination refuses something."""
+    kinds: dict[str, str] = {}
+    for item in evidence[:-1]:
+        uids = {str(e.value) for e in dcmread(BytesIO(item.content)).iterall() if e.tag == 0x00081155}
+        referred = {kinds[uid] for uid in uids & kinds.keys()}
+        assert referred == NEEDS.get(item.kind, frozenset()), item.kind
+        assert not uids & ({other.sop_instance_uid for other in evidence} - kinds.keys()), "it goes after these"
+        kinds[str(item.sop_instance_uid)] = item.kind
 
 
 def test_same_input_same_bytes_at_another_time(sample: tuple[CT, Analysis], evidence: tuple[Evidence, ...]) -> None:

@@ -65,7 +65,7 @@ def test_a_job_is_delivered_when_every_destination_has_everything(deliveries: De
 
 def test_only_what_is_missing_is_sent_again(deliveries: Deliveries, job: str, engine: sa.Engine) -> None:
     deliveries.plan(job, plans("pacs"), at(91))
-    deliveries.mark_sent(job, "pacs")
+    deliveries.mark_sent(job, "pacs", BOTH)
     assert waiting(deliveries, job) == [("1.1", Delivered.SENT), ("1.2", Delivered.SENT)], "in flight when killed"
     first = [*outcomes(Delivered.STORED, [SEG]), *outcomes(Delivered.BUILT, [SR])]
     assert deliveries.record(job, "pacs", first, at(100), at(115)).state is State.DELIVERING
@@ -250,7 +250,7 @@ def test_sending_to_one_again_forgets_no_question_to_another(deliveries: Deliver
 def test_nothing_goes_out_of_a_job_that_was_cancelled_meanwhile(deliveries: Deliveries, jobs: Jobs, job: str) -> None:
     deliveries.plan(job, plans("pacs"), at(91))
     deliveries.cancel(job, "Kim", at(92))
-    assert not deliveries.mark_sent(job, "pacs")
+    assert not deliveries.mark_sent(job, "pacs", BOTH)
 
 
 def states(engine: sa.Engine, job: str) -> dict[tuple[str, str], str]:
@@ -267,7 +267,7 @@ def test_an_operator_stops_the_notices_of_a_refused_job(
     jobs.start(job, at(70))
     notice = {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}
     jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90), notice)
-    deliveries.mark_sent(job, "pacs")
+    deliveries.mark_sent(job, "pacs", BOTH)
     assert deliveries.cancel(job, "Kim", at(92)).state is State.REFUSED
     deliveries.record(job, "pacs", outcomes(Delivered.BUILT, [SR]), at(93), at(99))
     assert (deliveries.to_deliver(), deliveries.open(job, "pacs")) == ([], []), (
@@ -289,7 +289,7 @@ def test_what_is_in_flight_when_it_is_cancelled_may_be_there(
     deliveries: Deliveries, records: Records, job: str, tmp_path: Path, engine: sa.Engine
 ) -> None:
     deliveries.plan(job, plans("pacs"), at(91))
-    deliveries.mark_sent(job, "pacs")
+    deliveries.mark_sent(job, "pacs", BOTH)
     assert deliveries.cancel(job, "Kim", at(92)).state is State.CANCELLED
     deliveries.record(job, "pacs", outcomes(Delivered.STORED, [SEG]), at(93), None)
     assert states(engine, job) == {("pacs", "1.1"): "stored", ("pacs", "1.2"): "withdrawn"}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import arrivals
 import pytest
@@ -23,7 +24,9 @@ from service.store.migrations import upgrade
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.spool import Spool
-from service.worker.delivery import Courier, Destination, keep_report
+from service.worker.confirmation import keep_report
+from service.worker.delivery import Courier
+from service.worker.destination import Destination
 
 NOW = arrivals.at(300)
 SEG, LABELMAP, SR, PDF = "1.9.1", "1.9.2", "1.9.3", "1.9.4"
@@ -103,6 +106,21 @@ class Bench:
     @property
     def state(self) -> State:
         return self.jobs.get(self.job_id).state
+
+    def answering(self, uid: str, verdict: Verdict, status: int | None = None, **more: Any) -> Destination:
+        """The PACS with another answer to one object."""
+
+        def send(paths: Sequence[Path]) -> list[StoreOutcome]:
+            self.sent += [p.name for p in paths]
+            other = StoreOutcome(Path(), "", verdict, status, f"answer {status}", **more)
+            return [other if p.name == uid else StoreOutcome(p, "", Verdict.STORED, 0, "") for p in paths]
+
+        return replace(self.pacs, send=send)
+
+    def row(self, uid: str) -> dict[str, Any]:
+        """What is told of one object."""
+        rows = (self.overview.job(self.job_id) or {})["deliveries"]
+        return next(row for row in rows if row["sop_instance_uid"] == uid)
 
     @property
     def states(self) -> dict[str, str]:
@@ -231,7 +249,7 @@ def test_what_is_never_confirmed_is_not_called_delivered(bench: Bench) -> None:
     bench.there = None
     assert bench.deliver() == 5.0
     assert bench.deliver(3600) is None
-    assert bench.state is State.UNDELIVERED
+    assert (bench.state, set(bench.states.values())) == (State.UNDELIVERED, {"unconfirmed"})
     assert bench.counted == {"stored": 3, "unconfirmed": 3}
     assert "stored, but pacs never confirmed it" in str(bench.overview.job(bench.job_id))
 
@@ -271,7 +289,7 @@ def test_what_is_stored_is_asked_for_while_another_object_waits(bench: Bench) ->
 
 def test_a_pacs_that_cannot_be_reached_is_asked_again_and_not_given_up(bench: Bench) -> None:
     bench.plan()
-    bench.answers = [Asked(False, "no connection")] * 4 + [ACCEPTED]
+    bench.answers, bench.there = [Asked(False, "no connection")] * 4 + [ACCEPTED], None
     waits = [bench.deliver(s) for s in (0, 5, 60, 60, 60)]
     assert waits == [5.0, 60.0, 60.0, 60.0, 100.0]
     assert bench.report(4, [SEG, SR, PDF])
@@ -305,3 +323,158 @@ def test_an_error_that_nobody_foresaw_is_recorded_and_ends(bench: Bench) -> None
     assert "Doe" not in str(bench.overview.job(bench.job_id))
     assert bench.deliver(7200) is None
     assert bench.state is State.UNDELIVERED
+
+
+def test_what_the_archive_takes_and_never_has_is_sent_three_times_and_then_ends_by_name(bench: Bench) -> None:
+    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.QUERY, answer_within_s=20.0)
+    bench.plan()
+    waits_s = [bench.deliver(60) for _ in range(20)]
+    assert bench.sent.count(SEG) == bench.sent.count(PDF) == 3
+    assert waits_s[-1] is None
+    assert (bench.state, set(bench.states.values())) == (State.UNDELIVERED, {"unconfirmed"})
+    row = bench.row(SEG)
+    assert (row["absences"], row["attempts"]) == (3, 3)
+    assert row["last_error"] == (
+        "stored, but not found there, 3 times: the archive takes it and does not have it; it may assign other UIDs"
+    )
+    bench.deliveries.resend(bench.job_id, bench.courier.plans_of(bench.jobs.get(bench.job_id)), "me", bench.clock)
+    row = bench.row(SEG)
+    assert (row["state"], row["absences"], row["first_stored_at"]) == ("built", 0, None), "the operator starts anew"
+
+
+def test_commitments_that_name_no_such_object_count_as_absences(bench: Bench) -> None:
+    bench.plan()
+    bench.answers = [ACCEPTED] * 9
+    for number in range(3):
+        bench.deliver(100)
+        bench.report(number, [SR, PDF], {SEG: 0x0112})
+    assert bench.deliver(100) is None
+    assert (bench.states[SEG], bench.sent.count(SEG), bench.state) == ("unconfirmed", 3, State.UNDELIVERED)
+
+
+def test_the_time_for_trying_counts_from_the_first_store(bench: Bench) -> None:
+    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.QUERY, answer_within_s=2000.0)
+    bench.plan()
+    bench.deliver()
+    assert bench.deliver(2001) is not None, "absent once, and sent again"
+    assert bench.deliver(60) is not None
+    assert bench.deliver(1600) is None, "an hour after the first store"
+    assert set(bench.states.values()) == {"unconfirmed"}
+
+
+@pytest.mark.parametrize("message", ["N-ACTION status 0x0124", "N-ACTION status 0x0110", "association rejected"])
+def test_after_a_refused_question_a_query_decides(bench: Bench, message: str) -> None:
+    bench.plan()
+    bench.answers, bench.there = [Asked(False, message)] * 9, frozenset([SEG, SR])
+    assert bench.deliver() == 5.0
+    assert bench.states == {SEG: "committed", SR: "committed", PDF: "stored"}
+    bench.deliver(101)
+    assert bench.states[PDF] == "built", "it is not there and is sent again"
+
+
+def test_after_a_report_that_decides_nothing_a_query_decides(bench: Bench) -> None:
+    bench.plan()
+    bench.answers, bench.there = [ACCEPTED] * 9, frozenset([SEG, SR, PDF])
+    bench.deliver()
+    bench.report(0, [], dict.fromkeys([SEG, SR, PDF], 0x0110))
+    assert bench.deliver(100) is None
+    assert (len(bench.asked), bench.state) == (1, State.DELIVERED)
+
+
+NEEDS = {"study": frozenset({"lobes"})}
+
+
+def test_what_refers_to_a_refused_object_is_withheld_by_name(bench: Bench) -> None:
+    refusing = bench.answering(SEG, Verdict.PERMANENT, 0xA900)
+    bench.destinations["pacs"] = replace(refusing, confirm=Confirm.NONE, needs=NEEDS)
+    bench.plan()
+    assert bench.deliver() is None
+    assert bench.sent == [SEG, PDF], "what is referred to goes first"
+    assert bench.states == {SEG: "refused", SR: "withheld", PDF: "stored"}
+    assert bench.row(SR)["last_error"] == "withheld: it refers to lobes, which is refused at pacs"
+    assert (bench.row(SR)["attempts"], bench.state) == (0, State.UNDELIVERED)
+    assert bench.counted == {"refused": 1, "stored": 1, "withheld": 1}
+    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.NONE, needs=NEEDS)
+    bench.deliveries.retry(bench.job_id, bench.courier.plans_of(bench.jobs.get(bench.job_id)), "me", bench.clock)
+    assert bench.deliver() is None
+    assert (bench.sent[2:], bench.state) == ([SEG, SR], State.DELIVERED)
+
+
+def test_what_refers_to_an_object_that_waits_waits_with_it(bench: Bench) -> None:
+    busy = bench.answering(SEG, Verdict.TRANSIENT, 0xC000)
+    bench.destinations["pacs"] = replace(busy, confirm=Confirm.NONE, needs=NEEDS)
+    bench.plan()
+    assert [bench.deliver(), bench.deliver(5)] == [5.0, 60.0]
+    assert (bench.states, bench.sent) == ({SEG: "built", SR: "built", PDF: "stored"}, [SEG, PDF, SEG])
+    assert bench.row(SR)["next_attempt_at"] == bench.clock + timedelta(seconds=60)
+    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.NONE, needs=NEEDS)
+    assert bench.deliver(60) is None
+    assert bench.sent[-2:] == [SEG, SR]
+
+
+def test_a_destination_that_gets_no_segmentations_gets_what_refers_to_them(bench: Bench) -> None:
+    bench.destinations["pacs"] = replace(bench.pacs, kinds=frozenset(["study"]), confirm=Confirm.NONE, needs=NEEDS)
+    bench.plan()
+    assert bench.deliver() is None
+    assert bench.states == {SR: "stored"}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "unsupported", "attempts"),
+    [(Verdict.PERMANENT, None, True, 1), (Verdict.PERMANENT, 0xA900, True, 1), (Verdict.TRANSIENT, 0xC000, False, 2)],
+)
+def test_where_label_maps_are_not_taken_the_binary_style_goes_out(
+    bench: Bench, verdict: Verdict, status: int | None, unsupported: bool, attempts: int
+) -> None:
+    refusing = bench.answering(LABELMAP, verdict, status, unsupported=unsupported)
+    labelled = replace(refusing, style="labelmap", fallback="binary", confirm=Confirm.NONE, needs=NEEDS)
+    bench.destinations["pacs"] = labelled
+    bench.plan()
+    assert [bench.deliver(60) for _ in range(attempts)] == [5.0, None][-attempts:]
+    assert bench.sent == [LABELMAP, PDF, LABELMAP, SEG, SR] if attempts == 2 else [LABELMAP, PDF, SEG, SR]
+    assert bench.state is State.DELIVERED
+    assert bench.states == {LABELMAP: "withdrawn", SEG: "stored", SR: "stored", PDF: "stored"}
+    assert bench.row(LABELMAP)["last_error"] == f"answer {status}: binary is sent instead"
+
+
+def test_a_label_map_that_is_taken_is_sent_alone(bench: Bench) -> None:
+    bench.destinations["pacs"] = replace(bench.pacs, style="labelmap", fallback="binary", confirm=Confirm.NONE)
+    bench.plan()
+    assert bench.deliver() is None
+    assert bench.sent == [LABELMAP, SR, PDF]
+
+
+def test_an_unclear_success_is_looked_for_before_it_is_sent_again(bench: Bench) -> None:
+    unclear = bench.answering(SEG, Verdict.UNCLEAR)
+    bench.destinations["pacs"] = replace(unclear, confirm=Confirm.NONE)
+    bench.plan()
+    assert bench.deliver() == 5.0
+    assert (bench.row(SEG)["state"], bench.row(SEG)["last_error"]) == ("stored", "answer None")
+    assert bench.state is State.DELIVERING
+    assert (bench.deliver(5), bench.sent.count(SEG)) == (60.0, 1), "not there yet, and not sent again yet"
+    bench.there = frozenset([SEG])
+    assert bench.deliver(60) is None
+    assert (bench.states[SEG], bench.sent.count(SEG), bench.state) == ("committed", 1, State.DELIVERED)
+
+
+def test_a_warning_is_shown_with_what_was_stored_and_counted(bench: Bench) -> None:
+    bench.destinations["pacs"] = bench.answering(SEG, Verdict.STORED, 0xB000)
+    bench.plan()
+    bench.answers = [ACCEPTED]
+    bench.deliver()
+    bench.report(0, [SEG, SR, PDF])
+    assert (bench.row(SEG)["state"], bench.row(SEG)["status"]) == ("committed", 0xB000)
+    assert bench.row(SEG)["last_error"] == f"answer {0xB000}"
+    assert bench.counted == {"stored": 3, "warned": 1}
+
+
+def test_what_was_converted_is_confirmed_under_its_own_uid(bench: Bench) -> None:
+    converted = ("1.2.4", "9.9")
+    bench.destinations["pacs"] = bench.answering(SR, Verdict.STORED, 0, sent_as=converted)
+    bench.plan()
+    bench.answers = [ACCEPTED]
+    bench.deliver()
+    assert bench.asked[0][1] == [SEG, "9.9", PDF]
+    assert (bench.row(SR)["sent_class_uid"], bench.row(SR)["sent_instance_uid"]) == converted
+    bench.report(0, [SEG, "9.9", PDF])
+    assert bench.state is State.DELIVERED

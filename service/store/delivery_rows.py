@@ -1,0 +1,159 @@
+"""Rows of the deliveries table, changed inside somebody's transaction, whose job is locked."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from service.domain.job import ABSENCES_AT_MOST, STEPS, Delivered, Job, ObjectDelivery
+from service.store.job_rows import get
+from service.store.journal import note
+from service.store.planning import OPEN, Plan, at, insert, settle, tell
+from service.store.tables import commitments, deliveries
+
+SENT_UID = sa.func.coalesce(deliveries.c.sent_instance_uid, deliveries.c.sop_instance_uid)
+"""SOP Instance UID of the object that the destination got."""
+
+_CONFIRMATION_STEPS: Mapping[Delivered, str] = {**STEPS, Delivered.BUILT: "absent"}
+
+
+def record(
+    connection: sa.Connection,
+    job_id: str,
+    destination: str,
+    attempt: Sequence[ObjectDelivery],
+    now: datetime,
+    next_attempt_at: datetime | None,
+) -> None:
+    """What one attempt reached."""
+    for outcome in attempt:
+        row = at(job_id, destination) & (deliveries.c.sop_instance_uid == outcome.sop_instance_uid)
+        if outcome.state is not Delivered.STORED:  # it is not tried again if it was withdrawn meanwhile
+            row &= deliveries.c.state != Delivered.WITHDRAWN
+        connection.execute(sa.update(deliveries).where(row).values(**_values(outcome, now, next_attempt_at)))
+    tell(connection, job_id, destination, [(o.state, o.error) for o in attempt], now)
+
+
+def build_again(
+    connection: sa.Connection,
+    job: Job,
+    which: sa.ColumnElement[bool],
+    plans: Mapping[str, Plan],
+    by: str,
+    now: datetime,
+) -> None:
+    """Everything is counted anew, and commitments that were asked for before count no more."""
+    own = (deliveries.c.job_id == job.job_id) & deliveries.c.destination.in_(list(plans))
+    connection.execute(sa.update(deliveries).where(own, which).values(**_anew(now)))
+    asked = (commitments.c.job_id == job.job_id) & commitments.c.destination.in_(list(plans))
+    connection.execute(sa.delete(commitments).where(asked))
+    note(connection, job.study_uid, job.job_id, "send again", f"by {by}", now)
+
+
+def withdraw(connection: sa.Connection, job: Job, which: sa.ColumnElement[bool], why: str, now: datetime) -> int:
+    """How many objects. One in flight may have arrived: that attempt counts."""
+    own = (deliveries.c.job_id == job.job_id) & which
+    counts = connection.execute(
+        sa.select(deliveries.c.destination, sa.func.count()).where(own).group_by(deliveries.c.destination)
+    ).all()
+    in_flight = sa.case((deliveries.c.state == Delivered.SENT, 1), else_=0)
+    values = {"state": Delivered.WITHDRAWN, "attempts": deliveries.c.attempts + in_flight, "next_attempt_at": None}
+    connection.execute(sa.update(deliveries).where(own).values(**values))
+    for destination, count in counts:
+        tell(connection, job.job_id, destination, [(Delivered.WITHDRAWN, why)] * count, now)
+    return sum(count for _, count in counts)
+
+
+def replace(
+    connection: sa.Connection,
+    job: Job,
+    destination: str,
+    old: Collection[str],
+    new: Plan,
+    why: str,
+    now: datetime,
+) -> None:
+    """Objects of another style go in place of those that are not there yet."""
+    unsent = deliveries.c.sop_instance_uid.in_(old) & deliveries.c.state.in_((Delivered.BUILT, Delivered.SENT))
+    withdraw(connection, job, at(job.job_id, destination) & unsent, why, now)
+    again = at(job.job_id, destination) & deliveries.c.sop_instance_uid.in_(new.objects)
+    connection.execute(sa.update(deliveries).where(again).values(**_anew(now)))
+    insert(connection, job, {destination: new}, now)
+
+
+def confirm(
+    connection: sa.Connection,
+    job_id: str,
+    destination: str,
+    there: frozenset[str],
+    again: Mapping[str, str],
+    refused: Mapping[str, str],
+    now: datetime,
+) -> tuple[Job, list[tuple[Delivered, str]]]:
+    """The job, and what became of each stored object that is in one of the three. UIDs are those that were sent.
+
+    again: why it is not there. After ABSENCES_AT_MOST times it is not sent again: it would be absent once more.
+    """
+    get(connection, job_id)
+    stored = at(job_id, destination) & (deliveries.c.state == Delivered.STORED) & OPEN
+    outcomes: list[tuple[Delivered, str]] = []
+    for row in connection.execute(sa.select(deliveries, SENT_UID.label("uid")).where(stored)).all():
+        values = _confirmed(row, there, again, refused, now)
+        if values:
+            this = stored & (deliveries.c.sop_instance_uid == row.sop_instance_uid)
+            connection.execute(sa.update(deliveries).where(this).values(**values))
+            outcomes.append((Delivered(str(values["state"])), str(values["last_error"])))
+    tell(connection, job_id, destination, outcomes, now, _CONFIRMATION_STEPS)
+    return settle(connection, job_id, now), outcomes
+
+
+def _confirmed(
+    row: sa.Row[tuple[object, ...]],
+    there: frozenset[str],
+    again: Mapping[str, str],
+    refused: Mapping[str, str],
+    now: datetime,
+) -> dict[str, object]:
+    """New values of a row, none where nothing is known of it."""
+    if row.uid in there:
+        warned = row.status is not None and row.status >> 12 == 0xB
+        last_error = row.last_error if warned else ""
+        return {"state": Delivered.COMMITTED, "committed_at": now, "last_error": last_error}
+    if row.uid in refused:
+        return {"state": Delivered.REFUSED, "last_error": refused[row.uid]}
+    if row.uid not in again:
+        return {}
+    absences = row.absences + 1
+    if absences < ABSENCES_AT_MOST:
+        return {"state": Delivered.BUILT, "absences": absences, "last_error": again[row.uid]}
+    warned = f"; it changed elements when it took it (0x{row.status:04X})" if row.status == 0xB000 else ""
+    why = f"{again[row.uid]}, {absences} times: the archive takes it and does not have it; it may assign other UIDs"
+    return {"state": Delivered.UNCONFIRMED, "absences": absences, "last_error": why + warned}
+
+
+def _values(outcome: ObjectDelivery, now: datetime, next_attempt_at: datetime | None) -> dict[str, object]:
+    """New values of the row of an object after an attempt."""
+    waits = outcome.state is Delivered.BUILT
+    values: dict[str, object] = {
+        "state": outcome.state,
+        "last_error": outcome.error,
+        "next_attempt_at": next_attempt_at if waits else None,
+    }
+    if outcome.tried:
+        sent_class, sent_instance = outcome.sent_as or (None, None)
+        values |= {"status": outcome.status, "attempts": deliveries.c.attempts + 1}
+        values |= {"sent_class_uid": sent_class, "sent_instance_uid": sent_instance}
+    if outcome.state is Delivered.STORED:
+        values |= {"stored_at": now, "first_stored_at": sa.func.coalesce(deliveries.c.first_stored_at, now)}
+    return values
+
+
+def _anew(now: datetime) -> dict[str, object]:
+    return {
+        "state": Delivered.BUILT,
+        "planned_at": now,
+        "next_attempt_at": None,
+        "first_stored_at": None,
+        "absences": 0,
+        "last_error": "",
+    }

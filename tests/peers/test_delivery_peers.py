@@ -1,0 +1,196 @@
+"""Deliveries to archives that take, drop, rename, refuse and do not answer: real evidence over real associations."""
+
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import arrivals
+import evidence_samples
+import make_ct
+import pytest
+from choosy_archive import ChoosyArchive
+from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    SegmentationStorage,
+)
+
+from service.destinations import styles, targets
+from service.domain.job import Event, Result, State, StoredObject
+from service.evidence.context import Evidence
+from service.evidence.encode import encode
+from service.settings import Destination
+from service.store.deliveries import Deliveries
+from service.store.engine import sqlite_engine
+from service.store.inbox import Inbox
+from service.store.jobs import Jobs
+from service.store.migrations import upgrade
+from service.store.overview import Overview
+from service.store.records import Records
+from service.store.spool import Spool
+from service.worker.delivery import Courier
+
+pytestmark = pytest.mark.peers
+
+LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
+PLAIN = [ExplicitVRLittleEndian]
+
+
+@pytest.fixture(scope="module")
+def evidence() -> tuple[Evidence, ...]:
+    """In both styles."""
+    ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
+    labelled = Destination(ae_title="PACS", host="pacs", seg="labelmap")
+    return encode(ct, analysis, evidence_samples.context(ct), styles([labelled]))
+
+
+class Hospital:
+    """An analysed job, an archive, and a clock that goes on by a minute with each attempt."""
+
+    def __init__(self, folder: Path, evidence: tuple[Evidence, ...], archive: ChoosyArchive, **options: Any) -> None:
+        folder.mkdir()
+        engine = sqlite_engine(folder / "records.db")
+        upgrade(engine)
+        self.now, self.attempt, self.counted = arrivals.at(300), 0, Counter[str]()
+        self.jobs, self.overview, self.archive = Jobs(engine), Overview(engine), archive
+        records, spool = Records(engine), Spool(folder)
+        Inbox(spool, records).take(arrivals.arrival(acquired_at=arrivals.at(0)))
+        (self.job_id,) = records.create_due_jobs(self.now, lambda _: 1.0)
+        node = {"ae_title": archive.AET, "host": "127.0.0.1", "port": archive.port, "answer_within_s": 90}
+        pacs = targets({"pacs": Destination(**node | options)})
+        self.courier = Courier(pacs, spool, self.jobs, Deliveries(engine), self, lambda: self.now)
+        objects = [item for item in evidence if item.sop_instance_uid and item.sop_class_uid]
+        paths = spool.save_results(self.job_id, {item.file_name: item.content for item in objects})
+        stored = [_stored(item, paths[item.file_name]) for item in objects]
+        self.jobs.start(self.job_id, self.now)
+        self.jobs.finish(self.job_id, Event.ANALYSE, Result(series_uid="S", objects=stored), self.now)
+        self.courier.plan(self.jobs.get(self.job_id))
+
+    def deliver(self, attempts: int) -> State:
+        """As many attempts, or until nothing is open."""
+        for _ in range(attempts):
+            self.attempt += 1
+            if self.courier.deliver(self.job_id, "pacs", self.attempt) is None:
+                break
+            self.now += timedelta(seconds=60)
+        return self.jobs.get(self.job_id).state
+
+    def delivery(self, destination: str, outcome: str) -> None:
+        self.counted[f"{destination} {outcome}"] += 1
+
+    def delivered(self, latency_s: float) -> None:
+        """Counted elsewhere."""
+
+    @property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """What is told of each object, by kind and style."""
+        told = self.overview.job(self.job_id) or {}
+        kinds = {o["sop_instance_uid"]: f"{o['kind']} {o['style'] or ''}".strip() for o in told["objects"]}
+        return {kinds[row["sop_instance_uid"]]: row for row in told["deliveries"]}
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {kind: row["state"] for kind, row in self.rows.items()}
+
+    @property
+    def got(self) -> list[Dataset]:
+        return [dcmread(path) for path in self.archive.got]
+
+
+def _stored(item: Evidence, path: str) -> StoredObject:
+    style = item.style.name if item.style else None
+    return StoredObject(
+        item.kind, str(item.sop_class_uid), str(item.sop_instance_uid), path, "", style, item.series_uid
+    )
+
+
+ALL = ("lobes binary", "findings binary", "measurements binary", "study", "report-dicom")
+
+
+@pytest.mark.parametrize(("keeps", "commits"), [("renamed", None), ("nothing", 0x0124), ("nothing", 0x0000)])
+def test_an_archive_that_never_has_what_it_takes_is_sent_each_object_three_times(
+    tmp_path: Path, evidence: tuple[Evidence, ...], keeps: str, commits: int | None
+) -> None:
+    statuses = {EncapsulatedPDFStorage: 0xB000}
+    with ChoosyArchive(tmp_path / "pacs", keeps=keeps, finds=True, commits=commits, statuses=statuses) as archive:
+        hospital = Hospital(tmp_path / "service", evidence, archive)
+        assert hospital.deliver(60) is State.UNDELIVERED
+        assert {str(uid): n for uid, n in Counter(one.SOPInstanceUID for one in hospital.got).items()} == {
+            row["sop_instance_uid"]: 3 for row in hospital.rows.values()
+        }
+    assert hospital.states == dict.fromkeys(ALL, "unconfirmed")
+    why = "the archive takes it and does not have it; it may assign other UIDs"
+    assert all(why in row["last_error"] for row in hospital.rows.values())
+    assert (hospital.rows["report-dicom"]["status"], hospital.counted["pacs warned"]) == (0xB000, 3)
+    assert hospital.rows["report-dicom"]["last_error"].endswith("; it changed elements when it took it (0xB000)")
+
+
+@pytest.mark.parametrize("commits", [None, 0x0124, 0x0110])
+def test_an_archive_that_commits_to_nothing_is_searched_at_once(
+    tmp_path: Path, evidence: tuple[Evidence, ...], commits: int | None
+) -> None:
+    with ChoosyArchive(tmp_path / "pacs", finds=True, commits=commits) as archive:
+        hospital = Hospital(tmp_path / "service", evidence, archive)
+        assert hospital.deliver(1) is State.DELIVERED
+    assert hospital.states == dict.fromkeys(ALL, "committed")
+
+
+@pytest.mark.parametrize("how", ["class not accepted", 0x0122, 0xA900])
+def test_an_archive_without_label_maps_gets_binary_ones_and_no_pointer_to_what_it_refused(
+    tmp_path: Path, evidence: tuple[Evidence, ...], how: int | str
+) -> None:
+    known = (SegmentationStorage, Comprehensive3DSRStorage, EncapsulatedPDFStorage)
+    takes = {"takes": dict.fromkeys(known, PLAIN)} if isinstance(how, str) else {"statuses": {LABEL_MAP: how}}
+    with ChoosyArchive(tmp_path / "pacs", **takes) as archive:
+        hospital = Hospital(tmp_path / "service", evidence, archive, seg="labelmap", confirm="none")
+        assert hospital.deliver(1) is State.DELIVERED
+        got = [one for one in hospital.got if one.SOPClassUID != LABEL_MAP]
+    replaced = dict.fromkeys(("lobes labelmap", "findings labelmap", "measurements labelmap"), "withdrawn")
+    assert hospital.states == dict.fromkeys(ALL, "stored") | replaced
+    segs = {one.SOPInstanceUID for one in got if one.Modality == "SEG"}
+    (measurements,) = (one for one in got if one.get("SOPInstanceUID") == _uid(hospital, "measurements binary"))
+    referred = {e.value for e in measurements.iterall() if e.keyword == "ReferencedSOPInstanceUID"}
+    assert segs <= referred, "the measurements point at the binary Segmentations"
+
+
+def test_an_archive_that_refuses_segmentations_is_sent_no_measurements_of_them(
+    tmp_path: Path, evidence: tuple[Evidence, ...]
+) -> None:
+    with ChoosyArchive(tmp_path / "pacs", statuses={SegmentationStorage: 0xA900}) as archive:
+        hospital = Hospital(tmp_path / "service", evidence, archive, confirm="none")
+        assert hospital.deliver(1) is State.UNDELIVERED
+        assert _uid(hospital, "measurements binary") not in {one.SOPInstanceUID for one in hospital.got}
+    refused = {"lobes binary": "refused", "findings binary": "refused", "measurements binary": "withheld"}
+    assert hospital.states == dict.fromkeys(ALL, "stored") | refused
+    assert "it refers to lobes, which is refused" in hospital.rows["measurements binary"]["last_error"]
+
+
+def test_documents_that_were_converted_are_found_under_their_own_uids(
+    tmp_path: Path, evidence: tuple[Evidence, ...]
+) -> None:
+    known = (SegmentationStorage, ComprehensiveSRStorage, EncapsulatedPDFStorage)
+    with ChoosyArchive(tmp_path / "pacs", takes=dict.fromkeys(known, PLAIN), finds=True) as archive:
+        hospital = Hospital(tmp_path / "service", evidence, archive)
+        assert hospital.deliver(1) is State.DELIVERED
+    assert hospital.states == dict.fromkeys(ALL, "committed")
+    sent = hospital.rows["study"]["sent_class_uid"], hospital.rows["study"]["sent_instance_uid"]
+    assert sent in {(one.SOPClassUID, one.SOPInstanceUID) for one in hospital.got}
+    assert sent[1] != hospital.rows["study"]["sop_instance_uid"]
+
+
+def test_a_host_name_that_cannot_be_resolved_waits_and_says_so(tmp_path: Path, evidence: tuple[Evidence, ...]) -> None:
+    archive = ChoosyArchive(tmp_path / "pacs")
+    hospital = Hospital(tmp_path / "service", evidence, archive, host="pacs.hospital.invalid")
+    assert hospital.deliver(2) is State.DELIVERING
+    assert {row["last_error"] for kind, row in hospital.rows.items() if kind != "measurements binary"} == {
+        "the host name pacs.hospital.invalid cannot be resolved"
+    }
+    assert hospital.rows["measurements binary"]["last_error"] == "waits for lobes, to which it refers"
+
+
+def _uid(hospital: Hospital, kind: str) -> str:
+    return str(hospital.rows[kind]["sop_instance_uid"])
