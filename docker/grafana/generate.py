@@ -133,7 +133,8 @@ OPERATIONS = Dashboard(
                     "{{destination}}: {{outcome}}",
                 )
             ],
-            help="built: not taken, will be sent again. unconfirmed: stored, and then not kept or not answered for.",
+            help="built: not taken, will be sent again. withheld: refers to what is not there. "
+            "warned: stored with a warning. unconfirmed: stored, and then not kept or not answered for.",
         ),
         Panel(
             "Objects on their way",

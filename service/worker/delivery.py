@@ -232,8 +232,12 @@ _STATES = {
 
 
 def _delivery(stored: StoredObject, sent: StoreOutcome, give_up: bool, instead: Instead | None) -> ObjectDelivery:
-    """What one attempt means for one object; when the time for trying is over, it is refused."""
-    state, status = _STATES[sent.verdict], sent.status
+    """What one attempt means for one object; when the time for trying is over, it is refused.
+
+    Stored without a status is only what nobody understood (`Verdict.UNCLEAR`).
+    """
+    state = _STATES[sent.verdict]
+    status = 0 if sent.verdict is Verdict.STORED and sent.status is None else sent.status
     if instead is not None and stored.sop_instance_uid in instead.old and state is not Delivered.STORED:
         return ObjectDelivery(stored.sop_instance_uid, Delivered.WITHDRAWN, status, instead.why)
     if state is Delivered.BUILT and give_up:

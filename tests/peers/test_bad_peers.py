@@ -2,13 +2,16 @@
 
 import socket
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import bad_peers
 import make_ct
 import pytest
 from pydicom.uid import generate_uid
+from typer.testing import CliRunner
 
+from service.cli import app
 from service.domain.commitment import Reference
 from service.network import peer as network_peer
 from service.network import web
@@ -18,6 +21,9 @@ from service.network.peer import DicomNode, echo
 from service.network.send import Verdict, send
 from service.network.stow import store
 from service.network.web import WebNode
+from service.roles.worker import _expected_images
+from service.settings import Peer, Receiver, Settings
+from service.store.records import SeriesRecord
 
 pytestmark = pytest.mark.peers
 
@@ -48,6 +54,22 @@ def test_a_host_name_that_cannot_be_resolved_is_named_everywhere(image: Path, ho
     assert web.check(archive) == why
     assert [(o.verdict, o.message) for o in store(archive, [image])] == [(Verdict.TRANSIENT, why)]
     assert web.find_instances(archive, "1.2", ["1.3"]) is None
+
+
+def test_thoracle_send_names_the_host_and_ends(image: Path) -> None:
+    result = CliRunner().invoke(app, ["send", str(image), "--to", f"PACS@{NO_HOST}:104"])
+    assert result.exit_code == 1
+    assert f"the host name {NO_HOST} cannot be resolved" in " ".join(result.output.split())
+
+
+def test_an_analysis_goes_on_without_the_count_of_a_sender_that_cannot_be_asked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = Settings(receiver=Receiver(peers={"CT1": Peer(host=NO_HOST, port=104)}))
+    series = SeriesRecord(**dict.fromkeys((f.name for f in fields(SeriesRecord)), ""))
+    expected = _expected_images(settings, "1.2", [replace(series, series_uid="1.3", calling_ae="CT1")])
+    assert expected == {}
+    assert f"CT1 does not say how many images a series has: the host name {NO_HOST} cannot be resolved" in caplog.text
 
 
 @pytest.mark.parametrize(

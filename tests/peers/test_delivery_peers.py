@@ -1,7 +1,13 @@
 """Deliveries to archives that take, drop, rename, refuse and do not answer: real evidence over real associations."""
 
+import json
+import re
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +29,7 @@ from service.destinations import styles, targets
 from service.domain.job import Event, Result, State, StoredObject
 from service.evidence.context import Evidence
 from service.evidence.encode import encode
-from service.settings import Destination
+from service.settings import AnyDestination, Destination, WebDestination
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
@@ -51,18 +57,16 @@ def evidence() -> tuple[Evidence, ...]:
 class Hospital:
     """An analysed job, an archive, and a clock that goes on by a minute with each attempt."""
 
-    def __init__(self, folder: Path, evidence: tuple[Evidence, ...], archive: ChoosyArchive, **options: Any) -> None:
+    def __init__(self, folder: Path, evidence: tuple[Evidence, ...], pacs: AnyDestination) -> None:
         folder.mkdir()
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self.now, self.attempt, self.counted = arrivals.at(300), 0, Counter[str]()
-        self.jobs, self.overview, self.archive = Jobs(engine), Overview(engine), archive
+        self.jobs, self.overview = Jobs(engine), Overview(engine)
         records, spool = Records(engine), Spool(folder)
         Inbox(spool, records).take(arrivals.arrival(acquired_at=arrivals.at(0)))
         (self.job_id,) = records.create_due_jobs(self.now, lambda _: 1.0)
-        node = {"ae_title": archive.AET, "host": "127.0.0.1", "port": archive.port, "answer_within_s": 90}
-        pacs = targets({"pacs": Destination(**node | options)})
-        self.courier = Courier(pacs, spool, self.jobs, Deliveries(engine), self, lambda: self.now)
+        self.courier = Courier(targets({"pacs": pacs}), spool, self.jobs, Deliveries(engine), self, lambda: self.now)
         objects = [item for item in evidence if item.sop_instance_uid and item.sop_class_uid]
         paths = spool.save_results(self.job_id, {item.file_name: item.content for item in objects})
         stored = [_stored(item, paths[item.file_name]) for item in objects]
@@ -96,9 +100,14 @@ class Hospital:
     def states(self) -> dict[str, str]:
         return {kind: row["state"] for kind, row in self.rows.items()}
 
-    @property
-    def got(self) -> list[Dataset]:
-        return [dcmread(path) for path in self.archive.got]
+
+def destination(archive: ChoosyArchive, **options: Any) -> Destination:
+    node = {"ae_title": archive.AET, "host": "127.0.0.1", "port": archive.port, "answer_within_s": 90}
+    return Destination(**node | options)
+
+
+def got(archive: ChoosyArchive) -> list[Dataset]:
+    return [dcmread(path) for path in archive.got]
 
 
 def _stored(item: Evidence, path: str) -> StoredObject:
@@ -117,9 +126,9 @@ def test_an_archive_that_never_has_what_it_takes_is_sent_each_object_three_times
 ) -> None:
     statuses = {EncapsulatedPDFStorage: 0xB000}
     with ChoosyArchive(tmp_path / "pacs", keeps=keeps, finds=True, commits=commits, statuses=statuses) as archive:
-        hospital = Hospital(tmp_path / "service", evidence, archive)
+        hospital = Hospital(tmp_path / "service", evidence, destination(archive))
         assert hospital.deliver(60) is State.UNDELIVERED
-        assert {str(uid): n for uid, n in Counter(one.SOPInstanceUID for one in hospital.got).items()} == {
+        assert {str(uid): n for uid, n in Counter(one.SOPInstanceUID for one in got(archive)).items()} == {
             row["sop_instance_uid"]: 3 for row in hospital.rows.values()
         }
     assert hospital.states == dict.fromkeys(ALL, "unconfirmed")
@@ -134,7 +143,7 @@ def test_an_archive_that_commits_to_nothing_is_searched_at_once(
     tmp_path: Path, evidence: tuple[Evidence, ...], commits: int | None
 ) -> None:
     with ChoosyArchive(tmp_path / "pacs", finds=True, commits=commits) as archive:
-        hospital = Hospital(tmp_path / "service", evidence, archive)
+        hospital = Hospital(tmp_path / "service", evidence, destination(archive))
         assert hospital.deliver(1) is State.DELIVERED
     assert hospital.states == dict.fromkeys(ALL, "committed")
 
@@ -146,13 +155,13 @@ def test_an_archive_without_label_maps_gets_binary_ones_and_no_pointer_to_what_i
     known = (SegmentationStorage, Comprehensive3DSRStorage, EncapsulatedPDFStorage)
     takes = {"takes": dict.fromkeys(known, PLAIN)} if isinstance(how, str) else {"statuses": {LABEL_MAP: how}}
     with ChoosyArchive(tmp_path / "pacs", **takes) as archive:
-        hospital = Hospital(tmp_path / "service", evidence, archive, seg="labelmap", confirm="none")
+        hospital = Hospital(tmp_path / "service", evidence, destination(archive, seg="labelmap", confirm="none"))
         assert hospital.deliver(1) is State.DELIVERED
-        got = [one for one in hospital.got if one.SOPClassUID != LABEL_MAP]
+        taken = [one for one in got(archive) if one.SOPClassUID != LABEL_MAP]
     replaced = dict.fromkeys(("lobes labelmap", "findings labelmap", "measurements labelmap"), "withdrawn")
     assert hospital.states == dict.fromkeys(ALL, "stored") | replaced
-    segs = {one.SOPInstanceUID for one in got if one.Modality == "SEG"}
-    (measurements,) = (one for one in got if one.get("SOPInstanceUID") == _uid(hospital, "measurements binary"))
+    segs = {one.SOPInstanceUID for one in taken if one.Modality == "SEG"}
+    (measurements,) = (one for one in taken if one.get("SOPInstanceUID") == _uid(hospital, "measurements binary"))
     referred = {e.value for e in measurements.iterall() if e.keyword == "ReferencedSOPInstanceUID"}
     assert segs <= referred, "the measurements point at the binary Segmentations"
 
@@ -161,9 +170,9 @@ def test_an_archive_that_refuses_segmentations_is_sent_no_measurements_of_them(
     tmp_path: Path, evidence: tuple[Evidence, ...]
 ) -> None:
     with ChoosyArchive(tmp_path / "pacs", statuses={SegmentationStorage: 0xA900}) as archive:
-        hospital = Hospital(tmp_path / "service", evidence, archive, confirm="none")
+        hospital = Hospital(tmp_path / "service", evidence, destination(archive, confirm="none"))
         assert hospital.deliver(1) is State.UNDELIVERED
-        assert _uid(hospital, "measurements binary") not in {one.SOPInstanceUID for one in hospital.got}
+        assert _uid(hospital, "measurements binary") not in {one.SOPInstanceUID for one in got(archive)}
     refused = {"lobes binary": "refused", "findings binary": "refused", "measurements binary": "withheld"}
     assert hospital.states == dict.fromkeys(ALL, "stored") | refused
     assert "it refers to lobes, which is refused" in hospital.rows["measurements binary"]["last_error"]
@@ -174,17 +183,17 @@ def test_documents_that_were_converted_are_found_under_their_own_uids(
 ) -> None:
     known = (SegmentationStorage, ComprehensiveSRStorage, EncapsulatedPDFStorage)
     with ChoosyArchive(tmp_path / "pacs", takes=dict.fromkeys(known, PLAIN), finds=True) as archive:
-        hospital = Hospital(tmp_path / "service", evidence, archive)
+        hospital = Hospital(tmp_path / "service", evidence, destination(archive))
         assert hospital.deliver(1) is State.DELIVERED
     assert hospital.states == dict.fromkeys(ALL, "committed")
     sent = hospital.rows["study"]["sent_class_uid"], hospital.rows["study"]["sent_instance_uid"]
-    assert sent in {(one.SOPClassUID, one.SOPInstanceUID) for one in hospital.got}
+    assert sent in {(one.SOPClassUID, one.SOPInstanceUID) for one in got(archive)}
     assert sent[1] != hospital.rows["study"]["sop_instance_uid"]
 
 
 def test_a_host_name_that_cannot_be_resolved_waits_and_says_so(tmp_path: Path, evidence: tuple[Evidence, ...]) -> None:
     archive = ChoosyArchive(tmp_path / "pacs")
-    hospital = Hospital(tmp_path / "service", evidence, archive, host="pacs.hospital.invalid")
+    hospital = Hospital(tmp_path / "service", evidence, destination(archive, host="pacs.hospital.invalid"))
     assert hospital.deliver(2) is State.DELIVERING
     assert {row["last_error"] for kind, row in hospital.rows.items() if kind != "measurements binary"} == {
         "the host name pacs.hospital.invalid cannot be resolved"
@@ -194,3 +203,63 @@ def test_a_host_name_that_cannot_be_resolved_waits_and_says_so(tmp_path: Path, e
 
 def _uid(hospital: Hospital, kind: str) -> str:
     return str(hospital.rows[kind]["sop_instance_uid"])
+
+
+@contextmanager
+def web_archive(status: int, body: bytes, keeps: bool) -> Iterator[tuple[str, list[str]]]:
+    """A DICOMweb archive that answers every Store request so; its URL, and the SOP Instance UIDs that it was sent."""
+    sent: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            sent.append(re.search(rb"\x08\x00\x18\x00UI..([0-9.]+)", content, re.DOTALL)[1].decode())  # type: ignore[index]
+            self._answer(status, body)
+
+        def do_GET(self) -> None:
+            uid = self.path.split("SOPInstanceUID=")[1].split("&")[0]
+            found = [{"00080018": {"vr": "UI", "Value": [uid]}}] if keeps and uid in sent else []
+            self._answer(200, json.dumps(found).encode())
+
+        def _answer(self, code: int, content: bytes) -> None:
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if code != 204:
+                self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", sent
+        server.shutdown()
+
+
+FOREIGN = b'{"00081199": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}]}}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b""), (200, b"<NativeDicomModel/>"), (200, FOREIGN), (201, b""), (202, b""), (204, b"")]
+)
+@pytest.mark.parametrize("confirm", ["query", "none"])
+def test_a_web_archive_that_answers_unreadably_is_searched_and_sent_nothing_twice(
+    tmp_path: Path, evidence: tuple[Evidence, ...], status: int, body: bytes, confirm: Any
+) -> None:
+    with web_archive(status, body, keeps=True) as (url, sent):
+        archive = WebDestination(kind="dicomweb", url=url, confirm=confirm)
+        hospital = Hospital(tmp_path / "service", evidence, archive)
+        assert hospital.deliver(1) is State.DELIVERED
+    assert Counter(sent) == dict.fromkeys(sent, 1)
+    assert hospital.states == dict.fromkeys(ALL, "committed")
+
+
+def test_a_web_archive_that_answers_unreadably_and_has_nothing_ends_by_name(
+    tmp_path: Path, evidence: tuple[Evidence, ...]
+) -> None:
+    with web_archive(204, b"", keeps=False) as (url, sent):
+        archive = WebDestination(kind="dicomweb", url=url, confirm="none", answer_within_s=90)
+        hospital = Hospital(tmp_path / "service", evidence, archive)
+        assert hospital.deliver(60) is State.UNDELIVERED
+    assert Counter(sent) == dict.fromkeys(sent, 3)
+    assert hospital.states == dict.fromkeys(ALL, "unconfirmed")
