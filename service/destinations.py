@@ -14,11 +14,12 @@ from service.evidence.context import (
     FINDINGS,
     LOBES,
     MEASUREMENTS,
-    NOTICE,
-    NOTICE_PAGE_DICOM,
+    NOTICES,
     REPORT_DICOM,
     STUDY,
+    TEXT,
     SegKind,
+    Selection,
     Style,
 )
 from service.network import stow, web
@@ -35,8 +36,8 @@ _KINDS = {
     "sr": (MEASUREMENTS.kind, STUDY.kind),
     "pdf": (REPORT_DICOM.kind,),
     "capture": (CAPTURE.kind,),
+    "text": (TEXT.kind,),
 }
-_NOTICES = (NOTICE.kind, NOTICE_PAGE_DICOM.kind)
 
 
 def targets(destinations: Mapping[str, AnyDestination]) -> dict[str, Target]:
@@ -44,14 +45,10 @@ def targets(destinations: Mapping[str, AnyDestination]) -> dict[str, Target]:
     return {name: _target(name, destination) for name, destination in destinations.items()}
 
 
-def styles(destinations: Iterable[AnyDestination]) -> tuple[Style, ...]:
-    """The styles of evidence that all destinations want together; the default one where there is no destination."""
-    return tuple(dict.fromkeys(map(_style, destinations))) or (Style(),)
-
-
-def capture_wanted(destinations: Iterable[AnyDestination]) -> bool:
-    """Does any destination want the report as a picture?"""
-    return any("capture" in destination.send for destination in destinations)
+def selections(destinations: Iterable[AnyDestination]) -> tuple[Selection, ...]:
+    """What the destinations get of a result, each once; the default where there is no destination."""
+    wanted = (Selection(_style(one), frozenset(_results(one))) for one in destinations)
+    return tuple(dict.fromkeys(wanted)) or (Selection(),)
 
 
 def notice_wanted(destinations: Iterable[AnyDestination]) -> bool:
@@ -88,11 +85,15 @@ def _target(name: str, destination: AnyDestination) -> Target:
     )
 
 
-def _kinds(destination: AnyDestination) -> Iterator[str]:
+def _results(destination: AnyDestination) -> Iterator[str]:
     for product in destination.send:
         yield from _KINDS[product]
+
+
+def _kinds(destination: AnyDestination) -> Iterator[str]:
+    yield from _results(destination)
     if destination.notice:
-        yield from _NOTICES
+        yield from NOTICES
 
 
 def _ways(name: str, destination: AnyDestination) -> tuple[Send, Ask | None, Find]:

@@ -97,8 +97,10 @@ class _Delivery(_Frozen):
     """What all destinations have in common."""
 
     when: tuple[Route, ...] = Field((), description="studies that match any of these rules; empty: all studies")
-    send: tuple[Literal["seg", "sr", "pdf", "capture"], ...] = Field(
-        ("seg", "sr", "pdf"), min_length=1, description="what to send; capture: the report as Secondary Capture"
+    send: tuple[Literal["seg", "sr", "pdf", "capture", "text"], ...] = Field(
+        ("seg", "sr", "pdf"),
+        min_length=1,
+        description="what to send; capture: the report as Secondary Capture; text: its numbers as Basic Text SR",
     )
     seg: Literal["binary", "labelmap"] = Field("binary", description="kind of the Segmentations")
     all_frames: bool = Field(False, description="Segmentations with a frame for every slice, also for empty ones")

@@ -1,6 +1,7 @@
 """CTs and analyses for the tests of evidence, made from the phantom without running a model."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import highdicom as hd
@@ -22,9 +23,9 @@ from service.domain.findings import (
 )
 from service.domain.severity import severity
 from service.errors import Flag
-from service.evidence.context import EvidenceContext
-from service.evidence.times import evidence_time
+from service.evidence.context import Earlier, EvidenceContext, Predecessor
 
+ANALYSED_AT = datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC)
 MODELS = (ModelUse("lung-opacity-2d", "1", "ab" * 32), ModelUse("lobe-prior", "2", "cd" * 32))
 
 
@@ -101,6 +102,11 @@ def analysis_of(
     )
 
 
+def replacing(*objects: Predecessor, notice: bool = False) -> Earlier:
+    """The first result of the study, or its notice."""
+    return Earlier(1, ANALYSED_AT - timedelta(minutes=7), notice, objects)
+
+
 def context(ct: CT, **changes: Any) -> EvidenceContext:
-    values = {"software_version": "0.1.0", "at": evidence_time(ct)}
+    values = {"software_version": "0.1.0", "analysed_at": ANALYSED_AT}
     return EvidenceContext(**(values | changes))

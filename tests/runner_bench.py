@@ -31,7 +31,7 @@ from service.store.retention import Retention
 from service.store.reviews import Reviews
 from service.store.shadows import Shadows
 from service.store.spool import Spool
-from service.worker.analyst import Outcome
+from service.worker.analyst import Outcome, Run
 from service.worker.delivery import Courier, Destination
 from service.worker.models import Assigned
 from service.worker.operator import Operator
@@ -114,7 +114,7 @@ class Bench:
         self.verdicts: Callable[[Path], Verdict] = lambda path: Verdict.STORED
         self.sent: list[str] = []
         self.with_candidates = False
-        self.predecessors: list[list[str]] = []
+        self.runs: list[Run] = []
         self.seen: list[tuple[Any, ...]] = []
         self.counted: list[tuple[Any, ...]] = []
         self.jobs, self.overview, self.shadows = Jobs(engine), Overview(engine), Shadows(engine)
@@ -160,6 +160,11 @@ class Bench:
         self.runner.analyse(job_id, 1)
         self.runner.deliver(job_id, "pacs", 1)
 
+    @property
+    def replaced(self) -> list[list[str]]:
+        """SOP Instance UIDs that each analysis was told to replace."""
+        return [[p.sop_instance_uid for p in run.replaces.objects] if run.replaces else [] for run in self.runs]
+
     def purge(self) -> None:
         at = datetime.now(UTC) + timedelta(days=1)
         assert self._retention.give_up("S", at, at) is not None
@@ -172,7 +177,7 @@ class Bench:
         return self
 
     def analyse(self, *study: Any) -> Outcome:
-        self.predecessors.append([p.sop_instance_uid for p in study[-1]])
+        self.runs.append(study[-1])
         return self.analysis()
 
     def send(self, paths: Sequence[Path]) -> list[StoreOutcome]:

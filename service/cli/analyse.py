@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from service.errors import ThoracleError
 from service.evidence.context import FILE_NAMES
 from service.pipelines import named
 from service.store.tree import SeriesFiles, scan
-from service.worker.analyst import Outcome
+from service.worker.analyst import Outcome, Run
 
 
 def analyse(
@@ -26,6 +27,14 @@ def analyse(
     ],
     destination: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for the results.")],
     pipeline: Annotated[str | None, typer.Option(help="Which analysis to run; default: the configuration's.")] = None,
+    analysed_at: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=datetime.fromisoformat,
+            metavar="TIME",
+            help="Time of the analysis as the results tell it, ISO 8601; default: now. The same gives the same bytes.",
+        ),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Analyse a chest CT from disk, without a server.
@@ -60,6 +69,7 @@ def analyse(
                 err.print(f"There are no DICOM files in {escape(str(source))}.")
                 raise typer.Exit(USAGE)
             ready = analyst(settings, chosen)
+            run = Run((analysed_at or datetime.now()).astimezone())
             for number, series in enumerate(studies, 1):
                 folder = destination if len(studies) == 1 else destination / f"study-{number}"
 
@@ -67,7 +77,7 @@ def analyse(
                     prefix = f"study {number}/{len(studies)}: " if len(studies) > 1 else ""
                     progress.update(task, description=prefix + stage, completed=100 * fraction, total=100)
 
-                outcome = ready.analyse(series, report)
+                outcome = ready.analyse(series, report, {}, run)
                 _write(folder, outcome)
                 _tell(outcome, folder)
                 refused |= outcome.series_uid is None

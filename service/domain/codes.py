@@ -112,6 +112,21 @@ SERIES_NUMBER: Code = codes.DCM.SeriesNumber
 MODALITY: Code = codes.DCM.Modality
 SUMMARY: Code = codes.DCM.Summary
 RECOMMENDATION: Code = codes.DCM.Recommendation
+FINDINGS_HEADING: Code = codes.DCM.Findings
+FINDING: Code = codes.DCM.Finding
+ALGORITHM: Code = codes.DCM.AlgorithmName
+
+EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+MEMBERS: Code = codes.DCM.CurrentProcedureEvidence
+PRODUCTS = {
+    "lobes": private("OBJ-LOBES", "Segmentation of lung lobes"),
+    "findings": private("OBJ-FINDINGS", "Segmentation of lung opacities"),
+    "measurements": private("OBJ-MEASURES", "Measurements of segments"),
+    "text": private("OBJ-TEXT", "Report as text"),
+    "report-dicom": private("OBJ-PDF", "Report as PDF"),
+    "capture": private("OBJ-PICTURE", "Report as a picture"),
+}
+"""How the study SR names the result's other objects, by kind."""
 
 PROCEDURE: Code = codes.LN.CTUnspecifiedBodyRegion
 REPORT_TITLE: Code = codes.DCM.ImagingMeasurementReport

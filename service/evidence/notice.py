@@ -1,7 +1,6 @@
 """The notice: why nothing of a study was analysed, for the radiologist who would wait for a result or miss one."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from types import MappingProxyType
 
 from pydicom import Dataset
@@ -13,9 +12,7 @@ from service.evidence.encapsulate import EncapsulatedPdf
 from service.evidence.encode import finished
 from service.evidence.refused import RefusedStudy
 from service.evidence.report.notice_page import notice_pdf
-from service.evidence.source import clean_header
 from service.evidence.sr_notice import notice_sr
-from service.evidence.times import latest_time
 
 _UNCOUNTED: Mapping[str, int] = MappingProxyType({})
 
@@ -44,8 +41,3 @@ def encode_notice(
         finished(NOTICE_PAGE_DICOM, page, study),
         Evidence(NOTICE_PAGE.kind, NOTICE_PAGE.file_name, pdf, None, None),
     )
-
-
-def notice_time(headers: Sequence[Dataset]) -> datetime:
-    """The time of a notice, see `times.evidence_time`."""
-    return latest_time([clean_header(header) for header in headers])

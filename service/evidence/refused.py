@@ -9,7 +9,8 @@ from pydicom import Dataset
 
 from service.errors import Reason, Refusal, Rejected
 from service.evidence.context import EvidenceContext
-from service.evidence.notice_words import NOT_ANALYSED, OTHER_KIND, REPLACES, SEND, advice
+from service.evidence.notice_words import NOT_ANALYSED, OTHER_KIND, SEND, advice
+from service.evidence.replaced import replaces
 from service.evidence.source import clean_header
 from service.evidence.times import acquisition_time
 from service.evidence.uids import Uids, header_parts, uids_of
@@ -78,8 +79,7 @@ class RefusedStudy:
     def summary(self) -> tuple[str, ...]:
         """The notice in a few sentences, the most important one first."""
         too_young = any(r.reason is Reason.AGE for one in self.series for r in one.refusals)
-        replaces = (REPLACES,) if self.context.predecessors else ()
-        return (*NOT_ANALYSED, *replaces, *(() if too_young else (SEND,)))
+        return (*NOT_ANALYSED, *replaces("notice", self), *(() if too_young else (SEND,)))
 
 
 def _cleaned(header: Dataset) -> Dataset:
@@ -120,4 +120,4 @@ def _patients(headers: Sequence[Dataset]) -> set[str]:
 
 def _parts(series: Sequence[RefusedSeries], context: EvidenceContext) -> list[object]:
     told = [(one.uid, one.images, [(r.reason.value, r.detail) for r in one.refusals]) for one in series]
-    return ["notice", context, *context.predecessors, told, *header_parts(one.header for one in series)]
+    return ["notice", context, told, *header_parts(one.header for one in series)]

@@ -3,27 +3,54 @@
 from collections.abc import Iterator, Sequence
 
 from highdicom import sr
+from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from service.domain import codes
 from service.domain.findings import FindingRegion, Region
-from service.domain.severity import NAME
 from service.evidence.case import Case
-from service.evidence.context import STUDY
-from service.evidence.equipment import sr_algorithm
+from service.evidence.context import CAPTURE, FINDINGS, LOBES, STUDY, Evidence
 from service.evidence.sr import document, number, tracking
 
 Group = sr.MeasurementsAndQualitativeEvaluations
 
+_CONTAINS = sr.RelationshipTypeValues.CONTAINS
+_IMAGES = (LOBES.kind, FINDINGS.kind, CAPTURE.kind)
 _LUNGS = {"right": codes.RIGHT, "left": codes.LEFT, "total": None}
 
 
-def study_sr(case: Case) -> sr.Comprehensive3DSR:
-    """Study-level results, with the use limitation as the first group's evaluation."""
+def study_sr(case: Case, members: Sequence[Evidence] = ()) -> sr.Comprehensive3DSR:
+    """Study-level results, with the use limitation as the first group's evaluation; the root of the result.
+
+    members: the result's other objects, to which it refers.
+    """
     groups = [_severity(case), *_lungs(case), *_findings(case), _classification(case)]
     if case.flags or case.analysis.agreement is not None:
         groups.append(_quality(case))
-    return document(STUDY, case, groups)
+    references = [_reference(case, member) for member in members]
+    variant = [member.kind for member in members]
+    return document(STUDY, case, groups, references, [_members(members)] if members else [], variant)
+
+
+def _members(members: Sequence[Evidence]) -> sr.ContainerContentItem:
+    container = sr.ContainerContentItem(codes.MEMBERS, relationship_type=_CONTAINS)
+    container.ContentSequence = sr.ContentSequence([_member(member) for member in members])
+    return container
+
+
+def _member(member: Evidence) -> sr.ContentItem:
+    """An IMAGE item for what is one, Segmentations too, else a COMPOSITE item (PS3.3 C.17.3.2.1)."""
+    kind = sr.ImageContentItem if member.kind in _IMAGES else sr.CompositeContentItem
+    return kind(codes.PRODUCTS[member.kind], member.sop_class_uid, member.sop_instance_uid, relationship_type=_CONTAINS)
+
+
+def _reference(case: Case, member: Evidence) -> Dataset:
+    reference = Dataset()
+    reference.StudyInstanceUID = case.header.StudyInstanceUID
+    reference.SeriesInstanceUID = member.series_uid
+    reference.SOPClassUID = member.sop_class_uid
+    reference.SOPInstanceUID = member.sop_instance_uid
+    return reference
 
 
 def _severity(case: Case) -> Group:
@@ -34,7 +61,7 @@ def _severity(case: Case) -> Group:
     if severity.total is not None and severity.category is not None:
         measurements.append(number(codes.TOTAL_SCORE, severity.total, codes.SCORE))
         evaluations.append(sr.QualitativeEvaluation(codes.INVOLVEMENT, codes.CATEGORIES[severity.category]))
-    return _group(case, "SEVERITY", codes.LUNG, measurements, evaluations, parameters=(NAME,))
+    return _group(case, "SEVERITY", codes.LUNG, measurements, evaluations)
 
 
 def _lungs(case: Case) -> Iterator[Group]:
@@ -88,13 +115,11 @@ def _group(
     measurements: Sequence[sr.Measurement],
     evaluations: Sequence[sr.QualitativeEvaluation] = (),
     laterality: Code | None = None,
-    parameters: tuple[str, ...] = (),
 ) -> Group:
     return Group(
         tracking_identifier=tracking(case.uids, name),
         finding_type=finding,
         finding_sites=[sr.FindingSite(codes.LUNG, laterality)],
-        algorithm_id=sr_algorithm(case.analysis, *parameters),
         measurements=list(measurements),
         qualitative_evaluations=list(evaluations),
     )

@@ -143,6 +143,7 @@ def _new_job(
             job_id=new,
             study_uid=study_uid,
             revision=revision,
+            number=_next_number(connection, study_uid),
             supersedes=_supersede_latest(connection, study_uid),
             state=State.CREATED,
             urgency=urgency,
@@ -158,6 +159,11 @@ def _new_job(
     connection.execute(sa.update(studies).where(this).values(revision=revision, job_revision=revision))
     note(connection, study_uid, new, "study complete", f"revision {revision}{why}", now)
     return new
+
+
+def _next_number(connection: sa.Connection, study_uid: str) -> int:
+    latest = sa.select(sa.func.max(jobs.c.number)).where(jobs.c.study_uid == study_uid)
+    return 1 + (connection.execute(latest).scalar_one() or 0)
 
 
 def _supersede_latest(connection: sa.Connection, study_uid: str) -> str | None:

@@ -7,6 +7,7 @@ that passes every gate is analysed; every other one gets its reasons.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,11 +19,11 @@ from service.domain.eligibility import Eligibility, Limits
 from service.domain.findings import Analysis, ModelUse
 from service.domain.ports import Backend, Pipeline, Progress
 from service.errors import Flag, Reason, Refusal, Rejected
-from service.evidence.context import Evidence, EvidenceContext, Predecessor, Style
+from service.evidence.context import Earlier, Evidence, EvidenceContext, Selection
 from service.evidence.encode import encode
-from service.evidence.notice import encode_notice, notice_time
+from service.evidence.notice import encode_notice
 from service.evidence.result import SeriesRefusal, result_document
-from service.evidence.times import evidence_time
+from service.evidence.times import with_fixed_zone
 from service.imaging.choose import Candidate, Ranked, candidate, choose
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
@@ -61,8 +62,20 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """One analysis of a study, as recorded with its job: the same run gives the same bytes.
+
+    analysed_at: when it first began, aware. number: of its result. replaces: the earlier result.
+    """
+
+    analysed_at: datetime
+    number: int = 1
+    replaces: Earlier | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Analyst:
-    """One pipeline with the models it runs on. styles, capture: of the evidence, as `evidence.encode` takes them.
+    """One pipeline with the models it runs on. selections: of the evidence, as `evidence.encode` takes them.
 
     notice: where nothing of a study can be analysed, the evidence says why.
     """
@@ -72,8 +85,7 @@ class Analyst:
     limits: Limits
     software_version: str
     institution: str = ""
-    styles: tuple[Style, ...] = (Style(),)
-    capture: bool = False
+    selections: tuple[Selection, ...] = (Selection(),)
     notice: bool = False
 
     def on(self, backend: Backend) -> Self:
@@ -84,13 +96,12 @@ class Analyst:
         self,
         series: Sequence[SeriesFiles],
         progress: Progress,
-        expected_images: Mapping[str, int] | None = None,
-        predecessors: Sequence[Predecessor] = (),
+        expected_images: Mapping[str, int],
+        run: Run,
     ) -> Outcome:
         """Walk the path for the series of one study.
 
         expected_images: how many images the sender holds, by Series Instance UID, where it was asked.
-        predecessors: objects of an earlier result that this one replaces.
         Transient and Permanent errors of the back end pass through; a refusal never raises.
         """
         watch = Stopwatch(progress)
@@ -98,7 +109,7 @@ class Analyst:
         chosen: tuple[CT, Analysis] | None = None
         headers: dict[str, Dataset] = {}
         asked: dict[str, ModelUse] = {}
-        for ranked in self._rank(series, expected_images or {}, headers, watch):
+        for ranked in self._rank(series, expected_images, headers, watch):
             uid, eligibility = ranked.candidate.series_uid, ranked.candidate.eligibility
             if not eligibility.ok:
                 refusals[uid] = eligibility.refusals
@@ -113,13 +124,13 @@ class Analyst:
                     asked |= noting.asked
         if chosen is not None:
             watch("encode", 0.0)
-            evidence = self._evidence(*chosen, tuple(predecessors))
+            evidence = encode(*chosen, self._context(run), self.selections)
         elif self.notice:
             images = {one.series_uid: len(one.paths) for one in series}
-            evidence = self._notice(list(headers.values()), refusals, images, tuple(predecessors))
+            evidence = self._notice(list(headers.values()), refusals, images, run)
         else:
             evidence = ()
-        return self._outcome(chosen, evidence, refusals, headers, tuple(asked.values()), watch)
+        return self._outcome(chosen, evidence, refusals, headers, tuple(asked.values()), run, watch)
 
     def _rank(
         self,
@@ -153,21 +164,20 @@ class Analyst:
         ct = read_ct([dcmread(path) for path in paths], flags)
         return ct, self.pipeline.analyse(ct, backend, watch)
 
-    def _evidence(self, ct: CT, analysis: Analysis, predecessors: tuple[Predecessor, ...]) -> tuple[Evidence, ...]:
-        context = EvidenceContext(self.software_version, evidence_time(ct), self.institution, predecessors)
-        return encode(ct, analysis, context, self.styles, self.capture)
+    def _context(self, run: Run) -> EvidenceContext:
+        moment = with_fixed_zone(run.analysed_at.astimezone())
+        return EvidenceContext(self.software_version, moment, self.institution, run.number, run.replaces)
 
     def _notice(
         self,
         headers: Sequence[Dataset],
         refusals: Mapping[str, tuple[Refusal, ...]],
         images: Mapping[str, int],
-        predecessors: tuple[Predecessor, ...],
+        run: Run,
     ) -> tuple[Evidence, ...]:
         """None where the headers do not say under which study it belongs: nothing is filed by guess."""
         try:
-            context = EvidenceContext(self.software_version, notice_time(headers), self.institution, predecessors)
-            return encode_notice(headers, refusals, context, images)
+            return encode_notice(headers, refusals, self._context(run), images)
         except Rejected as rejected:
             log.warning("no notice: %s", "; ".join(map(str, rejected.refusals)))
             return ()
@@ -179,6 +189,7 @@ class Analyst:
         refusals: Mapping[str, tuple[Refusal, ...]],
         headers: Mapping[str, Dataset],
         asked: tuple[ModelUse, ...],
+        run: Run,
         watch: Stopwatch,
     ) -> Outcome:
         uid, analysis = (chosen[0].series_uid, chosen[1]) if chosen else (None, None)
@@ -189,6 +200,8 @@ class Analyst:
             analysis=analysis,
             refusals=[SeriesRefusal(series_uid, r) for series_uid, rs in refusals.items() for r in rs],
             asked=asked,
+            number=run.number,
+            analysed_at=self._context(run).analysed_at,
             timings_s=seconds,
         )
         return Outcome(uid, analysis, evidence, refusals, seconds, document, headers, asked)

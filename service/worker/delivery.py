@@ -31,7 +31,7 @@ from service.domain.job import (
 from service.domain.ports import Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule, StudyFacts, routed
-from service.evidence.context import Predecessor
+from service.evidence.context import NOTICES, STUDY, Earlier, Predecessor
 from service.network.commitment import Asked
 from service.network.send import StoreOutcome, Verdict
 from service.store.deliveries import Confirmed, Deliveries
@@ -107,7 +107,7 @@ class Courier:
         """What each destination gets of these results, by the routing rules."""
         plans = {}
         for name, target in self._destinations.items():
-            wanted = [o.sop_instance_uid for o in objects if target.wants(o)]
+            wanted = [o.sop_instance_uid for o in with_one_root([o for o in objects if target.wants(o)])]
             if wanted and (facts is None or routed(target.rules, facts)):
                 plans[name] = Plan(wanted, target.confirm)
         return plans
@@ -123,13 +123,16 @@ class Courier:
             self._deliveries.plan(job.job_id, plans, self._clock())
         return self._deliveries.destinations(job.job_id)
 
-    def predecessors(self, job: Job) -> list[Predecessor]:
+    def earlier(self, job: Job) -> Earlier | None:
         """What the results of this job replace in the archives."""
-        return [
-            Predecessor(o.sop_class_uid, o.sop_instance_uid, o.series_uid, job.study_uid)
-            for o in self._deliveries.replaced_by(job.job_id)
-            if o.series_uid is not None
-        ]
+        replaced = self._deliveries.replaced_by(job.job_id)
+        if replaced is None:
+            return None
+        before, objects = replaced
+        known = [o for o in objects if o.series_uid is not None]
+        there = [Predecessor(o.sop_class_uid, o.sop_instance_uid, str(o.series_uid), job.study_uid) for o in known]
+        notice = any(o.kind in NOTICES for o in objects)
+        return Earlier(before.number, before.started_at, notice, tuple(there))
 
     def deliver(self, job_id: str, name: str, attempt: int) -> float | None:
         """One attempt, counted from 1: seconds until the next one, None when nothing is open."""
@@ -245,6 +248,17 @@ class Courier:
             self._observer.delivery(name, UNCONFIRMED if one.state is Delivered.STORED else Delivered.REFUSED)
         now = self._clock()
         _tell_end(self._deliveries.give_up(job.job_id, name, why, now), self._observer, now)
+
+
+def with_one_root(objects: Sequence[StoredObject]) -> list[StoredObject]:
+    """One study SR of several: that which refers to most, and to nothing that is not among the objects.
+
+    Where each refers to something else, because the destination's settings changed since, that with the least of it.
+    """
+    own = {o.sop_instance_uid for o in objects}
+    roots = [o for o in objects if o.kind == STUDY.kind]
+    best = min(roots, key=lambda o: (len(set(o.refers_to) - own), -len(o.refers_to)), default=None)
+    return [o for o in objects if o.kind != STUDY.kind or o is best]
 
 
 def keep_report(report: Report, deliveries: Deliveries, observer: DeliveryObserver, now: datetime) -> bool:

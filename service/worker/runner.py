@@ -26,12 +26,12 @@ from service.errors import Permanent, Transient
 from service.evidence.context import Evidence
 from service.store.jobs import Jobs
 from service.store.records import Records
-from service.worker.analyst import Analyst, Outcome
+from service.worker.analyst import Analyst, Outcome, Run
 from service.worker.delivery import Courier
 from service.worker.kept import ENDED, Ended, from_json, to_json
 from service.worker.models import Assigned, Models
 from service.worker.shadow import Shadower
-from service.worker.study import Studies, Study
+from service.worker.study import Studies, Study, run_of
 from service.worker.trial import tried
 
 log = logging.getLogger(__name__)
@@ -171,15 +171,18 @@ class Runner:
         nothing about the study: there is no notice, and the earlier result stays."""
         analyst = self._analyst.on(backend.at(job.urgency))
         if (same := self._records.same_again(job)) is not None:
-            outcome = analyst.analyse(*study, self._courier.predecessors(self._jobs.get(same)))
+            outcome = analyst.analyse(*study, self._run(self._jobs.get(same)))
             before = {o.sop_instance_uid for o in self._jobs.objects(same)}
             if {e.sop_instance_uid for e in outcome.evidence if e.sop_instance_uid} == before:
                 return outcome
-        outcome = analyst.analyse(*study, self._courier.predecessors(job))
+        outcome = analyst.analyse(*study, self._run(job))
         if outcome.analysis is None and self._records.is_remainder(job.job_id):
             log.info("job %s: refused, without a notice: the earlier images of the study were purged", job.job_id)
             return replace(outcome, evidence=())
         return outcome
+
+    def _run(self, job: Job) -> Run:
+        return run_of(job, self._courier.earlier(job))
 
     def _save(self, job: Job, outcome: Outcome, candidates: Collection[str]) -> tuple[Event, Result]:
         """Result files on disk first, then they may be recorded."""
@@ -248,4 +251,5 @@ def _described(evidence: Sequence[Evidence]) -> Iterator[StoredObject]:
                 sha256(one.content).hexdigest(),
                 one.style.name if one.style else None,
                 one.series_uid,
+                one.refers_to,
             )

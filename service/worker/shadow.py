@@ -24,7 +24,7 @@ from service.store.jobs import Jobs
 from service.store.shadows import Shadow, Shadows, results_of
 from service.worker.analyst import Analyst, Outcome
 from service.worker.models import Models
-from service.worker.study import Studies
+from service.worker.study import Studies, run_of
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +100,8 @@ class Shadower:
 
     def _compare(self, job: Job, model: str, version: str, active: Backend, candidate: Backend) -> None:
         with self._studies.open(job, f"in the shadow, {model} {version}: ") as study:
-            before = self._analyst.on(active).analyse(*study)
-            after = self._analyst.on(candidate).analyse(*study)
+            before = self._analyst.on(active).analyse(*study, run_of(job))
+            after = self._analyst.on(candidate).analyse(*study, run_of(job))
         files = {one.file_name: one.content for one in after.evidence}
         files["result.json"] = json.dumps(after.document, indent=2).encode()
         results = results_of(job.job_id, model, version)

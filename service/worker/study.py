@@ -6,8 +6,10 @@ from contextlib import ExitStack, contextmanager
 
 from service.domain.job import Job
 from service.domain.ports import Spool
+from service.evidence.context import Earlier
 from service.store.records import Records, SeriesRecord
 from service.store.tree import SeriesFiles
+from service.worker.analyst import Run
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +18,11 @@ Study = tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]
 
 ExpectedImages = Callable[[str, Sequence[SeriesRecord]], Mapping[str, int]]
 """How many images the sender holds by Series Instance UID, for a study UID and its series; empty if nobody knows."""
+
+
+def run_of(job: Job, replaces: Earlier | None = None) -> Run:
+    """What the analyst is told of a job; a job that was analysed before its start was recorded has its creation."""
+    return Run(job.started_at or job.created_at, job.number, replaces)
 
 
 class Studies:

@@ -2,6 +2,7 @@
 
 from service.domain import codes
 from service.evidence.case import Case, Filed
+from service.evidence.replaced import replaces
 from service.evidence.report.page import ACCENT, INNER, MARGIN, SOFT, WIDTH, Page, wrapped
 
 _LINE = 10.0
@@ -38,8 +39,7 @@ def draw_footer(page: Page, case: Filed, what: str, y: float) -> None:
 
 def _warnings(case: Case) -> tuple[str, ...]:
     sentences = tuple(flag.sentence for flag in case.flags) or ("No warnings.",)
-    if case.context.predecessors:
-        sentences = ("This report replaces an earlier result of this study.", *sentences)
+    sentences = (*replaces("report", case), *sentences)
     agreement = case.analysis.agreement
     if agreement is None:
         return sentences

@@ -204,11 +204,11 @@ def test_institution_of_the_context_stands_in(tmp_path: Path) -> None:
 
 def test_a_report_that_replaces_an_earlier_one_says_so(tmp_path: Path) -> None:
     ct, analysis = evidence_samples.phantom()
-    sentence = "This report replaces an earlier result of this study."
+    sentence = "This report (v2) replaces result v1 of 2024-05-01 13:58."
     first = evidence_samples.context(ct)
     assert sentence not in printed(report_pdf(Case.of(ct, analysis, first)), tmp_path)
     earlier = Predecessor("1.2.840.10008.5.1.4.1.1.104.1", "1.2.3.4", "1.2.3", "1.2")
-    second = evidence_samples.context(ct, predecessors=(earlier,))
+    second = evidence_samples.context(ct, number=2, replaces=evidence_samples.replacing(earlier))
     assert sentence in printed(report_pdf(Case.of(ct, analysis, second)), tmp_path)
 
 

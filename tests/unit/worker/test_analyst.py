@@ -17,7 +17,9 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
 from service.errors import Reason, Refusal, Rejected
 from service.store.tree import scan
-from service.worker.analyst import Analyst, Outcome
+from service.worker.analyst import Analyst, Outcome, Run
+
+RUN = Run(evidence_samples.ANALYSED_AT)
 
 
 class LungsAsLobe:
@@ -62,7 +64,9 @@ def test_a_damaged_series_never_harms_a_good_one(tmp_path: Path, damage: Callabl
     paths = make_ct.write(bad, tmp_path / "bad")
     series = scan([tmp_path])
     damage(paths[0])
-    outcome = Analyst(LungsAsLobe(), NoBackend(), Limits(), "0.1.0").analyse(series, lambda _stage, _part: None)
+    outcome = Analyst(LungsAsLobe(), NoBackend(), Limits(), "0.1.0").analyse(
+        series, lambda _stage, _part: None, {}, RUN
+    )
     assert outcome.series_uid == good[0].SeriesInstanceUID and outcome.evidence
     assert {refusal.reason for refusal in outcome.refusals["1.2.3"]} == {Reason.UNREADABLE}
 
@@ -96,7 +100,7 @@ class Lungs:
 def test_a_refusal_after_a_model_was_asked_names_it_and_one_before_names_none(tmp_path: Path) -> None:
     def outcome_of(folder: Path, than_mm: float = 0.0) -> Outcome:
         analyst = Analyst(Refusing(than_mm), Lungs(), Limits(), "0.1.0")  # type: ignore[arg-type]
-        return analyst.analyse(scan([folder]), lambda _stage, _part: None)
+        return analyst.analyse(scan([folder]), lambda _stage, _part: None, {}, RUN)
 
     make_ct.write(make_ct.make(slices=44, spacing_mm=5.0).datasets, tmp_path / "whole")
     make_ct.write(make_ct.make(slices=44, spacing_mm=5.0).datasets[:5], tmp_path / "short")
