@@ -5,7 +5,8 @@ python -m models.export lobes --prior models/runs/lobes/prior.npy
 python -m models.export lung-opacity --spec-only     (needs no torch)
 python -m models.export --check                      (needs no torch)
 
-A new network for opacities has no noise floor until one is measured: `models.lung_opacity.noise_floor`, then --spec-only.
+A new network for opacities has no noise floor until one is measured (`models.lung_opacity.noise_floor`, then
+--spec-only).
 """
 
 import argparse

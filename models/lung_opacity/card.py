@@ -123,7 +123,15 @@ flatter a little.
 
 def _noise(found: Mapping[str, Any]) -> str:
     """What the noise floor rests on, and what it does to every case."""
-    about, floor = found["summary"], found["summary"]["floor"]
+    about = found["summary"]
+    limits, percentile, largest = (
+        "{} mL and {} %".format(*values)
+        for values in (
+            about["floor"].values(),
+            (about["percentile_95_ml"], about["percentile_95_percent"]),
+            (about["largest_ml"], about["largest_percent"]),
+        )
+    )
     rows = [
         [
             name,
@@ -139,17 +147,17 @@ def _noise(found: Mapping[str, Any]) -> str:
     head = ("Case", "slices, mm", "opacity mL", "most false opacity in one lobe, mL", "published rule", "reported")
     return f"""### Noise floor
 Made by `python -m models.lung_opacity.noise_floor --data DIR`; the numbers per lobe stand in `{NOISE}`.
-A lobe is scored only if its opacity exceeds both {floor["opacity_ml"]} mL and {floor["opacity_percent"]} % of the lobe (decision 0125).
+A lobe is scored only if its opacity exceeds both {limits} of the lobe (decision 0125).
 
-Five CTs without pneumonia, three of them also by every second slice: {about["lobes"]} lobes. 95th percentile of the false
-opacity in one lobe: {about["percentile_95_ml"]} mL, {about["percentile_95_percent"]} %; the most: {about["largest_ml"]} mL, \
-{about["largest_percent"]} %. Exceeding both limits: {about["lobes_above"]}.
+Five CTs without pneumonia, three of them also by every second slice: {about["lobes"]} lobes. False opacity in one lobe:
+{percentile} at the 95th percentiles, {largest} at most. Lobes that exceed both limits: {about["lobes_above"]}.
 Five patients are few: expect more false opacity elsewhere. Opacity that touches a known lesion is not false:
-{lesions}; masses and nodules, seen in the images by no radiologist.
+{lesions}: a tumour with an expert's
+outline, then a mass, an apical opacity and a nodule that were seen in the images without a radiologist.
 
 {table(head, rows)}
-The volumes of medseg9 were learned, so that they tell nothing of new cases but that disease keeps its category or goes
-down by what was 1 point for less than the floor. medseg9/vol6 is labelled with 0.2 mL.
+The network learned the volumes of medseg9: they show what the floor does to disease, not how good the network is.
+medseg9/vol6 is labelled with 0.2 mL only; the floor does not help against 56 mL of false opacity in one lobe.
 """
 
 

@@ -2,9 +2,9 @@
 
     python -m models.lung_opacity.noise_floor --data DIR [--only [NAME ...]] [--repository triton_repo]
 
-DIR holds dicom/ and train/. Writes noise_floor.json beside this file and renders CARD.md, which shows it. --only: measure
-only these cases again (none: only score again, after the floor in spec.py has changed); the network must be the same.
-Then `python -m models.export lung-opacity --spec-only` embeds the floor in the model file.
+DIR holds dicom/ and train/. Writes noise_floor.json beside this file and renders CARD.md, which shows it.
+--only: measure these cases again and no other (none: score again, after the floor in spec.py has changed); the network
+must be the same. Then `python -m models.export lung-opacity --spec-only` embeds the floor in the model file.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def load(data: Path, series: Series) -> CT:
 
 
 def measure(ct: CT, series: Series, result: Analysis) -> dict[str, Any]:
-    """Opacity of every lobe, and what of it is false: all that touches no known lesion; None where there is pneumonia."""
+    """Opacity of every lobe, and without pneumonia what of it is false: all that touches no known lesion."""
     false = None if series.pneumonia else away_from(ct.volume, result.finding_mask > 0, series.lesions)
     lobes = {}
     for lobe in Lobe:

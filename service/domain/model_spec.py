@@ -89,7 +89,7 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str, sha256: str) -> Self:
-        """Inverse of `to_json`; TypeError or KeyError for an unknown or missing field, ValueError for no noise floor."""
+        """Inverse of `to_json`; TypeError or KeyError for an unknown or missing field, ValueError for a bad floor."""
         fields: dict[str, Any] = json.loads(text)
         for key in ("inputs", "outputs"):
             fields[key] = tuple(

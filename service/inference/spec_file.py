@@ -73,6 +73,6 @@ def read_spec(path: Path) -> ModelSpec:
         thresholds=written.thresholds,
         licence=written.licence,
         layout=written.layout,
-        noise_floor=written.noise_floor and written.noise_floor.floor(),
+        noise_floor=written.noise_floor.floor() if written.noise_floor else None,
         source=written.source,
     )

@@ -117,7 +117,7 @@ def test_opacity_of_normal_lungs_is_not_called_mild(tmp_path: Path) -> None:
     text = report(tmp_path, severity=severity(lobes, evidence_samples.FLOOR))
     assert "0 / 25" in text and "without noise floor: 1" in text and "Involvement: none" in text
     assert "within what is found in normal lungs" in text
-    assert ["Right", "middle", "lobe"] == next(line.split() for line in text.splitlines() if "0 (1)" in line)[:3]
+    assert next(line.split() for line in text.splitlines() if "0 (1)" in line)[:3] == ["Right", "middle", "lobe"]
 
 
 def test_no_cause_is_claimed(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from service.errors import Flag
 from service.evidence.context import Predecessor
 from service.evidence.encode import encode
 
-
 LIMITS = [("USE-LIM", "RUO"), ("USE-LIM", "NOT-APART")]
 
 

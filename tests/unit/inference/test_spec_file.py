@@ -58,7 +58,7 @@ def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, said: str) -
 def test_a_sites_own_noise_floor(tmp_path: Path) -> None:
     text = GOOD + "\n[noise_floor]\nopacity_ml = 2\nopacity_percent = {}\n"
     assert read_spec(spec(tmp_path, text.format(0.5))).noise_floor == NoiseFloor(2.0, 0.5)
-    with pytest.raises(Permanent, match="noise_floor.opacity_percent: Input should be less than 5"):
+    with pytest.raises(Permanent, match=r"noise_floor\.opacity_percent: Input should be less than 5"):
         read_spec(spec(tmp_path, text.format(5)))
 
 
