@@ -113,7 +113,7 @@ def _tell(outcome: Outcome, folder: Path) -> None:
     out.print(f"  lungs {total.volume_ml:.0f} mL, opacity {total.opacity_ml:.0f} mL ({total.opacity_percent:.1f} %)")
     out.print(f"  {NAME}: {_in_words(severity)}")
     if reasons := outcome.document["severity"]["doubts"]:
-        out.print(f"  [yellow]score doubtful[/] {escape(', '.join(reasons))}")
+        out.print(f"  [yellow]score doubtful:[/] {escape(', '.join(reasons))}")
     for sentence in outcome.document["warnings"]:
         out.print(f"  [yellow]warning[/] {escape(sentence)}")
     out.print(f"  results: {escape(str(folder))}")

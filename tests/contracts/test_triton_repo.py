@@ -9,11 +9,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from models.card import CARD, METRICS
+from models.export import embed_spec
 from models.lobes import card as lobes_card
 from models.lung_opacity import card as lung_opacity_card
 from models.repository import ROOT, SPECS, differences, model_path, network_digest
@@ -154,6 +156,20 @@ def test_the_noise_floor_was_measured_on_the_released_network() -> None:
     assert NOISE["network_sha256"] == network_digest(model_path(spec))
     assert spec.noise_floor is not None and NOISE["summary"]["floor"] == asdict(spec.noise_floor)
     assert NOISE["summary"]["lobes_above"] <= 0.05 * NOISE["summary"]["lobes"]
+
+
+def test_a_floor_is_embedded_in_the_network_it_was_measured_on_and_in_no_other(tmp_path: Path) -> None:
+    root = tmp_path / "triton_repo"
+    shutil.copytree(ROOT, root)
+    path = model_path(SPEC_OF["lung-opacity"], root)
+    released = path.read_bytes()
+    embed_spec("lung-opacity", root)
+    assert path.read_bytes() == released and differences(root) == []
+    other = onnx.load(path)
+    other.graph.initializer[0].name += "2"
+    onnx.save(other, path)
+    with pytest.raises(ValueError, match="measured on another network"):
+        embed_spec("lung-opacity", root)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from service.evidence.case import Case
 from service.evidence.report import words
 from service.evidence.report.page import ACCENT, INNER, MARGIN, PALE, RULE, SOFT, WHITE, Page, wrapped
 
-HEIGHT, _GAP, _PAD = 90.0, 9.0, 8.0
+HEIGHT, _GAP, _PAD = 96.0, 9.0, 8.0
 _WIDTH = (INNER - 2 * _GAP) / 3
 _BAR = _WIDTH - 2 * _PAD
 
@@ -37,8 +37,16 @@ def _draw_severity(page: Page, case: Case, x: float, y: float) -> None:
     page.text(x, y + 62, f"Involvement: {score.category}", 9.5, bold=True)
     if score.within_normal:
         page.text(x, y + 71.5, severity.WITHIN_NORMAL, 8, max_width=_BAR)
-    if reasons := doubts(case.flags):
-        page.text(x, y + 82.5, f"! Score doubtful: {', '.join(reasons)}", 7.5, bold=True, max_width=_BAR)
+    _draw_doubts(page, doubts(case.flags), x, y + (80.5 if score.within_normal else 72))
+
+
+def _draw_doubts(page: Page, reasons: tuple[str, ...], x: float, y: float) -> None:
+    """One line or two; what does not fit is cut: the notes name every warning."""
+    if not reasons:
+        return
+    first, *rest = wrapped(f"! Score doubtful: {', '.join(reasons)}", 7.5, _BAR)
+    for row, line in enumerate(filter(None, (first, " ".join(rest)))):
+        page.text(x, y + 9 * row, line, 7.5, bold=True, max_width=_BAR)
 
 
 def _draw_extent(page: Page, case: Case, x: float, y: float) -> None:
