@@ -4,6 +4,7 @@
 machinery around it. Errors are classified where they arise, with `raise ... from exc`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -81,12 +82,18 @@ class Flag(StrEnum):
     NO_CLASSIFIER = "NO_CLASSIFIER"
     PADDING_MASKED = "PADDING_MASKED"
     TRACE_OPACITY = "TRACE_OPACITY"
+    NO_NOISE_FLOOR = "NO_NOISE_FLOOR"
     LOW_AGREEMENT = "LOW_AGREEMENT"
 
     @property
     def sentence(self) -> str:
         """What the flag means, in the same words wherever a reader meets it; 64 characters and a stop at most."""
         return _FLAG_SENTENCES[self]
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the score may be wrong, in a few words beside it; None for a flag that is not about the score."""
+        return _DOUBTS.get(self)
 
 
 _FLAG_SENTENCES = {
@@ -99,9 +106,22 @@ _FLAG_SENTENCES = {
     Flag.LOBE_MISSING: "A lobe was not found: it is not scored, and there is no total.",
     Flag.NO_CLASSIFIER: "Classification: no validated model installed.",
     Flag.PADDING_MASKED: "Padding outside the field of view was set to air.",
-    Flag.TRACE_OPACITY: "Less than 10 mL of opacity: as much is found in healthy lungs.",
+    Flag.TRACE_OPACITY: "The opacity found is within what is found in normal lungs.",
+    Flag.NO_NOISE_FLOOR: "No noise floor is measured for this model: noise is scored, too.",
     Flag.LOW_AGREEMENT: "Mirrored images give a different result: read with care.",
 }
+
+
+_DOUBTS = {
+    Flag.LUNG_AT_EDGE: "lung may be incomplete",
+    Flag.NO_NOISE_FLOOR: "noise is scored, too",
+    Flag.LOW_AGREEMENT: "mirrored images disagree",
+}
+
+
+def doubts(flags: Iterable[Flag]) -> tuple[str, ...]:
+    """Why the score may be wrong, each reason once."""
+    return tuple(dict.fromkeys(flag.doubt for flag in flags if flag.doubt is not None))
 
 
 @dataclass(frozen=True, slots=True)

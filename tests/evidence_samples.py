@@ -21,12 +21,14 @@ from service.domain.findings import (
     Region,
     SelfAgreement,
 )
-from service.domain.severity import severity
+from service.domain.severity import NoiseFloor, severity
 from service.errors import Flag
 from service.evidence.context import Earlier, EvidenceContext, Predecessor
 
 ANALYSED_AT = datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC)
 MODELS = (ModelUse("lung-opacity-2d", "1", "ab" * 32), ModelUse("lobe-prior", "2", "cd" * 32))
+
+FLOOR = NoiseFloor(opacity_ml=5.0, opacity_percent=0.7)
 
 
 def phantom(**options: Any) -> tuple[CT, Analysis]:
@@ -86,7 +88,7 @@ def analysis_of(
         )
         for f, m in found.items()
     }
-    scored = severity({lobe.name: r.opacity_percent if r.volume_ml else None for lobe, r in lobes.items()})
+    scored = severity({lobe.name: r if r.volume_ml else None for lobe, r in lobes.items()}, FLOOR)
     return Analysis(
         "covid-severity",
         lobe_mask,

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.analysis import analyst
 from service.cli.options import REFUSED, USAGE, ConfigOption, err, failures, out, settings_from
+from service.domain.severity import MAX, NAME, Severity
 from service.errors import ThoracleError
 from service.evidence.context import FILE_NAMES
 from service.pipelines import named
@@ -118,10 +119,18 @@ def _tell(outcome: Outcome, folder: Path) -> None:
         return
     severity = outcome.analysis.severity
     total = outcome.analysis.lungs["total"]
-    score = f"{severity.total}/25 ({severity.category})" if severity.total is not None else "not scored"
     out.print(f"[green]Analysed[/] series {escape(str(outcome.series_uid))} in {sum(outcome.timings_s.values()):.1f} s")
     out.print(f"  lungs {total.volume_ml:.0f} mL, opacity {total.opacity_ml:.0f} mL ({total.opacity_percent:.1f} %)")
-    out.print(f"  CT severity score, Pan 2020, 0-25: {score}")
+    out.print(f"  {NAME}: {_in_words(severity)}")
+    if reasons := outcome.document["severity"]["doubts"]:
+        out.print(f"  [yellow]score doubtful:[/] {escape(', '.join(reasons))}")
     for sentence in outcome.document["warnings"]:
         out.print(f"  [yellow]warning[/] {escape(sentence)}")
     out.print(f"  results: {escape(str(folder))}")
+
+
+def _in_words(severity: Severity) -> str:
+    if severity.total is None:
+        return "not scored"
+    said = f"{severity.total}/{MAX} ({severity.involvement})"
+    return said if severity.floor is None else f"{said}, without noise floor {severity.without_floor.total}/{MAX}"

@@ -4,13 +4,14 @@ Numbers are rounded as in the structured and the printed report (`domain.roundin
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from service.domain import rounding, severity
 from service.domain.findings import Analysis, Lobe, ModelUse, Region
-from service.errors import Flag, Refusal
+from service.domain.severity import Severity
+from service.errors import Flag, Refusal, doubts
 
 SCHEMA_VERSION = "1.4"
 
@@ -83,15 +84,23 @@ def _numbers(analysis: Analysis, flags: Sequence[Flag]) -> dict[str, Any]:
         "warnings": [flag.sentence for flag in each_once],
         "lungs": {side: _region(analysis.lungs[side]) for side in ("left", "right", "total")},
         "lobes": {lobe.name: _lobe(analysis, lobe) for lobe in Lobe},
-        "severity": {
-            "name": severity.NAME,
-            "score": analysis.severity.total,
-            "max": severity.MAX,
-            "category": analysis.severity.category,
-        },
+        "severity": _severity(analysis.severity, each_once),
         "probabilities": _probabilities(analysis),
         "agreement": _agreement(analysis),
         "models": _models(analysis.models),
+    }
+
+
+def _severity(found: Severity, flags: Sequence[Flag]) -> dict[str, Any]:
+    return {
+        "name": severity.NAME,
+        "score": found.total,
+        "max": severity.MAX,
+        "category": found.category,
+        "involvement": found.involvement,
+        "noise_floor": None if found.floor is None else asdict(found.floor),
+        "without_noise_floor": {"score": found.without_floor.total, "category": found.without_floor.category},
+        "doubts": list(doubts(flags)),
     }
 
 
@@ -114,6 +123,7 @@ def _lobe(analysis: Analysis, lobe: Lobe) -> dict[str, Any]:
         "ggo_ml": rounding.millilitres(region.ggo_ml),
         "high_opacity_ml": rounding.millilitres(region.high_opacity_ml),
         "score": analysis.severity.lobe_scores[lobe.name],
+        "score_without_noise_floor": analysis.severity.without_floor.lobe_scores[lobe.name],
     }
 
 

@@ -6,7 +6,7 @@ import highdicom as hd
 from highdicom import sr
 
 from service.domain import codes
-from service.domain.findings import Finding, FindingRegion, Lobe, Region
+from service.domain.findings import Analysis, Finding, FindingRegion, Lobe
 from service.evidence.case import Case
 from service.evidence.context import MEASUREMENTS
 from service.evidence.seg import segment_numbers
@@ -51,7 +51,7 @@ def _lobe_groups(case: Case, segmentation: hd.seg.Segmentation) -> Iterator[Grou
             finding_category=codes.ANATOMY,
             finding_type=coded.type,
             finding_sites=[sr.FindingSite(coded.type, coded.laterality)],
-            measurements=list(_of_lobe(case.analysis.lobes[Lobe[name]], case.analysis.severity.lobe_scores[name])),
+            measurements=list(_of_lobe(case.analysis, Lobe[name])),
         )
 
 
@@ -76,13 +76,17 @@ def _segment(case: Case, segmentation: hd.seg.Segmentation, segment: int) -> sr.
     )
 
 
-def _of_lobe(region: Region, score: int | None) -> Iterator[sr.Measurement]:
+def _of_lobe(analysis: Analysis, lobe: Lobe) -> Iterator[sr.Measurement]:
+    region, severity = analysis.lobes[lobe], analysis.severity
     yield number(codes.VOLUME, region.volume_ml, codes.MILLILITRE)
     yield number(codes.OPACITY_VOLUME, region.opacity_ml, codes.MILLILITRE)
     yield number(codes.PERCENT_AFFECTED, region.opacity_percent, codes.PERCENT)
     yield from _mean(region.mean_hu)
-    if score is not None:
-        yield number(codes.LOBE_SCORE, score, codes.SCORE)
+    reported, published = (of.lobe_scores[lobe.name] for of in (severity, severity.without_floor))
+    if reported is not None and severity.floor is not None:
+        yield number(codes.LOBE_SCORE_FLOOR, reported, codes.SCORE)
+    if published is not None:
+        yield number(codes.LOBE_SCORE, published, codes.SCORE)
 
 
 def _of_finding(region: FindingRegion) -> Iterator[sr.Measurement]:

@@ -8,6 +8,7 @@ from pydicom.sr.coding import Code
 
 from service.domain import codes
 from service.domain.findings import FindingRegion, Region
+from service.domain.severity import Severity
 from service.evidence.case import Case
 from service.evidence.context import CAPTURE, FINDINGS, LOBES, STUDY, Evidence
 from service.evidence.sr import document, number, tracking
@@ -54,14 +55,34 @@ def _reference(case: Case, member: Evidence) -> Dataset:
 
 
 def _severity(case: Case) -> Group:
-    """Total score and category; neither where a lobe is missing."""
-    severity = case.analysis.severity
-    evaluations = [sr.QualitativeEvaluation(codes.USE_LIMITATION, codes.RESEARCH_USE)]
-    measurements = []
-    if severity.total is not None and severity.category is not None:
-        measurements.append(number(codes.TOTAL_SCORE, severity.total, codes.SCORE))
-        evaluations.append(sr.QualitativeEvaluation(codes.INVOLVEMENT, codes.CATEGORIES[severity.category]))
+    """Total score with and without the noise floor, and the reported category; none where a lobe is missing."""
+    limits = (codes.RESEARCH_USE, codes.NOT_TOLD_APART)
+    evaluations = [
+        *(sr.QualitativeEvaluation(codes.USE_LIMITATION, limit) for limit in limits),
+        *_involvement(case.analysis.severity),
+    ]
+    measurements = list(_totals(case.analysis.severity))
     return _group(case, "SEVERITY", codes.LUNG, measurements, evaluations)
+
+
+def _totals(severity: Severity) -> Iterator[sr.Measurement]:
+    """The reported score first. The code of the published rule keeps its meaning: it never has a floor."""
+    if severity.total is None or severity.without_floor.total is None:
+        return
+    if severity.floor is not None:
+        yield number(codes.TOTAL_SCORE_FLOOR, severity.total, codes.SCORE)
+    yield number(codes.TOTAL_SCORE, severity.without_floor.total, codes.SCORE)
+    if severity.floor is not None:
+        yield number(codes.FLOOR_VOLUME, severity.floor.opacity_ml, codes.MILLILITRE)
+        yield number(codes.FLOOR_PERCENT, severity.floor.opacity_percent, codes.PERCENT)
+
+
+def _involvement(severity: Severity) -> Iterator[sr.QualitativeEvaluation]:
+    if severity.category is None:
+        return
+    concept = codes.INVOLVEMENT if severity.floor is None else codes.INVOLVEMENT_FLOOR
+    category = codes.WITHIN_NORMAL_LUNGS if severity.within_normal else codes.CATEGORIES[severity.category]
+    yield sr.QualitativeEvaluation(concept, category)
 
 
 def _lungs(case: Case) -> Iterator[Group]:

@@ -111,7 +111,7 @@ def draw_legend(page: Page, x: float, right: float, y: float) -> None:
     """What outline, tint and hatch mean; from `right` on the grey scale."""
     for finding, label, left in (
         (Finding.GROUND_GLASS, "Ground-glass opacity", 0.0),
-        (Finding.HIGH_OPACITY, "High opacity (consolidation, effusion)", 108.0),
+        (Finding.HIGH_OPACITY, "High opacity", 108.0),
     ):
         page.picture(x + left, y, 16, 9, swatch(finding))
         page.text(x + left + 20, y + 7.2, label, 7.5)

@@ -12,7 +12,7 @@ from programs import program
 from pydicom import Dataset
 
 from service.domain.findings import Analysis, Finding, FindingRegion, Lobe, ModelUse, Region
-from service.domain.severity import Severity, severity
+from service.domain.severity import severity
 from service.errors import Flag
 from service.evidence.case import Case
 from service.evidence.context import Predecessor
@@ -40,7 +40,7 @@ def golden(analysis: Analysis) -> Analysis:
             Finding.GROUND_GLASS: FindingRegion(505.0, 7.9, -600.0),
             Finding.HIGH_OPACITY: FindingRegion(0, 0, None),
         },
-        severity=severity({lobe.name: region.opacity_percent for lobe, region in lobes.items()}),
+        severity=severity({lobe.name: region for lobe, region in lobes.items()}, evidence_samples.FLOOR),
     )
 
 
@@ -107,9 +107,44 @@ def test_probabilities_and_no_warnings(tmp_path: Path) -> None:
 
 
 def test_missing_lobe_has_no_total(tmp_path: Path) -> None:
-    scores = {**dict.fromkeys(GOLDEN, 1), "RML": None}
-    text = report(tmp_path, severity=Severity(scores, None, None), flags=(Flag.LOBE_MISSING,))
+    lobes = {**dict.fromkeys(GOLDEN, Region(1000.0, 10.0, 0.0, None)), "RML": None}
+    text = report(tmp_path, severity=severity(lobes, evidence_samples.FLOOR), flags=(Flag.LOBE_MISSING,))
     assert "no total score" in text and "not found" in text and "/ 25" not in text and "Involvement" not in text
+
+
+def test_opacity_of_normal_lungs_is_not_called_mild(tmp_path: Path) -> None:
+    lobes = {**dict.fromkeys(GOLDEN, Region(800.0, 0.0, 0.0, None)), "RML": Region(284.0, 2.55, 0.0, None)}
+    text = report(tmp_path, severity=severity(lobes, evidence_samples.FLOOR))
+    assert "0 / 25" in text and "without noise floor: 1" in text and "Involvement: none" in text
+    assert "within what is found in normal lungs" in text
+    assert next(line.split() for line in text.splitlines() if "0 (1)" in line)[:3] == ["Right", "middle", "lobe"]
+
+
+def test_no_cause_is_claimed(tmp_path: Path) -> None:
+    text = " ".join(report(tmp_path).split())
+    assert "Mass, atelectasis, effusion: not told from consolidation." in text
+    assert text.count("consolidation") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ((Flag.LUNG_AT_EDGE,), "! Score doubtful: lung may be incomplete"),
+        ((Flag.LOW_AGREEMENT, Flag.LOSSY), "! Score doubtful: mirrored images disagree"),
+        ((Flag.NO_NOISE_FLOOR,), "! Score doubtful: noise is scored, too"),
+    ],
+)
+def test_what_makes_the_score_doubtful_stands_beside_it(tmp_path: Path, flags: tuple[Flag, ...], words: str) -> None:
+    assert words in report(tmp_path, flags=flags)
+
+
+def test_several_doubts_stand_in_two_lines(tmp_path: Path) -> None:
+    text = report(tmp_path, flags=(Flag.LUNG_AT_EDGE, Flag.LOW_AGREEMENT))
+    assert "! Score doubtful: lung may be incomplete," in text and "mirrored images disagree" in text
+
+
+def test_the_headline_is_plain_where_nothing_makes_it_doubtful(tmp_path: Path) -> None:
+    assert "doubtful" not in report(tmp_path, flags=(Flag.LOBES_APPROXIMATE, Flag.LOSSY))
 
 
 def test_no_opacity_is_said(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import jsonschema
 import make_ct
 import pytest
 
-from service.domain.findings import ModelUse
-from service.domain.severity import Severity
+from service.domain.findings import ModelUse, Region
+from service.domain.severity import severity
 from service.errors import Flag, Reason, Refusal
 from service.evidence.result import SeriesRefusal, result_document
 
@@ -53,6 +53,10 @@ def test_analysed() -> None:
         "score": 5,
         "max": 25,
         "category": "mild",
+        "involvement": "mild",
+        "noise_floor": {"opacity_ml": 5.0, "opacity_percent": 0.7},
+        "without_noise_floor": {"score": 5, "category": "mild"},
+        "doubts": [],
     }
     assert (document["number"], document["analysed_at"]) == (1, "2024-05-01T14:05:30+00:00")
     assert document["flags"] == ["LOSSY", "NO_CLASSIFIER", "LOBES_APPROXIMATE"]
@@ -66,9 +70,20 @@ def test_analysed() -> None:
     assert lobes["LLL"]["high_opacity_ml"] == pytest.approx(40.0, rel=0.02) and lobes["LLL"]["score"] == 2
 
 
+def test_opacity_of_normal_lungs_keeps_its_published_score() -> None:
+    lobes = {**dict.fromkeys(("RUL", "RLL", "LUL", "LLL"), Region(800, 0, 0, None)), "RML": Region(284, 2.55, 0, None)}
+    found = severity(lobes, evidence_samples.FLOOR)
+    document = valid(analysed(severity=found, flags=(Flag.TRACE_OPACITY, Flag.LOW_AGREEMENT)))
+    assert document["severity"]["score"] == 0 and document["severity"]["category"] == "none"
+    assert document["severity"]["involvement"] == "none: within what is found in normal lungs"
+    assert document["severity"]["without_noise_floor"] == {"score": 1, "category": "mild"}
+    assert document["severity"]["doubts"] == ["mirrored images disagree"]
+    assert (document["lobes"]["RML"]["score"], document["lobes"]["RML"]["score_without_noise_floor"]) == (0, 1)
+
+
 def test_missing_lobe_and_probabilities() -> None:
-    scores = {"RUL": 0, "RML": None, "RLL": 0, "LUL": 0, "LLL": 1}
-    document = valid(analysed(severity=Severity(scores, None, None), probabilities={"a": 0.25, "b": 0.75}))
+    lobes = {**dict.fromkeys(("RUL", "RLL", "LUL", "LLL"), Region(1000.0, 10.0, 0.0, None)), "RML": None}
+    document = valid(analysed(severity=severity(lobes, None), probabilities={"a": 0.25, "b": 0.75}))
     assert document["severity"]["score"] is None and document["severity"]["category"] is None
     assert document["lobes"]["RML"]["score"] is None and document["probabilities"] == {"a": 0.25, "b": 0.75}
 

@@ -11,11 +11,13 @@ from pydicom import Dataset, dcmread
 
 from service.domain import rounding
 from service.domain.ct import CT
-from service.domain.findings import Analysis, Finding, Lobe
-from service.domain.severity import Severity
+from service.domain.findings import Analysis, Finding, Lobe, Region
+from service.domain.severity import severity
 from service.errors import Flag
 from service.evidence.context import Predecessor
 from service.evidence.encode import encode
+
+LIMITS = [("USE-LIM", "RUO"), ("USE-LIM", "NOT-APART")]
 
 
 def documents(ct: CT, analysis: Analysis) -> dict[str, Dataset]:
@@ -112,7 +114,8 @@ def test_lobe_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) ->
         assert values["OPAC-VOL"] == (pytest.approx(region.opacity_ml, abs=0.05), "mL")
         assert values["PCT-AFF"] == (rounding.percent(region.opacity_percent), "%")
         assert values["112031"] == (pytest.approx(region.mean_hu, abs=0.5), "[hnsf'U]")
-        assert values["CTSS-L"] == (sample[1].severity.lobe_scores[lobe.name], "{score}")
+        assert values["CTSS-LF"] == (sample[1].severity.lobe_scores[lobe.name], "{score}")
+        assert values["CTSS-L"] == (sample[1].severity.without_floor.lobe_scores[lobe.name], "{score}")
 
 
 def test_groups_point_at_their_segments(result: dict[str, Dataset]) -> None:
@@ -131,8 +134,13 @@ def test_study_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -
     found = groups(result["study"])
     analysis = sample[1]
     severity = analysis.severity
-    assert numbers(found["SEVERITY"]) == {"CTSS-T": (severity.total, "{score}")}
-    assert evaluations(found["SEVERITY"]) == [("USE-LIM", "RUO"), ("INVOLV", "255604002")]
+    assert numbers(found["SEVERITY"]) == {
+        "CTSS-TF": (severity.total, "{score}"),
+        "CTSS-T": (severity.without_floor.total, "{score}"),
+        "FLOOR-ML": (5.0, "mL"),
+        "FLOOR-PCT": (0.7, "%"),
+    }
+    assert evaluations(found["SEVERITY"]) == [*LIMITS, ("INVOLV-F", "255604002")]
     assert severity.category == "mild"
     for side in ("left", "right", "total"):
         values = numbers(found[f"LUNG_{side.upper()}"])
@@ -140,6 +148,27 @@ def test_study_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -
         assert values["PCT-AFF"][0] == rounding.percent(analysis.lungs[side].opacity_percent)
     assert evaluations(found["CLASSIFICATION"]) == [("CLASSIF", "CLASSIF-NONE")]
     assert evaluations(found["QUALITY"]) == [("QUALITY", "Q-LOBES-APPROX"), ("QUALITY", "Q-NO-CLASSIFIER")]
+
+
+def test_opacity_of_normal_lungs_is_named_so_and_the_published_score_stays(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    lobes = {**dict.fromkeys(("RUL", "RLL", "LUL", "LLL"), Region(800, 0, 0, None)), "RML": Region(284, 2.55, 0, None)}
+    result = documents(ct, dataclasses.replace(analysis, severity=severity(lobes, evidence_samples.FLOOR)))
+    found = groups(result["study"])["SEVERITY"]
+    assert (numbers(found)["CTSS-TF"][0], numbers(found)["CTSS-T"][0]) == (0, 1)
+    assert evaluations(found) == [*LIMITS, ("INVOLV-F", "INVOLV-NORMAL")]
+    values = numbers(groups(result["measurements"])["RML"])
+    assert (values["CTSS-LF"][0], values["CTSS-L"][0]) == (0, 1)
+
+
+def test_without_a_measured_floor_there_is_only_the_published_score(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    scored = severity({lobe.name: region for lobe, region in analysis.lobes.items()}, None)
+    result = documents(ct, dataclasses.replace(analysis, severity=scored))
+    found = groups(result["study"])["SEVERITY"]
+    assert numbers(found) == {"CTSS-T": (scored.total, "{score}")}
+    assert evaluations(found) == [*LIMITS, ("INVOLV", "255604002")]
+    assert "CTSS-LF" not in numbers(groups(result["measurements"])["LLL"])
 
 
 def test_tracking_identifiers_are_unique(result: dict[str, Dataset]) -> None:
@@ -174,14 +203,14 @@ def test_self_agreement_is_measured_in_the_quality_group(sample: tuple[CT, Analy
 
 def test_a_missing_lobe_has_no_score_and_no_total(sample: tuple[CT, Analysis]) -> None:
     ct, analysis = sample
-    scores = {**analysis.severity.lobe_scores, "RML": None}
+    lobes = {lobe.name: None if lobe == Lobe.RML else region for lobe, region in analysis.lobes.items()}
     partial = dataclasses.replace(
-        analysis, severity=Severity(scores, None, None), flags=(Flag.LOBE_MISSING, Flag.LOBE_MISSING)
+        analysis, severity=severity(lobes, evidence_samples.FLOOR), flags=(Flag.LOBE_MISSING, Flag.LOBE_MISSING)
     )
     result = documents(ct, partial)
     assert "CTSS-L" not in numbers(groups(result["measurements"])["RML"])
     found = groups(result["study"])
-    assert numbers(found["SEVERITY"]) == {} and evaluations(found["SEVERITY"]) == [("USE-LIM", "RUO")]
+    assert numbers(found["SEVERITY"]) == {} and evaluations(found["SEVERITY"]) == LIMITS
     assert evaluations(found["QUALITY"]) == [("QUALITY", "Q-LOBE-MISSING")]
 
 
