@@ -42,7 +42,8 @@ def _members(members: Sequence[Evidence]) -> sr.ContainerContentItem:
 def _member(member: Evidence) -> sr.ContentItem:
     """An IMAGE item for what is one, Segmentations too, else a COMPOSITE item (PS3.3 C.17.3.2.1)."""
     kind = sr.ImageContentItem if member.kind in _IMAGES else sr.CompositeContentItem
-    return kind(codes.PRODUCTS[member.kind], member.sop_class_uid, member.sop_instance_uid, relationship_type=_CONTAINS)
+    uids = str(member.sop_class_uid), str(member.sop_instance_uid)
+    return kind(codes.PRODUCTS[member.kind], *uids, relationship_type=_CONTAINS)
 
 
 def _reference(case: Case, member: Evidence) -> Dataset:

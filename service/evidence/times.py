@@ -12,12 +12,17 @@ T = TypeVar("T")
 
 
 def written(moment: datetime, header: Dataset) -> datetime:
-    """An aware moment without its zone, as local time of the CT if that tells its zone, else in the moment's own.
+    """An aware moment as local time without its zone, see `zoned`."""
+    return zoned(moment, header).replace(tzinfo=None)
+
+
+def zoned(moment: datetime, header: Dataset) -> datetime:
+    """An aware moment in the CT's zone if the CT tells it, else in the moment's own.
 
     One object has one Timezone Offset From UTC (PS3.3 C.12.1.1.8): the times that are copied from the CT decide it.
     """
     zone = zone_of(header)
-    return (moment.astimezone(zone) if zone else moment).replace(tzinfo=None)
+    return moment.astimezone(zone) if zone else moment
 
 
 def with_fixed_zone(moment: datetime) -> datetime:

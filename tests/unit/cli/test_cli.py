@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints and the exit code."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import make_ct
@@ -135,3 +136,12 @@ def test_results_of_an_earlier_patient_never_lie_beside_the_new_ones(tmp_path: P
     assert run("analyse", tmp_path / "in", "--out", out)[0] == 3
     assert sorted(p.name for p in out.iterdir()) == ["notes.txt", "result.json"]
     assert json.loads((out / "result.json").read_text())["status"] == "refused"
+
+
+def test_the_time_of_the_analysis_can_be_given(tmp_path: Path) -> None:
+    make_ct.write(make_ct.make(slices=10).datasets, tmp_path / "in")
+    arguments = ("analyse", tmp_path / "in", "--out", tmp_path / "out", "--analysed-at")
+    assert run(*arguments, "2026-11-29T14:05:00+01:00")[0] == 3
+    told = json.loads((tmp_path / "out" / "result.json").read_text())["analysed_at"]
+    assert datetime.fromisoformat(told) == datetime(2026, 11, 29, 13, 5, tzinfo=UTC)
+    assert run(*arguments, "yesterday")[0] == 2

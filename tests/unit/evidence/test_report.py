@@ -2,23 +2,30 @@
 
 import dataclasses
 import subprocess
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import enhanced_ct
 import evidence_samples
 import make_ct
 import pytest
 from programs import program
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from service.domain.findings import Analysis, Finding, FindingRegion, Lobe, ModelUse, Region
 from service.domain.severity import severity
 from service.errors import Flag
 from service.evidence.case import Case
-from service.evidence.context import Predecessor
+from service.evidence.context import ALWAYS, Predecessor, Selection
+from service.evidence.encode import encode
 from service.evidence.report import report_pdf, words
 from service.evidence.report.fonts import runs, width
 from service.evidence.report.page import fitted
+from service.evidence.result import result_document
+from service.imaging.read import read_ct
+
+ALL = ALWAYS | {"text"}
 
 GOLDEN = {"LUL": (1336, 83), "LLL": (1609, 169), "RUL": (989, 101), "RML": (787, 37), "RLL": (1633, 115)}
 """Lung and opacity mL of the paper's example report."""
@@ -69,7 +76,7 @@ def report(folder: Path, header: dict[str, Any] | None = None, **changes: Any) -
 
 
 def test_everything_of_the_papers_report_is_there(tmp_path: Path) -> None:
-    text = report(tmp_path, {"InstitutionName": "St. Elsewhere"})
+    text = report(tmp_path, {"InstitutionName": "St. Elsewhere", "ReferringPhysicianName": "Curie^Marie"})
     for expected in (
         "Research use only. Not for diagnostic use",
         "St. Elsewhere",
@@ -81,9 +88,16 @@ def test_everything_of_the_papers_report_is_there(tmp_path: Path) -> None:
         "CT severity score, Pan 2020, 0-25",
         "9 / 25",
         "Involvement: moderate",
-        "505 of 6354 mL",
-        "Axial: most affected slice (image",
-        "Coronal: most affected plane",
+        "505.0 of 6354.0 mL",
+        "Axial, image 58, z -734.2 mm: unmarked",
+        "The same slice, marked: most affected slice",
+        "Coronal, y -119.8 mm: most opacity",
+        "Accession number",
+        "PHANTOM1",
+        "Curie, Marie",
+        "88 every 2.50 mm, 2.5 mm thick",
+        "kernel B40f",
+        "v1 of 2024-05-01 14:05",
         "3D rendering",
         "Lobes: approximate, borders 4.5 mm from fissures on average.",
         "lung-opacity-2d · version 1 · SHA-256 abababababab",
@@ -94,9 +108,9 @@ def test_everything_of_the_papers_report_is_there(tmp_path: Path) -> None:
 
 def test_golden_table_is_truncated_not_rounded(tmp_path: Path) -> None:
     rows = [line.split() for line in report(tmp_path).splitlines()]
-    assert ["Right", "middle", "lobe", "787", "37", "37", "0", "4.7", "1"] in rows
-    assert ["Left", "upper", "lobe", "1336", "83", "83", "0", "6.2", "2"] in rows
-    assert ["Both", "lungs", "6354", "505", "505", "0", "7.9", "9", "/", "25"] in rows
+    assert ["Right", "middle", "lobe", "787.0", "37.0", "37.0", "0", "4.7", "1"] in rows
+    assert ["Left", "upper", "lobe", "1336.0", "83.0", "83.0", "0", "6.2", "2"] in rows
+    assert ["Both", "lungs", "6354.0", "505.0", "505.0", "0", "7.9", "9", "/", "25"] in rows
 
 
 def test_probabilities_and_no_warnings(tmp_path: Path) -> None:
@@ -203,7 +217,8 @@ def test_the_same_case_gives_the_same_bytes() -> None:
     ("value", "shown"),
     [
         (0.0, "0"),
-        (0.04, "<0.1"),
+        (0.0479, "0.047"),
+        (0.00004, "0.001"),
         (0.1, "0.1"),
         (4.7014, "4.7"),
         (4.9999, "4.9"),
@@ -217,7 +232,7 @@ def test_percentages_are_truncated(value: float, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.0, "0"), (0.04, "<0.1"), (3.44, "3.4"), (12.5, "12"), (1336.4, "1336")]
+    ("value", "shown"), [(0.0, "0"), (0.0476, "0.048"), (3.44, "3.4"), (0.0976, "0.098"), (1336.44, "1336.4")]
 )
 def test_millilitres(value: float, shown: str) -> None:
     assert words.millilitres(value) == shown
@@ -257,3 +272,47 @@ def test_the_footer_tells_of_the_acquisition_only(tmp_path: Path) -> None:
     for header in ct.headers:
         header.AcquisitionTime = None
     assert "CT of" not in printed(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), tmp_path)
+
+
+def test_the_metadata_tell_the_software_and_the_time_of_the_analysis(tmp_path: Path) -> None:
+    ct, analysis = evidence_samples.phantom()
+    ct.headers[0].TimezoneOffsetFromUTC = "+0530"
+    (tmp_path / "report.pdf").write_bytes(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))))
+    info = output_of("pdfinfo", "-rawdates", tmp_path / "report.pdf")
+    assert "D:20240501193530+05'30'" in info and "Creator:         Thoracle 0.1.0\n" in info
+
+
+def test_the_slices_of_an_enhanced_ct_are_described_too(tmp_path: Path) -> None:
+    scan = make_ct.make(findings=make_ct.FINDINGS)
+    ct = read_ct([enhanced_ct.enhance(scan.datasets)])
+    analysis = evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
+    text = printed(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), tmp_path)
+    assert "2.5 mm thick" in text and "Axial, frame" in text
+
+
+def test_structured_and_printed_report_and_json_show_the_same_numbers(tmp_path: Path) -> None:
+    ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
+    region = Region(1029.26, 0.0312, 49.4, -850.4)
+    analysis = dataclasses.replace(analysis, lungs={**analysis.lungs, "right": region})
+    pdf, root, text = (
+        {e.kind: e.content for e in encode(ct, analysis, evidence_samples.context(ct), [Selection(kinds=ALL)])}[kind]
+        for kind in ("report", "study", "text")
+    )
+    document = result_document(
+        pipeline="p", series_uid="1", analysis=analysis, analysed_at=evidence_samples.ANALYSED_AT
+    )
+    right = document["lungs"]["right"]
+    assert right == {"volume_ml": 1029.3, "opacity_ml": 49.4, "opacity_percent": 4.8}
+    group = next(g for g in sr_groups(dcmread(BytesIO(root))) if "LUNG_RIGHT" in str(g))
+    values = [i.MeasuredValueSequence[0].NumericValue for i in group.ContentSequence if i.ValueType == "NUM"]
+    assert values == list(right.values())
+    row = next(line.split() for line in printed(pdf, tmp_path).splitlines() if "Right lung" in line)
+    assert row == ["Right", "lung", "1029.3", "49.4", "0.031", "49.4", "4.8"]
+    assert b"Right lung: 1029.3 mL, of it opacity 49.4 mL (4.8 %)." in text
+
+
+def sr_groups(document: Dataset) -> list[Dataset]:
+    (measurements,) = [
+        i for i in document.ContentSequence if i.ConceptNameCodeSequence[0].CodeMeaning == "Imaging Measurements"
+    ]
+    return list(measurements.ContentSequence)

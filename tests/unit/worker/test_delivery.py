@@ -23,7 +23,7 @@ from service.store.migrations import upgrade
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.spool import Spool
-from service.worker.delivery import Courier, Destination, keep_report
+from service.worker.delivery import Courier, Destination, keep_report, with_one_root
 
 NOW = arrivals.at(300)
 SEG, LABELMAP, SR, PDF = "1.9.1", "1.9.2", "1.9.3", "1.9.4"
@@ -305,3 +305,15 @@ def test_an_error_that_nobody_foresaw_is_recorded_and_ends(bench: Bench) -> None
     assert "Doe" not in str(bench.overview.job(bench.job_id))
     assert bench.deliver(7200) is None
     assert bench.state is State.UNDELIVERED
+
+
+def test_a_destination_gets_the_root_that_refers_to_what_it_gets() -> None:
+    parts = [StoredObject("lobes", "1.2", "1.1", "a", ""), StoredObject("report-dicom", "1.2", "1.2", "b", "")]
+    roots = [
+        StoredObject("study", "1.2", f"2.{n}", "c", "", refers_to=uids)
+        for n, uids in enumerate([("1.1", "1.2"), ("1.1",), ("1.2",), ("1.1", "1.2", "1.3")])
+    ]
+    assert with_one_root([*parts, *roots]) == [*parts, roots[0]]
+    assert with_one_root([parts[0], *roots]) == [parts[0], roots[1]]
+    assert with_one_root([parts[1], roots[0], roots[3]]) == [parts[1], roots[0]], "the least that is not there"
+    assert with_one_root(parts) == parts
