@@ -2,6 +2,7 @@
 
 from service.domain import severity
 from service.domain.findings import Finding
+from service.errors import Flag
 from service.evidence.case import Case
 from service.evidence.report import words
 from service.evidence.report.page import ACCENT, INNER, MARGIN, PALE, RULE, SOFT, WHITE, Page
@@ -9,6 +10,9 @@ from service.evidence.report.page import ACCENT, INNER, MARGIN, PALE, RULE, SOFT
 HEIGHT, _GAP, _PAD = 68.0, 9.0, 8.0
 _WIDTH = (INNER - 2 * _GAP) / 3
 _BAR = _WIDTH - 2 * _PAD
+
+_INCOMPLETE = {Flag.LUNG_AT_EDGE, Flag.LUNG_DROPPED}
+"""Warnings without which the score would be read as that of whole lungs."""
 
 NO_CLASSIFIER = "Classification: no validated model installed"
 
@@ -30,6 +34,8 @@ def _draw_severity(page: Page, case: Case, x: float, y: float) -> None:
         page.text(x, y + 60, "A lobe was not found.", 8.5, max_width=_BAR)
         return
     page.text(x, y + 38, f"{score.total} / {severity.MAX}", 20, bold=True)
+    if _INCOMPLETE.intersection(case.flags):
+        page.text(x + _BAR, y + 38, "incomplete lungs", 10, bold=True, align="right")
     _draw_bar(page, x, y + 45, score.total / severity.MAX, ticks=(5.5 / severity.MAX, 14.5 / severity.MAX))
     page.text(x, y + 62, f"Involvement: {score.category}", 9.5, bold=True)
 

@@ -1,6 +1,7 @@
 """The eligibility gate: may this series be analysed? Every reason against it, from its headers alone.
 
-What needs pixels is decided later: `read.read_ct` (CODEC, NOT_HU by air) and the lungs (NO_LUNG, TRUNCATED).
+What needs pixels is decided later: `read.read_ct` (CODEC, NOT_HU by air, bad slices) and the lungs (NO_LUNG,
+TRUNCATED, LUNG_LOST).
 """
 
 from collections.abc import Sequence
