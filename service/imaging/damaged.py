@@ -120,7 +120,7 @@ def _strange(small: Hounsfield) -> Mask:
     odd[1:-1] = np.minimum(steps_hu[:-1], steps_hu[1:]) > ODD_ONE_OUT * over_hu + FLOOR_HU
     shift_hu = np.array([_tissue_shift(a, b) for a, b in pairwise(small)])
     breaks = (steps_hu > STEP * _around(steps_hu, 40) + FLOOR_HU) | (np.abs(shift_hu) > SHIFT_HU)
-    return odd | _short_sides(breaks & ~(odd[:-1] | odd[1:]))
+    return np.asarray(odd | _short_sides(breaks & ~(odd[:-1] | odd[1:])), np.bool_)
 
 
 def _rescaled(small: Hounsfield, strange: Mask) -> Mask:
@@ -164,8 +164,8 @@ def _short_sides(breaks: Mask) -> Mask:
     piece = np.concatenate([[0], np.cumsum(breaks)])
     short = np.bincount(piece) <= len(piece) // 4
     if breaks.any() and not short.any():
-        return np.concatenate([breaks, [False]]) | np.concatenate([[False], breaks])
-    return np.asarray(short[piece] & breaks.any())
+        return np.asarray(np.append(breaks, False) | np.insert(breaks, 0, False), np.bool_)
+    return np.asarray(short[piece] & breaks.any(), np.bool_)
 
 
 def _is_rescaled(small: Hounsfield, k: int, good: Mask, usual_step_hu: float) -> bool:

@@ -69,7 +69,7 @@ def _end_parts(labels: Labels) -> Iterator[tuple[str, float, float, float]]:
     for side in Side:
         areas = np.count_nonzero(labels == side, axis=(1, 2))
         for end, word in ((0, "top"), (-1, "bottom")):
-            part = float(areas[end] / max(1, areas.max()))
+            part = int(areas[end]) / max(1, int(areas.max()))
             sentence = (
                 f"The {side.name.lower()} lung's area in the {word} slice is {part:.0%} of its largest; "
                 f"at most {MAX_END_PART:.0%} is accepted."
@@ -87,7 +87,7 @@ def _edge_parts(lungs: hd.Volume, shown: Mask) -> Iterator[tuple[str, float, flo
         for side in Side:
             lung = lungs.array == side
             surface = lung & ~_neighbour(lung, axis, step, beyond=False)
-            part = float(np.count_nonzero(surface & edge) / max(1, np.count_nonzero(surface)))
+            part = int(np.count_nonzero(surface & edge)) / max(1, int(np.count_nonzero(surface)))
             sentence = (
                 f"Of the {side.name.lower()} lung's surface to the {word}, {part:.0%} lies at the edge of the images; "
                 f"at most {MAX_EDGE_PART:.0%} is accepted."
