@@ -34,7 +34,7 @@ class CovidSeverity:
     models: tuple[str, ...] = (LUNG_OPACITY, LOBES)
 
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
-        """Rejected with NO_LUNG or TRUNCATED; what the back end raises passes through."""
+        """Rejected with NO_LUNG, TRUNCATED or LUNG_LOST; what the back end raises passes through."""
         lungs, opacity, agreement = _lungs_and_opacities(ct.volume, backend, progress)
         lobe_mask = find_lobes(ct.volume, lungs, backend, progress)
         progress("measure", 0.0)

@@ -24,7 +24,7 @@ from service.evidence.encode import encode
 from service.evidence.notice import encode_notice
 from service.evidence.result import SeriesRefusal, result_document
 from service.evidence.times import with_fixed_zone
-from service.imaging.choose import Candidate, Ranked, candidate, choose
+from service.imaging.choose import Candidate, Ranked, candidate, choose, of_one_patient
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.inference.noting import Noting
@@ -143,7 +143,7 @@ class Analyst:
         for number, one in enumerate(series):
             watch("check", number / len(series))
             candidates.append(self._candidate(one, expected_images.get(one.series_uid), first_headers))
-        return choose(candidates)
+        return choose(of_one_patient(candidates, first_headers))
 
     def _candidate(
         self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import damage_ct
 import enhanced_ct
+import inconsistent_ct
 import make_ct
 import numpy as np
 import pydicom
@@ -40,7 +41,7 @@ def test_leaves_pixels_to_others(case: Case) -> None:
 
 
 def test_every_header_reason_has_a_case() -> None:
-    cased = {case.reason for case in CASES + PIXEL_CASES + LUNG_CASES}
+    cased = {case.reason for case in (*CASES, *inconsistent_ct.CASES, *PIXEL_CASES, *LUNG_CASES)}
     by_others = {Reason.INCOMPLETE, Reason.NOT_CHOSEN}  # the sender's count, the other series of the study
     assert set(Reason) - cased == by_others
 

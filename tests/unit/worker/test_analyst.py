@@ -71,6 +71,21 @@ def test_a_damaged_series_never_harms_a_good_one(tmp_path: Path, damage: Callabl
     assert {refusal.reason for refusal in outcome.refusals["1.2.3"]} == {Reason.UNREADABLE}
 
 
+@pytest.mark.parametrize("mixed_itself", [False, True])
+def test_a_study_of_two_patients_is_refused_whole(tmp_path: Path, mixed_itself: bool) -> None:
+    first = make_ct.make(slices=88).datasets
+    study = {"StudyInstanceUID": first[0].StudyInstanceUID, "SeriesInstanceUID": "1.2.3"}
+    second = make_ct.make(slices=84, attributes=study).datasets
+    for dataset in second[1 if mixed_itself else 0 :]:
+        dataset.PatientID = "PHANTOM2"
+    for name, datasets in (("first", first), ("second", second)):
+        make_ct.write(datasets, tmp_path / name)
+    outcome = Analyst(LungsAsLobe(), NoBackend(), Limits(), "0.1.0").analyse(scan([tmp_path]), lambda *_: None)
+    assert outcome.series_uid is None and len(outcome.refusals) == 2
+    for refusals in outcome.refusals.values():
+        assert [refusal.reason for refusal in refusals] == [Reason.MIXED_PATIENTS]
+
+
 class Refusing:
     """Asks the lungs' network, and refuses what it answers where the CT is no finer than `than_mm`."""
 
