@@ -45,6 +45,7 @@ ADVICE = {
     Reason.AGE: "Nothing: the analysis is not meant for a patient of this age.",
     Reason.CODEC: "Send the series uncompressed.",
     Reason.UNREADABLE: "Send the series again as the scanner made it, with the attribute named above.",
+    Reason.FAILED: "Send the series again as the scanner made it; if it fails again, tell the operator of Thoracle.",
     Reason.NOT_CHOSEN: "Nothing: another series of the study stands for it.",
 }
 

@@ -11,7 +11,6 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
-from traceback import format_tb
 from typing import Protocol
 
 from pydicom import Dataset
@@ -22,7 +21,8 @@ from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
-from service.errors import Permanent, Transient
+from service.domain.unparsable import UNPARSABLE
+from service.errors import Permanent, Transient, traceback_of
 from service.evidence.context import Evidence
 from service.store.jobs import Jobs
 from service.store.records import Records
@@ -119,7 +119,7 @@ class Runner:
             raise  # it cannot be recorded now: the engine tries again
         except Exception as error:  # the worker step: one bad study must not stop the others
             # Where it happened, but not the message: it may quote a patient's attributes.
-            log.error("job %s failed: %s\n%s", job_id, type(error).__name__, "".join(format_tb(error.__traceback__)))
+            log.error("job %s failed: %s\n%s", job_id, type(error).__name__, traceback_of(error))
             event, result = Event.FAIL, Result(error=f"internal error {type(error).__name__}; the log tells where")
         plans = self._courier.plans(result.objects, result.facts)
         finished = self._jobs.finish(job_id, event, result, self._clock(), plans)
@@ -222,9 +222,9 @@ class Runner:
         return StudyFacts(
             calling_ae=series.calling_ae,
             called_ae=series.called_ae,
-            station=str(header.get("StationName") or ""),
-            descriptions=tuple(str(header.get(name) or "") for name in ("StudyDescription", "SeriesDescription")),
-            body_part=str(header.get("BodyPartExamined") or ""),
+            station=_told(header, "StationName"),
+            descriptions=tuple(_told(header, name) for name in ("StudyDescription", "SeriesDescription")),
+            body_part=_told(header, "BodyPartExamined"),
             received_at=series.first_received_at.astimezone(),
         )
 
@@ -233,7 +233,15 @@ def _scanner(outcome: Outcome) -> str:
     """Of the analysed series, else of the first one that could be read."""
     first = next(iter(outcome.headers.values()), Dataset())
     header = outcome.headers.get(outcome.series_uid or "", first)
-    return scanner(str(header.get("Manufacturer") or ""), str(header.get("ManufacturerModelName") or ""))
+    return scanner(_told(header, "Manufacturer"), _told(header, "ManufacturerModelName"))
+
+
+def _told(header: Dataset, keyword: str) -> str:
+    """What the header says; as good as absent where it cannot be read."""
+    try:
+        return str(header.get(keyword) or "")
+    except (*UNPARSABLE, OSError):
+        return ""
 
 
 def _described(evidence: Sequence[Evidence]) -> Iterator[StoredObject]:

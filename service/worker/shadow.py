@@ -9,7 +9,6 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from traceback import format_tb
 from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,7 +17,7 @@ from service.domain.findings import Analysis
 from service.domain.job import Job, State
 from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
-from service.errors import ThoracleError, Transient
+from service.errors import ThoracleError, Transient, traceback_of
 from service.imaging.difference import Difference, difference
 from service.store.jobs import Jobs
 from service.store.shadows import Shadow, Shadows, results_of
@@ -93,7 +92,7 @@ class Shadower:
                 "job %s in the shadow: %s\n%s",
                 job.job_id,
                 type(error).__name__,
-                "".join(format_tb(error.__traceback__)),
+                traceback_of(error),
             )
             self._end(job.job_id, model, version, Shadow.FAILED, error=f"internal error {type(error).__name__}")
         return None
