@@ -77,4 +77,4 @@ def test_a_file_that_cannot_be_parsed_or_read_is_left_out_by_name(tmp_path: Path
         paths[0].name: "damaged DICOM: RecursionError",
         paths[1].name: "cannot be read: Input/output error",
     }
-    assert series.paths == (whole,)
+    assert series.paths == (paths[2],)
