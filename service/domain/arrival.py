@@ -55,6 +55,15 @@ class Identity:
         return f"NOT_CT: {UID(self.sop_class_uid).name}, modality {self.modality or 'unknown'}"
 
 
+def is_other_image(sop_class_uid: str) -> bool:
+    """Whether it is a class of images that are no CT, as a scanner makes them.
+
+    Reports, segmentations and captured screens are none: our own results, which a PACS may send back, are among them.
+    """
+    name = UID(sop_class_uid).name
+    return sop_class_uid not in CT_SOP_CLASSES and "Image Storage" in name and "Secondary Capture" not in name
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One C-STORE request. content: the DICOM file (PS3.10), its dataset byte for byte as sent."""

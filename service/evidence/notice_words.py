@@ -9,6 +9,11 @@ NOT_ANALYSED = (
     "Thoracle did not analyse this CT: there is no score, no measurement and no segmentation.",
     "Read the images as usual; do not wait for a result.",
 )
+NO_CT = (
+    "Not analysed is not the same as normal.",
+    "Thoracle analyses CT only, and this study holds none: there is no score, no measurement and no segmentation.",
+    "Read the images as usual; do not wait for a result.",
+)
 REPLACES = "This notice replaces an earlier result of this study."
 SEND = "A thin axial series of both lungs, original slices, is analysed as soon as it is sent."
 

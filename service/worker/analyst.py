@@ -174,7 +174,7 @@ class Analyst:
         """None where nobody wants one, or the headers do not tell whose it is: nothing is filed by guess."""
         if not self.notice:
             return ()
-        images = {one.series_uid: len(one.paths) for one in series}
+        images = {one.series_uid: len(one.paths) for one in series if not one.refusals}
         try:
             context = EvidenceContext(self.software_version, notice_time(headers), self.institution, predecessors)
             return encode_notice(headers, refusals, context, images)

@@ -1,7 +1,10 @@
 """The path of a study: a damaged series is refused for itself and harms no other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import evidence_samples
@@ -9,16 +12,20 @@ import make_ct
 import pytest
 import tiny_models
 from pydicom import dcmread
+from pydicom.uid import MRImageStorage
 
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
 from service.domain.findings import Analysis, ModelUse
+from service.domain.job import Job, State
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
 from service.errors import Permanent, Reason, Refusal, Rejected, Transient
 from service.evidence.encode import encode
+from service.store.records import SeriesRecord
 from service.store.tree import scan
 from service.worker.analyst import Analyst, Outcome
+from service.worker.study import Studies
 
 
 class LungsAsLobe:
@@ -187,3 +194,29 @@ def test_a_file_that_is_gone_passes_through(tmp_path: Path) -> None:
     series[0].paths[3].unlink()
     with pytest.raises(FileNotFoundError):
         Analyst(LungsAsLobe(), NoBackend(), Limits(), "0.1.0").analyse(series, lambda *_: None)
+
+
+def test_a_study_without_ct_is_refused_by_name_with_a_notice(tmp_path: Path) -> None:
+    """Its headers may be as odd as they like: the SOP class is known from their C-STORE."""
+    [mr] = make_ct.make(slices=1, attributes={"Modality": "MR", "SeriesInstanceUID": "1.2"}).datasets
+    mr.SOPClassUID = mr.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    (path,) = make_ct.write([mr], tmp_path)
+    record = SeriesRecord(
+        "1.2", "MR", "A", "B", datetime.now(UTC), (), ("NOT_CT: MR Image Storage, modality MR",), ("x",)
+    )
+
+    class Known:
+        def series_of(self, study_uid: str) -> list[SeriesRecord]:
+            return [record, replace(record, series_uid="1.3", other_images=())]
+
+        @contextmanager
+        def local(self, relatives: Sequence[str]) -> Iterator[list[Path]]:
+            yield [path for _ in relatives]
+
+    job = Job("j", str(mr.StudyInstanceUID), 1, None, State.RUNNING, datetime.now(UTC), None)
+    with Studies(Known(), Known(), lambda study, series: {}).open(job) as study:  # type: ignore[arg-type]
+        outcome = Analyst(LungsAsLobe(), NoBackend(), Limits(), "0.1.0", notice=True).analyse(*study)
+    assert outcome.refusals == {"1.2": (Refusal(Reason.NOT_CT, "MR Image Storage, modality MR."),)}
+    report = dcmread(BytesIO(outcome.evidence[0].content))
+    assert report.StudyInstanceUID == mr.StudyInstanceUID and report.PatientID == mr.PatientID
+    assert "this study holds none" in str(report)
