@@ -219,4 +219,4 @@ def test_a_study_without_ct_is_refused_by_name_with_a_notice(tmp_path: Path) -> 
     assert outcome.refusals == {"1.2": (Refusal(Reason.NOT_CT, "MR Image Storage, modality MR."),)}
     report = dcmread(BytesIO(outcome.evidence[0].content))
     assert report.StudyInstanceUID == mr.StudyInstanceUID and report.PatientID == mr.PatientID
-    assert "this study holds none" in str(report)
+    assert b"this study holds none" in outcome.evidence[0].content
