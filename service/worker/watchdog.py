@@ -9,7 +9,6 @@ a file by which the next worker knows.
 
 import faulthandler
 import logging
-import os
 import sys
 import threading
 import time
@@ -27,6 +26,7 @@ from service.domain.ports import Array, Backend, Progress
 from service.errors import ThoracleError
 from service.inference.around import Around
 from service.worker.looking import Looking
+from service.worker.memory import machine_bytes, rss_bytes
 
 log = logging.getLogger(__name__)
 
@@ -251,19 +251,3 @@ class _Watched(Around):
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         self._run.check()
         return self._backend.infer(name, inputs)
-
-
-def rss_bytes() -> int:
-    """Resident memory of this process (proc(5), statm)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def machine_bytes() -> float:
-    """Memory of the machine, or of the container if it has less."""
-    machine = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            return min(machine, float(Path(path).read_text()))
-        except (OSError, ValueError):  # no such version of cgroups; "max": no limit
-            continue
-    return machine

@@ -14,7 +14,8 @@ from runner_bench import ANALYSED, Bench
 from service.domain.job import State
 from service.errors import Transient
 from service.worker.analyst import Outcome
-from service.worker.watchdog import JobLimits, Watchdog, machine_bytes, rss_bytes
+from service.worker.memory import machine_bytes, rss_bytes
+from service.worker.watchdog import JobLimits, Watchdog
 
 SCRIPT = Path(__file__).parents[2] / "watched_process.py"
 ROOT = Path(__file__).parents[3]
