@@ -59,6 +59,7 @@ RULES = {
     Reason.AGE: f"Patient's Age, else Study Date less Birth Date, is at least {LIMITS.min_age_years:.0f} years.",
     Reason.CODEC: "The transfer syntax is known and every frame decodes.",
     Reason.UNREADABLE: "All attributes needed are present and well formed; the detail names the one that is not.",
+    Reason.FAILED: "No step raised an error; the detail names the error and the step, the log where it arose.",
     Reason.NOT_CHOSEN: "One series of a study is analysed, the best; the detail tells how this one ranked.",
 }
 

@@ -7,6 +7,8 @@ machinery around it. Errors are classified where they arise, with `raise ... fro
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from errno import EINVAL
+from traceback import format_tb
 
 
 class Reason(StrEnum):
@@ -38,6 +40,7 @@ class Reason(StrEnum):
     AGE = "AGE"
     CODEC = "CODEC"
     UNREADABLE = "UNREADABLE"
+    FAILED = "FAILED"
     NOT_CHOSEN = "NOT_CHOSEN"
 
     @property
@@ -73,6 +76,7 @@ _SENTENCES = {
     Reason.AGE: "The patient's age is outside the intended use.",
     Reason.CODEC: "The pixel data could not be decoded.",
     Reason.UNREADABLE: "A required attribute is missing or cannot be read.",
+    Reason.FAILED: "The analysis of the series failed.",
     Reason.NOT_CHOSEN: "Another series of the study suits the analysis better.",
 }
 
@@ -165,3 +169,17 @@ class Transient(ThoracleError):
 
 class Permanent(ThoracleError):
     """Trying again cannot help (bad configuration, wrong model digest, refused object)."""
+
+
+def is_storage_error(error: BaseException) -> bool:
+    """Whether the operating system failed to read or write.
+
+    pydicom raises OSError for malformed bytes too, but without an errno; and a seek to a position that no file has,
+    as a wrong length in a file demands, is EINVAL.
+    """
+    return isinstance(error, OSError) and error.errno not in (None, EINVAL)
+
+
+def traceback_of(error: BaseException, frames: int = 15) -> str:
+    """Where the error arose, for the log: the innermost frames, without its message, which may quote patient data."""
+    return "".join(format_tb(error.__traceback__, limit=-frames))

@@ -250,6 +250,20 @@ class Inference(_Frozen):
     triton: Triton = Triton()
 
 
+class Analysis(_Frozen):
+    """How much one analysis of the service may take. `thoracle analyse` has no such limits."""
+
+    time_limit_s: float = Field(
+        1800, gt=0, description="an analysis that takes longer is ended, and its job fails by name"
+    )
+    memory_limit_gb: float | None = Field(
+        None,
+        gt=0,
+        description="so is one that takes more memory beyond what the worker had before; null: one with which the "
+        "worker takes nine tenths of the memory of its machine or container",
+    )
+
+
 class Api(_Frozen):
     """Operator's HTTP API. It has no login of its own: keep it on loopback or behind the hospital's proxy."""
 
@@ -302,6 +316,7 @@ class Settings(BaseSettings):
     )
     retention: Retention = Retention()
     inference: Inference = Field(default_factory=Inference)
+    analysis: Analysis = Analysis()
     limits: Limits = Field(default_factory=Limits, description="eligibility limits of the gate")
     api: Api = Api()
     monitoring: Monitoring = Monitoring()

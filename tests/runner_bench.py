@@ -1,7 +1,8 @@
 """A runner with one job, on real tables and files; only the analysis and the network are stand-ins."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +38,7 @@ from service.worker.models import Assigned
 from service.worker.operator import Operator
 from service.worker.runner import Runner
 from service.worker.study import Studies
+from service.worker.watchdog import Watchdog
 
 NOW = arrivals.at(300)
 REFUSED = Outcome(
@@ -83,6 +85,9 @@ class Queued:
         self.urgencies.append(urgency)
         return self
 
+    def cancel(self) -> None:
+        """Nothing waits here."""
+
     def spec(self, name: str) -> ModelSpec:
         return replace(tiny_models.LOBES, version="2")
 
@@ -103,10 +108,24 @@ class Served:
         return self.shadowed
 
 
+@dataclass
+class Unwatched:
+    """A watchdog that never ends anything, and the run it would watch."""
+
+    backend: Any = None
+
+    @contextmanager
+    def over(self, job_id: str, backend: Any, *_: Any) -> Iterator["Unwatched"]:
+        yield Unwatched(backend)
+
+    def progress(self, tell: Any) -> Any:
+        return tell
+
+
 class Bench:
     """A runner with one job; `analysis` and `verdicts` decide what happens."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, watchdog: Watchdog | None = None) -> None:
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self.clock = NOW
@@ -135,6 +154,7 @@ class Bench:
             self,  # type: ignore[arg-type]
             self.served,  # type: ignore[arg-type]
             None,  # type: ignore[arg-type]
+            Unwatched() if watchdog is None else watchdog,  # type: ignore[arg-type]
             Studies(self.spool, records, lambda study, series: {}),
             self.spool,
             records,

@@ -120,6 +120,8 @@ def retry(job_id: JobId, config: ConfigOption = None) -> None:
 def cancel(job_id: JobId, config: ConfigOption = None) -> None:
     """Analyse and send nothing more of a job. What has been sent stays in the PACS.
 
+    An analysis that is running ends within seconds, and the worker goes on with the next job.
+
     [bold]Example[/]
 
       thoracle jobs cancel 8de5317c801a1788 --config thoracle.yaml

@@ -29,9 +29,9 @@ def encode_notice(
     refusals, images: reasons and how many images there are, by Series Instance UID.
 
     The same arguments give the same bytes, other reasons other UIDs. Patient and study are those of one header, first
-    of a CT that has a Patient ID; without any the notice is filed under an empty one, as the CT is. Rejected where no
-    CT header tells study, series, instance and SOP class, or where the headers tell of several studies or patients:
-    then there is no notice.
+    of a CT (of any image, where no series is a CT) that has a Patient ID; without any the notice is filed under an
+    empty one, as the CT is. Rejected where no such header tells study, series, instance and SOP class, or where the
+    headers tell of several studies or patients: then there is no notice.
     """
     study = RefusedStudy.of(headers, refusals, images, context)
     pdf = notice_pdf(study)

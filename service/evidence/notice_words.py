@@ -9,6 +9,11 @@ NOT_ANALYSED = (
     "Thoracle did not analyse this CT: there is no score, no measurement and no segmentation.",
     "Read the images as usual; do not wait for a result.",
 )
+NO_CT = (
+    "Not analysed is not the same as normal.",
+    "Thoracle analyses CT only, and this study holds none: there is no score, no measurement and no segmentation.",
+    "Read the images as usual; do not wait for a result.",
+)
 SEND = "A thin axial series of both lungs, original slices, is analysed as soon as it is sent."
 
 OTHER_KIND = frozenset((Reason.NOT_CT, Reason.LOCALIZER, Reason.DOSE_REPORT))
@@ -48,6 +53,7 @@ ADVICE = {
     Reason.AGE: "Nothing: the analysis is not meant for a patient of this age.",
     Reason.CODEC: "Send the series uncompressed.",
     Reason.UNREADABLE: "Send the series again as the scanner made it, with the attribute named above.",
+    Reason.FAILED: "Send the series again as the scanner made it; if it fails again, tell the operator of Thoracle.",
     Reason.NOT_CHOSEN: "Nothing: another series of the study stands for it.",
 }
 
