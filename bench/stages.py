@@ -18,7 +18,6 @@ from service.evidence.encode import encode
 from service.evidence.report import report_pdf
 from service.evidence.seal import seal
 from service.evidence.seg import findings_seg, lobes_seg
-from service.evidence.times import evidence_time
 from service.imaging.read import read_ct
 from service.pipelines import named
 from service.settings import load
@@ -38,7 +37,7 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
     settings = load(None)
     ready = analyst(settings, named(settings.pipeline))
     analysis = ready.pipeline.analyse(ct, ready.backend, lambda _stage, _fraction: None)
-    context = EvidenceContext(__version__, evidence_time(ct))
+    context = EvidenceContext(__version__, evidence_samples.ANALYSED_AT)
     encode(ct, analysis, context)  # the first time, as `bench.analyse` has it, loads code tables and fonts
     _, encode_s = timed(lambda: encode(ct, analysis, context), repeat)
     yield Figure(PART, f"{case.name}: encode", "s", encode_s, note=_WARM)
@@ -52,7 +51,7 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
 def measure_seg(work: Path, repeat: int) -> Iterator[Figure]:
     """From lobe labels to the bytes of the SEG: five segments, 400 x 512 x 512."""
     ct, analysis = evidence_samples.from_phantom(phantom())
-    case = EvidenceCase.of(ct, analysis, EvidenceContext(__version__, evidence_time(ct)))
+    case = EvidenceCase.of(ct, analysis, EvidenceContext(__version__, evidence_samples.ANALYSED_AT))
     name = f"lobes SEG, {SLICES} x 512 x 512, 5 lobes"
     _, first_s = timed(lambda: _seg_bytes(case), 1)
     yield Figure(SEG_PART, f"{name}, first time", "s", first_s, note="loads code tables")
@@ -67,4 +66,4 @@ def _read(case: Case) -> CT:
 
 def _seg_bytes(case: EvidenceCase) -> bytes:
     segmentation: Any = lobes_seg(case)
-    return seal(segmentation, case.context.at, case.header, case.uids)
+    return seal(segmentation, case.context.analysed_at, case.header, case.uids)

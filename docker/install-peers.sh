@@ -1,10 +1,10 @@
 #!/bin/sh
 # What the tests need of Debian: a PACS, DICOM senders and validators, a database, Prometheus, time zones, tools for
-# network namespaces and images. Without root: says so and goes on, and the tests that need them skip (in CI they fail).
+# network namespaces and images, a browser and npm for the viewer OHIF. Without root: says so and goes on, and the tests that need them skip (in CI they fail).
 set -eu
 missing=""
 for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools pdftoppm:poppler-utils openssl:openssl ip:iproute2 \
-  buildah:buildah debootstrap:debootstrap promtool:prometheus; do
+  buildah:buildah debootstrap:debootstrap promtool:prometheus chromium:chromium npm:npm; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -f /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"

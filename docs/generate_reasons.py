@@ -5,6 +5,7 @@ from pathlib import Path
 
 from service.domain.eligibility import Limits
 from service.errors import Flag, Reason
+from service.imaging.lung_edges import MAX_EDGE_PART, MAX_END_PART, MAX_LEFT_OUT_PART
 
 PAGE = Path(__file__).parent / "reference" / "reject-reasons.md"
 
@@ -19,9 +20,20 @@ RULES = {
     Reason.NOT_AXIAL: f"Cosine between slice normal and the patient's long axis ≥ {LIMITS.min_axial_cosine}.",
     Reason.TILT: f"Gantry/Detector Tilt, and angle between slice normal and stack, ≤ {LIMITS.max_tilt_degrees:.0f}°.",
     Reason.MIXED_ORIENTATION: "One Image Orientation (Patient), but for rounding.",
-    Reason.MIXED_GEOMETRY: "One Rows, Columns, Pixel Spacing, Frame of Reference UID; a multi-frame CT stands alone.",
+    Reason.MIXED_GEOMETRY: (
+        "One Rows, Columns, Pixel Spacing, Slice Thickness, reconstruction centre, Frame of Reference UID; every slice "
+        "lies in one straight stack, within a quarter of a pixel or millimetre; a multi-frame CT stands alone."
+    ),
     Reason.DUPLICATE_POSITION: "Every slice has a position of its own.",
-    Reason.MULTIPHASE: "As above; chosen where acquisition, phase or energy tell the repeated positions apart.",
+    Reason.MULTIPHASE: (
+        "One kernel, kVp, contrast agent, phase, reconstruction diameter, Image Type, scanner; acquisition number and "
+        "time run along the stack; noise does not alternate from slice to slice."
+    ),
+    Reason.MIXED_PATIENTS: (
+        "One Patient ID; no two names, birth dates, sexes, ages or issuers. Padding, case, punctuation of dates and "
+        "trailing ^ aside. The same among all CT series of a study."
+    ),
+    Reason.MIXED_SERIES: "One Study, Series UID, Modality, Series Number, Study Date, Accession Number.",
     Reason.IRREGULAR_SPACING: (
         f"Spread of the slice spacing ≤ {LIMITS.spacing_tolerance_mm} mm or {LIMITS.spacing_tolerance:.0%}, the larger."
     ),
@@ -29,13 +41,25 @@ RULES = {
     Reason.TOO_THICK: f"Larger of Slice Thickness and slice spacing ≤ {LIMITS.max_thickness_mm:.0f} mm.",
     Reason.TOO_FEW: f"At least {LIMITS.min_slices} slices.",
     Reason.SHORT_COVERAGE: f"First to last slice inclusive ≥ {LIMITS.min_extent_mm:.0f} mm.",
-    Reason.NOT_HU: "MONOCHROME2, Rescale Slope and Intercept, Rescale Type HU; air and soft tissue where they belong.",
+    Reason.NOT_HU: (
+        "MONOCHROME2, Rescale Slope and Intercept, Rescale Type HU; air and soft tissue where they belong; no slice "
+        "whose values are its neighbours' with another slope or intercept."
+    ),
+    Reason.DAMAGED_SLICES: (
+        "No slice is blank, repeats another's pixels, is empty where its neighbours show the patient, is much noisier "
+        "than they are or differs from them more than they do from each other."
+    ),
     Reason.NO_LUNG: "The lung mask, not Body Part Examined, shows two lungs of plausible volume.",
-    Reason.TRUNCATED: "No lung is cut off at the first or last slice.",
+    Reason.TRUNCATED: (
+        f"Each lung's area in the first and last slice is ≤ {MAX_END_PART:.0%} of its largest; of its surface to the "
+        f"front, back, right and left ≤ {MAX_EDGE_PART:.0%} lies at the edge of the images or of their padding."
+    ),
+    Reason.LUNG_LOST: f"At most {MAX_LEFT_OUT_PART:.0%} of what was found as lung is left out of both lungs.",
     Reason.INCOMPLETE: "As many images have arrived as the sender says it holds, where it can be asked.",
     Reason.AGE: f"Patient's Age, else Study Date less Birth Date, is at least {LIMITS.min_age_years:.0f} years.",
     Reason.CODEC: "The transfer syntax is known and every frame decodes.",
     Reason.UNREADABLE: "All attributes needed are present and well formed; the detail names the one that is not.",
+    Reason.FAILED: "No step raised an error; the detail names the error and the step, the log where it arose.",
     Reason.NOT_CHOSEN: "One series of a study is analysed, the best; the detail tells how this one ranked.",
 }
 

@@ -2,16 +2,24 @@
 
 python -m models.export lung-opacity --weights models/runs/lung_opacity/weights.pt
 python -m models.export lobes --prior models/runs/lobes/prior.npy
-python -m models.export --check          (needs no torch)
+python -m models.export lung-opacity --spec-only     (needs no torch)
+python -m models.export --check                      (needs no torch)
+
+A new network for opacities has no noise floor until one is measured (`models.lung_opacity.noise_floor`, then
+--spec-only).
 """
 
 import argparse
+import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 
-from models.repository import OPSET, ROOT, differences, install
+from models.lung_opacity.card import NOISE
+from models.repository import OPSET, ROOT, SPECS, differences, install, model_path, network_digest
 
 
 def export_lung_opacity(weights: Path, root: Path, network: str | None) -> None:
@@ -20,7 +28,7 @@ def export_lung_opacity(weights: Path, root: Path, network: str | None) -> None:
     from models.lung_opacity.spec import SPEC
     from models.lung_opacity.to_onnx import to_onnx
 
-    install(to_onnx(weights, OPSET, network or RELEASED), SPEC, root)
+    install(to_onnx(weights, OPSET, network or RELEASED), replace(SPEC, noise_floor=None), root)
 
 
 def export_lobes(prior: Path, root: Path) -> None:
@@ -28,6 +36,19 @@ def export_lobes(prior: Path, root: Path) -> None:
     from models.lobes.spec import SPEC
 
     install(graph(np.load(prior), OPSET), SPEC, root)
+
+
+def embed_spec(name: str, root: Path) -> None:
+    """Embed the spec of models/ in the network that is in the repository.
+
+    ValueError if the noise floor in it was measured on another network.
+    """
+    (spec,) = (spec for spec in SPECS if spec.name == name)
+    path = model_path(spec, root)
+    measured = json.loads((Path(__file__).parent / "lung_opacity" / NOISE).read_text())["network_sha256"]
+    if spec.noise_floor is not None and measured != network_digest(path):
+        raise ValueError(f"the noise floor in the spec of {name} was measured on another network: {NOISE}")
+    install(onnx.load(path), spec, root)
 
 
 def main() -> None:
@@ -39,9 +60,12 @@ def main() -> None:
     )
     parser.add_argument("--prior", type=Path, default=Path("models/runs/lobes/prior.npy"))
     parser.add_argument("--repository", type=Path, default=ROOT)
+    parser.add_argument("--spec-only", action="store_true", help="keep the network, embed the spec of models/ in it")
     parser.add_argument("--check", action="store_true", help="only compare the repository with the specs")
     options = parser.parse_args()
-    if options.model == "lung-opacity":
+    if options.model and options.spec_only:
+        embed_spec(options.model, options.repository)
+    elif options.model == "lung-opacity":
         export_lung_opacity(options.weights, options.repository, options.network)
     elif options.model == "lobes":
         export_lobes(options.prior, options.repository)

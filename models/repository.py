@@ -18,6 +18,7 @@ from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.domain.model_spec import METADATA_KEY, ModelSpec
 from service.inference.config import render_configs
 from service.inference.files import DIGESTS, MODEL_FILE
+from service.inference.metadata import with_spec_text
 from service.inference.repository import render_digests
 
 ROOT = Path(__file__).resolve().parents[1] / "triton_repo"
@@ -41,6 +42,11 @@ def install(model: onnx.ModelProto, spec: ModelSpec, root: Path = ROOT) -> None:
         (root / spec.name / config).parent.mkdir(exist_ok=True)
         (root / spec.name / config).write_text(text)
     (root / DIGESTS).write_text(render_digests(_digests(root)))
+
+
+def network_digest(path: Path) -> str:
+    """SHA-256 of a model file without its spec: what was measured on the network holds while this stays."""
+    return hashlib.sha256(with_spec_text(path.read_bytes(), "")).hexdigest()
 
 
 def _configs(spec: ModelSpec, model: Path) -> dict[str, str]:

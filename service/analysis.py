@@ -28,8 +28,7 @@ def analyst(settings: Settings, chosen: Pipeline, loaded: Backend | None = None)
         settings.limits,
         __version__,
         settings.institution,
-        to.styles(everywhere),
-        to.capture_wanted(everywhere),
+        to.selections(everywhere),
         to.notice_wanted(everywhere),
     )
 

@@ -23,12 +23,12 @@ from service.evidence.context import (
     FINDINGS,
     LOBES,
     MEASUREMENTS,
-    NEEDS,
-    NOTICE,
-    NOTICE_PAGE_DICOM,
+    NOTICES,
     REPORT_DICOM,
     STUDY,
+    TEXT,
     SegKind,
+    Selection,
     Style,
 )
 from service.network import stow, web
@@ -46,17 +46,17 @@ _KINDS = {
     "sr": (MEASUREMENTS.kind, STUDY.kind),
     "pdf": (REPORT_DICOM.kind,),
     "capture": (CAPTURE.kind,),
+    "text": (TEXT.kind,),
 }
 _PLAIN = str(ExplicitVRLittleEndian)
 _ENCODINGS = {
     "seg": ((str(SegmentationStorage), _PLAIN),),
     "sr": ((str(Comprehensive3DSRStorage), _PLAIN),),
     "pdf": ((str(EncapsulatedPDFStorage), _PLAIN),),
+    "text": ((str(BasicTextSRStorage), _PLAIN),),
     "capture": ((str(SecondaryCaptureImageStorage), _PLAIN),),
 }
 _LABEL_MAP = ("1.2.840.10008.5.1.4.1.1.66.7", str(RLELossless))
-_NOTICE = ((str(BasicTextSRStorage), _PLAIN),)
-_NOTICES = (NOTICE.kind, NOTICE_PAGE_DICOM.kind)
 
 
 def targets(destinations: Mapping[str, AnyDestination]) -> dict[str, Target]:
@@ -64,15 +64,15 @@ def targets(destinations: Mapping[str, AnyDestination]) -> dict[str, Target]:
     return {name: _target(name, destination) for name, destination in destinations.items()}
 
 
-def styles(destinations: Iterable[AnyDestination]) -> tuple[Style, ...]:
-    """The styles of evidence that all destinations may get; the default one where there is no destination."""
-    wanted = [style for one in destinations for style in (_style(one), _fallback(one)) if style is not None]
-    return tuple(dict.fromkeys(wanted)) or (Style(),)
-
-
-def capture_wanted(destinations: Iterable[AnyDestination]) -> bool:
-    """Does any destination want the report as a picture?"""
-    return any("capture" in destination.send for destination in destinations)
+def selections(destinations: Iterable[AnyDestination]) -> tuple[Selection, ...]:
+    """What the destinations may get of a result, each once; the default where there is no destination."""
+    wanted = [
+        Selection(style, frozenset(_results(one)))
+        for one in destinations
+        for style in (_style(one), _fallback(one))
+        if style is not None
+    ]
+    return tuple(dict.fromkeys(wanted)) or (Selection(),)
 
 
 def notice_wanted(destinations: Iterable[AnyDestination]) -> bool:
@@ -111,7 +111,8 @@ def wanted(destination: AnyDestination) -> Iterator[Wanted]:
         label_map = product == "seg" and _style(destination).seg is SegKind.LABELMAP
         yield Wanted(f"{product!r} of `send`", (_LABEL_MAP, *_ENCODINGS[product]) if label_map else _ENCODINGS[product])
     if destination.notice:
-        yield Wanted("`notice`", _NOTICE)
+        yield Wanted("`notice`", _ENCODINGS["text"])
+        yield Wanted("`notice`", _ENCODINGS["pdf"])
 
 
 def _target(name: str, destination: AnyDestination) -> Target:
@@ -127,15 +128,18 @@ def _target(name: str, destination: AnyDestination) -> Target:
         answer_within_s=destination.answer_within_s,
         rules=tuple(Rule(**route.model_dump()) for route in destination.when),
         fallback=fallback.name if (fallback := _fallback(destination)) else None,
-        needs=NEEDS,
     )
 
 
-def _kinds(destination: AnyDestination) -> Iterator[str]:
+def _results(destination: AnyDestination) -> Iterator[str]:
     for product in destination.send:
         yield from _KINDS[product]
+
+
+def _kinds(destination: AnyDestination) -> Iterator[str]:
+    yield from _results(destination)
     if destination.notice:
-        yield from _NOTICES
+        yield from NOTICES
 
 
 def _ways(name: str, destination: AnyDestination) -> tuple[Send, Ask | None, Find]:

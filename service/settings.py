@@ -97,8 +97,10 @@ class _Delivery(_Frozen):
     """What all destinations have in common."""
 
     when: tuple[Route, ...] = Field((), description="studies that match any of these rules; empty: all studies")
-    send: tuple[Literal["seg", "sr", "pdf", "capture"], ...] = Field(
-        ("seg", "sr", "pdf"), min_length=1, description="what to send; capture: the report as Secondary Capture"
+    send: tuple[Literal["seg", "sr", "pdf", "capture", "text"], ...] = Field(
+        ("seg", "sr", "pdf"),
+        min_length=1,
+        description="what to send; capture: the report as Secondary Capture; text: its numbers as Basic Text SR",
     )
     seg: Literal["binary", "labelmap"] = Field("binary", description="kind of the Segmentations")
     all_frames: bool = Field(False, description="Segmentations with a frame for every slice, also for empty ones")
@@ -248,6 +250,20 @@ class Inference(_Frozen):
     triton: Triton = Triton()
 
 
+class Analysis(_Frozen):
+    """How much one analysis of the service may take. `thoracle analyse` has no such limits."""
+
+    time_limit_s: float = Field(
+        1800, gt=0, description="an analysis that takes longer is ended, and its job fails by name"
+    )
+    memory_limit_gb: float | None = Field(
+        None,
+        gt=0,
+        description="so is one that takes more memory beyond what the worker had before; null: one with which the "
+        "worker takes nine tenths of the memory of its machine or container",
+    )
+
+
 class Api(_Frozen):
     """Operator's HTTP API. It has no login of its own: keep it on loopback or behind the hospital's proxy."""
 
@@ -300,6 +316,7 @@ class Settings(BaseSettings):
     )
     retention: Retention = Retention()
     inference: Inference = Field(default_factory=Inference)
+    analysis: Analysis = Analysis()
     limits: Limits = Field(default_factory=Limits, description="eligibility limits of the gate")
     api: Api = Api()
     monitoring: Monitoring = Monitoring()

@@ -97,5 +97,10 @@ def metrics_dir(settings: Settings) -> Path:
     return _run_dir(settings) / "metrics"
 
 
+def watchdog_dir(settings: Settings) -> Path:
+    """Where a worker that cannot look any more leaves what it was at."""
+    return _run_dir(settings) / "watchdog"
+
+
 def _run_dir(settings: Settings) -> Path:
     return settings.data_dir / "run"

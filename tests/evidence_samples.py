@@ -1,6 +1,7 @@
 """CTs and analyses for the tests of evidence, made from the phantom without running a model."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import highdicom as hd
@@ -20,12 +21,14 @@ from service.domain.findings import (
     Region,
     SelfAgreement,
 )
-from service.domain.severity import severity
+from service.domain.severity import NoiseFloor, severity
 from service.errors import Flag
-from service.evidence.context import EvidenceContext
-from service.evidence.times import evidence_time
+from service.evidence.context import Earlier, EvidenceContext, Predecessor
 
+ANALYSED_AT = datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC)
 MODELS = (ModelUse("lung-opacity-2d", "1", "ab" * 32), ModelUse("lobe-prior", "2", "cd" * 32))
+
+FLOOR = NoiseFloor(opacity_ml=5.0, opacity_percent=0.7)
 
 
 def phantom(**options: Any) -> tuple[CT, Analysis]:
@@ -85,7 +88,7 @@ def analysis_of(
         )
         for f, m in found.items()
     }
-    scored = severity({lobe.name: r.opacity_percent if r.volume_ml else None for lobe, r in lobes.items()})
+    scored = severity({lobe.name: r if r.volume_ml else None for lobe, r in lobes.items()}, FLOOR)
     return Analysis(
         "covid-severity",
         lobe_mask,
@@ -101,6 +104,11 @@ def analysis_of(
     )
 
 
+def replacing(*objects: Predecessor, notice: bool = False) -> Earlier:
+    """The first result of the study, or its notice."""
+    return Earlier(1, ANALYSED_AT - timedelta(minutes=7), notice, objects)
+
+
 def context(ct: CT, **changes: Any) -> EvidenceContext:
-    values = {"software_version": "0.1.0", "at": evidence_time(ct)}
+    values = {"software_version": "0.1.0", "analysed_at": ANALYSED_AT}
     return EvidenceContext(**(values | changes))

@@ -11,7 +11,6 @@ from pydicom import Dataset
 
 from service.errors import Reason, Refusal
 from service.evidence.context import EvidenceContext
-from service.evidence.notice import notice_time
 
 UID = "1.2.826.0.1.3680043.8.498.1"
 TOO_THICK = Refusal(Reason.TOO_THICK, "7.00 mm; at most 5 mm.")
@@ -51,5 +50,5 @@ def several(count: int, **attributes: Any) -> tuple[list[Dataset], dict[str, tup
 
 
 def context(headers: Sequence[Dataset], **changes: Any) -> EvidenceContext:
-    values: Mapping[str, Any] = {"software_version": "0.1.0", "at": notice_time(headers)}
+    values: Mapping[str, Any] = {"software_version": "0.1.0", "analysed_at": evidence_samples.ANALYSED_AT}
     return EvidenceContext(**{**values, **changes})

@@ -1,7 +1,8 @@
 """A runner with one job, on real tables and files; only the analysis and the network are stand-ins."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -31,13 +32,14 @@ from service.store.retention import Retention
 from service.store.reviews import Reviews
 from service.store.shadows import Shadows
 from service.store.spool import Spool
-from service.worker.analyst import Outcome
+from service.worker.analyst import Outcome, Run
 from service.worker.delivery import Courier
 from service.worker.destination import Destination
 from service.worker.models import Assigned
 from service.worker.operator import Operator
 from service.worker.runner import Runner
 from service.worker.study import Studies
+from service.worker.watchdog import Watchdog
 
 NOW = arrivals.at(300)
 REFUSED = Outcome(
@@ -84,6 +86,9 @@ class Queued:
         self.urgencies.append(urgency)
         return self
 
+    def cancel(self) -> None:
+        """Nothing waits here."""
+
     def spec(self, name: str) -> ModelSpec:
         return replace(tiny_models.LOBES, version="2")
 
@@ -104,10 +109,24 @@ class Served:
         return self.shadowed
 
 
+@dataclass
+class Unwatched:
+    """A watchdog that never ends anything, and the run it would watch."""
+
+    backend: Any = None
+
+    @contextmanager
+    def over(self, job_id: str, backend: Any, *_: Any) -> Iterator["Unwatched"]:
+        yield Unwatched(backend)
+
+    def progress(self, tell: Any) -> Any:
+        return tell
+
+
 class Bench:
     """A runner with one job; `analysis` and `verdicts` decide what happens."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, watchdog: Watchdog | None = None) -> None:
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self.clock = NOW
@@ -115,7 +134,7 @@ class Bench:
         self.verdicts: Callable[[Path], Verdict] = lambda path: Verdict.STORED
         self.sent: list[str] = []
         self.with_candidates = False
-        self.predecessors: list[list[str]] = []
+        self.runs: list[Run] = []
         self.seen: list[tuple[Any, ...]] = []
         self.counted: list[tuple[Any, ...]] = []
         self.jobs, self.overview, self.shadows = Jobs(engine), Overview(engine), Shadows(engine)
@@ -136,6 +155,7 @@ class Bench:
             self,  # type: ignore[arg-type]
             self.served,  # type: ignore[arg-type]
             None,  # type: ignore[arg-type]
+            Unwatched() if watchdog is None else watchdog,  # type: ignore[arg-type]
             Studies(self.spool, records, lambda study, series: {}),
             self.spool,
             records,
@@ -161,6 +181,11 @@ class Bench:
         self.runner.analyse(job_id, 1)
         self.runner.deliver(job_id, "pacs", 1)
 
+    @property
+    def replaced(self) -> list[list[str]]:
+        """SOP Instance UIDs that each analysis was told to replace."""
+        return [[p.sop_instance_uid for p in run.replaces.objects] if run.replaces else [] for run in self.runs]
+
     def purge(self) -> None:
         at = datetime.now(UTC) + timedelta(days=1)
         assert self._retention.give_up("S", at, at) is not None
@@ -173,7 +198,7 @@ class Bench:
         return self
 
     def analyse(self, *study: Any) -> Outcome:
-        self.predecessors.append([p.sop_instance_uid for p in study[-1]])
+        self.runs.append(study[-1])
         return self.analysis()
 
     def send(self, paths: Sequence[Path]) -> list[StoreOutcome]:

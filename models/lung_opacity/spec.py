@@ -1,6 +1,7 @@
 """What the lung and opacity network eats and gives."""
 
 from service.domain.model_spec import ModelSpec, TensorSpec
+from service.domain.severity import NoiseFloor
 from service.imaging.harmonise import PlaneGrid
 
 WINDOW_HU = (-1250, 250)
@@ -8,6 +9,9 @@ WINDOW_HU = (-1250, 250)
 
 GRID = PlaneGrid(spacing_mm=1.5, size=256)
 CHANNELS = ("lung", "opacity")
+
+NOISE_FLOOR = NoiseFloor(opacity_ml=5.0, opacity_percent=0.7)
+"""Chosen from what `models.lung_opacity.noise_floor` measured on this network; why: docs/decisions/0125."""
 
 SPEC = ModelSpec(
     name="lung-opacity",
@@ -21,4 +25,5 @@ SPEC = ModelSpec(
     window_hu=WINDOW_HU,
     thresholds={"lung": 0.5, "opacity": 0.5},
     licence="research use only: trained on data of unclear and non-commercial licence, see CARD.md",
+    noise_floor=NOISE_FLOOR,
 )

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.analysis import analyst
-from service.cli.options import REFUSED, USAGE, ConfigOption, err, failures, out, settings_from
+from service.cli.options import FAILURE, REFUSED, USAGE, ConfigOption, err, failures, out, settings_from
+from service.domain.ports import Progress as Report
+from service.domain.severity import MAX, NAME, Severity
 from service.errors import ThoracleError
 from service.evidence.context import FILE_NAMES
 from service.pipelines import named
-from service.store.tree import SeriesFiles, scan
-from service.worker.analyst import Outcome
+from service.store.tree import DAMAGED, UNREADABLE, SeriesFiles, scan
+from service.worker.analyst import Analyst, Outcome, Run
 
 
 def analyse(
@@ -26,15 +29,24 @@ def analyse(
     ],
     destination: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for the results.")],
     pipeline: Annotated[str | None, typer.Option(help="Which analysis to run; default: the configuration's.")] = None,
+    analysed_at: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=datetime.fromisoformat,
+            metavar="TIME",
+            help="Time of the analysis as the results tell it, ISO 8601; default: now. The same gives the same bytes.",
+        ),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Analyse a chest CT from disk, without a server.
 
     Of each study the best series is chosen; every other one is listed with the reason. Writes lobes.seg.dcm,
     findings.seg.dcm (if there are findings), measurements.sr.dcm, study.sr.dcm, report.pdf, report.pdf.dcm and
-    result.json. INPUT with several studies: one folder per study.
+    result.json. INPUT with several studies: one folder per study, and one that fails does not stop the others.
 
-    Exit code 0: analysed; 3: refused, the reasons are printed and in result.json; 2: usage; 1: failure.
+    Exit code 0: analysed; 3: refused, the reasons are printed and in result.json; 2: usage; 1: failure of a study, or a
+    DICOM file that is damaged or cannot be read, each named.
 
     [bold]Examples[/]
 
@@ -49,17 +61,19 @@ def analyse(
         err.print(f"[red]{escape(str(error))}[/]")
         raise typer.Exit(USAGE) from error
     with failures():
-        refused = False
+        codes = set()
         with _progress() as progress:
             task = progress.add_task("looking for DICOM files")
             ignored: Counter[str] = Counter()
             studies = _by_study(scan([source], lambda _path, why: ignored.update([why])))
             for why, count in ignored.items():
                 err.print(f"[yellow]left out[/] {count} files: {escape(why)}")
+                codes |= {FAILURE} if why.startswith((DAMAGED, UNREADABLE)) else set()
             if not studies:
                 err.print(f"There are no DICOM files in {escape(str(source))}.")
                 raise typer.Exit(USAGE)
             ready = analyst(settings, chosen)
+            run = Run((analysed_at or datetime.now()).astimezone())
             for number, series in enumerate(studies, 1):
                 folder = destination if len(studies) == 1 else destination / f"study-{number}"
 
@@ -67,12 +81,23 @@ def analyse(
                     prefix = f"study {number}/{len(studies)}: " if len(studies) > 1 else ""
                     progress.update(task, description=prefix + stage, completed=100 * fraction, total=100)
 
-                outcome = ready.analyse(series, report)
-                _write(folder, outcome)
-                _tell(outcome, folder)
-                refused |= outcome.series_uid is None
-    if refused:
-        raise typer.Exit(REFUSED)
+                codes.add(_analyse(ready, series, report, run, folder))
+    if code := next((code for code in (FAILURE, REFUSED) if code in codes), 0):
+        raise typer.Exit(code)
+
+
+def _analyse(ready: Analyst, series: Sequence[SeriesFiles], report: Report, run: Run, folder: Path) -> int:
+    """Exit code of one study. Whatever goes wrong with it, the next one has its turn."""
+    try:
+        _clear(folder)
+        outcome = ready.analyse(series, report, {}, run)
+        _write(folder, outcome)
+    except (ThoracleError, OSError, MemoryError) as error:
+        why = str(error) or type(error).__name__
+        err.print(f"[red]Failed:[/] study {escape(series[0].study_uid)}: {escape(why)}")
+        return FAILURE
+    _tell(outcome, folder)
+    return 0 if outcome.series_uid else REFUSED
 
 
 def _progress() -> Progress:
@@ -87,11 +112,14 @@ def _by_study(series: Sequence[SeriesFiles]) -> list[list[SeriesFiles]]:
     return list(studies.values())
 
 
-def _write(folder: Path, outcome: Outcome) -> None:
-    """Results of an earlier run are removed first: they may be another patient's."""
+def _clear(folder: Path) -> None:
+    """Remove the results of an earlier run: they may be another patient's."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*FILE_NAMES, "result.json"):
         (folder / name).unlink(missing_ok=True)
+
+
+def _write(folder: Path, outcome: Outcome) -> None:
     for item in outcome.evidence:
         (folder / item.file_name).write_bytes(item.content)
     (folder / "result.json").write_text(json.dumps(outcome.document, indent=2) + "\n")
@@ -108,10 +136,18 @@ def _tell(outcome: Outcome, folder: Path) -> None:
         return
     severity = outcome.analysis.severity
     total = outcome.analysis.lungs["total"]
-    score = f"{severity.total}/25 ({severity.category})" if severity.total is not None else "not scored"
     out.print(f"[green]Analysed[/] series {escape(str(outcome.series_uid))} in {sum(outcome.timings_s.values()):.1f} s")
     out.print(f"  lungs {total.volume_ml:.0f} mL, opacity {total.opacity_ml:.0f} mL ({total.opacity_percent:.1f} %)")
-    out.print(f"  CT severity score, Pan 2020, 0-25: {score}")
+    out.print(f"  {NAME}: {_in_words(severity)}")
+    if reasons := outcome.document["severity"]["doubts"]:
+        out.print(f"  [yellow]score doubtful:[/] {escape(', '.join(reasons))}")
     for sentence in outcome.document["warnings"]:
         out.print(f"  [yellow]warning[/] {escape(sentence)}")
     out.print(f"  results: {escape(str(folder))}")
+
+
+def _in_words(severity: Severity) -> str:
+    if severity.total is None:
+        return "not scored"
+    said = f"{severity.total}/{MAX} ({severity.involvement})"
+    return said if severity.floor is None else f"{said}, without noise floor {severity.without_floor.total}/{MAX}"

@@ -13,6 +13,7 @@ from service.cli.options import FAILURE, ConfigOption, err, failures, out, setti
 from service.cli.tables import at_full_width, time_in_words
 from service.domain.job import IllegalTransition, Job, State
 from service.domain.review import LONGEST_COMMENT, NoReview, Verdict
+from service.domain.severity import MAX, category
 
 _HELP = """What became of which study: list, show, retry, cancel, resend, reanalyse, review.
 
@@ -55,7 +56,7 @@ def list_(
             row["state"],
             row["urgency"],
             time_in_words(row["created_at"]),
-            _text(row["severity_total"]),
+            _severity(row["severity_total"]),
             _text(row["supersedes"]),
             ", ".join(f"{one['name']} {one['version']}" for one in row["models"] or () if one["candidate"]),
             row["error"],
@@ -118,6 +119,8 @@ def retry(job_id: JobId, config: ConfigOption = None) -> None:
 @jobs.command()
 def cancel(job_id: JobId, config: ConfigOption = None) -> None:
     """Analyse and send nothing more of a job. What has been sent stays in the PACS.
+
+    An analysis that is running ends within seconds, and the worker goes on with the next job.
 
     [bold]Example[/]
 
@@ -213,6 +216,10 @@ def _journal(job: Mapping[str, Any]) -> Table:
     for step in job["journal"]:
         table.add_row(time_in_words(step["at"]), _text(step["job_id"]), step["step"], step["detail"])
     return table
+
+
+def _severity(total: int | None) -> str:
+    return "" if total is None else f"{total}/{MAX} {category(total)}"
 
 
 def _text(value: object) -> str:

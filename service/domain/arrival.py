@@ -1,16 +1,15 @@
 """One received composite instance and what it says about itself."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO
-from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 from pydicom.valuerep import DT
 
 from service.domain.priority import Urgency, requested
+from service.domain.unparsable import UNPARSABLE
 
 CT_SOP_CLASSES = frozenset(
     (
@@ -23,6 +22,7 @@ CT_SOP_CLASSES = frozenset(
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _TIMES = ("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "TimezoneOffsetFromUTC")
 _PRIORITY = "RequestedProcedurePriority"
+_LONGEST_UID = 64
 _LOOKED_AT = (*_UIDS, "Modality", *_TIMES, _PRIORITY)
 
 
@@ -32,7 +32,7 @@ class Unidentified(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which instance a dataset is. UIDs are kept as sent, valid or not.
+    """Which instance a dataset is. UIDs are kept as sent, valid or not, of at most 64 characters (PS3.5 9.1).
 
     acquired_at: Acquisition DateTime, aware; None where the dataset has none that can be read.
     urgency: by Requested Procedure Priority.
@@ -55,6 +55,15 @@ class Identity:
         return f"NOT_CT: {UID(self.sop_class_uid).name}, modality {self.modality or 'unknown'}"
 
 
+def is_other_image(sop_class_uid: str) -> bool:
+    """Whether it is a class of images that are no CT, as a scanner makes them.
+
+    Reports, segmentations and captured screens are none: our own results, which a PACS may send back, are among them.
+    """
+    name = UID(sop_class_uid).name
+    return sop_class_uid not in CT_SOP_CLASSES and "Image Storage" in name and "Secondary Capture" not in name
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One C-STORE request. content: the DICOM file (PS3.10), its dataset byte for byte as sent."""
@@ -67,23 +76,29 @@ class Arrival:
     content: bytes
 
 
-def identify(file: bytes | BinaryIO) -> Identity:
-    """Read only the elements that name the instance from a DICOM file; Unidentified if one is missing."""
-    stream = BytesIO(file) if isinstance(file, bytes) else file
+def identify(file: bytes) -> Identity:
+    """Read only the elements that name the instance from a DICOM file.
+
+    Unidentified if one is missing or longer than a UID may be, and for bytes that are no dataset, whatever pydicom
+    raises: they are in memory, so that an OSError is no failure of a disk.
+    """
     try:
-        dataset = dcmread(stream, stop_before_pixels=True, specific_tags=list(_LOOKED_AT))
+        dataset = dcmread(BytesIO(file), stop_before_pixels=True, specific_tags=list(_LOOKED_AT))
         values = {keyword: _text(dataset, keyword) for keyword in _LOOKED_AT}
-    except (InvalidDicomError, EOFError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
+        transfer_syntax_uid = str(dataset.file_meta.TransferSyntaxUID)
+    except (*UNPARSABLE, OSError) as error:
         raise Unidentified(f"the dataset cannot be parsed ({type(error).__name__})") from error
     if missing := [keyword for keyword in _UIDS if not values[keyword]]:
         raise Unidentified(f"{', '.join(missing)} missing from the dataset")
+    if too_long := [keyword for keyword in _UIDS if len(values[keyword]) > _LONGEST_UID]:
+        raise Unidentified(f"{', '.join(too_long)} longer than {_LONGEST_UID} characters")
     return Identity(
         sop_class_uid=values["SOPClassUID"],
         sop_instance_uid=values["SOPInstanceUID"],
         study_uid=values["StudyInstanceUID"],
         series_uid=values["SeriesInstanceUID"],
         modality=values["Modality"],
-        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+        transfer_syntax_uid=transfer_syntax_uid,
         acquired_at=_acquired_at(*(values[keyword] for keyword in _TIMES)),
         urgency=requested(values[_PRIORITY]),
     )
@@ -102,6 +117,6 @@ def _acquired_at(date_time: str, date: str, time: str, offset: str) -> datetime 
     if text and offset and not set(text) & set("+-"):
         text += offset
     try:
-        return DT(text).astimezone() if text else None
-    except (ValueError, OverflowError):
+        return DT(text).astimezone(UTC) if text else None
+    except UNPARSABLE:
         return None

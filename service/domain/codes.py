@@ -9,7 +9,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from service.domain.findings import Finding, Lobe
-from service.domain.severity import Category
+from service.domain.severity import WITHIN_NORMAL, Category
 from service.errors import Flag
 
 PRIVATE = "99THORACLE"
@@ -61,9 +61,15 @@ OPACITY_VOLUME = private("OPAC-VOL", "Volume of opacity within lung region")
 PERCENT_AFFECTED = private("PCT-AFF", "Affected volume as percent of lung region volume")
 LOBE_SCORE = private("CTSS-L", "CT severity score, Pan 2020, lobe (0-5)")
 TOTAL_SCORE = private("CTSS-T", "CT severity score, Pan 2020, total (0-25)")
+LOBE_SCORE_FLOOR = private("CTSS-LF", "CT severity score, Pan 2020, with noise floor, lobe (0-5)")
+TOTAL_SCORE_FLOOR = private("CTSS-TF", "CT severity score, Pan 2020, with noise floor, total (0-25)")
+FLOOR_VOLUME = private("FLOOR-ML", "Noise floor: opacity volume in one lobe of normal lungs")
+FLOOR_PERCENT = private("FLOOR-PCT", "Noise floor: opacity of one lobe of normal lungs, percent")
 AGREEMENT_LUNGS = private("AGREE-L", "Dice of lungs found in original and mirrored images")
 AGREEMENT_OPACITIES = private("AGREE-O", "Dice of opacities found in original and mirrored images")
 INVOLVEMENT = private("INVOLV", "Involvement by CT severity score, Pan 2020")
+INVOLVEMENT_FLOOR = private("INVOLV-F", "Involvement by CT severity score, Pan 2020, with noise floor")
+WITHIN_NORMAL_LUNGS = private("INVOLV-NORMAL", f"None: {WITHIN_NORMAL}")
 
 MILLILITRE = Code("mL", "UCUM", "mL")
 PERCENT: Code = codes.UCUM.Percent
@@ -83,6 +89,7 @@ CLASSIFICATION = private("CLASSIF", "Classification")
 NO_CLASSIFIER = private("CLASSIF-NONE", "No validated model installed")
 
 USE_LIMITATION = private("USE-LIM", "Use limitation")
+NOT_TOLD_APART = private("NOT-APART", "Mass, atelectasis, effusion: not told from consolidation")
 RESEARCH_USE = private("RUO", "Research use only. Not for diagnostic use")
 
 QUALITY = private("QUALITY", "Quality warning")
@@ -91,12 +98,14 @@ _FLAG_VALUES = {
     Flag.LOSSY: "Q-LOSSY",
     Flag.AGE_UNKNOWN: "Q-AGE",
     Flag.LUNG_AT_EDGE: "Q-EDGE",
+    Flag.LUNG_DROPPED: "Q-LUNG-DROPPED",
     Flag.LOBES_APPROXIMATE: "Q-LOBES-APPROX",
     Flag.LOBE_MISSING: "Q-LOBE-MISSING",
     Flag.UNMEASURED_MODEL: "Q-UNMEASURED",
     Flag.NO_CLASSIFIER: "Q-NO-CLASSIFIER",
     Flag.PADDING_MASKED: "Q-PADDING",
     Flag.TRACE_OPACITY: "Q-TRACE-OPACITY",
+    Flag.NO_NOISE_FLOOR: "Q-NO-FLOOR",
     Flag.LOW_AGREEMENT: "Q-AGREEMENT",
 }
 FLAGS = {flag: private(value, flag.sentence.removesuffix(".")) for flag, value in _FLAG_VALUES.items()}
@@ -112,6 +121,21 @@ SERIES_NUMBER: Code = codes.DCM.SeriesNumber
 MODALITY: Code = codes.DCM.Modality
 SUMMARY: Code = codes.DCM.Summary
 RECOMMENDATION: Code = codes.DCM.Recommendation
+FINDINGS_HEADING: Code = codes.DCM.Findings
+FINDING: Code = codes.DCM.Finding
+ALGORITHM: Code = codes.DCM.AlgorithmName
+
+EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+MEMBERS: Code = codes.DCM.CurrentProcedureEvidence
+PRODUCTS = {
+    "lobes": private("OBJ-LOBES", "Segmentation of lung lobes"),
+    "findings": private("OBJ-FINDINGS", "Segmentation of lung opacities"),
+    "measurements": private("OBJ-MEASURES", "Measurements of segments"),
+    "text": private("OBJ-TEXT", "Report as text"),
+    "report-dicom": private("OBJ-PDF", "Report as PDF"),
+    "capture": private("OBJ-PICTURE", "Report as a picture"),
+}
+"""How the study SR names the result's other objects, by kind."""
 
 PROCEDURE: Code = codes.LN.CTUnspecifiedBodyRegion
 REPORT_TITLE: Code = codes.DCM.ImagingMeasurementReport

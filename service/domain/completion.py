@@ -1,7 +1,8 @@
 """When a study is complete. The clock is an argument; the state lives in the database.
 
 The unit is the study: the best of its series is analysed, so every series must have come. It is due when no CT image
-of any of its series came for the sender's quiet period, and something changed since its last job.
+of any of its series came for the sender's quiet period, and something changed since its last job. A study of images
+that are no CT is due once, in the same way: its job is refused by name.
 
 How long a study has been quiet is measured by a clock that nobody sets (monotonic): a wall clock set forward would end
 the quiet period of a study whose slices still come, set back it would prolong it by hours.
@@ -17,7 +18,10 @@ from service.domain.priority import Urgency
 
 @dataclass(frozen=True, slots=True)
 class StudyState:
-    """revision: rises with every new or changed CT image; job_revision: the one of the latest job, 0 without."""
+    """revision: rises with every new or changed CT image; job_revision: the one of the latest job, 0 without.
+
+    last_ct_at: of a study that has had no CT image, when the last other image came.
+    """
 
     study_uid: str
     calling_ae: str

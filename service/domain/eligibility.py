@@ -28,7 +28,7 @@ class Limits:
     allow_derived: bool = False
     spacing_tolerance_mm: float = 0.1
     spacing_tolerance: float = 0.05
-    cosine_tolerance: float = 0.005
+    cosine_tolerance: float = 0.002
     pixel_spacing_tolerance_mm: float = 0.002
     position_tolerance_mm: float = 0.01
     max_tilt_degrees: float = 1.0

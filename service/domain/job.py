@@ -132,6 +132,8 @@ class Job:
 
     priority: the lowest goes first (`priority.virtual_time_s`). facts: what routing rules look at, None before the
     analysis. purged_at: when its images and results were given up. delivered_at: when all of them first were delivered.
+    number: of its result among those of the study, from 1; `revision` counts changes of its images. started_at: when
+    the analysis began.
     """
 
     job_id: str
@@ -146,13 +148,15 @@ class Job:
     facts: StudyFacts | None = None
     purged_at: datetime | None = None
     delivered_at: datetime | None = None
+    number: int = 1
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """One result object on disk. kind: "lobes", "study" and the like; path: relative to the data directory.
 
-    style: for which destinations it was encoded; None: for all.
+    style: for which destinations it was encoded; None: for all. refers_to: SOP Instance UIDs of other objects.
     """
 
     kind: str
@@ -162,6 +166,7 @@ class StoredObject:
     sha256: str
     style: str | None = None
     series_uid: str | None = None
+    refers_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ def _settings(spec: ModelSpec, role: Role) -> Iterator[str]:
         yield f"thresholds: {spec.name} has one for each of: {', '.join(role.thresholded) or 'none'}"
     if not all(0.0 < threshold < 1.0 for threshold in spec.thresholds.values()):
         yield "thresholds: each lies between 0 and 1"
+    if spec.noise_floor is not None and spec.name != LUNG_OPACITY:
+        yield f"noise_floor: {spec.name} finds no opacity"
     if spec.max_batch < 1:
         yield "max_batch: at least 1"
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
+from service.domain.severity import NoiseFloor
+
 METADATA_KEY = "thoracle.spec"
 
 DType = Literal["int16", "uint8", "float32"]
@@ -23,7 +25,7 @@ lung-boxes: the right and the left lung's mask, each stretched to a box (`imagin
 CALL_BATCH = 4
 """Images per call: more saves no time on a CPU and costs memory."""
 
-_LEFT_OUT_WHEN_EMPTY = ("layout", "source")
+_LEFT_OUT_WHEN_EMPTY = ("layout", "source", "noise_floor")
 """Fields younger than the first released files, whose bytes and digests must stay."""
 
 
@@ -47,6 +49,7 @@ class ModelSpec:
     window_hu: HU range that the graph clips to, or None.
     thresholds: decision threshold per output channel name.
     layout: how the model is fed; None in files older than the field, see `input_layout`.
+    noise_floor: what it finds in normal lungs; None: not measured, or no opacity model.
     source: where a model that a site installed came from; "" for those released with Thoracle.
     sha256: of the ONNX file; "" inside the file itself, filled in by the loader.
     """
@@ -61,6 +64,7 @@ class ModelSpec:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     licence: str = ""
     layout: Layout | None = None
+    noise_floor: NoiseFloor | None = None
     source: str = ""
     sha256: str = ""
 
@@ -85,7 +89,7 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str, sha256: str) -> Self:
-        """Inverse of `to_json`; TypeError or KeyError for an unknown or missing field."""
+        """Inverse of `to_json`; TypeError or KeyError for an unknown or missing field, ValueError for a bad floor."""
         fields: dict[str, Any] = json.loads(text)
         for key in ("inputs", "outputs"):
             fields[key] = tuple(
@@ -93,4 +97,6 @@ class ModelSpec:
             )
         if fields["window_hu"] is not None:
             fields["window_hu"] = tuple(fields["window_hu"])
+        if fields.get("noise_floor") is not None:
+            fields["noise_floor"] = NoiseFloor(**fields["noise_floor"])
         return cls(**fields, sha256=sha256)

@@ -70,7 +70,10 @@ class Inbox(Protocol):
     """Where received instances go."""
 
     def take(self, arrival: Arrival) -> None:
-        """Keep the instance: when this returns, neither a kill nor a power cut loses it. OSError: the disk fails."""
+        """Keep the instance: when this returns, neither a kill nor a power cut loses it.
+
+        OSError: the disk or the database fails. Unidentified: the instance itself cannot be recorded.
+        """
         ...
 
 

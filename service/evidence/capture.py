@@ -11,6 +11,7 @@ from pydicom.valuerep import DA, TM
 from service.evidence import equipment
 from service.evidence.case import Case
 from service.evidence.context import CAPTURE
+from service.evidence.series import series, written_at
 from service.evidence.source import patient_and_study, sop_reference
 from service.imaging.render import Rgb
 
@@ -22,7 +23,7 @@ _PDFIUM = Lock()
 def report_capture(pdf: bytes, case: Case) -> hd.sc.SCImage:
     """The first page of `pdf` at 150 dpi.
 
-    Its pixels are in its UID, because another machine's PDFium may round an edge otherwise.
+    Its pixels are in its UIDs, because another machine's PDFium may round an edge otherwise.
     """
     pixels = _picture(pdf)
     header = case.header
@@ -32,12 +33,8 @@ def report_capture(pdf: bytes, case: Case) -> hd.sc.SCImage:
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),
-        series_instance_uid=case.uids(CAPTURE.kind, "series"),
-        series_number=CAPTURE.series_number,
-        sop_instance_uid=case.uids(CAPTURE.kind, "instance", sha256(pixels.tobytes()).hexdigest()),
-        instance_number=1,
-        series_description=CAPTURE.description,
         contributing_equipment=equipment.contributing_equipment(case.analysis),
+        **series(case, CAPTURE, sha256(pixels.tobytes()).hexdigest()),
         **patient_and_study(header),
         **equipment.equipment(case.context),
     )
@@ -46,8 +43,9 @@ def report_capture(pdf: bytes, case: Case) -> hd.sc.SCImage:
     image.BodyPartExamined = "CHEST"
     image.ConversionType = "WSD"
     image.BurnedInAnnotation = "YES"
-    image.DateOfSecondaryCapture = DA(case.context.at.date())
-    image.TimeOfSecondaryCapture = TM(case.context.at.time())
+    at = written_at(case)
+    image.DateOfSecondaryCapture = DA(at.date())
+    image.TimeOfSecondaryCapture = TM(at.time())
     image.SourceImageSequence = [sop_reference(source) for source in case.sources]
     return image
 

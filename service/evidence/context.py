@@ -1,10 +1,9 @@
 """What evidence is, and what besides the CT and its analysis decides its bytes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 
 
 class SegKind(StrEnum):
@@ -35,47 +34,62 @@ DEFAULT_STYLE = Style()
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One kind of evidence object. description: Series Description (LO, 64 characters)."""
+    """One kind of evidence object. series_number: of a study's first result; title: what a list of series shows."""
 
     kind: str
     file_name: str
     series_number: int
-    description: str
+    title: str
 
     def file_name_in(self, style: Style | None) -> str:
         """Unique in a set of several styles; plain for the default style and for what belongs to every style."""
         if style is None or style == DEFAULT_STYLE:
             return self.file_name
+        return self._with(style.name)
+
+    def file_name_of(self, style: Style, kinds: Iterable[str]) -> str:
+        """Unique for what refers to objects of these kinds in one style."""
+        return self._with(f"{style.name}.{'+'.join(kinds) or 'alone'}")
+
+    def _with(self, what: str) -> str:
         kind, rest = self.file_name.split(".", 1)
-        return f"{kind}.{style.name}.{rest}"
+        return f"{kind}.{what}.{rest}"
 
 
-def _product(kind: str, file_name: str, series_number: int, what: str) -> Product:
-    return Product(kind, file_name, series_number, f"{what} - research use only (AI, unverified)")
-
-
-LOBES = _product("lobes", "lobes.seg.dcm", 9001, "Lung lobes")
-FINDINGS = _product("findings", "findings.seg.dcm", 9002, "Lung opacities")
-MEASUREMENTS = _product("measurements", "measurements.sr.dcm", 9003, "Lung measurements")
-STUDY = _product("study", "study.sr.dcm", 9004, "Lung severity")
-REPORT = _product("report", "report.pdf", 9005, "Chest CT report")
-REPORT_DICOM = _product("report-dicom", "report.pdf.dcm", 9005, "Chest CT report")
-CAPTURE = _product("capture", "report.sc.dcm", 9006, "Chest CT report, picture")
-NOTICE = _product("notice", "notice.sr.dcm", 9007, "Chest CT not analysed")
-NOTICE_PAGE = _product("notice-page", "notice.pdf", 9008, "Chest CT not analysed")
-NOTICE_PAGE_DICOM = _product("notice-page-dicom", "notice.pdf.dcm", 9008, "Chest CT not analysed")
+LOBES = Product("lobes", "lobes.seg.dcm", 9001, "AI lobes")
+FINDINGS = Product("findings", "findings.seg.dcm", 9002, "AI opacities")
+MEASUREMENTS = Product("measurements", "measurements.sr.dcm", 9003, "AI measurements")
+STUDY = Product("study", "study.sr.dcm", 9004, "AI summary")
+REPORT = Product("report", "report.pdf", 9005, "AI report")
+REPORT_DICOM = Product("report-dicom", "report.pdf.dcm", 9005, "AI report")
+CAPTURE = Product("capture", "report.sc.dcm", 9006, "AI report picture")
+NOTICE = Product("notice", "notice.sr.dcm", 9007, "AI not analysed")
+NOTICE_PAGE = Product("notice-page", "notice.pdf", 9008, "AI not analysed")
+NOTICE_PAGE_DICOM = Product("notice-page-dicom", "notice.pdf.dcm", 9008, "AI not analysed")
+TEXT = Product("text", "report.sr.dcm", 9009, "AI text report")
 
 FILE_NAMES = tuple(
     product.file_name
     for product in (
-        *(LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE),
+        *(LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT),
         *(NOTICE, NOTICE_PAGE, NOTICE_PAGE_DICOM),
     )
 )
 """In the default style."""
 
-NEEDS: Mapping[str, frozenset[str]] = MappingProxyType({MEASUREMENTS.kind: frozenset({LOBES.kind, FINDINGS.kind})})
-"""Kinds of object that a kind refers to besides the CT: where these are not, it is not sent."""
+NOTICES = (NOTICE.kind, NOTICE_PAGE_DICOM.kind)
+"""Kinds of objects that say why nothing was analysed."""
+
+ALWAYS = frozenset(product.kind for product in (LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT_DICOM))
+"""Kinds of DICOM objects that every result has, as far as there is something to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What one destination gets of a result. Its study SR, the root of the result, refers to these objects only."""
+
+    style: Style = DEFAULT_STYLE
+    kinds: frozenset[str] = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +103,29 @@ class Predecessor:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """The result that this one replaces. notice: it said why nothing was analysed. objects: of it, in the archives."""
+
+    number: int
+    analysed_at: datetime | None
+    notice: bool
+    objects: tuple[Predecessor, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceContext:
     """Everything else that goes into the bytes; the same context gives the same bytes.
 
-    at: Content Date and Time of all objects, see `times.evidence_time`.
+    analysed_at: when the analysis began, aware; the date and time of all objects (`times.written`).
     institution: printed where the CT does not name one.
-    predecessors: objects of the result that this one replaces; not in the `repr`, of which UIDs are made: without any
-        predecessor they are the same as ever.
+    number: of the result, rising with each one of the study: 1, 2, 3, …
     """
 
     software_version: str
-    at: datetime
+    analysed_at: datetime
     institution: str = ""
-    predecessors: tuple[Predecessor, ...] = field(default=(), repr=False)
+    number: int = 1
+    replaces: Earlier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +133,7 @@ class Evidence:
     """One finished file. The UIDs are None for a file that is not DICOM.
 
     style: for which destinations it is; None: for all. A destination takes those with `style in (None, its_style)`.
+    refers_to: SOP Instance UIDs of the result's other objects that it points at.
     """
 
     kind: str
@@ -118,3 +143,4 @@ class Evidence:
     sop_instance_uid: str | None
     style: Style | None = None
     series_uid: str | None = None
+    refers_to: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from pydicom.valuerep import DT
 from service.evidence import equipment
 from service.evidence.case import Filed
 from service.evidence.context import Product
+from service.evidence.series import series
 from service.evidence.source import patient_and_study, sop_reference
 
 
@@ -26,14 +27,10 @@ class EncapsulatedPdf(hd.SOPClass):
     ) -> None:
         header = case.header
         super().__init__(
-            series_instance_uid=case.uids(product.kind, "series"),
-            series_number=product.series_number,
-            sop_instance_uid=case.uids(product.kind, "instance"),
             sop_class_uid=EncapsulatedPDFStorage,
-            instance_number=1,
             modality="DOC",
             transfer_syntax_uid=ExplicitVRLittleEndian,
-            series_description=product.description,
+            **series(case, product),
             **patient_and_study(header),
             **equipment.equipment(case.context),
         )
@@ -48,7 +45,7 @@ class EncapsulatedPdf(hd.SOPClass):
         # Type 2: empty where the CT does not say.
         self.AcquisitionDateTime = DT(case.acquired) if case.acquired else None
         self.SourceInstanceSequence = [sop_reference(header) for header in case.sources]
-        self.DocumentTitle = product.description
+        self.DocumentTitle = self.SeriesDescription
         self.ConceptNameCodeSequence = [hd.sr.CodedConcept.from_code(title)]
         self.VerificationFlag = "UNVERIFIED"
         self.MIMETypeOfEncapsulatedDocument = "application/pdf"

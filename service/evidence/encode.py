@@ -1,6 +1,7 @@
 """All evidence of one analysis."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 import highdicom as hd
 
@@ -10,17 +11,19 @@ from service.domain.findings import Analysis
 from service.evidence.capture import report_capture
 from service.evidence.case import Case, Filed
 from service.evidence.context import (
+    ALWAYS,
     CAPTURE,
-    DEFAULT_STYLE,
     FINDINGS,
     LOBES,
     MEASUREMENTS,
     REPORT,
     REPORT_DICOM,
     STUDY,
+    TEXT,
     Evidence,
     EvidenceContext,
     Product,
+    Selection,
     Style,
 )
 from service.evidence.encapsulate import EncapsulatedPdf
@@ -30,49 +33,72 @@ from service.evidence.seal import seal
 from service.evidence.seg import findings_seg, lobes_seg
 from service.evidence.sr_measurements import measurements_sr
 from service.evidence.sr_study import study_sr
+from service.evidence.sr_text import text_sr
 
 
 def encode(
     ct: CT,
     analysis: Analysis,
     context: EvidenceContext,
-    styles: Sequence[Style] = (DEFAULT_STYLE,),
-    capture: bool = False,
+    selections: Sequence[Selection] = (Selection(),),
 ) -> tuple[Evidence, ...]:
-    """SEGs, SRs and report, in the order to send them: what is referred to comes first.
+    """SEGs, SRs and report, in the order to send them: what is referred to comes first, the root of the result last.
 
     The same arguments give the same bytes. There is no lobes or findings SEG where there would be no segment, and no
-    measurements SR where there is neither. SEGs and their SR come once for each of `styles`, all else once.
-    capture: also the report as a picture, for destinations that store no PDF.
+    measurements SR where there is neither. SEGs and their SR come once for each style; the study SR, which is the root,
+    once for each selection that wants one, all else once.
+    selections: what each destination gets.
     """
     case = Case.of(ct, analysis, context)
-    regions = [item for style in dict.fromkeys(styles) for item in _regions(case.styled(style))]
-    return (*regions, *_whole(case, capture))
+    styles = dict.fromkeys(selection.style for selection in selections)
+    pdf = report_pdf(case)
+    parts = [item for style in styles for item in _regions(case.styled(style))]
+    parts += _whole(case, pdf, frozenset().union(*(selection.kinds for selection in selections)))
+    return (*parts, *_roots(case, parts, selections), Evidence(REPORT.kind, REPORT.file_name, pdf, None, None))
 
 
 def _regions(case: Case) -> Iterator[Evidence]:
     """What depends on the style."""
     lobes, findings = lobes_seg(case), findings_seg(case)
-    measurements = measurements_sr(case, lobes, findings)
-    for product, dataset in ((LOBES, lobes), (FINDINGS, findings), (MEASUREMENTS, measurements)):
+    segs = [seg for seg in (lobes, findings) if seg is not None]
+    for product, dataset in ((LOBES, lobes), (FINDINGS, findings)):
         if dataset is not None:
             yield finished(product, dataset, case, case.style)
+    if segs:
+        uids = tuple(str(seg.SOPInstanceUID) for seg in segs)
+        yield replace(finished(MEASUREMENTS, measurements_sr(case, lobes, findings), case, case.style), refers_to=uids)
 
 
-def _whole(case: Case, capture: bool) -> Iterator[Evidence]:
+def _whole(case: Case, pdf: bytes, kinds: Collection[str]) -> Iterator[Evidence]:
     """What belongs to every style."""
-    pdf = report_pdf(case)
-    yield finished(STUDY, study_sr(case), case)
+    if TEXT.kind in kinds:
+        yield finished(TEXT, text_sr(case), case)
     models = contributing_equipment(case.analysis)
     yield finished(REPORT_DICOM, EncapsulatedPdf(pdf, case, REPORT_DICOM, codes.PDF_TITLE, models), case)
-    if capture:
+    if CAPTURE.kind in kinds:
         yield finished(CAPTURE, report_capture(pdf, case), case)
-    yield Evidence(REPORT.kind, REPORT.file_name, pdf, None, None)
+
+
+def _roots(case: Case, parts: Sequence[Evidence], selections: Sequence[Selection]) -> Iterator[Evidence]:
+    """One study SR for each set of objects that a destination gets; one also where no destination wants any."""
+    wanted = [s for s in selections if STUDY.kind in s.kinds] or [replace(selections[0], kinds=ALWAYS)]
+    chosen = {(s.style, _chosen(parts, s)): None for s in wanted}
+    for style, members in chosen:
+        own = case.styled(style)
+        root = finished(STUDY, study_sr(own, members), own, style)
+        name = root.file_name
+        if members != tuple(part for part in parts if part.style in (None, style)):
+            name = STUDY.file_name_of(style, [one.kind for one in members])
+        yield replace(root, file_name=name, refers_to=tuple(str(one.sop_instance_uid) for one in members))
+
+
+def _chosen(parts: Sequence[Evidence], selection: Selection) -> tuple[Evidence, ...]:
+    return tuple(p for p in parts if p.kind in selection.kinds and p.style in (None, selection.style))
 
 
 def finished(product: Product, dataset: hd.SOPClass, case: Filed, style: Style | None = None) -> Evidence:
     """The file of one object."""
-    content = seal(dataset, case.context.at, case.header, case.uids)
+    content = seal(dataset, case.context.analysed_at, case.header, case.uids)
     name = product.file_name_in(style)
     uids = (str(dataset.SOPClassUID), str(dataset.SOPInstanceUID))
     return Evidence(product.kind, name, content, *uids, style, str(dataset.SeriesInstanceUID))

@@ -1,7 +1,6 @@
 """The notice: why nothing of a study was analysed, for the radiologist who would wait for a result or miss one."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from types import MappingProxyType
 
 from pydicom import Dataset
@@ -13,9 +12,7 @@ from service.evidence.encapsulate import EncapsulatedPdf
 from service.evidence.encode import finished
 from service.evidence.refused import RefusedStudy
 from service.evidence.report.notice_page import notice_pdf
-from service.evidence.source import clean_header
 from service.evidence.sr_notice import notice_sr
-from service.evidence.times import latest_time
 
 _UNCOUNTED: Mapping[str, int] = MappingProxyType({})
 
@@ -32,9 +29,9 @@ def encode_notice(
     refusals, images: reasons and how many images there are, by Series Instance UID.
 
     The same arguments give the same bytes, other reasons other UIDs. Patient and study are those of one header, first
-    of a CT that has a Patient ID; without any the notice is filed under an empty one, as the CT is. Rejected where no
-    CT header tells study, series, instance and SOP class, or where the headers tell of several studies or patients:
-    then there is no notice.
+    of a CT (of any image, where no series is a CT) that has a Patient ID; without any the notice is filed under an
+    empty one, as the CT is. Rejected where no such header tells study, series, instance and SOP class, or where the
+    headers tell of several studies or patients: then there is no notice.
     """
     study = RefusedStudy.of(headers, refusals, images, context)
     pdf = notice_pdf(study)
@@ -44,8 +41,3 @@ def encode_notice(
         finished(NOTICE_PAGE_DICOM, page, study),
         Evidence(NOTICE_PAGE.kind, NOTICE_PAGE.file_name, pdf, None, None),
     )
-
-
-def notice_time(headers: Sequence[Dataset]) -> datetime:
-    """The time of a notice, see `times.evidence_time`."""
-    return latest_time([clean_header(header) for header in headers])

@@ -9,7 +9,11 @@ NOT_ANALYSED = (
     "Thoracle did not analyse this CT: there is no score, no measurement and no segmentation.",
     "Read the images as usual; do not wait for a result.",
 )
-REPLACES = "This notice replaces an earlier result of this study."
+NO_CT = (
+    "Not analysed is not the same as normal.",
+    "Thoracle analyses CT only, and this study holds none: there is no score, no measurement and no segmentation.",
+    "Read the images as usual; do not wait for a result.",
+)
 SEND = "A thin axial series of both lungs, original slices, is analysed as soon as it is sent."
 
 OTHER_KIND = frozenset((Reason.NOT_CT, Reason.LOCALIZER, Reason.DOSE_REPORT))
@@ -19,7 +23,7 @@ _LASTING = OTHER_KIND | {Reason.AGE, Reason.TILT}
 """Reasons that no other reconstruction of the same scan takes away."""
 
 _OF_OTHER_KIND = "Nothing: a series of this kind is never analysed."
-_WHOLE_LUNGS = "Send a series that covers both lungs from apex to base."
+_WHOLE_LUNGS = "Send a series that covers both lungs, from apex to base and from side to side."
 _AGAIN = "Send the whole series again."
 
 ADVICE = {
@@ -33,18 +37,23 @@ ADVICE = {
     Reason.MIXED_GEOMETRY: "Send each reconstruction as a series of its own.",
     Reason.DUPLICATE_POSITION: "Send each reconstruction or phase as a series of its own.",
     Reason.MULTIPHASE: "Send each reconstruction or phase as a series of its own.",
+    Reason.MIXED_PATIENTS: "Find out whose images these are; send each patient's images as a study of its own.",
+    Reason.MIXED_SERIES: "Send each series under its own UID, as the scanner made it.",
     Reason.IRREGULAR_SPACING: "Send a reconstruction with evenly spaced slices.",
     Reason.MISSING_SLICES: _AGAIN,
     Reason.TOO_THICK: "Send a reconstruction with thinner slices.",
     Reason.TOO_FEW: _AGAIN,
     Reason.SHORT_COVERAGE: _WHOLE_LUNGS,
     Reason.NOT_HU: "Send the scanner's own slices, in Hounsfield units.",
+    Reason.DAMAGED_SLICES: "Look at the slices named above; send the whole series again from the scanner.",
     Reason.NO_LUNG: "Check that the series shows the chest; send the one that does.",
     Reason.TRUNCATED: _WHOLE_LUNGS,
+    Reason.LUNG_LOST: "Look at the images: a part of a lung may be cut off or hidden.",
     Reason.INCOMPLETE: _AGAIN,
     Reason.AGE: "Nothing: the analysis is not meant for a patient of this age.",
     Reason.CODEC: "Send the series uncompressed.",
     Reason.UNREADABLE: "Send the series again as the scanner made it, with the attribute named above.",
+    Reason.FAILED: "Send the series again as the scanner made it; if it fails again, tell the operator of Thoracle.",
     Reason.NOT_CHOSEN: "Nothing: another series of the study stands for it.",
 }
 

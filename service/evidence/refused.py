@@ -9,7 +9,8 @@ from pydicom import Dataset
 
 from service.errors import Reason, Refusal, Rejected
 from service.evidence.context import EvidenceContext
-from service.evidence.notice_words import NOT_ANALYSED, OTHER_KIND, REPLACES, SEND, advice
+from service.evidence.notice_words import NO_CT, NOT_ANALYSED, OTHER_KIND, SEND, advice
+from service.evidence.replaced import replaces
 from service.evidence.source import clean_header
 from service.evidence.times import acquisition_time
 from service.evidence.uids import Uids, header_parts, uids_of
@@ -31,6 +32,10 @@ class RefusedSeries:
     @property
     def advice(self) -> tuple[str, ...]:
         return advice(self.refusals)
+
+    @property
+    def is_no_ct(self) -> bool:
+        return any(refusal.reason is Reason.NOT_CT for refusal in self.refusals)
 
     @property
     def of_other_kind(self) -> bool:
@@ -61,7 +66,7 @@ class RefusedStudy:
             for uid, reasons in refusals.items()
         ]
         series.sort(key=lambda one: one.of_other_kind)
-        sources = _sources([one.header for one in series])
+        sources = _sources([one.header for one in series], all(one.is_no_ct for one in series))
         return cls(tuple(series), sources, context, uids_of(_parts(series, context)))
 
     @property
@@ -78,8 +83,10 @@ class RefusedStudy:
     def summary(self) -> tuple[str, ...]:
         """The notice in a few sentences, the most important one first."""
         too_young = any(r.reason is Reason.AGE for one in self.series for r in one.refusals)
-        replaces = (REPLACES,) if self.context.predecessors else ()
-        return (*NOT_ANALYSED, *replaces, *(() if too_young else (SEND,)))
+        earlier = replaces("notice", self)
+        if all(one.is_no_ct for one in self.series):
+            return (*NO_CT, *earlier)
+        return (*NOT_ANALYSED, *earlier, *(() if too_young else (SEND,)))
 
 
 def _cleaned(header: Dataset) -> Dataset:
@@ -91,10 +98,13 @@ def _cleaned(header: Dataset) -> Dataset:
     return clean
 
 
-def _sources(headers: Sequence[Dataset]) -> tuple[Dataset, ...]:
-    """Those with all UIDs, first the one of a CT that tells the patient: copied whole, never put together."""
+def _sources(headers: Sequence[Dataset], without_ct: bool) -> tuple[Dataset, ...]:
+    """Those with all UIDs, first the one of a CT that tells the patient: copied whole, never put together.
+
+    without_ct: the study holds no CT, so that an image of another kind tells it.
+    """
     complete = [header for header in headers if all(_is_text(header.get(keyword)) for keyword in _UIDS)]
-    of_ct = [header for header in complete if header.SOPClassUID in CT_CLASSES]
+    of_ct = [header for header in complete if without_ct or header.SOPClassUID in CT_CLASSES]
     if not of_ct:
         raise Rejected(Refusal(Reason.UNREADABLE, "No CT image tells its study, series, instance and SOP class."))
     for what, values in (
@@ -120,4 +130,4 @@ def _patients(headers: Sequence[Dataset]) -> set[str]:
 
 def _parts(series: Sequence[RefusedSeries], context: EvidenceContext) -> list[object]:
     told = [(one.uid, one.images, [(r.reason.value, r.detail) for r in one.refusals]) for one in series]
-    return ["notice", context, *context.predecessors, told, *header_parts(one.header for one in series)]
+    return ["notice", context, told, *header_parts(one.header for one in series)]

@@ -1,17 +1,19 @@
 """result.json: what the command line writes for machines. Its schema is docs/reference/result.schema.json.
 
-Numbers carry three decimals, never the truncation of the printed report.
+Numbers are rounded as in the structured and the printed report (`domain.rounding`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
-from service.domain import severity
+from service.domain import rounding, severity
 from service.domain.findings import Analysis, Lobe, ModelUse, Region
-from service.errors import Flag, Refusal
+from service.domain.severity import Severity
+from service.errors import Flag, Refusal, doubts
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ def result_document(
     refusals: Sequence[SeriesRefusal] = (),
     flags: Sequence[Flag] = (),
     asked: Sequence[ModelUse] = (),
+    number: int = 1,
+    analysed_at: datetime,
     timings_s: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The document, ready for `json.dumps`.
@@ -37,16 +41,19 @@ def result_document(
     analysis None: refused, and `refusals` says why; other series of an analysed study may be refused too.
     series_uid: the analysed series, None if there is none. flags: quality warnings of reading the CT.
     asked: models that answered before all was refused; an analysis tells its own.
+    number, analysed_at: of the result, as in `EvidenceContext`.
     """
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "pipeline": pipeline,
+        "number": number,
+        "analysed_at": analysed_at.isoformat(timespec="seconds"),
         "series_uid": series_uid,
         "status": "refused" if analysis is None else "analysed",
         "reasons": [_reason(r) for r in refusals],
     }
     numbers = _EMPTY | {"models": _models(asked)} if analysis is None else _numbers(analysis, flags)
-    return document | numbers | {"timings_s": {stage: _round(s) for stage, s in (timings_s or {}).items()}}
+    return document | numbers | {"timings_s": {stage: round(s, 3) for stage, s in (timings_s or {}).items()}}
 
 
 _EMPTY: dict[str, Any] = {
@@ -77,15 +84,23 @@ def _numbers(analysis: Analysis, flags: Sequence[Flag]) -> dict[str, Any]:
         "warnings": [flag.sentence for flag in each_once],
         "lungs": {side: _region(analysis.lungs[side]) for side in ("left", "right", "total")},
         "lobes": {lobe.name: _lobe(analysis, lobe) for lobe in Lobe},
-        "severity": {
-            "name": severity.NAME,
-            "score": analysis.severity.total,
-            "max": severity.MAX,
-            "category": analysis.severity.category,
-        },
+        "severity": _severity(analysis.severity, each_once),
         "probabilities": _probabilities(analysis),
         "agreement": _agreement(analysis),
         "models": _models(analysis.models),
+    }
+
+
+def _severity(found: Severity, flags: Sequence[Flag]) -> dict[str, Any]:
+    return {
+        "name": severity.NAME,
+        "score": found.total,
+        "max": severity.MAX,
+        "category": found.category,
+        "involvement": found.involvement,
+        "noise_floor": None if found.floor is None else asdict(found.floor),
+        "without_noise_floor": {"score": found.without_floor.total, "category": found.without_floor.category},
+        "doubts": list(doubts(flags)),
     }
 
 
@@ -95,9 +110,9 @@ def _models(models: Sequence[ModelUse]) -> list[dict[str, str]]:
 
 def _region(region: Region) -> dict[str, Any]:
     return {
-        "volume_ml": _round(region.volume_ml),
-        "opacity_ml": _round(region.opacity_ml),
-        "opacity_percent": _round(region.opacity_percent),
+        "volume_ml": rounding.millilitres(region.volume_ml),
+        "opacity_ml": rounding.millilitres(region.opacity_ml),
+        "opacity_percent": rounding.percent(region.opacity_percent),
     }
 
 
@@ -105,23 +120,21 @@ def _lobe(analysis: Analysis, lobe: Lobe) -> dict[str, Any]:
     region = analysis.lobes[lobe]
     return {
         **_region(region),
-        "ggo_ml": _round(region.ggo_ml),
-        "high_opacity_ml": _round(region.high_opacity_ml),
+        "ggo_ml": rounding.millilitres(region.ggo_ml),
+        "high_opacity_ml": rounding.millilitres(region.high_opacity_ml),
         "score": analysis.severity.lobe_scores[lobe.name],
+        "score_without_noise_floor": analysis.severity.without_floor.lobe_scores[lobe.name],
     }
 
 
 def _probabilities(analysis: Analysis) -> dict[str, float] | None:
     if analysis.probabilities is None:
         return None
-    return {name: _round(p) for name, p in analysis.probabilities.items()}
+    return {name: rounding.ratio(p) for name, p in analysis.probabilities.items()}
 
 
 def _agreement(analysis: Analysis) -> dict[str, float] | None:
     if analysis.agreement is None:
         return None
-    return {"lungs": _round(analysis.agreement.lungs), "opacities": _round(analysis.agreement.opacities)}
-
-
-def _round(value: float) -> float:
-    return round(float(value), 3)
+    agreement = analysis.agreement
+    return {"lungs": rounding.ratio(agreement.lungs), "opacities": rounding.ratio(agreement.opacities)}

@@ -7,11 +7,16 @@ import highdicom as hd
 from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM
 
+from service.evidence.times import written, zone_of
 from service.evidence.uids import Uids
 
 
-def seal(dataset: hd.SOPClass, at: datetime, source: Dataset, uids: Uids) -> bytes:
-    """Fix every time and remaining UID of `dataset` in place; returns the DICOM file's bytes (PS3.10)."""
+def seal(dataset: hd.SOPClass, analysed_at: datetime, source: Dataset, uids: Uids) -> bytes:
+    """Fix every time and remaining UID of `dataset` in place; returns the DICOM file's bytes (PS3.10).
+
+    analysed_at: aware. source: the CT's header, of whose zone the times are.
+    """
+    at = written(analysed_at, source)
     for prefix in ("InstanceCreation", "Content", "Series"):
         setattr(dataset, f"{prefix}Date", DA(at.date()))
         setattr(dataset, f"{prefix}Time", TM(at.time()))
@@ -20,7 +25,7 @@ def seal(dataset: hd.SOPClass, at: datetime, source: Dataset, uids: Uids) -> byt
             item.ContributionDateTime = DT(at)
     if "DimensionOrganizationSequence" in dataset:
         _fix_dimensions(dataset, str(uids(str(dataset.SOPInstanceUID), "dimensions")))
-    if "TimezoneOffsetFromUTC" in source:
+    if zone_of(source) is not None:
         dataset.TimezoneOffsetFromUTC = source.TimezoneOffsetFromUTC
     return to_bytes(dataset)
 

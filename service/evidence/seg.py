@@ -16,6 +16,7 @@ from service.domain.findings import Finding, LabelArray, Lobe
 from service.evidence import equipment
 from service.evidence.case import Case
 from service.evidence.context import FINDINGS, LOBES, Product, SegKind
+from service.evidence.series import series
 from service.evidence.uids import Uids
 
 Label = TypeVar("Label", Lobe, Finding)
@@ -35,13 +36,8 @@ def findings_seg(case: Case) -> seg.Segmentation | None:
 
 
 def segment_numbers(segmentation: seg.Segmentation) -> dict[str, int]:
-    """Segment number by tracking identifier, which is the label's name ("RUL", "GROUND_GLASS", ...).
-
-    The background that highdicom describes in a LABELMAP is not tracked.
-    """
-    return {
-        str(item.TrackingID): int(item.SegmentNumber) for item in segmentation.SegmentSequence if "TrackingID" in item
-    }
+    """Segment number by tracking identifier, which is the label's name ("RUL", "GROUND_GLASS", ...)."""
+    return {str(item.TrackingID): int(item.SegmentNumber) for item in segmentation.SegmentSequence}
 
 
 def _segmentation(
@@ -60,21 +56,27 @@ def _segmentation(
             _description(number, label.name, concepts[label], category, algorithms, case.uids)
             for number, label in enumerate(present, start=1)
         ],
-        series_instance_uid=case.uids(product.kind, "series"),
-        series_number=product.series_number,
-        sop_instance_uid=case.uids(product.kind, "instance"),
-        instance_number=1,
         content_label=product.kind.upper(),
         content_description=codes.RESEARCH_USE.meaning,
         content_creator_name=equipment.CREATOR,
         omit_empty_frames=not case.style.all_frames,
         transfer_syntax_uid=_TRANSFER_SYNTAXES[case.style.seg],
-        series_description=product.description,
         contributing_equipment=equipment.contributing_equipment(case.analysis),
+        **series(case, product),
         **equipment.equipment(case.context),
     )
+    _drop_background(segmentation)
     segmentation.BodyPartExamined = "CHEST"
     return segmentation
+
+
+def _drop_background(segmentation: seg.Segmentation) -> None:
+    """Remove the item that highdicom adds for a LABELMAP's background, value 0.
+
+    The Pixel Padding Value names the background (PS3.3 C.8.20.2). OHIF 3.11 and 3.13 take the first item for
+    segment 1, show it in black, and give every other segment the colour of its neighbour.
+    """
+    segmentation.SegmentSequence = [item for item in segmentation.SegmentSequence if item.SegmentNumber > 0]
 
 
 def _numbered(labels: LabelArray, present: Sequence[Lobe] | Sequence[Finding]) -> LabelArray:

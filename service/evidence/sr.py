@@ -4,7 +4,7 @@ Comprehensive 3D SR, TID 1500. Region groups (TID 1411) and study groups (TID 15
 document with both makes validators report false errors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 
 from highdicom import sr
@@ -12,21 +12,57 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import BasicTextSRStorage, Comprehensive3DSRStorage
 
-from service.domain import codes
+from service.domain import codes, rounding
+from service.domain.severity import NAME
 from service.evidence import equipment
 from service.evidence.case import Case
 from service.evidence.context import EvidenceContext, Product
+from service.evidence.series import series
 from service.evidence.uids import Uids
 
 _DOCUMENTS = (Comprehensive3DSRStorage, BasicTextSRStorage)
+
+_ROUNDED: dict[Code, Callable[[float], float]] = {
+    codes.MILLILITRE: rounding.millilitres,
+    codes.PERCENT: rounding.percent,
+    codes.HOUNSFIELD: rounding.hounsfield,
+    codes.UNITY: rounding.ratio,
+    codes.SCORE: int,
+}
 
 Group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
 
 
 def document(
-    product: Product, case: Case, groups: Sequence[Group], evidence: Sequence[Dataset] = ()
+    product: Product,
+    case: Case,
+    groups: Sequence[Group],
+    evidence: Sequence[Dataset] = (),
+    more: Sequence[sr.ContentItem] = (),
+    variant: Sequence[str] = (),
 ) -> sr.Comprehensive3DSR:
-    """An unverified, preliminary measurement report. evidence: objects it refers to besides the CT."""
+    """An unverified, preliminary measurement report.
+
+    evidence: objects it refers to besides the CT. more: content after the measurements; TID 1500 is extensible.
+    variant: tells documents of one product apart.
+    """
+    result = sr.Comprehensive3DSR(
+        evidence=[*case.sources, *evidence],
+        content=_content(case, groups, more),
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        previous_versions=predecessors(case.context) or None,
+        contributing_equipment=equipment.contributing_equipment(case.analysis),
+        **series(case, product, *variant),
+        **equipment.equipment(case.context),
+    )
+    result.CodingSchemeIdentificationSequence = [private_scheme()]
+    return result
+
+
+def _content(case: Case, groups: Sequence[Group], more: Sequence[sr.ContentItem]) -> sr.MeasurementReport:
+    """The algorithms (TID 4019) are identified once, for the whole document, and not in each group."""
     report = sr.MeasurementReport(
         observation_context=observer(case.context),
         procedure_reported=codes.PROCEDURE,
@@ -35,23 +71,22 @@ def document(
         referenced_images=[_library_image(case)],
         language_of_content_item_and_descendants=english(),
     )
-    result = sr.Comprehensive3DSR(
-        evidence=[*case.sources, *evidence],
-        content=report,
-        series_instance_uid=case.uids(product.kind, "series"),
-        series_number=product.series_number,
-        sop_instance_uid=case.uids(product.kind, "instance"),
-        instance_number=1,
-        is_complete=True,
-        is_final=False,
-        is_verified=False,
-        previous_versions=predecessors(case.context) or None,
-        series_description=product.description,
-        contributing_equipment=equipment.contributing_equipment(case.analysis),
-        **equipment.equipment(case.context),
-    )
-    result.CodingSchemeIdentificationSequence = [private_scheme()]
-    return result
+    items = list(report[0].ContentSequence)
+    head = [item for item in items if item.ValueType != "CONTAINER"]
+    containers = [item for item in items if item.ValueType == "CONTAINER"]
+    algorithms = equipment.sr_algorithm(case.analysis, NAME)
+    report[0].ContentSequence = sr.ContentSequence([*head, *algorithms, *containers, *more])
+    _write_integers(report[0])
+    return report
+
+
+def _write_integers(item: Dataset) -> None:
+    """Whole numbers as "3": pydicom writes "3.0" of an integer too, and readers take pixels and scores for reals."""
+    for measured in item.get("MeasuredValueSequence", []):
+        if float(measured.NumericValue).is_integer():
+            measured.NumericValue = str(int(measured.NumericValue))
+    for child in item.get("ContentSequence", []):
+        _write_integers(child)
 
 
 def tracking(uids: Uids, name: str) -> sr.TrackingIdentifier:
@@ -60,14 +95,14 @@ def tracking(uids: Uids, name: str) -> sr.TrackingIdentifier:
 
 
 def number(name: Code, value: float, unit: Code, derivation: Code | None = None) -> sr.Measurement:
-    """One measurement, to three decimals."""
-    return sr.Measurement(name, round(float(value), 3), unit, derivation=derivation)
+    """One measurement, rounded as numbers of its unit are everywhere."""
+    return sr.Measurement(name, _ROUNDED[unit](value), unit, derivation=derivation)
 
 
 def predecessors(context: EvidenceContext) -> list[Dataset]:
     """The documents that this one replaces (PS3.3 C.17.2); each of ours follows all of the earlier ones."""
     documents = []
-    for predecessor in context.predecessors:
+    for predecessor in context.replaces.objects if context.replaces else ():
         if predecessor.sop_class_uid in _DOCUMENTS:
             document = Dataset()
             document.SOPClassUID = predecessor.sop_class_uid

@@ -1,29 +1,42 @@
-"""The time that evidence carries: that of the CT, never that of the clock (decision 0020)."""
+"""Times in evidence: objects carry that of the analysis, and say when the CT was acquired (decision 0120)."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, time
+from datetime import datetime, timedelta, timezone
 from typing import TypeVar
 
 from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM
 
-from service.domain.ct import CT
-
 T = TypeVar("T")
 
-_MOMENTS = ("Acquisition", "Content", "Series", "Study", "InstanceCreation")
-UNDATED = datetime(1900, 1, 1)
-"""Stands in Content Date (type 1 in a SEG) of evidence for a CT without any date."""
+
+def written(moment: datetime, header: Dataset) -> datetime:
+    """An aware moment as local time without its zone, see `zoned`."""
+    return zoned(moment, header).replace(tzinfo=None)
 
 
-def evidence_time(ct: CT) -> datetime:
-    """The latest moment the CT's headers tell of, as local time of the scanner; `UNDATED` if there is none."""
-    return latest_time(ct.headers)
+def zoned(moment: datetime, header: Dataset) -> datetime:
+    """An aware moment in the CT's zone if the CT tells it, else in the moment's own.
+
+    One object has one Timezone Offset From UTC (PS3.3 C.12.1.1.8): the times that are copied from the CT decide it.
+    """
+    zone = zone_of(header)
+    return moment.astimezone(zone) if zone else moment
 
 
-def latest_time(headers: Iterable[Dataset]) -> datetime:
-    """The same of headers that made no CT, cleaned."""
-    return max((moment for header in headers for moment in _moments(header)), default=UNDATED)
+def with_fixed_zone(moment: datetime) -> datetime:
+    """The same moment with its offset alone: names of zones differ between machines."""
+    return moment.astimezone(timezone(moment.utcoffset() or timedelta()))
+
+
+def zone_of(header: Dataset) -> timezone | None:
+    """The CT's zone by its Timezone Offset From UTC; None where that is absent or malformed."""
+    match = re.fullmatch(r"([+-])(\d{2})([0-5]\d)", str(header.get("TimezoneOffsetFromUTC", "") or "").strip())
+    if match is None or int(match[2]) > 14:
+        return None
+    minutes = 60 * int(match[2]) + int(match[3])
+    return timezone(timedelta(minutes=-minutes if match[1] == "-" else minutes))
 
 
 def acquisition_time(headers: Iterable[Dataset]) -> datetime | None:
@@ -37,14 +50,6 @@ def _acquisitions(header: Dataset) -> Iterator[datetime]:
     date, clock = _parsed(DA, header.get("AcquisitionDate")), _parsed(TM, header.get("AcquisitionTime"))
     if date and clock is not None:
         yield datetime.combine(date, clock)
-
-
-def _moments(header: Dataset) -> Iterator[datetime]:
-    if moment := _parsed(DT, header.get("AcquisitionDateTime")):
-        yield moment.replace(tzinfo=None)
-    for name in _MOMENTS:
-        if date := _parsed(DA, header.get(f"{name}Date")):
-            yield datetime.combine(date, _parsed(TM, header.get(f"{name}Time")) or time())
 
 
 def _parsed(kind: Callable[[str], T | None], value: object) -> T | None:

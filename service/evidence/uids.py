@@ -56,4 +56,3 @@ def _parts(ct: CT, sources: Sequence[Dataset], analysis: Analysis, context: Evid
         value = getattr(analysis, field.name)
         yield value if isinstance(value, np.ndarray) else f"{field.name} {value!r}"
     yield from header_parts(sources)
-    yield from context.predecessors

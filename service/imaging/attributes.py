@@ -37,6 +37,13 @@ _MACRO = {
     "NominalPercentageOfCardiacPhase": "CardiacSynchronizationSequence",
     "KVP": "CTXRayDetailsSequence",
     "ConvolutionKernel": "CTReconstructionSequence",
+    "ReconstructionAlgorithm": "CTReconstructionSequence",
+    "ReconstructionDiameter": "CTReconstructionSequence",
+    "ReconstructionTargetCenterPatient": "CTPositionSequence",
+    "FilterType": "CTXRayDetailsSequence",
+    "AcquisitionType": "CTAcquisitionTypeSequence",
+    "FrameAcquisitionDateTime": "FrameContentSequence",
+    "ContrastBolusAgentAdministered": "ContrastBolusUsageSequence",
 }
 
 

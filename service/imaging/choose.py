@@ -5,14 +5,16 @@
 Refused series come last. Kernel and contrast only rank, they never refuse.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pydicom import Dataset
 
 from service.domain.eligibility import Eligibility
-from service.imaging.attributes import Unreadable, find, optional_number, texts
+from service.errors import Reason, Refusal
+from service.imaging.attributes import CT_CLASSES, Unreadable, find, optional_number, texts
+from service.imaging.gate.identity import one_patient
 
 T = TypeVar("T")
 
@@ -68,6 +70,30 @@ def _known(read: Callable[[Dataset, str], T], header: Dataset, keyword: str, unk
         return read(header, keyword)
     except Unreadable:
         return unknown
+
+
+def of_one_patient(candidates: Sequence[Candidate], first_headers: Mapping[str, Dataset]) -> tuple[Candidate, ...]:
+    """The candidates; every CT series is refused if those of the study are of different patients: whose is the study?
+
+    first_headers: one header of each series, by Series Instance UID. Series that are no CT are left out of it.
+    """
+    slices = {uid: header for uid, header in first_headers.items() if header.get("SOPClassUID") in CT_CLASSES}
+    across = [
+        *(r.detail for c in candidates for r in c.eligibility.refusals if r.reason is Reason.MIXED_PATIENTS),
+        *(refusal.detail for refusal in one_patient(list(slices.values()))),
+    ]
+    if not across:
+        return tuple(candidates)
+    refusal = Refusal(Reason.MIXED_PATIENTS, f"Among the CT series of this study: {across[0]}")
+    return tuple(_refused(c, refusal) if c.series_uid in slices else c for c in candidates)
+
+
+def _refused(c: Candidate, refusal: Refusal) -> Candidate:
+    """The candidate with one more reason against it, unless that is known already."""
+    known = c.eligibility.refusals
+    if any(r.reason is refusal.reason for r in known):
+        return c
+    return replace(c, eligibility=replace(c.eligibility, refusals=(*known, refusal)))
 
 
 def choose(candidates: Sequence[Candidate], kernels: Sequence[str] = ()) -> tuple[Ranked, ...]:

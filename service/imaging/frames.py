@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot
+from re import fullmatch
 
 from pydicom import Dataset
 
@@ -40,6 +41,7 @@ class Frame:
 
     instance: index of its dataset; number: its 1-based frame number there.
     pixel_spacing_mm: between rows, between columns. phase: values that tell phases of one region apart.
+    label: what people call it: Instance Number, or the frame number in a multi-frame CT.
     """
 
     instance: int
@@ -57,6 +59,7 @@ class Frame:
     rescale_intercept: float | None
     rescale_type: str
     phase: tuple[str, ...]
+    label: int | None = None
 
 
 def legible(headers: Sequence[Dataset]) -> tuple[list[Dataset], tuple[Refusal, ...]]:
@@ -133,7 +136,17 @@ def _frame(header: Dataset, instance: int, number: int) -> Frame:
         rescale_intercept=optional_number(header, "RescaleIntercept", number),
         rescale_type=text(header, "RescaleType", number),
         phase=tuple(text(header, keyword, number) for keyword in _PHASE),
+        label=number if is_multi_frame(header) else _instance_number(header),
     )
+
+
+def _instance_number(header: Dataset) -> int | None:
+    """None where it is absent or no plain integer: it only names a slice."""
+    try:
+        written = text(header, "InstanceNumber")
+    except Unreadable:
+        return None
+    return int(written) if fullmatch(r"[0-9]{1,12}", written) else None
 
 
 def _orientation(header: Dataset, number: int) -> tuple[float, ...]:

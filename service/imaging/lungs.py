@@ -4,8 +4,8 @@ Right and left are told apart by the patient's LPS frame (the model grid's last 
 never by the side of an array the sender happened to use.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 
 import highdicom as hd
 import numpy as np
@@ -15,6 +15,10 @@ from scipy import ndimage
 from service.errors import Flag, Reason, Refusal, Rejected
 from service.imaging.boxes import bounds, clipped
 from service.imaging.harmonise import reach, resample_like
+from service.imaging.lung_edges import check_edges, check_left_out, imaged
+from service.imaging.side import Side
+
+__all__ = ["Lungs", "Side", "find_lungs"]
 
 Labels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -29,9 +33,6 @@ MIN_LUNG_PART = 0.1
 LUNGS_ML = (1000.0, 10000.0)
 """Plausible volume of both lungs of an adult."""
 
-MAX_END_PART, FLAGGED_END_PART = 0.10, 0.01
-"""Lung area in the first or last slice, as part of the largest slice area: above the first the lung is cut off."""
-
 AIR_BELOW_HU = -950.0
 """Denser than air around the body is, thinner than lung, which may reach the edge of a narrow field of view."""
 
@@ -45,13 +46,6 @@ _NO_ORGANS = Refusal(Reason.NO_LUNG, "The network found no two air-filled organs
 
 _COARSE = 2
 _EROSIONS_MM = (0.0, 3.0, 6.0, 9.0, 12.0, 16.0, 20.0)
-
-
-class Side(IntEnum):
-    """Label values of a lung mask. 0 is outside the lungs."""
-
-    RIGHT = 1
-    LEFT = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,15 +64,20 @@ def find_lungs(hu: hd.Volume, probability: hd.Volume, source: hd.Volume) -> Lung
     """Clean, split and check the lungs.
 
     hu, probability: HU and UINT8 probability (255 = certain) on the model grid, axes (slice to F, row to P, column
-    to L), centred on the body. source: the CT's volume; only its grid is used.
-    Rejected with NO_LUNG or TRUNCATED.
+    to L), centred on the body. source: the CT's volume, HU.
+    Rejected with NO_LUNG, TRUNCATED or LUNG_LOST.
     """
-    inside = (probability.array >= HALF) & ~_outside_body(hu.array)
-    sides = _split(inside, np.array(probability.spacing))
+    shown = imaged(source, probability)
+    found, outside = (probability.array >= HALF) & shown, _outside_body(hu.array)
+    sides = _split(found & ~outside, np.array(probability.spacing))
     on_source = _onto_source(probability, sides, source)
-    areas = np.array([np.count_nonzero(plane) for plane in on_source])
-    _check_volume(on_source, float(source.voxel_volume) / 1000.0)
-    return Lungs(probability.with_array(sides), on_source, _check_ends(areas))
+    edges = check_edges(probability.with_array(sides), shown)
+    left_out = check_left_out(hu, found, sides, outside)
+    volume = tuple(_check_volume(on_source, float(source.voxel_volume) / 1000.0))
+    refusals = (*volume, *edges.refusals, *left_out.refusals)
+    if refusals:
+        raise Rejected(*refusals)
+    return Lungs(probability.with_array(sides), on_source, (*edges.flags, *left_out.flags))
 
 
 def _outside_body(hu: NDArray[np.int16]) -> Mask:
@@ -169,21 +168,12 @@ def _onto_source(probability: hd.Volume, sides: Labels, source: hd.Volume) -> La
     return labels
 
 
-def _check_volume(labels: Labels, voxel_ml: float) -> None:
+def _check_volume(labels: Labels, voxel_ml: float) -> Iterator[Refusal]:
     right_ml, left_ml = (float(np.count_nonzero(labels == side)) * voxel_ml for side in Side)
     total_ml = right_ml + left_ml
     found = f"Right {right_ml:.0f} mL, left {left_ml:.0f} mL."
     if min(right_ml, left_ml) < max(MIN_LUNG_ML, MIN_LUNG_PART * total_ml):
-        raise Rejected(Refusal(Reason.NO_LUNG, found))
-    if not LUNGS_ML[0] <= total_ml <= LUNGS_ML[1]:
+        yield Refusal(Reason.NO_LUNG, found)
+    elif not LUNGS_ML[0] <= total_ml <= LUNGS_ML[1]:
         limits = f"plausible are {LUNGS_ML[0] / 1000:.0f}-{LUNGS_ML[1] / 1000:.0f} L together."
-        raise Rejected(Refusal(Reason.NO_LUNG, f"{found} {limits}"))
-
-
-def _check_ends(areas: NDArray[np.int_]) -> tuple[Flag, ...]:
-    """areas: lung voxels per slice, not all 0."""
-    part = float(max(areas[0], areas[-1]) / areas.max())
-    if part > MAX_END_PART:
-        detail = f"Lung area in an end slice is {part:.0%} of the largest; at most {MAX_END_PART:.0%} is accepted."
-        raise Rejected(Refusal(Reason.TRUNCATED, detail))
-    return (Flag.LUNG_AT_EDGE,) if part > FLAGGED_END_PART else ()
+        yield Refusal(Reason.NO_LUNG, f"{found} {limits}")

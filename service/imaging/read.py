@@ -19,8 +19,10 @@ from service.domain.ct import CT
 from service.errors import Flag, Reason, Refusal, Rejected
 from service.imaging.attributes import is_multi_frame
 from service.imaging.codestream import check_codestreams, decoding_plugin
+from service.imaging.damaged import find_damage
 from service.imaging.frames import Frame, legible, read_frames
 from service.imaging.lossy import is_lossy
+from service.imaging.naming import named
 
 Stored = NDArray[np.integer]
 Hounsfield = NDArray[np.float32]
@@ -72,14 +74,15 @@ def read_ct(datasets: Sequence[Dataset], flags: Sequence[Flag] = ()) -> CT:
     """Decode one series into a CT; `flags` of the gate are kept.
 
     Datasets may come in any order and are left as they are. Classic CT: one per slice; Enhanced CT: exactly one.
-    Rejected with UNREADABLE, CODEC or NOT_HU.
+    Rejected with UNREADABLE, CODEC, NOT_HU, DAMAGED_SLICES or MULTIPHASE.
     """
     frames = _frames(datasets)
     order = _volume_order(frames)
     if len({(f.rows, f.columns) for f in frames}) > 1:
         raise Rejected(Refusal(Reason.MIXED_GEOMETRY, "Rows and Columns differ between slices."))
     hu, census = _hounsfield(datasets, frames, order)
-    refused = tuple(census.refusals())
+    volume = hd.Volume(hu, _affine([frames[k] for k in order]), "PATIENT", frames[0].frame_of_reference_uid)
+    refused = tuple(census.refusals()) or tuple(_damage(volume, [frames[k] for k in order]))
     if refused:
         raise Rejected(*refused)
     found = set(flags)
@@ -89,7 +92,7 @@ def read_ct(datasets: Sequence[Dataset], flags: Sequence[Flag] = ()) -> CT:
     headers = [datasets[0]] if multi_frame else [datasets[frames[k].instance] for k in order]
     return CT(
         headers=tuple(_without_pixels(header) for header in headers),
-        volume=hd.Volume(hu, _affine([frames[k] for k in order]), "PATIENT", frames[0].frame_of_reference_uid),
+        volume=volume,
         flags=tuple(flag for flag in Flag if flag in found),
         frame_numbers=tuple(frames[k].number for k in order) if multi_frame else (),
     )
@@ -150,6 +153,13 @@ def _hounsfield(
         out[padding] = AIR_HU
         np.maximum(out, AIR_HU, out=out)
     return hu, census
+
+
+def _damage(volume: hd.Volume, frames: Sequence[Frame]) -> Iterator[Refusal]:
+    """A refusal for each kind of bad slice, naming them. frames: in the order of the volume's slices."""
+    rows_mm, columns_mm = volume.spacing[1:]
+    for damage in find_damage(volume.array, (rows_mm, columns_mm)):
+        yield Refusal(damage.reason, f"{damage.what}: {named(frames, damage.slices)}.")
 
 
 def _decoded(datasets: Sequence[Dataset]) -> Iterator[Stored]:

@@ -19,13 +19,17 @@ _TINT = {Finding.GROUND_GLASS: 0.30, Finding.HIGH_OPACITY: 0.35}
 _HATCH_PERIOD, _HATCH_WIDTH = 11, 3
 
 
-def busiest_plane(findings: LabelArray, lobes: LabelArray, axis: int) -> tuple[int, bool]:
-    """Index along `axis` of the plane with most finding, and True; without findings the one with most lung, False."""
+def busiest_plane(findings: LabelArray, lobes: LabelArray, axis: int, least_lung: float = 0.0) -> tuple[int, bool]:
+    """Index along `axis` of the plane with most finding, and True; without findings the one with most lung, False.
+
+    least_lung: planes with less than this part of the largest area of lung count only if no other has a finding.
+    """
     others = tuple(a for a in range(3) if a != axis)
-    affected = np.count_nonzero(findings, axis=others)
-    if affected.any():
-        return int(np.argmax(affected)), True
-    return int(np.argmax(np.count_nonzero(lobes, axis=others))), False
+    affected, lung = np.count_nonzero(findings, axis=others), np.count_nonzero(lobes, axis=others)
+    if not affected.any():
+        return int(np.argmax(lung)), False
+    through_lung = np.where(lung >= least_lung * lung.max(), affected, 0)
+    return int(np.argmax(through_lung if through_lung.any() else affected)), True
 
 
 def slice_picture(

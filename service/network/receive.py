@@ -17,9 +17,11 @@ from pynetdicom.transport import ThreadedAssociationServer
 from service.domain.arrival import Arrival, Unidentified, identify
 from service.domain.commitment import OnReport
 from service.domain.ports import Inbox, ReceiverObserver
+from service.domain.unparsable import UNPARSABLE
 from service.network.admission import Admission
 from service.network.commitment import accept_role, answer_report
 from service.network.dimse import STORAGE_COMMITMENT, VERIFICATION, configure, send_at_once, wait_no_longer
+from service.network.malformed import answer_malformed
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +84,7 @@ class Receiver:
             (evt.EVT_REJECTED, self._count, ["rejected"]),
             (evt.EVT_RELEASED, self._count, ["released"]),
             (evt.EVT_ABORTED, self._count, ["aborted"]),
+            (evt.EVT_DIMSE_RECV, answer_malformed, [DOES_NOT_MATCH, self._count_malformed]),
             (evt.EVT_C_STORE, self._answer),
         ]
         if self._on_report is not None:
@@ -116,6 +119,9 @@ class Receiver:
             log.warning("association %s: calling AE %s", outcome, event.assoc.requestor.ae_title)
         self._observer.association(outcome)
 
+    def _count_malformed(self) -> None:
+        self._observer.instance(_label(""), DOES_NOT_MATCH, 0.0)
+
     def _answer(self, event: evt.Event) -> int:
         """EVT_C_STORE: the status of the response. Whatever happens, the sender gets one and the service lives on."""
         began = time.perf_counter()
@@ -134,7 +140,7 @@ class Receiver:
         except Unidentified as error:
             log.warning("instance from %s refused: %s", calling_ae, error)
             status = DOES_NOT_MATCH
-        except OSError as error:
+        except OSError as error:  # of the inbox alone
             self._tell(error.strerror or str(error))
             status = OUT_OF_RESOURCES
         except Exception as error:
@@ -152,7 +158,10 @@ class Receiver:
             log.warning("images are kept again")
 
     def _arrival(self, event: evt.Event) -> Arrival:
-        content = event.encoded_dataset()
+        try:
+            content = event.encoded_dataset()
+        except (*UNPARSABLE, OSError) as error:  # all is in memory: no disk failed
+            raise Unidentified(f"no DICOM file can be made of it ({type(error).__name__})") from error
         identity = identify(content)
         request, association = event.request, event.assoc.requestor
         assert isinstance(request, C_STORE) and association.primitive is not None

@@ -43,6 +43,7 @@ _OUTCOMES = (
     *(Delivered.STORED, Delivered.BUILT, Delivered.REFUSED, Delivered.WITHHELD, Delivered.UNCONFIRMED),
     _WARNED,
 )
+_CAUSES = ("time", "memory", "unwanted")
 _SCANNERS = 20
 _OTHER_SCANNER = "other"
 _LATENCY_BUCKETS = (60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400, 259200)
@@ -118,6 +119,11 @@ class Metrics:
             "thoracle_stage_seconds", "Seconds per stage of a study", ["stage"], buckets=_STAGE_BUCKETS, registry=None
         )
         self._studies = Counter("thoracle_studies", "Finished studies by outcome", ["outcome"], registry=None)
+        self._stopped = Counter(
+            "thoracle_stopped_analyses", "Analyses that were ended before their end, by cause", ["cause"], registry=None
+        )
+        for cause in _CAUSES:
+            self._stopped.labels(cause)
         self._deliveries = Counter(
             "thoracle_deliveries",
             "Delivered objects by destination and outcome",
@@ -226,6 +232,9 @@ class Metrics:
         self._studies.labels(outcome).inc()
         for stage, seconds in timings_s.items():
             self._stage_seconds.labels(stage).observe(seconds)
+
+    def stopped(self, cause: str) -> None:
+        self._stopped.labels(cause).inc()
 
     def scored(self, scanner: str, severity: int | None, opacity_percent: float) -> None:
         label = self._scanner(scanner)

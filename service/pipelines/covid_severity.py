@@ -14,7 +14,7 @@ from service.domain.findings import Analysis, Lobe, ModelUse, SelfAgreement
 from service.domain.model_roles import LOBES, LUNG_OPACITY, LUNGS
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
-from service.domain.severity import severity
+from service.domain.severity import Severity, severity
 from service.errors import Flag
 from service.imaging.lungs import Lungs, find_lungs
 from service.imaging.measure import measure, split_by_attenuation
@@ -22,10 +22,6 @@ from service.imaging.mirror import mirrored, self_agreement
 from service.imaging.opacities import find_opacities
 from service.pipelines.lobes import find_lobes
 from service.pipelines.slices import asking, infer_slices, onto, views_of
-
-TRACE_ML = 10.0
-"""Below it the score may rest on noise: a normal CT has 3 mL of false opacity (models/lung_opacity/CARD.md)."""
-
 
 AGREEMENT_LUNGS, AGREEMENT_OPACITIES = 0.97, 0.92
 """Self-agreement below which a result is flagged: docs/decisions/0063 says on what that rests."""
@@ -38,7 +34,7 @@ class CovidSeverity:
     models: tuple[str, ...] = (LUNG_OPACITY, LOBES)
 
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
-        """Rejected with NO_LUNG or TRUNCATED; what the back end raises passes through."""
+        """Rejected with NO_LUNG, TRUNCATED or LUNG_LOST; what the back end raises passes through."""
         lungs, opacity, agreement = _lungs_and_opacities(ct.volume, backend, progress)
         lobe_mask = find_lobes(ct.volume, lungs, backend, progress)
         progress("measure", 0.0)
@@ -49,13 +45,9 @@ class CovidSeverity:
         found = {lobe for lobe in Lobe if measured.lobes[lobe].volume_ml > 0.0}
         progress("measure", 1.0)
         specs = [backend.spec(name) for name in (LUNG_OPACITY, LUNGS, LOBES) if backend.has(name)]
-        flags = {*ct.flags, *lungs.flags, *_quality(specs), Flag.NO_CLASSIFIER}
-        if len(found) < len(Lobe):
-            flags.add(Flag.LOBE_MISSING)
-        if 0.0 < measured.lungs["total"].opacity_ml < TRACE_ML:
-            flags.add(Flag.TRACE_OPACITY)
-        if agreement.lungs < AGREEMENT_LUNGS or agreement.opacities < AGREEMENT_OPACITIES:
-            flags.add(Flag.LOW_AGREEMENT)
+        floor = backend.spec(LUNG_OPACITY).noise_floor
+        score = severity({lobe.name: measured.lobes[lobe] if lobe in found else None for lobe in Lobe}, floor)
+        flags = {*ct.flags, *lungs.flags, *_quality(specs), *_doubts(score, agreement), Flag.NO_CLASSIFIER}
         return Analysis(
             pipeline=self.name,
             lobe_mask=lobe_mask,
@@ -63,9 +55,7 @@ class CovidSeverity:
             lobes=measured.lobes,
             lungs=measured.lungs,
             findings=measured.findings,
-            severity=severity(
-                {lobe.name: measured.lobes[lobe].opacity_percent if lobe in found else None for lobe in Lobe}
-            ),
+            severity=score,
             probabilities=None,
             models=tuple(ModelUse(spec.name, spec.version, spec.sha256) for spec in specs),
             flags=tuple(flag for flag in Flag if flag in flags),
@@ -105,3 +95,15 @@ def _quality(specs: Sequence[ModelSpec]) -> Iterator[Flag]:
             yield Flag.UNMEASURED_MODEL
         elif spec.name == LOBES:
             yield Flag.LOBES_APPROXIMATE
+        if spec.name == LUNG_OPACITY and spec.noise_floor is None:
+            yield Flag.NO_NOISE_FLOOR
+
+
+def _doubts(score: Severity, agreement: SelfAgreement) -> Iterator[Flag]:
+    """What the reader has to know about this result."""
+    if score.total is None:
+        yield Flag.LOBE_MISSING
+    if score.within_normal:
+        yield Flag.TRACE_OPACITY
+    if agreement.lungs < AGREEMENT_LUNGS or agreement.opacities < AGREEMENT_OPACITIES:
+        yield Flag.LOW_AGREEMENT

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from socket import gethostname
+from typing import NoReturn
 
 from service import destinations as to
 from service.analysis import analyst
@@ -17,7 +18,7 @@ from service.ops.probes import WARNING, Health
 from service.pipelines import named
 from service.roles.process import monitor, now, wait_for_sigterm
 from service.settings import Settings, served_repository, with_own_repository
-from service.storage import database, database_health, open_storage, shared_locks
+from service.storage import database, database_health, open_storage, shared_locks, watchdog_dir
 from service.store.audit import DONE, FAILED, Audit
 from service.store.deliveries import Deliveries
 from service.store.flow import Flow, QueueOptions
@@ -34,6 +35,7 @@ from service.worker.runner import ANALYSIS_RETRIES, Runner
 from service.worker.shadow import Shadower
 from service.worker.study import Studies
 from service.worker.sweeper import Sweeper
+from service.worker.watchdog import JobLimits, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +73,28 @@ def run(settings: Settings, name: str) -> None:
     )
     working = analyst(settings, chosen, models.active)
     studies = Studies(spool, records, partial(_expected_images, settings))
-    shadower = Shadower(working, models, studies, spool, jobs, shadows, metrics, ANALYSIS_RETRIES, now)
+    watchdog = Watchdog(
+        _job_limits(settings), watchdog_dir(settings), lambda: flow.alive, metrics.stopped, _end_process
+    )
+    shadower = Shadower(working, models, watchdog, studies, spool, jobs, shadows, metrics, ANALYSIS_RETRIES, now)
     runner = Runner(
-        working, models, shadower, studies, spool, records, jobs, courier, metrics, prioritise, without, now
+        working,
+        models,
+        shadower,
+        watchdog,
+        studies,
+        spool,
+        records,
+        jobs,
+        courier,
+        metrics,
+        prioritise,
+        without,
+        now,
     )
     queues = {name: QueueOptions(one.concurrency, one.per_minute) for name, one in settings.destinations.items()}
     flow = Flow(database(settings, "flow.db"), alive, queues, runner)
+    watchdog.start()
     flow.start()
     quiet_s, urgency = partial(_quiet_s, settings), partial(_urgency, settings)
     receiving = partial(present, alive, "receiver")
@@ -91,7 +109,7 @@ def run(settings: Settings, name: str) -> None:
     log.info("worker ready: pipeline %s", chosen.name)
 
     def at_work() -> bool:
-        return flow.alive and sweeper.alive and janitor.alive and watch.alive
+        return flow.alive and sweeper.alive and janitor.alive and watch.alive and watchdog.alive
 
     def threads() -> Health:
         return {"threads": "ok" if at_work() else "a thread ended, or the lock of this worker did"}
@@ -103,8 +121,7 @@ def run(settings: Settings, name: str) -> None:
     with monitor(settings, name, threads, ready), presence(alive, "worker"):
         if not wait_for_sigterm(at_work):
             log.error("a thread of the worker ended, or its lock did: the supervisor starts a new worker")
-            logging.shutdown()
-            os._exit(1)  # at once: another worker may have taken over what this one has in hand
+            _end_process()  # at once: another worker may have taken over what this one has in hand
         sweeper.stop()
         janitor.stop()
         idle = flow.stop()
@@ -112,6 +129,17 @@ def run(settings: Settings, name: str) -> None:
         log.info("stopped with work in hand: it is taken over at the next start")
         logging.shutdown()
         os._exit(0)  # the running step's thread would keep the process for minutes
+
+
+def _end_process() -> NoReturn:
+    """Without waiting for any thread."""
+    logging.shutdown()
+    os._exit(1)
+
+
+def _job_limits(settings: Settings) -> JobLimits:
+    memory_gb = settings.analysis.memory_limit_gb
+    return JobLimits(settings.analysis.time_limit_s, None if memory_gb is None else memory_gb * 1e9)
 
 
 def _quiet_s(settings: Settings, calling_ae: str) -> float:

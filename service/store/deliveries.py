@@ -99,17 +99,18 @@ class Deliveries:
             rows_of.build_again(connection, job, wanted, plans, by, now)
             return plan(connection, job_id, plans, Event.RESEND, now)
 
-    def replaced_by(self, job_id: str) -> list[StoredObject]:
-        """Objects of the latest earlier job of the study of which anything may be at any destination."""
+    def replaced_by(self, job_id: str) -> tuple[Job, list[StoredObject]] | None:
+        """The latest earlier job of the study of which anything may be at any destination, and what that is."""
         reached = (deliveries.c.state == Delivered.SENT) | (deliveries.c.attempts > 0)
         with self._engine.begin() as connection:
             earlier = get(connection, job_id).supersedes
             while earlier is not None:
                 query = sa.select(deliveries.c.sop_instance_uid).where(deliveries.c.job_id == earlier, reached)
                 if there := set(connection.scalars(query)):
-                    return [o for o in objects_of(connection, earlier) if o.sop_instance_uid in there]
+                    objects = [o for o in objects_of(connection, earlier) if o.sop_instance_uid in there]
+                    return get(connection, earlier), objects
                 earlier = get(connection, earlier).supersedes
-        return []
+        return None
 
     def to_deliver(self) -> list[Due]:
         """Jobs and destinations with something open; the engine should be at each."""

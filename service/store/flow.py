@@ -21,13 +21,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from traceback import format_tb
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 
 from service.domain.job import IllegalTransition, NoSuchJob
+from service.errors import traceback_of
 from service.store.engine import database_engine
 from service.store.liveness import Locks
 
@@ -369,7 +369,7 @@ def _settle(step: Callable[[], _Answer], settled: _Answer) -> _Answer | float:
         log.warning("nothing left to do: %s", error)
         return settled
     except Exception as error:  # a step never raises; the message may quote a patient's attributes
-        log.error("a step failed: %s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
+        log.error("a step failed: %s\n%s", type(error).__name__, traceback_of(error))
         return _STEP_RETRY_S
 
 

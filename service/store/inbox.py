@@ -4,9 +4,9 @@ import logging
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
-from service.domain.arrival import Arrival, identify
+from service.domain.arrival import Arrival, Unidentified, identify
 from service.domain.ports import Spool
 from service.store.engine import in_words
 from service.store.intake import Recorded
@@ -32,6 +32,8 @@ class Inbox:
             path = self._spool.save(arrival.identity, arrival.content, digest)
             try:
                 recorded = self._records.record(arrival, path, digest, self._spool.is_there)
+            except DataError as error:  # a value that no column takes: the database is none the worse for it
+                raise Unidentified(f"it cannot be recorded ({type(error.orig).__name__})") from error
             except SQLAlchemyError as error:
                 raise OSError(in_words(error)) from error
             if recorded is not Recorded.GONE:
@@ -56,6 +58,11 @@ class Inbox:
             log.warning("removed a file that a power cut has damaged: %s", path)
             self._spool.remove(path)
             return False
-        arrival = Arrival(identify(content), "", "", "", self._spool.saved_at(path), content)
+        try:
+            identity = identify(content)
+        except Unidentified as error:
+            log.error("a file is left where it is, it cannot be recorded: %s: %s", path, error)
+            return False
+        arrival = Arrival(identity, "", "", "", self._spool.saved_at(path), content)
         recorded = self._records.record(arrival, path, sha256(content).hexdigest(), self._spool.is_there, now)
         return recorded is not Recorded.GONE

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from service.domain.arrival import Arrival, Identity
+from service.domain.arrival import Arrival, Identity, is_other_image
 from service.domain.priority import Urgency, most_urgent
 from service.store.journal import note
 from service.store.tables import instances, removals, series, studies
@@ -32,7 +32,16 @@ _KNOWN_SERIES = sa.select(series).where(_SERIES)
 _VERSIONS = sa.select(instances).where(_INSTANCE)
 _UPDATE_STUDY = sa.update(studies).where(_STUDY)
 _UPDATE_SERIES = sa.update(series).where(_SERIES)
+_CT_OF_STUDY = (
+    sa.select(instances.c.path)
+    .where(instances.c.study_uid == sa.bindparam("study"), instances.c.ignored.is_(None))
+    .limit(1)
+)
 _INSERT_INSTANCE = sa.insert(instances)
+
+
+_LOOK_AGAIN_AFTER_S = 1.0
+"""Images of another kind come by the thousand; one of them in a second is looked at."""
 
 
 class Recorded(StrEnum):
@@ -58,7 +67,10 @@ def intake(
     is_there: Callable[[str], bool],
     found_at: datetime | None = None,
 ) -> Recorded:
-    """Record one file. A new or changed CT image raises its study's revision, nothing else does.
+    """Record one file. A new or changed CT image raises its study's revision.
+
+    So does the first image of another kind, where nothing has come before that could be analysed: such a study is
+    refused by name. Reports and other results never do.
 
     found_at: when a file that had no row was found in the spool; None for what a sender sends now.
     GONE, and nothing is recorded, if a purge has removed the file since it was saved.
@@ -79,6 +91,8 @@ def intake(
     if arrival.identity.ignored is None:
         changed = outcome in (Recorded.NEW, Recorded.REPLACED)
         _note_ct(connection, study, arrival, found_at or arrival.received_at, changed)
+    elif is_other_image(arrival.identity.sop_class_uid):
+        _note_other_image(connection, study, arrival, found_at or arrival.received_at)
     return outcome
 
 
@@ -188,3 +202,16 @@ def _note_ct(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival, at
             "urgency": most_urgent(Urgency(study.urgency), arrival.identity.urgency),
         },
     )
+
+
+def _note_other_image(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival, at: datetime) -> None:
+    """Restart the quiet period of a study that has had no CT image and no job; others are none the worse for it."""
+    if study.job_revision or study.revision > 1:
+        return
+    if study.revision == 1:
+        just_now = 0 <= (at - study.last_ct_at).total_seconds() < _LOOK_AGAIN_AFTER_S
+        if just_now or connection.execute(_CT_OF_STUDY, {"study": study.study_uid}).first() is not None:
+            return
+    calling_ae = arrival.calling_ae or study.calling_ae
+    values = {"study": study.study_uid, "last_ct_at": at, "calling_ae": calling_ae, "revision": 1}
+    connection.execute(_UPDATE_STUDY, values)

@@ -34,6 +34,8 @@ def get(connection: sa.Connection, job_id: str) -> Job:
         _facts(row.facts),
         row.purged_at,
         row.delivered_at,
+        row.number,
+        row.started_at,
     )
 
 
@@ -66,7 +68,11 @@ def objects_of(connection: sa.Connection, job_id: str) -> list[StoredObject]:
     """The results of a job, in the order to send them."""
     rows = connection.execute(sa.select(evidence).where(evidence.c.job_id == job_id).order_by(evidence.c.position))
     return [
-        StoredObject(r.kind, r.sop_class_uid, r.sop_instance_uid, r.path, r.sha256, r.style, r.series_uid) for r in rows
+        StoredObject(
+            *(r.kind, r.sop_class_uid, r.sop_instance_uid, r.path, r.sha256, r.style, r.series_uid),
+            refers_to=tuple(r.refers_to or ()),
+        )
+        for r in rows
     ]
 
 

@@ -17,7 +17,7 @@ from service.domain.routing import StudyFacts
 from service.store.job_rows import get, move, objects_of
 from service.store.planning import NOWHERE, Plan, plan
 from service.store.shadows import plan_shadows
-from service.store.tables import evidence, jobs, refusals
+from service.store.tables import UtcDateTime, evidence, jobs, refusals
 
 
 class Jobs:
@@ -46,8 +46,13 @@ class Jobs:
             return get(connection, job_id)
 
     def start(self, job_id: str, now: datetime) -> Job:
-        """A worker begins, or begins again; IllegalTransition if the job has ended or was superseded."""
-        return self._move(job_id, Event.START, started_at=now)
+        """A worker begins, or begins again; IllegalTransition if the job has ended or was superseded.
+
+        A run after a kill keeps the time of the first: it is in the bytes of the results, which may be kept already.
+        """
+        killed = (jobs.c.state == State.RUNNING) & jobs.c.started_at.is_not(None)
+        at = sa.case((killed, jobs.c.started_at), else_=sa.literal(now, UtcDateTime()))
+        return self._move(job_id, Event.START, started_at=at)
 
     def retry(self, job_id: str, error: str) -> Job:
         """The analysis will be tried again."""
@@ -114,4 +119,7 @@ def _refusal_rows(job_id: str, result: Result) -> list[dict[str, Any]]:
 
 
 def _evidence_rows(job_id: str, objects: Sequence[StoredObject]) -> list[dict[str, Any]]:
-    return [{"job_id": job_id, "position": n, **asdict(o)} for n, o in enumerate(objects)]
+    return [
+        {"job_id": job_id, "position": n, **asdict(o), "refers_to": list(o.refers_to) or None}
+        for n, o in enumerate(objects)
+    ]

@@ -14,10 +14,10 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import SegmentationStorage
 
+from service.domain.unparsable import UNPARSABLE
 from service.errors import Permanent
 from service.imaging.labels import Labels, Mask
 from service.imaging.lattice import placement
-from service.store.tree import DAMAGED
 
 LabelValues = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -25,7 +25,7 @@ NIFTI = (".nii", ".nii.gz")
 _LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 _MAX_LABEL = 65535
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_INVALID = (*DAMAGED, RuntimeError, AttributeError, KeyError, TypeError, IndexError)
+_INVALID = (*UNPARSABLE, RuntimeError)
 """What highdicom raises where a Segmentation of another maker breaks the Standard."""
 
 
@@ -44,7 +44,7 @@ def is_label_file(path: Path) -> bool:
         return True
     try:
         header = dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
-    except (InvalidDicomError, EOFError, *DAMAGED):
+    except UNPARSABLE:
         return False
     return _is_segmentation(header)
 
@@ -115,7 +115,7 @@ def _segmentation(path: Path) -> Labels:
         dataset = dcmread(path)
     except (InvalidDicomError, EOFError) as exc:
         raise NotALabelMap(f"{path} is neither NIfTI (.nii, .nii.gz) nor DICOM") from exc
-    except DAMAGED as exc:
+    except UNPARSABLE as exc:
         raise NotALabelMap(f"{path} is damaged DICOM: {exc}") from exc
     if not _is_segmentation(dataset):
         raise NotALabelMap(f"{path} is DICOM, but not a Segmentation: {dataset.get('Modality', 'no Modality')}")

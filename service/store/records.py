@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.domain.arrival import Arrival
+from service.domain.arrival import Arrival, is_other_image
 from service.domain.completion import QuietFor, StudyState, due, job_id, quiet_by_wall_clock
 from service.domain.job import TRANSITIONS, Event, IllegalTransition, Job, State
 from service.domain.priority import Urgency, most_urgent, virtual_time_s
@@ -22,7 +22,10 @@ _SUPERSEDABLE = [state for state, event in TRANSITIONS if event is Event.SUPERSE
 
 @dataclass(frozen=True, slots=True)
 class SeriesRecord:
-    """One series as received. paths: current CT images; ignored: why the others take no part, one text each kind."""
+    """One series as received. paths: current CT images; ignored: why the others take no part, one text each kind.
+
+    other_images: paths of images of other kinds.
+    """
 
     series_uid: str
     modality: str
@@ -31,6 +34,7 @@ class SeriesRecord:
     first_received_at: datetime
     paths: tuple[str, ...]
     ignored: tuple[str, ...]
+    other_images: tuple[str, ...] = ()
 
 
 class Records:
@@ -117,7 +121,7 @@ class Records:
         """
         with self._engine.begin() as connection:
             study = _locked(connection, study_uid)
-            if not _ct_digests(connection, study_uid):
+            if not _has_images(connection, study_uid):
                 raise IllegalTransition("the images of the study were purged: send the study again")
             return _new_job(connection, study, study.revision + 1, study.urgency, now, f", wanted by {by}")
 
@@ -143,6 +147,7 @@ def _new_job(
             job_id=new,
             study_uid=study_uid,
             revision=revision,
+            number=_next_number(connection, study_uid),
             supersedes=_supersede_latest(connection, study_uid),
             state=State.CREATED,
             urgency=urgency,
@@ -158,6 +163,11 @@ def _new_job(
     connection.execute(sa.update(studies).where(this).values(revision=revision, job_revision=revision))
     note(connection, study_uid, new, "study complete", f"revision {revision}{why}", now)
     return new
+
+
+def _next_number(connection: sa.Connection, study_uid: str) -> int:
+    latest = sa.select(sa.func.max(jobs.c.number)).where(jobs.c.study_uid == study_uid)
+    return 1 + (connection.execute(latest).scalar_one() or 0)
 
 
 def _supersede_latest(connection: sa.Connection, study_uid: str) -> str | None:
@@ -179,6 +189,13 @@ def _supersede_latest(connection: sa.Connection, study_uid: str) -> str | None:
 def _ct_digests(connection: sa.Connection, study_uid: str) -> list[str]:
     current_ct = instances.c.replaced_at.is_(None) & instances.c.ignored.is_(None)
     return list(connection.scalars(sa.select(instances.c.sha256).where(instances.c.study_uid == study_uid, current_ct)))
+
+
+def _has_images(connection: sa.Connection, study_uid: str) -> bool:
+    """Whether anything is there that gets a study a job."""
+    this = (instances.c.study_uid == study_uid) & instances.c.replaced_at.is_(None)
+    kinds = connection.execute(sa.select(instances.c.sop_class_uid, instances.c.ignored).where(this).distinct())
+    return any(kind.ignored is None or is_other_image(kind.sop_class_uid) for kind in kinds)
 
 
 def _acquired_at(connection: sa.Connection, study_uid: str) -> datetime | None:
@@ -207,4 +224,5 @@ def _series_record(row: sa.Row[Any], files: Sequence[sa.Row[Any]]) -> SeriesReco
         row.first_received_at,
         paths=tuple(f.path for f in own if f.ignored is None),
         ignored=tuple(sorted({f.ignored for f in own if f.ignored is not None})),
+        other_images=tuple(f.path for f in own if is_other_image(f.sop_class_uid)),
     )

@@ -1,28 +1,35 @@
 """DICOM files below folders, by series. Names say nothing: the content decides what is DICOM."""
 
-import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
+
+from service.domain.unparsable import UNPARSABLE
+from service.errors import Refusal, is_storage_error
 
 Ignored = Callable[[Path, str], None]
 
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
-DAMAGED = (ValueError, NotImplementedError, struct.error, BytesLengthException)
-"""What pydicom raises where the bytes of an attribute make no value, at times only when it is looked at."""
+DAMAGED = "damaged DICOM"
+UNREADABLE = "cannot be read"
+"""How the reasons begin for which a file that may be an image is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesFiles:
-    """The files of one series, in the order of their names."""
+    """The files of one series, in the order of their names.
+
+    refusals: why it is not to be analysed, where that is known without its headers.
+    """
 
     study_uid: str
     series_uid: str
     paths: tuple[Path, ...]
+    refusals: tuple[Refusal, ...] = ()
 
 
 def scan(paths: Iterable[Path], ignored: Ignored = lambda path, why: None) -> list[SeriesFiles]:
@@ -61,10 +68,17 @@ def _identity(path: Path, ignored: Ignored) -> tuple[str, str] | None:
     except (InvalidDicomError, EOFError):
         ignored(path, "not DICOM")
         return None
-    except DAMAGED as exc:
-        ignored(path, f"damaged DICOM: {exc}")
+    except (*UNPARSABLE, OSError) as error:
+        ignored(path, _why(error))
         return None
     if not (study_uid and series_uid):
         ignored(path, "no Study or Series Instance UID")
         return None
     return study_uid, series_uid
+
+
+def _why(error: Exception) -> str:
+    """Without the message of a parsing error, which may quote patient data."""
+    if isinstance(error, OSError) and is_storage_error(error):
+        return f"{UNREADABLE}: {error.strerror}"
+    return f"{DAMAGED}: {type(error).__name__}"

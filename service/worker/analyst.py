@@ -7,34 +7,34 @@ that passes every gate is analysed; every other one gets its reasons.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
 
 from service.domain.ct import CT
 from service.domain.eligibility import Eligibility, Limits
 from service.domain.findings import Analysis, ModelUse
 from service.domain.ports import Backend, Pipeline, Progress
-from service.errors import Flag, Reason, Refusal, Rejected
-from service.evidence.context import Evidence, EvidenceContext, Predecessor, Style
+from service.domain.unparsable import UNPARSABLE
+from service.errors import Flag, Reason, Refusal, Rejected, ThoracleError, is_storage_error, traceback_of
+from service.evidence.context import Earlier, Evidence, EvidenceContext, Selection
 from service.evidence.encode import encode
-from service.evidence.notice import encode_notice, notice_time
+from service.evidence.notice import encode_notice
 from service.evidence.result import SeriesRefusal, result_document
-from service.evidence.times import evidence_time
-from service.imaging.choose import Candidate, Ranked, candidate, choose
+from service.evidence.times import with_fixed_zone
+from service.imaging.choose import Candidate, Ranked, candidate, choose, of_one_patient
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.inference.noting import Noting
-from service.store.tree import DAMAGED, SeriesFiles
+from service.store.tree import SeriesFiles
 from service.store.tree import headers as read_headers
 from service.worker.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
-_UNPARSABLE = (*DAMAGED, InvalidDicomError, EOFError, AttributeError)
-"""Damaged attributes, no DICOM at all, a file that ends too early, a required attribute that is absent."""
+Result = tuple[CT, Analysis, tuple[Evidence, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,20 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """One analysis of a study, as recorded with its job: the same run gives the same bytes.
+
+    analysed_at: when it first began, aware. number: of its result. replaces: the earlier result.
+    """
+
+    analysed_at: datetime
+    number: int = 1
+    replaces: Earlier | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Analyst:
-    """One pipeline with the models it runs on. styles, capture: of the evidence, as `evidence.encode` takes them.
+    """One pipeline with the models it runs on. selections: of the evidence, as `evidence.encode` takes them.
 
     notice: where nothing of a study can be analysed, the evidence says why.
     """
@@ -72,8 +84,7 @@ class Analyst:
     limits: Limits
     software_version: str
     institution: str = ""
-    styles: tuple[Style, ...] = (Style(),)
-    capture: bool = False
+    selections: tuple[Selection, ...] = (Selection(),)
     notice: bool = False
 
     def on(self, backend: Backend) -> Self:
@@ -84,42 +95,36 @@ class Analyst:
         self,
         series: Sequence[SeriesFiles],
         progress: Progress,
-        expected_images: Mapping[str, int] | None = None,
-        predecessors: Sequence[Predecessor] = (),
+        expected_images: Mapping[str, int],
+        run: Run,
     ) -> Outcome:
         """Walk the path for the series of one study.
 
         expected_images: how many images the sender holds, by Series Instance UID, where it was asked.
-        predecessors: objects of an earlier result that this one replaces.
-        Transient and Permanent errors of the back end pass through; a refusal never raises.
+        A refusal never raises, and any exception that a series causes is a refusal of that series: the next one is
+        tried. What passes through is no series' fault: errors of the back end (Transient, Permanent), of the storage
+        (OSError with an errno), want of memory, and whatever `progress` raises of `ThoracleError`.
         """
         watch = Stopwatch(progress)
         refusals: dict[str, tuple[Refusal, ...]] = {}
-        chosen: tuple[CT, Analysis] | None = None
+        done: Result | None = None
         headers: dict[str, Dataset] = {}
         asked: dict[str, ModelUse] = {}
-        for ranked in self._rank(series, expected_images or {}, headers, watch):
+        for ranked in self._rank(series, expected_images, headers, watch):
             uid, eligibility = ranked.candidate.series_uid, ranked.candidate.eligibility
             if not eligibility.ok:
                 refusals[uid] = eligibility.refusals
-            elif chosen is not None:
+            elif done is not None:
                 refusals[uid] = (Refusal(Reason.NOT_CHOSEN, "; ".join(ranked.reasons) + "."),)
             else:
                 noting = Noting(self.backend)
                 try:
-                    chosen = self._analyse_series(_files(series, uid), eligibility.flags, noting, watch)
-                except Rejected as rejected:
-                    refusals[uid] = rejected.refusals
+                    done = self._analyse_series(_files(series, uid), eligibility.flags, noting, run, watch)
+                except Exception as error:  # the worker step: one bad series must not cost the study its others
+                    refusals[uid] = _refusals(error, watch.stage)
                     asked |= noting.asked
-        if chosen is not None:
-            watch("encode", 0.0)
-            evidence = self._evidence(*chosen, tuple(predecessors))
-        elif self.notice:
-            images = {one.series_uid: len(one.paths) for one in series}
-            evidence = self._notice(list(headers.values()), refusals, images, tuple(predecessors))
-        else:
-            evidence = ()
-        return self._outcome(chosen, evidence, refusals, headers, tuple(asked.values()), watch)
+        evidence = done[2] if done else self._notice(series, list(headers.values()), refusals, run)
+        return self._outcome(done, evidence, refusals, headers, tuple(asked.values()), run, watch)
 
     def _rank(
         self,
@@ -132,56 +137,68 @@ class Analyst:
         for number, one in enumerate(series):
             watch("check", number / len(series))
             candidates.append(self._candidate(one, expected_images.get(one.series_uid), first_headers))
-        return choose(candidates)
+        return choose(of_one_patient(candidates, first_headers))
 
     def _candidate(
         self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset]
     ) -> Candidate:
-        """A series whose headers cannot be parsed is refused for itself: the others are none the worse for it."""
+        """A series whose headers cannot be checked is refused for itself: the others are none the worse for it."""
         try:
+            if series.refusals:
+                first_headers[series.series_uid] = dcmread(series.paths[0], stop_before_pixels=True)
+                return Candidate(series.series_uid, Eligibility(series.refusals))
             headers = read_headers(series)
             first_headers[series.series_uid] = headers[0]
-            return candidate(headers, check_headers(headers, self.limits, expected_images))
-        except _UNPARSABLE as error:
-            refusal = Refusal(Reason.UNREADABLE, f"The headers cannot be parsed ({type(error).__name__}).")
-            return Candidate(series.series_uid, Eligibility((refusal,)))
+            found = candidate(headers, check_headers(headers, self.limits, expected_images))
+            return replace(found, series_uid=series.series_uid)
+        except Exception as error:  # the worker step: one bad series must not cost the study its others
+            refusals = _refusals(error, "check")
+            if isinstance(error, (*UNPARSABLE, OSError)):
+                why = f"The headers cannot be parsed ({type(error).__name__})."
+                refusals = (Refusal(Reason.UNREADABLE, why),)
+            return Candidate(series.series_uid, Eligibility(series.refusals or refusals))
 
     def _analyse_series(
-        self, paths: Sequence[Path], flags: tuple[Flag, ...], backend: Backend, watch: Stopwatch
-    ) -> tuple[CT, Analysis]:
+        self, paths: Sequence[Path], flags: tuple[Flag, ...], backend: Backend, run: Run, watch: Stopwatch
+    ) -> Result:
         watch("read", 0.0)
         ct = read_ct([dcmread(path) for path in paths], flags)
-        return ct, self.pipeline.analyse(ct, backend, watch)
+        analysis = self.pipeline.analyse(ct, backend, watch)
+        watch("encode", 0.0)
+        return ct, analysis, encode(ct, analysis, self._context(run), self.selections)
 
-    def _evidence(self, ct: CT, analysis: Analysis, predecessors: tuple[Predecessor, ...]) -> tuple[Evidence, ...]:
-        context = EvidenceContext(self.software_version, evidence_time(ct), self.institution, predecessors)
-        return encode(ct, analysis, context, self.styles, self.capture)
+    def _context(self, run: Run) -> EvidenceContext:
+        moment = with_fixed_zone(run.analysed_at.astimezone())
+        return EvidenceContext(self.software_version, moment, self.institution, run.number, run.replaces)
 
     def _notice(
         self,
+        series: Sequence[SeriesFiles],
         headers: Sequence[Dataset],
         refusals: Mapping[str, tuple[Refusal, ...]],
-        images: Mapping[str, int],
-        predecessors: tuple[Predecessor, ...],
+        run: Run,
     ) -> tuple[Evidence, ...]:
-        """None where the headers do not say under which study it belongs: nothing is filed by guess."""
+        """None where nobody wants one, or the headers do not tell whose it is: nothing is filed by guess."""
+        if not self.notice:
+            return ()
+        images = {one.series_uid: len(one.paths) for one in series if not one.refusals}
         try:
-            context = EvidenceContext(self.software_version, notice_time(headers), self.institution, predecessors)
-            return encode_notice(headers, refusals, context, images)
-        except Rejected as rejected:
-            log.warning("no notice: %s", "; ".join(map(str, rejected.refusals)))
+            return encode_notice(headers, refusals, self._context(run), images)
+        except Exception as error:  # the worker step: the study stays refused by name
+            log.warning("no notice: %s", "; ".join(map(str, _refusals(error, "notice"))))
             return ()
 
     def _outcome(
         self,
-        chosen: tuple[CT, Analysis] | None,
+        done: Result | None,
         evidence: tuple[Evidence, ...],
         refusals: Mapping[str, tuple[Refusal, ...]],
         headers: Mapping[str, Dataset],
         asked: tuple[ModelUse, ...],
+        run: Run,
         watch: Stopwatch,
     ) -> Outcome:
-        uid, analysis = (chosen[0].series_uid, chosen[1]) if chosen else (None, None)
+        uid, analysis = (done[0].series_uid, done[1]) if done else (None, None)
         seconds = watch.seconds()
         document = result_document(
             pipeline=self.pipeline.name,
@@ -189,6 +206,8 @@ class Analyst:
             analysis=analysis,
             refusals=[SeriesRefusal(series_uid, r) for series_uid, rs in refusals.items() for r in rs],
             asked=asked,
+            number=run.number,
+            analysed_at=self._context(run).analysed_at,
             timings_s=seconds,
         )
         return Outcome(uid, analysis, evidence, refusals, seconds, document, headers, asked)
@@ -196,3 +215,13 @@ class Analyst:
 
 def _files(series: Sequence[SeriesFiles], uid: str) -> Sequence[Path]:
     return next(one.paths for one in series if one.series_uid == uid)
+
+
+def _refusals(error: Exception, stage: str) -> tuple[Refusal, ...]:
+    """Why the series that caused the error is refused; raises what is no series' fault."""
+    if isinstance(error, Rejected):
+        return error.refusals
+    if isinstance(error, (ThoracleError, MemoryError)) or is_storage_error(error):
+        raise error
+    log.error("a series failed in the step %s: %s\n%s", stage, type(error).__name__, traceback_of(error))
+    return (Refusal(Reason.FAILED, f"{type(error).__name__} in the step '{stage}'; the log tells where."),)

@@ -23,14 +23,14 @@ from service.domain.job import (
 )
 from service.domain.ports import Spool
 from service.domain.routing import StudyFacts, routed
-from service.evidence.context import Predecessor
+from service.evidence.context import FINDINGS, LOBES, MEASUREMENTS, NOTICES, Earlier, Predecessor
 from service.network.send import StoreOutcome
 from service.network.status import Verdict, is_warning
 from service.store.deliveries import Deliveries, Instead
 from service.store.jobs import Jobs
 from service.store.planning import Plan
 from service.worker.confirmation import Confirmation, tell_end
-from service.worker.destination import DeliveryObserver, Destination
+from service.worker.destination import DeliveryObserver, Destination, with_one_root
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,9 @@ WARNED = "warned"
 """What is counted, beside that it is stored, of an object that was stored with a warning."""
 
 _TO_SEND = (Delivered.BUILT, Delivered.SENT)
+_SEGMENTATIONS = (LOBES.kind, FINDINGS.kind)
+_NEEDED = (*_SEGMENTATIONS, MEASUREMENTS.kind)
+"""Kinds without which nothing is sent that refers to them. A page or picture may be missing."""
 
 
 class Courier:
@@ -64,7 +67,7 @@ class Courier:
         """What each destination gets of these results, by the routing rules."""
         plans = {}
         for name, target in self._destinations.items():
-            wanted = [o.sop_instance_uid for o in objects if target.wants(o)]
+            wanted = [o.sop_instance_uid for o in with_one_root([o for o in objects if target.wants(o)])]
             if wanted and (facts is None or routed(target.rules, facts)):
                 plans[name] = Plan(wanted, target.confirm)
         return plans
@@ -80,13 +83,16 @@ class Courier:
             self._deliveries.plan(job.job_id, plans, self._clock())
         return self._deliveries.destinations(job.job_id)
 
-    def predecessors(self, job: Job) -> list[Predecessor]:
+    def earlier(self, job: Job) -> Earlier | None:
         """What the results of this job replace in the archives."""
-        return [
-            Predecessor(o.sop_class_uid, o.sop_instance_uid, o.series_uid, job.study_uid)
-            for o in self._deliveries.replaced_by(job.job_id)
-            if o.series_uid is not None
-        ]
+        replaced = self._deliveries.replaced_by(job.job_id)
+        if replaced is None:
+            return None
+        before, objects = replaced
+        known = [o for o in objects if o.series_uid is not None]
+        there = [Predecessor(o.sop_class_uid, o.sop_instance_uid, str(o.series_uid), job.study_uid) for o in known]
+        notice = any(o.kind in NOTICES for o in objects)
+        return Earlier(before.number, before.started_at, notice, tuple(there))
 
     def deliver(self, job_id: str, name: str, attempt: int) -> float | None:
         """One attempt, counted from 1: seconds until the next one, None when nothing is open."""
@@ -116,7 +122,7 @@ class Courier:
         tried: set[str] = set()
         while waiting := [w for w in self._to_send(job, name) if w.stored.sop_instance_uid not in tried]:
             states = self._deliveries.states(job.job_id, name)
-            held = {w.stored.sop_instance_uid: why for w in waiting if (why := _held(w.stored, target, states, name))}
+            held = {w.stored.sop_instance_uid: why for w in waiting if (why := _held(w.stored, states, name))}
             ready = [w for w in waiting if w.stored.sop_instance_uid not in held]
             if not ready:
                 self._hold(job, name, held.values(), min(waits, default=target.policy.delays_s[0]))
@@ -172,7 +178,8 @@ class Courier:
             return None
         objects = [o for o in self._jobs.objects(job.job_id) if o.kind in target.kinds]
         old = {o.sop_instance_uid for o in objects if o.style == target.style}
-        new = [o.sop_instance_uid for o in objects if o.style == target.fallback]
+        others = with_one_root([o for o in objects if o.style in (None, target.fallback)])
+        new = [o.sop_instance_uid for o in others if o.style == target.fallback]
         why = f"{refused[0].message}: {target.fallback} is sent instead"
         return Instead(old, Plan(new, target.confirm), why) if new else None
 
@@ -198,12 +205,9 @@ class Courier:
         tell_end(self._deliveries.give_up(job.job_id, name, why, now), self._observer, now)
 
 
-def _held(
-    stored: StoredObject, target: Destination, states: Sequence[tuple[StoredObject, Delivered]], name: str
-) -> ObjectDelivery | None:
+def _held(stored: StoredObject, states: Sequence[tuple[StoredObject, Delivered]], name: str) -> ObjectDelivery | None:
     """Why an object is not sent now, None if it is. What is not to go there at all stands in no way."""
-    kinds = target.needs.get(stored.kind, frozenset())
-    needed = [(o, s) for o, s in states if o.kind in kinds and stored.style in (None, o.style)]
+    needed = [(o, s) for o, s in states if o.kind in _NEEDED and o.sop_instance_uid in stored.refers_to]
     for other, state in needed:
         if state in NOT_THERE:
             why = f"withheld: it refers to {other.kind}, which is {state} at {name}"
@@ -217,7 +221,7 @@ def _held(
 
 def _style_refused(waiting: OpenDelivery, sent: StoreOutcome, target: Destination) -> bool:
     """Whether the destination cannot take the style, or has not understood it for a whole schedule (0xCxxx)."""
-    if waiting.stored.style != target.style or not target.is_needed(waiting.stored):
+    if waiting.stored.style != target.style or waiting.stored.kind not in _SEGMENTATIONS:
         return False
     not_understood = sent.verdict is Verdict.TRANSIENT and sent.status is not None and sent.status >> 12 == 0xC
     return sent.unsupported or (not_understood and waiting.attempts + 1 >= len(target.policy.delays_s))

@@ -1,7 +1,7 @@
 """One place that gets results, and how it is reached."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from service.domain.commitment import Reference
 from service.domain.job import Confirm, StoredObject
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule
+from service.evidence.context import STUDY
 from service.network.commitment import Asked
 from service.network.send import StoreOutcome
 
@@ -35,8 +36,8 @@ class Destination:
     """One place that gets results.
 
     kinds: of evidence. style: of the evidence that depends on one. fallback: the style that goes out where the
-    destination does not take that one. needs: kinds that are referred to, by the kind that refers to them.
-    answer_within_s: after that a commitment is asked for again, and what is not found is sent again.
+    destination does not take that one. answer_within_s: after that a commitment is asked for again, and what is not
+    found is sent again.
     """
 
     send: Send
@@ -49,11 +50,17 @@ class Destination:
     answer_within_s: float = 300.0
     rules: tuple[Rule, ...] = ()
     fallback: str | None = None
-    needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def wants(self, stored: StoredObject) -> bool:
         return stored.kind in self.kinds and stored.style in (None, self.style)
 
-    def is_needed(self, stored: StoredObject) -> bool:
-        """Whether another kind refers to it."""
-        return any(stored.kind in kinds for kinds in self.needs.values())
+
+def with_one_root(objects: Sequence[StoredObject]) -> list[StoredObject]:
+    """One study SR of several: that which refers to most, and to nothing that is not among the objects.
+
+    Where each refers to something else, because the destination's settings changed since, that with the least of it.
+    """
+    own = {o.sop_instance_uid for o in objects}
+    roots = [o for o in objects if o.kind == STUDY.kind]
+    best = min(roots, key=lambda o: (len(set(o.refers_to) - own), -len(o.refers_to)), default=None)
+    return [o for o in objects if o.kind != STUDY.kind or o is best]

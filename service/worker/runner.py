@@ -11,7 +11,6 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
-from traceback import format_tb
 from typing import Protocol
 
 from pydicom import Dataset
@@ -22,17 +21,19 @@ from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
-from service.errors import Permanent, Transient
+from service.domain.unparsable import UNPARSABLE
+from service.errors import Permanent, Transient, traceback_of
 from service.evidence.context import Evidence
 from service.store.jobs import Jobs
 from service.store.records import Records
-from service.worker.analyst import Analyst, Outcome
+from service.worker.analyst import Analyst, Outcome, Run
 from service.worker.delivery import Courier
 from service.worker.kept import ENDED, Ended, from_json, to_json
 from service.worker.models import Assigned, Models
 from service.worker.shadow import Shadower
-from service.worker.study import Studies, Study
+from service.worker.study import Studies, Study, run_of
 from service.worker.trial import tried
+from service.worker.watchdog import Stopped, Unwanted, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Runner:
         analyst: Analyst,
         models: Models,
         shadower: Shadower,
+        watchdog: Watchdog,
         studies: Studies,
         spool: Spool,
         records: Records,
@@ -81,6 +83,7 @@ class Runner:
         self._analyst = analyst
         self._models = models
         self._shadower = shadower
+        self._watchdog = watchdog
         self._studies = studies
         self._spool = spool
         self._records = records
@@ -101,10 +104,13 @@ class Runner:
         try:
             assigned = self._models.for_study(job.study_uid)
             with self._studies.open(job) as study:
-                done = tried(assigned, partial(self._outcome, job, study), unfinished)
+                done = tried(assigned, partial(self._watched, job, study, assigned), unfinished)
             event, result = self._save(job, done.outcome, done.candidates)
             if not any(model["candidate"] for model in result.models):
                 self._tell_without(job_id, assigned, done.why_not)
+        except Unwanted as error:
+            log.info("job %s: nothing more is done: %s", job_id, error)
+            return []
         except (Transient, OSError) as error:
             log.warning("job %s: attempt %d failed: %s", job_id, attempt, error)
             wait_s = ANALYSIS_RETRIES.wait_s(attempt, self._clock() - job.created_at)
@@ -112,14 +118,14 @@ class Runner:
                 self._jobs.retry(job_id, str(error))
                 return wait_s
             event, result = Event.FAIL, Result(error=str(error))
-        except Permanent as error:
+        except (Permanent, Stopped) as error:
             log.error("job %s failed: %s", job_id, error)
             event, result = Event.FAIL, Result(error=str(error))
         except SQLAlchemyError:
             raise  # it cannot be recorded now: the engine tries again
         except Exception as error:  # the worker step: one bad study must not stop the others
             # Where it happened, but not the message: it may quote a patient's attributes.
-            log.error("job %s failed: %s\n%s", job_id, type(error).__name__, "".join(format_tb(error.__traceback__)))
+            log.error("job %s failed: %s\n%s", job_id, type(error).__name__, traceback_of(error))
             event, result = Event.FAIL, Result(error=f"internal error {type(error).__name__}; the log tells where")
         plans = self._courier.plans(result.objects, result.facts)
         finished = self._jobs.finish(job_id, event, result, self._clock(), plans)
@@ -145,10 +151,13 @@ class Runner:
     def abandon(self, job_id: str) -> None:
         """The processes that ran this job died again and again."""
         if self._jobs.get(job_id).state is State.RUNNING:
-            error = "the worker process died repeatedly while analysing this study"
-            self._jobs.finish(job_id, Event.FAIL, Result(error=error), self._clock())
-            self._observer.study(State.FAILED, {})
-            log.error("job %s abandoned: %s", job_id, error)
+            self._fail(job_id, "the worker process died repeatedly while analysing this study")
+
+    def _fail(self, job_id: str, error: str) -> None:
+        """What no step of the job can record itself."""
+        self._jobs.finish(job_id, Event.FAIL, Result(error=error), self._clock())
+        self._observer.study(State.FAILED, {})
+        log.error("job %s failed: %s", job_id, error)
 
     def _count(self, ended: State, result: Result) -> None:
         self._observer.study(ended, result.timings_s)
@@ -166,20 +175,35 @@ class Runner:
             log.error("job %s: analysed without the candidate %s version %s: %s", job_id, name, version, why)
             self._without(job_id, name, version, why)
 
+    def _watched(self, job: Job, study: Study, assigned: Assigned, backend: Backend) -> Outcome:
+        """The analysis within its limits. With a candidate it is not recorded that a process had to be ended: the next
+        one asks the active versions alone."""
+        series, progress, expected_images = study
+        record = partial(self._fail, job.job_id) if backend is assigned.active else None
+        at = backend.at(job.urgency)
+        with self._watchdog.over(job.job_id, at, partial(self._is_wanted, job.job_id), record) as run:
+            return self._outcome(job, (series, run.progress(progress), expected_images), run.backend)
+
+    def _is_wanted(self, job_id: str) -> bool:
+        return self._jobs.get(job_id).state is State.RUNNING
+
     def _outcome(self, job: Job, study: Study, backend: Backend) -> Outcome:
         """A purged study that comes again gives the same objects again. Of what came after a purge a refusal says
         nothing about the study: there is no notice, and the earlier result stays."""
-        analyst = self._analyst.on(backend.at(job.urgency))
+        analyst = self._analyst.on(backend)
         if (same := self._records.same_again(job)) is not None:
-            outcome = analyst.analyse(*study, self._courier.predecessors(self._jobs.get(same)))
+            outcome = analyst.analyse(*study, self._run(self._jobs.get(same)))
             before = {o.sop_instance_uid for o in self._jobs.objects(same)}
             if {e.sop_instance_uid for e in outcome.evidence if e.sop_instance_uid} == before:
                 return outcome
-        outcome = analyst.analyse(*study, self._courier.predecessors(job))
+        outcome = analyst.analyse(*study, self._run(job))
         if outcome.analysis is None and self._records.is_remainder(job.job_id):
             log.info("job %s: refused, without a notice: the earlier images of the study were purged", job.job_id)
             return replace(outcome, evidence=())
         return outcome
+
+    def _run(self, job: Job) -> Run:
+        return run_of(job, self._courier.earlier(job))
 
     def _save(self, job: Job, outcome: Outcome, candidates: Collection[str]) -> tuple[Event, Result]:
         """Result files on disk first, then they may be recorded."""
@@ -222,9 +246,9 @@ class Runner:
         return StudyFacts(
             calling_ae=series.calling_ae,
             called_ae=series.called_ae,
-            station=str(header.get("StationName") or ""),
-            descriptions=tuple(str(header.get(name) or "") for name in ("StudyDescription", "SeriesDescription")),
-            body_part=str(header.get("BodyPartExamined") or ""),
+            station=_told(header, "StationName"),
+            descriptions=tuple(_told(header, name) for name in ("StudyDescription", "SeriesDescription")),
+            body_part=_told(header, "BodyPartExamined"),
             received_at=series.first_received_at.astimezone(),
         )
 
@@ -233,7 +257,15 @@ def _scanner(outcome: Outcome) -> str:
     """Of the analysed series, else of the first one that could be read."""
     first = next(iter(outcome.headers.values()), Dataset())
     header = outcome.headers.get(outcome.series_uid or "", first)
-    return scanner(str(header.get("Manufacturer") or ""), str(header.get("ManufacturerModelName") or ""))
+    return scanner(_told(header, "Manufacturer"), _told(header, "ManufacturerModelName"))
+
+
+def _told(header: Dataset, keyword: str) -> str:
+    """What the header says; as good as absent where it cannot be read."""
+    try:
+        return str(header.get(keyword) or "")
+    except (*UNPARSABLE, OSError):
+        return ""
 
 
 def _described(evidence: Sequence[Evidence]) -> Iterator[StoredObject]:
@@ -248,4 +280,5 @@ def _described(evidence: Sequence[Evidence]) -> Iterator[StoredObject]:
                 sha256(one.content).hexdigest(),
                 one.style.name if one.style else None,
                 one.series_uid,
+                one.refers_to,
             )

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from traceback import format_tb
+from functools import partial
 from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,13 +18,14 @@ from service.domain.findings import Analysis
 from service.domain.job import Job, State
 from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
-from service.errors import ThoracleError, Transient
+from service.errors import ThoracleError, Transient, traceback_of
 from service.imaging.difference import Difference, difference
 from service.store.jobs import Jobs
 from service.store.shadows import Shadow, Shadows, results_of
 from service.worker.analyst import Analyst, Outcome
 from service.worker.models import Models
-from service.worker.study import Studies
+from service.worker.study import Studies, Study, run_of
+from service.worker.watchdog import Unwanted, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Shadower:
         self,
         analyst: Analyst,
         models: Models,
+        watchdog: Watchdog,
         studies: Studies,
         spool: Spool,
         jobs: Jobs,
@@ -52,6 +54,7 @@ class Shadower:
     ) -> None:
         self._analyst = analyst
         self._models = models
+        self._watchdog = watchdog
         self._studies = studies
         self._spool = spool
         self._jobs = jobs
@@ -68,8 +71,11 @@ class Shadower:
 
     def abandon(self, job_id: str) -> None:
         """The processes that ran its candidates died again and again."""
+        self._fail(job_id, "the worker process died repeatedly meanwhile")
+
+    def _fail(self, job_id: str, error: str) -> None:
         for model, version in self._shadows.waiting(job_id):
-            self._end(job_id, model, version, Shadow.FAILED, error="the worker process died repeatedly meanwhile")
+            self._end(job_id, model, version, Shadow.FAILED, error=error)
 
     def _run(self, job: Job, model: str, version: str, attempt: int) -> float | None:
         try:
@@ -85,6 +91,8 @@ class Shadower:
             return wait_s
         except SQLAlchemyError:
             raise  # it cannot be recorded now: the engine tries again
+        except Unwanted:
+            self._end(job.job_id, model, version, Shadow.WITHDRAWN)
         except ThoracleError as error:
             self._end(job.job_id, model, version, Shadow.FAILED, error=str(error))
         except Exception as error:  # the worker step: a broken candidate must harm nothing
@@ -93,15 +101,15 @@ class Shadower:
                 "job %s in the shadow: %s\n%s",
                 job.job_id,
                 type(error).__name__,
-                "".join(format_tb(error.__traceback__)),
+                traceback_of(error),
             )
             self._end(job.job_id, model, version, Shadow.FAILED, error=f"internal error {type(error).__name__}")
         return None
 
     def _compare(self, job: Job, model: str, version: str, active: Backend, candidate: Backend) -> None:
         with self._studies.open(job, f"in the shadow, {model} {version}: ") as study:
-            before = self._analyst.on(active).analyse(*study)
-            after = self._analyst.on(candidate).analyse(*study)
+            before = self._watched(job, study, active)
+            after = self._watched(job, study, candidate)
         files = {one.file_name: one.content for one in after.evidence}
         files["result.json"] = json.dumps(after.document, indent=2).encode()
         results = results_of(job.job_id, model, version)
@@ -122,6 +130,17 @@ class Shadower:
             "difference": found.as_document(),
         }
         self._end(job.job_id, model, version, Shadow.COMPARED, document=document, found=found)
+
+    def _watched(self, job: Job, study: Study, backend: Backend) -> Outcome:
+        """The analysis within the limits of any."""
+        series, progress, expected_images = study
+        wanted, record = partial(self._is_wanted, job.job_id), partial(self._fail, job.job_id)
+        with self._watchdog.over(job.job_id, backend, wanted, record) as watched:
+            progress = watched.progress(progress)
+            return self._analyst.on(watched.backend).analyse(series, progress, expected_images, run_of(job))
+
+    def _is_wanted(self, job_id: str) -> bool:
+        return not _past(self._jobs.get(job_id))
 
     def _end(
         self,

@@ -20,6 +20,11 @@ class Stopwatch:
             self._stage, self._since = stage, time.perf_counter()
         self._progress(stage, fraction)
 
+    @property
+    def stage(self) -> str:
+        """The stage that was reported last."""
+        return self._stage
+
     def seconds(self) -> dict[str, float]:
         """Wall-clock seconds by stage, up to now."""
         self._close()

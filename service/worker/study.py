@@ -3,11 +3,15 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from service.domain.job import Job
 from service.domain.ports import Spool
+from service.errors import Reason, Refusal
+from service.evidence.context import Earlier
 from service.store.records import Records, SeriesRecord
 from service.store.tree import SeriesFiles
+from service.worker.analyst import Run
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +20,24 @@ Study = tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]
 
 ExpectedImages = Callable[[str, Sequence[SeriesRecord]], Mapping[str, int]]
 """How many images the sender holds by Series Instance UID, for a study UID and its series; empty if nobody knows."""
+
+
+def run_of(job: Job, replaces: Earlier | None = None) -> Run:
+    """What the analyst is told of a job; a job that was analysed before its start was recorded has its creation."""
+    return Run(job.started_at or job.created_at, job.number, replaces)
+
+
+def _refused(record: SeriesRecord) -> SeriesRecord:
+    """Of a study without CT images: one image of the series tells whose it is."""
+    return replace(record, paths=record.other_images[:1])
+
+
+def _not_ct(record: SeriesRecord) -> tuple[Refusal, ...]:
+    """Why a series is refused that holds no CT image; none if it holds one."""
+    if not set(record.paths) <= set(record.other_images):
+        return ()
+    kinds = "; ".join(text.removeprefix(f"{Reason.NOT_CT}: ") for text in record.ignored)
+    return (Refusal(Reason.NOT_CT, f"{kinds}."),)
 
 
 class Studies:
@@ -29,7 +51,8 @@ class Studies:
     @contextmanager
     def open(self, job: Job, doing: str = "") -> Iterator[Study]:
         """For as long as the block lasts. doing: said in the log before each stage."""
-        records = [r for r in self._records.series_of(job.study_uid) if r.paths]
+        every = self._records.series_of(job.study_uid)
+        records = [r for r in every if r.paths] or [_refused(r) for r in every if r.other_images]
         stages: set[str] = set()
 
         def progress(stage: str, _fraction: float) -> None:
@@ -39,5 +62,7 @@ class Studies:
 
         with ExitStack() as open_files:
             paths = [tuple(open_files.enter_context(self._spool.local(r.paths))) for r in records]
-            files = [SeriesFiles(job.study_uid, r.series_uid, p) for r, p in zip(records, paths, strict=True)]
+            files = [
+                SeriesFiles(job.study_uid, r.series_uid, p, _not_ct(r)) for r, p in zip(records, paths, strict=True)
+            ]
             yield files, progress, self._expected_images(job.study_uid, records)

@@ -12,6 +12,7 @@ from service.domain.ports import Backend
 from service.errors import Reason, ThoracleError
 from service.worker.analyst import Outcome
 from service.worker.models import Assigned
+from service.worker.watchdog import Unwanted
 
 _UNFINISHED = "the run before did not end; its process may have died of it"
 
@@ -36,7 +37,7 @@ def tried(assigned: Assigned, analyse: Callable[[Backend], Outcome], unfinished:
         return Tried(analyse(assigned.active), why_not=dict.fromkeys(assigned.others, _UNFINISHED))
     try:
         outcome = analyse(assigned.backend)
-    except (OSError, SQLAlchemyError):
+    except (OSError, SQLAlchemyError, Unwanted):
         raise  # no model's fault
     except Exception as error:
         # Of others not the message: it may quote a patient's attributes.

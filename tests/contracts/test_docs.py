@@ -3,6 +3,7 @@
 import re
 import runpy
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,10 @@ def test_every_link_in_the_docs_leads_somewhere() -> None:
         if not (page.parent / link).exists()
     ]
     assert broken == []
+
+
+def test_the_conformance_statement_is_that_of_this_version() -> None:
+    (told,) = re.findall(
+        r"^Thoracle (\S+)\. Research use only", (ROOT / "docs/reference/conformance.md").read_text(), re.M
+    )
+    assert told == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

@@ -5,18 +5,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from models.card import CARD, METRICS
+from models.export import embed_spec
 from models.lobes import card as lobes_card
 from models.lung_opacity import card as lung_opacity_card
-from models.repository import ROOT, SPECS, differences
+from models.repository import ROOT, SPECS, differences, model_path, network_digest
 from service.domain.model_spec import ModelSpec
 from service.domain.priority import Urgency
 from service.errors import Flag
@@ -144,6 +146,55 @@ def test_cards_are_rendered_and_about_the_released_weights(name: str) -> None:
     assert (ROOT.parent / "models" / folder / CARD).read_text() == render(metrics)
     (digest,) = [digest for path, digest in read_digests(ROOT).items() if path.startswith(f"{name}/")]
     assert metrics["sha256"] == digest
+
+
+NOISE = json.loads((ROOT.parent / "models/lung_opacity" / lung_opacity_card.NOISE).read_text())
+
+
+def test_the_noise_floor_was_measured_on_the_released_network() -> None:
+    spec = SPEC_OF["lung-opacity"]
+    assert NOISE["network_sha256"] == network_digest(model_path(spec))
+    assert spec.noise_floor is not None and NOISE["summary"]["floor"] == asdict(spec.noise_floor)
+    assert NOISE["summary"]["lobes_above"] <= 0.05 * NOISE["summary"]["lobes"]
+
+
+def test_a_floor_is_embedded_in_the_network_it_was_measured_on_and_in_no_other(tmp_path: Path) -> None:
+    root = tmp_path / "triton_repo"
+    shutil.copytree(ROOT, root)
+    path = model_path(SPEC_OF["lung-opacity"], root)
+    released = path.read_bytes()
+    embed_spec("lung-opacity", root)
+    assert path.read_bytes() == released and differences(root) == []
+    other = onnx.load(path)
+    other.graph.initializer[0].name += "2"
+    onnx.save(other, path)
+    with pytest.raises(ValueError, match="measured on another network"):
+        embed_spec("lung-opacity", root)
+
+
+@pytest.mark.parametrize(
+    ("name", "published", "reported"),
+    [
+        ("covid-ct-md/normal001", (2, "mild"), (0, "none")),
+        ("lidc/LIDC-IDRI-0002", (3, "mild"), (0, "none")),
+        ("lidc/LIDC-IDRI-0001", (4, "mild"), (1, "mild")),  # a mass in the left lower lobe
+        ("rider-lung", (3, "mild"), (1, "mild")),  # a tumour
+        ("covid-ct-md/P001", (6, "moderate"), (3, "mild")),
+        ("covid-ct-md/cap001", (5, "mild"), (3, "mild")),
+        ("medseg9/vol9", (17, "severe"), (17, "severe")),
+    ],
+)
+def test_normal_lungs_read_none_and_disease_does_not(
+    name: str, published: tuple[int, str], reported: tuple[int, str]
+) -> None:
+    case = NOISE["cases"][name]
+    assert (tuple(case["published"].values()), tuple(case["reported"].values())) == (published, reported)
+
+
+@pytest.mark.parametrize("name", ["rider-lung", "lidc/LIDC-IDRI-0001", "covid-ct-md/P001"])
+def test_every_second_slice_gives_the_score_of_all(name: str) -> None:
+    halves = (NOISE["cases"][f"{name}, {half} slices"]["reported"] for half in ("even", "odd"))
+    assert [NOISE["cases"][name]["reported"]] * 2 == list(halves)
 
 
 def test_every_output_says_how_approximate_the_lobes_are() -> None:

@@ -17,7 +17,10 @@ from service.network.send import Verdict, send
 from tests.soak.modality import images_of, phantom
 
 FIRST = 20
-NOTICES = {"Chest CT not analysed - research use only (AI, unverified)"}
+
+
+def is_notice(dataset: Dataset) -> bool:
+    return str(dataset.SeriesDescription).startswith("AI not analysed")
 
 
 class Hospital:
@@ -93,13 +96,13 @@ def test_the_radiologist_is_told_why_nothing_was_analysed(hospital: Hospital) ->
     first = hospital.job(1)
     assert (first["state"], {r["reason"] for r in first["reasons"]}) == ("refused", {"TOO_FEW", "SHORT_COVERAGE"})
     for orthanc in (hospital.pacs, hospital.archive):
-        notices = [o for o in objects(orthanc) if o.SeriesDescription in NOTICES]
+        notices = [o for o in objects(orthanc) if is_notice(o)]
         assert sorted(o.Modality for o in notices) == ["DOC", "SR"]
 
 
 def test_each_destination_holds_what_it_wants_and_nothing_twice(hospital: Hospital) -> None:
     def kinds(orthanc: Orthanc) -> list[str]:
-        return sorted(o.Modality for o in objects(orthanc) if o.SeriesDescription not in NOTICES)
+        return sorted(o.Modality for o in objects(orthanc) if not is_notice(o))
 
     assert kinds(hospital.pacs) == ["DOC", "SEG", "SEG", "SR", "SR"]
     assert kinds(hospital.archive) == ["OT", "SEG", "SEG", "SR", "SR"]
@@ -112,11 +115,25 @@ def test_each_destination_holds_what_it_wants_and_nothing_twice(hospital: Hospit
 
 def test_the_result_names_what_it_replaces(hospital: Hospital) -> None:
     held = objects(hospital.pacs)
-    (notice,) = (o for o in held if o.Modality == "SR" and o.SeriesDescription in NOTICES)
-    for document in (o for o in held if o.Modality == "SR" and o.SeriesDescription not in NOTICES):
+    (notice,) = (o for o in held if o.Modality == "SR" and is_notice(o))
+    for document in (o for o in held if o.Modality == "SR" and not is_notice(o)):
         referred = str(document.PredecessorDocumentsSequence)
         assert notice.SOPInstanceUID in referred
     assert hospital.job(2)["supersedes"] == hospital.job(1)["job_id"]
+
+
+def test_the_current_result_is_told_by_its_number_and_refers_to_all_that_is_there(hospital: Hospital) -> None:
+    for orthanc in (hospital.pacs, hospital.archive):
+        held = objects(orthanc)
+        assert {o.SeriesNumber // 100 for o in held if is_notice(o)} == {90}
+        assert {o.SeriesNumber // 100 for o in held if not is_notice(o)} == {91}
+        assert all(f" v{1 if is_notice(o) else 2} " in o.SeriesDescription for o in held)
+        (root,) = [o for o in held if str(o.SeriesDescription).startswith("AI summary")]
+        others = {o.SOPInstanceUID for o in held if not is_notice(o)} - {root.SOPInstanceUID}
+        referred = {
+            i.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for i in root.ContentSequence[-1].ContentSequence
+        }
+        assert referred == others
 
 
 def test_delivered_means_that_the_peer_answered_for_it(hospital: Hospital) -> None:

@@ -25,7 +25,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from service.destinations import styles, targets
+from service.destinations import selections, targets
 from service.domain.job import Event, Result, State, StoredObject
 from service.evidence.context import Evidence
 from service.evidence.encode import encode
@@ -51,7 +51,7 @@ def evidence() -> tuple[Evidence, ...]:
     """In both styles."""
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
     labelled = Destination(ae_title="PACS", host="pacs", seg="labelmap")
-    return encode(ct, analysis, evidence_samples.context(ct), styles([labelled]))
+    return encode(ct, analysis, evidence_samples.context(ct), selections([labelled]))
 
 
 class Hospital:
@@ -113,11 +113,11 @@ def got(archive: ChoosyArchive) -> list[Dataset]:
 def _stored(item: Evidence, path: str) -> StoredObject:
     style = item.style.name if item.style else None
     return StoredObject(
-        item.kind, str(item.sop_class_uid), str(item.sop_instance_uid), path, "", style, item.series_uid
+        item.kind, str(item.sop_class_uid), str(item.sop_instance_uid), path, "", style, item.series_uid, item.refers_to
     )
 
 
-ALL = ("lobes binary", "findings binary", "measurements binary", "study", "report-dicom")
+ALL = ("lobes binary", "findings binary", "measurements binary", "study binary", "report-dicom")
 
 
 @pytest.mark.parametrize(("keeps", "commits"), [("renamed", None), ("nothing", 0x0124), ("nothing", 0x0000)])
@@ -158,7 +158,9 @@ def test_an_archive_without_label_maps_gets_binary_ones_and_no_pointer_to_what_i
         hospital = Hospital(tmp_path / "service", evidence, destination(archive, seg="labelmap", confirm="none"))
         assert hospital.deliver(1) is State.DELIVERED
         taken = [one for one in got(archive) if one.SOPClassUID != LABEL_MAP]
-    replaced = dict.fromkeys(("lobes labelmap", "findings labelmap", "measurements labelmap"), "withdrawn")
+    replaced = dict.fromkeys(
+        ("lobes labelmap", "findings labelmap", "measurements labelmap", "study labelmap"), "withdrawn"
+    )
     assert hospital.states == dict.fromkeys(ALL, "stored") | replaced
     segs = {one.SOPInstanceUID for one in taken if one.Modality == "SEG"}
     (measurements,) = (one for one in taken if one.get("SOPInstanceUID") == _uid(hospital, "measurements binary"))
@@ -174,6 +176,7 @@ def test_an_archive_that_refuses_segmentations_is_sent_no_measurements_of_them(
         assert hospital.deliver(1) is State.UNDELIVERED
         assert _uid(hospital, "measurements binary") not in {one.SOPInstanceUID for one in got(archive)}
     refused = {"lobes binary": "refused", "findings binary": "refused", "measurements binary": "withheld"}
+    refused["study binary"] = "withheld"
     assert hospital.states == dict.fromkeys(ALL, "stored") | refused
     assert "it refers to lobes, which is refused" in hospital.rows["measurements binary"]["last_error"]
 
@@ -186,19 +189,18 @@ def test_documents_that_were_converted_are_found_under_their_own_uids(
         hospital = Hospital(tmp_path / "service", evidence, destination(archive))
         assert hospital.deliver(1) is State.DELIVERED
     assert hospital.states == dict.fromkeys(ALL, "committed")
-    sent = hospital.rows["study"]["sent_class_uid"], hospital.rows["study"]["sent_instance_uid"]
+    sent = hospital.rows["study binary"]["sent_class_uid"], hospital.rows["study binary"]["sent_instance_uid"]
     assert sent in {(one.SOPClassUID, one.SOPInstanceUID) for one in got(archive)}
-    assert sent[1] != hospital.rows["study"]["sop_instance_uid"]
+    assert sent[1] != hospital.rows["study binary"]["sop_instance_uid"]
 
 
 def test_a_host_name_that_cannot_be_resolved_waits_and_says_so(tmp_path: Path, evidence: tuple[Evidence, ...]) -> None:
     archive = ChoosyArchive(tmp_path / "pacs")
     hospital = Hospital(tmp_path / "service", evidence, destination(archive, host="pacs.hospital.invalid"))
     assert hospital.deliver(2) is State.DELIVERING
-    assert {row["last_error"] for kind, row in hospital.rows.items() if kind != "measurements binary"} == {
-        "the host name pacs.hospital.invalid cannot be resolved"
-    }
-    assert hospital.rows["measurements binary"]["last_error"] == "waits for lobes, to which it refers"
+    waits = dict.fromkeys(("measurements binary", "study binary"), "waits for lobes, to which it refers")
+    why = "the host name pacs.hospital.invalid cannot be resolved"
+    assert {kind: row["last_error"] for kind, row in hospital.rows.items()} == dict.fromkeys(ALL, why) | waits
 
 
 def _uid(hospital: Hospital, kind: str) -> str:

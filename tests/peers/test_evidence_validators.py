@@ -10,18 +10,21 @@ import make_ct
 import numpy as np
 import pytest
 import SimpleITK
+from dicom_peers import dcmtk
 from programs import program
 from pydicom import Dataset, dcmread
 from shared_data import shared_data
 
+from service.domain import rounding
 from service.domain.ct import CT
 from service.domain.findings import Analysis, Finding, Lobe
-from service.evidence.context import Predecessor, SegKind, Style
+from service.evidence.context import ALWAYS, Predecessor, SegKind, Selection, Style
 from service.evidence.encode import encode
 from service.imaging.read import read_ct
 
 pytestmark = pytest.mark.peers
 
+EVERYTHING = ALWAYS | {"capture", "text"}
 SCANS = {
     "axial": {},
     "reversed": {"feet_first_numbers": True},
@@ -61,7 +64,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     ct, analysis, datasets = made
     source, results = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("evidence")
     make_ct.write(datasets, source)
-    for item in encode(ct, analysis, evidence_samples.context(ct), capture=True):
+    for item in encode(ct, analysis, evidence_samples.context(ct), [Selection(kinds=EVERYTHING)]):
         (results / item.file_name).write_bytes(item.content)
     return ct, analysis, source, results
 
@@ -69,7 +72,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_every_object_is_valid_and_the_set_is_consistent(case: tuple[CT, Analysis, Path, Path]) -> None:
     ct, _, source, results = case
     objects = sorted(results.glob("*.dcm"))
-    assert len(objects) == 6
+    assert len(objects) == 7
     for path in objects:
         assert not errors("dciodvfy", path), path.name
     copied_from = next(p for p in source.glob("*.dcm") if dcmread(p).SOPInstanceUID == ct.sop_uids[0])
@@ -84,8 +87,6 @@ def errors(validator: str, *paths: Path) -> set[str]:
 STYLES = [Style(all_frames=True), Style(SegKind.LABELMAP), Style(SegKind.LABELMAP, all_frames=True)]
 UNKNOWN_LABELMAP = {
     "Error - Information Object Not found",
-    "Error - SegmentNumber not monotonically increasing from one by one - have SegmentSequence item number 1 "
-    "(from one) with SegmentNumber of 0",
     "Error - Shall not be present for Referenced SOP Class that is not segmentation - attribute "
     "<ReferencedSegmentNumber>",
 }
@@ -102,7 +103,8 @@ def styled(
     study = str(ct.headers[0].StudyInstanceUID)
     earlier = (Predecessor(seg, "1.2.1.1", "1.2.1", study), Predecessor(report, "1.2.2.1", "1.2.2", study))
     results = tmp_path_factory.mktemp("styled")
-    for item in encode(ct, analysis, evidence_samples.context(ct, predecessors=earlier), [request.param], capture=True):
+    context = evidence_samples.context(ct, number=2, replaces=evidence_samples.replacing(*earlier))
+    for item in encode(ct, analysis, context, [Selection(request.param, EVERYTHING)]):
         (results / item.file_name).write_bytes(item.content)
     return ct, analysis, request.param, results
 
@@ -110,7 +112,7 @@ def styled(
 def test_every_object_of_another_style_is_valid(styled: tuple[CT, Analysis, Style, Path]) -> None:
     *_, style, results = styled
     objects = sorted(results.glob("*.dcm"))
-    assert len(objects) == 6
+    assert len(objects) == 7
     for path in objects:
         allowed = UNKNOWN_LABELMAP if style.seg is SegKind.LABELMAP and style.name in path.name else set()
         assert errors("dciodvfy", path) <= allowed, path.name
@@ -170,5 +172,13 @@ def test_dcmqi_reads_the_same_measurements(case: tuple[CT, Analysis, Path, Path]
     regions = {**{k.name: v for k, v in analysis.lobes.items()}, **{k.name: v for k, v in analysis.findings.items()}}
     for name, group in groups.items():
         values = {i["quantity"]["CodeValue"]: float(i["value"]) for i in group["measurementItems"]}
-        assert values["118565006"] == pytest.approx(regions[name].volume_ml, abs=1e-3)
-        assert values["112031"] == pytest.approx(regions[name].mean_hu, abs=1e-3)
+        assert values["118565006"] == rounding.millilitres(regions[name].volume_ml)
+        assert values["112031"] == rounding.hounsfield(regions[name].mean_hu)
+
+
+@pytest.mark.parametrize("kind", ["measurements.sr.dcm", "study.sr.dcm", "report.sr.dcm"])
+def test_dcmtk_reads_the_documents(case: tuple[CT, Analysis, Path, Path], kind: str) -> None:
+    outcome = dcmtk("dsrdump", "+Pl", case[3] / kind)
+    assert outcome.returncode == 0 and "Research use only. Not for diagnostic use" in outcome.stdout
+    assert not [line for line in outcome.stderr.splitlines() if line.startswith(("E:", "F:"))]
+    assert '.0"' not in outcome.stdout, "integers are written as integers"

@@ -77,7 +77,8 @@ def same(one: dict[str, Array], other: dict[str, Array]) -> bool:
 
 
 def analysed(out: Path) -> dict[str, str]:
-    result = CliRunner().invoke(app, ["analyse", str(DEMO_CT), "--out", str(out)])
+    at = "2026-11-29T14:05:00+01:00"
+    result = CliRunner().invoke(app, ["analyse", str(DEMO_CT), "--out", str(out), "--analysed-at", at])
     assert result.exit_code == 0, result.output
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in out.iterdir() if path.suffix != ".json"}
 

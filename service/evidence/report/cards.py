@@ -1,12 +1,13 @@
 """The three key results: severity, extent, classification."""
 
-from service.domain import severity
+from service.domain import codes, severity
 from service.domain.findings import Finding
+from service.errors import doubts
 from service.evidence.case import Case
 from service.evidence.report import words
-from service.evidence.report.page import ACCENT, INNER, MARGIN, PALE, RULE, SOFT, WHITE, Page
+from service.evidence.report.page import ACCENT, INNER, MARGIN, PALE, RULE, SOFT, WHITE, Page, wrapped
 
-HEIGHT, _GAP, _PAD = 68.0, 9.0, 8.0
+HEIGHT, _GAP, _PAD = 96.0, 9.0, 8.0
 _WIDTH = (INNER - 2 * _GAP) / 3
 _BAR = _WIDTH - 2 * _PAD
 
@@ -30,8 +31,22 @@ def _draw_severity(page: Page, case: Case, x: float, y: float) -> None:
         page.text(x, y + 60, "A lobe was not found.", 8.5, max_width=_BAR)
         return
     page.text(x, y + 38, f"{score.total} / {severity.MAX}", 20, bold=True)
+    published = "no noise floor" if score.floor is None else f"without noise floor: {score.without_floor.total}"
+    page.text(x + _BAR, y + 38, published, 7.5, align="right")
     _draw_bar(page, x, y + 45, score.total / severity.MAX, ticks=(5.5 / severity.MAX, 14.5 / severity.MAX))
     page.text(x, y + 62, f"Involvement: {score.category}", 9.5, bold=True)
+    if score.within_normal:
+        page.text(x, y + 71.5, severity.WITHIN_NORMAL, 8, max_width=_BAR)
+    _draw_doubts(page, doubts(case.flags), x, y + (80.5 if score.within_normal else 72))
+
+
+def _draw_doubts(page: Page, reasons: tuple[str, ...], x: float, y: float) -> None:
+    """One line or two; what does not fit is cut: the notes name every warning."""
+    if not reasons:
+        return
+    first, *rest = wrapped(f"! Score doubtful: {', '.join(reasons)}", 7.5, _BAR)
+    for row, line in enumerate(filter(None, (first, " ".join(rest)))):
+        page.text(x, y + 9 * row, line, 7.5, bold=True, max_width=_BAR)
 
 
 def _draw_extent(page: Page, case: Case, x: float, y: float) -> None:
@@ -44,6 +59,8 @@ def _draw_extent(page: Page, case: Case, x: float, y: float) -> None:
     kinds = case.analysis.findings
     ground_glass, high = (words.millilitres(kinds[f].volume_ml) for f in (Finding.GROUND_GLASS, Finding.HIGH_OPACITY))
     page.text(x, y + 62, f"Ground-glass {ground_glass} mL · high opacity {high} mL", 8.5, max_width=_BAR)
+    for row, line in enumerate(wrapped(f"{codes.NOT_TOLD_APART.meaning}.", 7.5, _BAR)):
+        page.text(x, y + 73 + 9 * row, line, 7.5, max_width=_BAR)
 
 
 def _draw_classification(page: Page, case: Case, x: float, y: float) -> None:

@@ -1,11 +1,16 @@
 """The top of the page: use limitation, title, patient and study."""
 
+from collections.abc import Sequence
+
+from pydicom import Dataset
+
 from service.domain import codes
 from service.evidence.case import Case, Filed
 from service.evidence.report import words
 from service.evidence.report.page import ACCENT, INK, INNER, MARGIN, RULE, SOFT, WHITE, WIDTH, Page
+from service.evidence.series import written_at
 
-_LABEL_WIDTH = 76.0
+_LABEL_WIDTH, _ROW = 76.0, 12.0
 
 
 Field = tuple[str, str]
@@ -18,11 +23,13 @@ def draw_header(page: Page, case: Case, y: float) -> float:
     y = draw_title(page, "Chest CT: lung opacity report", "AI result", version, y)
     fields = (
         ("Study date", words.day(case.header.StudyDate)),
-        ("Modality", words.text(case.header, "Modality")),
+        ("Accession number", words.text(case.header, "AccessionNumber")),
         ("Study description", words.text(case.header, "StudyDescription")),
         ("Series", _series(case)),
+        ("Slices", _slices(case)),
+        ("Reconstruction", _reconstruction(case)),
     )
-    return draw_fields(page, case, fields, y)
+    return draw_fields(page, case, "Result", fields, y)
 
 
 def draw_title(page: Page, title: str, what: str, version: str, y: float) -> float:
@@ -36,25 +43,35 @@ def draw_title(page: Page, title: str, what: str, version: str, y: float) -> flo
     return y + 61
 
 
-def draw_fields(page: Page, case: Filed, right: tuple[Field, Field, Field, Field], y: float) -> float:
-    """The patient on the left, four fields on the right; returns the y below them."""
+def draw_fields(page: Page, case: Filed, what: str, right: Sequence[Field], y: float) -> float:
+    """The patient and the result on the left, other fields on the right; returns the y below them.
+
+    what: a result or a notice.
+    """
+    left = _patient_fields(case, what)
+    middle = MARGIN + INNER / 2 + 8
+    for row, (label, value) in enumerate(left):
+        _draw_field(page, MARGIN, y + _ROW * row, label, value, bold=row == 0)
+    for row, (label, value) in enumerate(right):
+        _draw_field(page, middle, y + _ROW * row, label, value)
+    bottom = y + _ROW * max(len(left), len(right)) - 6
+    page.line(MARGIN, bottom, WIDTH - MARGIN, bottom, RULE)
+    return bottom + 9
+
+
+def _patient_fields(case: Filed, what: str) -> tuple[Field, ...]:
     header = case.header
     institution = words.text(header, "InstitutionName")
     if institution == words.ABSENT and case.context.institution:
         institution = case.context.institution
-    left = (
+    return (
         ("Patient", words.person_name(header)),
         ("Patient ID", words.text(header, "PatientID")),
         ("Born · sex · age", words.person(header)),
+        ("Referred by", words.person_name(header, "ReferringPhysicianName")),
         ("Institution", institution),
+        (what, f"v{case.context.number} of {written_at(case):%Y-%m-%d %H:%M}"),
     )
-    middle = MARGIN + INNER / 2 + 8
-    for row, ((label_a, value_a), (label_b, value_b)) in enumerate(zip(left, right, strict=True)):
-        _draw_field(page, MARGIN, y + 13 * row, label_a, value_a, bold=row == 0)
-        _draw_field(page, middle, y + 13 * row, label_b, value_b)
-    bottom = y + 13 * len(left) - 6
-    page.line(MARGIN, bottom, WIDTH - MARGIN, bottom, RULE)
-    return bottom + 9
 
 
 def _draw_field(page: Page, x: float, y: float, label: str, value: str, bold: bool = False) -> None:
@@ -63,8 +80,26 @@ def _draw_field(page: Page, x: float, y: float, label: str, value: str, bold: bo
 
 
 def _series(case: Case) -> str:
-    """Number, description, and how many slices of what spacing were analysed."""
-    number, description = (words.text(case.header, k) for k in ("SeriesNumber", "SeriesDescription"))
-    named = " ".join(part for part in (number, description) if part != words.ABSENT)
-    slices = f"{case.ct.volume.shape[0]} slices every {case.ct.volume.spacing[0]:.2f} mm"
-    return f"{named} · {slices}" if named else slices
+    """Number and description."""
+    parts = (words.text(case.header, keyword) for keyword in ("SeriesNumber", "SeriesDescription"))
+    return " ".join(part for part in parts if part != words.ABSENT) or words.ABSENT
+
+
+def _slices(case: Case) -> str:
+    """How many were analysed, how far apart, and how thick they are."""
+    slices = f"{case.ct.volume.shape[0]} every {case.ct.volume.spacing[0]:.2f} mm"
+    thickness = _functional(case, "PixelMeasuresSequence", "SliceThickness")
+    return slices if thickness == words.ABSENT else f"{slices}, {thickness} mm thick"
+
+
+def _reconstruction(case: Case) -> str:
+    """The kernel, as the scanner calls it."""
+    kernel = _functional(case, "CTReconstructionSequence", "ConvolutionKernel")
+    return kernel if kernel == words.ABSENT else f"kernel {kernel}"
+
+
+def _functional(case: Case, sequence: str, keyword: str) -> str:
+    """An attribute of the image; of an Enhanced CT that of all its frames (PS3.3 C.7.6.16)."""
+    shared = case.header.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    group = shared[0].get(sequence) or [case.header]
+    return words.text(group[0], keyword)

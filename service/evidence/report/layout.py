@@ -11,11 +11,12 @@ _TOP, _FOOTER = 26.0, 44.0
 _GAP, _CAPTION, _LEGEND = 11.0, 15.0, 16.0
 _HALF = (INNER - _GAP) / 2
 _RIGHT = MARGIN + _HALF + _GAP
+_SMALL = (_HALF - _GAP) / 2
 
 
 def report_pdf(case: Case) -> bytes:
     """The report as PDF; the same case gives the same bytes."""
-    page = Page("Chest CT: lung opacity report")
+    page = Page("Chest CT: lung opacity report", case)
     y = draw_header(page, case, _TOP)
     y = draw_cards(page, case, y)
     y = draw_table(page, case.analysis, y)
@@ -26,15 +27,17 @@ def report_pdf(case: Case) -> bytes:
 
 
 def _draw_gallery(page: Page, case: Case, y: float, bottom: float) -> None:
-    """Axial and coronal pictures side by side; below them the 3D picture, with the notes on its right."""
+    """One axial slice without and with its marks; below it coronal and 3D pictures, with the notes on their right."""
     turned = pictures.Turned.of(case)
-    axial, coronal = pictures.axial(turned, case), pictures.coronal(turned)
+    plain, marked = pictures.axial(turned, case)
     room = bottom - y - 2 * _CAPTION - _LEGEND
-    height = min(max(pictures.height_at(axial, _HALF), pictures.height_at(coronal, _HALF)), 0.54 * room)
-    pictures.draw(page, axial, MARGIN, y, _HALF, height)
-    pictures.draw(page, coronal, _RIGHT, y, _HALF, height)
+    height = min(pictures.height_at(marked, _HALF), 0.56 * room)
+    pictures.draw(page, plain, MARGIN, y, _HALF, height)
+    pictures.draw(page, marked, _RIGHT, y, _HALF, height)
     y += height + _CAPTION
     pictures.draw_legend(page, MARGIN, _RIGHT, y)
     y += _LEGEND
-    pictures.draw(page, pictures.front(turned), MARGIN, y, _HALF, bottom - y - _CAPTION)
+    lower = bottom - y - _CAPTION
+    pictures.draw(page, pictures.coronal(turned, case), MARGIN, y, _SMALL, lower)
+    pictures.draw(page, pictures.front(turned), MARGIN + _SMALL + _GAP, y, _SMALL, lower)
     notes.draw_notes(page, case, _RIGHT, y, _HALF, bottom - y)

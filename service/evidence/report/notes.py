@@ -2,21 +2,20 @@
 
 from service.domain import codes
 from service.evidence.case import Case, Filed
+from service.evidence.replaced import replaces
 from service.evidence.report.page import ACCENT, INNER, MARGIN, SOFT, WIDTH, Page, wrapped
 
 _LINE = 10.0
 """Line pitch in points, less where the notes would not fit."""
 
-_SCORING = (
-    "Opacity is ground-glass plus high opacity (consolidation, effusion).",
-    "Lobe: 0 none, 1 <5 %, 2 ≤25 %, 3 ≤50 %, 4 ≤75 %, 5 >75 % affected.",
-    "Total: mild 1-5, moderate 6-14, severe 15-25.",
-)
+_OPACITY = "Opacity is ground-glass plus high opacity, of any cause."
+_LOBE = "Lobe: 0 none, 1 <5 %, 2 ≤25 %, 3 ≤50 %, 4 ≤75 %, 5 >75 % affected."
+_TOTAL = "Total: mild 1-5, moderate 6-14, severe 15-25."
 
 
 def draw_notes(page: Page, case: Case, x: float, y: float, width: float, height: float) -> None:
     """Titled lists, one below the other, in a box of `width` by `height`."""
-    sections = {"Quality": _warnings(case), "Models": _models(case), "Scoring": _SCORING}
+    sections = {"Quality": _warnings(case), "Models": _models(case), "Scoring": _scoring(case)}
     lines = {title: [line for text in texts for line in _bullet(text, width)] for title, texts in sections.items()}
     step = min(_LINE, height / sum(len(bullets) + 1.8 for bullets in lines.values()))
     for title, bullets in lines.items():
@@ -38,13 +37,21 @@ def draw_footer(page: Page, case: Filed, what: str, y: float) -> None:
 
 def _warnings(case: Case) -> tuple[str, ...]:
     sentences = tuple(flag.sentence for flag in case.flags) or ("No warnings.",)
-    if case.context.predecessors:
-        sentences = ("This report replaces an earlier result of this study.", *sentences)
+    sentences = (*replaces("report", case), *sentences)
     agreement = case.analysis.agreement
     if agreement is None:
         return sentences
     dice = f"lungs {agreement.lungs:.2f}, opacities {agreement.opacities:.2f}"
     return (*sentences, f"Agreement on mirrored images (Dice): {dice}.")
+
+
+def _scoring(case: Case) -> tuple[str, ...]:
+    floor = case.analysis.severity.floor
+    if floor is None:
+        return _OPACITY, _LOBE, _TOTAL
+    limits = f"{floor.opacity_ml:g} mL and {floor.opacity_percent:g} % of it"
+    noise = f"Noise floor: a lobe is scored only if its opacity exceeds both {limits}; less is found in normal lungs."
+    return _OPACITY, _LOBE, noise, _TOTAL
 
 
 def _models(case: Case) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ _MOST_LINES = 16
 
 def notice_pdf(study: RefusedStudy) -> bytes:
     """The notice as PDF; the same study gives the same bytes."""
-    page = Page(TITLE)
+    page = Page(TITLE, study)
     y = draw_title(page, TITLE, "Automatic notice", f"Thoracle {study.context.software_version}", _TOP)
-    y = draw_fields(page, study, _study_fields(study), y)
+    y = draw_fields(page, study, "Notice", _study_fields(study), y)
     y = _draw_summary(page, study.summary, y)
     bottom = HEIGHT - _FOOTER
     _draw_series(page, study.series, y, bottom - 6)
@@ -26,12 +26,12 @@ def notice_pdf(study: RefusedStudy) -> bytes:
     return page.finish()
 
 
-def _study_fields(study: RefusedStudy) -> tuple[Field, Field, Field, Field]:
+def _study_fields(study: RefusedStudy) -> tuple[Field, ...]:
     header = study.header
     return (
         ("Study date", words.day(header.StudyDate)),
-        ("Study description", words.text(header, "StudyDescription")),
         ("Accession number", words.text(header, "AccessionNumber")),
+        ("Study description", words.text(header, "StudyDescription")),
         ("Series refused", f"{len(study.series)}, none could be analysed"),
     )
 

@@ -1,5 +1,6 @@
 """One A4 page to draw on. Lengths in points, y grows downwards from the top edge."""
 
+from datetime import datetime
 from io import BytesIO
 from typing import Literal
 
@@ -10,7 +11,10 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
+from service.evidence.case import Filed
+from service.evidence.equipment import MANUFACTURER
 from service.evidence.report.fonts import REGULAR, registered, runs, width
+from service.evidence.times import zoned
 from service.imaging.render import Rgb
 
 rl_config.useA85 = 0  # pictures as bytes, not as ASCII: a quarter smaller, and faster
@@ -29,15 +33,21 @@ SHRINK = 0.72
 
 
 class Page:
-    """Draws text of any script, lines, boxes and pictures; `finish` gives the PDF's bytes."""
+    """Draws text of any script, lines, boxes and pictures; `finish` gives the PDF's bytes.
 
-    def __init__(self, title: str) -> None:
+    Its metadata name the software and the time of the analysis, not the clock's.
+    """
+
+    def __init__(self, title: str, case: Filed) -> None:
         self._buffer = BytesIO()
         self._canvas = Canvas(
             self._buffer, pagesize=A4, invariant=1, pageCompression=1, initialFontName=registered(REGULAR)
         )
         self._canvas.setTitle(title)
-        self._canvas.setAuthor("Thoracle")
+        self._canvas.setAuthor(MANUFACTURER)
+        self._canvas.setCreator(f"{MANUFACTURER} {case.context.software_version}")
+        created = _pdf_date(zoned(case.context.analysed_at, case.header))
+        self._canvas.setDateFormatter(lambda *_clock: created)
         self._canvas.setSubject("Research use only. Not for diagnostic use")
 
     def finish(self) -> bytes:
@@ -86,6 +96,12 @@ class Page:
     def picture(self, x: float, y: float, w: float, h: float, rgb: Rgb) -> None:
         """An RGB array into a rectangle, without loss."""
         self._canvas.drawImage(ImageReader(Image.fromarray(rgb)), x, HEIGHT - y - h, w, h)
+
+
+def _pdf_date(moment: datetime) -> str:
+    """An aware moment as PDF's metadata tell it (ISO 32000-1, 7.9.4)."""
+    offset = f"{moment:%z}"
+    return f"D:{moment:%Y%m%d%H%M%S}{offset[:3]}'{offset[3:5]}'"
 
 
 def fitted(text: str, size: float, bold: bool, max_width: float) -> tuple[str, float]:

@@ -1,4 +1,4 @@
-"""The three pictures, each with sides, scale and a caption that says what it shows."""
+"""The pictures, each with sides, scale and a caption that says what it shows."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,6 +14,8 @@ from service.imaging.render_3d import picture_3d
 from service.imaging.render_slice import WINDOW_HU, busiest_plane, slice_picture, swatch
 
 _SCALE_MM = 50.0
+_MUCH_LUNG = 0.5
+"""Part of the largest area of lung: a coronal plane at the back shows ribs and spine rather than lungs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,25 +46,43 @@ class Turned:
         return self.hu[index], self.findings[index], self.lobes[index]
 
 
-def axial(turned: Turned, case: Case) -> Shown:
+def axial(turned: Turned, case: Case) -> tuple[Shown, Shown]:
+    """The most affected slice as it is, and with the findings marked."""
     index, affected = busiest_plane(turned.findings, turned.lobes, axis=0)
-    picture = slice_picture(*turned.plane((index,)), (turned.view.spacing_mm[1], turned.view.spacing_mm[2]))
-    which = "most affected slice" if affected else "no opacity found; slice with the most lung"
+    hu, findings, lobes = turned.plane((index,))
+    spacing_mm = (turned.view.spacing_mm[1], turned.view.spacing_mm[2])
     number = turned.view.source_index(0, index, turned.hu.shape[0])
-    return Shown(picture, f"Axial: {which} ({_place(case, number)})")
+    z_mm = _position_mm(case, turned, axis=0, index=index)[2]
+    place = f"Axial, {_place(case, number)}, z {z_mm:.1f} mm"
+    which = "most affected slice" if affected else "no opacity found; slice with the most lung"
+    plain = slice_picture(hu, np.zeros_like(findings), lobes, spacing_mm)
+    marked = slice_picture(hu, findings, lobes, spacing_mm)
+    return Shown(plain, f"{place}: unmarked"), Shown(marked, f"The same slice, marked: {which}")
 
 
-def coronal(turned: Turned) -> Shown:
-    index, affected = busiest_plane(turned.findings, turned.lobes, axis=1)
+def coronal(turned: Turned, case: Case) -> Shown:
+    """A plane through much of the lungs, with as much of the findings as such a plane has."""
+    index, affected = busiest_plane(turned.findings, turned.lobes, axis=1, least_lung=_MUCH_LUNG)
     spacing_mm = (turned.view.spacing_mm[0], turned.view.spacing_mm[2])
     picture = slice_picture(*turned.plane((slice(None), index)), spacing_mm)
-    which = "most affected plane" if affected else "no opacity found; plane with the most lung"
-    return Shown(picture, f"Coronal: {which}")
+    y_mm = _position_mm(case, turned, axis=1, index=index)[1]
+    which = "most opacity" if affected else "most lung"
+    return Shown(picture, f"Coronal, y {y_mm:.1f} mm: {which}")
 
 
 def front(turned: Turned) -> Shown:
+    """The lungs from the front."""
     picture = picture_3d(turned.lobes, turned.findings, turned.view.spacing_mm)
-    return Shown(picture, "3D rendering of the lungs with opacities, seen from the front", dark=False)
+    return Shown(picture, "3D rendering, seen from the front", dark=False)
+
+
+def _position_mm(case: Case, turned: Turned, axis: int, index: int) -> NDArray[np.float64]:
+    """LPS of the first voxel of a plane across a view axis."""
+    voxel = np.zeros(4)
+    voxel[turned.view.order[axis]] = turned.view.source_index(axis, index, turned.hu.shape[axis])
+    voxel[3] = 1.0
+    position: NDArray[np.float64] = (np.asarray(case.ct.volume.affine) @ voxel)[:3]
+    return position
 
 
 def _place(case: Case, index: int) -> str:
@@ -88,7 +108,7 @@ def draw(page: Page, shown: Shown, x: float, y: float, width: float, height: flo
     page.box(left, y, w, h, stroke=RULE)
     _draw_sides(page, shown, left, y, w)
     _draw_scale(page, shown, left + w - 6, y + h - 6, w / shown.picture.rgb.shape[1] / shown.picture.mm_per_pixel)
-    page.text(left, y + h + 9, shown.caption, 7.5, colour=SOFT, max_width=w)
+    page.text(left, y + h + 9, shown.caption, 7.5, colour=SOFT, max_width=x + width - left)
 
 
 def _draw_sides(page: Page, shown: Shown, x: float, y: float, w: float) -> None:
@@ -111,7 +131,7 @@ def draw_legend(page: Page, x: float, right: float, y: float) -> None:
     """What outline, tint and hatch mean; from `right` on the grey scale."""
     for finding, label, left in (
         (Finding.GROUND_GLASS, "Ground-glass opacity", 0.0),
-        (Finding.HIGH_OPACITY, "High opacity (consolidation, effusion)", 108.0),
+        (Finding.HIGH_OPACITY, "High opacity", 108.0),
     ):
         page.picture(x + left, y, 16, 9, swatch(finding))
         page.text(x + left + 20, y + 7.2, label, 7.5)

@@ -41,7 +41,9 @@ def draw_table(page: Page, analysis: Analysis, y: float) -> float:
         _draw_row(page, row, y)
         y += _STEP
     page.line(MARGIN, y, WIDTH - MARGIN, y, ACCENT, 0.9)
-    note = "Score per lobe 0-5. Printed percentages are truncated, not rounded; scores use unrounded values."
+    note = (
+        "Score per lobe 0-5, in brackets without noise floor. Percentages are truncated; scores use unrounded values."
+    )
     page.text(MARGIN + 4, y + 9, note, 7, colour=SOFT)
     return y + 17
 
@@ -57,8 +59,10 @@ def _rows(analysis: Analysis) -> Iterator[_Row]:
 
 
 def _lobe_row(analysis: Analysis, lobe: Lobe) -> _Row:
-    score = analysis.severity.lobe_scores[lobe.name]
-    return _Row(codes.LOBES[lobe].label, analysis.lobes[lobe], "not found" if score is None else str(score))
+    found = analysis.severity
+    score, published = (of.lobe_scores[lobe.name] for of in (found, found.without_floor))
+    words = "not found" if score is None else f"{score}" if score == published else f"{score} ({published})"
+    return _Row(codes.LOBES[lobe].label, analysis.lobes[lobe], words)
 
 
 def _draw_row(page: Page, row: _Row, y: float) -> None:

@@ -1,27 +1,24 @@
 """Numbers, names and dates as the report prints them."""
 
 from datetime import date
-from math import floor
 
 from pydicom import Dataset
 from pydicom.valuerep import DA, PersonName
 
+from service.domain import rounding
 from service.imaging import attributes
 
 ABSENT = "not recorded"
 
 
 def millilitres(value_ml: float) -> str:
-    """Whole millilitres; below 10 mL one decimal, and anything above zero is visible."""
-    if value_ml >= 10:
-        return f"{value_ml:.0f}"
-    return "<0.1" if 0 < value_ml < 0.1 else f"{value_ml:.1f}" if value_ml else "0"
+    """A volume as printed."""
+    return rounding.decimals(rounding.millilitres(value_ml))
 
 
 def percent(value: float) -> str:
-    """Truncated to one decimal, never rounded: 4.99 % (score 1) must not read as 5.0 % (score 2)."""
-    truncated = floor(value * 10 + 1e-9) / 10
-    return "<0.1" if value > 0 and truncated == 0 else f"{truncated:.1f}" if value else "0"
+    """A percentage as printed."""
+    return rounding.decimals(rounding.percent(value))
 
 
 def person_name(header: Dataset, keyword: str = "PatientName") -> str:

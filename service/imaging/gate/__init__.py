@@ -1,6 +1,7 @@
 """The eligibility gate: may this series be analysed? Every reason against it, from its headers alone.
 
-What needs pixels is decided later: `read.read_ct` (CODEC, NOT_HU by air) and the lungs (NO_LUNG, TRUNCATED).
+What needs pixels is decided later: `read.read_ct` (CODEC, NOT_HU by air, bad slices) and the lungs (NO_LUNG,
+TRUNCATED, LUNG_LOST).
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from service.domain.eligibility import Eligibility, Limits
 from service.errors import Flag, Reason, Refusal
 from service.imaging.attributes import CT_CLASSES
 from service.imaging.frames import legible, read_frames
-from service.imaging.gate import content, geometry, patient
+from service.imaging.gate import content, geometry, identity, patient
 from service.imaging.lossy import is_lossy
 
 __all__ = ["check_headers"]
@@ -30,6 +31,8 @@ def check_headers(headers: Sequence[Dataset], limits: Limits, expected_images: i
     refusals = [
         *content.completeness(len(headers), expected_images),
         *illegible,
+        *identity.one_patient(instances),
+        *identity.one_series(instances),
         *content.sop_classes(instances),
         *content.image_types(images, limits.allow_derived),
         *content.decoders(images),
@@ -37,7 +40,7 @@ def check_headers(headers: Sequence[Dataset], limits: Limits, expected_images: i
         *unreadable,
         *patient.age(images, limits.min_age_years),
     ]
-    measured = geometry.check(frames, limits) if frames else Eligibility()
+    measured = geometry.check(images, frames, limits) if frames else Eligibility()
     flags = {
         *measured.flags,
         *([Flag.LOSSY] if any(map(is_lossy, images)) else []),

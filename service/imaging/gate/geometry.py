@@ -5,21 +5,34 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
 
 from service.domain.eligibility import Eligibility, Limits
 from service.errors import Flag, Reason, Refusal
 from service.imaging.frames import Frame
-from service.imaging.gate import stack
+from service.imaging.gate import consistency, stack
+from service.imaging.naming import named
+
+_BESIDE_MM, _BESIDE_PIXELS, _ROUNDING_MM = 0.25, 0.25, 0.05
+"""A slice may lie a quarter of a pixel or of a millimetre beside the stack, the smaller, and positions are rounded."""
 
 
-def check(frames: Sequence[Frame], limits: Limits) -> Eligibility:
+def check(images: Sequence[Dataset], frames: Sequence[Frame], limits: Limits) -> Eligibility:
     """Geometry of at least one slice. The stack is measured only if all slices have one orientation."""
     in_plane = (*_orientation(frames, limits), *_grid(frames, limits), *_few(frames, limits))
     if any(refusal.reason is Reason.MIXED_ORIENTATION for refusal in in_plane):
         return Eligibility(in_plane, slices=len(frames))
     normal = _normals(frames)[0]
     measured = stack.check(frames, normal, limits)
-    refusals = (*in_plane, *_tilt(frames, normal, limits), *measured.refusals, *_thick(measured, limits))
+    beside = list(_beside(frames, normal))
+    refusals = (
+        *in_plane,
+        *beside,
+        *_tilt(frames, normal, limits, straight=not beside),
+        *measured.refusals,
+        *_thick(measured, limits),
+        *consistency.check(images, frames, normal),
+    )
     flags = [] if _good(measured, limits) else [Flag.THICK_SLICES]
     return replace(measured, refusals=refusals, flags=tuple(flags))
 
@@ -34,9 +47,9 @@ def _normals(frames: Sequence[Frame]) -> NDArray[np.float64]:
 
 def _orientation(frames: Sequence[Frame], limits: Limits) -> Iterator[Refusal]:
     cosines = np.array([frame.orientation for frame in frames])
-    other = np.abs(cosines - cosines[0]).max(axis=1) > limits.cosine_tolerance
+    other = np.abs(cosines - np.median(cosines, axis=0)).max(axis=1) > limits.cosine_tolerance
     if other.any():
-        detail = f"{np.count_nonzero(other)} of {len(frames)} slices are oriented differently from the first."
+        detail = f"Oriented differently from most: {named(frames, np.flatnonzero(other).tolist())}."
         yield Refusal(Reason.MIXED_ORIENTATION, detail)
     axial = np.abs(_normals(frames)[:, 2])
     oblique = axial < limits.min_axial_cosine
@@ -67,11 +80,42 @@ def _few(frames: Sequence[Frame], limits: Limits) -> Iterator[Refusal]:
         yield Refusal(Reason.TOO_FEW, f"{len(frames)} slices; at least {limits.min_slices} are required.")
 
 
-def _tilt(frames: Sequence[Frame], normal: NDArray[np.float64], limits: Limits) -> Iterator[Refusal]:
-    """TILT by the attribute, and by slices stacked obliquely to their normal."""
+def _beside(frames: Sequence[Frame], normal: NDArray[np.float64]) -> Iterator[Refusal]:
+    """MIXED_GEOMETRY for slices that do not lie in one straight stack: the volume's affine would misplace them.
+
+    A stack that leans evenly is straight: `_tilt` judges it.
+    """
+    positions = np.array([frame.position_mm for frame in frames])
+    along_mm = positions @ normal
+    in_plane_mm = positions - np.outer(along_mm, normal)
+    off_mm = np.linalg.norm(in_plane_mm - _straight(along_mm, in_plane_mm), axis=1)
+    allowed_mm = min(_BESIDE_MM, _BESIDE_PIXELS * min(frames[0].pixel_spacing_mm)) + _ROUNDING_MM
+    if off_mm.max() > allowed_mm:
+        where = named(frames, np.flatnonzero(off_mm > allowed_mm).tolist())
+        detail = f"Up to {off_mm.max():.2f} mm beside the stack, at most {allowed_mm:.2f} mm is accepted: {where}."
+        yield Refusal(Reason.MIXED_GEOMETRY, detail)
+
+
+def _straight(along_mm: NDArray[np.float64], in_plane_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The straight line through most positions (median of slopes between slices half a stack apart)."""
+    order = np.argsort(along_mm, kind="stable")
+    lower, upper = order[: len(order) // 2], order[(len(order) + 1) // 2 :]
+    rise_mm = (along_mm[upper] - along_mm[lower])[:, None]
+    apart = rise_mm[:, 0] > 0
+    slope = np.zeros(3)
+    if apart.any():
+        slope = np.median((in_plane_mm[upper] - in_plane_mm[lower])[apart] / rise_mm[apart], axis=0)
+    foot_mm = np.median(in_plane_mm - np.outer(along_mm, slope), axis=0)
+    return np.asarray(foot_mm + np.outer(along_mm, slope), np.float64)
+
+
+def _tilt(frames: Sequence[Frame], normal: NDArray[np.float64], limits: Limits, straight: bool) -> Iterator[Refusal]:
+    """TILT by the attribute, and by slices stacked obliquely to their normal; a crooked stack has no one angle."""
     stated = max(abs(((frame.tilt_degrees or 0.0) + 180.0) % 360.0 - 180.0) for frame in frames)
     if stated > limits.max_tilt_degrees:
         yield Refusal(Reason.TILT, f"Gantry/Detector Tilt is {stated:.1f} degrees.")
+    if not straight:
+        return
     positions = np.array([frame.position_mm for frame in frames])
     along = positions @ normal
     path = positions[along.argmax()] - positions[along.argmin()]

@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints and the exit code."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import make_ct
@@ -10,6 +11,8 @@ from typer.testing import CliRunner
 
 from service import __version__
 from service.cli import app
+from service.store import tree
+from service.store.tree import SeriesFiles
 
 DEMO_CT = Path(__file__).parents[3] / "demo" / "ct"
 
@@ -39,6 +42,30 @@ def test_a_refused_study_exits_3_with_every_reason_printed_and_written(tmp_path:
     documents = [json.loads(p.read_text()) for p in (tmp_path / "out").rglob("result.json")]
     assert {d["status"] for d in documents} == {"refused"}
     assert {r["reason"] for d in documents for r in d["reasons"]} >= {"TILT", "TOO_FEW"}
+
+
+def test_a_study_that_fails_and_a_damaged_file_do_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first study's disk fails, the second has one damaged file beside it; each is named."""
+    for number in (1, 2):
+        datasets = make_ct.make(slices=10, attributes={"StudyInstanceUID": f"1.2.{number}"}).datasets
+        make_ct.write(datasets, tmp_path / "in" / str(number))
+    whole = (tmp_path / "in" / "2" / "0000.dcm").read_bytes()
+    (tmp_path / "in" / "damaged.dcm").write_bytes(whole.replace(b"\x20\x00\x0d\x00UI", b"\x20\x00\x0d\x00UJ"))
+    read = tree.headers
+
+    def headers_unless_first(series: SeriesFiles) -> object:
+        if series.study_uid == "1.2.1":
+            raise OSError(5, "Input/output error")
+        return read(series)
+
+    monkeypatch.setattr("service.worker.analyst.read_headers", headers_unless_first)
+    code, output = run("analyse", tmp_path / "in", "--out", tmp_path / "out")
+    assert code == 1
+    assert "Failed: study 1.2.1: [Errno 5] Input/output error" in output
+    assert "left out 1 files: damaged DICOM" in output
+    assert "TOO_FEW" in output and (tmp_path / "out" / "study-2" / "result.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -135,3 +162,12 @@ def test_results_of_an_earlier_patient_never_lie_beside_the_new_ones(tmp_path: P
     assert run("analyse", tmp_path / "in", "--out", out)[0] == 3
     assert sorted(p.name for p in out.iterdir()) == ["notes.txt", "result.json"]
     assert json.loads((out / "result.json").read_text())["status"] == "refused"
+
+
+def test_the_time_of_the_analysis_can_be_given(tmp_path: Path) -> None:
+    make_ct.write(make_ct.make(slices=10).datasets, tmp_path / "in")
+    arguments = ("analyse", tmp_path / "in", "--out", tmp_path / "out", "--analysed-at")
+    assert run(*arguments, "2026-11-29T14:05:00+01:00")[0] == 3
+    told = json.loads((tmp_path / "out" / "result.json").read_text())["analysed_at"]
+    assert datetime.fromisoformat(told) == datetime(2026, 11, 29, 13, 5, tzinfo=UTC)
+    assert run(*arguments, "yesterday")[0] == 2

@@ -240,6 +240,9 @@ def test_a_real_analysis_against_itself_and_against_a_shifted_copy(tmp_path: Pat
     """The demo CT through the product; the reference measures the same arrays."""
     analysed = CliRunner().invoke(app, ["analyse", str(DEMO_CT), "--out", str(tmp_path / "results")])
     assert analysed.exit_code == 0, analysed.output
+    said = " ".join(analysed.output.split())
+    assert "CT severity score, Pan 2020, 0-25: 1/25 (mild), without noise floor 3/25" in said
+    assert "score doubtful: mirrored images disagree" in said
     seg = tmp_path / "results" / "lobes.seg.dcm"
     assert run(seg, seg, "-o", tmp_path / "same", "--labels", "RML=RML,*=lungs")[0] == 0
     same = rows(tmp_path / "same")

@@ -113,11 +113,12 @@ def test_a_job_says_which_models_analysed_it_and_which_was_a_candidate(tmp_path:
         {"name": "lung-opacity", "version": "2", "sha256": "a" * 64, "candidate": False},
         {"name": "lobes", "version": "3", "sha256": "b" * 64, "candidate": True},
     ]
-    jobs.finish(job_id, Event.ANALYSE, Result(series_uid="1.2", models=used), NOW)
+    jobs.finish(job_id, Event.ANALYSE, Result(series_uid="1.2", severity_total=3, models=used), NOW)
     said = [
         CliRunner().invoke(app, ["jobs", *words, "--config", str(config)]) for words in (["show", job_id], ["list"])
     ]
     shown, listed = (" ".join(one.output.split()) for one in said)
     assert f"model lobes version 3 candidate, sha256 {'b' * 64}" in shown
     assert f"model lung-opacity version 2, sha256 {'a' * 64}" in shown
+    assert "3/25 mild" in listed
     assert "lobes 3" in listed and "lung-opacity" not in listed

@@ -95,3 +95,15 @@ def test_only_ct_images_take_part_in_analyses() -> None:
     assert ignored(EnhancedCTImageStorage, "CT") is None
     assert ignored(SegmentationStorage, "SEG") == "NOT_CT: Segmentation Storage, modality SEG"
     assert ignored("1.2.3", "") == "NOT_CT: 1.2.3, modality unknown"
+
+
+def test_a_uid_that_is_longer_than_any_is_named(dataset: Dataset) -> None:
+    dataset.StudyInstanceUID = "1.2." + "3" * 61
+    with pytest.raises(Unidentified, match=r"^StudyInstanceUID longer than 64 characters$"):
+        identify(encoded(dataset))
+
+
+@pytest.mark.parametrize("moment", ["00010101000000+1400", "99991231235959-1200"])
+def test_a_time_that_no_database_takes_is_none(dataset: Dataset, moment: str) -> None:
+    dataset.AcquisitionDateTime = moment
+    assert identify(encoded(dataset)).acquired_at is None

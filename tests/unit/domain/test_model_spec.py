@@ -6,6 +6,7 @@ import json
 import pytest
 
 from service.domain.model_spec import ModelSpec, TensorSpec
+from service.domain.severity import NoiseFloor
 
 SPEC = ModelSpec(
     name="lung-opacity",
@@ -26,6 +27,7 @@ SPEC = ModelSpec(
         SPEC,
         dataclasses.replace(SPEC, window_hu=None, spacing_mm=None),
         dataclasses.replace(SPEC, layout="body-crop", source="elsewhere"),
+        dataclasses.replace(SPEC, noise_floor=NoiseFloor(5.0, 0.7)),
     ],
 )
 def test_round_trip(spec: ModelSpec) -> None:
@@ -37,7 +39,7 @@ def test_the_digest_is_not_embedded() -> None:
 
 
 def test_younger_fields_stay_out_of_the_file_when_they_say_nothing() -> None:
-    assert {"layout", "source"}.isdisjoint(json.loads(SPEC.to_json()))
+    assert {"layout", "source", "noise_floor"}.isdisjoint(json.loads(SPEC.to_json()))
     assert json.loads(dataclasses.replace(SPEC, source="elsewhere").to_json())["source"] == "elsewhere"
 
 

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import timedelta
 from io import BytesIO
+from typing import Any
 
 import evidence_samples
 import make_ct
@@ -20,15 +21,15 @@ from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.errors import Flag
 from service.evidence.case import Case
-from service.evidence.context import NEEDS, Evidence, EvidenceContext, Predecessor, SegKind, Style
+from service.evidence.context import ALWAYS, Evidence, Predecessor, SegKind, Selection, Style
 from service.evidence.encode import encode
 
 FILES = [
     "lobes.seg.dcm",
     "findings.seg.dcm",
     "measurements.sr.dcm",
-    "study.sr.dcm",
     "report.pdf.dcm",
+    "study.sr.dcm",
     "report.pdf",
 ]
 SOP_CLASSES = {
@@ -64,17 +65,6 @@ def test_files_and_classes(evidence: tuple[Evidence, ...]) -> None:
     assert evidence[-1].content.startswith(b"%PDF") and evidence[-1].sop_instance_uid is None
 
 
-def test_what_refers_to_another_object_needs_its_kind_and_comes_after_it(evidence: tuple[Evidence, ...]) -> None:
-    """NEEDS decides what is withheld where a destination refuses something."""
-    kinds: dict[str, str] = {}
-    for item in evidence[:-1]:
-        uids = {str(e.value) for e in dcmread(BytesIO(item.content)).iterall() if e.tag == 0x00081155}
-        referred = {kinds[uid] for uid in uids & kinds.keys()}
-        assert referred == NEEDS.get(item.kind, frozenset()), item.kind
-        assert not uids & ({other.sop_instance_uid for other in evidence} - kinds.keys()), "it goes after these"
-        kinds[str(item.sop_instance_uid)] = item.kind
-
-
 def test_same_input_same_bytes_at_another_time(sample: tuple[CT, Analysis], evidence: tuple[Evidence, ...]) -> None:
     time.sleep(1.1)
     again = encode(*sample, evidence_samples.context(sample[0]))
@@ -86,35 +76,36 @@ def any_uid(case: Case) -> str:
     return case.uids("one")
 
 
-@pytest.mark.parametrize("change", [{"software_version": "0.2.0"}, {"institution": "Elsewhere"}])
-def test_a_change_of_the_context_gives_new_uids(sample: tuple[CT, Analysis], change: dict[str, str]) -> None:
+LATER = evidence_samples.ANALYSED_AT + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    "change", [{"software_version": "0.2.0"}, {"institution": "Elsewhere"}, {"number": 2}, {"analysed_at": LATER}]
+)
+def test_a_change_of_the_context_gives_new_uids(sample: tuple[CT, Analysis], change: dict[str, Any]) -> None:
     same, other = (evidence_samples.context(sample[0], **values) for values in ({}, change))
     assert any_uid(Case.of(*sample, other)) != any_uid(Case.of(*sample, same))
 
 
 def test_a_predecessor_gives_new_uids(sample: tuple[CT, Analysis], evidence: tuple[Evidence, ...]) -> None:
-    other = encode(*sample, evidence_samples.context(sample[0], predecessors=(EARLIER,)))
+    other = encode(*sample, evidence_samples.context(sample[0], replaces=evidence_samples.replacing(EARLIER)))
     assert not {e.sop_instance_uid for e in other[:-1]} & {e.sop_instance_uid for e in evidence}
-
-
-def test_without_predecessors_uids_are_as_before_there_were_any() -> None:
-    """UIDs are made of this text."""
-    context = EvidenceContext("0.1.0", datetime(2020, 3, 1), predecessors=())
-    text = "EvidenceContext(software_version='0.1.0', at=datetime.datetime(2020, 3, 1, 0, 0), institution='')"
-    assert repr(context) == text
 
 
 @pytest.fixture(scope="module")
 def styled(sample: tuple[CT, Analysis]) -> tuple[Evidence, ...]:
-    return encode(*sample, evidence_samples.context(sample[0]), [Style(), LABELMAP, ALL_FRAMES, LABELMAP])
+    selections = [Selection(style) for style in (Style(), LABELMAP, ALL_FRAMES, LABELMAP)]
+    return encode(*sample, evidence_samples.context(sample[0]), selections)
 
 
 def test_each_style_has_files_of_its_own_and_the_rest_is_shared(styled: tuple[Evidence, ...]) -> None:
     names = FILES[:3]
     names += ["lobes.labelmap.seg.dcm", "findings.labelmap.seg.dcm", "measurements.labelmap.sr.dcm"]
     names += [f"{kind}.binary.all-frames.{end}.dcm" for kind, end in zip(STYLED, ["seg", "seg", "sr"], strict=True)]
-    assert [e.file_name for e in styled] == names + FILES[3:]
-    assert [e.style for e in styled] == [Style()] * 3 + [LABELMAP] * 3 + [ALL_FRAMES] * 3 + [None] * 3
+    roots = ["study.sr.dcm", "study.labelmap.sr.dcm", "study.binary.all-frames.sr.dcm"]
+    styles = [Style(), LABELMAP, ALL_FRAMES]
+    assert [e.file_name for e in styled] == [*names, "report.pdf.dcm", *roots, "report.pdf"]
+    assert [e.style for e in styled] == [*(s for s in styles for _ in range(3)), None, *styles, None]
     uids = [uid for e in styled[:-1] for uid in (e.sop_instance_uid, series_uid(e))]
     assert len(set(uids)) == len(uids)
 
@@ -127,7 +118,7 @@ def series_uid(item: Evidence) -> str:
 def test_the_objects_of_a_style_do_not_depend_on_the_others(
     sample: tuple[CT, Analysis], styled: tuple[Evidence, ...], style: Style
 ) -> None:
-    alone = encode(*sample, evidence_samples.context(sample[0]), [style])
+    alone = encode(*sample, evidence_samples.context(sample[0]), [Selection(style)])
     assert [e for e in styled if e.style in (None, style)] == list(alone)
 
 
@@ -137,7 +128,7 @@ def test_the_default_style_changes_nothing(styled: tuple[Evidence, ...], evidenc
 
 @pytest.mark.parametrize("style", [Style(), LABELMAP, ALL_FRAMES])
 def test_measurements_refer_to_segmentations_of_their_style(styled: tuple[Evidence, ...], style: Style) -> None:
-    lobes, findings, measurements = (e for e in styled if e.style == style)
+    lobes, findings, measurements, _ = (e for e in styled if e.style == style)
     document = dcmread(BytesIO(measurements.content))
     series = document.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
     referred = {(i.ReferencedSOPClassUID, i.ReferencedSOPInstanceUID) for s in series for i in s.ReferencedSOPSequence}
@@ -236,8 +227,10 @@ def test_everything_is_filed_under_the_source_study(
         for keyword in ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "StudyDescription"):
             assert dataset[keyword].value == source[keyword].value, (item.file_name, keyword)
         assert dataset.SpecificCharacterSet == "ISO_IR 192"
-        assert dataset.SeriesDescription.endswith("research use only (AI, unverified)")
+        assert dataset.SeriesDescription.endswith(" v1 14:05 research use only (unverified)")
         assert 9001 <= dataset.SeriesNumber <= 9005
+        assert dataset.SeriesDate == dataset.ContentDate == dataset.InstanceCreationDate == "20240501"
+        assert dataset.SeriesTime == dataset.ContentTime == dataset.InstanceCreationTime == "140530"
         series.add(dataset.SeriesInstanceUID)
     assert len(series) == 5 and sample[0].series_uid not in series
 
@@ -252,13 +245,72 @@ def test_without_any_segment_only_the_study_is_reported() -> None:
     ct, _ = evidence_samples.phantom()
     empty = evidence_samples.analysis_of(ct, ct.volume.array > 1e9, ct.volume.array > 1e9)
     names = [e.file_name for e in encode(ct, empty, evidence_samples.context(ct))]
-    assert names == ["study.sr.dcm", "report.pdf.dcm", "report.pdf"]
+    assert names == ["report.pdf.dcm", "study.sr.dcm", "report.pdf"]
 
 
 def test_the_encapsulated_report_is_the_report(evidence: tuple[Evidence, ...]) -> None:
-    dataset = dcmread(BytesIO(evidence[4].content))
+    dataset = dcmread(BytesIO(evidence[3].content))
     pdf = evidence[5].content
     assert dataset.EncapsulatedDocument[: dataset.EncapsulatedDocumentLength] == pdf
     assert dataset.EncapsulatedDocumentLength == len(pdf) and len(dataset.EncapsulatedDocument) % 2 == 0
     assert (dataset.Modality, dataset.BurnedInAnnotation, dataset.ConversionType) == ("DOC", "YES", "WSD")
     assert dataset.VerificationFlag == "UNVERIFIED"
+
+
+def references(item: Evidence) -> set[str]:
+    """SOP Instance UIDs that a document names as its evidence."""
+    studies = dcmread(BytesIO(item.content)).CurrentRequestedProcedureEvidenceSequence
+    series = [one for study in studies for one in study.ReferencedSeriesSequence]
+    return {sop.ReferencedSOPInstanceUID for one in series for sop in one.ReferencedSOPSequence}
+
+
+def in_tree(item: Evidence) -> list[str]:
+    """SOP Instance UIDs in the container of the result's objects, in order."""
+    containers = [i for i in dcmread(BytesIO(item.content)).ContentSequence if i.ValueType == "CONTAINER"]
+    return [i.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for i in containers[-1].ContentSequence]
+
+
+@pytest.mark.parametrize("style", [Style(), LABELMAP])
+def test_the_root_comes_last_and_refers_to_every_object_of_its_style(sample: tuple[CT, Analysis], style: Style) -> None:
+    kinds = ALWAYS | {"capture", "text"}
+    *parts, root, _ = encode(*sample, evidence_samples.context(sample[0]), [Selection(style, kinds)])
+    assert [part.kind for part in parts] == ["lobes", "findings", "measurements", "text", "report-dicom", "capture"]
+    uids = [str(part.sop_instance_uid) for part in parts]
+    assert root.kind == "study" and in_tree(root) == list(root.refers_to) == uids
+    assert references(root) == {*uids, sample[0].sop_uids[0]} | set(sample[0].sop_uids)
+
+
+def test_a_root_refers_to_nothing_that_its_destination_does_not_get(sample: tuple[CT, Analysis]) -> None:
+    selections = [
+        Selection(),
+        Selection(kinds=frozenset(("study", "measurements"))),
+        Selection(kinds=frozenset(["lobes"])),
+    ]
+    evidence = encode(*sample, evidence_samples.context(sample[0]), selections)
+    roots = {item.file_name: item for item in evidence if item.kind == "study"}
+    assert list(roots) == ["study.sr.dcm", "study.binary.measurements.sr.dcm"]
+    measurements = next(item for item in evidence if item.kind == "measurements")
+    assert in_tree(roots["study.binary.measurements.sr.dcm"]) == [measurements.sop_instance_uid]
+    assert len({item.sop_instance_uid for item in roots.values()} | {series_uid(i) for i in roots.values()}) == 4
+
+
+def test_two_results_of_one_study_are_told_apart_in_a_list_of_series(sample: tuple[CT, Analysis]) -> None:
+    first, second = (
+        [dcmread(BytesIO(item.content)) for item in encode(*sample, evidence_samples.context(sample[0], **run))[:-1]]
+        for run in ({}, {"number": 12, "analysed_at": LATER + timedelta(hours=1)})
+    )
+    for before, after in zip(first, second, strict=True):
+        assert after.SeriesNumber == before.SeriesNumber + 1100
+        assert "v1 14:05" in before.SeriesDescription[:24] and "v12 15:05" in after.SeriesDescription[:25]
+        assert len(after.SeriesDescription) <= 64 and after.SeriesDescription.isascii()
+
+
+def test_times_are_in_the_zone_that_the_ct_tells() -> None:
+    """One object has one offset, and the study's time that is copied from the CT is in its zone."""
+    for offset, expected in (("+0530", "193530"), ("-0330", "103530"), ("rubbish", "140530"), ("", "140530")):
+        ct, analysis = evidence_samples.phantom()
+        ct.headers[0].TimezoneOffsetFromUTC = offset
+        dataset = dcmread(BytesIO(encode(ct, analysis, evidence_samples.context(ct))[0].content))
+        assert (dataset.ContentTime, dataset.SeriesTime) == (expected, expected)
+        assert dataset.get("TimezoneOffsetFromUTC", "") == (offset if offset[:1] in ("+", "-") else "")
+        assert f"v1 {expected[:2]}:{expected[2:4]}" in dataset.SeriesDescription

@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import evidence_samples
 import notice_samples
 import pytest
 from notice_samples import LONG, SCOUT, TOO_THICK, UID, header, several
@@ -68,7 +69,7 @@ def test_files_classes_and_numbers() -> None:
     assert report.SOPClassUID == report.file_meta.MediaStorageSOPClassUID == "1.2.840.10008.5.1.4.1.1.88.11"
     assert page.EncapsulatedDocument.rstrip(b"\0") == evidence[2].content.rstrip(b"\0")
     assert (report.SeriesNumber, page.SeriesNumber) == (9007, 9008)
-    assert report.SeriesDescription == "Chest CT not analysed - research use only (AI, unverified)"
+    assert report.SeriesDescription == "AI not analysed v1 14:05 research use only (unverified)"
     assert (report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag) == (
         *("COMPLETE", "UNVERIFIED"),
         "PRELIMINARY",
@@ -157,14 +158,18 @@ def test_nothing_is_asked_for_where_nothing_helps(tmp_path: Path) -> None:
     assert "Send" not in text and "thin axial" not in text
 
 
-def test_it_may_replace_an_earlier_result(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("notice_before", "what"), [(False, "result"), (True, "notice")])
+def test_it_may_replace_an_earlier_result(tmp_path: Path, notice_before: bool, what: str) -> None:
     earlier = Predecessor(Comprehensive3DSRStorage, "1.2.3.4", "1.2.3", str(header().StudyInstanceUID))
-    context = notice_samples.context([header()], predecessors=(earlier,))
+    replaces = evidence_samples.replacing(earlier, notice=notice_before)
+    context = notice_samples.context([header()], number=3, replaces=replaces)
     evidence = encode_notice([header()], {UID: (TOO_THICK,)}, context, {UID: 28})
-    assert "This notice replaces an earlier result of this study." in printed(evidence, tmp_path)
+    assert f"This notice (v3) replaces {what} v1 of 2024-05-01 13:58." in printed(evidence, tmp_path)
     (study,) = parsed(evidence)[0].PredecessorDocumentsSequence
     assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.2.3.4"
     assert not {e.sop_instance_uid for e in evidence[:2]} & {e.sop_instance_uid for e in one()}
+    assert [d.SeriesNumber for d in parsed(evidence)] == [9207, 9208]
+    assert "replaces" not in printed(one(), tmp_path)
 
 
 def test_every_reason_has_its_advice_once() -> None:

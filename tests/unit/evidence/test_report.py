@@ -2,23 +2,30 @@
 
 import dataclasses
 import subprocess
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import enhanced_ct
 import evidence_samples
 import make_ct
 import pytest
 from programs import program
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from service.domain.findings import Analysis, Finding, FindingRegion, Lobe, ModelUse, Region
-from service.domain.severity import Severity, severity
+from service.domain.severity import severity
 from service.errors import Flag
 from service.evidence.case import Case
-from service.evidence.context import Predecessor
+from service.evidence.context import ALWAYS, Predecessor, Selection
+from service.evidence.encode import encode
 from service.evidence.report import report_pdf, words
 from service.evidence.report.fonts import runs, width
 from service.evidence.report.page import fitted
+from service.evidence.result import result_document
+from service.imaging.read import read_ct
+
+ALL = ALWAYS | {"text"}
 
 GOLDEN = {"LUL": (1336, 83), "LLL": (1609, 169), "RUL": (989, 101), "RML": (787, 37), "RLL": (1633, 115)}
 """Lung and opacity mL of the paper's example report."""
@@ -40,7 +47,7 @@ def golden(analysis: Analysis) -> Analysis:
             Finding.GROUND_GLASS: FindingRegion(505.0, 7.9, -600.0),
             Finding.HIGH_OPACITY: FindingRegion(0, 0, None),
         },
-        severity=severity({lobe.name: region.opacity_percent for lobe, region in lobes.items()}),
+        severity=severity({lobe.name: region for lobe, region in lobes.items()}, evidence_samples.FLOOR),
     )
 
 
@@ -69,7 +76,7 @@ def report(folder: Path, header: dict[str, Any] | None = None, **changes: Any) -
 
 
 def test_everything_of_the_papers_report_is_there(tmp_path: Path) -> None:
-    text = report(tmp_path, {"InstitutionName": "St. Elsewhere"})
+    text = report(tmp_path, {"InstitutionName": "St. Elsewhere", "ReferringPhysicianName": "Curie^Marie"})
     for expected in (
         "Research use only. Not for diagnostic use",
         "St. Elsewhere",
@@ -81,9 +88,16 @@ def test_everything_of_the_papers_report_is_there(tmp_path: Path) -> None:
         "CT severity score, Pan 2020, 0-25",
         "9 / 25",
         "Involvement: moderate",
-        "505 of 6354 mL",
-        "Axial: most affected slice (image",
-        "Coronal: most affected plane",
+        "505.0 of 6354.0 mL",
+        "Axial, image 58, z -734.2 mm: unmarked",
+        "The same slice, marked: most affected slice",
+        "Coronal, y -119.8 mm: most opacity",
+        "Accession number",
+        "PHANTOM1",
+        "Curie, Marie",
+        "88 every 2.50 mm, 2.5 mm thick",
+        "kernel B40f",
+        "v1 of 2024-05-01 14:05",
         "3D rendering",
         "Lobes: approximate, borders 4.5 mm from fissures on average.",
         "lung-opacity-2d · version 1 · SHA-256 abababababab",
@@ -94,9 +108,9 @@ def test_everything_of_the_papers_report_is_there(tmp_path: Path) -> None:
 
 def test_golden_table_is_truncated_not_rounded(tmp_path: Path) -> None:
     rows = [line.split() for line in report(tmp_path).splitlines()]
-    assert ["Right", "middle", "lobe", "787", "37", "37", "0", "4.7", "1"] in rows
-    assert ["Left", "upper", "lobe", "1336", "83", "83", "0", "6.2", "2"] in rows
-    assert ["Both", "lungs", "6354", "505", "505", "0", "7.9", "9", "/", "25"] in rows
+    assert ["Right", "middle", "lobe", "787.0", "37.0", "37.0", "0", "4.7", "1"] in rows
+    assert ["Left", "upper", "lobe", "1336.0", "83.0", "83.0", "0", "6.2", "2"] in rows
+    assert ["Both", "lungs", "6354.0", "505.0", "505.0", "0", "7.9", "9", "/", "25"] in rows
 
 
 def test_probabilities_and_no_warnings(tmp_path: Path) -> None:
@@ -107,9 +121,44 @@ def test_probabilities_and_no_warnings(tmp_path: Path) -> None:
 
 
 def test_missing_lobe_has_no_total(tmp_path: Path) -> None:
-    scores = {**dict.fromkeys(GOLDEN, 1), "RML": None}
-    text = report(tmp_path, severity=Severity(scores, None, None), flags=(Flag.LOBE_MISSING,))
+    lobes = {**dict.fromkeys(GOLDEN, Region(1000.0, 10.0, 0.0, None)), "RML": None}
+    text = report(tmp_path, severity=severity(lobes, evidence_samples.FLOOR), flags=(Flag.LOBE_MISSING,))
     assert "no total score" in text and "not found" in text and "/ 25" not in text and "Involvement" not in text
+
+
+def test_opacity_of_normal_lungs_is_not_called_mild(tmp_path: Path) -> None:
+    lobes = {**dict.fromkeys(GOLDEN, Region(800.0, 0.0, 0.0, None)), "RML": Region(284.0, 2.55, 0.0, None)}
+    text = report(tmp_path, severity=severity(lobes, evidence_samples.FLOOR))
+    assert "0 / 25" in text and "without noise floor: 1" in text and "Involvement: none" in text
+    assert "within what is found in normal lungs" in text
+    assert next(line.split() for line in text.splitlines() if "0 (1)" in line)[:3] == ["Right", "middle", "lobe"]
+
+
+def test_no_cause_is_claimed(tmp_path: Path) -> None:
+    text = " ".join(report(tmp_path).split())
+    assert "Mass, atelectasis, effusion: not told from consolidation." in text
+    assert text.count("consolidation") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ((Flag.LUNG_AT_EDGE,), "! Score doubtful: lung may be incomplete"),
+        ((Flag.LOW_AGREEMENT, Flag.LOSSY), "! Score doubtful: mirrored images disagree"),
+        ((Flag.NO_NOISE_FLOOR,), "! Score doubtful: noise is scored, too"),
+    ],
+)
+def test_what_makes_the_score_doubtful_stands_beside_it(tmp_path: Path, flags: tuple[Flag, ...], words: str) -> None:
+    assert words in report(tmp_path, flags=flags)
+
+
+def test_several_doubts_stand_in_two_lines(tmp_path: Path) -> None:
+    text = report(tmp_path, flags=(Flag.LUNG_AT_EDGE, Flag.LOW_AGREEMENT))
+    assert "! Score doubtful: lung may be incomplete," in text and "mirrored images disagree" in text
+
+
+def test_the_headline_is_plain_where_nothing_makes_it_doubtful(tmp_path: Path) -> None:
+    assert "doubtful" not in report(tmp_path, flags=(Flag.LOBES_APPROXIMATE, Flag.LOSSY))
 
 
 def test_no_opacity_is_said(tmp_path: Path) -> None:
@@ -168,7 +217,8 @@ def test_the_same_case_gives_the_same_bytes() -> None:
     ("value", "shown"),
     [
         (0.0, "0"),
-        (0.04, "<0.1"),
+        (0.0479, "0.047"),
+        (0.00004, "0.001"),
         (0.1, "0.1"),
         (4.7014, "4.7"),
         (4.9999, "4.9"),
@@ -182,7 +232,7 @@ def test_percentages_are_truncated(value: float, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.0, "0"), (0.04, "<0.1"), (3.44, "3.4"), (12.5, "12"), (1336.4, "1336")]
+    ("value", "shown"), [(0.0, "0"), (0.0476, "0.048"), (3.44, "3.4"), (0.0976, "0.098"), (1336.44, "1336.4")]
 )
 def test_millilitres(value: float, shown: str) -> None:
     assert words.millilitres(value) == shown
@@ -204,11 +254,11 @@ def test_institution_of_the_context_stands_in(tmp_path: Path) -> None:
 
 def test_a_report_that_replaces_an_earlier_one_says_so(tmp_path: Path) -> None:
     ct, analysis = evidence_samples.phantom()
-    sentence = "This report replaces an earlier result of this study."
+    sentence = "This report (v2) replaces result v1 of 2024-05-01 13:58."
     first = evidence_samples.context(ct)
     assert sentence not in printed(report_pdf(Case.of(ct, analysis, first)), tmp_path)
     earlier = Predecessor("1.2.840.10008.5.1.4.1.1.104.1", "1.2.3.4", "1.2.3", "1.2")
-    second = evidence_samples.context(ct, predecessors=(earlier,))
+    second = evidence_samples.context(ct, number=2, replaces=evidence_samples.replacing(earlier))
     assert sentence in printed(report_pdf(Case.of(ct, analysis, second)), tmp_path)
 
 
@@ -222,3 +272,47 @@ def test_the_footer_tells_of_the_acquisition_only(tmp_path: Path) -> None:
     for header in ct.headers:
         header.AcquisitionTime = None
     assert "CT of" not in printed(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), tmp_path)
+
+
+def test_the_metadata_tell_the_software_and_the_time_of_the_analysis(tmp_path: Path) -> None:
+    ct, analysis = evidence_samples.phantom()
+    ct.headers[0].TimezoneOffsetFromUTC = "+0530"
+    (tmp_path / "report.pdf").write_bytes(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))))
+    info = output_of("pdfinfo", "-rawdates", tmp_path / "report.pdf")
+    assert "D:20240501193530+05'30'" in info and "Creator:         Thoracle 0.1.0\n" in info
+
+
+def test_the_slices_of_an_enhanced_ct_are_described_too(tmp_path: Path) -> None:
+    scan = make_ct.make(findings=make_ct.FINDINGS)
+    ct = read_ct([enhanced_ct.enhance(scan.datasets)])
+    analysis = evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
+    text = printed(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), tmp_path)
+    assert "2.5 mm thick" in text and "Axial, frame" in text
+
+
+def test_structured_and_printed_report_and_json_show_the_same_numbers(tmp_path: Path) -> None:
+    ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
+    region = Region(1029.26, 0.0312, 49.4, -850.4)
+    analysis = dataclasses.replace(analysis, lungs={**analysis.lungs, "right": region})
+    pdf, root, text = (
+        {e.kind: e.content for e in encode(ct, analysis, evidence_samples.context(ct), [Selection(kinds=ALL)])}[kind]
+        for kind in ("report", "study", "text")
+    )
+    document = result_document(
+        pipeline="p", series_uid="1", analysis=analysis, analysed_at=evidence_samples.ANALYSED_AT
+    )
+    right = document["lungs"]["right"]
+    assert right == {"volume_ml": 1029.3, "opacity_ml": 49.4, "opacity_percent": 4.8}
+    group = next(g for g in sr_groups(dcmread(BytesIO(root))) if "LUNG_RIGHT" in str(g))
+    values = [i.MeasuredValueSequence[0].NumericValue for i in group.ContentSequence if i.ValueType == "NUM"]
+    assert values == list(right.values())
+    row = next(line.split() for line in printed(pdf, tmp_path).splitlines() if "Right lung" in line)
+    assert row == ["Right", "lung", "1029.3", "49.4", "0.031", "49.4", "4.8"]
+    assert b"Right lung: 1029.3 mL, of it opacity 49.4 mL (4.8 %)." in text
+
+
+def sr_groups(document: Dataset) -> list[Dataset]:
+    (measurements,) = [
+        i for i in document.ContentSequence if i.ConceptNameCodeSequence[0].CodeMeaning == "Imaging Measurements"
+    ]
+    return list(measurements.ContentSequence)

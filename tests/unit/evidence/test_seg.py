@@ -27,7 +27,9 @@ def segs(ct: CT, analysis: Analysis, style: Style = STYLES[0]) -> dict[str, hd.s
     """The files, read again."""
     case = Case.of(ct, analysis, evidence_samples.context(ct)).styled(style)
     made = {"lobes": lobes_seg(case), "findings": findings_seg(case)}
-    files = {kind: seal(s, case.context.at, case.header, case.uids) for kind, s in made.items() if s is not None}
+    files = {
+        kind: seal(s, case.context.analysed_at, case.header, case.uids) for kind, s in made.items() if s is not None
+    }
     return {kind: hd.seg.Segmentation.from_dataset(dcmread(BytesIO(content))) for kind, content in files.items()}
 
 

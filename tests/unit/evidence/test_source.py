@@ -13,7 +13,6 @@ from pydicom.tag import Tag
 from service.domain.ct import CT
 from service.evidence.encode import encode
 from service.evidence.source import clean_header, source_headers
-from service.evidence.times import UNDATED, evidence_time
 
 JAPANESE = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 
@@ -116,20 +115,10 @@ def test_only_the_first_header_is_copied_whole() -> None:
     assert second.SOPInstanceUID == ct.headers[1].SOPInstanceUID
 
 
-def test_evidence_time_is_the_latest_of_the_ct() -> None:
-    assert evidence_time(odd({})).isoformat() == "2024-05-01T10:16:10"
-    assert evidence_time(odd({"AcquisitionDateTime": "20240502080000.5+0200"})).isoformat() == (
-        "2024-05-02T08:00:00.500000"
-    )
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_evidence_time_without_dates_is_fixed() -> None:
+def test_a_ct_without_dates_gets_the_time_of_the_analysis_all_the_same() -> None:
     keywords = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
-    ct = odd(dict.fromkeys(keywords))
-    assert evidence_time(ct) == UNDATED
-    assert encoded(ct)["lobes"].ContentDate == "19000101"
-    assert evidence_time(odd({**dict.fromkeys(keywords[1:]), "StudyDate": "yesterday"})) == UNDATED
+    assert encoded(odd(dict.fromkeys(keywords)))["lobes"].ContentDate == "20240501"
 
 
 def test_time_zone_of_the_source_is_kept() -> None:

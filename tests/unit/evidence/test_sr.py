@@ -9,12 +9,15 @@ import make_ct
 import pytest
 from pydicom import Dataset, dcmread
 
+from service.domain import rounding
 from service.domain.ct import CT
-from service.domain.findings import Analysis, Finding, Lobe
-from service.domain.severity import Severity
+from service.domain.findings import Analysis, Finding, Lobe, Region
+from service.domain.severity import severity
 from service.errors import Flag
 from service.evidence.context import Predecessor
 from service.evidence.encode import encode
+
+LIMITS = [("USE-LIM", "RUO"), ("USE-LIM", "NOT-APART")]
 
 
 def documents(ct: CT, analysis: Analysis) -> dict[str, Dataset]:
@@ -88,7 +91,7 @@ def test_documents_follow_the_documents_of_an_earlier_result(
         Predecessor(report, "1.2.2.1", "1.2.2", study),
         Predecessor(report, "1.2.3.1", "1.2.3", study),
     )
-    context = evidence_samples.context(ct, predecessors=earlier)
+    context = evidence_samples.context(ct, number=2, replaces=evidence_samples.replacing(*earlier))
     replacing = {e.kind: e.content for e in encode(ct, analysis, context)}
     for kind in ("measurements", "study"):
         assert "PredecessorDocumentsSequence" not in result[kind]
@@ -107,11 +110,12 @@ def test_lobe_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) ->
     assert set(found) == {lobe.name for lobe in Lobe} | {finding.name for finding in Finding}
     for lobe, region in sample[1].lobes.items():
         values = numbers(found[lobe.name])
-        assert values["118565006"] == (pytest.approx(region.volume_ml, abs=1e-3), "mL")
-        assert values["OPAC-VOL"] == (pytest.approx(region.opacity_ml, abs=1e-3), "mL")
-        assert values["PCT-AFF"] == (pytest.approx(region.opacity_percent, abs=1e-3), "%")
-        assert values["112031"] == (pytest.approx(region.mean_hu, abs=1e-3), "[hnsf'U]")
-        assert values["CTSS-L"] == (sample[1].severity.lobe_scores[lobe.name], "{score}")
+        assert values["118565006"] == (pytest.approx(region.volume_ml, abs=0.05), "mL")
+        assert values["OPAC-VOL"] == (pytest.approx(region.opacity_ml, abs=0.05), "mL")
+        assert values["PCT-AFF"] == (rounding.percent(region.opacity_percent), "%")
+        assert values["112031"] == (pytest.approx(region.mean_hu, abs=0.5), "[hnsf'U]")
+        assert values["CTSS-LF"] == (sample[1].severity.lobe_scores[lobe.name], "{score}")
+        assert values["CTSS-L"] == (sample[1].severity.without_floor.lobe_scores[lobe.name], "{score}")
 
 
 def test_groups_point_at_their_segments(result: dict[str, Dataset]) -> None:
@@ -130,15 +134,41 @@ def test_study_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -
     found = groups(result["study"])
     analysis = sample[1]
     severity = analysis.severity
-    assert numbers(found["SEVERITY"]) == {"CTSS-T": (severity.total, "{score}")}
-    assert evaluations(found["SEVERITY"]) == [("USE-LIM", "RUO"), ("INVOLV", "255604002")]
+    assert numbers(found["SEVERITY"]) == {
+        "CTSS-TF": (severity.total, "{score}"),
+        "CTSS-T": (severity.without_floor.total, "{score}"),
+        "FLOOR-ML": (5.0, "mL"),
+        "FLOOR-PCT": (0.7, "%"),
+    }
+    assert evaluations(found["SEVERITY"]) == [*LIMITS, ("INVOLV-F", "255604002")]
     assert severity.category == "mild"
     for side in ("left", "right", "total"):
         values = numbers(found[f"LUNG_{side.upper()}"])
-        assert values["118565006"][0] == pytest.approx(analysis.lungs[side].volume_ml, abs=1e-3)
-        assert values["PCT-AFF"][0] == pytest.approx(analysis.lungs[side].opacity_percent, abs=1e-3)
+        assert values["118565006"][0] == rounding.millilitres(analysis.lungs[side].volume_ml)
+        assert values["PCT-AFF"][0] == rounding.percent(analysis.lungs[side].opacity_percent)
     assert evaluations(found["CLASSIFICATION"]) == [("CLASSIF", "CLASSIF-NONE")]
     assert evaluations(found["QUALITY"]) == [("QUALITY", "Q-LOBES-APPROX"), ("QUALITY", "Q-NO-CLASSIFIER")]
+
+
+def test_opacity_of_normal_lungs_is_named_so_and_the_published_score_stays(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    lobes = {**dict.fromkeys(("RUL", "RLL", "LUL", "LLL"), Region(800, 0, 0, None)), "RML": Region(284, 2.55, 0, None)}
+    result = documents(ct, dataclasses.replace(analysis, severity=severity(lobes, evidence_samples.FLOOR)))
+    found = groups(result["study"])["SEVERITY"]
+    assert (numbers(found)["CTSS-TF"][0], numbers(found)["CTSS-T"][0]) == (0, 1)
+    assert evaluations(found) == [*LIMITS, ("INVOLV-F", "INVOLV-NORMAL")]
+    values = numbers(groups(result["measurements"])["RML"])
+    assert (values["CTSS-LF"][0], values["CTSS-L"][0]) == (0, 1)
+
+
+def test_without_a_measured_floor_there_is_only_the_published_score(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    scored = severity({lobe.name: region for lobe, region in analysis.lobes.items()}, None)
+    result = documents(ct, dataclasses.replace(analysis, severity=scored))
+    found = groups(result["study"])["SEVERITY"]
+    assert numbers(found) == {"CTSS-T": (scored.total, "{score}")}
+    assert evaluations(found) == [*LIMITS, ("INVOLV", "255604002")]
+    assert "CTSS-LF" not in numbers(groups(result["measurements"])["LLL"])
 
 
 def test_tracking_identifiers_are_unique(result: dict[str, Dataset]) -> None:
@@ -166,19 +196,37 @@ def test_probabilities_are_one_neutral_group(sample: tuple[CT, Analysis]) -> Non
 def test_self_agreement_is_measured_in_the_quality_group(sample: tuple[CT, Analysis]) -> None:
     ct, analysis = sample
     found = numbers(groups(documents(ct, analysis)["study"])["QUALITY"])
-    assert found == {"AGREE-L": (0.987, "1"), "AGREE-O": (0.85, "1")}
+    assert found == {"AGREE-L": (0.99, "1"), "AGREE-O": (0.85, "1")}
     silent = groups(documents(ct, dataclasses.replace(analysis, agreement=None, flags=()))["study"])
     assert "QUALITY" not in silent
 
 
 def test_a_missing_lobe_has_no_score_and_no_total(sample: tuple[CT, Analysis]) -> None:
     ct, analysis = sample
-    scores = {**analysis.severity.lobe_scores, "RML": None}
+    lobes = {lobe.name: None if lobe == Lobe.RML else region for lobe, region in analysis.lobes.items()}
     partial = dataclasses.replace(
-        analysis, severity=Severity(scores, None, None), flags=(Flag.LOBE_MISSING, Flag.LOBE_MISSING)
+        analysis, severity=severity(lobes, evidence_samples.FLOOR), flags=(Flag.LOBE_MISSING, Flag.LOBE_MISSING)
     )
     result = documents(ct, partial)
     assert "CTSS-L" not in numbers(groups(result["measurements"])["RML"])
     found = groups(result["study"])
-    assert numbers(found["SEVERITY"]) == {} and evaluations(found["SEVERITY"]) == [("USE-LIM", "RUO")]
+    assert numbers(found["SEVERITY"]) == {} and evaluations(found["SEVERITY"]) == LIMITS
     assert evaluations(found["QUALITY"]) == [("QUALITY", "Q-LOBE-MISSING")]
+
+
+def test_the_measurements_say_how_far_they_may_be_used(result: dict[str, Dataset]) -> None:
+    (container,) = [i for i in result["measurements"].ContentSequence if concept(i) == "C0034375"]
+    assert evaluations(container) == [("USE-LIM", "RUO"), ("QUALITY", "Q-LOBES-APPROX"), ("QUALITY", "Q-NO-CLASSIFIER")]
+
+
+@pytest.mark.parametrize("kind", ["measurements", "study"])
+def test_the_algorithms_are_identified_once(result: dict[str, Dataset], kind: str) -> None:
+    names = [i for i in items(result[kind]) if concept(i) == "111001"]
+    assert [i.TextValue for i in names] == ["lung-opacity-2d + lobe-prior"]
+    assert concept(result[kind].ContentSequence[7]) == "111001", "of the whole document"
+
+
+@pytest.mark.parametrize("kind", ["measurements", "study"])
+def test_integers_are_written_as_integers(result: dict[str, Dataset], kind: str) -> None:
+    values = [str(i.MeasuredValueSequence[0].NumericValue) for i in items(result[kind]) if i.ValueType == "NUM"]
+    assert len(values) > 15 and not [value for value in values if value.endswith(".0")]

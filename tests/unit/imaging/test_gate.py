@@ -5,6 +5,7 @@ from pathlib import Path
 
 import damage_ct
 import enhanced_ct
+import inconsistent_ct
 import make_ct
 import numpy as np
 import pydicom
@@ -40,8 +41,9 @@ def test_leaves_pixels_to_others(case: Case) -> None:
 
 
 def test_every_header_reason_has_a_case() -> None:
-    cased = {case.reason for case in CASES + PIXEL_CASES + LUNG_CASES}
-    by_others = {Reason.INCOMPLETE, Reason.NOT_CHOSEN}  # the sender's count, the other series of the study
+    cased = {case.reason for case in (*CASES, *inconsistent_ct.CASES, *PIXEL_CASES, *LUNG_CASES)}
+    # the sender's count, an error of ours, the other series of the study
+    by_others = {Reason.INCOMPLETE, Reason.FAILED, Reason.NOT_CHOSEN}
     assert set(Reason) - cased == by_others
 
 

@@ -79,7 +79,7 @@ def test_holes_are_lung_and_bowel_gas_is_not() -> None:
 def test_air_outside_the_body_never_counts() -> None:
     hu, probability = model_grid(RIGHT | LEFT)
     probability.array[:, :12] = 255
-    lungs = find_lungs(hu, probability, probability)
+    lungs = find_lungs(hu, probability, hu)
     assert np.array_equal(lungs.on_source > 0, RIGHT | LEFT)
 
 

@@ -49,6 +49,18 @@ def test_coronal_shows_right_on_the_left_and_head_up(turned: tuple) -> None:
     assert row < 0.45 and column < 0.4
 
 
+def test_a_coronal_plane_goes_through_much_lung_where_such_a_plane_has_a_finding() -> None:
+    lobes, findings = np.zeros((4, 9, 4), np.uint8), np.zeros((4, 9, 4), np.uint8)
+    lobes[:, 2:6] = 1
+    lobes[:2, 8] = 1
+    findings[:2, 8], findings[0, 3] = 1, 1
+    assert render_slice.busiest_plane(findings, lobes, axis=1) == (8, True)
+    assert render_slice.busiest_plane(findings, lobes, axis=1, least_lung=0.6) == (3, True)
+    findings[0, 3] = 0
+    assert render_slice.busiest_plane(findings, lobes, axis=1, least_lung=0.6) == (8, True)
+    assert render_slice.busiest_plane(0 * findings, lobes, axis=1, least_lung=0.6) == (2, False)
+
+
 def test_3d_shows_right_on_the_left_and_head_up(turned: tuple) -> None:
     view, _, findings, lobes = turned
     picture = render_3d.picture_3d(lobes, findings, view.spacing_mm)

@@ -7,6 +7,7 @@ import pytest
 import tiny_models
 
 from service.domain.model_roles import mistakes
+from service.domain.severity import NoiseFloor
 from service.errors import Permanent
 from service.inference.spec_file import read_spec
 
@@ -52,6 +53,13 @@ def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, said: str) -
     with pytest.raises(Permanent) as caught:
         read_spec(spec(tmp_path, GOOD.replace(old, new, 1)))
     assert said in str(caught.value)
+
+
+def test_a_sites_own_noise_floor(tmp_path: Path) -> None:
+    text = GOOD + "\n[noise_floor]\nopacity_ml = 2\nopacity_percent = {}\n"
+    assert read_spec(spec(tmp_path, text.format(0.5))).noise_floor == NoiseFloor(2.0, 0.5)
+    with pytest.raises(Permanent, match=r"noise_floor\.opacity_percent: Input should be less than 5"):
+        read_spec(spec(tmp_path, text.format(5)))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The whole pipeline: on phantoms with a back end that thresholds, and on the demo CT with the released models."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import make_ct
@@ -8,17 +9,22 @@ import numpy as np
 import pydicom
 import pytest
 from scipy import ndimage
+from shared_data import shared_data
 
 from service.domain.ct import CT
+from service.domain.eligibility import Limits
 from service.domain.findings import Analysis, Lobe
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.domain.ports import Array
+from service.domain.severity import NoiseFloor
 from service.errors import Flag, Reason, Rejected
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines import PIPELINES
 from service.pipelines.covid_severity import CovidSeverity
 from service.pipelines.slices import centred
+from service.store.tree import scan
+from service.worker.analyst import Analyst
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE, BOX = 192, 32
@@ -103,7 +109,12 @@ def test_what_an_analysis_says() -> None:
     assert stages == sorted(stages, key=lambda s: (["lungs and opacities", "lobes", "measure"].index(s[0]), s[1]))
     assert stages[-1] == ("measure", 1.0)
     assert result.probabilities is None
-    assert result.flags == (Flag.LOBES_APPROXIMATE, Flag.NO_CLASSIFIER, Flag.PADDING_MASKED)
+    assert result.flags == (
+        Flag.LOBES_APPROXIMATE,
+        Flag.NO_CLASSIFIER,
+        Flag.PADDING_MASKED,
+        Flag.NO_NOISE_FLOOR,
+    ), "these models have none"
     assert [(m.name, m.version, m.sha256) for m in result.models] == [("lung-opacity", "7", "aa"), ("lobes", "8", "bb")]
     assert result.lobe_mask.shape == result.finding_mask.shape == ct.volume.spatial_shape
     assert result.severity.total == sum(s or 0 for s in result.severity.lobe_scores.values())
@@ -158,6 +169,28 @@ def test_pipelines_have_names_of_their_own() -> None:
     assert [pipeline.name for pipeline in PIPELINES] == ["covid-severity"]
 
 
+def test_what_the_models_own_floor_covers_is_said_and_not_scored() -> None:
+    backend = ThresholdBackend()
+    floor = NoiseFloor(opacity_ml=1000.0, opacity_percent=4.9)
+    backend.specs["lung-opacity"] = replace(backend.specs["lung-opacity"], noise_floor=floor)
+    ct = read_ct(
+        make_ct.make(findings=(make_ct.Ball(make_ct.Finding.GROUND_GLASS, (75.0, -20.0, 40.0), 20.0),)).datasets
+    )
+    result = analyse(ct, backend)
+    assert (result.severity.total, result.severity.without_floor.total) == (0, 1)
+    assert Flag.TRACE_OPACITY in result.flags and Flag.NO_NOISE_FLOOR not in result.flags
+
+
+def test_a_normal_ct_reads_none_with_the_released_models() -> None:
+    folder = shared_data("dicom/covid-ct-md/normal001")
+    ct = read_ct([pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))])
+    result = analyse(ct, OnnxBackend(ROOT / "triton_repo"))
+    assert (result.severity.total, result.severity.category) == (0, "none")
+    assert result.severity.involvement == "none: within what is found in normal lungs"
+    assert result.severity.without_floor.total == 2 and Flag.TRACE_OPACITY in result.flags
+    assert result.lungs["total"].opacity_ml == pytest.approx(2.7, abs=0.3)
+
+
 def test_the_released_models_on_the_demo_ct_twice() -> None:
     """RIDER: a lung tumour, no pneumonia. Two runs, each with its own sessions, give the same bytes."""
     ct = read_ct([pydicom.dcmread(path) for path in sorted((ROOT / "demo" / "ct").glob("*.dcm"))])
@@ -170,7 +203,32 @@ def test_the_released_models_on_the_demo_ct_twice() -> None:
     assert -850 < (first.lungs["total"].mean_hu or 0) < -700
     for lobe in Lobe:
         assert 0.04 < first.lobes[lobe].volume_ml / first.lungs["total"].volume_ml < 0.35
+    severity = first.severity
+    assert severity.lobe_scores == {"RUL": 1, "RML": 0, "RLL": 0, "LUL": 0, "LLL": 0}, "the tumour only"
+    assert (severity.without_floor.total, severity.floor) == (3, NoiseFloor(5.0, 0.7))
     x = {lobe: ct.volume.affine[:3] @ [*np.argwhere(first.lobe_mask == lobe).mean(0), 1.0] for lobe in Lobe}
     assert x[Lobe.RUL][0] < x[Lobe.LUL][0]
     assert x[Lobe.RUL][2] > x[Lobe.RLL][2]
     assert x[Lobe.LUL][2] > x[Lobe.LLL][2]
+
+
+@pytest.mark.parametrize(("columns", "sides"), [((130, 382), ("right", "left")), ((0, 380), ("left",))])
+def test_the_released_models_refuse_lungs_cut_by_a_narrow_field_of_view(
+    columns: tuple[int, int], sides: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The demo CT as a reconstruction with too few columns: it measured 2783 instead of 4846 mL, without a word."""
+    first, end = columns
+    for number, path in enumerate(sorted((ROOT / "demo" / "ct").glob("*.dcm"))):
+        dataset = pydicom.dcmread(path)
+        pixels = dataset.pixel_array[:, first:end]
+        dataset.decompress(generate_instance_uid=False)
+        x, y, z = dataset.ImagePositionPatient
+        dataset.ImagePositionPatient = [f"{float(x) + first * float(dataset.PixelSpacing[1]):.4f}", y, z]
+        dataset.PixelData, dataset.Columns = np.ascontiguousarray(pixels).tobytes(), end - first
+        dataset.save_as(tmp_path / f"{number:04d}.dcm")
+    analyst = Analyst(CovidSeverity(), OnnxBackend(ROOT / "triton_repo"), Limits(), "0.1.0")
+    outcome = analyst.analyse(scan([tmp_path]), lambda *_: None)
+    ((refusal,),) = outcome.refusals.values()
+    assert refusal.reason == Reason.TRUNCATED
+    for side in ("right", "left"):
+        assert (f"{side} lung's surface to the {side}" in refusal.detail) is (side in sides)

@@ -203,6 +203,12 @@ def test_why_a_study_was_refused_is_not_told_any_more_when_the_rest_has_come(
     assert deliveries.open(job, "pacs") == []
 
 
+def replaced(deliveries: Deliveries, newer_job: str) -> tuple[str, int, list[StoredObject]]:
+    before, objects = deliveries.replaced_by(newer_job) or (None, [])
+    assert before is not None and before.started_at is not None
+    return before.job_id, before.number, objects
+
+
 @pytest.mark.parametrize("since", ["committed", "sent again", "given up"])
 def test_what_an_archive_may_hold_is_named_as_replaced(
     deliveries: Deliveries, records: Records, job: str, tmp_path: Path, since: str
@@ -214,14 +220,14 @@ def test_what_an_archive_may_hold_is_named_as_replaced(
         deliveries.resend(job, plans("pacs"), "Kim", at(110))
     else:
         deliveries.give_up(job, "pacs", "never confirmed", at(110))
-    assert deliveries.replaced_by(newer(records, tmp_path)) == [SEG, SR]
+    assert replaced(deliveries, newer(records, tmp_path)) == (job, 1, [SEG, SR])
 
 
 def test_what_nobody_was_sent_replaces_nothing(
     deliveries: Deliveries, records: Records, job: str, tmp_path: Path
 ) -> None:
     deliveries.plan(job, plans("pacs"), at(91))
-    assert deliveries.replaced_by(newer(records, tmp_path)) == []
+    assert deliveries.replaced_by(newer(records, tmp_path)) is None
 
 
 def test_only_unanswered_questions_lead_to_a_search(deliveries: Deliveries, job: str) -> None:
@@ -293,7 +299,7 @@ def test_what_is_in_flight_when_it_is_cancelled_may_be_there(
     assert deliveries.cancel(job, "Kim", at(92)).state is State.CANCELLED
     deliveries.record(job, "pacs", outcomes(Delivered.STORED, [SEG]), at(93), None)
     assert states(engine, job) == {("pacs", "1.1"): "stored", ("pacs", "1.2"): "withdrawn"}
-    assert deliveries.replaced_by(newer(records, tmp_path)) == [SEG, SR]
+    assert replaced(deliveries, newer(records, tmp_path)) == (job, 1, [SEG, SR])
 
 
 def test_a_destination_that_is_none_any_more_keeps_no_job_undelivered(

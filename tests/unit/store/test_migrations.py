@@ -121,3 +121,20 @@ def test_what_0004_analysed_has_models_that_nobody_knows(old: sa.Engine) -> None
     with Audit(old, lambda: at(1)).entry("ada", "cancel", "j"):
         Deliveries(old).cancel("j", "ada", at(1))
     assert Shadows(old).to_run() == []
+
+
+def test_migration_0006_numbers_the_results_of_each_study(old: sa.Engine) -> None:
+    migrate(old, "0005")
+    columns = "study_uid, revision, state, urgency, priority, created_at, flags, timings_s, error"
+    with old.begin() as connection:
+        for job_id, later in (("k", "2030-01-01"), ("l", "2029-01-01")):
+            connection.execute(
+                sa.text(
+                    f"INSERT INTO jobs (job_id, {columns}) SELECT '{job_id}', 'S', {1 + ord(job_id)}, state, urgency, "
+                    f"priority, '{later} 00:00:00', flags, timings_s, error FROM jobs WHERE job_id = 'j'"
+                )
+            )
+    upgrade(old)
+    jobs = Jobs(old)
+    assert {job_id: jobs.get(job_id).number for job_id in "jkl"} == {"j": 1, "l": 2, "k": 3}
+    assert jobs.get("j").started_at is None and jobs.objects("j")[0].refers_to == ()

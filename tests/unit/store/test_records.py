@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from arrivals import arrival, at, keep
-from pydicom.uid import MRImageStorage
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from service.domain.arrival import Arrival
 from service.domain.completion import StudyState, quiet_by_wall_clock
@@ -140,16 +146,60 @@ def test_a_study_that_changes_while_it_is_looked_at_is_left_for_the_next_time(re
     assert len(records.create_due_jobs(at(121), quiet_60)) == 1
 
 
-def test_anything_but_ct_makes_no_job_and_is_ignored_by_name(records: Records, store: Store) -> None:
+MR = {"sop_class_uid": str(MRImageStorage), "modality": "MR"}
+OURS = [SegmentationStorage, Comprehensive3DSRStorage, EncapsulatedPDFStorage, SecondaryCaptureImageStorage]
+
+
+def test_anything_but_ct_makes_no_further_job_and_is_ignored_by_name(records: Records, store: Store) -> None:
     store(arrival("1"))
     [_] = records.create_due_jobs(at(60), quiet_60)
-    mr = {"sop_class_uid": str(MRImageStorage), "modality": "MR"}
-    store(arrival("2", seconds=100, series_uid="S.2", **mr))
-    store(arrival("3", study_uid="only MR", **mr))
+    store(arrival("2", seconds=100, series_uid="S.2", **MR))
     assert records.create_due_jobs(at(1000), quiet_60) == []
     ct, other = records.series_of("S")
-    assert (len(ct.paths), ct.ignored) == (1, ())
+    assert (len(ct.paths), ct.ignored, ct.other_images) == (1, (), ())
     assert (other.paths, other.ignored) == ((), ("NOT_CT: MR Image Storage, modality MR",))
+    assert len(other.other_images) == 1
+
+
+def test_a_study_of_other_images_gets_one_job_after_its_quiet_period(
+    records: Records, jobs: Jobs, store: Store
+) -> None:
+    for n in range(3):
+        store(arrival(str(n), seconds=30 * n, **MR))
+    assert records.create_due_jobs(at(119), quiet_60) == []
+    [job] = records.create_due_jobs(at(120), quiet_60)
+    assert (jobs.get(job).revision, jobs.get(job).acquired_at) == (1, None)
+    store(arrival("4", seconds=200, **MR))
+    assert records.create_due_jobs(at(1000), quiet_60) == [], "it is told once"
+    store(arrival("5", seconds=1100))
+    [of_ct] = records.create_due_jobs(at(1160), quiet_60)
+    assert jobs.get(of_ct).supersedes == job
+
+
+def test_ct_and_other_images_are_one_job_whatever_comes_first(records: Records, store: Store) -> None:
+    store(arrival("1", study_uid="MR first", **MR))
+    store(arrival("2", seconds=5, study_uid="MR first"))
+    store(arrival("1", study_uid="CT first"))
+    store(arrival("2", seconds=5, study_uid="CT first", **MR))
+    assert len(records.create_due_jobs(at(60), quiet_60)) == 1, "other images do not delay a CT"
+    assert len(records.create_due_jobs(at(65), quiet_60)) == 1
+    assert records.create_due_jobs(at(1000), quiet_60) == []
+
+
+@pytest.mark.parametrize("sop_class", OURS)
+def test_results_that_a_pacs_sends_back_make_no_job(records: Records, store: Store, sop_class: str) -> None:
+    ours = {"sop_class_uid": str(sop_class), "modality": "OT", "series_uid": "S.9"}
+    store(arrival("1"))
+    [_] = records.create_due_jobs(at(60), quiet_60)
+    store(arrival("2", seconds=100, **ours))
+    store(arrival("3", seconds=100, study_uid="nothing else", **ours))
+    assert records.create_due_jobs(at(1000), quiet_60) == []
+
+
+def test_a_job_of_other_images_can_be_wanted_again(records: Records, store: Store) -> None:
+    store(arrival("1", **MR))
+    [_] = records.create_due_jobs(at(60), quiet_60)
+    assert records.create_job_again("S", "Kim", at(70))
 
 
 def test_a_restart_forgets_nothing(engine: sa.Engine, database: str | Path, store: Store) -> None:

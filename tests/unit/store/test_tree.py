@@ -59,3 +59,22 @@ def test_a_file_named_twice_counts_once(folder: Path) -> None:
 def test_missing_path(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         scan([tmp_path / "nowhere"])
+
+
+def test_a_file_that_cannot_be_parsed_or_read_is_left_out_by_name(tmp_path: Path) -> None:
+    """Sequences nested 500 deep, and a file whose disk fails."""
+    paths = make_ct.write(make_ct.make(slices=3).datasets, tmp_path)
+    content = paths[0].read_bytes()
+    start = b"\x08\x00\x01\x00SQ\x00\x00\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    end = b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    at = content.index(b"\x08\x00")
+    paths[0].write_bytes(content[:at] + start * 500 + end * 500 + content[at:])
+    paths[1].unlink()
+    paths[1].symlink_to("/proc/self/mem")  # reading it at 0 is an I/O error
+    ignored: dict[str, str] = {}
+    (series,) = scan([tmp_path], lambda path, why: ignored.update({path.name: why}))
+    assert ignored == {
+        paths[0].name: "damaged DICOM: RecursionError",
+        paths[1].name: "cannot be read: Input/output error",
+    }
+    assert series.paths == (paths[2],)

@@ -26,7 +26,7 @@ from service.store.records import Records
 from service.store.spool import Spool
 from service.worker.confirmation import keep_report
 from service.worker.delivery import Courier
-from service.worker.destination import Destination
+from service.worker.destination import Destination, with_one_root
 
 NOW = arrivals.at(300)
 SEG, LABELMAP, SR, PDF = "1.9.1", "1.9.2", "1.9.3", "1.9.4"
@@ -37,9 +37,9 @@ ACCEPTED = Asked(True, "accepted")
 
 
 class Bench:
-    """An analysed job and a PACS."""
+    """An analysed job and a PACS. referring: the SR refers to the Segmentations and to the PDF."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, referring: bool = False) -> None:
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self.clock = NOW
@@ -68,7 +68,11 @@ class Bench:
         self.courier = Courier(self.destinations, spool, self.jobs, self.deliveries, self, lambda: self.clock)
         paths = spool.save_results(self.job_id, {uid: uid.encode() for uid in KINDS})
         styles = {SEG: "binary", LABELMAP: "labelmap"}
-        objects = [StoredObject(k, "1.2.3", uid, paths[uid], "", styles.get(uid)) for uid, k in KINDS.items()]
+        refers = {SR: (SEG, LABELMAP, PDF)} if referring else {}
+        objects = [
+            StoredObject(kind, "1.2.3", uid, paths[uid], "", styles.get(uid), refers_to=refers.get(uid, ()))
+            for uid, kind in KINDS.items()
+        ]
         self.jobs.start(self.job_id, NOW)
         self.jobs.finish(self.job_id, Event.ANALYSE, Result(series_uid="S", objects=objects, facts=FACTS), NOW)
 
@@ -130,6 +134,11 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
+
+
+@pytest.fixture
+def referring(tmp_path: Path) -> Bench:
+    return Bench(tmp_path, referring=True)
 
 
 def test_each_destination_gets_what_it_wants_by_its_rules(bench: Bench) -> None:
@@ -381,42 +390,41 @@ def test_after_a_report_that_decides_nothing_a_query_decides(bench: Bench) -> No
     assert (len(bench.asked), bench.state) == (1, State.DELIVERED)
 
 
-NEEDS = {"study": frozenset({"lobes"})}
+def test_what_refers_to_a_refused_object_is_withheld_by_name(referring: Bench) -> None:
+    refusing = referring.answering(SEG, Verdict.PERMANENT, 0xA900)
+    referring.destinations["pacs"] = replace(refusing, confirm=Confirm.NONE)
+    referring.plan()
+    assert referring.deliver() is None
+    assert referring.sent == [SEG, PDF], "what is referred to goes first"
+    assert referring.states == {SEG: "refused", SR: "withheld", PDF: "stored"}
+    assert referring.row(SR)["last_error"] == "withheld: it refers to lobes, which is refused at pacs"
+    assert (referring.row(SR)["attempts"], referring.state) == (0, State.UNDELIVERED)
+    assert referring.counted == {"refused": 1, "stored": 1, "withheld": 1}
+    referring.destinations["pacs"] = replace(referring.pacs, confirm=Confirm.NONE)
+    referring.deliveries.retry(
+        referring.job_id, referring.courier.plans_of(referring.jobs.get(referring.job_id)), "me", referring.clock
+    )
+    assert referring.deliver() is None
+    assert (referring.sent[2:], referring.state) == ([SEG, SR], State.DELIVERED)
 
 
-def test_what_refers_to_a_refused_object_is_withheld_by_name(bench: Bench) -> None:
-    refusing = bench.answering(SEG, Verdict.PERMANENT, 0xA900)
-    bench.destinations["pacs"] = replace(refusing, confirm=Confirm.NONE, needs=NEEDS)
-    bench.plan()
-    assert bench.deliver() is None
-    assert bench.sent == [SEG, PDF], "what is referred to goes first"
-    assert bench.states == {SEG: "refused", SR: "withheld", PDF: "stored"}
-    assert bench.row(SR)["last_error"] == "withheld: it refers to lobes, which is refused at pacs"
-    assert (bench.row(SR)["attempts"], bench.state) == (0, State.UNDELIVERED)
-    assert bench.counted == {"refused": 1, "stored": 1, "withheld": 1}
-    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.NONE, needs=NEEDS)
-    bench.deliveries.retry(bench.job_id, bench.courier.plans_of(bench.jobs.get(bench.job_id)), "me", bench.clock)
-    assert bench.deliver() is None
-    assert (bench.sent[2:], bench.state) == ([SEG, SR], State.DELIVERED)
+def test_what_refers_to_an_object_that_waits_waits_with_it(referring: Bench) -> None:
+    busy = referring.answering(SEG, Verdict.TRANSIENT, 0xC000)
+    referring.destinations["pacs"] = replace(busy, confirm=Confirm.NONE)
+    referring.plan()
+    assert [referring.deliver(), referring.deliver(5)] == [5.0, 60.0]
+    assert (referring.states, referring.sent) == ({SEG: "built", SR: "built", PDF: "stored"}, [SEG, PDF, SEG])
+    assert referring.row(SR)["next_attempt_at"] == referring.clock + timedelta(seconds=60)
+    referring.destinations["pacs"] = replace(referring.pacs, confirm=Confirm.NONE)
+    assert referring.deliver(60) is None
+    assert referring.sent[-2:] == [SEG, SR]
 
 
-def test_what_refers_to_an_object_that_waits_waits_with_it(bench: Bench) -> None:
-    busy = bench.answering(SEG, Verdict.TRANSIENT, 0xC000)
-    bench.destinations["pacs"] = replace(busy, confirm=Confirm.NONE, needs=NEEDS)
-    bench.plan()
-    assert [bench.deliver(), bench.deliver(5)] == [5.0, 60.0]
-    assert (bench.states, bench.sent) == ({SEG: "built", SR: "built", PDF: "stored"}, [SEG, PDF, SEG])
-    assert bench.row(SR)["next_attempt_at"] == bench.clock + timedelta(seconds=60)
-    bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.NONE, needs=NEEDS)
-    assert bench.deliver(60) is None
-    assert bench.sent[-2:] == [SEG, SR]
-
-
-def test_a_destination_that_gets_no_segmentations_gets_what_refers_to_them(bench: Bench) -> None:
-    bench.destinations["pacs"] = replace(bench.pacs, kinds=frozenset(["study"]), confirm=Confirm.NONE, needs=NEEDS)
-    bench.plan()
-    assert bench.deliver() is None
-    assert bench.states == {SR: "stored"}
+def test_a_destination_that_gets_no_segmentations_gets_what_refers_to_them(referring: Bench) -> None:
+    referring.destinations["pacs"] = replace(referring.pacs, kinds=frozenset(["study"]), confirm=Confirm.NONE)
+    referring.plan()
+    assert referring.deliver() is None
+    assert referring.states == {SR: "stored"}
 
 
 @pytest.mark.parametrize(
@@ -424,17 +432,17 @@ def test_a_destination_that_gets_no_segmentations_gets_what_refers_to_them(bench
     [(Verdict.PERMANENT, None, True, 1), (Verdict.PERMANENT, 0xA900, True, 1), (Verdict.TRANSIENT, 0xC000, False, 2)],
 )
 def test_where_label_maps_are_not_taken_the_binary_style_goes_out(
-    bench: Bench, verdict: Verdict, status: int | None, unsupported: bool, attempts: int
+    referring: Bench, verdict: Verdict, status: int | None, unsupported: bool, attempts: int
 ) -> None:
-    refusing = bench.answering(LABELMAP, verdict, status, unsupported=unsupported)
-    labelled = replace(refusing, style="labelmap", fallback="binary", confirm=Confirm.NONE, needs=NEEDS)
-    bench.destinations["pacs"] = labelled
-    bench.plan()
-    assert [bench.deliver(60) for _ in range(attempts)] == [5.0, None][-attempts:]
-    assert bench.sent == [LABELMAP, PDF, LABELMAP, SEG, SR] if attempts == 2 else [LABELMAP, PDF, SEG, SR]
-    assert bench.state is State.DELIVERED
-    assert bench.states == {LABELMAP: "withdrawn", SEG: "stored", SR: "stored", PDF: "stored"}
-    assert bench.row(LABELMAP)["last_error"] == f"answer {status}: binary is sent instead"
+    refusing = referring.answering(LABELMAP, verdict, status, unsupported=unsupported)
+    labelled = replace(refusing, style="labelmap", fallback="binary", confirm=Confirm.NONE)
+    referring.destinations["pacs"] = labelled
+    referring.plan()
+    assert [referring.deliver(60) for _ in range(attempts)] == [5.0, None][-attempts:]
+    assert referring.sent == [LABELMAP, PDF, LABELMAP, SEG, SR] if attempts == 2 else [LABELMAP, PDF, SEG, SR]
+    assert referring.state is State.DELIVERED
+    assert referring.states == {LABELMAP: "withdrawn", SEG: "stored", SR: "stored", PDF: "stored"}
+    assert referring.row(LABELMAP)["last_error"] == f"answer {status}: binary is sent instead"
 
 
 def test_a_label_map_that_is_taken_is_sent_alone(bench: Bench) -> None:
@@ -478,3 +486,15 @@ def test_what_was_converted_is_confirmed_under_its_own_uid(bench: Bench) -> None
     assert (bench.row(SR)["sent_class_uid"], bench.row(SR)["sent_instance_uid"]) == converted
     bench.report(0, [SEG, "9.9", PDF])
     assert bench.state is State.DELIVERED
+
+
+def test_a_destination_gets_the_root_that_refers_to_what_it_gets() -> None:
+    parts = [StoredObject("lobes", "1.2", "1.1", "a", ""), StoredObject("report-dicom", "1.2", "1.2", "b", "")]
+    roots = [
+        StoredObject("study", "1.2", f"2.{n}", "c", "", refers_to=uids)
+        for n, uids in enumerate([("1.1", "1.2"), ("1.1",), ("1.2",), ("1.1", "1.2", "1.3")])
+    ]
+    assert with_one_root([*parts, *roots]) == [*parts, roots[0]]
+    assert with_one_root([parts[0], *roots]) == [parts[0], roots[1]]
+    assert with_one_root([parts[1], roots[0], roots[3]]) == [parts[1], roots[0]], "the least that is not there"
+    assert with_one_root(parts) == parts

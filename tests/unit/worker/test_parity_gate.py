@@ -184,7 +184,7 @@ def test_a_healthy_ct_may_have_no_opacity_anywhere(root: Path) -> None:
 def test_on_a_healthy_ct_only_the_constant_that_is_expected_is_excused(root: Path, tmp_path: Path) -> None:
     """A version that calls everything opacity, where the active one finds none, does not pass the gate."""
     size, pixel = tiny_models.SIZE, (3.2, 3.2)
-    phantom = make_ct.make(rows=size, columns=size, pixel_mm=pixel, slices=30, spacing_mm=8.0, noise_hu=0.0)
+    phantom = make_ct.make(rows=size, columns=size, pixel_mm=pixel, slices=30, spacing_mm=8.0, noise_hu=1.0)
     make_ct.write(phantom.datasets, tmp_path)
     gate = Gate(Plain(phantom.truth.lobe_mask), tmp_path, lambda versions: OnnxBackend(root, versions=versions))
     with pytest.raises(Permanent, match=r"lung-opacity, opacity, is 255 everywhere\.$"):

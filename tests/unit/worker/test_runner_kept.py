@@ -1,10 +1,11 @@
 """What is kept of an analysis: after a kill, and where a study was purged and comes again."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from runner_bench import ANALYSED, REFUSED, AnalysedStub, Bench, SevereStub
+from runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, SevereStub
 
 from service.domain.findings import ModelUse
 from service.domain.job import State
@@ -82,10 +83,12 @@ def test_a_purged_study_that_comes_again_gives_the_same_objects_again(bench: Ben
     bench.purge()
     again = bench.receive("1", b"a")
     bench.deliver(again)
-    assert bench.predecessors == [[], []], "it replaces nothing: it is the same"
+    assert bench.replaced == [[], []], "it replaces nothing: it is the same"
     first, second = (bench.jobs.objects(job_id) for job_id in (bench.job_id, again))
     assert [o.sop_instance_uid for o in first] == [o.sop_instance_uid for o in second]
     assert bench.jobs.get(again).state is State.DELIVERED
+    (before, same) = bench.runs
+    assert same == before, "its time and its number are those of the objects that the archive has"
 
 
 def test_where_the_models_have_changed_it_replaces_what_was_there(bench: Bench) -> None:
@@ -97,7 +100,27 @@ def test_where_the_models_have_changed_it_replaces_what_was_there(bench: Bench) 
     again = bench.receive("1", b"a")
     bench.analysis = lambda: replace(ANALYSED, evidence=new)
     bench.deliver(again)
-    assert bench.predecessors == [[], [], ["1.9.1", "1.9.2"]]
+    assert bench.replaced == [[], [], ["1.9.1", "1.9.2"]]
+    assert [run.number for run in bench.runs] == [1, 1, 2]
+
+
+def test_the_run_after_a_kill_has_the_time_of_the_first(bench: Bench) -> None:
+    bench.jobs.start(bench.job_id, NOW)
+    bench.clock = NOW + timedelta(minutes=5)
+    bench.runner.analyse(bench.job_id, 1)
+    assert [run.analysed_at for run in bench.runs] == [NOW]
+
+
+def test_a_result_after_a_notice_is_told_that_it_replaces_one(bench: Bench) -> None:
+    notice = Evidence("notice", "notice.dcm", b"sr", "1.2.840.2", "1.9.3", series_uid="1.9")
+    bench.destinations["pacs"] = replace(bench.destinations["pacs"], kinds=frozenset(("notice", "study")))
+    bench.analysis = lambda: replace(REFUSED, evidence=(notice,))
+    bench.deliver(bench.job_id)
+    bench.analysis = lambda: ANALYSED
+    bench.deliver(bench.receive_another_slice())
+    replaces = bench.runs[-1].replaces
+    assert replaces is not None and (replaces.number, replaces.notice, replaces.analysed_at) == (1, True, NOW)
+    assert bench.replaced == [[], ["1.9.3"]] and bench.runs[-1].number == 2
 
 
 def test_what_came_after_a_purge_is_refused_without_a_notice(bench: Bench) -> None:

@@ -10,6 +10,7 @@ import arrivals
 import make_ct
 import pytest
 import tiny_models
+from runner_bench import Unwatched
 
 from service.domain.job import Event, Result, State
 from service.domain.retry import RetryPolicy
@@ -73,6 +74,7 @@ class Bench:
         self.shadower = Shadower(
             self,  # type: ignore[arg-type]
             self,  # type: ignore[arg-type]
+            Unwatched(),  # type: ignore[arg-type]
             Studies(spool, records, lambda study, series: {}),
             spool,
             self.jobs,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from pydicom.uid import MRImageStorage
+from pydicom.uid import SegmentationStorage
 from ward import KEEP, LATER, NOW, REFUSED, Ward
 
 from service.domain.job import Confirm, Delivered, Event, Result, State
@@ -110,7 +110,7 @@ def test_a_refused_study_without_a_notice_goes(ward: Ward) -> None:
 
 
 def test_a_study_that_never_makes_a_job_goes_too(ward: Ward) -> None:
-    ward.receive("1", sop_class_uid=str(MRImageStorage), modality="MR")
+    ward.receive("1", sop_class_uid=str(SegmentationStorage), modality="SEG")
     assert ward.due(NOW + timedelta(days=1)) == []
     ward.purge()
     assert (ward.files(), ward.due()) == (set(), [])

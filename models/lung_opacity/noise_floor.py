@@ -1,0 +1,188 @@
+"""Measure how much opacity the service finds in lobes without pneumonia, and what the noise floor does to every score.
+
+    python -m models.lung_opacity.noise_floor --data DIR [--only [NAME ...]] [--repository triton_repo]
+
+DIR holds dicom/ and train/. Writes noise_floor.json beside this file and renders CARD.md, which shows it.
+--only: measure these cases again and no other (none: score again, after the floor in spec.py has changed); the network
+must be the same. Then `python -m models.export lung-opacity --spec-only` embeds the floor in the model file.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+from scipy import ndimage
+
+from models.card import METRICS, write_metrics
+from models.repository import model_path, network_digest
+from service.domain.ct import CT
+from service.domain.findings import Analysis, Lobe, Region
+from service.domain.severity import NoiseFloor, severity
+from service.imaging.harmonise import AIR_HU, MODEL_ORIENTATION
+from service.imaging.read import read_ct
+from service.inference.onnx import OnnxBackend
+from service.pipelines.covid_severity import CovidSeverity
+
+from .card import NOISE, render
+from .data import MEDSEG9, read
+from .spec import NOISE_FLOOR, SPEC
+
+HERE = Path(__file__).parent
+PERCENTILE = 95
+
+LESION_RADIUS_MM = 8.0
+
+Mask = NDArray[np.bool_]
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One case. path: below the data folder. every: of all slices, from `first` on.
+
+    lesions: points inside each known lesion, LPS mm, seen in the images. Opacity that touches one is not false.
+    """
+
+    path: str
+    pneumonia: bool
+    lesions: tuple[Point, ...] = ()
+    every: int = 1
+    first: int = 0
+
+    @property
+    def halves(self) -> Iterator["Series"]:
+        for first in (0, 1):
+            yield Series(self.path, self.pneumonia, self.lesions, 2, first)
+
+    @property
+    def name(self) -> str:
+        half = f", {('even', 'odd')[self.first]} slices" if self.every == 2 else ""
+        return self.path.removeprefix("dicom/").removeprefix("train/").removesuffix(".nii.gz") + half
+
+
+NORMAL = Series("dicom/covid-ct-md/normal001", False)
+RIDER = Series("dicom/rider-lung", False, ((-51.5, 56.3, -121.3),))
+LIDC_1 = Series("dicom/lidc/LIDC-IDRI-0001", False, ((50.6, 87.1, -115.0),))
+LIDC_2 = Series("train/lidc/LIDC-IDRI-0002.nii.gz", False)
+LIDC_3 = Series("dicom/lidc/LIDC-IDRI-0003", False, ((-82.8, 68.9, -91.5), (71.4, 78.7, -189.0)))
+P001, CAP001 = (Series(f"dicom/covid-ct-md/{name}", True) for name in ("P001", "cap001"))
+
+SERIES = (
+    *(NORMAL, RIDER, *RIDER.halves, LIDC_1, *LIDC_1.halves, LIDC_2, LIDC_3, *LIDC_3.halves),
+    *(P001, *P001.halves, CAP001, *(Series(f"train/{name}", True) for name in MEDSEG9)),
+)
+
+
+def load(data: Path, series: Series) -> CT:
+    """The CT. A slice of air is put at both ends of a NIfTI volume, which may hold a part of the lungs only."""
+    if series.path.startswith("dicom/"):
+        headers = [dcmread(path) for path in (data / series.path).glob("*.dcm")]
+        headers.sort(key=lambda header: float(header.ImagePositionPatient[2]))
+        return read_ct(headers[series.first :: series.every])
+    if series.name in MEDSEG9:
+        volume = read(data / "train", series.name).hu
+    else:
+        volume = hd.Volume.from_nibabel(nibabel.load(data / series.path))
+        volume = volume.with_array(np.maximum(volume.array.astype(np.float32), AIR_HU))
+    ends = [(1, 1), (0, 0), (0, 0)]
+    return CT((), volume.to_patient_orientation(MODEL_ORIENTATION).pad(ends, constant_value=AIR_HU))
+
+
+def measure(ct: CT, series: Series, result: Analysis) -> dict[str, Any]:
+    """Opacity of every lobe, and without pneumonia what of it is false: all that touches no known lesion."""
+    false = None if series.pneumonia else away_from(ct.volume, result.finding_mask > 0, series.lesions)
+    lobes = {}
+    for lobe in Lobe:
+        region = result.lobes[lobe]
+        lobes[lobe.name] = {"volume_ml": round(region.volume_ml, 2), "opacity_ml": round(region.opacity_ml, 3)}
+        if false is not None:
+            voxels = np.count_nonzero(false & (result.lobe_mask == lobe))
+            lobes[lobe.name]["false_ml"] = round(float(voxels * ct.voxel_ml), 3)
+    return {
+        "pneumonia": series.pneumonia,
+        "lesions": len(series.lesions),
+        "slice_distance_mm": round(ct.volume.spacing[0], 2),
+        "lobes": lobes,
+    }
+
+
+def away_from(volume: hd.Volume, opacity: Mask, points: tuple[Point, ...]) -> Mask:
+    """Opacity without its connected parts that come within `LESION_RADIUS_MM` of one of the points (LPS mm)."""
+    parts, _ = ndimage.label(opacity, np.ones((3, 3, 3)))
+    axes = np.ogrid[tuple(slice(size) for size in opacity.shape)]
+    touched = {0}
+    for at in volume.map_reference_to_indices(np.array(points)) if points else ():
+        squares = [((axis - a) * mm) ** 2 for axis, a, mm in zip(axes, at, volume.spacing, strict=True)]
+        touched |= set(np.unique(parts[squares[0] + squares[1] + squares[2] < LESION_RADIUS_MM**2]).tolist())
+    return np.asarray(~np.isin(parts, list(touched)))
+
+
+def scores(case: Mapping[str, Any], floor: NoiseFloor = NOISE_FLOOR) -> dict[str, Any]:
+    """A measured case's score by the published rule, and the reported one."""
+    found = severity(
+        {name: Region(lobe["volume_ml"], lobe["opacity_ml"], 0.0, None) for name, lobe in case["lobes"].items()}, floor
+    )
+    return {
+        "published": {"score": found.without_floor.total, "category": found.without_floor.category},
+        "reported": {"score": found.total, "category": found.category},
+    }
+
+
+def false_opacity(cases: Mapping[str, Any]) -> list[Region]:
+    """False opacity of every lobe of every case without pneumonia."""
+    lobes = [lobe for case in cases.values() if not case["pneumonia"] for lobe in case["lobes"].values()]
+    return [Region(lobe["volume_ml"], lobe["false_ml"], 0.0, None) for lobe in lobes]
+
+
+def summary(cases: Mapping[str, Any], floor: NoiseFloor = NOISE_FLOOR) -> dict[str, Any]:
+    """How the floor lies to the false opacity that was found."""
+    regions = false_opacity(cases)
+    values = {"ml": [r.opacity_ml for r in regions], "percent": [r.opacity_percent for r in regions]}
+    return {
+        "floor": asdict(floor),
+        "lobes": len(regions),
+        "lobes_above": sum(not floor.covers(region) for region in regions),
+        **{
+            f"percentile_{PERCENTILE}_{unit}": round(float(np.percentile(v, PERCENTILE)), 2)
+            for unit, v in values.items()
+        },
+        **{f"largest_{unit}": round(max(v), 2) for unit, v in values.items()},
+    }
+
+
+def evaluate(data: Path, repository: Path, only: list[str] | None) -> dict[str, Any]:
+    """Every case, or those named and of the others what was measured before; ValueError if that was another network."""
+    digest = network_digest(model_path(SPEC, repository))
+    before = {"cases": {}, "network_sha256": digest} if only is None else json.loads((HERE / NOISE).read_text())
+    if before["network_sha256"] != digest:
+        raise ValueError(f"{NOISE} was measured on another network: measure all cases again")
+    backend, cases = OnnxBackend(repository), before["cases"]
+    for series in SERIES:
+        if only is None or series.name in only:
+            ct = load(data, series)
+            cases[series.name] = measure(ct, series, CovidSeverity().analyse(ct, backend, lambda stage, done: None))
+            print(series.name, json.dumps(cases[series.name]), flush=True)
+    scored = {series.name: cases[series.name] | scores(cases[series.name]) for series in SERIES}
+    return {"network_sha256": digest, "summary": summary(scored), "cases": scored}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with dicom/ and train/")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="of the cases, as in noise_floor.json")
+    parser.add_argument("--repository", type=Path, default=Path("triton_repo"))
+    options = parser.parse_args()
+    (HERE / NOISE).write_text(json.dumps(evaluate(options.data, options.repository, options.only), indent=2) + "\n")
+    write_metrics(HERE, json.loads((HERE / METRICS).read_text()), render)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""How far numbers are rounded. One rule for the structured reports, the printed report and result.json.
+
+Whoever compares two of them finds the same number. Scores and thresholds use the unrounded values.
+"""
+
+from math import floor
+
+_SMALLEST = 0.001
+"""What is above zero never reads as zero."""
+
+
+def millilitres(value_ml: float) -> float:
+    """One decimal; three below 0.1 mL."""
+    return _visible(value_ml, round(value_ml, 1 if value_ml >= 0.1 else 3))
+
+
+def percent(value: float) -> float:
+    """One decimal, three below 0.1 %; truncated: 4.99 % (score 1) must not read as 5.0 % (score 2)."""
+    step = 10 if value >= 0.1 else 1000
+    return _visible(value, floor(value * step + 1e-6) / step)
+
+
+def hounsfield(value_hu: float) -> int:
+    """Whole Hounsfield units."""
+    return round(value_hu)
+
+
+def ratio(value: float) -> float:
+    """Two decimals, for probabilities and Dice."""
+    return round(float(value), 2)
+
+
+def decimals(rounded: float) -> str:
+    """A rounded volume or percentage as text: "0", "0.04" or "12.0"."""
+    if not rounded:
+        return "0"
+    return f"{rounded:.1f}" if rounded >= 0.1 else f"{rounded:.3f}".rstrip("0")
+
+
+def _visible(value: float, rounded: float) -> float:
+    return max(float(rounded), _SMALLEST) if value > 0 else 0.0

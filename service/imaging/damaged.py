@@ -1,0 +1,201 @@
+"""Slices that are blank, damaged or rescaled differently: each judged by itself and against its neighbours.
+
+Neighbouring slices of one scan resemble each other. Thumbnails, means over blocks of about 5 mm, are compared so that
+noise and the kernel hardly matter. Limits and what real CTs measure: docs/decisions/0101.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from service.errors import Reason
+
+Hounsfield = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+BLOCK_MM = 5.0
+SHOWN_HU = (-1024.0, 400.0)
+"""Metal and contrast agent change from slice to slice; above that they count as bone."""
+
+ODD_ONE_OUT, STEP, FLOOR_HU = 1.3, 3.0, 8.0
+"""Least difference to both neighbours as a multiple of that between these two; least step as a multiple of the steps
+around it (40th percentile: short runs of bad slices neither raise nor lower it); both by `FLOOR_HU` more."""
+
+SHIFT_HU = 30.0
+"""Soft tissue does not change by that from slice to slice, wherever contrast agent may be."""
+
+NOISY, NOISE_FLOOR_HU = 1.8, 20.0
+ALTERNATING, SWING = 2.0, 0.2
+"""Noise alternates if it differs more from the next slice than from the one after, by that factor, and by that part."""
+
+_AROUND = 5
+_LEAST_SLICES = 12
+"""Fewer have no usual step."""
+
+_BODY_HU, _BODY_PART = -300.0, 0.05
+_BLANK_PART = 0.02
+_FITS, _SLOPE_OFF = 1.5, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is wrong, and with which slices (indices)."""
+
+    reason: Reason
+    what: str
+    slices: tuple[int, ...]
+
+
+def find_damage(hu: Hounsfield, pixel_mm: tuple[float, float]) -> Iterator[Damage]:
+    """Everything wrong with single slices. hu: padding replaced by air, axes (slice, row, column)."""
+    blank = np.array([plane.min() == plane.max() for plane in hu])
+    small = np.stack([_thumbnail(plane, pixel_mm) for plane in hu])
+    twins = _twins(hu, small) & ~blank
+    cut = _cut(hu) & ~blank
+    named = (
+        (Reason.DAMAGED_SLICES, "Blank", blank),
+        (Reason.DAMAGED_SLICES, "Pixels identical with those of another slice", twins),
+        (Reason.DAMAGED_SLICES, "Empty where their neighbours show the patient", cut),
+        *(_compared(hu, small, cut) if len(hu) >= _LEAST_SLICES and not (blank | twins).any() else ()),
+    )
+    for reason, what, which in named:
+        if which.any():
+            yield Damage(reason, what, tuple(np.flatnonzero(which).tolist()))
+
+
+def _compared(hu: Hounsfield, small: Hounsfield, known: Mask) -> Iterator[tuple[Reason, str, Mask]]:
+    """What only the neighbours tell. known: slices reported already."""
+    strange = _strange(small)
+    rescaled = _rescaled(small, strange)
+    yield Reason.NOT_HU, "Other Hounsfield units than their neighbours'", rescaled
+    yield Reason.DAMAGED_SLICES, "Unlike their neighbours", strange & ~rescaled & ~known
+    level_hu = np.array([_noise_hu(plane) for plane in hu])
+    if np.isfinite(level_hu).all():
+        noisy = level_hu > NOISY * _around(level_hu, 50) + NOISE_FLOOR_HU
+        yield Reason.DAMAGED_SLICES, "Much noisier than their neighbours", noisy & ~strange & ~known
+        yield Reason.MULTIPHASE, *_alternation(level_hu)
+
+
+def _thumbnail(plane: Hounsfield, pixel_mm: tuple[float, float]) -> Hounsfield:
+    """Means over blocks; the rest of rows and columns that fills no block is left out."""
+    high, wide = (max(1, min(round(BLOCK_MM / mm), size)) for mm, size in zip(pixel_mm, plane.shape, strict=True))
+    rows, columns = plane.shape[0] // high, plane.shape[1] // wide
+    blocks = plane[: rows * high, : columns * wide].reshape(rows, high, columns, wide)
+    return np.asarray(blocks.mean((1, 3)), np.float32)
+
+
+def _twins(hu: Hounsfield, small: Hounsfield) -> Mask:
+    """Slices whose pixels are those of another slice, bit for bit; noise makes that impossible in one scan."""
+    found = np.zeros(len(hu), np.bool_)
+    seen: dict[bytes, int] = {}
+    for k, thumbnail in enumerate(small):
+        first = seen.setdefault(thumbnail.tobytes(), k)
+        if first != k and np.array_equal(hu[first], hu[k]):
+            found[[first, k]] = True
+    return found
+
+
+def _cut(hu: Hounsfield) -> Mask:
+    """Slices with rows or columns of one value in which a neighbour shows the patient: half a slice was transferred."""
+    found = np.zeros(len(hu), np.bool_)
+    for axis in (1, 2):
+        empty = np.stack([plane.max(axis - 1) == plane.min(axis - 1) for plane in hu])
+        body = np.stack([(plane > _BODY_HU).mean(axis - 1) > _BODY_PART for plane in hu])
+        beside = np.zeros_like(body)
+        beside[1:] |= body[:-1]
+        beside[:-1] |= body[1:]
+        found |= (empty & beside).sum(1) > _BLANK_PART * empty.shape[1]
+    return found
+
+
+def _strange(small: Hounsfield) -> Mask:
+    """Slices that differ from their neighbours more than these from each other, and short runs between two steps."""
+    shown = small.clip(*SHOWN_HU)
+    steps_hu, over_hu = _differences(shown, 1), _differences(shown, 2)
+    odd = np.zeros(len(small), np.bool_)
+    odd[1:-1] = np.minimum(steps_hu[:-1], steps_hu[1:]) > ODD_ONE_OUT * over_hu + FLOOR_HU
+    shift_hu = np.array([_tissue_shift(a, b) for a, b in pairwise(small)])
+    breaks = (steps_hu > STEP * _around(steps_hu, 40) + FLOOR_HU) | (np.abs(shift_hu) > SHIFT_HU)
+    return np.asarray(odd | _short_sides(breaks & ~(odd[:-1] | odd[1:])), np.bool_)
+
+
+def _rescaled(small: Hounsfield, strange: Mask) -> Mask:
+    """Runs of strange slices that another slope or intercept explains."""
+    shown = small.clip(*SHOWN_HU)
+    usual_hu = min(float(np.median(_differences(shown, apart))) for apart in (1, 2))  # every second slice may be bad
+    runs, count = ndimage.label(strange)
+    found = np.zeros_like(strange)
+    for run in range(1, count + 1):
+        found |= (runs == run) & any(
+            _is_rescaled(small, int(k), ~strange, usual_hu) for k in np.flatnonzero(runs == run)
+        )
+    return found
+
+
+def _differences(shown: Hounsfield, apart: int) -> NDArray[np.float64]:
+    """Mean absolute difference of slices so far apart."""
+    return np.array([np.abs(a - b).mean(dtype=np.float64) for a, b in zip(shown[:-apart], shown[apart:], strict=True)])
+
+
+def _around(steps: NDArray[np.float64], percentile: float) -> NDArray[np.float64]:
+    """Percentile of the steps around each, without itself."""
+    usual = np.empty(len(steps))
+    for k in range(len(steps)):
+        first = max(0, min(k - _AROUND, len(steps) - 2 * _AROUND - 1))
+        usual[k] = np.percentile(np.delete(steps[first : first + 2 * _AROUND + 1], k - first), percentile)
+    return usual
+
+
+def _tissue_shift(one: Hounsfield, other: Hounsfield) -> float:
+    """Median change of soft tissue, 0 if there is too little."""
+    tissue = (one > -200) & (other > -200) & (one < 300) & (other < 300)
+    return float(np.median((other - one)[tissue])) if np.count_nonzero(tissue) > 20 else 0.0
+
+
+def _short_sides(breaks: Mask) -> Mask:
+    """Slices of the short pieces into which breaks part the stack; those beside a break if all pieces are long.
+
+    breaks: between each slice and the next.
+    """
+    piece = np.concatenate([[0], np.cumsum(breaks)])
+    short = np.bincount(piece) <= len(piece) // 4
+    if breaks.any() and not short.any():
+        return np.asarray(np.append(breaks, False) | np.insert(breaks, 0, False), np.bool_)
+    return np.asarray(short[piece] & breaks.any(), np.bool_)
+
+
+def _is_rescaled(small: Hounsfield, k: int, good: Mask, usual_step_hu: float) -> bool:
+    """Whether slice `k` is the nearest good slice with another slope or intercept."""
+    if not good.any():
+        return False
+    places = np.flatnonzero(good)
+    nearest = small[places[np.abs(places - k).argmin()]]
+    inside = (nearest > -1000) & (small[k] > -1000) & (nearest < 1000)
+    if np.count_nonzero(inside) < 20 or np.ptp(nearest[inside]) < 1.0:
+        return False
+    slope, intercept = np.polyfit(nearest[inside], small[k][inside], 1)
+    left_hu = np.abs(slope * nearest[inside] + intercept - small[k][inside]).mean()
+    shift_hu = float(np.median((small[k] - nearest)[inside]))
+    explained = left_hu / max(slope, 0.01) <= _FITS * max(usual_step_hu / np.mean(inside), 1.0)
+    return bool(explained and (abs(slope - 1.0) > _SLOPE_OFF or abs(shift_hu) > SHIFT_HU))
+
+
+def _alternation(level_hu: NDArray[np.float64]) -> tuple[str, Mask]:
+    """Every second slice, if noise goes up and down with them: they are of another kernel or dose."""
+    swing_hu, over_hu = np.abs(np.diff(level_hu)).mean(), np.abs(level_hu[2:] - level_hu[:-2]).mean()
+    every_second = np.arange(len(level_hu)) % 2 == 1
+    alternates = swing_hu > max(ALTERNATING * over_hu, SWING * np.median(level_hu))
+    low_hu, high_hu = sorted((np.median(level_hu[::2]), np.median(level_hu[1::2])))
+    return f"Noise alternates between {low_hu:.0f} and {high_hu:.0f} HU", every_second & alternates
+
+
+def _noise_hu(plane: Hounsfield) -> float:
+    """Mean difference of neighbouring pixels in soft tissue; NaN without soft tissue."""
+    rows = plane[::4]
+    one, other = rows[:, :-1], rows[:, 1:]
+    tissue = (one > _BODY_HU) & (other > _BODY_HU) & (one < SHOWN_HU[1]) & (other < SHOWN_HU[1])
+    return float(np.abs(one - other)[tissue].mean()) if np.count_nonzero(tissue) > 50 else float("nan")

@@ -1,0 +1,134 @@
+"""Where the lungs are incomplete: cut off by an edge of the images, or found and then left out.
+
+Everything is measured on the model grid, whose axes run to the patient's feet, back and left; the sides named are the
+patient's. Limits and what real CTs measure: docs/decisions/0102 and 0103.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from service.errors import Flag, Reason, Refusal
+from service.imaging.harmonise import resample_like
+from service.imaging.side import Side
+
+Labels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+MAX_END_PART, FLAGGED_END_PART = 0.10, 0.01
+"""A lung's area in the first or last slice, as part of its largest slice area: above the first it is cut off."""
+
+MAX_EDGE_PART, FLAGGED_EDGE_PART = 0.20, 0.005
+"""Surface at the edge of the images, as part of that lung's surface that faces this side."""
+
+_GAP_MM = 4.5
+"""Lung that near to the edge touches it: networks blur, and a chest wall is thicker."""
+
+MAX_LEFT_OUT_PART, FLAGGED_LEFT_OUT_ML = 0.10, 30.0
+"""Lung left out: refused above that part of all that was found, flagged above that volume."""
+
+GAS_HU, GAS_BELOW_LUNG_HU = -920.0, 70.0
+"""What is thinner is gas (bowel, airways), but for emphysema: that much thinner than the lungs are."""
+
+_NO_IMAGE_BELOW_HU = -900.0
+_CORE_MM = 3.0
+_SIDES = ((1, -1, "front"), (1, 1, "back"), (2, -1, "right"), (2, 1, "left"))
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is wrong with the lungs as found."""
+
+    refusals: tuple[Refusal, ...]
+    flags: tuple[Flag, ...]
+
+
+def imaged(source: hd.Volume, grid: hd.Volume) -> Mask:
+    """Voxels of `grid` that the CT shows: neither beyond its matrix nor in padding, the same air in every slice."""
+    lowest, highest = source.array.min(0), source.array.max(0)
+    shown = (lowest != highest) | (highest >= _NO_IMAGE_BELOW_HU)
+    everywhere = np.broadcast_to(np.where(shown, np.uint8(255), np.uint8(0)), source.spatial_shape)
+    return np.asarray(resample_like(source.with_array(np.ascontiguousarray(everywhere)), grid) >= 128, np.bool_)
+
+
+def check_edges(lungs: hd.Volume, shown: Mask) -> Findings:
+    """TRUNCATED or LUNG_AT_EDGE. lungs: labels (`Side`); shown: see `imaged`."""
+    parts = [*_end_parts(lungs.array), *_edge_parts(lungs, shown)]
+    cut = [sentence for sentence, part, most, _ in parts if part > most]
+    flagged = any(part > least for _, part, _, least in parts)
+    refusals = (Refusal(Reason.TRUNCATED, " ".join(cut)),) if cut else ()
+    return Findings(refusals, (Flag.LUNG_AT_EDGE,) if flagged else ())
+
+
+def _end_parts(labels: Labels) -> Iterator[tuple[str, float, float, float]]:
+    """Sentence, part, limit and limit of the flag, for each lung and end of the stack."""
+    for side in Side:
+        areas = np.count_nonzero(labels == side, axis=(1, 2))
+        for end, word in ((0, "top"), (-1, "bottom")):
+            part = int(areas[end]) / max(1, int(areas.max()))
+            sentence = (
+                f"The {side.name.lower()} lung's area in the {word} slice is {part:.0%} of its largest; "
+                f"at most {MAX_END_PART:.0%} is accepted."
+            )
+            yield sentence, part, MAX_END_PART, FLAGGED_END_PART
+
+
+def _edge_parts(lungs: hd.Volume, shown: Mask) -> Iterator[tuple[str, float, float, float]]:
+    """The same for each lung and side of the patient."""
+    for axis, step, word in _SIDES:
+        reach = max(1, round(_GAP_MM / lungs.spacing[axis]))
+        edge = np.zeros_like(shown)
+        for distance in range(1, reach + 1):
+            edge |= _neighbour(~shown, axis, step * distance, beyond=True)
+        for side in Side:
+            lung = lungs.array == side
+            surface = lung & ~_neighbour(lung, axis, step, beyond=False)
+            part = int(np.count_nonzero(surface & edge)) / max(1, int(np.count_nonzero(surface)))
+            sentence = (
+                f"Of the {side.name.lower()} lung's surface to the {word}, {part:.0%} lies at the edge of the images; "
+                f"at most {MAX_EDGE_PART:.0%} is accepted."
+            )
+            yield sentence, part, MAX_EDGE_PART, FLAGGED_EDGE_PART
+
+
+def _neighbour(mask: Mask, axis: int, step: int, beyond: bool) -> Mask:
+    """Each voxel's neighbour `step` voxels along the axis."""
+    moved = np.full_like(mask, beyond)
+    here: list[slice] = [slice(None)] * mask.ndim
+    there = here.copy()
+    here[axis], there[axis] = (slice(-step), slice(step, None)) if step > 0 else (slice(-step, None), slice(step))
+    moved[tuple(here)] = mask[tuple(there)]
+    return moved
+
+
+def check_left_out(hu: hd.Volume, found: Mask, lungs: Labels, outside: Mask) -> Findings:
+    """LUNG_LOST or LUNG_DROPPED. found: what the network calls lung; outside: air that reaches the slice's border.
+
+    Bowel gas and airways are left out rightly: they are thin as gas, or small. What lies in air that reaches the
+    border counts as it is, it may be emphysema at the edge of a narrow field of view.
+    """
+    left_out = found & (lungs == 0)
+    voxel_ml = float(hu.voxel_volume) / 1000.0
+    lung_hu = float(np.median(hu.array[lungs > 0]))
+    gas_hu = min(GAS_HU, lung_hu - GAS_BELOW_LUNG_HU)
+    kept = _solid(hu, left_out & ~outside, gas_hu) | (left_out & outside)
+    left_out_ml = float(np.count_nonzero(kept)) * voxel_ml
+    part = left_out_ml / (left_out_ml + float(np.count_nonzero(lungs)) * voxel_ml)
+    if part > MAX_LEFT_OUT_PART:
+        detail = f"{left_out_ml:.0f} mL, {part:.0%} of all; at most {MAX_LEFT_OUT_PART:.0%} is accepted."
+        return Findings((Refusal(Reason.LUNG_LOST, detail),), (Flag.LUNG_DROPPED,))
+    return Findings((), (Flag.LUNG_DROPPED,) if left_out_ml > FLAGGED_LEFT_OUT_ML else ())
+
+
+def _solid(hu: hd.Volume, mask: Mask, gas_hu: float) -> Mask:
+    """The parts of the mask whose core, in the plane, is denser than gas."""
+    if not mask.any():
+        return mask
+    disc = np.ones((1, *(2 * max(1, round(_CORE_MM / mm)) + 1 for mm in hu.spacing[1:])), np.bool_)
+    smooth = ndimage.uniform_filter(hu.array, (1, 3, 3), np.float32)
+    core = ndimage.binary_erosion(mask, disc) & (smooth > gas_hu)
+    return np.asarray(ndimage.binary_dilation(core, disc) & mask, np.bool_)

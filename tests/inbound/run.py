@@ -1,0 +1,98 @@
+"""Runs cases through the path that `thoracle analyse` and the service walk."""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import highdicom as hd
+import make_ct
+import numpy as np
+
+from service.analysis import analyst
+from service.domain.ct import CT
+from service.domain.findings import Analysis
+from service.domain.ports import Backend, Pipeline, Progress
+from service.pipelines import named
+from service.settings import Settings
+from service.store.tree import scan
+from service.worker.analyst import Analyst, Outcome
+from tests.inbound.cases import RIGHT, datasets, got
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case, what became of it in words, and whether that is right."""
+
+    name: str
+    got: str
+    right: bool
+
+
+class Replay:
+    """A pipeline that answers for the unmodified CT without asking the models again; any other CT is a mistake."""
+
+    def __init__(self, pipeline: Pipeline, volume: hd.Volume, analysis: Analysis) -> None:
+        self.name, self.models = pipeline.name, pipeline.models
+        self._volume, self._analysis = volume, analysis
+
+    def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
+        """Returns the analysis of the unmodified CT; AssertionError if the voxels or their places differ."""
+        assert np.array_equal(ct.volume.array, self._volume.array)
+        assert np.allclose(ct.volume.affine, self._volume.affine, atol=1e-4)
+        return self._analysis
+
+
+class Recorder:
+    """A pipeline that keeps the volume it was given."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.name, self.models, self._pipeline = pipeline.name, pipeline.models, pipeline
+        self.volume: hd.Volume | None = None
+
+    def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
+        """Returns the analysis of the pipeline."""
+        self.volume = ct.volume
+        return self._pipeline.analyse(ct, backend, progress)
+
+
+def ready() -> Analyst:
+    """The analysis with the released models and the default settings."""
+    settings = Settings()
+    return analyst(settings, named(settings.pipeline))
+
+
+def outcome_of(name: str, analysing: Analyst, folder: Path) -> Outcome:
+    """Builds one case ("": the unmodified CT) in `folder` and analyses it; the files are removed again."""
+    make_ct.write(datasets(name), folder)
+    outcome = analysing.analyse(scan([folder]), _nobody)
+    shutil.rmtree(folder)
+    return outcome
+
+
+def is_same(outcome: Outcome, unmodified: Outcome) -> bool:
+    """Whether masks, volumes and score are those of the unmodified CT."""
+    one, other = outcome.analysis, unmodified.analysis
+    return (
+        one is not None
+        and other is not None
+        and np.array_equal(one.lobe_mask, other.lobe_mask)
+        and np.array_equal(one.finding_mask, other.finding_mask)
+        and one.severity == other.severity
+        and dict(one.lungs) == dict(other.lungs)
+    )
+
+
+def rows(names: Iterable[str], folder: Path) -> Iterator[Row]:
+    """Analyses each case with the models, one after the other."""
+    analysing = ready()
+    unmodified = outcome_of("", analysing, folder / "unmodified")
+    for name in names:
+        outcome = outcome_of(name, analysing, folder / name)
+        same = is_same(outcome, unmodified)
+        right = RIGHT.get(name)
+        yield Row(name, got(outcome, same), right is not None and right.allows(outcome) and (same or not right.same))
+
+
+def _nobody(_stage: str, _part: float) -> None:
+    """Nobody is told of progress."""

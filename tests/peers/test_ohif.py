@@ -1,0 +1,52 @@
+"""Segmentations as OHIF shows them: names, colours and voxels, read back from the viewer's state."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import evidence_samples
+import make_ct
+import numpy as np
+import ohif
+import pytest
+from dicom_peers import Orthanc
+from pydicom.uid import generate_uid
+
+from service.domain import codes
+from service.domain.findings import Lobe
+from service.evidence.context import SegKind, Selection, Style
+from service.evidence.encode import encode
+
+pytestmark = pytest.mark.peers
+
+
+@pytest.fixture(scope="module")
+def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    with Orthanc(tmp_path_factory.mktemp("ohif")) as orthanc:
+        yield orthanc
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with ohif.browser() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize("kind", SegKind)
+def test_ohif_shows_names_colours_and_voxels(pacs: Orthanc, chromium: Any, tmp_path: Path, kind: SegKind) -> None:
+    uid = str(generate_uid(entropy_srcs=["ohif", kind]))
+    scan = make_ct.make(findings=make_ct.FINDINGS, attributes={"StudyInstanceUID": uid})
+    ct, analysis = evidence_samples.from_phantom(scan)
+    made = encode(ct, analysis, evidence_samples.context(ct), [Selection(Style(kind), frozenset(["lobes", "text"]))])
+    images = [path.read_bytes() for path in make_ct.write(scan.datasets, tmp_path)]
+    ohif.store(pacs, *images, *(one.content for one in made if one.kind in ("lobes", "text")))
+    with ohif.study(chromium, pacs, uid) as page:
+        shown = ohif.segments(page, "AI lobes v1 14:05", len(images) // 2, f"ohif-{kind}.png")
+        if kind is SegKind.BINARY:
+            text = ohif.document(page, "AI text report v1", "CT severity score, Pan 2020", "ohif-text.png")
+            assert "Right middle lobe: 269.6 mL" in text and "Research use only. Not for diagnostic use" in text
+    assert [(one.number, one.label) for one in shown] == [(int(lobe), codes.LOBES[lobe].label) for lobe in Lobe]
+    for one in shown:
+        lobe = Lobe(one.number)
+        assert np.allclose(one.rgb, codes.LOBES[lobe].rgb, atol=4), (lobe, one.rgb)
+        assert one.voxels == np.count_nonzero(analysis.lobe_mask == lobe), lobe

@@ -1,0 +1,112 @@
+"""A lung that the images cut off, on any side of the patient, is refused or flagged; so is lung that is left out."""
+
+import highdicom as hd
+import numpy as np
+import pytest
+from test_lungs import BODY, LEFT, RIGHT, C, R, S, ellipsoid, model_grid
+
+from service.errors import Flag, Reason, Refusal, Rejected
+from service.imaging.lungs import find_lungs
+
+LUNGS = RIGHT | LEFT
+HU, CERTAIN = model_grid(LUNGS)
+# Where half of a lung's depth lies, in voxels: rows to the back, columns to the left.
+CUTS = {
+    "right": (slice(None), slice(None), slice(30, None)),
+    "left": (slice(None), slice(None), slice(None, 97)),
+    "front": (slice(None), slice(46, None), slice(None)),
+    "back": (slice(None), slice(None, 80), slice(None)),
+    "top": (slice(25, None), slice(None), slice(None)),
+    "bottom": (slice(None, 55), slice(None), slice(None)),
+}
+
+
+def cut_model(source: hd.Volume, dreamt: bool) -> tuple[hd.Volume, hd.Volume]:
+    """What the model grid shows of a source without resampling; the network may dream lung beyond the image."""
+    there = np.zeros(LUNGS.shape, np.bool_)
+    low = np.rint(HU.map_reference_to_indices(np.array([source.position]))[0]).astype(int)
+    box = tuple(slice(start, start + size) for start, size in zip(low, source.spatial_shape, strict=True))
+    there[box] = source.array > -1024
+    probability = np.where(LUNGS & (there | dreamt), 255, 0).astype(np.uint8)
+    return HU.with_array(np.where(there, HU.array, -1024).astype(np.int16)), CERTAIN.with_array(probability)
+
+
+def refused(source: hd.Volume, hu: hd.Volume, probability: hd.Volume) -> tuple[Refusal, ...]:
+    with pytest.raises(Rejected) as caught:
+        find_lungs(hu, probability, source)
+    return caught.value.refusals
+
+
+@pytest.mark.parametrize("dreamt", [True, False])
+@pytest.mark.parametrize("side", ["right", "left", "front", "back"])
+def test_a_narrow_field_of_view_is_refused_with_its_side(side: str, dreamt: bool) -> None:
+    source = HU[CUTS[side]]
+    (only,) = refused(source, *cut_model(source, dreamt))
+    assert only.reason == Reason.TRUNCATED
+    assert f"lung's surface to the {side}, " in only.detail
+    other = {"right": "left", "left": "right"}.get(side, "nothing")
+    assert f"The {other} lung" not in only.detail and f"Of the {other} lung" not in only.detail
+
+
+@pytest.mark.parametrize("side", ["top", "bottom"])
+def test_an_end_of_the_stack_is_named_as_the_patient_has_it(side: str) -> None:
+    volumes = [volume[CUTS[side]] for volume in (HU, CERTAIN)]
+    (only,) = refused(volumes[0], *volumes)
+    assert only.reason == Reason.TRUNCATED and f"area in the {side} slice" in only.detail
+
+
+@pytest.mark.parametrize("orientation", ["HAR", "FPR", "HPL"])
+def test_sides_are_the_patients_in_every_array_order(orientation: str) -> None:
+    source = HU[CUTS["left"]]
+    (only,) = refused(source.to_patient_orientation(orientation), *cut_model(source, dreamt=True))
+    assert "left lung's surface to the left" in only.detail and "right" not in only.detail
+
+
+@pytest.mark.parametrize("padding", [-1024, -1000])
+def test_a_round_field_of_view_cuts_like_an_edge(padding: int) -> None:
+    """Padding outside a circle; noise in the image, none in the padding."""
+    circle = np.hypot(R - 63, C - 63.5) < 36
+    noise = np.random.default_rng(2).integers(-20, 20, LUNGS.shape)
+    hu = HU.with_array(np.where(circle, np.maximum(HU.array + noise, -1024), padding).astype(np.int16))
+    (only,) = refused(hu, hu, CERTAIN)
+    assert only.reason == Reason.TRUNCATED
+    assert "right lung's surface to the right" in only.detail and "left lung's surface to the left" in only.detail
+
+
+def test_a_lung_that_only_touches_the_edge_is_flagged() -> None:
+    source = HU[:, :, 22:]
+    lungs = find_lungs(*cut_model(source, dreamt=True), source)
+    assert lungs.flags == (Flag.LUNG_AT_EDGE,)
+
+
+def test_whole_lungs_in_a_tight_field_of_view_are_not_flagged() -> None:
+    source = HU[:, 30:96, 16:112]
+    assert find_lungs(*cut_model(source, dreamt=False), source).flags == ()
+
+
+def test_lung_cut_off_by_the_clean_up_is_flagged_and_much_of_it_refused() -> None:
+    """A dense layer parts the base of the right lung from the rest."""
+    for first_slice, expected in ((61, Flag.LUNG_DROPPED), (52, Reason.LUNG_LOST)):
+        layer = RIGHT & np.isin(S, range(first_slice, first_slice + 3))
+        hu, probability = model_grid(LUNGS & ~layer)
+        if expected is Flag.LUNG_DROPPED:
+            assert find_lungs(hu, probability, hu).flags == (Flag.LUNG_DROPPED,)
+        else:
+            assert {r.reason for r in refused(hu, hu, probability)} == {Reason.LUNG_LOST}
+
+
+def test_bowel_gas_and_airways_are_left_out_without_a_word() -> None:
+    gas = ellipsoid((76, 50, 90), (4, 10, 10)) & ~LUNGS & BODY
+    trachea = ellipsoid((4, 60, 63.5), (5, 3, 3))
+    hu, probability = model_grid(LUNGS | trachea | gas)
+    hu.array[gas | trachea] = -990
+    assert np.count_nonzero(gas) * 27 / 1000 > 30
+    assert find_lungs(hu, probability, hu).flags == ()
+
+
+def test_emphysema_at_the_edge_of_a_narrow_field_of_view_is_not_lost_without_a_word() -> None:
+    source = HU[CUTS["left"]]
+    hu, probability = cut_model(source, dreamt=False)
+    hu.array[:, :, 86:97][LEFT[:, :, 86:97]] = -970
+    source = source.with_array(hu.array[CUTS["left"]])
+    assert Reason.LUNG_LOST in {r.reason for r in refused(source, hu, probability)}
