@@ -31,6 +31,7 @@ class Reason(StrEnum):
     TRUNCATED = "TRUNCATED"
     INCOMPLETE = "INCOMPLETE"
     AGE = "AGE"
+    TOO_LARGE = "TOO_LARGE"
     CODEC = "CODEC"
     UNREADABLE = "UNREADABLE"
     NOT_CHOSEN = "NOT_CHOSEN"
@@ -62,6 +63,7 @@ _SENTENCES = {
     Reason.TRUNCATED: "A lung is cut off at the first or last slice.",
     Reason.INCOMPLETE: "The sender holds more images of this series than have arrived.",
     Reason.AGE: "The patient's age is outside the intended use.",
+    Reason.TOO_LARGE: "The series holds more voxels than are analysed.",
     Reason.CODEC: "The pixel data could not be decoded.",
     Reason.UNREADABLE: "A required attribute is missing or cannot be read.",
     Reason.NOT_CHOSEN: "Another series of the study suits the analysis better.",

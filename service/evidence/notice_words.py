@@ -43,6 +43,7 @@ ADVICE = {
     Reason.TRUNCATED: _WHOLE_LUNGS,
     Reason.INCOMPLETE: _AGAIN,
     Reason.AGE: "Nothing: the analysis is not meant for a patient of this age.",
+    Reason.TOO_LARGE: "Send a reconstruction with a smaller matrix or fewer slices.",
     Reason.CODEC: "Send the series uncompressed.",
     Reason.UNREADABLE: "Send the series again as the scanner made it, with the attribute named above.",
     Reason.NOT_CHOSEN: "Nothing: another series of the study stands for it.",

@@ -1,15 +1,13 @@
 """The time that evidence carries: that of the CT, never that of the clock (decision 0020)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, time
-from typing import TypeVar
 
 from pydicom import Dataset
-from pydicom.valuerep import DA, DT, TM
 
 from service.domain.ct import CT
-
-T = TypeVar("T")
+from service.imaging.attributes import known_text
+from service.imaging.dates import date_of, moment_of, time_of
 
 _MOMENTS = ("Acquisition", "Content", "Series", "Study", "InstanceCreation")
 UNDATED = datetime(1900, 1, 1)
@@ -32,24 +30,16 @@ def acquisition_time(headers: Iterable[Dataset]) -> datetime | None:
 
 
 def _acquisitions(header: Dataset) -> Iterator[datetime]:
-    if moment := _parsed(DT, header.get("AcquisitionDateTime")):
+    if moment := moment_of(known_text(header, "AcquisitionDateTime")):
         yield moment.replace(tzinfo=None)
-    date, clock = _parsed(DA, header.get("AcquisitionDate")), _parsed(TM, header.get("AcquisitionTime"))
+    date, clock = date_of(known_text(header, "AcquisitionDate")), time_of(known_text(header, "AcquisitionTime"))
     if date and clock is not None:
         yield datetime.combine(date, clock)
 
 
 def _moments(header: Dataset) -> Iterator[datetime]:
-    if moment := _parsed(DT, header.get("AcquisitionDateTime")):
+    if moment := moment_of(known_text(header, "AcquisitionDateTime")):
         yield moment.replace(tzinfo=None)
     for name in _MOMENTS:
-        if date := _parsed(DA, header.get(f"{name}Date")):
-            yield datetime.combine(date, _parsed(TM, header.get(f"{name}Time")) or time())
-
-
-def _parsed(kind: Callable[[str], T | None], value: object) -> T | None:
-    """A date or time object, or None for an absent or malformed value."""
-    try:
-        return kind(str(value)) if value else None
-    except ValueError:
-        return None
+        if date := date_of(known_text(header, f"{name}Date")):
+            yield datetime.combine(date, time_of(known_text(header, f"{name}Time")) or time())

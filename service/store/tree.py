@@ -1,18 +1,20 @@
 """DICOM files below folders, by series. Names say nothing: the content decides what is DICOM."""
 
-import struct
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
+
+from service.imaging.attributes import MALFORMED
 
 Ignored = Callable[[Path, str], None]
 
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
-DAMAGED = (ValueError, NotImplementedError, struct.error, BytesLengthException)
+DAMAGED = (*MALFORMED, zlib.error)
 """What pydicom raises where the bytes of an attribute make no value, at times only when it is looked at."""
 
 
@@ -62,7 +64,7 @@ def _identity(path: Path, ignored: Ignored) -> tuple[str, str] | None:
         ignored(path, "not DICOM")
         return None
     except DAMAGED as exc:
-        ignored(path, f"damaged DICOM: {exc}")
+        ignored(path, f"damaged DICOM: {type(exc).__name__}")
         return None
     if not (study_uid and series_uid):
         ignored(path, "no Study or Series Instance UID")
