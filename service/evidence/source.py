@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import highdicom as hd
 from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.tag import BaseTag, Tag
-from pydicom.valuerep import STR_VR, format_number_as_ds
+from pydicom.valuerep import STR_VR
 
 from service.domain.ct import CT
 from service.evidence.legal import legal_value
-from service.imaging.attributes import MALFORMED, element
+from service.imaging.attributes import MALFORMED, element, is_multi_frame
 
 warnings.filterwarnings("ignore", message="The string .* person name", category=UserWarning)
 logging.getLogger("highdicom").setLevel(logging.ERROR)
@@ -41,7 +42,6 @@ _REQUIRED = (
 _OPTIONAL = {"PatientAge": r"\d{3}[DWMY]", "TimezoneOffsetFromUTC": r"[+-]\d{4}"}
 """What a value has to look like; without one the attribute is not copied."""
 
-_BULK = ("PixelData", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 _DEEPEST = 8
 """Items within items that are copied; what lies deeper only a damaged or hostile header has."""
 
@@ -67,17 +67,27 @@ _REFERENCE = (
 def source_headers(ct: CT) -> list[Dataset]:
     """Headers in the order of `ct.headers`: the first one whole and clean, the others only what a reference needs."""
     first, *rest = ct.headers
-    thickness = format_number_as_ds(float(ct.volume.spacing[0]))
-    return [_completed(header, thickness) for header in (clean_header(first), *map(_reference, rest))]
+    headers = [clean_header(first), *map(_reference, rest)]
+    for header in headers:
+        _complete(header, ct.volume)
+    return headers
 
 
-def _completed(header: Dataset, thickness: str) -> Dataset:
-    """What highdicom wants to read of a CT although it may be absent there. thickness: of the slices' distance."""
+def _complete(header: Dataset, volume: hd.Volume) -> None:
+    """Adds what highdicom reads of every CT, where it is absent: what the volume knows of its slices."""
     if not header.get("Modality"):
         header.Modality = "CT"
-    if header.get("SliceThickness") in (None, ""):
-        header.SliceThickness = thickness
-    return header
+    measures, orientation = volume.get_pixel_measures(), volume.get_plane_orientation()
+    if not is_multi_frame(header):
+        if "SliceThickness" not in header:
+            header.SliceThickness = measures[0].SliceThickness
+        return
+    if not header.get("SharedFunctionalGroupsSequence"):
+        header.SharedFunctionalGroupsSequence = [Dataset()]
+    shared = header.SharedFunctionalGroupsSequence[0]
+    for keyword, macro in (("PixelMeasuresSequence", measures), ("PlaneOrientationSequence", orientation)):
+        if not shared.get(keyword):
+            setattr(shared, keyword, macro)
 
 
 def patient_and_study(header: Dataset) -> dict[str, Any]:
@@ -109,7 +119,7 @@ def clean_header(header: Dataset) -> Dataset:
     """A copy without private attributes and pixels, its values legal and its text ready to be written as UTF-8."""
     clean = Dataset()
     for found in _standard_elements(header):
-        clean.add(found if found.keyword in _BULK else _clean_element(found))
+        _add(clean, _clean_element(found))
     for keyword in _REQUIRED:
         if keyword not in clean:
             setattr(clean, keyword, "")
@@ -146,11 +156,17 @@ def _clean_element(found: DataElement, depth: int = 0) -> DataElement:
     return DataElement(found.tag, found.VR, legal_value(found), validation_mode=config.IGNORE)
 
 
+def _add(clean: Dataset, found: DataElement) -> None:
+    """Numbers without a value stay behind: highdicom takes whatever is there for one."""
+    if found.VR not in ("DS", "IS") or not found.is_empty:
+        clean.add(found)
+
+
 def _clean_item(item: Dataset, depth: int) -> Dataset:
     clean = Dataset()
     for found in _standard_elements(item):
         if found.keyword != "SpecificCharacterSet":
-            clean.add(_clean_element(found, depth))
+            _add(clean, _clean_element(found, depth))
     return clean
 
 
@@ -159,5 +175,5 @@ def _reference(header: Dataset) -> Dataset:
     for tag in map(Tag, _REFERENCE):
         with suppress(*MALFORMED):
             for found in _of_right_kind(header, tag) if tag in header else ():
-                reference.add(_clean_element(found))
+                _add(reference, _clean_element(found))
     return reference

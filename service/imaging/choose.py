@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydicom import Dataset
 
 from service.domain.eligibility import Eligibility
-from service.imaging.attributes import Unreadable, find, optional_number, texts
+from service.imaging.attributes import Unreadable, find, known_text, optional_number, texts
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def candidate(headers: Sequence[Dataset], eligibility: Eligibility) -> Candidate
     Of a refused series only the UID, by which it was grouped, is read: the rest may be unreadable.
     """
     header = headers[0]
-    series_uid = str(header.SeriesInstanceUID)
+    series_uid = known_text(header, "SeriesInstanceUID")
     if not eligibility.ok:
         return Candidate(series_uid, eligibility)
     number = _known(optional_number, header, "SeriesNumber", None)

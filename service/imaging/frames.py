@@ -193,6 +193,8 @@ def _frame_of_reference(header: Dataset) -> str:
 
 def _side(header: Dataset, keyword: str) -> int:
     (value,) = within(keyword, numbers(header, keyword, 1), _SIDE)
+    if not value.is_integer():
+        raise Unreadable(f"{keyword} is {value:g}")
     return int(value)
 
 

@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 
 from pydicom import Dataset
 from pydicom.uid import (
+    UID,
     EnhancedXRayRadiationDoseSRStorage,
     PatientRadiationDoseSRStorage,
     XRayRadiationDoseSRStorage,
@@ -55,7 +56,7 @@ def completeness(images: int, expected_images: int | None) -> Iterator[Refusal]:
 
 def sop_classes(headers: Sequence[Dataset]) -> Iterator[Refusal]:
     """NOT_CT, DOSE_REPORT; MIXED_GEOMETRY for a multi-frame CT that is not alone in its series."""
-    classes = Counter(header.SOPClassUID for header in headers)
+    classes = Counter(UID(text(header, "SOPClassUID")) for header in headers)
     for uid, count in classes.items():
         where = f"in {count} of {len(headers)} images."
         if uid in _DOSE_CLASSES:
