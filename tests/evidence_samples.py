@@ -1,6 +1,7 @@
 """CTs and analyses for the tests of evidence, made from the phantom without running a model."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import highdicom as hd
@@ -104,3 +105,7 @@ def analysis_of(
 def context(ct: CT, **changes: Any) -> EvidenceContext:
     values = {"software_version": "0.1.0", "at": evidence_time(ct)}
     return EvidenceContext(**(values | changes))
+
+
+def context_at(at: datetime) -> EvidenceContext:
+    return EvidenceContext("0.1.0", at)

@@ -4,8 +4,10 @@ Values are put into the bytes of a file, so that what is read is what pydicom ma
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from io import BytesIO
 
+import enhanced_ct
 import make_ct
 from highdicom._standard_utils import get_iod_module_map, get_module_attribute_map, get_sop_class_iod_map
 from pydicom import Dataset, dcmread
@@ -58,6 +60,10 @@ KEYWORDS = tuple(
 )
 
 
+MACRO_KEYWORDS = tuple(sorted({*attributes._MACRO, *attributes._MACRO.values()}))
+"""What is read of the functional groups of a multi-frame CT, and the macros it stands in."""
+
+
 def _some(vr: str) -> bytes:
     """A value that the representation allows."""
     return {
@@ -101,23 +107,57 @@ SPOILT: dict[str, Callable[[str], tuple[str, bytes]]] = {
 
 def tiny() -> list[Dataset]:
     """Two slices, which the limits of the tests allow; read from bytes."""
-    datasets = make_ct.make(slices=2, spacing_mm=2.5, rows=24, columns=32, pixel_mm=(12.0, 12.0)).datasets
-    for dataset in datasets:
-        dataset.preamble = bytes(128)
-    return reread(datasets)
+    return [dcmread(BytesIO(file)) for file in _tiny_files()]
+
+
+def tiny_enhanced() -> Dataset:
+    """The same as one multi-frame CT."""
+    return dcmread(BytesIO(_tiny_enhanced_file()))
+
+
+@cache
+def _tiny_files() -> tuple[bytes, ...]:
+    return tuple(map(_new_file, _slices()))
+
+
+@cache
+def _tiny_enhanced_file() -> bytes:
+    return _new_file(enhanced_ct.enhance(_slices()))
+
+
+def _slices() -> list[Dataset]:
+    return make_ct.make(slices=2, spacing_mm=2.5, rows=24, columns=32, pixel_mm=(12.0, 12.0)).datasets
+
+
+def _new_file(dataset: Dataset) -> bytes:
+    dataset.preamble = bytes(128)
+    return written(dataset)
+
+
+def spoilt_macro(enhanced: Dataset, keyword: str, way: str | None) -> list[Dataset]:
+    """The multi-frame CT as read with one attribute of its functional groups spoilt wherever it stands."""
+    groups = [*enhanced.SharedFunctionalGroupsSequence, *enhanced.PerFrameFunctionalGroupsSequence]
+    for place in [*groups, *(item for group in groups for macro in group for item in macro.value)]:
+        if keyword in place:
+            _spoil(place, keyword, way)
+    return [dcmread(BytesIO(written(enhanced)))]
 
 
 def spoilt(datasets: Sequence[Dataset], keywords: Sequence[str], way: str | None) -> list[Dataset]:
     """The datasets as read with the attributes spoilt; way None: without them."""
     for dataset in datasets:
         for keyword in sorted(set(keywords) - {_CHARSET}):
-            tag = Tag(tag_for_keyword(keyword))
-            dataset._dict.pop(tag, None)
-            if way is not None:
-                vr, value = SPOILT[way](dictionary_VR(tag).split()[0])
-                dataset._dict[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
+            _spoil(dataset, keyword, way)
     files = map(written, datasets)
     return [dcmread(BytesIO(_other_charset(file, way) if _CHARSET in keywords else file)) for file in files]
+
+
+def _spoil(place: Dataset, keyword: str, way: str | None) -> None:
+    tag = Tag(tag_for_keyword(keyword))
+    place._dict.pop(tag, None)
+    if way is not None:
+        vr, value = SPOILT[way](dictionary_VR(tag).split()[0])
+        place._dict[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
 
 
 def _other_charset(file: bytes, way: str | None) -> bytes:
@@ -126,11 +166,6 @@ def _other_charset(file: bytes, way: str | None) -> bytes:
     long = bytes(2) + len(value).to_bytes(4, "little") if vr in ("OB", "SQ") else len(value).to_bytes(2, "little")
     tag = b"\x08\x00\x05\x00"
     return file.replace(tag + b"CS\x0a\x00ISO_IR 100", b"" if way is None else tag + vr.encode() + long + value, 1)
-
-
-def reread(datasets: Sequence[Dataset]) -> list[Dataset]:
-    """Written and read; elements that were never looked at keep their bytes."""
-    return [dcmread(BytesIO(written(dataset))) for dataset in datasets]
 
 
 def written(dataset: Dataset) -> bytes:

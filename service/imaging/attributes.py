@@ -35,6 +35,7 @@ UID_LENGTH = 64
 _TEXT_DELIMITERS = {"PN": b"^=", "LO": b"", "SH": b"", "UC": b"", "ST": b"", "LT": b"", "UT": b""}
 """Value representations that Specific Character Set applies to (PS3.5 6.1.2.2)."""
 
+_LONGEST = 1024
 _PARAGRAPHS = ("ST", "LT", "UT")
 
 # Functional Group Macro that holds the attribute in a multi-frame image.
@@ -170,9 +171,9 @@ def _several(value: Any) -> Sequence[Any]:
 
 
 def known_text(header: Dataset, keyword: str) -> str:
-    """Text of an attribute that decides nothing: "" where it is absent or malformed."""
+    """Text of an attribute that decides nothing: "" where it is absent or malformed, cut where nobody reads on."""
     try:
-        return text(header, keyword)
+        return text(header, keyword)[:_LONGEST]
     except Unreadable:
         return ""
 

@@ -177,8 +177,7 @@ def _frames_of(dataset: Dataset) -> Iterator[Stored]:
             break
         yield stored
     if found != expected:
-        more = "more" if found > expected else "fewer"
-        raise ValueError(f"the pixel data holds {more} frames than the {expected} that the headers tell of")
+        raise ValueError(f"the pixel data does not hold the {expected} frames that the headers tell of")
 
 
 def _rescale(stored: Stored, frame: Frame, out: Hounsfield) -> None:

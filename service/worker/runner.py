@@ -24,6 +24,7 @@ from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
 from service.errors import Permanent, Transient
 from service.evidence.context import Evidence
+from service.imaging.attributes import known_text
 from service.store.jobs import Jobs
 from service.store.records import Records
 from service.worker.analyst import Analyst, Outcome
@@ -222,9 +223,9 @@ class Runner:
         return StudyFacts(
             calling_ae=series.calling_ae,
             called_ae=series.called_ae,
-            station=str(header.get("StationName") or ""),
-            descriptions=tuple(str(header.get(name) or "") for name in ("StudyDescription", "SeriesDescription")),
-            body_part=str(header.get("BodyPartExamined") or ""),
+            station=known_text(header, "StationName"),
+            descriptions=tuple(known_text(header, name) for name in ("StudyDescription", "SeriesDescription")),
+            body_part=known_text(header, "BodyPartExamined"),
             received_at=series.first_received_at.astimezone(),
         )
 
@@ -233,7 +234,7 @@ def _scanner(outcome: Outcome) -> str:
     """Of the analysed series, else of the first one that could be read."""
     first = next(iter(outcome.headers.values()), Dataset())
     header = outcome.headers.get(outcome.series_uid or "", first)
-    return scanner(str(header.get("Manufacturer") or ""), str(header.get("ManufacturerModelName") or ""))
+    return scanner(known_text(header, "Manufacturer"), known_text(header, "ManufacturerModelName"))
 
 
 def _described(evidence: Sequence[Evidence]) -> Iterator[StoredObject]:
