@@ -166,7 +166,9 @@ def test_a_series_that_fails_is_refused_by_name_and_the_next_one_is_analysed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     bad, good = two_series(tmp_path)
-    outcome = Analyst(Failing(error), NoBackend(), Limits(), "0.1.0").analyse(scan([tmp_path]), lambda *_: None, {}, RUN)
+    outcome = Analyst(Failing(error), NoBackend(), Limits(), "0.1.0").analyse(
+        scan([tmp_path]), lambda *_: None, {}, RUN
+    )
     assert outcome.series_uid == good and outcome.evidence
     name = type(error).__name__
     assert outcome.refusals == {bad: (Refusal(Reason.FAILED, f"{name} in the step 'lungs'; the log tells where."),)}
