@@ -38,8 +38,8 @@ RULES = {
     ),
     Reason.MIXED_SERIES: "One Study, Series UID, Modality, Series Number, Study Date, Accession Number.",
     Reason.IRREGULAR_SPACING: (
-        f"Spread of the slice spacing ≤ {LIMITS.spacing_tolerance_mm} mm or {LIMITS.spacing_tolerance:.0%}, the larger, and "
-        "the last decimal that the positions are written with."
+        f"Spread of the slice spacing ≤ {LIMITS.spacing_tolerance_mm} mm or {LIMITS.spacing_tolerance:.0%}, the "
+        "larger, and the last decimal that the positions are written with."
     ),
     Reason.MISSING_SLICES: "No gap of one or more whole slices.",
     Reason.TOO_THICK: f"Larger of Slice Thickness and slice spacing ≤ {LIMITS.max_thickness_mm:.0f} mm.",

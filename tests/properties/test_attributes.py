@@ -104,7 +104,7 @@ class TestClassic:
                 study = RefusedStudy.of([header], refusals, {}, evidence_samples.CONTEXT)
                 assert not any(map(unclean, study.sources)), keyword
                 page = Page("", study)
-                draw_fields(page, study, (("Study date", words.day(study.header.StudyDate)),) * 4, 0.0)
+                draw_fields(page, study, "notice", (("Study date", words.day(study.header.StudyDate)),) * 4, 0.0)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
