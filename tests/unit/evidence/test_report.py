@@ -257,3 +257,9 @@ def test_the_footer_tells_of_the_acquisition_only(tmp_path: Path) -> None:
     for header in ct.headers:
         header.AcquisitionTime = None
     assert "CT of" not in printed(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), tmp_path)
+
+
+def test_every_flag_of_incomplete_lungs_makes_the_score_doubtful() -> None:
+    incomplete = [flag for flag in Flag if "incomplete" in flag.sentence.lower()]
+    assert Flag.LUNG_AT_EDGE in incomplete
+    assert [flag for flag in incomplete if flag.doubt is None] == []
