@@ -143,7 +143,7 @@ def test_no_cause_is_claimed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ((Flag.LUNG_AT_EDGE,), "! Score doubtful: lung may be incomplete"),
+        ((Flag.LUNG_AT_EDGE,), "! Score doubtful: incomplete lungs"),
         ((Flag.LOW_AGREEMENT, Flag.LOSSY), "! Score doubtful: mirrored images disagree"),
         ((Flag.NO_NOISE_FLOOR,), "! Score doubtful: noise is scored, too"),
     ],
@@ -154,7 +154,7 @@ def test_what_makes_the_score_doubtful_stands_beside_it(tmp_path: Path, flags: t
 
 def test_several_doubts_stand_in_two_lines(tmp_path: Path) -> None:
     text = report(tmp_path, flags=(Flag.LUNG_AT_EDGE, Flag.LOW_AGREEMENT))
-    assert "! Score doubtful: lung may be incomplete," in text and "mirrored images disagree" in text
+    assert "! Score doubtful: incomplete lungs," in text and "mirrored images disagree" in text
 
 
 def test_the_headline_is_plain_where_nothing_makes_it_doubtful(tmp_path: Path) -> None:
@@ -316,3 +316,9 @@ def sr_groups(document: Dataset) -> list[Dataset]:
         i for i in document.ContentSequence if i.ConceptNameCodeSequence[0].CodeMeaning == "Imaging Measurements"
     ]
     return list(measurements.ContentSequence)
+
+
+def test_every_flag_of_incomplete_lungs_makes_the_score_doubtful() -> None:
+    incomplete = [flag for flag in Flag if "incomplete" in flag.sentence.lower()]
+    assert Flag.LUNG_AT_EDGE in incomplete
+    assert [flag for flag in incomplete if flag.doubt is None] == []
