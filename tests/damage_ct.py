@@ -227,6 +227,7 @@ CASES = (
 PIXEL_CASES = (
     Case("broken code stream", Reason.CODEC, broken_pixels),
     Case("too few bytes", Reason.CODEC, lambda: one_changed(PixelData=b"\x00" * 100)),
+    Case("a blank slice", Reason.DAMAGED_SLICES, lambda: one_changed(PixelData=bytes(2 * 96 * 128))),
     Case("no pixel data", Reason.UNREADABLE, lambda: without("PixelData", indices=(3,))),
     _tags("water at -1024 HU", Reason.NOT_HU, {"RescaleIntercept": "-2048"}),
     _tags("rescaled twice", Reason.NOT_HU, {"RescaleSlope": "2"}),

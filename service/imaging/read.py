@@ -158,8 +158,8 @@ def _hounsfield(
 
 def _damage(volume: hd.Volume, frames: Sequence[Frame]) -> Iterator[Refusal]:
     """A refusal for each kind of bad slice, naming them. frames: in the order of the volume's slices."""
-    rows_mm, columns_mm = volume.spacing[1:]
-    for damage in find_damage(volume.array, (rows_mm, columns_mm)):
+    slices_mm, rows_mm, columns_mm = volume.spacing
+    for damage in find_damage(volume.array, (slices_mm, rows_mm, columns_mm)):
         yield Refusal(damage.reason, f"{damage.what}: {named(frames, damage.slices)}.")
 
 
