@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import evidence_samples
 import make_ct
@@ -18,7 +19,7 @@ from service.evidence.case import Case
 from service.evidence.context import Predecessor
 from service.evidence.report import report_pdf, words
 from service.evidence.report.fonts import runs, width
-from service.evidence.report.page import fitted
+from service.evidence.report.page import MOST_LETTERS, fitted, wrapped
 
 GOLDEN = {"LUL": (1336, 83), "LLL": (1609, 169), "RUL": (989, 101), "RML": (787, 37), "RLL": (1633, 115)}
 """Lung and opacity mL of the paper's example report."""
@@ -222,3 +223,21 @@ def test_the_footer_tells_of_the_acquisition_only(tmp_path: Path) -> None:
     for header in ct.headers:
         header.AcquisitionTime = None
     assert "CT of" not in printed(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), tmp_path)
+
+
+def test_a_text_of_any_length_is_laid_out_at_once() -> None:
+    """Letters are neither shortened nor wrapped one by one: a name of 60,000 took many minutes."""
+    with patch("service.evidence.report.page.width", wraps=width) as measured:
+        text, _ = fitted("A" * 60_000, 9, False, 180)
+        lines = wrapped("A" * 60_000, 9, 180)
+    assert text.endswith("…") and 10 < len(text) < 100
+    assert sum(map(len, lines)) == MOST_LETTERS + 1 and all(width(line, 9) <= 180 for line in lines)
+    assert measured.call_count < 2000
+
+
+@pytest.mark.parametrize("max_width", [1.0, 20.0, 180.0])
+def test_what_is_cut_is_as_long_as_fits(max_width: float) -> None:
+    whole = "Wolfeschlegelsteinhausenbergerdorff " * 6
+    text, size = fitted(whole, 9, True, max_width)
+    kept = len(text) - 1
+    assert kept == 1 or width(text, size, True) <= max_width < width(whole[: kept + 1] + "…", size, True)
