@@ -12,6 +12,11 @@ from service.imaging.frames import Frame
 
 Positions = NDArray[np.float64]
 
+_MOST_ROUNDED = 0.49
+"""Of the slice spacing. Neighbouring steps differ by as much as the unit of the last decimal that the positions were
+written with, the finest of all slices: zeros at the end may be left out. Less than half of the slice spacing keeps a
+missing slice apart from rounding."""
+
 
 def check(frames: Sequence[Frame], normal: Positions, limits: Limits) -> Eligibility:
     """Measure slices of one orientation along their unit normal (LPS)."""
@@ -21,8 +26,9 @@ def check(frames: Sequence[Frame], normal: Positions, limits: Limits) -> Eligibi
     stated_mm = [frame.thickness_mm for frame in frames if frame.thickness_mm is not None]
     if len(places_mm) < 2:
         return Eligibility(tuple(refusals), slices=len(frames), thickness_mm=max(stated_mm, default=None))
-    rounding_mm = _rounding_mm(frames, normal, places_mm)
-    spacing_mm = _spacing_mm(places_mm, rounding_mm)
+    unit_mm = min(frame.position_unit_mm[int(np.abs(normal).argmax())] for frame in frames)
+    spacing_mm = _spacing_mm(places_mm, unit_mm)
+    rounding_mm = min(unit_mm, _MOST_ROUNDED * spacing_mm)
     extent_mm = float(places_mm[-1] - places_mm[0]) + spacing_mm
     refusals += [*_spacing(places_mm, spacing_mm, rounding_mm, limits), *_coverage(extent_mm, limits)]
     thickness_mm = max([spacing_mm, *stated_mm])
@@ -52,22 +58,12 @@ def _duplicates(frames: Sequence[Frame], along_mm: Positions, places: int, limit
         yield Refusal(Reason.DUPLICATE_POSITION, detail)
 
 
-def _rounding_mm(frames: Sequence[Frame], normal: Positions, places_mm: Positions) -> float:
-    """By how much two neighbouring steps may differ because the positions were rounded when they were written.
-
-    That is the unit of the last decimal along the normal, the finest of all slices: zeros at the end may be left out.
-    Less than half of the slice spacing, so that a missing slice is always seen.
-    """
-    axis = int(np.abs(normal).argmax())
-    unit_mm = min(frame.position_unit_mm[axis] for frame in frames)
-    return min(unit_mm, 0.49 * float(np.median(np.diff(places_mm))))
-
-
-def _spacing_mm(places_mm: Positions, rounding_mm: float) -> float:
-    """The usual step; where positions are rounded, the mean of the steps on both sides of it."""
+def _spacing_mm(places_mm: Positions, unit_mm: float) -> float:
+    """The usual step; where positions were rounded to `unit_mm`, the mean of the steps on both sides of it."""
     steps_mm = np.diff(places_mm)
-    usual_mm = np.median(steps_mm)
-    return float(steps_mm[np.abs(steps_mm - usual_mm) <= 1.01 * rounding_mm].mean())
+    usual_mm = float(np.median(steps_mm))
+    alike = np.abs(steps_mm - usual_mm) <= min(1.01 * unit_mm, 0.6 * usual_mm)
+    return float(steps_mm[alike].mean())
 
 
 def _spacing(places_mm: Positions, spacing_mm: float, rounding_mm: float, limits: Limits) -> Iterator[Refusal]:
