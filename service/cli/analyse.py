@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.analysis import analyst
 from service.cli.options import REFUSED, USAGE, ConfigOption, err, failures, out, settings_from
+from service.domain import rounding
 from service.errors import ThoracleError
 from service.evidence.context import FILE_NAMES
 from service.pipelines import named
@@ -120,7 +121,8 @@ def _tell(outcome: Outcome, folder: Path) -> None:
     total = outcome.analysis.lungs["total"]
     score = f"{severity.total}/25 ({severity.category})" if severity.total is not None else "not scored"
     out.print(f"[green]Analysed[/] series {escape(str(outcome.series_uid))} in {sum(outcome.timings_s.values()):.1f} s")
-    out.print(f"  lungs {total.volume_ml:.0f} mL, opacity {total.opacity_ml:.0f} mL ({total.opacity_percent:.1f} %)")
+    lungs_ml, opacity_ml = rounding.millilitres(total.volume_ml), rounding.millilitres(total.opacity_ml)
+    out.print(f"  lungs {lungs_ml} mL, opacity {opacity_ml} mL ({rounding.percent(total.opacity_percent)} %)")
     out.print(f"  CT severity score, Pan 2020, 0-25: {score}")
     for sentence in outcome.document["warnings"]:
         out.print(f"  [yellow]warning[/] {escape(sentence)}")
