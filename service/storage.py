@@ -1,5 +1,6 @@
 """Settings become storage: the data directory or the bucket, the database, the locks."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -7,11 +8,12 @@ from typing import Literal
 import sqlalchemy as sa
 
 from service.domain.ports import Spool
+from service.errors import Permanent
 from service.settings import Settings
 from service.store.engine import database_engine, in_words
 from service.store.integrity import why_unusable
 from service.store.liveness import FileLocks, Locks, locks
-from service.store.migrations import upgrade
+from service.store.migrations import schemas, upgrade
 from service.store.object_spool import ObjectSpool
 from service.store.s3 import s3_store
 from service.store.spool import Spool as DiskSpool
@@ -33,6 +35,34 @@ def open_storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "F
     engine = database_engine(database(settings, "records.db"), synchronous)
     upgrade(engine)
     return (bucket(settings) or DiskSpool(settings.data_dir)), engine
+
+
+def existing_storage(settings: Settings) -> tuple[Spool, sa.Engine]:
+    """Returns the spool and the database as they are: nothing is created or migrated.
+
+    Permanent, in words, if there is no database, if this user may not use it, or if its schema is another version's.
+    """
+    path = database(settings, "records.db")
+    if isinstance(path, Path):
+        _check_usable(path)
+    engine = database_engine(path)
+    found, newest = schemas(engine)
+    if found is None:
+        raise Permanent(_no_database("PostgreSQL" if settings.database_url else settings.data_dir.absolute()))
+    if found != newest:
+        raise Permanent(
+            f"the database has schema {found}, and this version needs {newest}: `thoracle migrate`, or the start of "
+            "the service, brings it up"
+        )
+    return (bucket(settings) or DiskSpool(settings.data_dir)), engine
+
+
+def has_database(settings: Settings) -> bool:
+    """Returns whether the service has a database already; SQLAlchemyError if it cannot be asked."""
+    path = database(settings, "records.db")
+    if isinstance(path, Path):
+        return path.exists()
+    return schemas(database_engine(path))[0] is not None
 
 
 def migrate(settings: Settings) -> tuple[str | None, str]:
@@ -95,6 +125,25 @@ def host_locks(settings: Settings) -> FileLocks:
 def metrics_dir(settings: Settings) -> Path:
     """Where the processes count, for the API to add up."""
     return _run_dir(settings) / "metrics"
+
+
+def _check_usable(path: Path) -> None:
+    """Permanent if there is no such file, or this user may not read and write it."""
+    try:
+        there = path.exists()
+    except PermissionError:
+        there = True
+    if not there:
+        raise Permanent(_no_database(path.parent.absolute()))
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise Permanent(f"this user may not use the database {path}: run the command as the user of the service")
+
+
+def _no_database(where: Path | str) -> str:
+    return (
+        f"there is no Thoracle database in {where}: name the service's configuration with --config (or THORACLE_CONFIG)"
+        ", or start the service once"
+    )
 
 
 def _run_dir(settings: Settings) -> Path:

@@ -13,7 +13,7 @@ from service.cli.audit import DIGITS, audit_table
 from service.cli.difference_table import difference_table
 from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
-from service.model_operators import model_operator
+from service.model_operators import existing_model_operator, model_operator
 from service.settings import Settings
 from service.store.shadows import LIMIT, Shadow
 from service.worker.model_operator import Changed
@@ -129,7 +129,7 @@ def compare(
     """
     settings = settings_from(config)
     with failures():
-        found = model_operator(settings).compared(name, version, limit)
+        found = existing_model_operator(settings).compared(name, version, limit)
     if not found:
         out.print(f"No candidate of {escape(name)} has been in the shadow.")
         return
@@ -160,7 +160,7 @@ def history(
     """
     settings = settings_from(config)
     with failures():
-        at_full_width(audit_table(model_operator(settings).history(name)))
+        at_full_width(audit_table(existing_model_operator(settings).history(name)))
 
 
 def tell(name: str, changed: Changed) -> None:

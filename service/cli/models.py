@@ -22,7 +22,7 @@ from service.inference import install, repository
 from service.inference.files import DIGESTS, read_digests
 from service.model_operators import model_operator, own_models, shipped_models
 from service.settings import Settings, served_repository, trial_ct
-from service.store.audit import DONE, REFUSED
+from service.store.audit import DONE
 from service.worker.model_operator import described
 
 LUNGMASK = "lungmask"
@@ -165,7 +165,7 @@ def add(
                 described = [_file(Path(what), spec, sha256 or [])]
             prepared = [install.prepare(base, model, each) for model, each in described]
         except Permanent as error:
-            operators.audit(settings).note(who(), "add", Path(what).name, REFUSED, why=str(error))
+            operators.note_refusal(settings, who(), "add", Path(what).name, str(error))
             raise
         if base != own:
             _create(settings, own)
@@ -206,7 +206,7 @@ def remove(
 
 def _create(settings: Settings, own: Path) -> None:
     repository.create(own, shipped_models())
-    operators.audit(settings).note(who(), "init", "models", DONE)
+    operators.new_audit(settings).note(who(), "init", "models", DONE)
     out.print(f"model repository {escape(str(own))}: made from the shipped models, and used from now on")
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.cli.configuration import VARIABLE, chosen
 from service.errors import ThoracleError
 from service.settings import Settings, load
 from service.store.engine import in_words
@@ -29,10 +30,12 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         "-c",
-        envvar="THORACLE_CONFIG",
+        envvar=VARIABLE,
         exists=True,
         dir_okay=False,
-        help="Configuration file (YAML). See docs/reference/settings.md.",
+        callback=chosen,
+        help="Configuration file (YAML); default: ./thoracle.yaml, ~/.config/thoracle/thoracle.yaml or "
+        "/etc/thoracle/thoracle.yaml. See docs/reference/settings.md.",
     ),
 ]
 
