@@ -29,7 +29,7 @@ _SHIPPED = "The shipped models are served, which are never changed; `thoracle mo
 
 
 def model_operator(settings: Settings) -> ModelOperator:
-    """Returns what an operator may do with models. Permanent where there is neither a database nor an own repository."""
+    """Returns what an operator may do with models. Permanent where there is no database nor an own repository."""
     own_ones = (own_repository(settings) / DIGESTS).exists()
     if not own_ones and not has_database(settings):
         raise Permanent(f"{_SHIPPED} If the service has models of its own, name its configuration with --config.")

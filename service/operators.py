@@ -1,9 +1,14 @@
 """Settings become what operators work with: jobs, the audit trail."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
 
 from service import destinations as to
 from service.domain.ports import Spool
@@ -41,6 +46,23 @@ def overview(settings: Settings) -> Overview:
     """The jobs as operators see them. Permanent if the service has no database yet."""
     _, engine = existing_storage(settings)
     return Overview(engine)
+
+
+def accession_number(settings: Settings, job: Mapping[str, Any]) -> str:
+    """Returns the Accession Number (0008,0050) of a job's study, "" where no file of it tells.
+
+    The database does not hold it: it is the patient's. It is read for an operator's eyes, and must not be logged.
+    """
+    spool, engine = existing_storage(settings)
+    received = [path for one in Records(engine).series_of(job["study_uid"]) for path in one.paths[:1]]
+    for path in (*(stored["path"] for stored in job["objects"][:1]), *received):
+        with suppress(OSError, InvalidDicomError), spool.local([path]) as (file,):
+            found = str(
+                dcmread(file, stop_before_pixels=True, specific_tags=["AccessionNumber"]).get("AccessionNumber", "")
+            )
+            if printable := "".join(filter(str.isprintable, found)).strip():
+                return printable
+    return ""
 
 
 def audit(settings: Settings) -> Audit:

@@ -27,7 +27,7 @@ def chosen(named: Path | None) -> Path | None:
     """
     if named is not None or VARIABLE in os.environ:
         return named
-    found = next((path for path in _expanded() if os.path.isfile(path)), None)  # noqa: PTH113: False without rights
+    found = next((path for path in _expanded() if _is_there(path)), None)
     if found is None:
         return None
     if not os.access(found, os.R_OK):
@@ -35,6 +35,14 @@ def chosen(named: Path | None) -> Path | None:
         raise typer.Exit(2)
     _err.print(f"[dim]configuration: {escape(str(found))}[/]")
     return found
+
+
+def _is_there(path: Path) -> bool:
+    """A folder that this user may not look into counts as empty."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
 
 
 def _expanded() -> tuple[Path, ...]:

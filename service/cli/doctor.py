@@ -18,9 +18,7 @@ def doctor(config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     if config is None:
-        err.print(
-            "[yellow]note[/] no configuration file was named or found: the defaults and the environment are checked"
-        )
+        err.print("[yellow]note[/] no configuration file was named or found: defaults and environment are checked")
     failed = False
     for check in checkup.doctor(settings):
         failed |= not check.ok

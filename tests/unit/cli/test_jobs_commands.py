@@ -58,7 +58,14 @@ def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_
     assert run("cancel", job_id) == (0, f"job {job_id} is cancelled")
     code, output = run("show", job_id)
     assert code == 0
-    for step in ("first image of a series", "revision 1", "fail", "disk full", "retry by ", "cancel by "):
+    for step in (
+        "first image of a series",
+        "revision 1",
+        "analysis failed",
+        "disk full",
+        "analysed again by ",
+        "cancelled by ",
+    ):
         assert step in output
     code, output = run("reanalyse", job_id)
     assert (code, "is created" in output) == (0, True)
