@@ -168,10 +168,10 @@ def _write(folder: Path, evaluation: Evaluation, settings: Mapping[str, object],
         "notes": {case: list(notes) for case, notes in evaluation.notes.items() if notes},
     }
     document = metrics_document(evaluation.agreements, settings, seed, about)
-    (folder / METRICS).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
-    (folder / TABLE).write_text(metrics_csv(evaluation.agreements))
+    (folder / METRICS).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / TABLE).write_text(metrics_csv(evaluation.agreements), encoding="utf-8")
     if len(evaluation.notes) > 1 and evaluation.agreements:
-        (folder / PLOT).write_text(bland_altman_svg(evaluation.agreements))
+        (folder / PLOT).write_text(bland_altman_svg(evaluation.agreements), encoding="utf-8")
 
 
 def _tell(evaluation: Evaluation, folder: Path, seed: int) -> None:

@@ -1,5 +1,6 @@
 """Options that several commands share, and the way they report a bad configuration."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from getpass import getuser
@@ -50,8 +51,10 @@ def failures(what: str = "Failed") -> Iterator[None]:
     """A failure in one line, which begins with `what`, and exit code 1."""
     try:
         yield
-    except (ThoracleError, OSError, SQLAlchemyError) as error:
+    except (ThoracleError, OSError, SQLAlchemyError, UnicodeEncodeError) as error:
         why = in_words(error) if isinstance(error, SQLAlchemyError) else str(error)
+        if isinstance(error, UnicodeEncodeError):  # bytes of the command line that are no text in this locale
+            why = f"{error.object!r} is no text in the encoding {sys.getfilesystemencoding()}"
         err.print(f"[red]{what}:[/] {escape(why)}")
         raise typer.Exit(FAILURE) from error
 
@@ -59,7 +62,7 @@ def failures(what: str = "Failed") -> Iterator[None]:
 def settings_from(config: Path | None) -> Settings:
     """The settings, or exit code 2 with one line per mistake."""
     try:
-        return load(config)
+        return _nameable(load(config))
     except ValidationError as error:
         for mistake in error.errors():
             where = ".".join(map(str, mistake["loc"])) or "configuration"
@@ -68,7 +71,25 @@ def settings_from(config: Path | None) -> Settings:
         err.print(f"[red]configuration[/]: {escape(str(error))}")
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         err.print(f"[red]configuration[/]: not YAML: {escape(' '.join(str(error).split()))}")
+    except OSError as error:
+        err.print(f"[red]configuration[/]: {escape(str(error))}")
+    except UnicodeError as error:
+        err.print(f"[red]configuration[/]: {escape(str(error))}")
     except (TypeError, ValueError):  # what pydantic-settings makes of a list or a word
         err.print("[red]configuration[/]: the file must hold lines of the form 'name: value'")
     err.print(f"The configuration {escape(str(config or 'from the environment'))} is not usable.")
     raise typer.Exit(USAGE)
+
+
+def _nameable(settings: Settings) -> Settings:
+    """The same settings; UnicodeError where this locale names a folder of them otherwise than UTF-8 does.
+
+    The service would then keep its data in another folder than after a start in the usual locale.
+    """
+    for folder in map(str, (settings.data_dir, settings.inference.repository, settings.inference.trial_ct or "")):
+        if folder.encode(sys.getfilesystemencoding(), "replace") != folder.encode("utf-8", "replace"):
+            raise UnicodeError(
+                f"the encoding of this locale, {sys.getfilesystemencoding()}, cannot name the folder {folder} as UTF-8 "
+                "does: set LC_ALL=C.UTF-8"
+            )
+    return settings
