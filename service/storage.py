@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from service.store.liveness import FileLocks, Locks, locks
 from service.store.migrations import schemas, upgrade
 from service.store.object_spool import ObjectSpool
 from service.store.s3 import s3_store
+from service.store.spool import PRIVATE_FOLDER
 from service.store.spool import Spool as DiskSpool
 
 _ADVICE = {
@@ -23,6 +25,9 @@ _ADVICE = {
     "spool are recorded, analysed and delivered again, and what was known of earlier jobs is gone",
     "flow.db": "Move it away with its -wal and -shm files: it is made again from records.db",
 }
+PRIVATE_FILE = 0o640
+"""Rights of a database file: the service's user and group."""
+
 _LEAVE_IT = (
     "Leave it where it is, it may be whole. Look at the rights of the file and its folder, at the free space, and "
     "whether the disk is read-only or another program holds the file"
@@ -31,7 +36,7 @@ _LEAVE_IT = (
 
 def open_storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> tuple[Spool, sa.Engine]:
     """The spool and the database, created and migrated: any process may be the first to start."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _create_private(settings)
     engine = database_engine(database(settings, "records.db"), synchronous)
     upgrade(engine)
     return (bucket(settings) or DiskSpool(settings.data_dir)), engine
@@ -71,7 +76,7 @@ def migrate(settings: Settings) -> tuple[str | None, str]:
     Permanent if a newer version made them.
     """
     if settings.database_url is None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        _create_private(settings)
     return upgrade(database_engine(database(settings, "records.db")))
 
 
@@ -125,6 +130,18 @@ def host_locks(settings: Settings) -> FileLocks:
 def metrics_dir(settings: Settings) -> Path:
     """Where the processes count, for the API to add up."""
     return _run_dir(settings) / "metrics"
+
+
+def _create_private(settings: Settings) -> None:
+    """Create the data directory and the SQLite files so that other users of this machine cannot read them.
+
+    What is there already keeps its rights, and the umask may take more away.
+    """
+    settings.data_dir.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    if settings.database_url is None:
+        for name in _ADVICE:  # SQLite gives the files beside a database the same rights
+            with suppress(FileExistsError):
+                os.close(os.open(settings.data_dir / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
 
 
 def _check_usable(path: Path) -> None:

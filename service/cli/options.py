@@ -1,5 +1,6 @@
 """Options that several commands share, and the way they report a bad configuration."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,8 +43,12 @@ ConfigOption = Annotated[
 
 
 def who() -> str:
-    """Whose command this is, for the audit trail."""
-    return f"{getuser()}@{gethostname()}"
+    """Whose command this is, for the audit trail. A user without a name, as in some containers, has a number."""
+    try:
+        name = getuser()
+    except (KeyError, OSError):
+        name = f"user {os.getuid()}"
+    return f"{name}@{gethostname()}"
 
 
 @contextmanager

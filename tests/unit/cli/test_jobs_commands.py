@@ -128,3 +128,16 @@ def test_a_job_says_which_models_analysed_it_and_which_was_a_candidate(tmp_path:
     assert f"model lobes version 3 candidate, sha256 {'b' * 64}" in shown
     assert f"model lung-opacity version 2, sha256 {'a' * 64}" in shown
     assert "lobes 3" in listed and "lung-opacity" not in listed
+
+
+def test_a_user_without_a_name_is_a_number_in_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under any user id."""
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("service.cli.options.getuser", nameless)
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    config, _, job_id = site(tmp_path)
+    assert CliRunner().invoke(app, ["jobs", "cancel", job_id, "--config", str(config)]).exit_code == 0
+    assert "by user 12345@" in CliRunner().invoke(app, ["jobs", "show", job_id, "-c", str(config)]).output
