@@ -36,7 +36,7 @@ _LEAVE_IT = (
 
 def open_storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> tuple[Spool, sa.Engine]:
     """The spool and the database, created and migrated: any process may be the first to start."""
-    _create_private(settings)
+    create_data_dir(settings)
     engine = database_engine(database(settings, "records.db"), synchronous)
     upgrade(engine)
     return (bucket(settings) or DiskSpool(settings.data_dir)), engine
@@ -76,7 +76,7 @@ def migrate(settings: Settings) -> tuple[str | None, str]:
     Permanent if a newer version made them.
     """
     if settings.database_url is None:
-        _create_private(settings)
+        create_data_dir(settings)
     return upgrade(database_engine(database(settings, "records.db")))
 
 
@@ -132,7 +132,7 @@ def metrics_dir(settings: Settings) -> Path:
     return _run_dir(settings) / "metrics"
 
 
-def _create_private(settings: Settings) -> None:
+def create_data_dir(settings: Settings) -> None:
     """Create the data directory and the SQLite files so that other users of this machine cannot read them.
 
     What is there already keeps its rights, and the umask may take more away.

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.cli.configuration import VARIABLE, chosen
 from service.errors import ThoracleError
 from service.settings import Settings, load
-from service.store.engine import in_words
+from service.store.engine import in_words as database_words
 
 USAGE, FAILURE, REFUSED = 2, 1, 3
 
@@ -57,11 +57,19 @@ def failures(what: str = "Failed") -> Iterator[None]:
     try:
         yield
     except (ThoracleError, OSError, SQLAlchemyError, UnicodeEncodeError) as error:
-        why = in_words(error) if isinstance(error, SQLAlchemyError) else str(error)
-        if isinstance(error, UnicodeEncodeError):  # bytes of the command line that are no text in this locale
-            why = f"{error.object!r} is no text in the encoding {sys.getfilesystemencoding()}"
-        err.print(f"[red]{what}:[/] {escape(why)}")
+        err.print(f"[red]{what}:[/] {escape(in_words(error))}")
         raise typer.Exit(FAILURE) from error
+
+
+def in_words(error: Exception) -> str:
+    """Returns what went wrong in one line, without numbers that only programmers know."""
+    if isinstance(error, SQLAlchemyError):
+        return database_words(error)
+    if isinstance(error, UnicodeEncodeError):  # bytes of the command line that are no text in this locale
+        return f"{error.object!r} is no text in the encoding {sys.getfilesystemencoding()}"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def settings_from(config: Path | None) -> Settings:
