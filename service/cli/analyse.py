@@ -123,7 +123,7 @@ def _clear(folder: Path) -> None:
 def _write(folder: Path, outcome: Outcome) -> None:
     for item in outcome.evidence:
         (folder / item.file_name).write_bytes(item.content)
-    (folder / "result.json").write_text(json.dumps(outcome.document, indent=2) + "\n")
+    (folder / "result.json").write_text(json.dumps(outcome.document, indent=2) + "\n", encoding="utf-8")
 
 
 def _tell(outcome: Outcome, folder: Path) -> None:
