@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 DEVICE ?= auto
 IMAGE ?= thoracle
 
+# ONNX Runtime reports its use to its maker unless told not to (docs/decisions/0131).
+export ORT_DISABLE_TELEMETRY := 1
+
 .DEFAULT_GOAL := help
 .PHONY: helm-test image help setup setup-test peers demo test soak bench triton parity crash-matrix train-lung-opacity train-lobes train-classifier clean
 

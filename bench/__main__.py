@@ -50,7 +50,7 @@ def main() -> None:
                 "figures": [figure.document() for figure in figures],
             }
             # After every part: it takes the better part of an hour, and who interrupts it keeps what was measured.
-            options.out.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            options.out.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     _tell(figures)
     console.print(f"written: {options.out}")
 

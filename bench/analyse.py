@@ -45,6 +45,6 @@ def _run(case: Case, out: Path) -> dict[str, float]:
     process = json.loads(done.stdout)
     if process.pop("exit"):
         raise RuntimeError(f"thoracle analyse failed: {done.stderr}")
-    stages = json.loads((out / "result.json").read_text())["timings_s"]
+    stages = json.loads((out / "result.json").read_text(encoding="utf-8"))["timings_s"]
     outside = process["wall_s"] - sum(stages.values())
     return {**process, **stages, "start, models, writing (the rest)": outside}

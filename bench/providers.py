@@ -19,7 +19,7 @@ from bench import ROOT
 from bench.cases import DEMO, real_cts
 from bench.figures import Figure
 from bench.quantise import quantised, with_probability
-from bench.variants import BATCH, SERVICE, VARIANTS, installed, session
+from bench.variants import BATCH, SERVICE, VARIANTS, session, why_absent
 from service.domain.model_roles import LUNG_OPACITY, ROLES
 from service.domain.model_spec import ModelSpec
 from service.imaging.read import read_ct
@@ -42,7 +42,7 @@ Sessions = Mapping[str, ort.InferenceSession]
 
 
 def measure(work: Path, repeat: int) -> Iterator[Figure]:
-    """Speed as a ratio to the service's way, memory, and what the parity gate says, of every variant installed."""
+    """Speed as a ratio to the service's way, memory, and what the parity gate says, of every variant that runs here."""
     repository = load(None).inference.repository
     spec = OnnxBackend(repository).spec(LUNG_OPACITY)
     thresholds = np.array([spec.thresholds[name] for name in ROLES[LUNG_OPACITY].channels])[:, None, None]
@@ -91,13 +91,13 @@ def parity(
 
 
 def _models(released: Path, calibration: Slices, work: Path) -> dict[str, Path]:
-    """The file of every variant that is installed; says which are not."""
+    """Returns the model file of every variant that this machine can run; prints why the others are left out."""
     plain = with_probability(released, work / "float.onnx")
     int8 = quantised(plain, calibration[::_CALIBRATE_EVERY], work / "int8.onnx")
-    for name in VARIANTS:
-        if not installed(name):
-            print(f"  {PART}: {name} is left out; to have it: pip install -e '.[bench]'")
-    return {name: int8 if small else plain for name, (small, _) in VARIANTS.items() if installed(name)}
+    absent = {name: why for name in VARIANTS if (why := why_absent(name)) is not None}
+    for name, why in absent.items():
+        print(f"  {PART}: {name} is left out: {why}")
+    return {name: int8 if small else plain for name, (small, _) in VARIANTS.items() if name not in absent}
 
 
 def _slices(folder: Path, spec: ModelSpec) -> Slices:

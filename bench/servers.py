@@ -22,7 +22,7 @@ def thoracle(folder: Path, port: int) -> Iterator[psutil.Process]:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "thoracle.yaml"
     receiver = {"host": "127.0.0.1", "port": port}
-    config.write_text(json.dumps({"data_dir": str(folder / "data"), "receiver": receiver}))
+    config.write_text(json.dumps({"data_dir": str(folder / "data"), "receiver": receiver}), encoding="utf-8")
     command = ["service", "serve", "--config", str(config), "--role", "receiver"]
     with _running(command, port) as process:
         yield process

@@ -35,33 +35,45 @@ VARIANTS: dict[str, tuple[bool, Openvino]] = {
 """By name: whether the model is the quantised one, and who computes it."""
 
 
-def installed(name: str) -> bool:
-    """Whether what the variant needs is here: OpenVINO's plugin is an extra."""
-    return VARIANTS[name][1] is None or find_spec(_PLUGIN) is not None
+def why_absent(name: str) -> str | None:
+    """Returns in words why this machine cannot run the variant; None if it can.
+
+    OpenVINO's plugin is an extra, and where it is installed it offers a CPU device on some processors only.
+    """
+    if VARIANTS[name][1] is None:
+        return None
+    if find_spec(_PLUGIN) is None:
+        return "OpenVINO's plugin is not installed: pip install -e '.[bench]'"
+    if _cpu_of_openvino() is None:
+        return "OpenVINO's plugin is installed, but offers no CPU device on this processor"
+    return None
 
 
 def session(name: str, model: Path) -> ort.InferenceSession:
-    """RuntimeError where ONNX Runtime would fall back to another provider."""
+    """RuntimeError where the provider has no device here, or ONNX Runtime would fall back to another one."""
     options = ort.SessionOptions()
     openvino = VARIANTS[name][1]
     if openvino is None:
         options.intra_op_num_threads = THREADS
         return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     config = {"CPU": {"INFERENCE_NUM_THREADS": str(THREADS), "NUM_STREAMS": "1", **openvino}}
-    options.add_provider_for_devices([_cpu_of_openvino()], {"load_config": json.dumps(config)})
+    if (device := _cpu_of_openvino()) is None:
+        raise RuntimeError(f"{name} cannot run here: {why_absent(name)}")
+    options.add_provider_for_devices([device], {"load_config": json.dumps(config)})
     opened = ort.InferenceSession(str(model), options)
     if opened.get_providers()[0] != _OPENVINO:
         raise RuntimeError(f"{name} would run on {opened.get_providers()}")
     return opened
 
 
-def _cpu_of_openvino() -> "ort.OrtEpDevice":
+def _cpu_of_openvino() -> "ort.OrtEpDevice | None":
+    """Returns the device that stands for the processor; None where the plugin does not support the processor."""
     import onnxruntime_ep_openvino as plugin
 
     if not any(device.ep_name == _OPENVINO for device in ort.get_ep_devices()):
         ort.register_execution_provider_library("openvino", plugin.get_library_path())
     devices = [device for device in ort.get_ep_devices() if device.ep_name == _OPENVINO]
-    return next(device for device in devices if device.ep_metadata.get("ov_device") == "CPU")
+    return next((device for device in devices if device.ep_metadata.get("ov_device") == "CPU"), None)
 
 
 def main(name: str, model: Path) -> None:

@@ -114,10 +114,39 @@ def download(name: str, folder: Path) -> Path:
             f"The weights {name} cannot be downloaded from {url} ({reason}). Fetch that file on a machine that can, "
             f"bring it here, and run: thoracle models add lungmask --weights {path.name}"
         ) from exc
-    digits, digest = path.stem.rsplit("-", 1)[-1], hashlib.sha256(path.read_bytes()).hexdigest()
-    if not digest.startswith(digits) or len(digits) < _HASH_DIGITS:
+    digits, digest = _digits(path.name), hashlib.sha256(path.read_bytes()).hexdigest()
+    if not digest.startswith(digits):
         raise Permanent(f"What came from {url} is damaged: its SHA-256 is {digest}, and should begin with {digits}.")
     return path
+
+
+def check_published(path: Path, digest: str) -> None:
+    """Compare the digest of a weight file that was brought here with the published one; Permanent if it is another.
+
+    digest: SHA-256 of the file. The published files have the first digits of it in their names; a file with another
+    name counts as published if its digest begins with any of them.
+    """
+    published = [url.rsplit("/", 1)[-1] for url, _ in MODEL_URLS.values()]
+    if path.name in published:
+        if not digest.startswith(_digits(path.name)):
+            begin = _digits(path.name)
+            raise Permanent(
+                f"{path} is not the published file: its SHA-256 is {digest}, and should begin with {begin}."
+            )
+    elif not any(digest.startswith(_digits(name)) for name in published):
+        known = ", ".join(f"{_digits(name)}... ({name})" for name in published)
+        raise Permanent(
+            f"{path} is none of the published files: its SHA-256 is {digest}, and theirs begin with {known}. If it is "
+            "the file that you want, name its digest with --sha256."
+        )
+
+
+def _digits(name: str) -> str:
+    """The first digits of the SHA-256 of a published file, which stand in its name; Permanent if there are none."""
+    digits = Path(name).stem.rsplit("-", 1)[-1]
+    if len(digits) < _HASH_DIGITS:
+        raise Permanent(f"The name {name} does not tell the digest of the file.")
+    return digits
 
 
 def _network(weights: Path) -> tuple[nn.Module, int]:

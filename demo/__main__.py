@@ -111,7 +111,7 @@ def write_config(out: Path, dicom: int, pacs: int, http: int) -> Path:
         "api": {"port": http},
     }
     path = out / "thoracle.yaml"
-    path.write_text(json.dumps(config, indent=2))
+    path.write_text(json.dumps(config, indent=2), encoding="utf-8")
     return path
 
 

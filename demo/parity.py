@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
             wait(lambda: ready(http), server, time.monotonic() + _START_S, "Triton did not become ready")
             return subprocess.run([*THORACLE, "parity", *arguments], env=os.environ | own).returncode
         except (RuntimeError, TimeoutError) as error:
-            print(f"{error}; its log:\n{log.read_text()}", file=sys.stderr)
+            print(f"{error}; its log:\n{log.read_text(encoding='utf-8')}", file=sys.stderr)
             return 1
         finally:
             stop(server)

@@ -29,11 +29,11 @@ def add_debian(bom: Bom, packages: Iterable[str], system: Mapping[str, str]) -> 
 
 
 def main(python: Path, packages: Path, out: Path) -> None:
-    bom = Bom.from_json(json.loads(python.read_text()))
-    add_debian(bom, packages.read_text().splitlines(), platform.freedesktop_os_release())
+    bom = Bom.from_json(json.loads(python.read_text(encoding="utf-8")))
+    add_debian(bom, packages.read_text(encoding="utf-8").splitlines(), platform.freedesktop_os_release())
     what = sorted(str(component.purl) for component in bom.components)
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, "\n".join(what))  # the same packages, the same list
-    out.write_text(JsonV1Dot6(bom).output_as_string(indent=2) + "\n")
+    out.write_text(JsonV1Dot6(bom).output_as_string(indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

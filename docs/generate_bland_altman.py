@@ -34,5 +34,9 @@ def picture() -> str:
 
 if __name__ == "__main__":
     if "--check" in sys.argv:
-        sys.exit(0 if PICTURE.read_text() == picture() else f"{PICTURE.name} is out of date: run {Path(__file__).name}")
-    PICTURE.write_text(picture())
+        sys.exit(
+            0
+            if PICTURE.read_text(encoding="utf-8") == picture()
+            else f"{PICTURE.name} is out of date: run {Path(__file__).name}"
+        )
+    PICTURE.write_text(picture(), encoding="utf-8")

@@ -245,5 +245,9 @@ def text() -> str:
 
 if __name__ == "__main__":
     if "--check" in sys.argv:
-        sys.exit(0 if SCHEMA.read_text() == text() else f"{SCHEMA.name} is out of date: run {Path(__file__).name}")
-    SCHEMA.write_text(text())
+        sys.exit(
+            0
+            if SCHEMA.read_text(encoding="utf-8") == text()
+            else f"{SCHEMA.name} is out of date: run {Path(__file__).name}"
+        )
+    SCHEMA.write_text(text(), encoding="utf-8")

@@ -15,7 +15,10 @@ LIMITS = Limits()
 RULES = {
     Reason.NOT_CT: "SOP class is CT, Enhanced CT or Legacy Converted Enhanced CT.",
     Reason.LOCALIZER: "No image has LOCALIZER, SCOUT, TOPOGRAM or SCANOGRAM in Image Type. One is enough to refuse.",
-    Reason.DERIVED: "Image Type does not begin with DERIVED and names no projection, average or reformatting.",
+    Reason.DERIVED: (
+        "Image Type does not begin with DERIVED and names no projection, average, reformatting, virtual non-contrast "
+        "or monoenergetic image; a multi-frame CT is no projection by its Volumetric Properties either."
+    ),
     Reason.DOSE_REPORT: "No dose report SOP class; no DOSE or SCREEN SAVE in Image Type.",
     Reason.NOT_AXIAL: f"Cosine between slice normal and the patient's long axis ≥ {LIMITS.min_axial_cosine}.",
     Reason.TILT: f"Gantry/Detector Tilt, and angle between slice normal and stack, ≤ {LIMITS.max_tilt_degrees:.0f}°.",
@@ -35,15 +38,17 @@ RULES = {
     ),
     Reason.MIXED_SERIES: "One Study, Series UID, Modality, Series Number, Study Date, Accession Number.",
     Reason.IRREGULAR_SPACING: (
-        f"Spread of the slice spacing ≤ {LIMITS.spacing_tolerance_mm} mm or {LIMITS.spacing_tolerance:.0%}, the larger."
+        f"Spread of the slice spacing ≤ {LIMITS.spacing_tolerance_mm} mm or {LIMITS.spacing_tolerance:.0%}, the "
+        "larger, and the last decimal that the positions are written with."
     ),
     Reason.MISSING_SLICES: "No gap of one or more whole slices.",
     Reason.TOO_THICK: f"Larger of Slice Thickness and slice spacing ≤ {LIMITS.max_thickness_mm:.0f} mm.",
     Reason.TOO_FEW: f"At least {LIMITS.min_slices} slices.",
     Reason.SHORT_COVERAGE: f"First to last slice inclusive ≥ {LIMITS.min_extent_mm:.0f} mm.",
     Reason.NOT_HU: (
-        "MONOCHROME2, Rescale Slope and Intercept, Rescale Type HU; air and soft tissue where they belong; no slice "
-        "whose values are its neighbours' with another slope or intercept."
+        "MONOCHROME2, Rescale Slope and Intercept, Rescale Type HU, no map of iodine, density or atomic number by "
+        "Image Type; air and soft tissue where they belong; no slice whose values are its neighbours' with another "
+        "slope or intercept."
     ),
     Reason.DAMAGED_SLICES: (
         "No slice is blank, repeats another's pixels, is empty where its neighbours show the patient, is much noisier "
@@ -56,7 +61,11 @@ RULES = {
     ),
     Reason.LUNG_LOST: f"At most {MAX_LEFT_OUT_PART:.0%} of what was found as lung is left out of both lungs.",
     Reason.INCOMPLETE: "As many images have arrived as the sender says it holds, where it can be asked.",
-    Reason.AGE: f"Patient's Age, else Study Date less Birth Date, is at least {LIMITS.min_age_years:.0f} years.",
+    Reason.AGE: (
+        f"Patient's Age, and Study Date less Birth Date, are at least {LIMITS.min_age_years:.0f} years; one of them "
+        "will do."
+    ),
+    Reason.TOO_LARGE: f"Rows x Columns x slices ≤ {LIMITS.max_voxels:,}.",
     Reason.CODEC: "The transfer syntax is known and every frame decodes.",
     Reason.UNREADABLE: "All attributes needed are present and well formed; the detail names the one that is not.",
     Reason.FAILED: "No step raised an error; the detail names the error and the step, the log where it arose.",
@@ -92,5 +101,9 @@ def page() -> str:
 
 if __name__ == "__main__":
     if "--check" in sys.argv:
-        sys.exit(0 if PAGE.read_text() == page() else f"{PAGE.name} is out of date: run {Path(__file__).name}")
-    PAGE.write_text(page())
+        sys.exit(
+            0
+            if PAGE.read_text(encoding="utf-8") == page()
+            else f"{PAGE.name} is out of date: run {Path(__file__).name}"
+        )
+    PAGE.write_text(page(), encoding="utf-8")

@@ -85,5 +85,9 @@ def page() -> str:
 
 if __name__ == "__main__":
     if "--check" in sys.argv:
-        sys.exit(0 if PAGE.read_text() == page() else f"{PAGE.name} is out of date: run {Path(__file__).name}")
-    PAGE.write_text(page())
+        sys.exit(
+            0
+            if PAGE.read_text(encoding="utf-8") == page()
+            else f"{PAGE.name} is out of date: run {Path(__file__).name}"
+        )
+    PAGE.write_text(page(), encoding="utf-8")

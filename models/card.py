@@ -12,8 +12,8 @@ Render = Callable[[Mapping[str, Any]], str]
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any], render: Render) -> None:
     """Write `metrics.json` and the card rendered from it."""
-    (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
-    (folder / CARD).write_text(render(metrics))
+    (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(render(metrics), encoding="utf-8")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

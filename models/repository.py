@@ -40,8 +40,8 @@ def install(model: onnx.ModelProto, spec: ModelSpec, root: Path = ROOT) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
     for config, text in _configs(spec, path).items():
         (root / spec.name / config).parent.mkdir(exist_ok=True)
-        (root / spec.name / config).write_text(text)
-    (root / DIGESTS).write_text(render_digests(_digests(root)))
+        (root / spec.name / config).write_text(text, encoding="utf-8")
+    (root / DIGESTS).write_text(render_digests(_digests(root)), encoding="utf-8")
 
 
 def network_digest(path: Path) -> str:
@@ -73,11 +73,11 @@ def differences(root: Path = ROOT, specs: Sequence[ModelSpec] = SPECS) -> list[s
             found.append(f"{spec.name}: the spec inside {path.relative_to(root)} is not the one in models/")
         for name, text in _configs(spec, path).items():
             config = root / spec.name / name
-            if not config.exists() or config.read_text() != text:
+            if not config.exists() or config.read_text(encoding="utf-8") != text:
                 found.append(f"{spec.name}: {name} is not what the spec renders")
     extra = {folder.name for folder in root.iterdir() if folder.is_dir()} - {spec.name for spec in specs}
     found += [f"{name}: no spec in models/ stands for it" for name in sorted(extra)]
     digests = root / DIGESTS
-    if not digests.exists() or digests.read_text() != render_digests(_digests(root)):
+    if not digests.exists() or digests.read_text(encoding="utf-8") != render_digests(_digests(root)):
         found.append(f"{DIGESTS} does not match the model files")
     return found

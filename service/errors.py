@@ -38,6 +38,7 @@ class Reason(StrEnum):
     LUNG_LOST = "LUNG_LOST"
     INCOMPLETE = "INCOMPLETE"
     AGE = "AGE"
+    TOO_LARGE = "TOO_LARGE"
     CODEC = "CODEC"
     UNREADABLE = "UNREADABLE"
     FAILED = "FAILED"
@@ -74,6 +75,7 @@ _SENTENCES = {
     Reason.LUNG_LOST: "Much of what was found as lung belongs to neither lung.",
     Reason.INCOMPLETE: "The sender holds more images of this series than have arrived.",
     Reason.AGE: "The patient's age is outside the intended use.",
+    Reason.TOO_LARGE: "The series holds more voxels than are analysed.",
     Reason.CODEC: "The pixel data could not be decoded.",
     Reason.UNREADABLE: "A required attribute is missing or cannot be read.",
     Reason.FAILED: "The analysis of the series failed.",

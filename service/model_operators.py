@@ -15,7 +15,7 @@ from service.settings import (
     own_repository,
     served_repository,
 )
-from service.storage import open_storage
+from service.storage import existing_storage, has_database, open_storage
 from service.store.audit import Audit
 from service.store.shadows import Shadows
 from service.worker.model_operator import ModelOperator
@@ -25,11 +25,21 @@ if TYPE_CHECKING:
 
 now = partial(datetime.now, UTC)
 
+_SHIPPED = "The shipped models are served, which are never changed; `thoracle models init` copies them."
+
 
 def model_operator(settings: Settings) -> ModelOperator:
-    """What an operator may do with models."""
+    """Returns what an operator may do with models. Permanent where there is no database nor an own repository."""
+    own_ones = (own_repository(settings) / DIGESTS).exists()
+    if not own_ones and not has_database(settings):
+        raise Permanent(f"{_SHIPPED} If the service has models of its own, name its configuration with --config.")
     _, engine = open_storage(settings)
     return model_operator_on(settings, engine)
+
+
+def existing_model_operator(settings: Settings) -> ModelOperator:
+    """The same for questions: nothing is created. Permanent if the service has no database yet."""
+    return model_operator_on(settings, existing_storage(settings)[1])
 
 
 def model_operator_on(settings: Settings, engine: sa.Engine) -> ModelOperator:
@@ -38,9 +48,7 @@ def model_operator_on(settings: Settings, engine: sa.Engine) -> ModelOperator:
     def own() -> Path:
         root = own_models(settings)
         if not (root / DIGESTS).exists():
-            raise Permanent(
-                "The shipped models are served, which are never changed; `thoracle models init` copies them."
-            )
+            raise Permanent(_SHIPPED)
         return root
 
     def gate() -> "Gate":

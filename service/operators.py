@@ -1,9 +1,14 @@
 """Settings become what operators work with: jobs, the audit trail."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
 
 from service import destinations as to
 from service.domain.ports import Spool
@@ -11,8 +16,8 @@ from service.ops.metrics import Metrics
 from service.settings import (
     Settings,
 )
-from service.storage import open_storage
-from service.store.audit import Audit
+from service.storage import existing_storage, has_database, open_storage
+from service.store.audit import REFUSED, Audit
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.overview import Overview
@@ -25,8 +30,8 @@ now = partial(datetime.now, UTC)
 
 
 def job_operator(settings: Settings) -> Operator:
-    """What an operator may do with jobs."""
-    spool, engine = open_storage(settings)
+    """What an operator may do with jobs. Permanent if the service has no database yet."""
+    spool, engine = existing_storage(settings)
     return job_operator_on(settings, spool, engine)
 
 
@@ -38,12 +43,41 @@ def job_operator_on(settings: Settings, spool: Spool, engine: sa.Engine) -> Oper
 
 
 def overview(settings: Settings) -> Overview:
-    """The jobs as operators see them."""
-    _, engine = open_storage(settings)
+    """The jobs as operators see them. Permanent if the service has no database yet."""
+    _, engine = existing_storage(settings)
     return Overview(engine)
 
 
+def accession_number(settings: Settings, job: Mapping[str, Any]) -> str:
+    """Returns the Accession Number (0008,0050) of a job's study, "" where no file of it tells.
+
+    The database does not hold it: it is the patient's. It is read for an operator's eyes, and must not be logged.
+    """
+    spool, engine = existing_storage(settings)
+    received = [path for one in Records(engine).series_of(job["study_uid"]) for path in one.paths[:1]]
+    for path in (*(stored["path"] for stored in job["objects"][:1]), *received):
+        with suppress(OSError, InvalidDicomError), spool.local([path]) as (file,):
+            found = str(
+                dcmread(file, stop_before_pixels=True, specific_tags=["AccessionNumber"]).get("AccessionNumber", "")
+            )
+            if printable := "".join(filter(str.isprintable, found)).strip():
+                return printable
+    return ""
+
+
 def audit(settings: Settings) -> Audit:
-    """Who changed what."""
+    """Returns the audit trail. Permanent if the service has no database yet."""
+    _, engine = existing_storage(settings)
+    return Audit(engine, now)
+
+
+def new_audit(settings: Settings) -> Audit:
+    """Returns the audit trail; the database is created if there is none."""
     _, engine = open_storage(settings)
     return Audit(engine, now)
+
+
+def note_refusal(settings: Settings, by: str, what: str, subject: str, why: str) -> None:
+    """Write a refused change into the audit trail, where there is one: a refusal creates none."""
+    if has_database(settings):
+        new_audit(settings).note(by, what, subject, REFUSED, why=why)

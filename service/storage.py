@@ -1,19 +1,23 @@
 """Settings become storage: the data directory or the bucket, the database, the locks."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
 
 from service.domain.ports import Spool
+from service.errors import Permanent
 from service.settings import Settings
 from service.store.engine import database_engine, in_words
 from service.store.integrity import why_unusable
 from service.store.liveness import FileLocks, Locks, locks
-from service.store.migrations import upgrade
+from service.store.migrations import schemas, upgrade
 from service.store.object_spool import ObjectSpool
 from service.store.s3 import s3_store
+from service.store.spool import PRIVATE_FOLDER
 from service.store.spool import Spool as DiskSpool
 
 _ADVICE = {
@@ -21,6 +25,9 @@ _ADVICE = {
     "spool are recorded, analysed and delivered again, and what was known of earlier jobs is gone",
     "flow.db": "Move it away with its -wal and -shm files: it is made again from records.db",
 }
+PRIVATE_FILE = 0o640
+"""Rights of a database file: the service's user and group."""
+
 _LEAVE_IT = (
     "Leave it where it is, it may be whole. Look at the rights of the file and its folder, at the free space, and "
     "whether the disk is read-only or another program holds the file"
@@ -29,10 +36,38 @@ _LEAVE_IT = (
 
 def open_storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> tuple[Spool, sa.Engine]:
     """The spool and the database, created and migrated: any process may be the first to start."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    create_data_dir(settings)
     engine = database_engine(database(settings, "records.db"), synchronous)
     upgrade(engine)
     return (bucket(settings) or DiskSpool(settings.data_dir)), engine
+
+
+def existing_storage(settings: Settings) -> tuple[Spool, sa.Engine]:
+    """Returns the spool and the database as they are: nothing is created or migrated.
+
+    Permanent, in words, if there is no database, if this user may not use it, or if its schema is another version's.
+    """
+    path = database(settings, "records.db")
+    if isinstance(path, Path):
+        _check_usable(path)
+    engine = database_engine(path)
+    found, newest = schemas(engine)
+    if found is None:
+        raise Permanent(_no_database("PostgreSQL" if settings.database_url else settings.data_dir.absolute()))
+    if found != newest:
+        raise Permanent(
+            f"the database has schema {found}, and this version needs {newest}: `thoracle migrate`, or the start of "
+            "the service, brings it up"
+        )
+    return (bucket(settings) or DiskSpool(settings.data_dir)), engine
+
+
+def has_database(settings: Settings) -> bool:
+    """Returns whether the service has a database already; SQLAlchemyError if it cannot be asked."""
+    path = database(settings, "records.db")
+    if isinstance(path, Path):
+        return path.exists()
+    return schemas(database_engine(path))[0] is not None
 
 
 def migrate(settings: Settings) -> tuple[str | None, str]:
@@ -41,7 +76,7 @@ def migrate(settings: Settings) -> tuple[str | None, str]:
     Permanent if a newer version made them.
     """
     if settings.database_url is None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        create_data_dir(settings)
     return upgrade(database_engine(database(settings, "records.db")))
 
 
@@ -100,6 +135,37 @@ def metrics_dir(settings: Settings) -> Path:
 def watchdog_dir(settings: Settings) -> Path:
     """Where a worker that cannot look any more leaves what it was at."""
     return _run_dir(settings) / "watchdog"
+
+
+def create_data_dir(settings: Settings) -> None:
+    """Create the data directory and the SQLite files so that other users of this machine cannot read them.
+
+    What is there already keeps its rights, and the umask may take more away.
+    """
+    settings.data_dir.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    if settings.database_url is None:
+        for name in _ADVICE:  # SQLite gives the files beside a database the same rights
+            with suppress(FileExistsError):
+                os.close(os.open(settings.data_dir / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
+
+
+def _check_usable(path: Path) -> None:
+    """Permanent if there is no such file, or this user may not read and write it."""
+    try:
+        there = path.exists()
+    except PermissionError:
+        there = True
+    if not there:
+        raise Permanent(_no_database(path.parent.absolute()))
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise Permanent(f"this user may not use the database {path}: run the command as the user of the service")
+
+
+def _no_database(where: Path | str) -> str:
+    return (
+        f"there is no Thoracle database in {where}: name the service's configuration with --config (or THORACLE_CONFIG)"
+        ", or start the service once"
+    )
 
 
 def _run_dir(settings: Settings) -> Path:

@@ -11,6 +11,8 @@ from postgresql import PostgreSQL
 # Read when torch and numpy are imported. Several processes of tests share the cores: threads beside them only spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Empty: no file. A configuration that lies on the tester's machine must not decide what a test sees.
+os.environ["THORACLE_CONFIG"] = ""
 
 _TESTS = Path(__file__).parent
 _LONG = tuple(_TESTS / name for name in ("endtoend", "helm", "monitoring", "peers", "unit/converters"))

@@ -1,6 +1,7 @@
 """CTs and analyses for the tests of evidence, made from the phantom without running a model."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from service.errors import Flag
 from service.evidence.context import Earlier, EvidenceContext, Predecessor
 
 ANALYSED_AT = datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC)
+CONTEXT = EvidenceContext("0.1.0", ANALYSED_AT)
 MODELS = (ModelUse("lung-opacity-2d", "1", "ab" * 32), ModelUse("lobe-prior", "2", "cd" * 32))
 
 FLOOR = NoiseFloor(opacity_ml=5.0, opacity_percent=0.7)
@@ -110,5 +112,4 @@ def replacing(*objects: Predecessor, notice: bool = False) -> Earlier:
 
 
 def context(ct: CT, **changes: Any) -> EvidenceContext:
-    values = {"software_version": "0.1.0", "analysed_at": ANALYSED_AT}
-    return EvidenceContext(**(values | changes))
+    return replace(CONTEXT, **changes)

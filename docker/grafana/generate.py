@@ -423,8 +423,12 @@ def text(dashboard: Dashboard) -> str:
 
 
 if __name__ == "__main__":
-    stale = [d.name for d in DASHBOARDS if "--check" in sys.argv and (FOLDER / f"{d.name}.json").read_text() != text(d)]
+    stale = [
+        d.name
+        for d in DASHBOARDS
+        if "--check" in sys.argv and (FOLDER / f"{d.name}.json").read_text(encoding="utf-8") != text(d)
+    ]
     if "--check" in sys.argv:
         sys.exit(f"out of date: {', '.join(stale)}; run docker/grafana/generate.py" if stale else 0)
     for one in DASHBOARDS:
-        (FOLDER / f"{one.name}.json").write_text(text(one))
+        (FOLDER / f"{one.name}.json").write_text(text(one), encoding="utf-8")

@@ -103,8 +103,8 @@ def evaluate(data: Path, backend: OnnxBackend, pictures: Path) -> dict[str, Any]
     found.sort(key=lambda pair: cases[pair[0].name]["found"]["mean_mm"])
     for name, pair in (("best", found[0]), ("median", found[len(found) // 2]), ("worst", found[-1])):
         overlay(*pair, pictures / f"{name}.png")
-    said = json.loads((data / "dicom/covid-ct-md/labels.json").read_text())
-    marked = json.loads((HERE / "marked.json").read_text())
+    said = json.loads((data / "dicom/covid-ct-md/labels.json").read_text(encoding="utf-8"))
+    marked = json.loads((HERE / "marked.json").read_text(encoding="utf-8"))
     real = {}
     for name in REAL:
         short = Path(name).name

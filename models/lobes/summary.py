@@ -70,7 +70,7 @@ def _of(cases: Cases, method: str) -> list[dict[str, Any]]:
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    metrics = json.loads((HERE / METRICS).read_text())
+    metrics = json.loads((HERE / METRICS).read_text(encoding="utf-8"))
     write_metrics(HERE, metrics | summarise(metrics["cases"]), render)
 
 

@@ -104,8 +104,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with medseg9/")
     options = parser.parse_args()
-    (HERE / ATTENUATION).write_text(json.dumps(evaluate(options.data), indent=2) + "\n")
-    write_metrics(HERE, json.loads((HERE / METRICS).read_text()), render)
+    (HERE / ATTENUATION).write_text(json.dumps(evaluate(options.data), indent=2) + "\n", encoding="utf-8")
+    write_metrics(HERE, json.loads((HERE / METRICS).read_text(encoding="utf-8")), render)
 
 
 if __name__ == "__main__":

@@ -98,8 +98,8 @@ Opacity area of a slice against radiologists' labels of the slice (COVID-19; com
 Without pneumonia (normal; lung tumour). False opacity is that outside a ball of 40 mm around the tumour:
 
 {table(["Case", "lung mL", "opacity mL", "opacity %", "false opacity %"], clean)}
-{_noise(json.loads((Path(__file__).parent / NOISE).read_text()))}
-{_attenuation(json.loads((Path(__file__).parent / ATTENUATION).read_text()))}
+{_noise(json.loads((Path(__file__).parent / NOISE).read_text(encoding="utf-8")))}
+{_attenuation(json.loads((Path(__file__).parent / ATTENUATION).read_text(encoding="utf-8")))}
 Recipes were compared on some of these cases before one was released (docs/decisions/0016, 0062, 0067), so the numbers
 flatter a little.
 

@@ -66,11 +66,11 @@ def main() -> None:
     parser.add_argument("--fold", type=int, nargs="*", choices=numbers, default=numbers, help="only these, 1 first")
     options = parser.parse_args()
     path = HERE / FOLDS_FILE
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for number in options.fold:
         measured = fold(options.data, options.out / str(number), FOLDS[number - 1])
         found |= {name: {"fold": number} | values for name, values in measured.items()}
-        path.write_text(json.dumps(dict(sorted(found.items())), indent=2) + "\n")
+        path.write_text(json.dumps(dict(sorted(found.items())), indent=2) + "\n", encoding="utf-8")
         print(json.dumps(measured, indent=2), flush=True)
 
 

@@ -149,13 +149,13 @@ def on_dicom(folder: Path, backend: OnnxBackend, infected: dict[str, bool] | Non
 
 def evaluate(data: Path, backend: OnnxBackend) -> dict[str, Any]:
     metrics: dict[str, Any] = {"trained_on": [*MEDSEG9, *LUNG1], "labelled": {}, "without_pneumonia": {}}
-    folds = json.loads((HERE / FOLDS_FILE).read_text())
+    folds = json.loads((HERE / FOLDS_FILE).read_text(encoding="utf-8"))
     metrics["cross_validation"] = {
         "volumes": folds,
         "mean": {key: mean_with_interval([volume[key] for volume in folds.values()]) for key in DICES},
         "rank_correlation": rank_correlation(folds, "opacity_agreement", "opacity_dice"),
     }
-    labels = json.loads((data / "dicom/covid-ct-md/labels.json").read_text())
+    labels = json.loads((data / "dicom/covid-ct-md/labels.json").read_text(encoding="utf-8"))
     for group, names in (("labelled", LABELLED), ("without_pneumonia", WITHOUT_PNEUMONIA)):
         for name in names:
             of_case = labels.get(Path(name).name)

@@ -55,7 +55,7 @@ T = TypeVar("T", bound=Training)
 def read(kind: type[T], path: Path, overrides: Mapping[str, Any]) -> T:
     """The file's configuration, changed by the command line's `overrides`; SystemExit says everything that is wrong."""
     try:
-        return kind.model_validate(tomllib.loads(path.read_text()) | dict(overrides))
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")) | dict(overrides))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise SystemExit(f"{path}: {error}") from error
     except Invalid as error:

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 
@@ -21,6 +22,18 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from service.cli.version import version
+
+        version()
+        raise typer.Exit
+
+
 @app.callback()
-def thoracle() -> None:
+def thoracle(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Clinical inference for chest CT: DICOM in; SEG, SR and PDF out. Research use only. Not for diagnostic use."""

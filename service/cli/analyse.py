@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.analysis import analyst
 from service.cli.options import FAILURE, REFUSED, USAGE, ConfigOption, err, failures, out, settings_from
+from service.domain import rounding
 from service.domain.ports import Progress as Report
 from service.domain.severity import MAX, NAME, Severity
 from service.errors import ThoracleError
@@ -122,7 +123,7 @@ def _clear(folder: Path) -> None:
 def _write(folder: Path, outcome: Outcome) -> None:
     for item in outcome.evidence:
         (folder / item.file_name).write_bytes(item.content)
-    (folder / "result.json").write_text(json.dumps(outcome.document, indent=2) + "\n")
+    (folder / "result.json").write_text(json.dumps(outcome.document, indent=2) + "\n", encoding="utf-8")
 
 
 def _tell(outcome: Outcome, folder: Path) -> None:
@@ -137,7 +138,8 @@ def _tell(outcome: Outcome, folder: Path) -> None:
     severity = outcome.analysis.severity
     total = outcome.analysis.lungs["total"]
     out.print(f"[green]Analysed[/] series {escape(str(outcome.series_uid))} in {sum(outcome.timings_s.values()):.1f} s")
-    out.print(f"  lungs {total.volume_ml:.0f} mL, opacity {total.opacity_ml:.0f} mL ({total.opacity_percent:.1f} %)")
+    lungs_ml, opacity_ml = rounding.millilitres(total.volume_ml), rounding.millilitres(total.opacity_ml)
+    out.print(f"  lungs {lungs_ml} mL, opacity {opacity_ml} mL ({rounding.percent(total.opacity_percent)} %)")
     out.print(f"  {NAME}: {_in_words(severity)}")
     if reasons := outcome.document["severity"]["doubts"]:
         out.print(f"  [yellow]score doubtful:[/] {escape(', '.join(reasons))}")

@@ -4,7 +4,7 @@ import typer
 from rich.markup import escape
 
 from service import checkup
-from service.cli.options import FAILURE, ConfigOption, out, settings_from
+from service.cli.options import FAILURE, ConfigOption, err, out, settings_from
 
 
 def doctor(config: ConfigOption = None) -> None:
@@ -17,6 +17,8 @@ def doctor(config: ConfigOption = None) -> None:
       thoracle doctor --config thoracle.yaml
     """
     settings = settings_from(config)
+    if config is None:
+        err.print("[yellow]note[/] no configuration file was named or found: defaults and environment are checked")
     failed = False
     for check in checkup.doctor(settings):
         failed |= not check.ok

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from service import __version__
 from service.cli.agreement_table import agreement_table
 from service.cli.evaluation import Evaluation, Unmatched
-from service.cli.options import FAILURE, USAGE, err, failures, out
+from service.cli.options import FAILURE, USAGE, err, failures, in_words, out
 from service.domain.labelling import Selection, parse
 from service.errors import ThoracleError
 from service.imaging.agreement.document import metrics_csv, metrics_document
@@ -87,8 +87,8 @@ def evaluate(
     try:
         selections = _selections(labels, pred_labels)
         pairs = pair(pred, truth)
-    except (ThoracleError, ValueError) as error:
-        err.print(f"[red]{escape(str(error))}[/]")
+    except (ThoracleError, ValueError, OSError) as error:
+        err.print(f"[red]{escape(in_words(error))}[/]")
         raise typer.Exit(USAGE) from error
     cases = _wanted(pairs, missing)
     evaluation = Evaluation(tolerance, resample, selections)
@@ -168,10 +168,10 @@ def _write(folder: Path, evaluation: Evaluation, settings: Mapping[str, object],
         "notes": {case: list(notes) for case, notes in evaluation.notes.items() if notes},
     }
     document = metrics_document(evaluation.agreements, settings, seed, about)
-    (folder / METRICS).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
-    (folder / TABLE).write_text(metrics_csv(evaluation.agreements))
+    (folder / METRICS).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / TABLE).write_text(metrics_csv(evaluation.agreements), encoding="utf-8")
     if len(evaluation.notes) > 1 and evaluation.agreements:
-        (folder / PLOT).write_text(bland_altman_svg(evaluation.agreements))
+        (folder / PLOT).write_text(bland_altman_svg(evaluation.agreements), encoding="utf-8")
 
 
 def _tell(evaluation: Evaluation, folder: Path, seed: int) -> None:

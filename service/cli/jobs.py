@@ -1,14 +1,15 @@
 """`thoracle jobs`: what became of which study, and what an operator may do about it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from service import operators
+from service.cli.job_view import show_job
 from service.cli.options import FAILURE, ConfigOption, err, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
 from service.domain.job import IllegalTransition, Job, State
@@ -69,37 +70,21 @@ def list_(
 
 @jobs.command()
 def show(job_id: JobId, config: ConfigOption = None) -> None:
-    """Show one job: where each object stands at each destination, and the journal of its study.
+    """Show one job: its study, its result, where each object stands at each destination, the journal of its study.
+
+    The accession number is read from the stored files and printed here only; no log or API holds it.
 
     [bold]Example[/]
 
       thoracle jobs show 8de5317c801a1788 --config thoracle.yaml
     """
+    settings = settings_from(config)
     with _possible():
-        job = operators.overview(settings_from(config)).job(job_id)
+        job = operators.overview(settings).job(job_id)
         if job is None:
             raise LookupError(f"there is no job {job_id}")
-    out.print(f"[bold]job {job_id}[/] is {job['state']}, revision {job['revision']} of its study")
-    for name in ("supersedes", "superseded_by", "error"):
-        if job[name]:
-            out.print(f"{name.replace('_', ' ')}: {escape(job[name])}")
-    if job["purged_at"]:
-        out.print(f"images and results were purged on {time_in_words(job['purged_at'])}: send the study again")
-    for model in job["models"] or ():
-        candidate = " [yellow]candidate[/]" if model["candidate"] else ""
-        version = f"{escape(model['name'])} version {escape(model['version'])}"
-        out.print(f"model {version}{candidate}, sha256 {escape(model['sha256'])}")
-    for reason in job["reasons"]:
-        out.print(f"[yellow]{escape(reason['reason'])}[/] {escape(reason['sentence'])} {escape(reason['detail'])}")
-    for warning in job["warnings"]:
-        out.print(f"[yellow]warning[/] {escape(warning)}")
-    for said in job["reviews"]:
-        score = "" if said["score"] is None else f", score {said['score']}"
-        when = time_in_words(said["at"])
-        out.print(f"[bold]{said['verdict']}[/] by {escape(said['by_whom'])} on {when}{score} {escape(said['comment'])}")
-    if job["deliveries"]:
-        at_full_width(_deliveries(job))
-    at_full_width(_journal(job))
+        accession = operators.accession_number(settings, job)
+    show_job(job, accession)
 
 
 @jobs.command()
@@ -191,31 +176,6 @@ def _possible() -> Iterator[None]:
         except (IllegalTransition, LookupError, NoReview) as error:
             err.print(f"[red]Not possible:[/] {escape(str(error))}")
             raise typer.Exit(FAILURE) from error
-
-
-def _deliveries(job: Mapping[str, Any]) -> Table:
-    kinds = {o["sop_instance_uid"]: o["kind"] for o in job["objects"]}
-    table = Table("destination", "object", "state", "status", "attempts", "stored", "committed", "last error", box=None)
-    for row in job["deliveries"]:
-        status = "" if row["status"] is None else f"0x{row['status']:04X}"
-        table.add_row(
-            row["destination"],
-            kinds.get(row["sop_instance_uid"], ""),
-            row["state"],
-            status,
-            str(row["attempts"]),
-            time_in_words(row["stored_at"]),
-            time_in_words(row["committed_at"]),
-            row["last_error"],
-        )
-    return table
-
-
-def _journal(job: Mapping[str, Any]) -> Table:
-    table = Table("when", "job", "step", "detail", box=None)
-    for step in job["journal"]:
-        table.add_row(time_in_words(step["at"]), _text(step["job_id"]), step["step"], step["detail"])
-    return table
 
 
 def _severity(total: int | None) -> str:

@@ -12,8 +12,9 @@ from rich.table import Table
 from service.cli.audit import DIGITS, audit_table
 from service.cli.difference_table import difference_table
 from service.cli.options import ConfigOption, failures, out, settings_from, who
+from service.cli.progress import trying
 from service.cli.tables import at_full_width, time_in_words
-from service.model_operators import model_operator
+from service.model_operators import existing_model_operator, model_operator
 from service.settings import Settings
 from service.store.shadows import LIMIT, Shadow
 from service.worker.model_operator import Changed
@@ -50,7 +51,10 @@ def canary(
     """
     settings = _with_ct(settings_from(config), ct)
     with failures():
-        tell(name, model_operator(settings).canary(name, version, share, who()))
+        operator = model_operator(settings)
+        with trying() as progress:
+            changed = operator.canary(name, version, share, who(), progress)
+        tell(name, changed)
 
 
 def shadow(name: Name, version: Version, ct: CtOption = None, config: ConfigOption = None) -> None:
@@ -64,7 +68,10 @@ def shadow(name: Name, version: Version, ct: CtOption = None, config: ConfigOpti
     """
     settings = _with_ct(settings_from(config), ct)
     with failures():
-        tell(name, model_operator(settings).shadow(name, version, who()))
+        operator = model_operator(settings)
+        with trying() as progress:
+            changed = operator.shadow(name, version, who(), progress)
+        tell(name, changed)
 
 
 def promote(
@@ -88,7 +95,10 @@ def promote(
     """
     settings = _with_ct(settings_from(config), ct)
     with failures():
-        tell(name, model_operator(settings).promote(name, version, who()))
+        operator = model_operator(settings)
+        with trying() as progress:
+            changed = operator.promote(name, version, who(), progress)
+        tell(name, changed)
 
 
 def rollback(name: Name, config: ConfigOption = None) -> None:
@@ -129,7 +139,7 @@ def compare(
     """
     settings = settings_from(config)
     with failures():
-        found = model_operator(settings).compared(name, version, limit)
+        found = existing_model_operator(settings).compared(name, version, limit)
     if not found:
         out.print(f"No candidate of {escape(name)} has been in the shadow.")
         return
@@ -160,7 +170,7 @@ def history(
     """
     settings = settings_from(config)
     with failures():
-        at_full_width(audit_table(model_operator(settings).history(name)))
+        at_full_width(audit_table(existing_model_operator(settings).history(name)))
 
 
 def tell(name: str, changed: Changed) -> None:

@@ -15,6 +15,7 @@ from rich.markup import escape
 from service import operators
 from service.cli import model_life
 from service.cli.options import ConfigOption, failures, out, settings_from, who
+from service.cli.progress import trying
 from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
@@ -22,7 +23,7 @@ from service.inference import install, repository
 from service.inference.files import DIGESTS, read_digests
 from service.model_operators import model_operator, own_models, shipped_models
 from service.settings import Settings, served_repository, trial_ct
-from service.store.audit import DONE, REFUSED
+from service.store.audit import DONE
 from service.worker.model_operator import described
 
 LUNGMASK = "lungmask"
@@ -118,7 +119,11 @@ def add(
         Path | None, typer.Option(help="FILE.onnx: its description (TOML); not needed where it is inside.")
     ] = None,
     sha256: Annotated[
-        list[str] | None, typer.Option(help="Refuse a file with another digest. One for each file, in their order.")
+        list[str] | None,
+        typer.Option(
+            help="Refuse a file with another digest. One for each file, in their order; without it, a weight file has "
+            "to be a published one."
+        ),
     ] = None,
     ct: Annotated[
         Path | None,
@@ -139,8 +144,8 @@ def add(
     [bold]FILE.onnx[/]: any network that fits a role, described in a TOML file. A file
     that Thoracle has converted on another machine carries its description.
 
-    Nothing is installed unless the digest is right, the model fits its role and
-    a trial run succeeds. More: docs/how-to/install-better-models.md
+    Nothing is installed unless the digest is right (the published one, or that of
+    --sha256), the model fits its role and a trial run succeeds. More: docs/how-to/install-better-models.md
 
     [bold]Examples[/]
 
@@ -165,7 +170,7 @@ def add(
                 described = [_file(Path(what), spec, sha256 or [])]
             prepared = [install.prepare(base, model, each) for model, each in described]
         except Permanent as error:
-            operators.audit(settings).note(who(), "add", Path(what).name, REFUSED, why=str(error))
+            operators.note_refusal(settings, who(), "add", Path(what).name, str(error))
             raise
         if base != own:
             _create(settings, own)
@@ -175,7 +180,9 @@ def add(
             out.print(f"[green]installed[/] {escape(done.name)} version {done.version}, {one.seconds:.2g} s per image")
             out.print(f"  sha256 {done.sha256}")
             if promote:
-                model_life.tell(done.name, operator.promote(done.name, done.version, who()))
+                with trying() as progress:
+                    changed = operator.promote(done.name, done.version, who(), progress)
+                model_life.tell(done.name, changed)
             else:
                 out.print(f"  it is not served yet: thoracle models promote {done.name} {done.version}")
         out.print(f"in {escape(str(own))}")
@@ -206,7 +213,7 @@ def remove(
 
 def _create(settings: Settings, own: Path) -> None:
     repository.create(own, shipped_models())
-    operators.audit(settings).note(who(), "init", "models", DONE)
+    operators.new_audit(settings).note(who(), "init", "models", DONE)
     out.print(f"model repository {escape(str(own))}: made from the shipped models, and used from now on")
 
 
@@ -238,7 +245,8 @@ def _lungmask(weights: Sequence[Path], expected: Sequence[str], ct: Path | None)
         if not weights:
             out.print(f"downloading {', '.join(lungmask.PUBLISHED)}")
             weights = [lungmask.download(name, Path(folder)) for name in lungmask.PUBLISHED]
-        _checked(weights, expected)
+        for path, digest in list(zip(weights, _checked(weights, expected), strict=True))[len(expected) :]:
+            lungmask.check_published(path, digest)
         real = slices.body_crops(ct, lungmask.SIZE, lungmask.WINDOW_HU)
         for path in weights:
             where = escape(str(ct))

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 import typer
 from rich import box
 from rich.markup import escape
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from service.backends import backend
 from service.cli.difference_table import difference_table
-from service.cli.options import FAILURE, ConfigOption, err, failures, out, settings_from
+from service.cli.options import FAILURE, ConfigOption, failures, out, settings_from
+from service.cli.progress import trying
 from service.errors import Permanent
 from service.pipelines import named
 from service.settings import Settings, trial_ct
@@ -62,14 +62,14 @@ def parity(
         chosen = ct or trial_ct(settings)
         if chosen is None:
             raise Permanent(_NO_CT)
-        with Progress(TextColumn("{task.description:<40}"), TimeElapsedColumn(), console=err, transient=True) as shown:
-            task = shown.add_task("reading the CT")
+        with trying() as progress:
+            progress("reading the CT", 0.0)
             found = compare_backends(
                 named(settings.pipeline),
                 largest_ct(chosen),
                 backend(_on(settings, reference, None)),
                 backend(_on(settings, candidate, repository)),
-                lambda stage, part: shown.update(task, description=stage),
+                progress,
             )
     if as_json:
         typer.echo(json.dumps(found.as_document(), indent=2, allow_nan=False))

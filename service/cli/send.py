@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service.cli.options import FAILURE, USAGE, err, out
+from service.cli.options import FAILURE, USAGE, err, failures, out
 from service.network.peer import DicomNode
 from service.network.send import StoreOutcome, Verdict, dicom_files
 from service.network.send import send as store
@@ -36,12 +36,13 @@ def send(
         )
         raise typer.Exit(USAGE)
     node = DicomNode(to, address["aet"], address["host"].strip("[]"), int(address["port"]), calling)
-    files = dicom_files(source)
+    with failures("Not sent"):
+        files = dicom_files(source)
     if not files:
         err.print(f"There are no DICOM files in {escape(str(source))}.")
         raise typer.Exit(USAGE)
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    with failures("Not sent"), Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("sending", total=len(files))
         outcomes = store(node, files, lambda _: progress.advance(task))
     _tell(outcomes, to)

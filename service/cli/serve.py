@@ -9,14 +9,13 @@ import typer
 from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.cli.options import FAILURE, ConfigOption, err, settings_from
+from service.cli.options import FAILURE, ConfigOption, err, in_words, settings_from
 from service.errors import Permanent, ThoracleError
 from service.ops import logs, metrics
 from service.ops.supervisor import HOPELESS
 from service.ops.zone import check_zone
 from service.roles import together
-from service.storage import host_locks, metrics_dir
-from service.store.engine import in_words
+from service.storage import create_data_dir, host_locks, metrics_dir
 
 
 class Role(StrEnum):
@@ -49,17 +48,18 @@ def serve(
     """
     settings = settings_from(config)
     logs.configure(settings.log_level, role.value)
-    here = host_locks(settings)
     try:
         check_zone()
+        create_data_dir(settings)
+        here = host_locks(settings)
         if role is Role.all:
             raise typer.Exit(together.run(settings, config))
         name = here.claim(metrics.COUNTING, role.value)
         metrics.count_in(metrics_dir(settings), name)
         import_module(f"service.roles.{role.value}").run(settings, name)  # only what this process needs
     except (ThoracleError, OSError, SQLAlchemyError) as error:
-        why = in_words(error) if isinstance(error, SQLAlchemyError) else error
+        why = in_words(error)
         logging.getLogger(__name__).error("cannot run: %s", why)
-        err.print(f"[red]Cannot run:[/] {escape(str(why))}. 'thoracle doctor' tells more.")
+        err.print(f"[red]Cannot run:[/] {escape(why)}. 'thoracle doctor' tells more.")
         hopeless = role is not Role.all and isinstance(error, Permanent)
         raise typer.Exit(HOPELESS if hopeless else FAILURE) from error

@@ -22,6 +22,10 @@ Progress = Callable[[str, float], None]
 """Called with the stage's name and the fraction of it that is done, 0-1."""
 
 
+def unheard(_stage: str, _part: float) -> None:
+    """A `Progress` that tells nobody."""
+
+
 class Backend(Protocol):
     """Where models run. Every method may be called from any thread."""
 

@@ -51,6 +51,7 @@ ADVICE = {
     Reason.LUNG_LOST: "Look at the images: a part of a lung may be cut off or hidden.",
     Reason.INCOMPLETE: _AGAIN,
     Reason.AGE: "Nothing: the analysis is not meant for a patient of this age.",
+    Reason.TOO_LARGE: "Send a reconstruction with a smaller matrix or fewer slices.",
     Reason.CODEC: "Send the series uncompressed.",
     Reason.UNREADABLE: "Send the series again as the scanner made it, with the attribute named above.",
     Reason.FAILED: "Send the series again as the scanner made it; if it fails again, tell the operator of Thoracle.",

@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from pydicom import DataElement, Dataset
-from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR
-from pydicom.multival import MultiValue
-from pydicom.valuerep import DA, DT, TM
+import highdicom as hd
+from pydicom import DataElement, Dataset, config
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.tag import BaseTag, Tag
+from pydicom.valuerep import STR_VR
 
 from service.domain.ct import CT
-from service.imaging.attributes import MALFORMED
+from service.evidence.legal import legal_value
+from service.imaging.attributes import MALFORMED, element, is_multi_frame
 
 warnings.filterwarnings("ignore", message="The string .* person name", category=UserWarning)
 logging.getLogger("highdicom").setLevel(logging.ERROR)
@@ -37,8 +39,12 @@ _REQUIRED = (
     "StudyTime",
     "ReferringPhysicianName",
 )
-_BULK = ("PixelData", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
-_DATES = {"DA": DA, "TM": TM, "DT": DT}
+_OPTIONAL = {"PatientAge": r"\d{3}[DWMY]", "TimezoneOffsetFromUTC": r"[+-]\d{4}"}
+"""What a value has to look like; without one the attribute is not copied."""
+
+_DEEPEST = 8
+"""Items within items that are copied; what lies deeper only a damaged or hostile header has."""
+
 _REFERENCE = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -61,7 +67,27 @@ _REFERENCE = (
 def source_headers(ct: CT) -> list[Dataset]:
     """Headers in the order of `ct.headers`: the first one whole and clean, the others only what a reference needs."""
     first, *rest = ct.headers
-    return [clean_header(first), *map(_reference, rest)]
+    headers = [clean_header(first), *map(_reference, rest)]
+    for header in headers:
+        _complete(header, ct.volume)
+    return headers
+
+
+def _complete(header: Dataset, volume: hd.Volume) -> None:
+    """Adds what highdicom reads of every CT, where it is absent: what the volume knows of its slices."""
+    if not header.get("Modality"):
+        header.Modality = "CT"
+    measures, orientation = volume.get_pixel_measures(), volume.get_plane_orientation()
+    if not is_multi_frame(header):
+        if "SliceThickness" not in header:
+            header.SliceThickness = measures[0].SliceThickness
+        return
+    if not header.get("SharedFunctionalGroupsSequence"):
+        header.SharedFunctionalGroupsSequence = [Dataset()]
+    shared = header.SharedFunctionalGroupsSequence[0]
+    for keyword, macro in (("PixelMeasuresSequence", measures), ("PlaneOrientationSequence", orientation)):
+        if not shared.get(keyword):
+            setattr(shared, keyword, macro)
 
 
 def patient_and_study(header: Dataset) -> dict[str, Any]:
@@ -90,69 +116,64 @@ def sop_reference(header: Dataset) -> Dataset:
 
 
 def clean_header(header: Dataset) -> Dataset:
-    """A copy without private attributes and pixels, its text ready to be written as UTF-8."""
+    """A copy without private attributes and pixels, its values legal and its text ready to be written as UTF-8."""
     clean = Dataset()
-    for element in _standard_elements(header):
-        clean.add(element if element.keyword in _BULK else _clean_element(element))
+    for found in _standard_elements(header):
+        _add(clean, _clean_element(found))
     for keyword in _REQUIRED:
         if keyword not in clean:
             setattr(clean, keyword, "")
     if clean.PatientSex not in ("M", "F", "O"):
         clean.PatientSex = ""
-    if not re.fullmatch(r"\d{3}[DWMY]", str(clean.get("PatientAge", "000Y"))):
-        del clean.PatientAge
+    for keyword, pattern in _OPTIONAL.items():
+        if not re.fullmatch(pattern, str(clean.get(keyword) or "")):
+            clean.pop(Tag(keyword), None)
     clean.SpecificCharacterSet = UTF8
     return clean
 
 
 def _standard_elements(header: Dataset) -> Iterator[DataElement]:
     for tag in header.keys():  # noqa: SIM118  (iterating a Dataset gives elements, not tags)
-        if not tag.is_private and tag.group >= 0x0008 and tag != 0x7FE00010:
+        if not tag.is_private and tag.group >= 0x0008 and tag != 0x7FE00010 and dictionary_has_tag(tag):
             # The gate read what an analysis needs; any other attribute that cannot be read is not copied.
             with suppress(*MALFORMED):
-                element = header[tag]
-                if dictionary_has_tag(tag) and element.VR in dictionary_VR(tag):
-                    yield element
+                yield from _of_right_kind(header, tag)
 
 
-def _clean_element(element: DataElement) -> DataElement:
-    if element.VR == "SQ":
-        return DataElement(element.tag, "SQ", [_clean_item(item) for item in element.value])
-    if element.VR == "PN":
-        return DataElement(element.tag, "PN", _names(element))
-    if element.VR in _DATES and not _is_date(element):
-        return DataElement(element.tag, element.VR, "")
-    return element
+def _of_right_kind(header: Dataset, tag: BaseTag) -> Iterator[DataElement]:
+    """The element, if its value is of the kind the attribute has; text of one kind is good for another."""
+    found, vr = element(header, tag), dictionary_VR(tag)
+    if found.VR in vr:
+        yield found
+    elif found.VR in STR_VR and vr in STR_VR:
+        yield DataElement(tag, vr, found.value, validation_mode=config.IGNORE)
 
 
-def _clean_item(item: Dataset) -> Dataset:
+def _clean_element(found: DataElement, depth: int = 0) -> DataElement:
+    if found.VR == "SQ":
+        items = [] if depth == _DEEPEST else [_clean_item(item, depth + 1) for item in found.value]
+        return DataElement(found.tag, "SQ", items)
+    return DataElement(found.tag, found.VR, legal_value(found), validation_mode=config.IGNORE)
+
+
+def _add(clean: Dataset, found: DataElement) -> None:
+    """Numbers without a value stay behind: highdicom takes whatever is there for one."""
+    if found.VR not in ("DS", "IS") or not found.is_empty:
+        clean.add(found)
+
+
+def _clean_item(item: Dataset, depth: int) -> Dataset:
     clean = Dataset()
-    for element in _standard_elements(item):
-        if element.keyword != "SpecificCharacterSet":
-            clean.add(_clean_element(element))
+    for found in _standard_elements(item):
+        if found.keyword != "SpecificCharacterSet":
+            _add(clean, _clean_element(found, depth))
     return clean
-
-
-def _names(element: DataElement) -> str | list[str]:
-    """Person names without their original bytes: those are in the source's character set. Two for one are none."""
-    if isinstance(element.value, (list, MultiValue)):
-        return "" if dictionary_VM(element.tag) == "1" else [str(name) for name in element.value]
-    return str(element.value or "")
-
-
-def _is_date(element: DataElement) -> bool:
-    values = element.value if isinstance(element.value, (list, MultiValue)) else [element.value]
-    try:
-        for value in values:
-            _DATES[element.VR](str(value or "") or None)
-    except ValueError:
-        return False
-    return True
 
 
 def _reference(header: Dataset) -> Dataset:
     reference = Dataset()
-    for keyword in _REFERENCE:
-        if keyword in header:
-            reference.add(header[keyword])
+    for tag in map(Tag, _REFERENCE):
+        with suppress(*MALFORMED):
+            for found in _of_right_kind(header, tag) if tag in header else ():
+                _add(reference, _clean_element(found))
     return reference

@@ -1,14 +1,13 @@
 """Times in evidence: objects carry that of the analysis, and say when the CT was acquired (decision 0120)."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
-from typing import TypeVar
 
 from pydicom import Dataset
-from pydicom.valuerep import DA, DT, TM
 
-T = TypeVar("T")
+from service.imaging.attributes import known_text
+from service.imaging.dates import date_of, moment_of, time_of
 
 
 def written(moment: datetime, header: Dataset) -> datetime:
@@ -45,16 +44,8 @@ def acquisition_time(headers: Iterable[Dataset]) -> datetime | None:
 
 
 def _acquisitions(header: Dataset) -> Iterator[datetime]:
-    if moment := _parsed(DT, header.get("AcquisitionDateTime")):
+    if moment := moment_of(known_text(header, "AcquisitionDateTime")):
         yield moment.replace(tzinfo=None)
-    date, clock = _parsed(DA, header.get("AcquisitionDate")), _parsed(TM, header.get("AcquisitionTime"))
+    date, clock = date_of(known_text(header, "AcquisitionDate")), time_of(known_text(header, "AcquisitionTime"))
     if date and clock is not None:
         yield datetime.combine(date, clock)
-
-
-def _parsed(kind: Callable[[str], T | None], value: object) -> T | None:
-    """A date or time object, or None for an absent or malformed value."""
-    try:
-        return kind(str(value)) if value else None
-    except ValueError:
-        return None

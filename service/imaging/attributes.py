@@ -3,23 +3,36 @@
 In a multi-frame CT they stand in functional groups (PS3.3 C.7.6.16), those of the frame before the shared ones.
 """
 
-import struct
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
-from pydicom import Dataset
-from pydicom.errors import BytesLengthException
+from pydicom import DataElement, Dataset, config
+from pydicom.charset import convert_encodings
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.sequence import Sequence as Items
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+
+from service.domain.unparsable import UNPARSABLE
+from service.imaging.charset import ESCAPE, decoded, printable
 
 MULTI_FRAME_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 CT_CLASSES = (CTImageStorage, *MULTI_FRAME_CT)
 
-MALFORMED = (
-    *(ValueError, TypeError, OverflowError, NotImplementedError, OSError, EOFError),
-    *(struct.error, BytesLengthException),
-)
-"""What pydicom raises when an element's bytes do not make a value."""
+MALFORMED: Final = (*UNPARSABLE, OSError)
+"""What pydicom raises when an element's bytes do not make a value, or a sequence is nested too deep for it."""
+
+UID_LENGTH = 64
+"""Most characters of a UID (PS3.5 9.1)."""
+
+_TEXT_DELIMITERS = {"PN": b"^=", "LO": b"", "SH": b"", "UC": b"", "ST": b"", "LT": b"", "UT": b""}
+"""Value representations that Specific Character Set applies to (PS3.5 6.1.2.2)."""
+
+_LONGEST = 1024
+_PARAGRAPHS = ("ST", "LT", "UT")
 
 # Functional Group Macro that holds the attribute in a multi-frame image.
 _MACRO = {
@@ -33,6 +46,8 @@ _MACRO = {
     "FrameAcquisitionNumber": "FrameContentSequence",
     "TemporalPositionIndex": "FrameContentSequence",
     "FrameType": "CTImageFrameTypeSequence",
+    "VolumetricProperties": "CTImageFrameTypeSequence",
+    "VolumeBasedCalculationTechnique": "CTImageFrameTypeSequence",
     "GantryDetectorTilt": "CTAcquisitionDetailsSequence",
     "NominalPercentageOfCardiacPhase": "CardiacSynchronizationSequence",
     "KVP": "CTXRayDetailsSequence",
@@ -55,11 +70,34 @@ def is_multi_frame(header: Dataset) -> bool:
     return header.get("SOPClassUID") in MULTI_FRAME_CT
 
 
+def element(header: Dataset, tag: BaseTag) -> DataElement:
+    """The element with its text decoded (`charset`); one of MALFORMED where its bytes make no value."""
+    raw = header.get_item(tag)
+    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and ESCAPE in raw.value:
+        vr = dictionary_VR(tag) if raw.VR in (None, "UN") else str(raw.VR)
+        if vr in _TEXT_DELIMITERS:
+            text = _decoded(raw.value, vr, _encodings(header))
+            header[tag] = DataElement(tag, vr, text, validation_mode=config.IGNORE)
+    return header[tag]
+
+
+def _decoded(value: bytes, vr: str, encodings: Sequence[str]) -> str | list[str]:
+    text = decoded(value.rstrip(b"\0 "), encodings, _TEXT_DELIMITERS[vr])
+    return text if vr in _PARAGRAPHS or "\\" not in text else text.split("\\")
+
+
+def _encodings(header: Dataset) -> Sequence[str]:
+    """Python's names of the header's character sets, those of the enclosing data set where an item has none."""
+    names = header.original_character_set or header._character_set or convert_encodings(None)
+    return [names] if isinstance(names, str) else list(names)
+
+
 def find(header: Dataset, keyword: str, number: int = 1) -> Any:
     """Value of the attribute for a frame (1-based), None where absent or empty; Unreadable if malformed."""
+    tag = Tag(tag_for_keyword(keyword) or keyword)
     try:
         for place in _places(header, keyword, number):
-            value = place.get(keyword)
+            value = element(place, tag).value if tag in place else None
             if value is not None and value != "" and value != []:
                 return value
     except MALFORMED as exc:
@@ -73,7 +111,7 @@ def numbers(header: Dataset, keyword: str, count: int, number: int = 1) -> tuple
     if value is None:
         raise Unreadable(f"{keyword} is missing")
     try:
-        found = tuple(float(v) for v in (value if isinstance(value, Sequence) else [value]))
+        found = tuple(map(float, _several(value)))
     except MALFORMED as exc:
         raise Unreadable(f"{keyword} is malformed") from exc
     if len(found) != count or not all(map(isfinite, found)):
@@ -81,9 +119,35 @@ def numbers(header: Dataset, keyword: str, count: int, number: int = 1) -> tuple
     return found
 
 
+def written_units(header: Dataset, keyword: str, number: int = 1) -> tuple[float, ...]:
+    """Unit of the last decimal of each number, as the sender wrote it: 0.1 of "-300.3"."""
+    return tuple(_unit(written) for written in texts(header, keyword, number))
+
+
+def _unit(written: str) -> float:
+    exponent = Decimal(written).as_tuple().exponent
+    return 10.0 ** min(max(exponent, -16), 16) if isinstance(exponent, int) else 0.0
+
+
 def optional_number(header: Dataset, keyword: str, number: int = 1) -> float | None:
     """One finite number, None where absent or empty."""
     return None if find(header, keyword, number) is None else numbers(header, keyword, 1, number)[0]
+
+
+def within(keyword: str, values: tuple[float, ...], bounds: tuple[float, float]) -> tuple[float, ...]:
+    """The values; Unreadable if one lies outside of the bounds, both of which are allowed."""
+    for value in values:
+        if not bounds[0] <= value <= bounds[1]:
+            raise Unreadable(f"{keyword} is {value:g}, not between {bounds[0]:g} and {bounds[1]:g}")
+    return values
+
+
+def items(header: Dataset, keyword: str) -> Sequence[Dataset]:
+    """Items of a sequence, none where it is absent; Unreadable if the attribute is no sequence."""
+    value = find(header, keyword)
+    if value is not None and not isinstance(value, Items):
+        raise Unreadable(f"{keyword} is malformed")
+    return value or ()
 
 
 def text(header: Dataset, keyword: str, number: int = 1) -> str:
@@ -92,12 +156,34 @@ def text(header: Dataset, keyword: str, number: int = 1) -> str:
 
 
 def texts(header: Dataset, keyword: str, number: int = 1) -> tuple[str, ...]:
-    """Each value of the attribute as text."""
+    """Each value of the attribute as text without control characters."""
     value = find(header, keyword, number)
     if value is None:
         return ()
-    several = isinstance(value, Sequence) and not isinstance(value, str)
-    return tuple(str(v).strip() for v in (value if several else [value]))
+    try:
+        return tuple(printable(str(v)).strip() for v in _several(value))
+    except MALFORMED as exc:
+        raise Unreadable(f"{keyword} is malformed") from exc
+
+
+def _several(value: Any) -> Sequence[Any]:
+    """All values of an element; TypeError for one whose representation holds neither text nor numbers."""
+    if isinstance(value, bytes) or (value and isinstance(value, Items)):
+        raise TypeError("bytes or items where a value is expected")
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+
+
+def known_text(header: Dataset, keyword: str) -> str:
+    """Text of an attribute that decides nothing: "" where it is absent or malformed, cut where nobody reads on."""
+    try:
+        return text(header, keyword)[:_LONGEST]
+    except Unreadable:
+        return ""
+
+
+def is_unique_identifier(value: Any) -> bool:
+    """Whether a UID is one that results can refer to: invalid ones as they came (decision 0021), damaged ones never."""
+    return isinstance(value, str) and 0 < len(value) <= UID_LENGTH and value.isascii() and value.isprintable()
 
 
 def _places(header: Dataset, keyword: str, number: int) -> Iterator[Dataset]:
@@ -109,3 +195,5 @@ def _places(header: Dataset, keyword: str, number: int) -> Iterator[Dataset]:
     shared = header.get("SharedFunctionalGroupsSequence") or []
     for group in [*per_frame[number - 1 : number], *shared]:
         yield from group.get(_MACRO[keyword]) or []
+    if _MACRO[keyword] == "CTImageFrameTypeSequence":
+        yield header  # says the same of all frames

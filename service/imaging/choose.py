@@ -13,7 +13,7 @@ from pydicom import Dataset
 
 from service.domain.eligibility import Eligibility
 from service.errors import Reason, Refusal
-from service.imaging.attributes import CT_CLASSES, Unreadable, find, optional_number, texts
+from service.imaging.attributes import CT_CLASSES, Unreadable, find, known_text, optional_number, texts
 from service.imaging.gate.identity import one_patient
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def candidate(headers: Sequence[Dataset], eligibility: Eligibility) -> Candidate
     Of a refused series only the UID, by which it was grouped, is read: the rest may be unreadable.
     """
     header = headers[0]
-    series_uid = str(header.SeriesInstanceUID)
+    series_uid = known_text(header, "SeriesInstanceUID")
     if not eligibility.ok:
         return Candidate(series_uid, eligibility)
     number = _known(optional_number, header, "SeriesNumber", None)

@@ -17,9 +17,13 @@ from pydicom.uid import (
 )
 
 _J2K = (*JPEG2000TransferSyntaxes, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
-_SOI = b"\xff\xd8"
+_CODESTREAMS = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *_J2K)
+_SOI, _EOC = b"\xff\xd8", b"\xff\xd9"
 _SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Start of frame (ITU-T T.81 table B.1), and of a JPEG-LS frame (T.87 C.1.2); the three are tables and reserved."""
+
+_SOF_LS, _SOF_LOSSLESS = 0xF7, (0xC3, 0xC7, 0xCB, 0xCF)
+_SOC, _COD, _SOT, _SOS = b"\xff\x4f", 0x52, 0x90, 0xDA
 
 _SECTOR_OF_ZEROS = bytes(512)
 """As a disk or a broken transfer leaves it behind. Entropy-coded data of JPEG 2000 never has that many."""
@@ -45,28 +49,66 @@ def decodable(syntax: UID) -> bool:
     return plugin in available if plugin else get_decoder(syntax).is_available
 
 
+def codestreams(dataset: Dataset) -> Iterator[bytes]:
+    """Encoded frames of the JPEG family, none where the pixels are encoded in another way."""
+    if dataset.file_meta.TransferSyntaxUID in _CODESTREAMS:
+        yield from _encoded(dataset)
+
+
 def check_codestreams(dataset: Dataset) -> None:
     """ValueError or RuntimeError if a frame of the JPEG family is damaged, or not of the size the header says."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax not in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *_J2K):
-        return
-    for frame in _encoded(dataset):
-        if syntax in JPEG2000TransferSyntaxes and _SECTOR_OF_ZEROS in frame:
+    for frame in codestreams(dataset):
+        if syntax in JPEG2000TransferSyntaxes and _SECTOR_OF_ZEROS in _up_to_end(frame):
             raise ValueError(f"{len(_SECTOR_OF_ZEROS)} zero bytes in a row, a part of the code stream is lost")
         rows, columns = _j2k_size(frame) if syntax in _J2K else jpeg_size(frame)
         if (rows, columns) != (dataset.Rows, dataset.Columns):
             raise ValueError(f"the code stream is {rows}×{columns}, the header says {dataset.Rows}×{dataset.Columns}")
 
 
+def _up_to_end(frame: bytes) -> bytes:
+    """A JPEG 2000 code stream without what pads it; whole where its end is lost (ITU-T T.800 A.4.4: EOC)."""
+    end = frame.rfind(_EOC)
+    return frame if end < 0 else frame[:end]
+
+
 def jpeg_size(frame: bytes) -> tuple[int, int]:
     """Rows and columns from the start of frame segment of JPEG or JPEG-LS; ValueError where there is none."""
-    at = len(_SOI)
-    while frame.startswith(_SOI) and at + 9 <= len(frame) and frame[at] == 0xFF:
-        if frame[at + 1] in _SOF:
-            return int.from_bytes(frame[at + 5 : at + 7]), int.from_bytes(frame[at + 7 : at + 9])
-        # 0xFF may fill up before a marker (T.81 B.1.1.2); any other marker here begins a segment with its length.
-        at += 1 if frame[at + 1] == 0xFF else 2 + int.from_bytes(frame[at + 2 : at + 4])
+    for marker, segment in _segments(frame):
+        if marker in _SOF and len(segment) >= 5:
+            return int.from_bytes(segment[1:3]), int.from_bytes(segment[3:5])
     raise ValueError("the code stream has no start of frame")
+
+
+def loses_information(frame: bytes) -> bool:
+    """Whether a code stream tells that it was compressed with loss.
+
+    JPEG: by a discrete cosine transform or a point transform (ITU-T T.81 B.2.2, B.2.3); JPEG-LS: by NEAR (T.87 C.1.2);
+    JPEG 2000: by the irreversible wavelet (T.800 table A.20). One cut short with the reversible one does not tell.
+    """
+    start = None
+    for marker, segment in _segments(frame):
+        if marker == _COD and frame.startswith(_SOC):
+            return len(segment) > 9 and segment[9] == 0
+        start = marker if marker in _SOF else start
+        if marker == _SOS and len(segment) >= 3:
+            return segment[-3] > 0 if start == _SOF_LS else start not in _SOF_LOSSLESS or segment[-1] & 0x0F > 0
+    return False
+
+
+def _segments(frame: bytes) -> Iterator[tuple[int, bytes]]:
+    """Markers with the segments they begin, without their length, up to the first entropy-coded data."""
+    at = 2
+    while frame.startswith((_SOI, _SOC)) and at + 4 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker == 0xFF:  # may fill up before a marker (T.81 B.1.1.2)
+            at += 1
+            continue
+        length = int.from_bytes(frame[at + 2 : at + 4])
+        yield marker, frame[at + 4 : at + 2 + length]
+        if marker in (_SOS, _SOT):
+            return
+        at += 2 + length
 
 
 def _j2k_size(frame: bytes) -> tuple[int, int]:

@@ -25,6 +25,9 @@ ODD_ONE_OUT, STEP, FLOOR_HU = 1.3, 3.0, 8.0
 """Least difference to both neighbours as a multiple of that between these two; least step as a multiple of the steps
 around it (40th percentile: short runs of bad slices neither raise nor lower it); both by `FLOOR_HU` more."""
 
+FAR_MM, FAR_STEP = 10.0, 1.25
+"""A step is also larger than the usual difference of slices so far apart: a breath between two blocks is no damage."""
+
 SHIFT_HU = 30.0
 """Soft tissue does not change by that from slice to slice, wherever contrast agent may be."""
 
@@ -50,26 +53,26 @@ class Damage:
     slices: tuple[int, ...]
 
 
-def find_damage(hu: Hounsfield, pixel_mm: tuple[float, float]) -> Iterator[Damage]:
-    """Everything wrong with single slices. hu: padding replaced by air, axes (slice, row, column)."""
+def find_damage(hu: Hounsfield, spacing_mm: tuple[float, float, float]) -> Iterator[Damage]:
+    """Everything wrong with single slices. hu: padding replaced by air; hu, spacing_mm: axes (slice, row, column)."""
     blank = np.array([plane.min() == plane.max() for plane in hu])
-    small = np.stack([_thumbnail(plane, pixel_mm) for plane in hu])
+    small = np.stack([_thumbnail(plane, spacing_mm[1:]) for plane in hu])
     twins = _twins(hu, small) & ~blank
     cut = _cut(hu) & ~blank
     named = (
         (Reason.DAMAGED_SLICES, "Blank", blank),
         (Reason.DAMAGED_SLICES, "Pixels identical with those of another slice", twins),
         (Reason.DAMAGED_SLICES, "Empty where their neighbours show the patient", cut),
-        *(_compared(hu, small, cut) if len(hu) >= _LEAST_SLICES and not (blank | twins).any() else ()),
+        *(_compared(hu, small, spacing_mm[0], cut) if len(hu) >= _LEAST_SLICES and not (blank | twins).any() else ()),
     )
     for reason, what, which in named:
         if which.any():
             yield Damage(reason, what, tuple(np.flatnonzero(which).tolist()))
 
 
-def _compared(hu: Hounsfield, small: Hounsfield, known: Mask) -> Iterator[tuple[Reason, str, Mask]]:
+def _compared(hu: Hounsfield, small: Hounsfield, slice_mm: float, known: Mask) -> Iterator[tuple[Reason, str, Mask]]:
     """What only the neighbours tell. known: slices reported already."""
-    strange = _strange(small)
+    strange = _strange(small, slice_mm)
     rescaled = _rescaled(small, strange)
     yield Reason.NOT_HU, "Other Hounsfield units than their neighbours'", rescaled
     yield Reason.DAMAGED_SLICES, "Unlike their neighbours", strange & ~rescaled & ~known
@@ -112,14 +115,16 @@ def _cut(hu: Hounsfield) -> Mask:
     return found
 
 
-def _strange(small: Hounsfield) -> Mask:
+def _strange(small: Hounsfield, slice_mm: float) -> Mask:
     """Slices that differ from their neighbours more than these from each other, and short runs between two steps."""
     shown = small.clip(*SHOWN_HU)
     steps_hu, over_hu = _differences(shown, 1), _differences(shown, 2)
     odd = np.zeros(len(small), np.bool_)
     odd[1:-1] = np.minimum(steps_hu[:-1], steps_hu[1:]) > ODD_ONE_OUT * over_hu + FLOOR_HU
     shift_hu = np.array([_tissue_shift(a, b) for a, b in pairwise(small)])
-    breaks = (steps_hu > STEP * _around(steps_hu, 40) + FLOOR_HU) | (np.abs(shift_hu) > SHIFT_HU)
+    far = min(max(2, round(FAR_MM / slice_mm)), len(small) - 1)
+    least_hu = np.maximum(STEP * _around(steps_hu, 40) + FLOOR_HU, FAR_STEP * np.median(_differences(shown, far)))
+    breaks = (steps_hu > least_hu) | (np.abs(shift_hu) > SHIFT_HU)
     return np.asarray(odd | _short_sides(breaks & ~(odd[:-1] | odd[1:])), np.bool_)
 
 

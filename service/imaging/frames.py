@@ -12,17 +12,48 @@ from re import fullmatch
 from pydicom import Dataset
 
 from service.errors import Reason, Refusal
-from service.imaging.attributes import Unreadable, find, is_multi_frame, numbers, optional_number, text, texts
+from service.imaging.attributes import (
+    CT_CLASSES,
+    Unreadable,
+    find,
+    is_multi_frame,
+    is_unique_identifier,
+    items,
+    numbers,
+    optional_number,
+    text,
+    texts,
+    within,
+    written_units,
+)
+from service.imaging.padding import padding_ends
 
 # Attributes of an instance that everything later relies on: results copy them from the source.
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _LEGIBLE = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "StudyDate", "StudyTime", "StudyID"),
-    *("AccessionNumber", "ReferringPhysicianName", "SeriesNumber", "ImageType", "ConvolutionKernel"),
-    *("ContrastBolusAgent", "ContrastBolusAgentSequence", "NumberOfFrames", "PerFrameFunctionalGroupsSequence"),
-    *("SharedFunctionalGroupsSequence", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored"),
-    *("PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "LossyImageCompression"),
+    *("SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "StudyDate"),
+    *("StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName", "SeriesNumber", "ImageType"),
+    *("ConvolutionKernel", "ContrastBolusAgent", "NumberOfFrames", "PhotometricInterpretation"),
+    *("LossyImageCompression", "VolumetricProperties", "VolumeBasedCalculationTechnique"),
 )
+_ITEMS = ("ContrastBolusAgentSequence", "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+_PIXEL_FORMAT = {
+    "SamplesPerPixel": (1,),
+    "BitsAllocated": (8, 16, 32),
+    "BitsStored": range(1, 33),
+    "PixelRepresentation": (0, 1),
+}
+"""Values of a CT image (PS3.3 C.8.2.1.1); those that are absent are left to the decoder."""
+
+# Bounds beyond which a value is a mistake of the sender's, whatever the scanner.
+_PIXEL_SPACING_MM = (0.01, 25.0)
+_POSITION_MM = (-20_000.0, 20_000.0)
+_THICKNESS_MM = (0.0, 1000.0)
+_TILT_DEGREES = (-360.0, 360.0)
+_SLOPE = (-1000.0, 1000.0)
+_INTERCEPT = (-1e6, 1e6)
+_SIDE = (1.0, 65535.0)
+
 # What tells acquisitions, phases and energies of one region apart.
 _PHASE = (
     "AcquisitionNumber",
@@ -40,6 +71,7 @@ class Frame:
     """One slice. Lengths in mm, LPS; None where an optional attribute is absent.
 
     instance: index of its dataset; number: its 1-based frame number there.
+    position_unit_mm: of the last decimal that each coordinate was written with.
     pixel_spacing_mm: between rows, between columns. phase: values that tell phases of one region apart.
     label: what people call it: Instance Number, or the frame number in a multi-frame CT.
     """
@@ -50,6 +82,7 @@ class Frame:
     frame_of_reference_uid: str
     orientation: tuple[float, ...]
     position_mm: tuple[float, ...]
+    position_unit_mm: tuple[float, ...]
     pixel_spacing_mm: tuple[float, ...]
     rows: int
     columns: int
@@ -105,11 +138,26 @@ def _refusals(problems: Counter[str], total: int, what: str) -> tuple[Refusal, .
 
 
 def _check_instance(header: Dataset) -> None:
+    """The identity of an instance of any kind, and of a CT image all that is read of it."""
     for keyword in _REQUIRED:
-        if len(texts(header, keyword)) != 1:
+        if not is_unique_identifier(find(header, keyword)):
             raise Unreadable(f"{keyword} is missing or malformed")
+    if header.SOPClassUID in CT_CLASSES:
+        _check_ct(header)
+
+
+def _check_ct(header: Dataset) -> None:
     for keyword in _LEGIBLE:
-        find(header, keyword)
+        texts(header, keyword)
+    if len(texts(header, "PatientID")) > 1:
+        raise Unreadable("PatientID has several values")
+    for keyword in _ITEMS:
+        items(header, keyword)
+    for keyword, allowed in _PIXEL_FORMAT.items():
+        value = optional_number(header, keyword)
+        if value is not None and value not in allowed:
+            raise Unreadable(f"{keyword} is {value:g}")
+    padding_ends(header)
     for number in range(1, frame_count(header) + 1):
         image_type(header, number)
     if int(optional_number(header, "NumberOfFrames") or 1) != frame_count(header):
@@ -117,23 +165,21 @@ def _check_instance(header: Dataset) -> None:
 
 
 def _frame(header: Dataset, instance: int, number: int) -> Frame:
-    reference = text(header, "FrameOfReferenceUID")
-    if not reference:
-        raise Unreadable("FrameOfReferenceUID is missing")
     return Frame(
         instance=instance,
         number=number,
         sop_instance_uid=text(header, "SOPInstanceUID"),
-        frame_of_reference_uid=reference,
+        frame_of_reference_uid=_frame_of_reference(header),
         orientation=_orientation(header, number),
-        position_mm=numbers(header, "ImagePositionPatient", 3, number),
-        pixel_spacing_mm=_pixel_spacing(header, number),
-        rows=int(numbers(header, "Rows", 1)[0]),
-        columns=int(numbers(header, "Columns", 1)[0]),
-        thickness_mm=optional_number(header, "SliceThickness", number),
-        tilt_degrees=optional_number(header, "GantryDetectorTilt", number),
-        rescale_slope=optional_number(header, "RescaleSlope", number),
-        rescale_intercept=optional_number(header, "RescaleIntercept", number),
+        position_mm=within("ImagePositionPatient", numbers(header, "ImagePositionPatient", 3, number), _POSITION_MM),
+        position_unit_mm=written_units(header, "ImagePositionPatient", number),
+        pixel_spacing_mm=within("PixelSpacing", numbers(header, "PixelSpacing", 2, number), _PIXEL_SPACING_MM),
+        rows=_side(header, "Rows"),
+        columns=_side(header, "Columns"),
+        thickness_mm=_optional(header, "SliceThickness", number, _THICKNESS_MM),
+        tilt_degrees=_optional(header, "GantryDetectorTilt", number, _TILT_DEGREES),
+        rescale_slope=_optional(header, "RescaleSlope", number, _SLOPE),
+        rescale_intercept=_optional(header, "RescaleIntercept", number, _INTERCEPT),
         rescale_type=text(header, "RescaleType", number),
         phase=tuple(text(header, keyword, number) for keyword in _PHASE),
         label=number if is_multi_frame(header) else _instance_number(header),
@@ -149,6 +195,27 @@ def _instance_number(header: Dataset) -> int | None:
     return int(written) if fullmatch(r"[0-9]{1,12}", written) else None
 
 
+def _frame_of_reference(header: Dataset) -> str:
+    uid = find(header, "FrameOfReferenceUID")
+    if uid is None:
+        raise Unreadable("FrameOfReferenceUID is missing")
+    if not is_unique_identifier(uid):
+        raise Unreadable("FrameOfReferenceUID is malformed")
+    return str(uid)
+
+
+def _side(header: Dataset, keyword: str) -> int:
+    (value,) = within(keyword, numbers(header, keyword, 1), _SIDE)
+    if not value.is_integer():
+        raise Unreadable(f"{keyword} is {value:g}")
+    return int(value)
+
+
+def _optional(header: Dataset, keyword: str, number: int, bounds: tuple[float, float]) -> float | None:
+    value = optional_number(header, keyword, number)
+    return None if value is None else within(keyword, (value,), bounds)[0]
+
+
 def _orientation(header: Dataset, number: int) -> tuple[float, ...]:
     """Two perpendicular unit vectors, but for rounding."""
     cosines = numbers(header, "ImageOrientationPatient", 6, number)
@@ -160,10 +227,3 @@ def _orientation(header: Dataset, number: int) -> tuple[float, ...]:
     ):
         raise Unreadable("ImageOrientationPatient is not a pair of perpendicular unit vectors")
     return cosines
-
-
-def _pixel_spacing(header: Dataset, number: int) -> tuple[float, ...]:
-    spacing_mm = numbers(header, "PixelSpacing", 2, number)
-    if min(spacing_mm) <= 0:
-        raise Unreadable("PixelSpacing is not positive")
-    return spacing_mm

@@ -17,12 +17,13 @@ from pydicom.tag import Tag
 
 from service.domain.ct import CT
 from service.errors import Flag, Reason, Refusal, Rejected
-from service.imaging.attributes import is_multi_frame
+from service.imaging.attributes import MALFORMED, is_multi_frame
 from service.imaging.codestream import check_codestreams, decoding_plugin
 from service.imaging.damaged import find_damage
-from service.imaging.frames import Frame, legible, read_frames
+from service.imaging.frames import Frame, frame_count, legible, read_frames
 from service.imaging.lossy import is_lossy
 from service.imaging.naming import named
+from service.imaging.padding import padding_ends
 
 Stored = NDArray[np.integer]
 Hounsfield = NDArray[np.float32]
@@ -157,8 +158,8 @@ def _hounsfield(
 
 def _damage(volume: hd.Volume, frames: Sequence[Frame]) -> Iterator[Refusal]:
     """A refusal for each kind of bad slice, naming them. frames: in the order of the volume's slices."""
-    rows_mm, columns_mm = volume.spacing[1:]
-    for damage in find_damage(volume.array, (rows_mm, columns_mm)):
+    slices_mm, rows_mm, columns_mm = volume.spacing
+    for damage in find_damage(volume.array, (slices_mm, rows_mm, columns_mm)):
         yield Refusal(damage.reason, f"{damage.what}: {named(frames, damage.slices)}.")
 
 
@@ -168,13 +169,25 @@ def _decoded(datasets: Sequence[Dataset]) -> Iterator[Stored]:
         if _PIXEL_DATA not in dataset:
             raise Rejected(Refusal(Reason.UNREADABLE, "PixelData is missing."))
         try:
-            check_codestreams(dataset)
-            plugin = decoding_plugin(dataset.file_meta.TransferSyntaxUID)
-            yield from iter_pixels(dataset, raw=True, decoding_plugin=plugin)
-        except (RuntimeError, ValueError, NotImplementedError, AttributeError) as exc:
+            yield from _frames_of(dataset)
+        except (RuntimeError, *MALFORMED) as exc:
             syntax = dataset.file_meta.TransferSyntaxUID.name
             cause = " ".join(str(exc).split())
             raise Rejected(Refusal(Reason.CODEC, f"Transfer syntax {syntax}: {cause}")) from exc
+
+
+def _frames_of(dataset: Dataset) -> Iterator[Stored]:
+    """Stored values of every frame of one dataset; ValueError if there are more or fewer than the headers say."""
+    check_codestreams(dataset)
+    plugin = decoding_plugin(dataset.file_meta.TransferSyntaxUID)
+    expected, found = frame_count(dataset), 0
+    for stored in iter_pixels(dataset, raw=True, decoding_plugin=plugin):
+        found += 1
+        if found > expected:
+            break
+        yield stored
+    if found != expected:
+        raise ValueError(f"the pixel data does not hold the {expected} frames that the headers tell of")
 
 
 def _rescale(stored: Stored, frame: Frame, out: Hounsfield) -> None:
@@ -186,11 +199,10 @@ def _rescale(stored: Stored, frame: Frame, out: Hounsfield) -> None:
 
 def _padding(dataset: Dataset, stored: Stored) -> NDArray[np.bool_]:
     """Where the stored values are Pixel Padding (value, or range to the limit)."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
-        return np.zeros(stored.shape, np.bool_)
     # A sender may write -2000 as the unsigned 63536; the stored values' own type tells what is meant.
-    ends = [np.array(v).astype(stored.dtype) for v in (value, dataset.get("PixelPaddingRangeLimit", value))]
+    ends = [np.array(end).astype(stored.dtype) for end in padding_ends(dataset)]
+    if not ends:
+        return np.zeros(stored.shape, np.bool_)
     return (stored >= min(ends)) & (stored <= max(ends))
 
 
@@ -199,10 +211,7 @@ def _count(hu: Hounsfield, bounds_hu: tuple[float, float], padding: NDArray[np.b
 
 
 def _without_pixels(dataset: Dataset) -> Dataset:
-    """Copy that shares all elements except Pixel Data (`copy.copy` would share the deletion too)."""
-    header = Dataset()
-    for element in dataset.values():
-        if element.tag != _PIXEL_DATA:
-            header[element.tag] = element
+    """Copy that shares all elements except Pixel Data, none of which is looked at: some may be malformed."""
+    header = Dataset({tag: dataset.get_item(tag) for tag in dataset.keys() if tag != _PIXEL_DATA})  # noqa: SIM118
     header.file_meta = dataset.file_meta
     return header

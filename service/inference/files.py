@@ -63,7 +63,9 @@ def serving_of(repository: Path) -> Serving:
 def what_is_served(repository: Path) -> str:
     """The text of the two files that say which model files are served: it changes when they do."""
     try:
-        return "".join(path.read_text() for name in (SERVING, DIGESTS) if (path := repository / name).exists())
+        return "".join(
+            path.read_text(encoding="utf-8") for name in (SERVING, DIGESTS) if (path := repository / name).exists()
+        )
     except OSError as exc:
         raise Permanent(f"What is served of {repository} cannot be read: {exc.strerror}.") from exc
     except ValueError as exc:
@@ -73,7 +75,7 @@ def what_is_served(repository: Path) -> str:
 def read_digests(repository: Path) -> dict[str, str]:
     """SHA-256 by path relative to the repository, as `sha256sum` writes them; Permanent if it cannot be read."""
     try:
-        lines = (repository / DIGESTS).read_text().splitlines()
+        lines = (repository / DIGESTS).read_text(encoding="utf-8").splitlines()
         return {path: digest for digest, path in (line.split("  ", 1) for line in lines if line)}
     except OSError as exc:
         raise Permanent(f"The model digests {repository / DIGESTS} cannot be read: {exc.strerror}.") from exc

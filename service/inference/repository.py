@@ -94,7 +94,7 @@ def create(repository: Path, shipped: Path) -> None:
             for file in (path for path in (shipped / name).rglob("*") if path.is_file()):
                 _write(staging / file.relative_to(shipped), file.read_bytes())
             (staging / name).rename(repository / name)
-        _replace(repository / DIGESTS, (shipped / DIGESTS).read_text())
+        _replace(repository / DIGESTS, (shipped / DIGESTS).read_text(encoding="utf-8"))
 
 
 def highest_version(repository: Path, name: str) -> int:
@@ -106,7 +106,7 @@ def _numbers(repository: Path) -> dict[str, int]:
     """By model name; Permanent if they cannot be read."""
     path = repository / NUMBERS
     try:
-        said = json.loads(path.read_text()) if path.exists() else {}
+        said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return {name: int(number) for name, number in said.items()}
     except (OSError, ValueError, TypeError, AttributeError) as exc:
         raise Permanent(f"The numbers that models had, {path}, cannot be read ({type(exc).__name__}).") from exc
@@ -169,7 +169,7 @@ def checking(repository: Path, name: str, version: str, by: str) -> Iterator[Non
     """
     with ExitStack() as held:
         with _in_words(repository):
-            lock = held.enter_context((repository / _CHECKING).open("a+"))
+            lock = held.enter_context((repository / _CHECKING).open("a+", encoding="utf-8"))
             lock.seek(0)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -260,7 +260,7 @@ def _changing(repository: Path) -> Iterator[Path]:
     staging = repository / _STAGING
     with _in_words(repository):
         repository.mkdir(parents=True, exist_ok=True)
-        with (repository / _LOCK).open("w") as lock:
+        with (repository / _LOCK).open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir()

@@ -25,7 +25,7 @@ def read_serving(repository: Path, highest: Mapping[str, str]) -> Serving:
     """
     path = repository / SERVING
     try:
-        said = json.loads(path.read_text()) if path.exists() else {}
+        said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         known = {name: _served(one) for name, one in said.items()}
         return {name: known.get(name, Served(version)) for name, version in highest.items()}
     except OSError as exc:

@@ -53,7 +53,7 @@ class _Spec(_Table):
 def read_spec(path: Path) -> ModelSpec:
     """The spec in a TOML file, without a version; Permanent with one sentence per mistake."""
     try:
-        written = _Spec.model_validate(tomllib.loads(path.read_text()))
+        written = _Spec.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as exc:
         raise Permanent(f"The spec {path} cannot be read: {exc.strerror}.") from exc
     except ValidationError as exc:

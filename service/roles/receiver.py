@@ -53,7 +53,10 @@ def run(settings: Settings, name: str) -> None:
         admission=admission,
         on_report=on_report,
     )
-    receiver.start()
+    try:
+        receiver.start()
+    except OSError as error:
+        raise OSError(f"cannot listen on {ours.host}:{ours.port}: {error.strerror or error}") from error
     log.info("receiving as %s on %s:%d", ours.ae_title, ours.host, ours.port)
 
     def listening() -> Health:

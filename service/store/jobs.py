@@ -45,6 +45,11 @@ class Jobs:
         with self._engine.begin() as connection:
             return get(connection, job_id)
 
+    def is_superseded(self, job_id: str) -> bool:
+        """Returns whether a newer job of the study replaces it."""
+        with self._engine.begin() as connection:
+            return connection.execute(sa.select(jobs.c.job_id).where(jobs.c.supersedes == job_id)).first() is not None
+
     def start(self, job_id: str, now: datetime) -> Job:
         """A worker begins, or begins again; IllegalTransition if the job has ended or was superseded.
 

@@ -72,7 +72,7 @@ class FileLocks:
         name = _unique()
         path = self._path(group, name)
         part = self._folder / f"{name}.part"
-        file = part.open("w")
+        file = part.open("w", encoding="utf-8")
         fcntl.flock(file, fcntl.LOCK_EX)
         part.rename(path)  # seen by others only now: a file without a lock is a dead process's
         self._files[path] = file
@@ -86,7 +86,7 @@ class FileLocks:
         """
         for number in count():
             path = self._path(group, f"{kind}-{number}")
-            file = path.open("a")
+            file = path.open("a", encoding="utf-8")
             if _try_lock(file, fcntl.LOCK_EX):
                 self._files[path] = file
                 return path.name
@@ -108,7 +108,7 @@ class FileLocks:
     @contextmanager
     def inherit(self, group: str, name: str) -> Iterator[bool]:
         path = self._path(group, name)
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             free = _try_lock(file, fcntl.LOCK_EX)
             yield free
             if free:
@@ -209,7 +209,7 @@ def _unique() -> str:
 def _is_held(path: Path) -> bool:
     """Files left by the dead are removed."""
     try:
-        with path.open() as file:
+        with path.open(encoding="utf-8") as file:
             if not _try_lock(file, fcntl.LOCK_SH):
                 return True
             path.unlink(missing_ok=True)
@@ -219,7 +219,7 @@ def _is_held(path: Path) -> bool:
 
 
 def _is_locked(path: Path) -> bool:
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         return not _try_lock(file, fcntl.LOCK_SH)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.domain.job import SENDING, Confirm, State
+from service.domain.job_words import delivery_in_words, step_in_words
 from service.errors import Flag, Reason
 from service.store.deliveries import NEWEST
 from service.store.planning import OPEN
@@ -75,9 +76,9 @@ class Overview:
                 "warnings": [Flag(flag).sentence for flag in row["flags"]],
                 "reasons": [{**_without_job(r), "sentence": Reason(r["reason"]).sentence} for r in why],
                 "objects": [_without_job(o) for o in objects],
-                "deliveries": [_without_job(r) for r in sent],
+                "deliveries": [_delivery(r) for r in sent],
                 "reviews": [_without_job(word) for word in said],
-                "journal": [dict(step) for step in steps],
+                "journal": [{**step, "words": step_in_words(step["step"])} for step in steps],
             }
 
     def jobs_by_state(self) -> dict[str, int]:
@@ -133,6 +134,10 @@ def _job(row: sa.RowMapping) -> dict[str, Any]:
     acquired, delivered = row["acquired_at"], row["delivered_at"]
     known = acquired is not None and delivered is not None
     return {**row, "latency_s": (delivered - acquired).total_seconds() if known else None}
+
+
+def _delivery(row: sa.RowMapping) -> dict[str, Any]:
+    return {**_without_job(row), "words": delivery_in_words(row["state"], row["confirm"])}
 
 
 def _without_job(row: sa.RowMapping) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from pathlib import Path
 from service.domain.arrival import Identity
 from service.store.names import RECEIVED, RESULTS, is_whole, received
 
+PRIVATE_FOLDER = 0o750
+"""Rights of a folder with patient data: the service's user and group."""
+
 _PART = ".part"
 _TRIES = 10
 
@@ -147,6 +150,8 @@ class Spool:
             if folder in self._durable and folder.is_dir():
                 return
             self._durable.discard(folder)
+            top = self._root / folder.relative_to(self._root).parts[0]
+            top.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             folder.mkdir(parents=True, exist_ok=True)
             for child in (folder, *folder.parents):
                 if child == self._root:

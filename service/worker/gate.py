@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.domain.model_roles import mistakes
-from service.domain.ports import Backend, Pipeline
+from service.domain.ports import Backend, Pipeline, Progress, unheard
 from service.domain.serving import OFF
 from service.errors import Permanent, Rejected
 from service.imaging.difference import Difference
@@ -48,8 +48,11 @@ class Gate:
     in_process: On
     server: On | None = None
 
-    def check(self, repository: Path, name: str, version: str) -> Passed:
-        """Permanent, in words, if the version does not pass. Transient if the server is away."""
+    def check(self, repository: Path, name: str, version: str, progress: Progress = unheard) -> Passed:
+        """Permanent, in words, if the version does not pass. Transient if the server is away.
+
+        progress: is told each stage of the trial on the CT, which takes a minute.
+        """
         if version not in versions_of(repository, name):
             raise Permanent(f"There is no {name} version {version} in {repository}.")
         active = {model: served.active for model, served in serving_of(repository).items()}
@@ -61,7 +64,7 @@ class Gate:
         if self.ct is None:
             raise Permanent("There is no CT to try it on: name a folder with a chest CT as `inference.trial_ct`.")
         try:
-            return self._on_ct(repository, self.ct, active, wanted, name)
+            return self._on_ct(repository, self.ct, active, wanted, name, progress)
         except Rejected as rejected:
             raise Permanent(f"The CT in {self.ct} cannot be analysed: {rejected}") from rejected
 
@@ -72,12 +75,14 @@ class Gate:
         active: Mapping[str, str],
         wanted: Mapping[str, str],
         name: str,
+        progress: Progress,
     ) -> Passed:
+        progress("reading the CT", 0.0)
         ct = largest_ct(folder)
         candidate = self.in_process(wanted)
         missing = [model for model in self.pipeline.models if active.get(model, OFF) == OFF]
         reference = None if missing else self.in_process(active)
-        difference = check_sense(self.pipeline, ct, reference, candidate, _nobody).difference
+        difference = check_sense(self.pipeline, ct, reference, candidate, progress).difference
         spec = candidate.spec(name)
         if self.server is None:
             return Passed(spec.sha256, difference)
@@ -86,9 +91,5 @@ class Gate:
         with listed_for_trial(repository, name, wanted[name]):
             served = self.server(wanted)
             served.check()
-            check_parity(self.pipeline, ct, candidate, served, _nobody)
+            check_parity(self.pipeline, ct, candidate, served, lambda stage, part: progress(f"server: {stage}", part))
         return Passed(spec.sha256, difference)
-
-
-def _nobody(_stage: str, _part: float) -> None:
-    """Nobody is told of progress."""

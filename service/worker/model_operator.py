@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.domain.model_spec import ModelSpec
+from service.domain.ports import Progress, unheard
 from service.domain.serving import OFF, Rule, Served, canary, promote, rollback, shadow, withdraw
 from service.errors import Permanent
 from service.imaging.difference import Difference
@@ -32,7 +33,10 @@ class Changed:
 
 
 class ModelOperator:
-    """by: who wants it. Every change: Permanent, in words, and nothing is changed, if it cannot be done."""
+    """by: who wants it. Every change: Permanent, in words, and nothing is changed, if it cannot be done.
+
+    progress: is told of the gate, which takes a minute.
+    """
 
     def __init__(
         self,
@@ -59,21 +63,21 @@ class ModelOperator:
             detail["sha256"] = done.sha256
             return done
 
-    def canary(self, name: str, version: str, share: float, by: str) -> Changed:
+    def canary(self, name: str, version: str, share: float, by: str, progress: Progress = unheard) -> Changed:
         """The version analyses a share of the studies, above 0 and up to 1."""
         with self._entry(by, "canary", name, version, share=share) as detail:
-            return self._gated(name, version, canary(version, share), by, detail)
+            return self._gated(name, version, canary(version, share), by, detail, progress)
 
-    def shadow(self, name: str, version: str, by: str) -> Changed:
+    def shadow(self, name: str, version: str, by: str, progress: Progress = unheard) -> Changed:
         """The version analyses every study beside the active one; nobody is shown its results."""
         with self._entry(by, "shadow", name, version) as detail:
-            return self._gated(name, version, shadow(version), by, detail)
+            return self._gated(name, version, shadow(version), by, detail, progress)
 
-    def promote(self, name: str, version: str | None, by: str) -> Changed:
+    def promote(self, name: str, version: str | None, by: str, progress: Progress = unheard) -> Changed:
         """The version, or the candidate, becomes the active one."""
         chosen = version or self._served(name).on_trial
         with self._entry(by, "promote", name, chosen) as detail:
-            return self._gated(name, chosen or OFF, promote(chosen), by, detail)
+            return self._gated(name, chosen or OFF, promote(chosen), by, detail, progress)
 
     def rollback(self, name: str, by: str) -> Changed:
         """The version before is active again, at once: it has analysed patients' CTs already."""
@@ -105,11 +109,13 @@ class ModelOperator:
         """The audit trail of one model, the latest first."""
         return self._audit.entries(name)
 
-    def _gated(self, name: str, version: str, rule: Rule, by: str, detail: dict[str, Any]) -> Changed:
+    def _gated(
+        self, name: str, version: str, rule: Rule, by: str, detail: dict[str, Any], progress: Progress
+    ) -> Changed:
         root = self._root()
         rule(repository.served_of(root, name))  # what makes no sense is refused before the gate's minute
         with repository.checking(root, name, version, by):
-            passed = self._gate().check(root, name, version)
+            passed = self._gate().check(root, name, version, progress)
         detail["sha256"] = passed.sha256
         if passed.difference:
             worst = round(passed.difference.worst_dice, 4)

@@ -21,9 +21,9 @@ from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
-from service.domain.unparsable import UNPARSABLE
 from service.errors import Permanent, Transient, traceback_of
 from service.evidence.context import Evidence
+from service.imaging.attributes import known_text
 from service.store.jobs import Jobs
 from service.store.records import Records
 from service.worker.analyst import Analyst, Outcome, Run
@@ -246,9 +246,9 @@ class Runner:
         return StudyFacts(
             calling_ae=series.calling_ae,
             called_ae=series.called_ae,
-            station=_told(header, "StationName"),
-            descriptions=tuple(_told(header, name) for name in ("StudyDescription", "SeriesDescription")),
-            body_part=_told(header, "BodyPartExamined"),
+            station=known_text(header, "StationName"),
+            descriptions=tuple(known_text(header, name) for name in ("StudyDescription", "SeriesDescription")),
+            body_part=known_text(header, "BodyPartExamined"),
             received_at=series.first_received_at.astimezone(),
         )
 
@@ -257,15 +257,7 @@ def _scanner(outcome: Outcome) -> str:
     """Of the analysed series, else of the first one that could be read."""
     first = next(iter(outcome.headers.values()), Dataset())
     header = outcome.headers.get(outcome.series_uid or "", first)
-    return scanner(_told(header, "Manufacturer"), _told(header, "ManufacturerModelName"))
-
-
-def _told(header: Dataset, keyword: str) -> str:
-    """What the header says; as good as absent where it cannot be read."""
-    try:
-        return str(header.get(keyword) or "")
-    except (*UNPARSABLE, OSError):
-        return ""
+    return scanner(known_text(header, "Manufacturer"), known_text(header, "ManufacturerModelName"))
 
 
 def _described(evidence: Sequence[Evidence]) -> Iterator[StoredObject]:

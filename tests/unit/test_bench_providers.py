@@ -7,9 +7,9 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from bench.providers import parity, speeds
+from bench.providers import _models, parity, speeds
 from bench.quantise import quantised, with_probability
-from bench.variants import BATCH, SERVICE, VARIANTS, installed, session
+from bench.variants import BATCH, SERVICE, VARIANTS, session, why_absent
 from service.inference.repository import installed as installed_models
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,8 +53,8 @@ def test_int8_runs_and_is_another_network(model: Path, hu: NDArray[np.int16], tm
 
 
 def test_openvino_repeats_the_service_when_told_to_be_exact(model: Path, hu: NDArray[np.int16]) -> None:
-    if not installed("OpenVINO, fp32"):
-        pytest.skip("OpenVINO's plugin is not installed: pip install -e '.[bench]'")
+    if why := why_absent("OpenVINO, fp32"):
+        pytest.skip(why)
     other = session("OpenVINO, fp32", model)
     assert isinstance(other, ort.InferenceSession)
     assert parity(session(SERVICE, model), other, hu, AT).passed
@@ -62,4 +62,22 @@ def test_openvino_repeats_the_service_when_told_to_be_exact(model: Path, hu: NDA
 
 def test_without_the_plugin_only_the_service_s_provider_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.variants.find_spec", lambda _name: None)
-    assert [name for name in VARIANTS if installed(name)] == [SERVICE, "CPU, int8"]
+    assert [name for name in VARIANTS if why_absent(name) is None] == [SERVICE, "CPU, int8"]
+
+
+def test_a_plugin_without_a_device_for_this_processor_is_left_out_with_the_reason(
+    model: Path,
+    hu: NDArray[np.int16],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """OpenVINO 1.8.1 offers no CPU device on an AMD EPYC."""
+    monkeypatch.setattr("bench.variants.find_spec", lambda _name: object())
+    monkeypatch.setattr("bench.variants._cpu_of_openvino", lambda: None)
+    monkeypatch.setattr("bench.providers.with_probability", lambda _released, path: path)
+    monkeypatch.setattr("bench.providers.quantised", lambda _plain, _slices, path: path)
+    assert list(_models(model, hu, tmp_path)) == [SERVICE, "CPU, int8"]
+    assert "OpenVINO, int8 is left out: OpenVINO's plugin is installed, but offers no CPU" in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match=r"OpenVINO, fp32 cannot run here: .* no CPU device on this processor"):
+        session("OpenVINO, fp32", model)

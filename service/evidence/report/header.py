@@ -10,7 +10,7 @@ from service.evidence.report import words
 from service.evidence.report.page import ACCENT, INK, INNER, MARGIN, RULE, SOFT, WHITE, WIDTH, Page
 from service.evidence.series import written_at
 
-_LABEL_WIDTH, _ROW = 76.0, 12.0
+_LABEL_WIDTH, _ROW = 80.0, 12.0
 
 
 Field = tuple[str, str]
@@ -88,8 +88,10 @@ def _series(case: Case) -> str:
 def _slices(case: Case) -> str:
     """How many were analysed, how far apart, and how thick they are."""
     slices = f"{case.ct.volume.shape[0]} every {case.ct.volume.spacing[0]:.2f} mm"
-    thickness = _functional(case, "PixelMeasuresSequence", "SliceThickness")
-    return slices if thickness == words.ABSENT else f"{slices}, {thickness} mm thick"
+    try:
+        return f"{slices}, {float(_functional(case, 'PixelMeasuresSequence', 'SliceThickness')):g} mm thick"
+    except ValueError:  # not recorded
+        return slices
 
 
 def _reconstruction(case: Case) -> str:

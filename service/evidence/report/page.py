@@ -1,5 +1,7 @@
 """One A4 page to draw on. Lengths in points, y grows downwards from the top edge."""
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from datetime import datetime
 from io import BytesIO
 from typing import Literal
@@ -30,6 +32,9 @@ SHADE = Color(0.05, 0.07, 0.09, alpha=0.62)
 Align = Literal["left", "right", "centre"]
 SHRINK = 0.72
 """How far a text may shrink before it is cut."""
+
+MOST_LETTERS = 2000
+"""Of one text: about as many as a page holds."""
 
 
 class Page:
@@ -67,6 +72,7 @@ class Page:
         max_width: float | None = None,
     ) -> None:
         """One line with its baseline at y; shrunk, then cut with an ellipsis, where it exceeds max_width."""
+        text = _at_most(text, MOST_LETTERS)
         if max_width is not None:
             text, size = fitted(text, size, bold, max_width)
         x -= {"left": 0.0, "centre": 0.5, "right": 1.0}[align] * width(text, size, bold)
@@ -106,22 +112,36 @@ def _pdf_date(moment: datetime) -> str:
 
 def fitted(text: str, size: float, bold: bool, max_width: float) -> tuple[str, float]:
     """Text and size that fit: smaller down to `SHRINK`, then also shorter."""
+    text = _at_most(text, MOST_LETTERS)
     wanted = max_width / max(width(text, size, bold), 1e-6)
     if wanted >= SHRINK:
         return text, size * min(wanted, 1.0)
     size *= SHRINK
-    while len(text) > 1 and width(text + "…", size, bold) > max_width:
-        text = text[:-1]
-    return text + "…", size
+    fits = bisect_left(range(1, len(text)), True, key=lambda n: width(text[:n] + "…", size, bold) > max_width)
+    return text[: max(fits, 1)] + "…", size
 
 
 def wrapped(text: str, size: float, max_width: float) -> list[str]:
-    """Lines of whole words; a single word that is too long stands alone."""
+    """Lines of whole words; a word longer than a line is cut into pieces."""
     lines = [""]
-    for word in text.split():
+    for word in _words(_at_most(text, MOST_LETTERS), size, max_width):
         candidate = f"{lines[-1]} {word}".strip()
         if lines[-1] and width(candidate, size) > max_width:
             lines.append(word)
         else:
             lines[-1] = candidate
     return lines
+
+
+def _words(text: str, size: float, max_width: float) -> Iterator[str]:
+    for word in text.split():
+        while width(word, size) > max_width and len(word) > 1:
+            fits = bisect_left(range(1, len(word)), True, key=lambda n: width(word[:n], size) > max_width)
+            yield word[: max(fits, 1)]
+            word = word[max(fits, 1) :]
+        yield word
+
+
+def _at_most(text: str, letters: int) -> str:
+    """No page shows more of a text than this, and laying out a million letters would keep a worker busy."""
+    return text if len(text) <= letters else text[:letters] + "…"

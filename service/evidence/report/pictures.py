@@ -1,5 +1,6 @@
 """The pictures, each with sides, scale and a caption that says what it shows."""
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from service.domain.findings import Finding, LabelArray
 from service.evidence.case import Case
 from service.evidence.report.page import INK, RULE, SHADE, SOFT, WHITE, Page
+from service.imaging.attributes import known_text
 from service.imaging.render import Picture, View, view_of
 from service.imaging.render_3d import picture_3d
 from service.imaging.render_slice import WINDOW_HU, busiest_plane, slice_picture, swatch
@@ -89,8 +91,8 @@ def _place(case: Case, index: int) -> str:
     """How a reader finds slice `index` of the volume in the source series."""
     if case.ct.frame_numbers:
         return f"frame {case.ct.frame_numbers[index]}"
-    instance = case.ct.headers[index].get("InstanceNumber")
-    return f"image {instance}" if instance is not None else f"slice {index + 1}"
+    instance = known_text(case.ct.headers[index], "InstanceNumber")
+    return f"image {instance}" if re.fullmatch(r"\d{1,10}", instance) else f"slice {index + 1}"
 
 
 def height_at(shown: Shown, width: float) -> float:

@@ -38,13 +38,14 @@ def check_headers(headers: Sequence[Dataset], limits: Limits, expected_images: i
         *content.decoders(images),
         *content.hounsfield(images, frames),
         *unreadable,
+        *content.size(frames, limits.max_voxels),
         *patient.age(images, limits.min_age_years),
     ]
     measured = geometry.check(images, frames, limits) if frames else Eligibility()
     flags = {
         *measured.flags,
         *([Flag.LOSSY] if any(map(is_lossy, images)) else []),
-        *([Flag.AGE_UNKNOWN] if images and patient.age_years(images[0]) is None else []),
+        *([Flag.AGE_UNKNOWN] if images and not patient.age_is_known(images) else []),
     }
     refusals += measured.refusals
     if not refusals and not frames:

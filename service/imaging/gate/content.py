@@ -1,17 +1,20 @@
 """What the images are: SOP class, Image Type, rescale, transfer syntax, completeness."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
 
 from pydicom import Dataset
 from pydicom.uid import (
+    UID,
     EnhancedXRayRadiationDoseSRStorage,
     PatientRadiationDoseSRStorage,
     XRayRadiationDoseSRStorage,
 )
 
 from service.errors import Reason, Refusal
-from service.imaging.attributes import CT_CLASSES, MULTI_FRAME_CT, text
+from service.imaging.attributes import CT_CLASSES, MULTI_FRAME_CT, is_multi_frame, text, texts
 from service.imaging.codestream import decodable
 from service.imaging.frames import Frame, frame_count, image_type
 
@@ -23,12 +26,26 @@ _IMAGE_TYPES = {
     Reason.DOSE_REPORT: {"DOSE", "DOSE_INFO", "DOSE REPORT", "DOSE_REPORT", "SCREEN SAVE"},
     Reason.DERIVED: {
         *("MPR", "MIP", "MINIP", "MIN IP", "AVERAGE", "REFORMATTED", "PROJECTION IMAGE"),
-        *("MAX_IP", "MIN_IP", "MAXIMUM", "MINIMUM", "MEAN", "VOLUME_RENDER", "CURVED_MPR"),
+        *("MAX_IP", "MIN_IP", "MAXIMUM", "MINIMUM", "MEAN", "VOLUME_RENDER", "SURFACE_RENDER", "CURVED_MPR"),
+        *("STD_DEVIATION", "ADDITION", "SUBTRACTION", "MULTIPLICATION", "DIVISION", "MASKED", "RESAMPLED"),
+        *("SAMPLED", "DISTORTED"),
     },
 }
 
+# Multi-energy images by Image Type (PS3.3 C.8.15.2.1.1.5, value 4) and in the vendors' words.
+_NOT_HU_MAP = re.compile(
+    r"IODIN|Z[ _-]?EFF|EFF(ECTIVE)?[ _-]?(Z(?![A-Z])|ATOMIC)|ATOMIC[ _-]?NUM|ELECTRON[ _-]?DENS|URIC"
+    r"|MAT_(SPECIFIC|FRACTIONAL|VALUE)|(?<![A-Z])(MD|RHO|PBV)(?![A-Z])"
+)
+_DERIVED_MAP = re.compile(
+    r"MONO(?!CHROM)|KEV(?![A-Z])|VIRTUAL|CALCIUM|GSI|MAT_(REMOVED|MODIFIED)|ENERGY_PROP|(?<![A-Z])(VNC|TNC|VNI|VMI)"
+)
+
 # "US" is unspecified; the voxels then have to show air where it belongs (`read`).
-_HU_TYPES = ("", "HU", "US")
+_HU_TYPES = {"", "HU", "US"}
+_HOUNSFIELD = "HOUNSFIELD"
+_SPELLED_ALIKE = 0.85
+"""Part of the letters that agree in a misspelt Hounsfield; the voxels then have to show air, too."""
 
 
 def completeness(images: int, expected_images: int | None) -> Iterator[Refusal]:
@@ -39,7 +56,7 @@ def completeness(images: int, expected_images: int | None) -> Iterator[Refusal]:
 
 def sop_classes(headers: Sequence[Dataset]) -> Iterator[Refusal]:
     """NOT_CT, DOSE_REPORT; MIXED_GEOMETRY for a multi-frame CT that is not alone in its series."""
-    classes = Counter(header.SOPClassUID for header in headers)
+    classes = Counter(UID(text(header, "SOPClassUID")) for header in headers)
     for uid, count in classes.items():
         where = f"in {count} of {len(headers)} images."
         if uid in _DOSE_CLASSES:
@@ -52,14 +69,25 @@ def sop_classes(headers: Sequence[Dataset]) -> Iterator[Refusal]:
 
 
 def image_types(images: Sequence[Dataset], allow_derived: bool) -> Iterator[Refusal]:
-    """LOCALIZER, DERIVED, DOSE_REPORT by Image Type; one scout among the slices refuses the series."""
-    types = Counter(image_type(image, number) for image in images for number in range(1, frame_count(image) + 1))
+    """LOCALIZER, DERIVED, DOSE_REPORT, NOT_HU by Image Type; one scout among the slices refuses the series."""
+    types = Counter(_described(image, number) for image in images for number in range(1, frame_count(image) + 1))
     for values, count in types.items():
         found = [reason for reason, terms in _IMAGE_TYPES.items() if terms.intersection(values)]
-        if not allow_derived and values[:1] == ("DERIVED",) and not found:
+        found += [Reason.NOT_HU] if any(map(_NOT_HU_MAP.search, values)) else []
+        computed = "DERIVED" in values or any(map(_DERIVED_MAP.search, values))
+        if computed and not allow_derived and not found:
             found = [Reason.DERIVED]
         for reason in found:
             yield Refusal(reason, f"Image Type {'/'.join(values)} in {count} of {types.total()} slices.")
+
+
+def _described(image: Dataset, number: int) -> tuple[str, ...]:
+    """Image Type; of a multi-frame CT also Frame Type and what it tells of projections (PS3.3 C.8.16.2)."""
+    if not is_multi_frame(image):
+        return image_type(image)
+    keywords = ("ImageType", "FrameType", "VolumetricProperties", "VolumeBasedCalculationTechnique")
+    told = [value.upper() for keyword in keywords for value in texts(image, keyword, number)]
+    return tuple(dict.fromkeys(told))
 
 
 def decoders(images: Sequence[Dataset]) -> Iterator[Refusal]:
@@ -83,5 +111,23 @@ def hounsfield(images: Sequence[Dataset], frames: Sequence[Frame]) -> Iterator[R
     if negative:
         yield Refusal(Reason.NOT_HU, f"Rescale Slope is not positive in {negative} of {len(frames)} slices.")
     for value, count in Counter(frame.rescale_type for frame in frames).items():
-        if value.upper() not in _HU_TYPES:
+        if not is_hounsfield(value):
             yield Refusal(Reason.NOT_HU, f"Rescale Type is {value}, not HU, in {count} of {len(frames)} slices.")
+
+
+def is_hounsfield(rescale_type: str) -> bool:
+    """Whether Rescale Type names Hounsfield units, in any spelling, or nothing in particular."""
+    written = rescale_type.strip().upper()
+    letters = "".join(letter for letter in written if letter.isalpha())
+    name = letters.removesuffix("S").removesuffix("UNIT").removesuffix("S")
+    alike = SequenceMatcher(None, name, _HOUNSFIELD, autojunk=False).ratio()
+    return not _HU_TYPES.isdisjoint((written, name)) or alike >= _SPELLED_ALIKE
+
+
+def size(frames: Sequence[Frame], max_voxels: int) -> Iterator[Refusal]:
+    """TOO_LARGE by what the headers claim: a few compressed bytes may claim more than any memory holds."""
+    voxels = sum(frame.rows * frame.columns for frame in frames)
+    if voxels > max_voxels:
+        yield Refusal(
+            Reason.TOO_LARGE, f"{voxels:,} voxels in {len(frames)} slices; at most {max_voxels:,} are allowed."
+        )

@@ -1,34 +1,73 @@
 """The patient's age against the intended use (PS3.3 C.7.2.2, PS3.5 6.2 AS)."""
 
 import re
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 
 from pydicom import Dataset
 
 from service.errors import Reason, Refusal
-from service.imaging.attributes import text
+from service.imaging.attributes import texts
+from service.imaging.dates import date_of
 
 _PER_YEAR = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
+_AGE = re.compile(r"(\d{1,3}(?:[.,]\d+)?)\s*([YMWD]?)(?:EARS?|ONTHS?|EEKS?|AYS?)?", re.IGNORECASE)
+_PARTIAL_DATE = re.compile(r"(\d{4})[.\-/]?(\d{2})?")
+_SEEN = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
+_OLDEST_YEARS = 130.0
 
 
 def age(images: Sequence[Dataset], min_age_years: float) -> Iterator[Refusal]:
-    """AGE if the patient is known to be too young."""
-    years = age_years(images[0]) if images else None
-    if years is not None and years < min_age_years:
-        yield Refusal(Reason.AGE, f"{years:.0f} years; at least {min_age_years:.0f} are required.")
+    """AGE if the patient is too young by any of what the images tell, which may contradict itself."""
+    told = _ages(images, min_age_years)
+    if told and min(told) < min_age_years:
+        years = f"{int(min(told))} years"
+        if max(told) >= min_age_years:
+            years = f"{years} by one attribute, {int(max(told))} by another"
+        yield Refusal(Reason.AGE, f"{years}; at least {min_age_years:.0f} are required.")
 
 
-def age_years(image: Dataset) -> float | None:
-    """Patient's Age, else Study Date less Patient's Birth Date; None if neither can be told."""
-    written = re.fullmatch(r"(\d{3})([YMWD])", text(image, "PatientAge"))
-    if written:
-        return int(written[1]) / _PER_YEAR[written[2]]
-    try:
-        born, seen = (
-            datetime.strptime(text(image, keyword), "%Y%m%d") for keyword in ("PatientBirthDate", "StudyDate")
-        )
-    except ValueError:
+def age_is_known(images: Iterable[Dataset]) -> bool:
+    return bool(_ages(images, 0.0))
+
+
+def _ages(images: Iterable[Dataset], min_age_years: float) -> set[float]:
+    """Every age in years that Patient's Age, or Patient's Birth Date with a date of the images, gives."""
+    stated = {value for image in images for value in texts(image, "PatientAge")}
+    dates = {(born, seen) for image in images for born in texts(image, "PatientBirthDate") for seen in _seen(image)}
+    found = {_stated_years(value, min_age_years) for value in stated} | {_years_between(*pair) for pair in dates}
+    return {years for years in found if years is not None and 0.0 <= years <= _OLDEST_YEARS}
+
+
+def _stated_years(value: str, min_age_years: float) -> float | None:
+    """Patient's Age, also with fewer digits than AS has, spaces, or in small letters.
+
+    A number without a unit may be of years or months: it tells a child, but never an adult.
+    """
+    written = _AGE.fullmatch(value)
+    if not written:
         return None
-    years = (seen - born).days / _PER_YEAR["D"]
-    return years if 0 <= years <= 130 else None
+    number, unit = float(written[1].replace(",", ".")), written[2].upper()
+    if unit:
+        return number / _PER_YEAR[unit]
+    return number if number < min_age_years else None
+
+
+def _seen(image: Dataset) -> tuple[str, ...]:
+    """The first date that the image has; each, where it has several values."""
+    return next((found for keyword in _SEEN if (found := _legible_dates(image, keyword))), ())
+
+
+def _legible_dates(image: Dataset, keyword: str) -> tuple[str, ...]:
+    return tuple(value for value in texts(image, keyword) if date_of(value))
+
+
+def _years_between(born: str, seen: str) -> float | None:
+    """Of a birth date that is a year, or a year and a month, the latest day counts: nobody is taken for too old."""
+    birth, day = _birth_date(born), date_of(seen)
+    return (day - birth).days / _PER_YEAR["D"] if birth and day else None
+
+
+def _birth_date(written: str) -> date | None:
+    partial = _PARTIAL_DATE.fullmatch(written)
+    return date_of(written) or (date_of(f"{partial[1]}{partial[2] or 12}28") if partial else None)

@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints and the exit code."""
 
 import json
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -151,6 +152,31 @@ def test_send_names_each_file_that_was_not_stored(tmp_path: Path) -> None:
     assert code == 1
     assert all(f"not stored {file}" in output for file in files)
     assert "0 of 2 files stored" in output
+
+
+def test_a_file_that_may_not_be_read_is_named_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_arguments: object) -> object:
+        raise PermissionError(13, "Permission denied", "secret.dcm")
+
+    monkeypatch.setattr("service.cli.send.dicom_files", closed)
+    monkeypatch.setattr("service.cli.evaluate.pair", closed)
+    assert run("send", tmp_path, "--to", "A@127.0.0.1:1") == (1, "Not sent: secret.dcm: Permission denied")
+    assert run("evaluate", "a", "b", "--out", tmp_path / "out") == (2, "secret.dcm: Permission denied")
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        config = tmp_path / "thoracle.yaml"
+        config.write_text(
+            json.dumps({"data_dir": str(tmp_path / "d"), "receiver": {"host": "127.0.0.1", "port": port}})
+        )
+        code, output = run("serve", "--role", "receiver", "--config", config)
+    assert code == 1
+    assert f"Cannot run: cannot listen on 127.0.0.1:{port}: Address already in use" in output
+    assert (tmp_path / "d").stat().st_mode & 0o007 == 0, "patient data of this user and group only"
 
 
 def test_results_of_an_earlier_patient_never_lie_beside_the_new_ones(tmp_path: Path) -> None:

@@ -22,4 +22,4 @@ def test_an_empty_file_changes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     config.touch()
     monkeypatch.setenv("THORACLE_CONFIG", str(config))
     monkeypatch.setenv("THORACLE_DATA_DIR", str(tmp_path / "data"))
-    assert CliRunner().invoke(app, ["jobs", "list"]).exit_code == 0
+    assert CliRunner().invoke(app, ["models", "list"]).exit_code == 0

@@ -58,7 +58,14 @@ def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_
     assert run("cancel", job_id) == (0, f"job {job_id} is cancelled")
     code, output = run("show", job_id)
     assert code == 0
-    for step in ("first image of a series", "revision 1", "fail", "disk full", "retry by ", "cancel by "):
+    for step in (
+        "first image of a series",
+        "revision 1",
+        "analysis failed",
+        "disk full",
+        "analysed again by ",
+        "cancelled by ",
+    ):
         assert step in output
     code, output = run("reanalyse", job_id)
     assert (code, "is created" in output) == (0, True)
@@ -122,3 +129,16 @@ def test_a_job_says_which_models_analysed_it_and_which_was_a_candidate(tmp_path:
     assert f"model lung-opacity version 2, sha256 {'a' * 64}" in shown
     assert "3/25 mild" in listed
     assert "lobes 3" in listed and "lung-opacity" not in listed
+
+
+def test_a_user_without_a_name_is_a_number_in_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under any user id."""
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("service.cli.options.getuser", nameless)
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    config, _, job_id = site(tmp_path)
+    assert CliRunner().invoke(app, ["jobs", "cancel", job_id, "--config", str(config)]).exit_code == 0
+    assert "by user 12345@" in CliRunner().invoke(app, ["jobs", "show", job_id, "-c", str(config)]).output

@@ -119,10 +119,15 @@ def install(data: Path, *options: object) -> tuple[int, str]:
     return result.exit_code, " ".join(result.output.split())
 
 
+def digests(*files: Path) -> list[str]:
+    """The option --sha256 for each file."""
+    return [word for file in files for word in ("--sha256", hashlib.sha256(file.read_bytes()).hexdigest())]
+
+
 @pytest.mark.usefixtures("narrow")
 def test_both_are_installed_by_one_command(tmp_path: Path) -> None:
     r231, ltrc = save_weights(tmp_path / "r231.pth", 3), save_weights(tmp_path / "ltrc.pth", 6)
-    code, output = install(tmp_path, "--weights", ltrc, "--weights", r231)
+    code, output = install(tmp_path, "--weights", ltrc, "--weights", r231, *digests(ltrc, r231))
     assert code == 0, output
     assert "installed lobes version 2" in output
     assert "installed lungs version 1" in output
@@ -148,7 +153,8 @@ def test_a_conversion_that_says_something_else_is_not_installed(
         return exported(other, *arguments)
 
     monkeypatch.setattr(lungmask, "export", wrong)
-    code, output = install(tmp_path, "--weights", save_weights(tmp_path / "r231.pth", 3))
+    weights = save_weights(tmp_path / "r231.pth", 3)
+    code, output = install(tmp_path, "--weights", weights, *digests(weights))
     assert code == 1
     assert "does not repeat the original" in output
     assert not (tmp_path / "models").exists()
@@ -197,6 +203,25 @@ def test_published_weights_are_downloaded_and_checked(published: Path, tmp_path:
     published.write_bytes(b"damaged")
     with pytest.raises(Permanent, match=r"is damaged: its SHA-256 is .*, and should begin with"):
         lungmask.download("R231", tmp_path / "to")
+
+
+def test_weights_that_were_brought_have_to_be_the_published_ones(published: Path, tmp_path: Path) -> None:
+    renamed, other, data = tmp_path / "r231.pth", tmp_path / "other.pth", tmp_path / "data"
+    renamed.write_bytes(published.read_bytes())
+    for path in (published, renamed):  # the digest is right: the next check refuses what is no network
+        assert "does not hold weights" in install(data, "--weights", path)[1]
+    published.write_bytes(b"damaged")
+    other.write_bytes(b"damaged")
+    digest = hashlib.sha256(b"damaged").hexdigest()
+    code, output = install(data, "--weights", published)
+    digits = published.stem.rsplit("-", 1)[-1]
+    assert (code, f"its SHA-256 is {digest}, and should begin with {digits}" in output) == (1, True)
+    code, output = install(data, "--weights", other)
+    assert (code, f"is none of the published files: its SHA-256 is {digest}" in output) == (1, True)
+    assert f"{digits}... ({published.name})" in output
+    assert "does not hold weights" in install(data, "--weights", other, *digests(other))[1]
+    assert f"not {'0' * 64}" in install(data, "--weights", other, "--sha256", "0" * 64)[1]
+    assert not (data / "models").exists()
 
 
 def test_a_failed_download_says_what_to_do(published: Path, tmp_path: Path) -> None:

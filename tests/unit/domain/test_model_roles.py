@@ -9,6 +9,7 @@ import tiny_models
 
 from service.domain.model_roles import mistakes
 from service.domain.model_spec import ModelSpec, TensorSpec
+from service.domain.severity import NoiseFloor
 from service.inference.onnx import OnnxBackend
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,6 +41,7 @@ def test_the_released_models_and_those_of_the_tests_fit() -> None:
         (replace(LUNGS, thresholds={"lung": 128.0}), "thresholds: each lies between 0 and 1"),
         (replace(LOBES, thresholds={"RUL": 0.5}), "thresholds: lobes has one for each of: none"),
         (replace(LUNGS, max_batch=0), "max_batch: at least 1"),
+        (replace(LUNGS, noise_floor=NoiseFloor(5.0, 0.7)), "noise_floor: lungs finds no opacity"),
         (replace(LUNGS, inputs=LUNGS.inputs * 2), "inputs, outputs: one of each"),
         (with_tensor(LUNGS, "inputs", dtype="float32"), "inputs: body-crop gives int16 of dims [1, n, n]"),
         (with_tensor(LUNGS, "inputs", dims=(1, 128, 256)), "inputs: body-crop gives int16 of dims [1, n, n]"),

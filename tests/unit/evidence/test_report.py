@@ -5,6 +5,7 @@ import subprocess
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import enhanced_ct
 import evidence_samples
@@ -21,7 +22,7 @@ from service.evidence.context import ALWAYS, Predecessor, Selection
 from service.evidence.encode import encode
 from service.evidence.report import report_pdf, words
 from service.evidence.report.fonts import runs, width
-from service.evidence.report.page import fitted
+from service.evidence.report.page import MOST_LETTERS, fitted, wrapped
 from service.evidence.result import result_document
 from service.imaging.read import read_ct
 
@@ -143,7 +144,7 @@ def test_no_cause_is_claimed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ((Flag.LUNG_AT_EDGE,), "! Score doubtful: lung may be incomplete"),
+        ((Flag.LUNG_AT_EDGE,), "! Score doubtful: incomplete lungs"),
         ((Flag.LOW_AGREEMENT, Flag.LOSSY), "! Score doubtful: mirrored images disagree"),
         ((Flag.NO_NOISE_FLOOR,), "! Score doubtful: noise is scored, too"),
     ],
@@ -154,7 +155,7 @@ def test_what_makes_the_score_doubtful_stands_beside_it(tmp_path: Path, flags: t
 
 def test_several_doubts_stand_in_two_lines(tmp_path: Path) -> None:
     text = report(tmp_path, flags=(Flag.LUNG_AT_EDGE, Flag.LOW_AGREEMENT))
-    assert "! Score doubtful: lung may be incomplete," in text and "mirrored images disagree" in text
+    assert "! Score doubtful: incomplete lungs," in text and "mirrored images disagree" in text
 
 
 def test_the_headline_is_plain_where_nothing_makes_it_doubtful(tmp_path: Path) -> None:
@@ -316,3 +317,27 @@ def sr_groups(document: Dataset) -> list[Dataset]:
         i for i in document.ContentSequence if i.ConceptNameCodeSequence[0].CodeMeaning == "Imaging Measurements"
     ]
     return list(measurements.ContentSequence)
+
+
+def test_every_flag_of_incomplete_lungs_makes_the_score_doubtful() -> None:
+    incomplete = [flag for flag in Flag if "incomplete" in flag.sentence.lower()]
+    assert Flag.LUNG_AT_EDGE in incomplete
+    assert [flag for flag in incomplete if flag.doubt is None] == []
+
+
+def test_a_text_of_any_length_is_laid_out_at_once() -> None:
+    """Letters are neither shortened nor wrapped one by one: a name of 60,000 took many minutes."""
+    with patch("service.evidence.report.page.width", wraps=width) as measured:
+        text, _ = fitted("A" * 60_000, 9, False, 180)
+        lines = wrapped("A" * 60_000, 9, 180)
+    assert text.endswith("…") and 10 < len(text) < 100
+    assert sum(map(len, lines)) == MOST_LETTERS + 1 and all(width(line, 9) <= 180 for line in lines)
+    assert measured.call_count < 2000
+
+
+@pytest.mark.parametrize("max_width", [1.0, 20.0, 180.0])
+def test_what_is_cut_is_as_long_as_fits(max_width: float) -> None:
+    whole = "Wolfeschlegelsteinhausenbergerdorff " * 6
+    text, size = fitted(whole, 9, True, max_width)
+    kept = len(text) - 1
+    assert kept == 1 or width(text, size, True) <= max_width < width(whole[: kept + 1] + "…", size, True)

@@ -7,6 +7,7 @@ import evidence_samples
 import make_ct
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
@@ -154,3 +155,54 @@ def test_an_attribute_that_cannot_be_read_is_left_out(keyword: str, vr: str, val
     clean = clean_header(header)
     assert keyword not in clean
     assert clean.PatientID == header.PatientID
+
+
+def with_bytes(**values: bytes) -> Dataset:
+    """A header whose attributes have these bytes, in the representation that the dictionary gives."""
+    header = reread({})
+    for keyword, value in values.items():
+        tag = Tag(keyword)
+        header._dict[tag] = RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, False, True)
+    return header
+
+
+def test_escapes_of_any_set_are_decoded() -> None:
+    """Also those of a set that is not declared, and in descriptions (PS3.5 K.3)."""
+    zhang = b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab="
+    header = with_bytes(PatientName=zhang, StudyDescription=b"\x1b$)A\xd0\xd8\xb2\xbf CT", InstitutionName=b"a\x1b(Zb")
+    clean = rewritten(clean_header(header))
+    assert str(clean.PatientName) == "Zhang^XiaoDong=张^小东"
+    assert (clean.StudyDescription, clean.InstitutionName) == ("胸部 CT", "ab")
+
+
+def test_values_are_cut_to_their_length() -> None:
+    long = b"A" * 60_000
+    clean = rewritten(clean_header(with_bytes(PatientName=long, PatientID=long, AccessionNumber=long, StudyID=long)))
+    assert [len(str(clean[k].value)) for k in ("PatientName", "PatientID", "AccessionNumber", "StudyID")] == [
+        *(64, 64, 16, 16)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "legal"),
+    [
+        ("StudyDate", b"2006.09.20", "20060920"),
+        ("StudyDate", b"20060920\\20060921 ", ""),
+        ("StudyTime", b"10:15:30.5", "101530.5"),
+        ("StudyTime", b"101530\\101531 ", ""),
+        ("PatientBirthDate", b"1964-02-30", ""),
+        ("PatientAge", b"5Y", "005Y"),
+        ("PatientAge", b"060y", "060Y"),
+        ("PatientID", b"AB\0CD\x07", "ABCD"),
+        ("PatientSex", b"m ", "M"),
+        ("StudyID", b" \0", ""),
+    ],
+)
+def test_results_carry_legal_values(keyword: str, value: bytes, legal: str) -> None:
+    assert str(clean_header(with_bytes(**{keyword: value})).get(keyword, "")) == legal
+
+
+@pytest.mark.parametrize("thickness", [None, ""])
+def test_a_slice_thickness_that_is_not_told_is_that_of_the_spacing(thickness: str | None) -> None:
+    (first, second, *_) = source_headers(odd({"SliceThickness": thickness, "Modality": None}))
+    assert (first.SliceThickness, second.SliceThickness, first.Modality) == (6.0, 6.0, "CT")

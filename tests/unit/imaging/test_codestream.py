@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from pydicom import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
+from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless, RLELossless
 
-from service.errors import Reason, Rejected
-from service.imaging.codestream import check_codestreams, jpeg_size
+from service.errors import Flag, Reason, Rejected
+from service.imaging.codestream import check_codestreams, jpeg_size, loses_information
 from service.imaging.read import read_ct
 
 
@@ -74,3 +74,45 @@ def test_the_size_of_a_jpeg_frame(progressive: bool) -> None:
 def test_no_start_of_frame(code: bytes) -> None:
     with pytest.raises(ValueError, match="no start of frame"):
         jpeg_size(code)
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless])
+def test_zeros_after_the_end_of_a_code_stream_are_padding(syntax: str) -> None:
+    dataset = make_ct.compress(make_ct.make(slices=1).datasets, syntax)[0]
+    expected = dataset.pixel_array.copy()
+    (code,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    dataset.PixelData = encapsulate([code + bytes(600)], has_bot=False)
+    check_codestreams(dataset)
+    assert np.array_equal(dataset.pixel_array, expected)
+
+
+@pytest.mark.parametrize(
+    "syntax, options, lossy",
+    [
+        (JPEG2000, {"j2k_cr": [5]}, True),
+        (JPEG2000Lossless, {}, False),
+        (JPEGLSNearLossless, {"jls_error": 2}, True),
+        (JPEGLSLossless, {}, False),
+    ],
+)
+def test_the_code_stream_tells_of_loss(syntax: str, options: dict[str, object], lossy: bool) -> None:
+    datasets = make_ct.make(slices=84).datasets
+    for dataset in datasets:
+        dataset.compress(syntax, generate_instance_uid=False, **options)
+        dataset.pop("LossyImageCompression", None)
+    if syntax == JPEGLSNearLossless:
+        datasets[0].file_meta.TransferSyntaxUID = JPEGLSLossless  # as it was compressed again by someone who forgot
+    (code,) = generate_frames(datasets[0].PixelData, number_of_frames=1)
+    assert loses_information(code) is lossy
+    assert (Flag.LOSSY in read_ct(datasets).flags) is lossy
+
+
+def test_a_jpeg_of_cosines_has_lost_something() -> None:
+    with BytesIO() as buffer:
+        Image.fromarray(np.zeros((30, 50), np.uint8)).save(buffer, "JPEG")
+        assert loses_information(buffer.getvalue())
+
+
+@pytest.mark.parametrize("code", [b"", b"\xff\xd8", b"\xff\x4f\xff\x52\x00\x02", b"\xff\xd8\xff\xda\x00\x02"])
+def test_a_broken_code_stream_tells_nothing(code: bytes) -> None:
+    assert not loses_information(code)

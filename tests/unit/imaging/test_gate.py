@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from damage_ct import CASES, LUNG_CASES, PIXEL_CASES, Case, scanned, tagged
 from pydicom import Dataset
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import JPEGBaseline8Bit, RTDoseStorage
 from shared_data import shared_data
 
 from service.domain.eligibility import Eligibility, Limits
@@ -42,8 +42,8 @@ def test_leaves_pixels_to_others(case: Case) -> None:
 
 def test_every_header_reason_has_a_case() -> None:
     cased = {case.reason for case in (*CASES, *inconsistent_ct.CASES, *PIXEL_CASES, *LUNG_CASES)}
-    # the sender's count, an error of ours, the other series of the study
-    by_others = {Reason.INCOMPLETE, Reason.FAILED, Reason.NOT_CHOSEN}
+    # the sender's count, an error of ours, the other series of the study, what a network found
+    by_others = {Reason.INCOMPLETE, Reason.FAILED, Reason.NOT_CHOSEN, Reason.LUNG_LOST}
     assert set(Reason) - cased == by_others
 
 
@@ -196,3 +196,85 @@ def test_real_ct_passes(name: str, slices: int, spacing_mm: float, flags: tuple[
     found = check([pydicom.dcmread(path, stop_before_pixels=True) for path in paths])
     assert found.refusals == ()
     assert (found.slices, found.spacing_mm, found.flags) == (slices, pytest.approx(spacing_mm), flags)
+
+
+@pytest.mark.parametrize("spacing_mm, decimals", [(1.25, 1), (1.75, 1), (0.625, 2), (2.5, 0)])
+@pytest.mark.parametrize("cut", [False, True])
+def test_positions_rounded_when_written_are_one_grid(spacing_mm: float, decimals: int, cut: bool) -> None:
+    """One missing slice is seen all the same."""
+    found = check(written_rounded(spacing_mm, decimals, cut))
+    assert found.ok
+    assert found.spacing_mm == pytest.approx(spacing_mm, abs=0.01)
+    slices = written_rounded(spacing_mm, decimals, cut)
+    assert reasons(check(slices[:70] + slices[71:])) == {Reason.MISSING_SLICES}
+
+
+def written_rounded(spacing_mm: float, decimals: int, cut: bool) -> list[Dataset]:
+    """The slices of 220 mm with positions that were rounded, or cut, to some decimals."""
+    slices = scanned(slices=round(220 / spacing_mm), spacing_mm=spacing_mm, rows=8, columns=8)
+    for number, dataset in enumerate(slices):
+        x, y, _ = dataset.ImagePositionPatient
+        z = (np.floor if cut else np.round)((300.3 - spacing_mm * number) * 10**decimals) / 10**decimals
+        dataset.ImagePositionPatient = [x, y, f"{z:.{decimals}f}"]
+    return slices
+
+
+def test_rounding_does_not_excuse_a_change_of_spacing() -> None:
+    slices = scanned(slices=120, rows=8, columns=8)
+    for number, dataset in enumerate(slices):
+        x, y, _ = dataset.ImagePositionPatient
+        dataset.ImagePositionPatient = [x, y, f"{-2.4 * min(number, 60) - 2.6 * max(number - 60, 0):.1f}"]
+    assert reasons(check(slices)) == {Reason.IRREGULAR_SPACING}
+
+
+@pytest.mark.parametrize(
+    "spelling", ["Houndsfield Unit", "Hounsfield", "HOUNSFIELD UNITS", "HU ", "hu", "Hounsfeld", "US"]
+)
+def test_hounsfield_units_in_any_spelling(spelling: str) -> None:
+    assert check(tagged(RescaleType=spelling)).ok
+
+
+@pytest.mark.parametrize("other", ["HU_MOD", "MGML", "ED", "EDW", "Z_EFF", "OD", "PCT", "mg/ml", "Hounds"])
+def test_other_rescale_types(other: str) -> None:
+    assert reasons(check(tagged(RescaleType=other))) == {Reason.NOT_HU}
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"VolumeBasedCalculationTechnique": "MAX_IP"}, {"VolumetricProperties": "SAMPLED"}, {"FrameType": "DERIVED"}],
+)
+def test_refuses_projections_of_multi_frame_ct(attributes: dict[str, str]) -> None:
+    enhanced = enhanced_ct.enhance(scanned())
+    enhanced.SharedFunctionalGroupsSequence[0].CTImageFrameTypeSequence[0].update(attributes)
+    assert reasons(check([enhanced])) == {Reason.DERIVED}
+
+
+def test_refuses_a_multi_frame_ct_derived_by_its_image_type() -> None:
+    enhanced = enhanced_ct.enhance(scanned())
+    enhanced.ImageType = ["DERIVED", "PRIMARY", "VOLUME", "MAXIMUM"]
+    assert reasons(check([enhanced])) == {Reason.DERIVED}
+
+
+def test_virtual_images_may_be_allowed_but_maps_never() -> None:
+    assert check(tagged(ImageType=["DERIVED", "PRIMARY", "AXIAL", "VMI"]), allow_derived=True).ok
+    iodine = check(tagged(ImageType=["DERIVED", "PRIMARY", "AXIAL", "IODINE"]), allow_derived=True)
+    assert reasons(iodine) == {Reason.NOT_HU}
+
+
+def test_objects_of_another_kind_are_named_whatever_they_lack() -> None:
+    dose = Dataset()
+    dose.update({"SOPClassUID": RTDoseStorage, "SOPInstanceUID": "1.2", "StudyInstanceUID": "1.3"})
+    dose.update({"SeriesInstanceUID": "1.4", "NumberOfFrames": "60", "PatientAge": ["?", "?"]})
+    assert reasons(check([dose])) == {Reason.NOT_CT}
+    assert reasons(check([*scanned(), dose])) == {Reason.NOT_CT}
+
+
+def test_an_age_that_contradicts_itself_tells_both() -> None:
+    (refusal,) = check(tagged(PatientAge="060Y", PatientBirthDate="20150101")).refusals
+    assert refusal.detail == "9 years by one attribute, 60 by another; at least 18 are required."
+
+
+@pytest.mark.parametrize("born", ["1964.05.01", "1964-05-01", "19640501", "1964", "196405"])
+def test_birth_dates_in_any_form(born: str) -> None:
+    found = check(tagged(PatientAge=None, PatientBirthDate=born))
+    assert found.ok and found.flags == ()

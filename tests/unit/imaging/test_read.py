@@ -12,6 +12,9 @@ import pydicom
 import pytest
 from damage_ct import LUNG_CASES, PIXEL_CASES, Case, scanned, tagged, without
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.tag import Tag
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RLELossless
 from shared_data import shared_data
 
@@ -135,6 +138,25 @@ class TestPadding:
         hu = read_ct(slices).volume.array
         assert np.all(hu[stored <= 30] == -1024) and np.array_equal(hu[stored > 30], stored[stored > 30] - 1024.0)
 
+    @pytest.mark.parametrize(
+        "vr, value",
+        [
+            ("SS", [-2000, -2000]),
+            ("SS", [-2000, 0]),
+            ("US", [63536, 65535]),  # four bytes
+            ("OW", b"\x30\xf8"),
+            ("OW", b"\x30\xf8\xff\xff"),
+            ("IS", "-2000"),
+        ],
+    )
+    def test_the_first_value_counts(self, vr: str, value: object) -> None:
+        slices = scanned(padding=True)
+        expected = read_ct(slices).volume.array
+        for dataset in slices:
+            dataset["PixelPaddingValue"] = pydicom.DataElement("PixelPaddingValue", vr, value)
+            dataset["PixelPaddingRangeLimit"] = pydicom.DataElement("PixelPaddingRangeLimit", "SS", None)
+        assert np.array_equal(read_ct(slices).volume.array, expected)
+
     def test_noise_below_air_is_not_padding(self) -> None:
         assert read_ct(scanned(noise_hu=25.0)).flags == ()
 
@@ -211,3 +233,34 @@ def test_p001_is_read_in_little_memory() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.2 * nbytes
+
+
+@pytest.mark.parametrize("frames", [87, 89])
+@pytest.mark.parametrize("syntax", [None, JPEGLSLossless])
+def test_more_or_fewer_frames_than_the_headers_tell_of(frames: int, syntax: str | None) -> None:
+    slices = scanned()
+    enhanced = enhanced_ct.enhance(slices)
+    if syntax is None:
+        enhanced.PixelData = b"".join(d.PixelData for d in [*slices, slices[0]][:frames])
+    else:
+        (code,) = generate_frames(make_ct.compress(scanned(slices=1), syntax)[0].PixelData, number_of_frames=1)
+        enhanced.file_meta.TransferSyntaxUID, enhanced.PixelData = syntax, encapsulate([code] * frames)
+    with pytest.raises(Rejected, match="CODEC"):
+        read_ct([enhanced])
+
+
+def test_rle_fragments_without_an_offset_table() -> None:
+    slices = scanned()
+    expected = read_ct(slices).volume.array
+    for dataset in make_ct.compress(slices, RLELossless):
+        (code,) = generate_frames(dataset.PixelData, number_of_frames=1)
+        dataset.PixelData = encapsulate([code], fragments_per_frame=3, has_bot=False)
+    assert np.array_equal(read_ct(slices).volume.array, expected)
+
+
+def test_a_private_element_of_wrong_length_is_not_looked_at(tmp_path: Path) -> None:
+    slices = written(scanned(), tmp_path)
+    for dataset in slices:
+        dataset.add_new(0x01F10010, "LO", "ELSCINT1")
+        dataset._dict[Tag(0x01F11026)] = RawDataElement(Tag(0x01F11026), "FD", 4, b"0.15", 0, False, True)
+    assert read_ct(slices).volume.shape == (88, 96, 128)

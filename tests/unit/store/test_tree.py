@@ -5,6 +5,9 @@ from unittest.mock import ANY
 
 import make_ct
 import pytest
+from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
 from service.store.tree import headers, scan
 
@@ -78,3 +81,19 @@ def test_a_file_that_cannot_be_parsed_or_read_is_left_out_by_name(tmp_path: Path
         paths[1].name: "cannot be read: Input/output error",
     }
     assert series.paths == (paths[2],)
+
+
+def test_a_file_that_cannot_be_parsed_does_not_end_the_scan(folder: Path) -> None:
+    """Neither items nested deeper than Python can follow, nor a private element of a wrong length."""
+    whole = (folder / "a" / "deep" / "0001.dcm").read_bytes()
+    pixels = whole.index(b"\xe0\x7f\x10\x00OW")
+    sequence = b"\x40\x00\x75\x02SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    (folder / "nested.dcm").write_bytes(whole[:pixels] + sequence * 2000 + whole[pixels:])
+    dataset = dcmread(folder / "a" / "deep" / "0000.dcm")
+    dataset.add_new(0x01F10010, "LO", "ELSCINT1")
+    dataset._dict[Tag(0x01F11026)] = RawDataElement(Tag(0x01F11026), "FD", 4, b"0.15", 0, False, True)
+    dataset.save_as(folder / "a" / "deep" / "0000.dcm")
+    ignored: dict[str, str] = {}
+    found = scan([folder], lambda path, why: ignored.update({path.name: why}))
+    assert ignored["nested.dcm"] == "damaged DICOM: RecursionError"
+    assert sorted(len(series.paths) for series in found) == [2, 3]

@@ -1,0 +1,50 @@
+"""Plain words for what the tables call states and steps: one table, for the command line and the HTTP API.
+
+The tables keep their short names; people read these.
+"""
+
+from service.domain.job import UNCONFIRMED, Confirm, Delivered, Event
+
+_DELIVERY = {
+    Delivered.BUILT: "waiting to be sent",
+    Delivered.SENT: "sent, no answer yet",
+    Delivered.STORED: "stored",
+    Delivered.COMMITTED: "delivered and confirmed",
+    Delivered.REFUSED: "not delivered",
+    Delivered.WITHDRAWN: "withdrawn",
+    UNCONFIRMED: "stored, never confirmed",
+}
+
+_STEPS = {
+    "receive": "received",
+    "begin anew": "received again after a purge",
+    "study complete": "study complete",
+    Event.QUEUE: "queued",
+    Event.START: "analysis started",
+    Event.ANALYSE: "analysed",
+    Event.REFUSE: "not analysed",
+    Event.FAIL: "analysis failed",
+    Event.RETRY: "to be analysed again",
+    Event.DELIVER: "to be delivered",
+    Event.COMPLETE: "everything delivered",
+    Event.GIVE_UP: "delivery ended, not everything delivered",
+    Event.SUPERSEDE: "superseded",
+    Event.RESEND: "to be sent once more",
+    Event.CANCEL: "cancelled",
+    "ask for commitment": "commitment requested",
+    "send again": "to be sent again",
+    "review": "reviewed",
+    "purge": "purged",
+}
+
+
+def delivery_in_words(state: str, confirm: str = Confirm.NONE) -> str:
+    """Returns where one object stands at one destination. confirm: what makes it delivered there (`Confirm`)."""
+    if state == Delivered.STORED:
+        return "delivered" if confirm == Confirm.NONE else "stored, not confirmed yet"
+    return _DELIVERY.get(state, state)
+
+
+def step_in_words(step: str) -> str:
+    """Returns what an entry of the journal tells; a step that is not in the table stands for itself."""
+    return _STEPS.get(step) or _DELIVERY.get(step, step)

@@ -1,0 +1,29 @@
+"""Every state and every step has words of its own."""
+
+import re
+from pathlib import Path
+
+from service.domain.job import Confirm, Delivered, Event
+from service.domain.job_words import delivery_in_words, step_in_words
+
+STORE = Path(__file__).parents[3] / "service" / "store"
+
+
+def test_every_delivery_state_and_every_event_has_words_that_are_not_its_name() -> None:
+    deliveries = {delivery_in_words(state, Confirm.QUERY) for state in Delivered} - set(Delivered) - {"withdrawn"}
+    assert len(deliveries) == len(Delivered) - 1
+    assert delivery_in_words("built") == "waiting to be sent"
+    assert delivery_in_words("stored", Confirm.COMMITMENT) == "stored, not confirmed yet"
+    assert delivery_in_words("stored", Confirm.NONE) == "delivered"
+    assert delivery_in_words("unconfirmed") == "stored, never confirmed"
+    assert len({step_in_words(event) for event in Event}) == len(Event)
+
+
+def test_every_step_that_the_store_notes_has_words() -> None:
+    noted = {
+        step
+        for path in STORE.glob("*.py")
+        for step in re.findall(r'note\(connection, [\w.]+, [\w.]+, "([a-z ]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert {"receive", "purge", "send again"} <= noted
+    assert [step for step in noted if step_in_words(step) == step and step != "study complete"] == []
