@@ -102,7 +102,9 @@ class _Delivery(_Frozen):
         min_length=1,
         description="what to send; capture: the report as Secondary Capture; text: its numbers as Basic Text SR",
     )
-    seg: Literal["binary", "labelmap"] = Field("binary", description="kind of the Segmentations")
+    seg: Literal["binary", "labelmap"] = Field(
+        "binary", description="kind of the Segmentations; where a destination takes no label maps, it gets binary ones"
+    )
     all_frames: bool = Field(False, description="Segmentations with a frame for every slice, also for empty ones")
     notice: bool = Field(
         False, description="where nothing of a study can be analysed, send a page and an SR that say why"
@@ -129,7 +131,7 @@ class Destination(_Delivery):
     confirm: Literal["commitment", "query", "none"] = Field(
         "commitment",
         description="what makes an object delivered: that the PACS commits to it (Storage Commitment; where it knows "
-        "none or never answers, C-FIND), that C-FIND sees it, or that it was stored",
+        "none, refuses or never answers, C-FIND), that C-FIND sees it, or that it was stored",
     )
 
 

@@ -21,7 +21,7 @@ from service.store.names import RECEIVED, RESULTS
 from service.store.object_spool import ObjectSpool
 from service.store.tables import deliveries, events, evidence, instances, jobs
 
-STEPS = ("receive", "study complete", "start", "analyse", "plan delivery", "stored", "committed", "complete")
+STEPS = ("receive", "study complete", "start", "analyse", "built", "stored", "committed", "complete")
 """What the journal of a study tells from its first slice to its commitment, in this order."""
 
 _UNFINISHED = ("ENQUEUED", "DELAYED", "PENDING", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")

@@ -208,9 +208,6 @@ class Delivered(StrEnum):
 NOT_THERE = (Delivered.REFUSED, Delivered.UNCONFIRMED, Delivered.WITHHELD)
 """Ends that wait for an operator."""
 
-STEPS: Mapping[Delivered, str] = {state: state.value for state in Delivered} | {Delivered.BUILT: "not taken"}
-"""What the journal calls what became of an object. One that is `built` again after an attempt was not taken."""
-
 ABSENCES_AT_MOST = 3
 """Times that an object is stored, and then seen to be absent, before it is sent no more."""
 

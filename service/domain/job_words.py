@@ -3,16 +3,19 @@
 The tables keep their short names; people read these.
 """
 
-from service.domain.job import UNCONFIRMED, Confirm, Delivered, Event
+from collections.abc import Mapping
 
-_DELIVERY = {
+from service.domain.job import Confirm, Delivered, Event
+
+_DELIVERY: Mapping[str, str] = {
     Delivered.BUILT: "waiting to be sent",
     Delivered.SENT: "sent, no answer yet",
     Delivered.STORED: "stored",
     Delivered.COMMITTED: "delivered and confirmed",
     Delivered.REFUSED: "not delivered",
     Delivered.WITHDRAWN: "withdrawn",
-    UNCONFIRMED: "stored, never confirmed",
+    Delivered.UNCONFIRMED: "stored, never confirmed",
+    Delivered.WITHHELD: "not sent: what it refers to is not there",
 }
 
 _STEPS = {

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from service.domain.job import ABSENCES_AT_MOST, STEPS, Delivered, Job, ObjectDelivery
+from service.domain.job import ABSENCES_AT_MOST, Delivered, Job, ObjectDelivery
 from service.store.job_rows import get
 from service.store.journal import note
 from service.store.planning import OPEN, Plan, at, insert, settle, tell
@@ -13,8 +13,6 @@ from service.store.tables import commitments, deliveries
 
 SENT_UID = sa.func.coalesce(deliveries.c.sent_instance_uid, deliveries.c.sop_instance_uid)
 """SOP Instance UID of the object that the destination got."""
-
-_CONFIRMATION_STEPS: Mapping[Delivered, str] = {**STEPS, Delivered.BUILT: "absent"}
 
 
 def record(
@@ -103,7 +101,7 @@ def confirm(
             this = stored & (deliveries.c.sop_instance_uid == row.sop_instance_uid)
             connection.execute(sa.update(deliveries).where(this).values(**values))
             outcomes.append((Delivered(str(values["state"])), str(values["last_error"])))
-    tell(connection, job_id, destination, outcomes, now, _CONFIRMATION_STEPS)
+    tell(connection, job_id, destination, outcomes, now)
     return settle(connection, job_id, now), outcomes
 
 

@@ -137,7 +137,9 @@ def _job(row: sa.RowMapping) -> dict[str, Any]:
 
 
 def _delivery(row: sa.RowMapping) -> dict[str, Any]:
-    return {**_without_job(row), "words": delivery_in_words(row["state"], row["confirm"])}
+    """All columns, and where it stands in words. Stored without a status, it is looked for before it counts."""
+    confirm = Confirm.QUERY if row["status"] is None else row["confirm"]
+    return {**_without_job(row), "words": delivery_in_words(row["state"], confirm)}
 
 
 def _without_job(row: sa.RowMapping) -> dict[str, Any]:

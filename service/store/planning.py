@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import sqlalchemy as sa
 
-from service.domain.job import NOT_THERE, STEPS, Confirm, Delivered, Event, Job, State
+from service.domain.job import NOT_THERE, Confirm, Delivered, Event, Job, State
 from service.store.job_rows import get, move
 from service.store.journal import note
 from service.store.tables import deliveries
@@ -38,7 +38,7 @@ def plan(connection: sa.Connection, job_id: str, plans: Mapping[str, Plan], even
     told = insert(connection, get(connection, job_id), plans, now)
     job = move(connection, job_id, event)
     if told:
-        note(connection, job.study_uid, job_id, "plan delivery", ", ".join(told), now)
+        note(connection, job.study_uid, job_id, Delivered.BUILT, ", ".join(told), now)
     return settle(connection, job_id, now)
 
 
@@ -75,14 +75,13 @@ def tell(
     destination: str,
     outcomes: Sequence[tuple[Delivered, str]],
     now: datetime,
-    steps: Mapping[Delivered, str] = STEPS,
 ) -> None:
     """One entry for each kind of outcome."""
     study_uid = get(connection, job_id).study_uid
     for state, error in dict.fromkeys(outcomes):
         count = outcomes.count((state, error))
         detail = f"{count} objects at {destination}" + (f": {error}" if error else "")
-        note(connection, study_uid, job_id, steps[state], detail, now)
+        note(connection, study_uid, job_id, state, detail, now)
 
 
 def at(job_id: str, destination: str) -> sa.ColumnElement[bool]:

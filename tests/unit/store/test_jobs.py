@@ -106,7 +106,7 @@ def test_an_operator_sees_the_job_with_reasons_and_latency(
         (at(60), "study complete"),
         (shown["journal"][2]["at"], "start"),
         (shown["journal"][3]["at"], "analyse"),
-        (at(90), "plan delivery"),
+        (at(90), "built"),
         (at(120), "stored"),
         (shown["journal"][6]["at"], "complete"),
     ]
