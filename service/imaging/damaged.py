@@ -41,7 +41,8 @@ _LEAST_SLICES = 12
 
 _BODY_HU, _BODY_PART = -300.0, 0.05
 _BLANK_PART = 0.02
-_FITS, _SLOPE_OFF = 1.5, 0.1
+_FITS, _MOSTLY, _SLOPE_OFF = 1.5, 0.4, 0.1
+"""A rescale explains what leaves no more than a usual step, or little of a large difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +184,11 @@ def _is_rescaled(small: Hounsfield, k: int, good: Mask, usual_step_hu: float) ->
     if np.count_nonzero(inside) < 20 or np.ptp(nearest[inside]) < 1.0:
         return False
     slope, intercept = np.polyfit(nearest[inside], small[k][inside], 1)
-    left_hu = np.abs(slope * nearest[inside] + intercept - small[k][inside]).mean()
-    shift_hu = float(np.median((small[k] - nearest)[inside]))
-    explained = left_hu / max(slope, 0.01) <= _FITS * max(usual_step_hu / np.mean(inside), 1.0)
-    return bool(explained and (abs(slope - 1.0) > _SLOPE_OFF or abs(shift_hu) > SHIFT_HU))
+    left_hu = np.abs(slope * nearest[inside] + intercept - small[k][inside]).mean() / max(slope, 0.01)
+    change_hu = small[k][inside] - nearest[inside]
+    usual_hu = max(usual_step_hu / np.mean(inside), 1.0)
+    explained = left_hu <= _FITS * usual_hu or left_hu <= min(2 * _FITS * usual_hu, _MOSTLY * np.abs(change_hu).mean())
+    return bool(explained and (abs(slope - 1.0) > _SLOPE_OFF or abs(np.median(change_hu)) > SHIFT_HU))
 
 
 def _alternation(level_hu: NDArray[np.float64]) -> tuple[str, Mask]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from service.imaging.frames import Frame
 
-_MOST = 8
+_MOST = 16
 """Ranges that are written out."""
 
 
