@@ -15,8 +15,8 @@ RULES = {
     Reason.NOT_CT: "SOP class is CT, Enhanced CT or Legacy Converted Enhanced CT.",
     Reason.LOCALIZER: "No image has LOCALIZER, SCOUT, TOPOGRAM or SCANOGRAM in Image Type. One is enough to refuse.",
     Reason.DERIVED: (
-        "Image Type does not begin with DERIVED and names no projection, average, reformatting, virtual non-contrast or "
-        "monoenergetic image; a multi-frame CT is no projection by its Volumetric Properties either."
+        "Image Type does not begin with DERIVED and names no projection, average, reformatting, virtual non-contrast "
+        "or monoenergetic image; a multi-frame CT is no projection by its Volumetric Properties either."
     ),
     Reason.DOSE_REPORT: "No dose report SOP class; no DOSE or SCREEN SAVE in Image Type.",
     Reason.NOT_AXIAL: f"Cosine between slice normal and the patient's long axis ≥ {LIMITS.min_axial_cosine}.",
@@ -26,22 +26,23 @@ RULES = {
     Reason.DUPLICATE_POSITION: "Every slice has a position of its own.",
     Reason.MULTIPHASE: "As above; chosen where acquisition, phase or energy tell the repeated positions apart.",
     Reason.IRREGULAR_SPACING: (
-        f"Spread of the slice spacing ≤ {LIMITS.spacing_tolerance_mm} mm or {LIMITS.spacing_tolerance:.0%}, the larger, "
-        "and the last decimal that the positions are written with."
+        f"Spread of the slice spacing ≤ {LIMITS.spacing_tolerance_mm} mm or {LIMITS.spacing_tolerance:.0%}, the larger"
+        ", plus the unit of the last decimal that the positions are written with."
     ),
     Reason.MISSING_SLICES: "No gap of one or more whole slices.",
     Reason.TOO_THICK: f"Larger of Slice Thickness and slice spacing ≤ {LIMITS.max_thickness_mm:.0f} mm.",
     Reason.TOO_FEW: f"At least {LIMITS.min_slices} slices.",
     Reason.SHORT_COVERAGE: f"First to last slice inclusive ≥ {LIMITS.min_extent_mm:.0f} mm.",
     Reason.NOT_HU: (
-        "MONOCHROME2, Rescale Slope and Intercept, Rescale Type HU, no map of iodine, density or atomic number by Image "
-        "Type; air and soft tissue where they belong."
+        "MONOCHROME2, Rescale Slope and Intercept, Rescale Type HU, no map of iodine, density or atomic number by "
+        "Image Type; air and soft tissue where they belong."
     ),
     Reason.NO_LUNG: "The lung mask, not Body Part Examined, shows two lungs of plausible volume.",
     Reason.TRUNCATED: "No lung is cut off at the first or last slice.",
     Reason.INCOMPLETE: "As many images have arrived as the sender says it holds, where it can be asked.",
     Reason.AGE: (
-        f"Patient's Age, and Study Date less Birth Date, are at least {LIMITS.min_age_years:.0f} years; one of them will do."
+        f"Patient's Age, and Study Date less Birth Date, are at least {LIMITS.min_age_years:.0f} years, as far as "
+        "recorded."
     ),
     Reason.TOO_LARGE: f"Rows x Columns x slices ≤ {LIMITS.max_voxels:,}.",
     Reason.CODEC: "The transfer syntax is known and every frame decodes.",
