@@ -38,8 +38,8 @@ RULES = {
     ),
     Reason.MIXED_SERIES: "One Study, Series UID, Modality, Series Number, Study Date, Accession Number.",
     Reason.IRREGULAR_SPACING: (
-        f"Spread of the slice spacing ≤ {LIMITS.spacing_tolerance_mm} mm or {LIMITS.spacing_tolerance:.0%}, the "
-        "larger, and the last decimal that the positions are written with."
+        f"Spread of the slice spacing ≤ {LIMITS.spacing_tolerance_mm} mm or {LIMITS.spacing_tolerance:.0%}, the larger"
+        ", plus the unit of the last decimal that the positions are written with."
     ),
     Reason.MISSING_SLICES: "No gap of one or more whole slices.",
     Reason.TOO_THICK: f"Larger of Slice Thickness and slice spacing ≤ {LIMITS.max_thickness_mm:.0f} mm.",
@@ -62,8 +62,8 @@ RULES = {
     Reason.LUNG_LOST: f"At most {MAX_LEFT_OUT_PART:.0%} of what was found as lung is left out of both lungs.",
     Reason.INCOMPLETE: "As many images have arrived as the sender says it holds, where it can be asked.",
     Reason.AGE: (
-        f"Patient's Age, and Study Date less Birth Date, are at least {LIMITS.min_age_years:.0f} years; one of them "
-        "will do."
+        f"Patient's Age, and Study Date less Birth Date, are at least {LIMITS.min_age_years:.0f} years, as far as "
+        "recorded."
     ),
     Reason.TOO_LARGE: f"Rows x Columns x slices ≤ {LIMITS.max_voxels:,}.",
     Reason.CODEC: "The transfer syntax is known and every frame decodes.",

@@ -19,6 +19,7 @@ from service.imaging.gate.identity import one_patient
 T = TypeVar("T")
 
 BEST_THICKNESS_MM = (1.0, 1.5)
+_KERNEL_LENGTH = 16  # of SH (PS3.5 6.2)
 _CONTRAST = ("ContrastBolusAgent", "ContrastBolusAgentSequence")
 
 Score = tuple[bool, float, bool, bool, float, float, str]
@@ -58,10 +59,14 @@ def candidate(headers: Sequence[Dataset], eligibility: Eligibility) -> Candidate
     return Candidate(
         series_uid=series_uid,
         eligibility=eligibility,
-        kernels=_known(texts, header, "ConvolutionKernel", ()),
+        kernels=_known(_kernels, header, "ConvolutionKernel", ()),
         contrast=any(_known(find, header, keyword, None) for keyword in _CONTRAST),
         series_number=None if number is None else int(number),
     )
+
+
+def _kernels(header: Dataset, keyword: str) -> tuple[str, ...]:
+    return tuple(kernel[:_KERNEL_LENGTH] for kernel in texts(header, keyword))
 
 
 def _known(read: Callable[[Dataset, str], T], header: Dataset, keyword: str, unknown: T) -> T:

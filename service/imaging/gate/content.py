@@ -38,12 +38,13 @@ _NOT_HU_MAP = re.compile(
     r"|MAT_(SPECIFIC|FRACTIONAL|VALUE)|(?<![A-Z])(MD|RHO|PBV)(?![A-Z])"
 )
 _DERIVED_MAP = re.compile(
-    r"MONO(?!CHROM)|KEV(?![A-Z])|VIRTUAL|CALCIUM|GSI|MAT_(REMOVED|MODIFIED)|ENERGY_PROP|(?<![A-Z])(VNC|TNC|VNI|VMI)"
+    r"MONO(?!CHROM)|KEV(?![A-Z])|VIRTUAL|CALCIUM[ _-]?SUP|GSI|MAT_(REMOVED|MODIFIED)|ENERGY_PROP|(?<![A-Z])(VNC|TNC|VNI|VMI)"
 )
 
 # "US" is unspecified; the voxels then have to show air where it belongs (`read`).
 _HU_TYPES = {"", "HU", "US"}
 _HOUNSFIELD = "HOUNSFIELD"
+_SHOWN = 200  # letters of a value that a refusal quotes
 _SPELLED_ALIKE = 0.85
 """Part of the letters that agree in a misspelt Hounsfield; the voxels then have to show air, too."""
 
@@ -78,7 +79,7 @@ def image_types(images: Sequence[Dataset], allow_derived: bool) -> Iterator[Refu
         if computed and not allow_derived and not found:
             found = [Reason.DERIVED]
         for reason in found:
-            yield Refusal(reason, f"Image Type {'/'.join(values)} in {count} of {types.total()} slices.")
+            yield Refusal(reason, f"Image Type {'/'.join(values)[:_SHOWN]} in {count} of {types.total()} slices.")
 
 
 def _described(image: Dataset, number: int) -> tuple[str, ...]:
@@ -101,7 +102,9 @@ def hounsfield(images: Sequence[Dataset], frames: Sequence[Frame]) -> Iterator[R
     """NOT_HU where the headers already say that the values are something else."""
     for value, count in Counter(text(image, "PhotometricInterpretation") or "missing" for image in images).items():
         if value != "MONOCHROME2":
-            detail = f"PhotometricInterpretation is {value}, not MONOCHROME2, in {count} of {len(images)} images."
+            detail = (
+                f"PhotometricInterpretation is {value[:_SHOWN]}, not MONOCHROME2, in {count} of {len(images)} images."
+            )
             yield Refusal(Reason.NOT_HU, detail)
     without = sum(frame.rescale_slope is None or frame.rescale_intercept is None for frame in frames)
     if without:
@@ -112,7 +115,9 @@ def hounsfield(images: Sequence[Dataset], frames: Sequence[Frame]) -> Iterator[R
         yield Refusal(Reason.NOT_HU, f"Rescale Slope is not positive in {negative} of {len(frames)} slices.")
     for value, count in Counter(frame.rescale_type for frame in frames).items():
         if not is_hounsfield(value):
-            yield Refusal(Reason.NOT_HU, f"Rescale Type is {value}, not HU, in {count} of {len(frames)} slices.")
+            yield Refusal(
+                Reason.NOT_HU, f"Rescale Type is {value[:_SHOWN]}, not HU, in {count} of {len(frames)} slices."
+            )
 
 
 def is_hounsfield(rescale_type: str) -> bool:
