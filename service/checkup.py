@@ -9,6 +9,7 @@ from service.backends import backend
 from service.errors import Permanent, ThoracleError
 from service.inference.onnx import OnnxBackend
 from service.ops import doctor as checks
+from service.ops.processor import computes
 from service.pipelines import named
 from service.settings import Settings
 from service.storage import bucket, damaged_files, database_wrong, host_locks
@@ -25,6 +26,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     if settings.database_url is not None:
         yield checks.check_answer("database", "PostgreSQL", partial(database_wrong, settings))
     yield checks.check_time_zone(datetime.now().astimezone())
+    yield checks.Check("processor", True, f"{computes()}; results are the same bytes on this kind of processor only")
     running = present(host_locks(settings), "serve")
     yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
     yield checks.check_port("api", settings.api.host, settings.api.port, running)
