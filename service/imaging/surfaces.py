@@ -119,7 +119,7 @@ def _moments(above: Floats) -> tuple[Floats, Floats]:
 def modes(size: int, correlation: float, count: int) -> Floats:
     """Leading eigenfunctions of a squared exponential over the unit square, by Nystroem's method.
 
-    Shape (mode, size, size); each scaled by its standard deviation. They are products of the eigenfunctions over a line:
+    Shape (mode, size, size); each scaled by its standard deviation. They are products of eigenfunctions over a line:
     in the square most eigenvalues are there twice, and which two of their eigenfunctions a solver finds depends on the
     processor and on the number of threads. Over a line each is there once.
     """
