@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from bench import ROOT
+from service.ops.processor import processor
 
 _PACKAGES = ("numpy", "scipy", "SimpleITK", "onnxruntime", "pydicom", "pynetdicom", "highdicom", "reportlab")
 _IMAGE_BYTES = 2**19
@@ -25,7 +26,7 @@ def describe(work: Path) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "service", "bench", "triton_repo")),
-        "cpu": _cpu(),
+        "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "memory_available_gb": round(psutil.virtual_memory().available / 1e9, 1),
@@ -36,12 +37,6 @@ def describe(work: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
     }
-
-
-def _cpu() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
-    return ", ".join(sorted(names)) or platform.machine()
 
 
 def _git(*arguments: str) -> str:

@@ -11,6 +11,7 @@ from service.inference.onnx import OnnxBackend
 from service.network.peer import DicomNode
 from service.network.tryout import try_queries
 from service.ops import doctor as checks
+from service.ops.processor import computes
 from service.pipelines import named
 from service.settings import AnyDestination, Peer, Settings
 from service.storage import bucket, damaged_files, database_wrong, host_locks
@@ -27,6 +28,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     if settings.database_url is not None:
         yield checks.check_answer("database", "PostgreSQL", partial(database_wrong, settings))
     yield checks.check_time_zone(datetime.now().astimezone())
+    yield checks.Check("processor", True, f"{computes()}; results are the same bytes on this kind of processor only")
     running = present(host_locks(settings), "serve")
     yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
     yield checks.check_port("api", settings.api.host, settings.api.port, running)

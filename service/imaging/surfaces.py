@@ -24,6 +24,9 @@ _CORRELATION, _MODES = 0.45, 8
 _POINTS = 3.6
 """Per length of correlation, for Nystroem's method."""
 
+_NOISE, _DIGITS = 1e-9, 9
+"""Eigenvalues that are smaller, as a part of the largest, are rounding errors; digits of a mode after the point."""
+
 _STEP = 2
 """Every second column of the box is looked at."""
 
@@ -116,15 +119,28 @@ def _moments(above: Floats) -> tuple[Floats, Floats]:
 def modes(size: int, correlation: float, count: int) -> Floats:
     """Leading eigenfunctions of a squared exponential over the unit square, by Nystroem's method.
 
-    Shape (mode, size, size); each scaled by its standard deviation.
+    Shape (mode, size, size); each scaled by its standard deviation. They are products of eigenfunctions over a line:
+    in the square most eigenvalues are there twice, and which two of their eigenfunctions a solver finds depends on the
+    processor and on the number of threads. Over a line each is there once.
+    """
+    values, functions = _line_modes(size, correlation)
+    pairs = sorted(np.ndindex(len(values), len(values)), key=lambda pair: (-values[pair[0]] * values[pair[1]], pair))
+    return np.stack([np.outer(functions[row], functions[column]) for row, column in pairs[:count]])
+
+
+def _line_modes(size: int, correlation: float) -> tuple[Floats, Floats]:
+    """Eigenvalues over the unit interval, the largest first, and eigenfunctions, shape (mode, size).
+
+    Each begins positive, and is rounded: libraries differ in the last digits.
     """
     points = round(_POINTS / correlation)
-    coarse, fine = (((np.indices((n, n)).reshape(2, -1) + 0.5) / n).T for n in (points, size))
+    coarse, fine = ((np.arange(n) + 0.5) / n for n in (points, size))
 
     def covariance(a: Floats, b: Floats) -> Floats:
-        return np.asarray(np.exp(-((a[:, None] - b) ** 2).sum(-1) / (2 * correlation**2)))
+        return np.asarray(np.exp(-((a[:, None] - b) ** 2) / (2 * correlation**2)))
 
     values, vectors = np.linalg.eigh(covariance(coarse, coarse))
-    values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
-    functions = covariance(fine, coarse) @ vectors / np.sqrt(values)
-    return np.asarray(functions.T.reshape(count, size, size))
+    known = np.flatnonzero(values > _NOISE * values.max())[::-1]
+    functions = (covariance(fine, coarse) @ vectors[:, known] / np.sqrt(values[known])).T
+    functions *= np.sign(functions[:, :1])
+    return values[known], np.round(functions, _DIGITS)

@@ -15,6 +15,7 @@ from service.network.find import count_images
 from service.network.peer import DicomNode
 from service.ops.metrics import Metrics
 from service.ops.probes import WARNING, Health
+from service.ops.processor import computes
 from service.pipelines import named
 from service.roles.process import monitor, now, wait_for_sigterm
 from service.settings import Settings, served_repository, with_own_repository
@@ -106,7 +107,7 @@ def run(settings: Settings, name: str) -> None:
     janitor.start()
     watch = BackendWatch(models, alive, metrics, flow.retry_studies, checked_every_s(settings))
     watch.start()
-    log.info("worker ready: pipeline %s", chosen.name)
+    log.info("worker ready: pipeline %s, on %s", chosen.name, computes())
 
     def at_work() -> bool:
         return flow.alive and sweeper.alive and janitor.alive and watch.alive and watchdog.alive

@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints and the exit code."""
 
 import json
+import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,6 +133,7 @@ def test_doctor_names_what_is_wrong_and_what_is_right(tmp_path: Path) -> None:
     assert code == 1
     assert "ok data directory" in output
     assert "ok time zone: it is" in output
+    assert re.search(r"ok processor: .+, cores: \d+, ONNX Runtime \d+\.", output)
     assert "ok model lung-opacity" in output
     assert "FAIL destination pacs: PACS@127.0.0.1:1: no connection to 127.0.0.1:1: Connection refused" in output
 

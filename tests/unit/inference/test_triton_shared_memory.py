@@ -61,6 +61,15 @@ def test_a_process_that_dies_before_its_region_is_locked_leaves_nothing(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_host_without_shared_memory_is_said_in_words(tmp_path: Path) -> None:
+    absent = tmp_path / "shm"
+    assert files(absent) == []
+    assert left_behind("thoracle-1", absent)
+    with pytest.raises(CannotShare, match=r"are not to be had in .*: No such file or directory"):
+        Region(64, absent)
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="this host has no /dev/shm")
 def test_too_little_memory_is_said_in_words(tmp_path: Path) -> None:
     space = os.statvfs(FOLDER)
     with pytest.raises(CannotShare, match=r"MB of shared memory .* in /dev/shm: .*shm_size.*shared_memory"):
