@@ -112,6 +112,12 @@ def test_missing_lobe_has_no_total(tmp_path: Path) -> None:
     assert "no total score" in text and "not found" in text and "/ 25" not in text and "Involvement" not in text
 
 
+@pytest.mark.parametrize("flag", [Flag.LUNG_AT_EDGE, Flag.LUNG_DROPPED])
+def test_incomplete_lungs_stand_beside_the_score(tmp_path: Path, flag: Flag) -> None:
+    assert "incomplete lungs" in report(tmp_path, flags=(flag,))
+    assert "incomplete lungs" not in report(tmp_path, flags=(Flag.LOSSY,))
+
+
 def test_no_opacity_is_said(tmp_path: Path) -> None:
     ct, analysis = evidence_samples.phantom()
     text = printed(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), tmp_path)
