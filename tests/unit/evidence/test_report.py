@@ -145,6 +145,7 @@ def test_no_cause_is_claimed(tmp_path: Path) -> None:
     ("flags", "words"),
     [
         ((Flag.LUNG_AT_EDGE,), "! Score doubtful: incomplete lungs"),
+        ((Flag.LUNG_DROPPED,), "! Score doubtful: incomplete lungs"),
         ((Flag.LOW_AGREEMENT, Flag.LOSSY), "! Score doubtful: mirrored images disagree"),
         ((Flag.NO_NOISE_FLOOR,), "! Score doubtful: noise is scored, too"),
     ],
