@@ -11,14 +11,17 @@ import subprocess
 import tarfile
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from dicom_peers import Orthanc, require
+from PIL import Image
+from playwright.sync_api import sync_playwright
 
 VERSION = "3.13.2"
 BUILD = Path(__file__).parents[1] / "build"
@@ -82,6 +85,14 @@ _GO_TO_SLICE = """imageIndex => {
 }"""
 
 
+_ON_PAGE = """positions => {
+  const {cornerstoneViewportService, viewportGridService} = window.services;
+  const viewport = cornerstoneViewportService.getCornerstoneViewport(viewportGridService.getActiveViewportId());
+  const {x, y} = viewport.canvas.getBoundingClientRect();
+  return positions.map(position => viewport.worldToCanvas(position)).map(([i, j]) => [x + i, y + j]);
+}"""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One segment as the viewer shows it. rgb: 0-255; voxels: that have its number."""
@@ -120,8 +131,7 @@ def store(pacs: Orthanc, *files: bytes) -> None:
 @contextmanager
 def browser() -> Iterator[Any]:
     """A Chromium of the system, which asks nobody but this machine."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=require("chromium"), args=_FLAGS)
         try:
             yield chromium
@@ -152,6 +162,13 @@ def segments(page: Any, series: str, slice_number: int, picture: str) -> list[Se
     page.wait_for_timeout(1000)
     keep_picture(page, picture)
     return [Segment(one["number"], one["label"], tuple(one["rgb"]), one["voxels"]) for one in shown]
+
+
+def drawn(page: Any, positions_mm: Sequence[Sequence[float]], picture: str) -> list[tuple[int, ...]]:
+    """RGB in a kept picture where positions (LPS mm) of the slice that is shown lie."""
+    with Image.open(PICTURES / picture) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    return [tuple(map(int, pixels[round(y), round(x)])) for x, y in page.evaluate(_ON_PAGE, positions_mm)]
 
 
 def document(page: Any, series: str, expected: str, picture: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from service.domain import codes, severity
 from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Finding, Lobe, Region
+from service.errors import doubts
 from service.evidence.case import Case
 from service.evidence.context import TEXT
 from service.evidence.equipment import contributing_equipment
@@ -30,6 +31,9 @@ def text_sr(case: Case) -> BasicTextSR:
 def _summary(case: Case) -> Iterator[str]:
     analysis = case.analysis
     yield _headline(case)
+    if reasons := doubts(case.flags):
+        yield f"Score doubtful: {', '.join(reasons)}."
+    yield f"{codes.NOT_TOLD_APART.meaning}."
     yield f"{_SIDES['total']}: {_region(analysis.lungs['total'])}."
     for finding in Finding:
         volume = words.millilitres(analysis.findings[finding].volume_ml)
@@ -41,7 +45,9 @@ def _headline(case: Case) -> str:
     score = case.analysis.severity
     if score.total is None:
         return f"{severity.NAME}: no total score, a lobe was not found."
-    return f"{severity.NAME}: {score.total} of {severity.MAX}, involvement: {score.category}."
+    said = f"{severity.NAME}: {score.total} of {severity.MAX}, involvement: {score.involvement}"
+    published = "no noise floor" if score.floor is None else f"{score.without_floor.total} without noise floor"
+    return f"{said}; {published}."
 
 
 def _regions(case: Case) -> Iterator[str]:

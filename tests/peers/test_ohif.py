@@ -19,6 +19,9 @@ from service.evidence.encode import encode
 
 pytestmark = pytest.mark.peers
 
+MIDDLE_LOBES = (Lobe.RML, Lobe.RLL, Lobe.LUL, Lobe.LLL)
+"""Those that the middle slice of the phantom shows."""
+
 
 @pytest.fixture(scope="module")
 def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
@@ -41,12 +44,32 @@ def test_ohif_shows_names_colours_and_voxels(pacs: Orthanc, chromium: Any, tmp_p
     images = [path.read_bytes() for path in make_ct.write(scan.datasets, tmp_path)]
     ohif.store(pacs, *images, *(one.content for one in made if one.kind in ("lobes", "text")))
     with ohif.study(chromium, pacs, uid) as page:
-        shown = ohif.segments(page, "AI lobes v1 14:05", len(images) // 2, f"ohif-{kind}.png")
+        middle, picture = len(images) // 2, f"ohif-{kind}.png"
+        shown = ohif.segments(page, "AI lobes v1 14:05", middle, picture)
+        places = {lobe: inside(scan.truth.lobe_mask[middle] == lobe) for lobe in MIDDLE_LOBES}
+        positions = [(scan.truth.affine @ [middle, *place, 1])[:3].tolist() for place in places.values()]
+        colours = ohif.drawn(page, positions, picture)
         if kind is SegKind.BINARY:
             text = ohif.document(page, "AI text report v1", "CT severity score, Pan 2020", "ohif-text.png")
             assert "Right middle lobe: 269.6 mL" in text and "Research use only. Not for diagnostic use" in text
+    assert [nearest_lobe(rgb) for rgb in colours] == list(places), f"drawn in {colours}"
     assert [(one.number, one.label) for one in shown] == [(int(lobe), codes.LOBES[lobe].label) for lobe in Lobe]
     for one in shown:
         lobe = Lobe(one.number)
         assert np.allclose(one.rgb, codes.LOBES[lobe].rgb, atol=4), (lobe, one.rgb)
         assert one.voxels == np.count_nonzero(analysis.lobe_mask == lobe), lobe
+
+
+def inside(mask: np.ndarray) -> list[int]:
+    """Row and column of the voxel of the mask that lies nearest to its middle."""
+    voxels = np.argwhere(mask)
+    return [int(n) for n in voxels[np.square(voxels - voxels.mean(0)).sum(1).argmin()]]
+
+
+def nearest_lobe(rgb: tuple[int, ...]) -> Lobe | None:
+    """The lobe whose colour deviates from grey the same way, as the viewer mixes it with the CT's grey; None for grey."""
+    off_grey = np.array(rgb) - np.mean(rgb)
+    if np.linalg.norm(off_grey) < 10:
+        return None
+    ways = {lobe: np.array(codes.LOBES[lobe].rgb) - np.mean(codes.LOBES[lobe].rgb) for lobe in Lobe}
+    return max(ways, key=lambda lobe: float(off_grey @ ways[lobe] / np.linalg.norm(ways[lobe])))
