@@ -4,7 +4,7 @@ Everything is measured on the model grid, whose axes run to the patient's feet, 
 patient's. Limits and what real CTs measure: docs/decisions/0102 and 0103.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import highdicom as hd
@@ -33,6 +33,9 @@ MAX_LEFT_OUT_PART, FLAGGED_LEFT_OUT_ML = 0.10, 30.0
 
 GAS_HU, GAS_BELOW_LUNG_HU = -920.0, 70.0
 """What is thinner is gas (bowel, airways), but for emphysema: that much thinner than the lungs are."""
+
+AIR_HU = -980.0
+"""Air around the body is thinner, but for its noise."""
 
 _NO_IMAGE_BELOW_HU = -900.0
 _CORE_MM = 3.0
@@ -109,13 +112,15 @@ def check_left_out(hu: hd.Volume, found: Mask, lungs: Labels, outside: Mask) -> 
     """LUNG_LOST or LUNG_DROPPED. found: what the network calls lung; outside: air that reaches the slice's border.
 
     Bowel gas and airways are left out rightly: they are thin as gas, or small. What lies in air that reaches the
-    border counts as it is, it may be emphysema at the edge of a narrow field of view.
+    border counts where it is denser than air: it may be emphysema at the edge of a narrow field of view, or air around
+    the body, which some networks call lung.
     """
     left_out = found & (lungs == 0)
+    smooth = ndimage.uniform_filter(hu.array, (1, 3, 3), np.float32)
     voxel_ml = float(hu.voxel_volume) / 1000.0
     lung_hu = float(np.median(hu.array[lungs > 0]))
     gas_hu = min(GAS_HU, lung_hu - GAS_BELOW_LUNG_HU)
-    kept = _solid(hu, left_out & ~outside, gas_hu) | (left_out & outside)
+    kept = _solid(left_out & ~outside, smooth > gas_hu, hu.spacing) | (left_out & outside & (smooth > AIR_HU))
     left_out_ml = float(np.count_nonzero(kept)) * voxel_ml
     part = left_out_ml / (left_out_ml + float(np.count_nonzero(lungs)) * voxel_ml)
     if part > MAX_LEFT_OUT_PART:
@@ -124,11 +129,10 @@ def check_left_out(hu: hd.Volume, found: Mask, lungs: Labels, outside: Mask) -> 
     return Findings((), (Flag.LUNG_DROPPED,) if left_out_ml > FLAGGED_LEFT_OUT_ML else ())
 
 
-def _solid(hu: hd.Volume, mask: Mask, gas_hu: float) -> Mask:
-    """The parts of the mask whose core, in the plane, is denser than gas."""
+def _solid(mask: Mask, dense: Mask, spacing_mm: Sequence[float]) -> Mask:
+    """The parts of the mask whose core, in the plane, is dense."""
     if not mask.any():
         return mask
-    disc = np.ones((1, *(2 * max(1, round(_CORE_MM / mm)) + 1 for mm in hu.spacing[1:])), np.bool_)
-    smooth = ndimage.uniform_filter(hu.array, (1, 3, 3), np.float32)
-    core = ndimage.binary_erosion(mask, disc) & (smooth > gas_hu)
+    disc = np.ones((1, *(2 * max(1, round(_CORE_MM / mm)) + 1 for mm in spacing_mm[1:])), np.bool_)
+    core = ndimage.binary_erosion(mask, disc) & dense
     return np.asarray(ndimage.binary_dilation(core, disc) & mask, np.bool_)

@@ -67,7 +67,10 @@ def inside(mask: np.ndarray) -> list[int]:
 
 
 def nearest_lobe(rgb: tuple[int, ...]) -> Lobe | None:
-    """The lobe whose colour deviates from grey the same way, as the viewer mixes it with the CT's grey; None for grey."""
+    """The lobe whose colour deviates from grey the same way; None for grey.
+
+    The viewer mixes colours with the CT's grey.
+    """
     off_grey = np.array(rgb) - np.mean(rgb)
     if np.linalg.norm(off_grey) < 10:
         return None
