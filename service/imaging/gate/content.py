@@ -38,7 +38,8 @@ _NOT_HU_MAP = re.compile(
     r"|MAT_(SPECIFIC|FRACTIONAL|VALUE)|(?<![A-Z])(MD|RHO|PBV)(?![A-Z])"
 )
 _DERIVED_MAP = re.compile(
-    r"MONO(?!CHROM)|KEV(?![A-Z])|VIRTUAL|CALCIUM[ _-]?SUP|GSI|MAT_(REMOVED|MODIFIED)|ENERGY_PROP|(?<![A-Z])(VNC|TNC|VNI|VMI)"
+    r"MONO(?!CHROM)|KEV(?![A-Z])|VIRTUAL|CALCIUM[ _-]?SUP|GSI|MAT_(REMOVED|MODIFIED)|ENERGY_PROP"
+    r"|(?<![A-Z])(VNC|TNC|VNI|VMI)"
 )
 
 # "US" is unspecified; the voxels then have to show air where it belongs (`read`).
