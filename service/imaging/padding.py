@@ -1,4 +1,4 @@
-"""Pixel Padding as senders write it (PS3.3 C.7.5.1.1.2): with several values, of another representation, half empty."""
+"""Pixel Padding as senders write it (PS3.3 C.7.5.1.1.2): of another value representation, half empty."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,18 +13,21 @@ _LARGEST = 2**32
 def padding_ends(header: Dataset) -> tuple[int, ...]:
     """Pixel Padding Value, and Pixel Padding Range Limit if there is one; () without padding.
 
-    Of several values the first counts. Unreadable where it is no integer.
+    Unreadable where it is no integer, or several: which one stands for no image would be a guess.
     """
-    value, limit = (_first(header, keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+    value, limit = (_only(header, keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
     return tuple(end for end in (value, limit) if value is not None and end is not None)
 
 
-def _first(header: Dataset, keyword: str) -> int | None:
+def _only(header: Dataset, keyword: str) -> int | None:
     value = find(header, keyword)
     if value is None:
         return None
+    values = _words(value) if isinstance(value, bytes) else _several(value)
+    if len(values) > 1:
+        raise Unreadable(f"{keyword} has {len(values)} values")
     try:
-        number = float(_from_bytes(value) if isinstance(value, bytes) else _one(value))
+        number = float(values[0])
         if number.is_integer() and abs(number) < _LARGEST:
             return int(number)
     except MALFORMED as exc:
@@ -32,12 +35,10 @@ def _first(header: Dataset, keyword: str) -> int | None:
     raise Unreadable(f"{keyword} is malformed")
 
 
-def _one(value: Any) -> Any:
-    return value[0] if isinstance(value, Sequence) and not isinstance(value, str) else value
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 
-def _from_bytes(value: bytes) -> int:
-    """The first 16-bit word of OW or OB; whether it is signed, the stored values tell."""
-    if len(value) < 2:
-        raise ValueError("less than one word")
-    return int.from_bytes(value[:2], "little")
+def _words(value: bytes) -> Sequence[int]:
+    """The 16-bit words of OW or OB; whether they are signed, the stored values tell."""
+    return [int.from_bytes(value[at : at + 2], "little") for at in range(0, len(value) - 1, 2)]

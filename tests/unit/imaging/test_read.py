@@ -18,8 +18,10 @@ from pydicom.tag import Tag
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RLELossless
 from shared_data import shared_data
 
+from service.domain.eligibility import Limits
 from service.domain.findings import Finding
 from service.errors import Flag, Reason, Rejected
+from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 
 UUID_STYLE = "98C14734-2B1E-4C1D-9A57-0E6C3B7FA611"
@@ -141,21 +143,32 @@ class TestPadding:
     @pytest.mark.parametrize(
         "vr, value",
         [
-            ("SS", [-2000, -2000]),
-            ("SS", [-2000, 0]),
-            ("US", [63536, 65535]),  # four bytes
             ("OW", b"\x30\xf8"),
-            ("OW", b"\x30\xf8\xff\xff"),
             ("IS", "-2000"),
         ],
     )
-    def test_the_first_value_counts(self, vr: str, value: object) -> None:
+    def test_another_value_representation(self, vr: str, value: object) -> None:
         slices = scanned(padding=True)
         expected = read_ct(slices).volume.array
         for dataset in slices:
             dataset["PixelPaddingValue"] = pydicom.DataElement("PixelPaddingValue", vr, value)
             dataset["PixelPaddingRangeLimit"] = pydicom.DataElement("PixelPaddingRangeLimit", "SS", None)
         assert np.array_equal(read_ct(slices).volume.array, expected)
+
+    @pytest.mark.parametrize(
+        "vr, value",
+        [("SS", [-2000, -2000]), ("SS", [-2000, 0]), ("US", [63536, 65535]), ("OW", b"\x30\xf8\xff\xff")],
+    )
+    def test_several_values_are_refused_by_name(self, vr: str, value: object) -> None:
+        """Nothing tells which one counts; another series of the study may be analysed instead."""
+        slices = scanned(padding=True)
+        for dataset in slices:
+            dataset["PixelPaddingValue"] = pydicom.DataElement("PixelPaddingValue", vr, value)
+        refusals = check_headers(slices, Limits()).refusals
+        assert [str(refusal) for refusal in refusals] == [
+            "UNREADABLE: A required attribute is missing or cannot be read. PixelPaddingValue has 2 values in 88 of 88 "
+            "images."
+        ]
 
     def test_noise_below_air_is_not_padding(self) -> None:
         assert read_ct(scanned(noise_hu=25.0)).flags == ()
