@@ -4,7 +4,7 @@ Everything is measured on the model grid, whose axes run to the patient's feet, 
 patient's. Limits and what real CTs measure: docs/decisions/0102 and 0103.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import highdicom as hd
@@ -120,7 +120,9 @@ def check_left_out(hu: hd.Volume, found: Mask, lungs: Labels, outside: Mask) -> 
     voxel_ml = float(hu.voxel_volume) / 1000.0
     lung_hu = float(np.median(hu.array[lungs > 0]))
     gas_hu = min(GAS_HU, lung_hu - GAS_BELOW_LUNG_HU)
-    kept = _solid(left_out & ~outside, smooth > gas_hu, hu.spacing) | (left_out & outside & (smooth > AIR_HU))
+    disc = np.ones((1, *(2 * max(1, round(_CORE_MM / mm)) + 1 for mm in hu.spacing[1:])), np.bool_)
+    inside = _solid(left_out & ~outside, smooth > gas_hu, disc)
+    kept = inside | ndimage.binary_opening(left_out & outside & (smooth > AIR_HU), disc)
     left_out_ml = float(np.count_nonzero(kept)) * voxel_ml
     part = left_out_ml / (left_out_ml + float(np.count_nonzero(lungs)) * voxel_ml)
     if part > MAX_LEFT_OUT_PART:
@@ -129,10 +131,7 @@ def check_left_out(hu: hd.Volume, found: Mask, lungs: Labels, outside: Mask) -> 
     return Findings((), (Flag.LUNG_DROPPED,) if left_out_ml > FLAGGED_LEFT_OUT_ML else ())
 
 
-def _solid(mask: Mask, dense: Mask, spacing_mm: Sequence[float]) -> Mask:
-    """The parts of the mask whose core, in the plane, is dense."""
-    if not mask.any():
-        return mask
-    disc = np.ones((1, *(2 * max(1, round(_CORE_MM / mm)) + 1 for mm in spacing_mm[1:])), np.bool_)
+def _solid(mask: Mask, dense: Mask, disc: Mask) -> Mask:
+    """The parts of the mask whose core is dense."""
     core = ndimage.binary_erosion(mask, disc) & dense
     return np.asarray(ndimage.binary_dilation(core, disc) & mask, np.bool_)
