@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import highdicom as hd
@@ -16,7 +17,7 @@ from service.domain.ports import Backend, Pipeline, Progress
 from service.pipelines import named
 from service.settings import Settings
 from service.store.tree import scan
-from service.worker.analyst import Analyst, Outcome
+from service.worker.analyst import Analyst, Outcome, Run
 from tests.inbound.cases import RIGHT, datasets, got
 
 
@@ -65,7 +66,7 @@ def ready() -> Analyst:
 def outcome_of(name: str, analysing: Analyst, folder: Path) -> Outcome:
     """Builds one case ("": the unmodified CT) in `folder` and analyses it; the files are removed again."""
     make_ct.write(datasets(name), folder)
-    outcome = analysing.analyse(scan([folder]), _nobody)
+    outcome = analysing.analyse(scan([folder]), _nobody, {}, Run(datetime(2026, 1, 1, 12, tzinfo=UTC)))
     shutil.rmtree(folder)
     return outcome
 
