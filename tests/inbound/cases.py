@@ -70,9 +70,18 @@ EDGE = frozenset((Flag.LUNG_AT_EDGE,))
 _SAME = "analysed as the unmodified CT"
 
 RIGHT: Mapping[str, Right] = {
-    "lungs_cut_both_sides": Right("both lungs cut off at left and right", frozenset((Reason.TRUNCATED,)), flags=EDGE),
-    "left_lung_cut": Right("the left lung cut off", frozenset((Reason.TRUNCATED,)), flags=EDGE),
-    "blank_slices": Right("three slices of zeros in mid-lung", frozenset((Reason.DAMAGED_SLICES,)), ("112", "114", "116")),
+    "lungs_cut_both_sides": Right(
+        "both lungs cut off at left and right",
+        frozenset((Reason.TRUNCATED,)),
+        ("right lung's surface to the right", "left lung's surface to the left"),
+        flags=EDGE,
+    ),
+    "left_lung_cut": Right(
+        "the left lung cut off", frozenset((Reason.TRUNCATED,)), ("left lung's surface to the left",), flags=EDGE
+    ),
+    "blank_slices": Right(
+        "three slices of zeros in mid-lung", frozenset((Reason.DAMAGED_SLICES,)), ("112", "114", "116")
+    ),
     "other_intercept": Right("four slices with another Rescale Intercept", frozenset((Reason.NOT_HU,))),
     "two_patients": Right("half of the images of another patient", frozenset((Reason.MIXED_PATIENTS,))),
     "interleaved_reconstructions": Right(
