@@ -148,7 +148,7 @@ def _ways(name: str, destination: AnyDestination) -> tuple[Send, Ask | None, Fin
         there = _web_node(name, destination)
         return partial(stow.store, there), None, partial(web.find_instances, there)
     node = _node(name, destination)
-    return partial(send, node), partial(request, node), partial(find_instances, node)
+    return partial(send, node, convertible=True), partial(request, node), partial(find_instances, node)
 
 
 def _node(name: str, destination: Destination) -> DicomNode:
