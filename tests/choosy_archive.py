@@ -1,8 +1,9 @@
 """An archive in a process of its own that takes, keeps, finds and commits as it is told.
 
 In this process pynetdicom takes every storage class (`service.network.dimse`). Options: takes: transfer syntaxes by SOP
-class, None: all. statuses: of C-STORE by SOP class or transfer syntax, else 0x0000. keeps: "all", "nothing", "renamed" (under UIDs of its
-own). finds: C-FIND is known. commits: status of N-ACTION; None: it knows no commitment. It never reports.
+class, None: all. statuses: of C-STORE by SOP class or transfer syntax, else 0x0000. keeps: "all", "nothing", "renamed"
+(under UIDs of its own). finds: C-FIND is known. commits: status of N-ACTION; None: it knows no commitment. It never
+reports.
 """
 
 import json

@@ -19,8 +19,8 @@ from pynetdicom.presentation import build_context
 from service.network.dimse import MAX_CONTEXTS, UNPARSABLE
 from service.network.peer import DicomNode, NoAssociation, associate
 from service.network.renditions import NotConvertible, Rendition, render, renditions, uid_in
-from service.network.status import Verdict as Verdict
 from service.network.status import TRANSFER_SYNTAX_NOT_SUPPORTED, in_words, unsupported, verdict_of
+from service.network.status import Verdict as Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from service.domain.job import ABSENCES_AT_MOST, Delivered, Job, ObjectDelivery
 from service.store.job_rows import get
 from service.store.journal import note
 from service.store.planning import OPEN, Plan, at, insert, settle, tell
-from service.store.tables import commitments, deliveries
+from service.store.tables import UtcDateTime, commitments, deliveries
 
 SENT_UID = sa.func.coalesce(deliveries.c.sent_instance_uid, deliveries.c.sop_instance_uid)
 """SOP Instance UID of the object that the destination got."""
@@ -142,7 +142,8 @@ def _values(outcome: ObjectDelivery, now: datetime, next_attempt_at: datetime | 
         values |= {"status": outcome.status, "attempts": deliveries.c.attempts + 1}
         values |= {"sent_class_uid": sent_class, "sent_instance_uid": sent_instance}
     if outcome.state is Delivered.STORED:
-        values |= {"stored_at": now, "first_stored_at": sa.func.coalesce(deliveries.c.first_stored_at, now)}
+        first = sa.func.coalesce(deliveries.c.first_stored_at, sa.literal(now, UtcDateTime()))
+        values |= {"stored_at": now, "first_stored_at": first}
     return values
 
 
