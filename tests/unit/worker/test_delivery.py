@@ -390,6 +390,28 @@ def test_after_a_report_that_decides_nothing_a_query_decides(bench: Bench) -> No
     assert (len(bench.asked), bench.state) == (1, State.DELIVERED)
 
 
+@pytest.mark.parametrize("reason", [0x0110, 0x0213])
+def test_an_archive_without_queries_that_wants_to_be_asked_later_is_asked_again(bench: Bench, reason: int) -> None:
+    bench.plan()
+    bench.answers, bench.there = [ACCEPTED] * 9, None
+    bench.deliver()
+    for number in range(4):
+        bench.report(number, [], dict.fromkeys([SEG, SR, PDF], reason))
+        assert bench.deliver(100) == 100.0
+    assert len(bench.asked) == 5
+    bench.report(4, [SEG, SR, PDF])
+    assert bench.state is State.DELIVERED
+
+
+def test_a_silent_archive_without_queries_is_asked_until_the_time_is_over(bench: Bench) -> None:
+    bench.plan()
+    bench.answers, bench.there = [ACCEPTED] * 99, None
+    assert [bench.deliver(s) for s in (0, *[100] * 6)] == [100.0] * 7
+    assert len(bench.asked) == 7
+    assert bench.deliver(3600) is None
+    assert (bench.state, set(bench.states.values())) == (State.UNDELIVERED, {"unconfirmed"})
+
+
 def test_what_refers_to_a_refused_object_is_withheld_by_name(referring: Bench) -> None:
     refusing = referring.answering(SEG, Verdict.PERMANENT, 0xA900)
     referring.destinations["pacs"] = replace(refusing, confirm=Confirm.NONE)
