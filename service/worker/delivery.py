@@ -24,7 +24,7 @@ from service.domain.job import (
 )
 from service.domain.ports import Spool
 from service.domain.routing import StudyFacts, routed
-from service.evidence.context import NEEDED, NOTICES, SEGMENTATIONS, Earlier, Predecessor
+from service.evidence.context import MEASUREMENTS, NEEDED, NOTICES, SEGMENTATIONS, Earlier, Predecessor
 from service.network.send import StoreOutcome
 from service.network.status import Verdict, is_warning
 from service.store.deliveries import Deliveries, Instead
@@ -32,7 +32,7 @@ from service.store.jobs import Jobs
 from service.store.planning import Plan
 from service.worker.confirmation import Confirmation, tell_end
 from service.worker.destination import DeliveryObserver, Destination, with_one_root
-from service.worker.substitutes import other_root, other_style
+from service.worker.substitutes import other_root, other_style, wanted_of
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Courier:
         """What each destination gets of these results, by the routing rules."""
         plans = {}
         for name, target in self._destinations.items():
-            wanted = [o.sop_instance_uid for o in with_one_root([o for o in objects if target.wants(o)])]
+            wanted = [o.sop_instance_uid for o in with_one_root(wanted_of(objects, target))]
             if wanted and (facts is None or routed(target.rules, facts)):
                 plans[name] = Plan(wanted, target.confirm)
         return plans
@@ -145,7 +145,7 @@ class Courier:
         sent = self._sent(target, [w.stored for w in waiting])
         now = self._clock()
         wait_s = target.policy.wait_s(1 + max(w.attempts for w in waiting), now - min(w.since for w in waiting))
-        instead = self._instead(job, target, waiting, sent)
+        instead = self._instead(job, target, waiting, sent, wait_s is None)
         replaced = instead.old if instead else ()
         outcomes = [_delivery(w.stored, one, wait_s is None, instead) for w, one in zip(waiting, sent, strict=True)]
         again = any(o.state is Delivered.BUILT and o.sop_instance_uid not in replaced for o in outcomes)
@@ -176,10 +176,10 @@ class Courier:
         tell_end(after, self._observer, now)
 
     def _instead(
-        self, job: Job, target: Destination, waiting: Sequence[OpenDelivery], sent: Sequence[StoreOutcome]
+        self, job: Job, target: Destination, waiting: Sequence[OpenDelivery], sent: Sequence[StoreOutcome], over: bool
     ) -> Instead | None:
         """What goes out where the destination does not take the style it should get; None where it does."""
-        refused = [one for w, one in zip(waiting, sent, strict=True) if _style_refused(w, one, target)]
+        refused = [one for w, one in zip(waiting, sent, strict=True) if _style_refused(w, one, target, over)]
         return other_style(self._jobs.objects(job.job_id), target, refused[0].message) if refused else None
 
     def _sent(self, target: Destination, objects: Sequence[StoredObject]) -> Sequence[StoreOutcome]:
@@ -206,7 +206,7 @@ class Courier:
 
 def _held(stored: StoredObject, states: Sequence[tuple[StoredObject, Delivered]], name: str) -> ObjectDelivery | None:
     """Why an object is not sent now, None if it is. What is not to go there at all stands in no way."""
-    needed = [(o, s) for o, s in states if o.kind in NEEDED and o.sop_instance_uid in stored.refers_to]
+    needed = [(o, s) for o, s in states if o.kind in NEEDED and _refers(stored, o)]
     for other, state in needed:
         if state in NOT_THERE:
             why = f"withheld: it refers to {other.kind}, which is {state} at {name}"
@@ -218,6 +218,17 @@ def _held(stored: StoredObject, states: Sequence[tuple[StoredObject, Delivered]]
     return None
 
 
+def _refers(one: StoredObject, other: StoredObject) -> bool:
+    """Whether `one` points at `other`.
+
+    Measurements always point at Segmentations. Where it is not recorded at which, as with results of before decision
+    121, they point at those of their style.
+    """
+    if one.kind == MEASUREMENTS.kind and not one.refers_to:
+        return other.kind in SEGMENTATIONS and other.style == one.style
+    return other.sop_instance_uid in one.refers_to
+
+
 def _replaced(held: ObjectDelivery, instead: Instead | None) -> ObjectDelivery:
     """What is held, withdrawn if something else goes out instead of it."""
     if instead is None or held.sop_instance_uid not in instead.old:
@@ -225,12 +236,21 @@ def _replaced(held: ObjectDelivery, instead: Instead | None) -> ObjectDelivery:
     return replace(held, state=Delivered.WITHDRAWN, error=instead.why)
 
 
-def _style_refused(waiting: OpenDelivery, sent: StoreOutcome, target: Destination) -> bool:
-    """Whether the destination cannot take the style, or has not understood it for a whole schedule (0xCxxx)."""
+def _style_refused(waiting: OpenDelivery, sent: StoreOutcome, target: Destination, over: bool) -> bool:
+    """Whether the destination cannot take the style, or does not understand it again and again (0xCxxx).
+
+    Attempts that found nobody prove nothing: the answer before must be the same, unless the time for trying is `over`.
+    """
     if waiting.stored.style != target.style or waiting.stored.kind not in SEGMENTATIONS:
         return False
-    not_understood = sent.verdict is Verdict.TRANSIENT and sent.status is not None and sent.status >> 12 == 0xC
-    return sent.unsupported or (not_understood and waiting.attempts + 1 >= len(target.policy.delays_s))
+    if sent.verdict is not Verdict.TRANSIENT or not _not_understood(sent.status):
+        return sent.unsupported
+    again = _not_understood(waiting.status) and waiting.attempts + 1 >= len(target.policy.delays_s)
+    return again or over
+
+
+def _not_understood(status: int | None) -> bool:
+    return status is not None and status >> 12 == 0xC
 
 
 _STATES = {

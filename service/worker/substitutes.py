@@ -9,6 +9,18 @@ from service.store.planning import Plan
 from service.worker.destination import Destination, with_one_root
 
 
+def wanted_of(objects: Sequence[StoredObject], target: Destination) -> list[StoredObject]:
+    """The objects that a destination is to get.
+
+    A destination whose style was not encoded, since it was added after the analysis, gets its fallback style, or else
+    the first one by name.
+    """
+    kinds = [o for o in objects if o.kind in target.kinds]
+    encoded = {o.style for o in kinds if o.style is not None}
+    style = next((one for one in (target.style, target.fallback, *sorted(encoded)) if one in encoded), None)
+    return [o for o in kinds if o.style in (None, style)]
+
+
 def other_style(objects: Sequence[StoredObject], target: Destination, refusal: str) -> Instead | None:
     """The fallback style, where the destination refuses the style that it should get; None where there is none."""
     if target.fallback is None:
