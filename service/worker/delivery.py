@@ -32,7 +32,7 @@ from service.store.jobs import Jobs
 from service.store.planning import Plan
 from service.worker.confirmation import Confirmation, tell_end
 from service.worker.destination import DeliveryObserver, Destination, with_one_root
-from service.worker.substitutes import other_root, other_style, wanted_of
+from service.worker.substitutes import other_root, other_style, style_refused, wanted_of
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ class Courier:
         self, job: Job, target: Destination, waiting: Sequence[OpenDelivery], sent: Sequence[StoreOutcome], over: bool
     ) -> Instead | None:
         """What goes out where the destination does not take the style it should get; None where it does."""
-        refused = [one for w, one in zip(waiting, sent, strict=True) if _style_refused(w, one, target, over)]
+        refused = [one for w, one in zip(waiting, sent, strict=True) if style_refused(w, one, target, over)]
         return other_style(self._jobs.objects(job.job_id), target, refused[0].message) if refused else None
 
     def _sent(self, target: Destination, objects: Sequence[StoredObject]) -> Sequence[StoreOutcome]:
@@ -234,23 +234,6 @@ def _replaced(held: ObjectDelivery, instead: Instead | None) -> ObjectDelivery:
     if instead is None or held.sop_instance_uid not in instead.old:
         return held
     return replace(held, state=Delivered.WITHDRAWN, error=instead.why)
-
-
-def _style_refused(waiting: OpenDelivery, sent: StoreOutcome, target: Destination, over: bool) -> bool:
-    """Whether the destination cannot take the style, or does not understand it again and again (0xCxxx).
-
-    Attempts that found nobody prove nothing: the answer before must be the same, unless the time for trying is `over`.
-    """
-    if waiting.stored.style != target.style or waiting.stored.kind not in SEGMENTATIONS:
-        return False
-    if sent.verdict is not Verdict.TRANSIENT or not _not_understood(sent.status):
-        return sent.unsupported
-    again = _not_understood(waiting.status) and waiting.attempts + 1 >= len(target.policy.delays_s)
-    return again or over
-
-
-def _not_understood(status: int | None) -> bool:
-    return status is not None and status >> 12 == 0xC
 
 
 _STATES = {

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from service.domain.job import NOT_THERE, Delivered, StoredObject
-from service.evidence.context import NEEDED, STUDY
+from service.domain.job import NOT_THERE, Delivered, OpenDelivery, StoredObject
+from service.evidence.context import NEEDED, SEGMENTATIONS, STUDY
+from service.network.send import StoreOutcome
+from service.network.status import Verdict
 from service.store.deliveries import Instead
 from service.store.planning import Plan
 from service.worker.destination import Destination, with_one_root
@@ -19,6 +21,23 @@ def wanted_of(objects: Sequence[StoredObject], target: Destination) -> list[Stor
     encoded = {o.style for o in kinds if o.style is not None}
     style = next((one for one in (target.style, target.fallback, *sorted(encoded)) if one in encoded), None)
     return [o for o in kinds if o.style in (None, style)]
+
+
+def style_refused(waiting: OpenDelivery, sent: StoreOutcome, target: Destination, over: bool) -> bool:
+    """Whether the destination cannot take the style, or does not understand it again and again (0xCxxx).
+
+    Attempts that found nobody prove nothing: the answer before must be the same, unless the time for trying is `over`.
+    """
+    if waiting.stored.style != target.style or waiting.stored.kind not in SEGMENTATIONS:
+        return False
+    if sent.verdict is not Verdict.TRANSIENT or not _not_understood(sent.status):
+        return sent.unsupported
+    again = _not_understood(waiting.status) and waiting.attempts + 1 >= len(target.policy.delays_s)
+    return again or over
+
+
+def _not_understood(status: int | None) -> bool:
+    return status is not None and status >> 12 == 0xC
 
 
 def other_style(objects: Sequence[StoredObject], target: Destination, refusal: str) -> Instead | None:
