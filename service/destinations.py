@@ -1,6 +1,7 @@
 """Destinations as the settings name them become destinations that a worker delivers to."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -23,6 +24,7 @@ from service.evidence.context import (
     FINDINGS,
     LOBES,
     MEASUREMENTS,
+    NEEDED,
     NOTICES,
     REPORT_DICOM,
     STUDY,
@@ -65,14 +67,19 @@ def targets(destinations: Mapping[str, AnyDestination]) -> dict[str, Target]:
 
 
 def selections(destinations: Iterable[AnyDestination]) -> tuple[Selection, ...]:
-    """What the destinations may get of a result, each once; the default where there is no destination."""
+    """What the destinations may get of a result, each once; the default where there is no destination.
+
+    A destination that is to get a summary and Segmentations or measurements may refuse these: for it there is a summary
+    that refers to none of them.
+    """
     wanted = [
         Selection(style, frozenset(_results(one)))
         for one in destinations
         for style in (_style(one), _fallback(one))
         if style is not None
     ]
-    return tuple(dict.fromkeys(wanted)) or (Selection(),)
+    without = [replace(one, kinds=one.kinds - NEEDED) for one in wanted if STUDY.kind in one.kinds]
+    return tuple(dict.fromkeys([*wanted, *without])) or (Selection(),)
 
 
 def notice_wanted(destinations: Iterable[AnyDestination]) -> bool:
@@ -148,7 +155,7 @@ def _ways(name: str, destination: AnyDestination) -> tuple[Send, Ask | None, Fin
         there = _web_node(name, destination)
         return partial(stow.store, there), None, partial(web.find_instances, there)
     node = _node(name, destination)
-    return partial(send, node), partial(request, node), partial(find_instances, node)
+    return partial(send, node, convertible=True), partial(request, node), partial(find_instances, node)
 
 
 def _node(name: str, destination: Destination) -> DicomNode:

@@ -1,8 +1,9 @@
 """An archive in a process of its own that takes, keeps, finds and commits as it is told.
 
 In this process pynetdicom takes every storage class (`service.network.dimse`). Options: takes: transfer syntaxes by SOP
-class, None: all. statuses: of C-STORE by SOP class, else 0x0000. keeps: "all", "nothing", "renamed" (under UIDs of its
-own). finds: C-FIND is known. commits: status of N-ACTION; None: it knows no commitment. It never reports.
+class, None: all. statuses: of C-STORE by SOP class or transfer syntax, else 0x0000. keeps: "all", "nothing", "renamed"
+(under UIDs of its own). finds: C-FIND is known. commits: status of N-ACTION; None: it knows no commitment. It never
+reports.
 """
 
 import json
@@ -64,7 +65,8 @@ class _Kept:
         dataset.save_as(part, enforce_file_format=True)
         part.rename(part.with_suffix(".dcm"))
         self.count += 1
-        status = int(self.options.get("statuses", {}).get(dataset.SOPClassUID, 0))
+        statuses = self.options.get("statuses", {})
+        status = int(statuses.get(dataset.SOPClassUID, statuses.get(event.context.transfer_syntax, 0)))
         if (status == 0 or status >> 12 == 0xB) and self.options.get("keeps", "all") != "nothing":
             if self.options.get("keeps") == "renamed":
                 dataset.SOPInstanceUID = generate_uid()

@@ -58,9 +58,10 @@ class PostgreSQL:
         self._process.wait()
 
     def create(self) -> str:
-        """The URL of a new, empty database."""
+        """The URL of a new, empty database, whose sessions are far from UTC: none of our times may depend on that."""
         name = f"test_{uuid.uuid4().hex}"
         self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"ALTER DATABASE {name} SET timezone TO 'Asia/Kolkata'")
         return f"postgresql+psycopg://{_USER}@{self.host}:{self.port}/{name}"
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:

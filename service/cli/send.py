@@ -1,6 +1,7 @@
 """`thoracle send`."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,11 @@ def send(
     to: Annotated[str, typer.Option(metavar="AET@HOST:PORT", help="Where to send it.")],
     calling: Annotated[str, typer.Option("--from", metavar="AET", help="Our AE title.")] = "THORACLE",
 ) -> None:
-    """Send DICOM files by C-STORE, as they are (no transcoding).
+    """Send DICOM files by C-STORE.
+
+    Files go byte for byte where the receiver takes their transfer syntax. Where it does not, objects in RLE or Explicit
+    VR Little Endian go in a plain transfer syntax that it takes: the same object with the same UIDs and pixels, and how
+    many were is printed. No new object is ever made.
 
     Exit code 0: everything was stored; 1: something was not, each file is named; 2: usage.
 
@@ -55,4 +60,7 @@ def _tell(outcomes: list[StoreOutcome], to: str) -> None:
     for outcome in outcomes:
         if outcome.verdict is not Verdict.STORED:
             err.print(f"[red]not stored[/] {escape(str(outcome.path))}: {escape(outcome.message)}")
+    encodings = Counter(o.encoded_as for o in outcomes if o.encoded_as and o.verdict is Verdict.STORED)
+    for syntax, count in encodings.items():
+        err.print(f"sent in another transfer syntax, {escape(syntax)}: {count} of {len(outcomes)} files")
     out.print(f"{stored} of {len(outcomes)} files stored at {escape(to)}")

@@ -242,6 +242,7 @@ class OpenDelivery:
     attempts: times it was sent. planned_at: when it was to be delivered, or an operator wanted it again.
     stored_at, first_stored_at: the latest and the first time since then. asked: commitments that the peer accepted to
     answer and has not. asked_at: when it last accepted one. sent_as: SOP class and SOP Instance UID after a conversion.
+    status: of the latest response since it was planned, None without one.
     """
 
     stored: StoredObject
@@ -254,6 +255,7 @@ class OpenDelivery:
     asked_at: datetime | None
     first_stored_at: datetime | None = None
     sent_as: tuple[str, str] | None = None
+    status: int | None = None
 
     @property
     def sop_class_uid(self) -> str:

@@ -83,6 +83,11 @@ NOTICES = (NOTICE.kind, NOTICE_PAGE_DICOM.kind)
 ALWAYS = frozenset(product.kind for product in (LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT_DICOM))
 """Kinds of DICOM objects that every result has, as far as there is something to say."""
 
+SEGMENTATIONS = frozenset((LOBES.kind, FINDINGS.kind))
+
+NEEDED = SEGMENTATIONS | {MEASUREMENTS.kind}
+"""Kinds without which nothing is sent that refers to them. A page or picture may be missing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:

@@ -57,10 +57,13 @@ class NotConvertible(ValueError):
     """The content does not fit into this SOP class."""
 
 
-def renditions(sop_class_uid: str, transfer_syntax_uid: str) -> Sequence[Rendition]:
-    """Ways to send an object, the best first; the first is the object as it is stored."""
+def renditions(sop_class_uid: str, transfer_syntax_uid: str, convertible: bool) -> Sequence[Rendition]:
+    """Ways to send an object, the best first; the first is the object as it is stored.
+
+    convertible: it may be sent as a new object of another SOP class. Only whoever made it may do that.
+    """
     syntaxes = _SYNTAXES.get(UID(transfer_syntax_uid), (transfer_syntax_uid,))
-    classes = (sop_class_uid, *_SIMPLER.get(UID(sop_class_uid), ()))
+    classes = (sop_class_uid, *(_SIMPLER.get(UID(sop_class_uid), ()) if convertible else ()))
     return [Rendition(str(one), str(syntax)) for one in classes for syntax in syntaxes]
 
 

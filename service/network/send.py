@@ -1,4 +1,8 @@
-"""The Storage SCU (PS3.4 Annex B). Sends files as they are; says of each what became of it; raises no network error."""
+"""The Storage SCU (PS3.4 Annex B). Returns what became of each file; raises no network error.
+
+Files are sent as they are where the peer takes that. Another transfer syntax is the same object; another SOP class is a
+new one, and only results of ours are ever sent as that.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,15 +12,15 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pydicom.uid import MediaStorageDirectoryStorage
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from service.network.dimse import MAX_CONTEXTS, UNPARSABLE
 from service.network.peer import DicomNode, NoAssociation, associate
 from service.network.renditions import NotConvertible, Rendition, render, renditions, uid_in
+from service.network.status import TRANSFER_SYNTAX_NOT_SUPPORTED, in_words, unsupported, verdict_of
 from service.network.status import Verdict as Verdict
-from service.network.status import in_words, unsupported, verdict_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class StoreOutcome:
 
     unsupported: the peer does not take this kind of object; it may take the same content as another kind.
     sent_as: SOP class and SOP Instance UID of the object that it was converted into; None: as it is.
+    encoded_as: name of the transfer syntax that it was encoded in for sending; empty: the one it is stored in.
     """
 
     path: Path
@@ -34,6 +39,7 @@ class StoreOutcome:
     message: str
     unsupported: bool = False
     sent_as: tuple[str, str] | None = None
+    encoded_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Item:
     """A file to send.
 
     named: its file meta information is complete (PS3.10 7.1), as pynetdicom needs it to send bytes as they are.
+    convertible: it is a result of ours, which may be sent as a new object of another SOP class.
     """
 
     path: Path
@@ -48,11 +55,12 @@ class Item:
     sop_instance_uid: str
     transfer_syntax_uid: str
     named: bool
+    convertible: bool = False
 
     @property
     def renditions(self) -> Sequence[Rendition]:
         """Ways to send it, the best first."""
-        return renditions(self.sop_class_uid, self.transfer_syntax_uid)
+        return renditions(self.sop_class_uid, self.transfer_syntax_uid, self.convertible)
 
     @property
     def contexts(self) -> frozenset[Rendition]:
@@ -73,16 +81,27 @@ class Item:
             return None
         return rendition.sop_class_uid, uid_in(self.sop_instance_uid, rendition.sop_class_uid)
 
+    def encoded_as(self, rendition: Rendition) -> str:
+        """The name of the transfer syntax, empty where it is the one that it is stored in."""
+        same = rendition.transfer_syntax_uid == self.transfer_syntax_uid
+        return "" if same else UID(rendition.transfer_syntax_uid).name
+
 
 def send(
-    destination: DicomNode, paths: Sequence[Path], progress: Callable[[StoreOutcome], None] = lambda _: None
+    destination: DicomNode,
+    paths: Sequence[Path],
+    progress: Callable[[StoreOutcome], None] = lambda _: None,
+    *,
+    convertible: bool = False,
 ) -> list[StoreOutcome]:
     """Store DICOM files at a peer. One outcome per file, in the same order; `progress` gets each when it is known.
 
-    What the peer does not take as it is stored is sent in another rendition that it accepted, if there is one. As many
-    associations are used, one after the other, as the presentation contexts need.
+    What the peer does not take as it is stored is sent in another rendition that it accepted, if there is one: the same
+    object in another transfer syntax. As many associations are used, one after the other, as the presentation contexts
+    need.
+    convertible: the files are results of ours, which may also be sent as new objects of another SOP class.
     """
-    items, unreadable = read_items(paths)
+    items, unreadable = read_items(paths, convertible)
     outcomes: dict[Path, StoreOutcome] = {}
     for outcome in chain(unreadable, *(_send_batch(destination, batch) for batch in _batches(items))):
         outcomes[outcome.path] = outcome
@@ -106,12 +125,12 @@ def _is_instance(file: Path) -> bool:
         return False
 
 
-def read_items(paths: Iterable[Path]) -> tuple[list[Item], list[StoreOutcome]]:
-    """Which instance each file is; outcomes of those that cannot be sent at all."""
+def read_items(paths: Iterable[Path], convertible: bool) -> tuple[list[Item], list[StoreOutcome]]:
+    """Which instance each file is; outcomes of those that cannot be sent at all. convertible: see `Item`."""
     items, outcomes = [], []
     for path in paths:
         try:
-            items.append(_read_item(path))
+            items.append(_read_item(path, convertible))
         except (FileNotFoundError, EOFError, InvalidDicomError, AttributeError, ValueError) as error:
             message = f"not a readable DICOM file ({type(error).__name__})"
             outcomes.append(StoreOutcome(path, "", Verdict.PERMANENT, None, message))
@@ -120,7 +139,7 @@ def read_items(paths: Iterable[Path]) -> tuple[list[Item], list[StoreOutcome]]:
     return items, outcomes
 
 
-def _read_item(path: Path) -> Item:
+def _read_item(path: Path, convertible: bool) -> Item:
     header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"])
     return Item(
         path,
@@ -128,6 +147,7 @@ def _read_item(path: Path) -> Item:
         str(header.SOPInstanceUID),
         str(header.file_meta.TransferSyntaxUID),
         named="MediaStorageSOPClassUID" in header.file_meta and "MediaStorageSOPInstanceUID" in header.file_meta,
+        convertible=convertible,
     )
 
 
@@ -166,7 +186,10 @@ def _send_batch(destination: DicomNode, batch: Sequence[Item]) -> Iterator[Store
 
 
 def _store(association: Association, item: Item) -> StoreOutcome:
-    """The outcome in the best rendition that the peer takes. One status refuses a SOP class in all its encodings."""
+    """The outcome in the best rendition that the peer takes.
+
+    A status refuses a SOP class in all its encodings, unless it is about the transfer syntax.
+    """
     accepted = {Rendition(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts}
     outcome, refused = item.not_accepted(), set[str]()
     for rendition in item.renditions:
@@ -178,7 +201,8 @@ def _store(association: Association, item: Item) -> StoreOutcome:
             continue
         if not outcome.unsupported:
             break
-        refused.add(rendition.sop_class_uid)
+        if outcome.status != TRANSFER_SYNTAX_NOT_SUPPORTED:
+            refused.add(rendition.sop_class_uid)
     return outcome
 
 
@@ -195,4 +219,5 @@ def _store_as(association: Association, item: Item, rendition: Rendition) -> Sto
         return item.outcome(Verdict.PERMANENT, f"cannot be sent ({type(error).__name__})")
     if status is None:
         return item.outcome(Verdict.TRANSIENT, "no answer")
-    return replace(item.outcome(verdict_of(status), in_words(status), status), sent_as=item.sent_as(rendition))
+    outcome = item.outcome(verdict_of(status), in_words(status), status)
+    return replace(outcome, sent_as=item.sent_as(rendition), encoded_as=item.encoded_as(rendition))

@@ -14,7 +14,7 @@ _NOT_NOW = (
     0x0213,  # resource limitation
 )
 _CLASS_NOT_SUPPORTED = 0x0122
-_TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
+TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
 
 class Verdict(StrEnum):
@@ -53,7 +53,7 @@ def unsupported(status: int) -> bool:
 
     0xA8xx is what "SOP class not supported" was before 0x0122; 0xA9xx: the data set does not match the SOP class.
     """
-    return status in (_CLASS_NOT_SUPPORTED, _TRANSFER_SYNTAX_NOT_SUPPORTED) or status >> 8 in (0xA8, 0xA9)
+    return status in (_CLASS_NOT_SUPPORTED, TRANSFER_SYNTAX_NOT_SUPPORTED) or status >> 8 in (0xA8, 0xA9)
 
 
 def in_words(status: int) -> str:

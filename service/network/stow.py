@@ -1,4 +1,4 @@
-"""STOW-RS (PS3.18 10.5). Sends files as they are; says of each what became of it; raises no network error."""
+"""STOW-RS (PS3.18 10.5) of our results. Returns what became of each file; raises no network error."""
 
 import json
 import uuid
@@ -44,7 +44,7 @@ def store(
 
     `progress` gets each when it is known. Each file is a request of its own: a refused one stops no other.
     """
-    items, unreadable = read_items(paths)
+    items, unreadable = read_items(paths, convertible=True)
     outcomes: dict[Path, StoreOutcome] = {}
     for outcome in chain(unreadable, _store_all(node, items)):
         outcomes[outcome.path] = outcome

@@ -36,7 +36,7 @@ class Wanted:
     @property
     def ways(self) -> list[Rendition]:
         """All ways to send it, the best first."""
-        return [one for encoding in self.encodings for one in renditions(*encoding)]
+        return [one for encoding in self.encodings for one in renditions(*encoding, convertible=True)]
 
 
 def try_storage(node: DicomNode, wanted: Sequence[Wanted]) -> Finding:

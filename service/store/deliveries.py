@@ -163,6 +163,7 @@ class Deliveries:
                     asked_at,
                     row.first_stored_at,
                     (row.sent_class_uid, row.sent_instance_uid) if row.sent_instance_uid else None,
+                    row.status,
                 )
                 for o in objects_of(connection, job_id)
                 if (row := rows.get(o.sop_instance_uid))

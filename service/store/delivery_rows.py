@@ -5,11 +5,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from service.domain.job import ABSENCES_AT_MOST, Delivered, Job, ObjectDelivery
+from service.domain.job import ABSENCES_AT_MOST, NOT_THERE, Delivered, Job, ObjectDelivery
 from service.store.job_rows import get
 from service.store.journal import note
 from service.store.planning import OPEN, Plan, at, insert, settle, tell
-from service.store.tables import commitments, deliveries
+from service.store.tables import UtcDateTime, commitments, deliveries
 
 SENT_UID = sa.func.coalesce(deliveries.c.sent_instance_uid, deliveries.c.sop_instance_uid)
 """SOP Instance UID of the object that the destination got."""
@@ -71,9 +71,10 @@ def replace(
     why: str,
     now: datetime,
 ) -> None:
-    """Objects of another style go in place of those that are not there yet."""
-    unsent = deliveries.c.sop_instance_uid.in_(old) & deliveries.c.state.in_((Delivered.BUILT, Delivered.SENT))
-    withdraw(connection, job, at(job.job_id, destination) & unsent, why, now)
+    """Other objects go in place of those that are not there, whether these wait or have ended."""
+    states = (Delivered.BUILT, Delivered.SENT, *NOT_THERE)
+    absent = deliveries.c.sop_instance_uid.in_(old) & deliveries.c.state.in_(states)
+    withdraw(connection, job, at(job.job_id, destination) & absent, why, now)
     again = at(job.job_id, destination) & deliveries.c.sop_instance_uid.in_(new.objects)
     connection.execute(sa.update(deliveries).where(again).values(**_anew(now)))
     insert(connection, job, {destination: new}, now)
@@ -142,7 +143,8 @@ def _values(outcome: ObjectDelivery, now: datetime, next_attempt_at: datetime | 
         values |= {"status": outcome.status, "attempts": deliveries.c.attempts + 1}
         values |= {"sent_class_uid": sent_class, "sent_instance_uid": sent_instance}
     if outcome.state is Delivered.STORED:
-        values |= {"stored_at": now, "first_stored_at": sa.func.coalesce(deliveries.c.first_stored_at, now)}
+        first = sa.func.coalesce(deliveries.c.first_stored_at, sa.literal(now, UtcDateTime()))
+        values |= {"stored_at": now, "first_stored_at": first}
     return values
 
 
@@ -153,5 +155,6 @@ def _anew(now: datetime) -> dict[str, object]:
         "next_attempt_at": None,
         "first_stored_at": None,
         "absences": 0,
+        "status": None,
         "last_error": "",
     }

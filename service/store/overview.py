@@ -10,7 +10,7 @@ from service.domain.job import SENDING, Confirm, State
 from service.domain.job_words import delivery_in_words, step_in_words
 from service.errors import Flag, Reason
 from service.store.deliveries import NEWEST
-from service.store.planning import OPEN
+from service.store.planning import OPEN, STORED_FOR_GOOD
 from service.store.tables import deliveries, events, evidence, jobs, refusals, reviews
 
 
@@ -118,8 +118,7 @@ class Overview:
 
     def last_delivered(self) -> dict[str, datetime]:
         """By destination: when an object last was delivered, as that destination confirms it."""
-        unconfirmed = deliveries.c.confirm == Confirm.NONE
-        at = sa.func.max(sa.case((unconfirmed, deliveries.c.stored_at), else_=deliveries.c.committed_at))
+        at = sa.func.max(sa.case((STORED_FOR_GOOD, deliveries.c.stored_at), else_=deliveries.c.committed_at))
         query = sa.select(deliveries.c.destination, at).group_by(deliveries.c.destination).having(at.is_not(None))
         with self._engine.begin() as connection:
             return {str(name): latest for name, latest in connection.execute(query)}

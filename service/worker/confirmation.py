@@ -1,7 +1,7 @@
 """What a destination stored is delivered when it answers for it (Storage Commitment) or is seen to have it (a query).
 
 Whatever becomes of the question, somebody decides: a commitment that is refused, not supported or not answered is
-followed by a query.
+followed by a query. A destination that cannot be searched is asked again.
 """
 
 import logging
@@ -43,13 +43,16 @@ class Confirmation:
             return None
         if first.asked_at is not None:
             age_s = (now - first.asked_at).total_seconds()  # negative: the clock was set back, and nobody knows
-            if 0 <= age_s < target.answer_within_s and first.asked <= _ASK_AT_MOST:
+            if 0 <= age_s < target.answer_within_s:
                 return target.answer_within_s - age_s
         ask = target.ask if target.confirm is Confirm.COMMITMENT else None
-        worth_asking = first.asked < _ASK_AT_MOST and not _answered(stored)
-        if ask is not None and worth_asking and self._ask(job, name, ask, stored).accepted:
+        ask_first = first.asked < _ASK_AT_MOST and not _answered(stored)
+        if ask is not None and ask_first and self._ask(job, name, ask, stored).accepted:
             return self._open(job.job_id, name, target.answer_within_s)
-        return self._find(job, name, target, stored, wait_s)
+        found = self._find(job, name, target, stored)
+        if ask is not None and not ask_first and not found and self._ask(job, name, ask, stored).accepted:
+            return self._open(job.job_id, name, target.answer_within_s)
+        return self._open(job.job_id, name, wait_s)
 
     def _ask(self, job: Job, name: str, ask: Ask, stored: Sequence[OpenDelivery]) -> Asked:
         """The transaction is on disk before the peer hears of it: its answer may come on any association."""
@@ -64,13 +67,12 @@ class Confirmation:
             log.warning("job %s: no commitment by %s, it is searched: %s", job.job_id, name, asked.message)
         return asked
 
-    def _find(
-        self, job: Job, name: str, target: Destination, stored: Sequence[OpenDelivery], wait_s: float
-    ) -> float | None:
+    def _find(self, job: Job, name: str, target: Destination, stored: Sequence[OpenDelivery]) -> bool:
+        """Whether the destination could be searched for what it stored."""
         there = target.find(job.study_uid, [s.sop_instance_uid for s in stored]) if target.find else None
         if there is None:
             log.warning("job %s: %s cannot be asked what it has", job.job_id, name)
-            return self._open(job.job_id, name, wait_s)
+            return False
         now = self._clock()
         patience = timedelta(seconds=target.answer_within_s)
         lost = [s for s in stored if s.sop_instance_uid not in there and s.stored_at and s.stored_at + patience < now]
@@ -78,7 +80,7 @@ class Confirmation:
         if lost:
             log.warning("job %s to %s: %d objects stored, but not found there", job.job_id, name, len(lost))
         tell(self._deliveries.confirm(job.job_id, name, there, again, now), self._observer, now)
-        return self._open(job.job_id, name, wait_s)
+        return True
 
     def _open(self, job_id: str, name: str, wait_s: float) -> float | None:
         return wait_s if self._deliveries.open(job_id, name) else None

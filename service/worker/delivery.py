@@ -6,7 +6,8 @@ first, and nothing is sent that refers to what is not there.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from traceback import format_tb
@@ -23,7 +24,7 @@ from service.domain.job import (
 )
 from service.domain.ports import Spool
 from service.domain.routing import StudyFacts, routed
-from service.evidence.context import FINDINGS, LOBES, MEASUREMENTS, NOTICES, Earlier, Predecessor
+from service.evidence.context import MEASUREMENTS, NEEDED, NOTICES, SEGMENTATIONS, Earlier, Predecessor
 from service.network.send import StoreOutcome
 from service.network.status import Verdict, is_warning
 from service.store.deliveries import Deliveries, Instead
@@ -31,6 +32,7 @@ from service.store.jobs import Jobs
 from service.store.planning import Plan
 from service.worker.confirmation import Confirmation, tell_end
 from service.worker.destination import DeliveryObserver, Destination, with_one_root
+from service.worker.substitutes import other_root, other_style, style_refused, wanted_of
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +40,6 @@ WARNED = "warned"
 """What is counted, beside that it is stored, of an object that was stored with a warning."""
 
 _TO_SEND = (Delivered.BUILT, Delivered.SENT)
-_SEGMENTATIONS = (LOBES.kind, FINDINGS.kind)
-_NEEDED = (*_SEGMENTATIONS, MEASUREMENTS.kind)
-"""Kinds without which nothing is sent that refers to them. A page or picture may be missing."""
 
 
 class Courier:
@@ -67,7 +66,7 @@ class Courier:
         """What each destination gets of these results, by the routing rules."""
         plans = {}
         for name, target in self._destinations.items():
-            wanted = [o.sop_instance_uid for o in with_one_root([o for o in objects if target.wants(o)])]
+            wanted = [o.sop_instance_uid for o in with_one_root(wanted_of(objects, target))]
             if wanted and (facts is None or routed(target.rules, facts)):
                 plans[name] = Plan(wanted, target.confirm)
         return plans
@@ -116,7 +115,7 @@ class Courier:
     def _send(self, job: Job, name: str, target: Destination) -> float | None:
         """Seconds until what was not taken is to be sent again; None if nothing is.
 
-        In rounds: what nothing stands in the way of, then what refers to it, also in the style that goes out instead.
+        In rounds: what nothing stands in the way of, then what refers to it, also what goes out instead of something.
         """
         waits: list[float] = []
         tried: set[str] = set()
@@ -125,8 +124,12 @@ class Courier:
             held = {w.stored.sop_instance_uid: why for w in waiting if (why := _held(w.stored, states, name))}
             ready = [w for w in waiting if w.stored.sop_instance_uid not in held]
             if not ready:
-                self._hold(job, name, held.values(), min(waits, default=target.policy.delays_s[0]))
-                break
+                withheld = {uid: one.error for uid, one in held.items() if one.state is Delivered.WITHHELD}
+                instead = other_root(self._jobs.objects(job.job_id), withheld, states, target, tried)
+                self._hold(job, name, held.values(), min(waits, default=target.policy.delays_s[0]), instead)
+                if instead is None:
+                    break
+                continue
             tried.update(w.stored.sop_instance_uid for w in ready)
             if not self._deliveries.mark_sent(job.job_id, name, [w.stored.sop_instance_uid for w in ready]):
                 return None
@@ -142,7 +145,7 @@ class Courier:
         sent = self._sent(target, [w.stored for w in waiting])
         now = self._clock()
         wait_s = target.policy.wait_s(1 + max(w.attempts for w in waiting), now - min(w.since for w in waiting))
-        instead = self._instead(job, target, waiting, sent)
+        instead = self._instead(job, target, waiting, sent, wait_s is None)
         replaced = instead.old if instead else ()
         outcomes = [_delivery(w.stored, one, wait_s is None, instead) for w, one in zip(waiting, sent, strict=True)]
         again = any(o.state is Delivered.BUILT and o.sop_instance_uid not in replaced for o in outcomes)
@@ -162,26 +165,22 @@ class Courier:
             if error:
                 log.warning("job %s to %s: %d objects %s: %s", job.job_id, name, count, state, error)
 
-    def _hold(self, job: Job, name: str, held: Collection[ObjectDelivery], wait_s: float) -> None:
-        """Note why these are not sent."""
+    def _hold(
+        self, job: Job, name: str, held: Iterable[ObjectDelivery], wait_s: float, instead: Instead | None
+    ) -> None:
+        """Note why these are not sent, and what is sent instead of one of them."""
         now = self._clock()
-        after = self._deliveries.record(job.job_id, name, list(held), now, now + timedelta(seconds=wait_s))
-        self._count(job, name, [one for one in held if one.state is Delivered.WITHHELD])
+        outcomes = [_replaced(one, instead) for one in held]
+        after = self._deliveries.record(job.job_id, name, outcomes, now, now + timedelta(seconds=wait_s), instead)
+        self._count(job, name, [one for one in outcomes if one.state is not Delivered.BUILT])
         tell_end(after, self._observer, now)
 
     def _instead(
-        self, job: Job, target: Destination, waiting: Sequence[OpenDelivery], sent: Sequence[StoreOutcome]
+        self, job: Job, target: Destination, waiting: Sequence[OpenDelivery], sent: Sequence[StoreOutcome], over: bool
     ) -> Instead | None:
         """What goes out where the destination does not take the style it should get; None where it does."""
-        refused = [one for w, one in zip(waiting, sent, strict=True) if _style_refused(w, one, target)]
-        if not refused or target.fallback is None:
-            return None
-        objects = [o for o in self._jobs.objects(job.job_id) if o.kind in target.kinds]
-        old = {o.sop_instance_uid for o in objects if o.style == target.style}
-        others = with_one_root([o for o in objects if o.style in (None, target.fallback)])
-        new = [o.sop_instance_uid for o in others if o.style == target.fallback]
-        why = f"{refused[0].message}: {target.fallback} is sent instead"
-        return Instead(old, Plan(new, target.confirm), why) if new else None
+        refused = [one for w, one in zip(waiting, sent, strict=True) if style_refused(w, one, target, over)]
+        return other_style(self._jobs.objects(job.job_id), target, refused[0].message) if refused else None
 
     def _sent(self, target: Destination, objects: Sequence[StoredObject]) -> Sequence[StoreOutcome]:
         """One outcome per object. Storage that is away is no object's fault."""
@@ -207,7 +206,7 @@ class Courier:
 
 def _held(stored: StoredObject, states: Sequence[tuple[StoredObject, Delivered]], name: str) -> ObjectDelivery | None:
     """Why an object is not sent now, None if it is. What is not to go there at all stands in no way."""
-    needed = [(o, s) for o, s in states if o.kind in _NEEDED and o.sop_instance_uid in stored.refers_to]
+    needed = [(o, s) for o, s in states if o.kind in NEEDED and _refers(stored, o)]
     for other, state in needed:
         if state in NOT_THERE:
             why = f"withheld: it refers to {other.kind}, which is {state} at {name}"
@@ -219,12 +218,22 @@ def _held(stored: StoredObject, states: Sequence[tuple[StoredObject, Delivered]]
     return None
 
 
-def _style_refused(waiting: OpenDelivery, sent: StoreOutcome, target: Destination) -> bool:
-    """Whether the destination cannot take the style, or has not understood it for a whole schedule (0xCxxx)."""
-    if waiting.stored.style != target.style or waiting.stored.kind not in _SEGMENTATIONS:
-        return False
-    not_understood = sent.verdict is Verdict.TRANSIENT and sent.status is not None and sent.status >> 12 == 0xC
-    return sent.unsupported or (not_understood and waiting.attempts + 1 >= len(target.policy.delays_s))
+def _refers(one: StoredObject, other: StoredObject) -> bool:
+    """Whether `one` points at `other`.
+
+    Measurements always point at Segmentations. Where it is not recorded at which, as with results of before decision
+    121, they point at those of their style.
+    """
+    if one.kind == MEASUREMENTS.kind and not one.refers_to:
+        return other.kind in SEGMENTATIONS and other.style == one.style
+    return other.sop_instance_uid in one.refers_to
+
+
+def _replaced(held: ObjectDelivery, instead: Instead | None) -> ObjectDelivery:
+    """What is held, withdrawn if something else goes out instead of it."""
+    if instead is None or held.sop_instance_uid not in instead.old:
+        return held
+    return replace(held, state=Delivered.WITHDRAWN, error=instead.why)
 
 
 _STATES = {

@@ -51,9 +51,6 @@ class Destination:
     rules: tuple[Rule, ...] = ()
     fallback: str | None = None
 
-    def wants(self, stored: StoredObject) -> bool:
-        return stored.kind in self.kinds and stored.style in (None, self.style)
-
 
 def with_one_root(objects: Sequence[StoredObject]) -> list[StoredObject]:
     """One study SR of several: that which refers to most, and to nothing that is not among the objects.

@@ -15,7 +15,7 @@ from receiving import dataset_bytes
 
 from service.domain.job import State as JobState
 from service.store.spool import Spool
-from service.store.tables import evidence, jobs, removals, studies
+from service.store.tables import deliveries, evidence, jobs, removals, studies
 from tests.crash_matrix.hospital import PATIENT, QUICK, Hospital, Modality
 from tests.crash_matrix.states import State
 
@@ -120,10 +120,15 @@ def _audit(hospital: Hospital, sent: Collection[str]) -> Audit:
 
 
 def _objects(hospital: Hospital, study: str) -> dict[str, str]:
-    """Path by SOP Instance UID of the results."""
-    query = sa.select(evidence.c.sop_instance_uid, evidence.c.path).join(jobs, jobs.c.job_id == evidence.c.job_id)
+    """Path by SOP Instance UID of the results that a destination gets."""
+    planned = sa.select(deliveries.c.sop_instance_uid).where(deliveries.c.job_id == evidence.c.job_id)
+    query = (
+        sa.select(evidence.c.sop_instance_uid, evidence.c.path)
+        .join(jobs, jobs.c.job_id == evidence.c.job_id)
+        .where(jobs.c.study_uid == study, evidence.c.sop_instance_uid.in_(planned))
+    )
     with hospital.records.begin() as connection:
-        return dict(connection.execute(query.where(jobs.c.study_uid == study)).all())
+        return dict(connection.execute(query).all())
 
 
 def _altered(hospital: Hospital, study: str, kept: Mapping[str, str]) -> str:

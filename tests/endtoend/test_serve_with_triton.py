@@ -79,6 +79,6 @@ def test_a_ct_waits_for_its_back_end(tmp_path: Path) -> None:
             job = service.wait_for_job("delivered")
             done = service.get(f"/api/jobs/{job['job_id']}") or {}
             assert {d["state"] for d in done["deliveries"]} == {"committed"}
-            assert len(pacs.received) == len(set(pacs.received)) == len(done["objects"])
+            assert len(pacs.received) == len(set(pacs.received)) == len(done["deliveries"])
             assert "thoracle_backend_up 1.0" in service.metrics()
             assert "thoracle_backend_canary_failures_total" in service.metrics()

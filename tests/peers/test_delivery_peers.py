@@ -93,12 +93,18 @@ class Hospital:
     def rows(self) -> dict[str, dict[str, Any]]:
         """What is told of each object, by kind and style."""
         told = self.overview.job(self.job_id) or {}
-        kinds = {o["sop_instance_uid"]: f"{o['kind']} {o['style'] or ''}".strip() for o in told["objects"]}
+        kinds = {o["sop_instance_uid"]: _name(o) for o in told["objects"]}
         return {kinds[row["sop_instance_uid"]]: row for row in told["deliveries"]}
 
     @property
     def states(self) -> dict[str, str]:
         return {kind: row["state"] for kind, row in self.rows.items()}
+
+
+def _name(stored: dict[str, Any]) -> str:
+    """Kind and style. The summary that refers to no Segmentation is "study alone"."""
+    alone = " alone" if stored["kind"] == "study" and len(stored["refers_to"]) == 1 else ""
+    return f"{stored['kind']}{alone} {stored['style'] or ''}".strip()
 
 
 def destination(archive: ChoosyArchive, **options: Any) -> Destination:
@@ -168,17 +174,29 @@ def test_an_archive_without_label_maps_gets_binary_ones_and_no_pointer_to_what_i
     assert segs <= referred, "the measurements point at the binary Segmentations"
 
 
-def test_an_archive_that_refuses_segmentations_is_sent_no_measurements_of_them(
-    tmp_path: Path, evidence: tuple[Evidence, ...]
+@pytest.mark.parametrize("how", ["class not accepted", 0xA900])
+@pytest.mark.parametrize("seg", ["binary", "labelmap"])
+def test_an_archive_that_refuses_segmentations_gets_the_numbers_and_no_pointer_to_them(
+    tmp_path: Path, evidence: tuple[Evidence, ...], how: int | str, seg: Any
 ) -> None:
-    with ChoosyArchive(tmp_path / "pacs", statuses={SegmentationStorage: 0xA900}) as archive:
-        hospital = Hospital(tmp_path / "service", evidence, destination(archive, confirm="none"))
-        assert hospital.deliver(1) is State.UNDELIVERED
-        assert _uid(hospital, "measurements binary") not in {one.SOPInstanceUID for one in got(archive)}
+    takes = {"takes": dict.fromkeys((Comprehensive3DSRStorage, EncapsulatedPDFStorage), PLAIN)}
+    refuses = {"statuses": dict.fromkeys((SegmentationStorage, LABEL_MAP), how)}
+    with ChoosyArchive(tmp_path / "pacs", **takes if isinstance(how, str) else refuses) as archive:
+        hospital = Hospital(tmp_path / "service", evidence, destination(archive, confirm="none", seg=seg))
+        assert hospital.deliver(1) is State.UNDELIVERED, "Segmentations that were refused are named"
+        (root,) = (one for one in got(archive) if one.Modality == "SR")
     refused = {"lobes binary": "refused", "findings binary": "refused", "measurements binary": "withheld"}
-    refused["study binary"] = "withheld"
-    assert hospital.states == dict.fromkeys(ALL, "stored") | refused
+    replaced = {"study binary": "withdrawn", "study alone binary": "stored", "report-dicom": "stored"}
+    binary = {kind: state for kind, state in hospital.states.items() if "labelmap" not in kind}
+    assert binary == refused | replaced
+    assert root.SOPInstanceUID == _uid(hospital, "study alone binary")
+    referred = {e.value for e in root.iterall() if e.keyword == "ReferencedSOPInstanceUID"}
+    assert _uid(hospital, "report-dicom") in referred
+    assert not referred & {row["sop_instance_uid"] for kind, row in hospital.rows.items() if kind in refused}
     assert "it refers to lobes, which is refused" in hospital.rows["measurements binary"]["last_error"]
+    assert hospital.rows["study binary"]["last_error"] == (
+        "withheld: it refers to lobes, which is refused at pacs: a summary that does not refer to it is sent instead"
+    )
 
 
 def test_documents_that_were_converted_are_found_under_their_own_uids(

@@ -22,7 +22,9 @@ from pydicom.uid import (
     RLELossless,
     SegmentationStorage,
 )
+from typer.testing import CliRunner
 
+from service.cli import app
 from service.evidence.context import SegKind, Selection, Style
 from service.evidence.encode import encode
 from service.network.peer import DicomNode
@@ -59,6 +61,7 @@ def test_a_label_map_arrives_in_any_of_its_transfer_syntaxes_with_its_uid_and_pi
     with ChoosyArchive(tmp_path, takes={LABEL_MAP: [syntax]}) as pacs:
         outcomes = send(node(pacs), [evidence["lobes"], evidence["findings"]])
     assert [(o.verdict, o.sent_as) for o in outcomes] == [(Verdict.STORED, None)] * 2
+    assert [o.encoded_as for o in outcomes] == ["" if syntax == RLELossless else syntax.name] * 2
     for path, received in zip((evidence["lobes"], evidence["findings"]), map(dcmread, pacs.got), strict=True):
         stored = dcmread(path)
         assert (received.SOPInstanceUID, received.file_meta.TransferSyntaxUID) == (stored.SOPInstanceUID, syntax)
@@ -79,8 +82,8 @@ def test_a_peer_without_comprehensive_3d_sr_gets_a_simpler_one_in_the_same_assoc
 ) -> None:
     with ChoosyArchive(tmp_path / "pacs", takes={simpler: PLAIN, EncapsulatedPDFStorage: PLAIN}) as pacs:
         paths = [evidence["measurements"], evidence["study"], evidence["report-dicom"]]
-        outcomes = send(node(pacs), paths)
-        again = send(node(pacs), paths)
+        outcomes = send(node(pacs), paths, convertible=True)
+        again = send(node(pacs), paths, convertible=True)
     assert [o.verdict for o in outcomes] == [Verdict.STORED] * 3
     assert again == outcomes, "the same object again"
     assert [o.sent_as for o in outcomes] == [
@@ -102,9 +105,34 @@ def test_a_class_that_is_accepted_and_then_refused_is_tried_in_the_next(
     evidence: dict[str, Path], tmp_path: Path
 ) -> None:
     with ChoosyArchive(tmp_path, statuses={Comprehensive3DSRStorage: 0x0122}) as pacs:
-        (outcome,) = send(node(pacs), [evidence["study"]])
+        (outcome,) = send(node(pacs), [evidence["study"]], convertible=True)
     assert (outcome.verdict, outcome.status) == (Verdict.STORED, 0x0000)
     assert [dcmread(one).SOPClassUID for one in pacs.got] == [Comprehensive3DSRStorage, ComprehensiveSRStorage]
+
+
+def test_a_transfer_syntax_that_is_accepted_and_then_refused_is_followed_by_a_plain_one(
+    evidence: dict[str, Path], tmp_path: Path
+) -> None:
+    with ChoosyArchive(tmp_path, statuses={RLELossless: 0xC122}) as pacs:
+        (outcome,) = send(node(pacs), [evidence["lobes"]])
+    assert (outcome.verdict, outcome.encoded_as) == (Verdict.STORED, "Explicit VR Little Endian")
+    assert [dcmread(one).file_meta.TransferSyntaxUID for one in pacs.got] == [RLELossless, ExplicitVRLittleEndian]
+
+
+def test_the_send_command_makes_no_new_objects(evidence: dict[str, Path], tmp_path: Path) -> None:
+    """A document that may be another vendor's is refused where its class is; its UIDs and references are not ours."""
+    with ChoosyArchive(tmp_path, takes={ComprehensiveSRStorage: PLAIN}) as pacs:
+        result = CliRunner().invoke(app, ["send", str(evidence["study"]), "--to", f"PACS@127.0.0.1:{pacs.port}"])
+    assert (result.exit_code, pacs.got) == (1, [])
+    assert "Comprehensive 3D SR Storage in Explicit VR Little Endian is not accepted" in " ".join(result.output.split())
+
+
+def test_the_send_command_prints_another_transfer_syntax(evidence: dict[str, Path], tmp_path: Path) -> None:
+    with ChoosyArchive(tmp_path, takes={LABEL_MAP: [ImplicitVRLittleEndian]}) as pacs:
+        result = CliRunner().invoke(app, ["send", str(evidence["lobes"]), "--to", f"PACS@127.0.0.1:{pacs.port}"])
+    assert (result.exit_code, len(pacs.got)) == (0, 1)
+    assert dcmread(pacs.got[0]).SOPInstanceUID == dcmread(evidence["lobes"]).SOPInstanceUID
+    assert "sent in another transfer syntax, Implicit VR Little Endian: 1 of 1 files" in " ".join(result.output.split())
 
 
 def test_what_fits_into_no_simpler_class_is_refused_by_name(evidence: dict[str, Path], tmp_path: Path) -> None:
@@ -114,7 +142,7 @@ def test_what_fits_into_no_simpler_class_is_refused_by_name(evidence: dict[str, 
     path = tmp_path / "spatial.dcm"
     dataset.save_as(path)
     with ChoosyArchive(tmp_path / "pacs", takes={ComprehensiveSRStorage: PLAIN}) as pacs:
-        (outcome,) = send(node(pacs), [path])
+        (outcome,) = send(node(pacs), [path], convertible=True)
     assert (outcome.verdict, outcome.unsupported, pacs.got) == (Verdict.PERMANENT, True, [])
     assert outcome.message == "Comprehensive 3D SR Storage in Explicit VR Little Endian is not accepted"
 

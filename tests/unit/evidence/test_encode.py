@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from service.destinations import selections
 from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.errors import Flag
 from service.evidence.case import Case
 from service.evidence.context import ALWAYS, Evidence, Predecessor, SegKind, Selection, Style
 from service.evidence.encode import encode
+from service.settings import Destination
 
 FILES = [
     "lobes.seg.dcm",
@@ -292,6 +294,15 @@ def test_a_root_refers_to_nothing_that_its_destination_does_not_get(sample: tupl
     measurements = next(item for item in evidence if item.kind == "measurements")
     assert in_tree(roots["study.binary.measurements.sr.dcm"]) == [measurements.sop_instance_uid]
     assert len({item.sop_instance_uid for item in roots.values()} | {series_uid(i) for i in roots.values()}) == 4
+
+
+def test_for_a_destination_there_is_also_a_root_that_refers_to_no_segmentation(sample: tuple[CT, Analysis]) -> None:
+    pacs = Destination(ae_title="PACS", host="pacs")
+    evidence = encode(*sample, evidence_samples.context(sample[0]), selections([pacs]))
+    assert [item.file_name for item in evidence] == [*FILES[:5], "study.binary.report-dicom.sr.dcm", FILES[5]]
+    (page,) = (item for item in evidence if item.kind == "report-dicom")
+    assert in_tree(evidence[5]) == list(evidence[5].refers_to) == [page.sop_instance_uid]
+    assert selections([]) == (Selection(),), "without destinations, as for the command, there is no other"
 
 
 def test_two_results_of_one_study_are_told_apart_in_a_list_of_series(sample: tuple[CT, Analysis]) -> None:

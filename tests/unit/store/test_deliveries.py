@@ -78,6 +78,16 @@ def test_only_what_is_missing_is_sent_again(deliveries: Deliveries, job: str, en
     assert deliveries.record(job, "pacs", outcomes(Delivered.STORED, [SR]), at(116), None).state is State.DELIVERED
 
 
+def test_the_time_of_the_first_store_depends_on_no_time_zone(deliveries: Deliveries, job: str) -> None:
+    """The sessions of the PostgreSQL server of these tests are not in UTC."""
+    deliveries.plan(job, plans("pacs", confirm=Confirm.QUERY), at(91))
+    for now in (at(100), at(200)):
+        deliveries.record(job, "pacs", outcomes(Delivered.STORED), now, None)
+    assert [(o.first_stored_at, o.since, o.stored_at) for o in deliveries.open(job, "pacs")] == [
+        (at(100), at(100), at(200))
+    ] * 2
+
+
 def test_an_attempt_recorded_again_after_a_kill_changes_nothing(
     deliveries: Deliveries, job: str, engine: sa.Engine
 ) -> None:

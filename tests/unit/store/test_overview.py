@@ -73,6 +73,17 @@ def test_an_object_is_on_its_way_until_its_destination_has_confirmed_it(
     assert overview.last_delivered() == {PLAIN: at(300), CONFIRMED: at(400)}
 
 
+def test_what_was_stored_in_words_that_nobody_understood_is_delivered_when_it_is_found(
+    engine: sa.Engine, records: Records, jobs: Jobs, deliveries: Deliveries
+) -> None:
+    overview, job = Overview(engine), begun(records, "1.1", 100)
+    finished(jobs, job, "1.9")
+    deliveries.record(job, PLAIN, [ObjectDelivery("1.9", Delivered.STORED, None)], at(300), None)
+    assert overview.last_delivered() == {}
+    deliveries.confirm(job, PLAIN, frozenset(["1.9"]), {}, at(400))
+    assert overview.last_delivered() == {PLAIN: at(400)}
+
+
 def test_notices_that_nobody_sends_any_more_wait_for_nothing(engine: sa.Engine, records: Records, jobs: Jobs) -> None:
     """A newer job of the study came: what an earlier one had to say of a refusal is not sent."""
     finished(jobs, begun(records, "1.1", 100), "1.9", Event.REFUSE)

@@ -37,9 +37,12 @@ ACCEPTED = Asked(True, "accepted")
 
 
 class Bench:
-    """An analysed job and a PACS. referring: the SR refers to the Segmentations and to the PDF."""
+    """An analysed job and a PACS.
 
-    def __init__(self, folder: Path, referring: bool = False) -> None:
+    referring: the SR refers to the Segmentations and to the PDF. more: objects besides the usual ones.
+    """
+
+    def __init__(self, folder: Path, referring: bool = False, more: Sequence[StoredObject] = ()) -> None:
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self.clock = NOW
@@ -66,13 +69,16 @@ class Bench:
         )
         self.destinations = {"pacs": self.pacs}
         self.courier = Courier(self.destinations, spool, self.jobs, self.deliveries, self, lambda: self.clock)
-        paths = spool.save_results(self.job_id, {uid: uid.encode() for uid in KINDS})
+        paths = spool.save_results(
+            self.job_id, {uid: uid.encode() for uid in (*KINDS, *(o.sop_instance_uid for o in more))}
+        )
         styles = {SEG: "binary", LABELMAP: "labelmap"}
         refers = {SR: (SEG, LABELMAP, PDF)} if referring else {}
         objects = [
             StoredObject(kind, "1.2.3", uid, paths[uid], "", styles.get(uid), refers_to=refers.get(uid, ()))
             for uid, kind in KINDS.items()
         ]
+        objects += [replace(o, path=paths[o.sop_instance_uid]) for o in more]
         self.jobs.start(self.job_id, NOW)
         self.jobs.finish(self.job_id, Event.ANALYSE, Result(series_uid="S", objects=objects, facts=FACTS), NOW)
 
@@ -113,11 +119,19 @@ class Bench:
 
     def answering(self, uid: str, verdict: Verdict, status: int | None = None, **more: Any) -> Destination:
         """The PACS with another answer to one object."""
+        return self.answering_in_turn(uid, [(verdict, status)], **more)
+
+    def answering_in_turn(self, uid: str, answers: Sequence[tuple[Verdict, int | None]], **more: Any) -> Destination:
+        """The PACS with other answers to one object: the first to its first attempt, the last to all later ones."""
+        left = list(answers)
 
         def send(paths: Sequence[Path]) -> list[StoreOutcome]:
             self.sent += [p.name for p in paths]
-            other = StoreOutcome(Path(), "", verdict, status, f"answer {status}", **more)
-            return [other if p.name == uid else StoreOutcome(p, "", Verdict.STORED, 0, "") for p in paths]
+            return [answer() if p.name == uid else StoreOutcome(p, "", Verdict.STORED, 0, "") for p in paths]
+
+        def answer() -> StoreOutcome:
+            verdict, status = left.pop(0) if len(left) > 1 else left[0]
+            return StoreOutcome(Path(), "", verdict, status, f"answer {status}", **more)
 
         return replace(self.pacs, send=send)
 
@@ -390,6 +404,28 @@ def test_after_a_report_that_decides_nothing_a_query_decides(bench: Bench) -> No
     assert (len(bench.asked), bench.state) == (1, State.DELIVERED)
 
 
+@pytest.mark.parametrize("reason", [0x0110, 0x0213])
+def test_an_archive_without_queries_that_wants_to_be_asked_later_is_asked_again(bench: Bench, reason: int) -> None:
+    bench.plan()
+    bench.answers, bench.there = [ACCEPTED] * 9, None
+    bench.deliver()
+    for number in range(4):
+        bench.report(number, [], dict.fromkeys([SEG, SR, PDF], reason))
+        assert bench.deliver(100) == 100.0
+    assert len(bench.asked) == 5
+    bench.report(4, [SEG, SR, PDF])
+    assert bench.state is State.DELIVERED
+
+
+def test_a_silent_archive_without_queries_is_asked_until_the_time_is_over(bench: Bench) -> None:
+    bench.plan()
+    bench.answers, bench.there = [ACCEPTED] * 99, None
+    assert [bench.deliver(s) for s in (0, *[100] * 6)] == [100.0] * 7
+    assert len(bench.asked) == 7
+    assert bench.deliver(3600) is None
+    assert (bench.state, set(bench.states.values())) == (State.UNDELIVERED, {"unconfirmed"})
+
+
 def test_what_refers_to_a_refused_object_is_withheld_by_name(referring: Bench) -> None:
     refusing = referring.answering(SEG, Verdict.PERMANENT, 0xA900)
     referring.destinations["pacs"] = replace(refusing, confirm=Confirm.NONE)
@@ -443,6 +479,93 @@ def test_where_label_maps_are_not_taken_the_binary_style_goes_out(
     assert referring.state is State.DELIVERED
     assert referring.states == {LABELMAP: "withdrawn", SEG: "stored", SR: "stored", PDF: "stored"}
     assert referring.row(LABELMAP)["last_error"] == f"answer {status}: binary is sent instead"
+
+
+NOBODY, BUSY = (Verdict.TRANSIENT, None), (Verdict.TRANSIENT, 0xC000)
+
+
+def labelled(bench: Bench, *answers: tuple[Verdict, int | None]) -> Destination:
+    """The PACS gets label maps, and answers to them so."""
+    pacs = bench.answering_in_turn(LABELMAP, answers)
+    return replace(pacs, style="labelmap", fallback="binary", confirm=Confirm.NONE)
+
+
+def test_one_answer_after_an_outage_takes_no_label_map_away(referring: Bench) -> None:
+    referring.destinations["pacs"] = labelled(referring, NOBODY, NOBODY, NOBODY, BUSY, (Verdict.STORED, 0))
+    referring.plan()
+    assert [referring.deliver(60) for _ in range(5)] == [5.0, 60.0, 60.0, 60.0, None]
+    assert referring.states == {LABELMAP: "stored", SR: "stored", PDF: "stored"}
+
+
+def test_what_was_answered_before_an_operator_sends_again_counts_no_more(referring: Bench) -> None:
+    referring.destinations["pacs"] = labelled(referring, BUSY, BUSY, (Verdict.STORED, 0))
+    referring.plan()
+    referring.deliver()
+    plans = referring.courier.plans_of(referring.jobs.get(referring.job_id))
+    referring.deliveries.resend(referring.job_id, plans, "me", referring.clock)
+    assert [referring.deliver(60) for _ in range(2)] == [60.0, None]
+    assert referring.states == {LABELMAP: "stored", SR: "stored", PDF: "stored"}
+
+
+def test_a_label_map_that_is_not_understood_when_the_time_is_over_goes_out_as_binary(referring: Bench) -> None:
+    referring.destinations["pacs"] = labelled(referring, NOBODY, BUSY)
+    referring.plan()
+    referring.deliver()
+    assert referring.deliver(7200) is None
+    assert referring.states == {LABELMAP: "withdrawn", SEG: "stored", SR: "stored", PDF: "stored"}
+    assert referring.state is State.DELIVERED
+
+
+def test_of_a_style_that_is_replaced_also_what_has_ended_is_withdrawn(tmp_path: Path) -> None:
+    """One label map is refused for good, and later the other in a way that calls for the other style."""
+    bench = Bench(tmp_path, more=[StoredObject("findings", "1.2.3", "1.9.5", "", "", "labelmap")])
+    refused = (Verdict.PERMANENT, 0x0117)
+    answers = {LABELMAP: [refused], "1.9.5": [BUSY, BUSY]}
+
+    def send(paths: Sequence[Path]) -> list[StoreOutcome]:
+        verdicts = [answers[p.name].pop(0) if p.name in answers else (Verdict.STORED, 0) for p in paths]
+        return [StoreOutcome(p, "", v, s, "") for p, (v, s) in zip(paths, verdicts, strict=True)]
+
+    bench.destinations["pacs"] = replace(
+        bench.pacs, send=send, style="labelmap", fallback="binary", confirm=Confirm.NONE, kinds=ALL | {"findings"}
+    )
+    bench.plan()
+    bench.deliver()
+    assert bench.states[LABELMAP] == "refused"
+    assert bench.deliver(60) is None
+    assert (bench.states[LABELMAP], bench.states["1.9.5"], bench.states[SEG]) == ("withdrawn", "withdrawn", "stored")
+    assert bench.state is State.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("style", "fallback", "gets"),
+    [("labelmap.all-frames", "binary", SEG), ("labelmap.all-frames", None, SEG), ("binary.all-frames", None, SEG)],
+)
+def test_a_destination_whose_style_was_never_encoded_gets_one_that_was(
+    bench: Bench, style: str, fallback: str | None, gets: str
+) -> None:
+    bench.destinations["pacs"] = replace(bench.pacs, style=style, fallback=fallback, confirm=Confirm.NONE)
+    assert bench.courier.plans_of(bench.jobs.get(bench.job_id))["pacs"].objects == [gets, SR, PDF]
+    bench.plan()
+    assert (bench.deliver(), bench.sent, bench.state) == (None, [gets, SR, PDF], State.DELIVERED)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state", "held"),
+    [(Verdict.PERMANENT, State.UNDELIVERED, "withheld"), (Verdict.TRANSIENT, State.DELIVERING, "built")],
+)
+def test_measurements_of_an_earlier_version_go_only_where_their_segmentations_are(
+    tmp_path: Path, verdict: Verdict, state: State, held: str
+) -> None:
+    """What they refer to was not recorded then."""
+    bench = Bench(tmp_path, more=[StoredObject("measurements", "1.2.3", "1.9.5", "", "", "binary")])
+    refusing = bench.answering(SEG, verdict, 0xA900 if verdict is Verdict.PERMANENT else 0xA700)
+    kinds = ALL | {"measurements"}
+    bench.destinations["pacs"] = replace(refusing, confirm=Confirm.NONE, kinds=kinds)
+    bench.plan()
+    bench.deliver()
+    assert "1.9.5" not in bench.sent
+    assert (bench.states["1.9.5"], bench.states[SR], bench.state) == (held, "stored", state)
 
 
 def test_a_label_map_that_is_taken_is_sent_alone(bench: Bench) -> None:
