@@ -8,6 +8,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
+from service.domain.ports import Step, no_step
 from service.domain.unparsable import UNPARSABLE
 from service.errors import Refusal, is_storage_error
 
@@ -46,9 +47,16 @@ def scan(paths: Iterable[Path], ignored: Ignored = lambda path, why: None) -> li
     return [SeriesFiles(study, uid, tuple(files)) for (study, uid), files in sorted(series.items())]
 
 
-def headers(series: SeriesFiles) -> list[Dataset]:
-    """Headers of a series without Pixel Data, in the order of its paths."""
-    return [dcmread(path, stop_before_pixels=True) for path in series.paths]
+def headers(series: SeriesFiles, step: Step = no_step) -> list[Dataset]:
+    """Headers of a series without Pixel Data, in the order of its paths. step: called before each."""
+    return list(datasets(series.paths, step, stop_before_pixels=True))
+
+
+def datasets(paths: Iterable[Path], step: Step = no_step, *, stop_before_pixels: bool = False) -> Iterator[Dataset]:
+    """The files, parsed. step: called before each."""
+    for path in paths:
+        step()
+        yield dcmread(path, stop_before_pixels=stop_before_pixels)
 
 
 def _files(path: Path) -> Iterator[Path]:

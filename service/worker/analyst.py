@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from pydicom import Dataset, dcmread
 from service.domain.ct import CT
 from service.domain.eligibility import Eligibility, Limits
 from service.domain.findings import Analysis, ModelUse
-from service.domain.ports import Backend, Pipeline, Progress
+from service.domain.ports import Backend, Pipeline, Progress, Step
 from service.domain.unparsable import UNPARSABLE
 from service.errors import Flag, Reason, Refusal, Rejected, ThoracleError, is_storage_error, traceback_of
 from service.evidence.context import Earlier, Evidence, EvidenceContext, Selection
@@ -28,7 +29,7 @@ from service.imaging.choose import Candidate, Ranked, candidate, choose, of_one_
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.inference.noting import Noting
-from service.store.tree import SeriesFiles
+from service.store.tree import SeriesFiles, datasets
 from service.store.tree import headers as read_headers
 from service.worker.stopwatch import Stopwatch
 
@@ -135,19 +136,20 @@ class Analyst:
     ) -> tuple[Ranked, ...]:
         candidates = []
         for number, one in enumerate(series):
-            watch("check", number / len(series))
-            candidates.append(self._candidate(one, expected_images.get(one.series_uid), first_headers))
+            checking = partial(watch, "check", number / len(series))
+            candidates.append(self._candidate(one, expected_images.get(one.series_uid), first_headers, checking))
         return choose(of_one_patient(candidates, first_headers))
 
     def _candidate(
-        self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset]
+        self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset], step: Step
     ) -> Candidate:
         """A series whose headers cannot be checked is refused for itself: the others are none the worse for it."""
+        step()
         try:
             if series.refusals:
                 first_headers[series.series_uid] = dcmread(series.paths[0], stop_before_pixels=True)
                 return Candidate(series.series_uid, Eligibility(series.refusals))
-            headers = read_headers(series)
+            headers = read_headers(series, step)
             first_headers[series.series_uid] = headers[0]
             found = candidate(headers, check_headers(headers, self.limits, expected_images))
             return replace(found, series_uid=series.series_uid)
@@ -161,11 +163,11 @@ class Analyst:
     def _analyse_series(
         self, paths: Sequence[Path], flags: tuple[Flag, ...], backend: Backend, run: Run, watch: Stopwatch
     ) -> Result:
-        watch("read", 0.0)
-        ct = read_ct([dcmread(path) for path in paths], flags)
+        reading, encoding = (partial(watch, stage, 0.0) for stage in ("read", "encode"))
+        ct = read_ct(list(datasets(paths, reading)), flags, reading)
         analysis = self.pipeline.analyse(ct, backend, watch)
-        watch("encode", 0.0)
-        return ct, analysis, encode(ct, analysis, self._context(run), self.selections)
+        encoding()
+        return ct, analysis, encode(ct, analysis, self._context(run), self.selections, encoding)
 
     def _context(self, run: Run) -> EvidenceContext:
         moment = with_fixed_zone(run.analysed_at.astimezone())

@@ -59,7 +59,7 @@ class Unwanted(Stopped):
     """The job was cancelled, or a newer one of the study superseded it."""
 
     cause = "unwanted"
-    grace_s = 5.0
+    grace_s = 60.0  # nothing is harmed meanwhile, and a routine event must not end a process that only is slow
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import make_ct
 import pytest
@@ -57,10 +58,10 @@ def test_a_study_that_fails_and_a_damaged_file_do_not_stop_the_others(
     (tmp_path / "in" / "damaged.dcm").write_bytes(whole.replace(b"\x20\x00\x0d\x00UI", b"\x20\x00\x0d\x00UJ"))
     read = tree.headers
 
-    def headers_unless_first(series: SeriesFiles) -> object:
+    def headers_unless_first(series: SeriesFiles, *rest: Any) -> object:
         if series.study_uid == "1.2.1":
             raise OSError(5, "Input/output error")
-        return read(series)
+        return read(series, *rest)
 
     monkeypatch.setattr("service.worker.analyst.read_headers", headers_unless_first)
     code, output = run("analyse", tmp_path / "in", "--out", tmp_path / "out")

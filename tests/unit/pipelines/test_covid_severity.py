@@ -1,7 +1,9 @@
 """The whole pipeline: on phantoms with a back end that thresholds, and on the demo CT with the released models."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import make_ct
@@ -24,7 +26,7 @@ from service.pipelines import PIPELINES
 from service.pipelines.covid_severity import CovidSeverity
 from service.pipelines.slices import centred
 from service.store.tree import scan
-from service.worker.analyst import Analyst
+from service.worker.analyst import Analyst, Run
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE, BOX = 192, 32
@@ -227,8 +229,18 @@ def test_the_released_models_refuse_lungs_cut_by_a_narrow_field_of_view(
         dataset.PixelData, dataset.Columns = np.ascontiguousarray(pixels).tobytes(), end - first
         dataset.save_as(tmp_path / f"{number:04d}.dcm")
     analyst = Analyst(CovidSeverity(), OnnxBackend(ROOT / "triton_repo"), Limits(), "0.1.0")
-    outcome = analyst.analyse(scan([tmp_path]), lambda *_: None)
+    outcome = analyst.analyse(scan([tmp_path]), lambda *_: None, {}, Run(datetime.now(UTC)))
     ((refusal,),) = outcome.refusals.values()
     assert refusal.reason == Reason.TRUNCATED
     for side in ("right", "left"):
         assert (f"{side} lung's surface to the {side}" in refusal.detail) is (side in sides)
+
+
+def test_whoever_ends_an_analysis_is_asked_between_the_parts_of_each_stage() -> None:
+    """What no model is asked in would otherwise be silent for as long as all of it takes."""
+    asked: Counter[str] = Counter()
+    ct = read_ct(make_ct.make().datasets)
+    CovidSeverity().analyse(ct, ThresholdBackend(), lambda stage, _done: asked.update([stage]))
+    calls = len(range(0, 88, 4))
+    assert asked["lungs and opacities"] > calls + 5, "each part of finding the lungs"
+    assert asked["lobes"] > 2 + len(Lobe) and asked["measure"] > 2
