@@ -1,5 +1,6 @@
 """What evidence is, and what besides the CT and its analysis decides its bytes."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,6 +52,12 @@ class Product:
         """Unique for what refers to objects of these kinds in one style."""
         return self._with(f"{style.name}.{'+'.join(kinds) or 'alone'}")
 
+    def may_be(self, file_name: str) -> bool:
+        """Whether this is a name that the product has in some style."""
+        kind, rest = self.file_name.split(".", 1)
+        style = rf"\.({'|'.join(SegKind)})(\.all-frames)?(\.[a-z+-]+)?"
+        return re.fullmatch(rf"{kind}({style})?\.{re.escape(rest)}", file_name) is not None
+
     def _with(self, what: str) -> str:
         kind, rest = self.file_name.split(".", 1)
         return f"{kind}.{what}.{rest}"
@@ -68,14 +75,11 @@ NOTICE_PAGE = Product("notice-page", "notice.pdf", 9008, "AI not analysed")
 NOTICE_PAGE_DICOM = Product("notice-page-dicom", "notice.pdf.dcm", 9008, "AI not analysed")
 TEXT = Product("text", "report.sr.dcm", 9009, "AI text report")
 
-FILE_NAMES = tuple(
-    product.file_name
-    for product in (
-        *(LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT),
-        *(NOTICE, NOTICE_PAGE, NOTICE_PAGE_DICOM),
-    )
+PRODUCTS = (
+    *(LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT),
+    *(NOTICE, NOTICE_PAGE, NOTICE_PAGE_DICOM),
 )
-"""In the default style."""
+"""All kinds of evidence."""
 
 NOTICES = (NOTICE.kind, NOTICE_PAGE_DICOM.kind)
 """Kinds of objects that say why nothing was analysed."""
