@@ -1,11 +1,11 @@
 """Jobs of studies that begin anew: the images of their earlier jobs were purged. Inside somebody's transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.tables import deliveries, jobs
+from service.store.tables import deliveries, evidence, jobs
 
 
 def is_remainder(connection: sa.Connection, job_id: str) -> bool:
@@ -27,9 +27,18 @@ def purged_predecessor(connection: sa.Connection, job_id: str) -> str | None:
     return None
 
 
+def first_with(connection: sa.Connection, job_id: str, objects: Collection[str]) -> dict[str, Any]:
+    """Number and start of the earlier job that has exactly these objects (SOP Instance UIDs); empty if none has."""
+    for earlier in _earlier(connection, job_id) if objects else ():
+        own = sa.select(evidence.c.sop_instance_uid).where(evidence.c.job_id == earlier.job_id)
+        if set(connection.scalars(own)) == set(objects):
+            return {"number": earlier.number, "started_at": earlier.started_at}
+    return {}
+
+
 def _earlier(connection: sa.Connection, job_id: str) -> Iterator[Any]:
     """The jobs that this one supersedes, the newest first."""
-    columns = (jobs.c.job_id, jobs.c.supersedes, jobs.c.purged_at, jobs.c.series_uid)
+    columns = (jobs.c.job_id, jobs.c.supersedes, jobs.c.purged_at, jobs.c.series_uid, jobs.c.number, jobs.c.started_at)
     this = connection.execute(sa.select(*columns).where(jobs.c.job_id == job_id)).one()
     while this.supersedes is not None:
         this = connection.execute(sa.select(*columns).where(jobs.c.job_id == this.supersedes)).one()
