@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from service.errors import Reason
+
 
 class SegKind(StrEnum):
     """How a Segmentation holds its voxels: a bit for each segment, or one array of segment numbers (PS3.3 C.8.20.2)."""
@@ -117,12 +119,21 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A series that suits the analysis better than the analysed one, but was refused. number: its Series Number."""
+
+    reasons: tuple[Reason, ...]
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceContext:
     """Everything else that goes into the bytes; the same context gives the same bytes.
 
     analysed_at: when the analysis began, aware; the date and time of all objects (`times.written`).
     institution: printed where the CT does not name one.
     number: of the result, rising with each one of the study: 1, 2, 3, …
+    passed_over: better series of the study, the best first.
     """
 
     software_version: str
@@ -130,6 +141,16 @@ class EvidenceContext:
     institution: str = ""
     number: int = 1
     replaces: Earlier | None = None
+    passed_over: tuple[PassedOver, ...] = ()
+
+    @property
+    def passed_over_warnings(self) -> tuple[str, ...]:
+        """One sentence for each better series."""
+        return tuple(
+            f"A better series was not analysed: {', '.join(one.reasons)}, "
+            f"series {'without number' if one.number is None else one.number}."
+            for one in self.passed_over
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,3 +268,29 @@ def test_each_of_these_steps_can_be_ended_in_its_middle(tmp_path: Path, stage: s
     with pytest.raises(Unwanted):
         Analyst(LungsAsLobe(), NoBackend(), Limits(), "0.1.0").analyse(scan([tmp_path]), end_at_the_fifth, {}, RUN)
     assert asked[stage] == 5
+
+
+def test_a_better_series_that_was_refused_is_named_with_the_result(tmp_path: Path) -> None:
+    """Otherwise the archive shows a result of a thick series, and nobody knows that the thin one has gaps."""
+    _, good = two_series(tmp_path)
+    gaps = {"StudyInstanceUID": dcmread(tmp_path / "first" / "0000.dcm").StudyInstanceUID, "SeriesInstanceUID": "1.2.4"}
+    thin = make_ct.make(slices=150, spacing_mm=1.5, attributes=gaps | {"SeriesNumber": 9}).datasets
+    make_ct.write([*thin[:70], *thin[72:]], tmp_path / "gaps")
+    analyst = Analyst(Failing(ZeroDivisionError()), NoBackend(), Limits(), "0.1.0")
+    outcome = analyst.analyse(scan([tmp_path]), lambda *_: None, {}, RUN)
+    number = int(dcmread(tmp_path / "first" / "0000.dcm").SeriesNumber)
+    assert outcome.series_uid == good and outcome.document["warnings"][-2:] == [
+        f"A better series was not analysed: FAILED, series {number}.",
+        "A better series was not analysed: MISSING_SLICES, series 9.",
+    ]
+    root = next(e for e in outcome.evidence if e.kind == "study")
+    assert b"A better series was not analysed: FAILED" in root.content
+
+
+def test_a_worse_series_that_was_refused_is_no_warning(tmp_path: Path) -> None:
+    first, _ = two_series(tmp_path)
+    (tmp_path / "second" / "0020.dcm").unlink()
+    analyst = Analyst(LungsAsLobe(), NoBackend(), Limits(), "0.1.0")
+    outcome = analyst.analyse(scan([tmp_path]), lambda *_: None, {}, RUN)
+    assert (outcome.series_uid, len(outcome.refusals)) == (first, 1)
+    assert not any("better" in sentence for sentence in outcome.document["warnings"])
