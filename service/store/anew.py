@@ -5,17 +5,29 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.tables import deliveries, evidence, jobs
+from service.errors import Reason
+from service.store.tables import deliveries, evidence, jobs, refusals
 
 
 def is_remainder(connection: sa.Connection, job_id: str) -> bool:
-    """Whether the job sees only what came after a purge: no job of the study was analysed since."""
+    """Whether the job sees only what came after a purge: no job of the study was analysed since.
+
+    A purged job that saw no CT image took nothing from what can be analysed.
+    """
     for earlier in _earlier(connection, job_id):
         if earlier.purged_at is not None:
+            if saw_no_ct(connection, earlier.job_id):
+                continue
             return True
         if earlier.series_uid is not None:
             return False
     return False
+
+
+def saw_no_ct(connection: sa.Connection, job_id: str) -> bool:
+    """Whether a job was refused because no series of its study is a CT."""
+    reasons = set(connection.scalars(sa.select(refusals.c.reason).where(refusals.c.job_id == job_id)))
+    return reasons == {Reason.NOT_CT}
 
 
 def purged_predecessor(connection: sa.Connection, job_id: str) -> str | None:
