@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -68,11 +68,9 @@ def analyse(
         codes = set()
         with _progress() as progress:
             task = progress.add_task("looking for DICOM files")
-            ignored: Counter[str] = Counter()
-            studies = _by_study(scan([source], lambda _path, why: ignored.update([why])))
-            for why, count in ignored.items():
-                err.print(f"[yellow]left out[/] {count} files: {escape(why)}")
-                codes |= {FAILURE} if why.startswith((DAMAGED, UNREADABLE)) else set()
+            ignored: dict[Path, str] = {}
+            studies = _by_study(scan([source], ignored.__setitem__))
+            codes |= _tell_left_out(ignored)
             if not studies:
                 err.print(f"There are no DICOM files in {escape(str(source))}.")
                 raise typer.Exit(USAGE)
@@ -89,6 +87,16 @@ def analyse(
                 codes.add(_analyse(ready, series, report, run, folder))
     if code := next((code for code in (FAILURE, REFUSED) if code in codes), 0):
         raise typer.Exit(code)
+
+
+def _tell_left_out(ignored: Mapping[Path, str]) -> set[int]:
+    """Exit codes. What may be an image is named file by file: it may be the end of a series, which nobody misses."""
+    lost = {path: why for path, why in ignored.items() if why.startswith((DAMAGED, UNREADABLE))}
+    for why, count in Counter(why for path, why in ignored.items() if path not in lost).items():
+        err.print(f"[yellow]left out[/] {count} files: {escape(why)}")
+    for path, why in lost.items():
+        err.print(f"[red]left out[/] {escape(str(path))}: {escape(why)}")
+    return {FAILURE} if lost else set()
 
 
 def _analyse(ready: Analyst, series: Sequence[SeriesFiles], report: Report, run: Run, folder: Path) -> int:

@@ -73,7 +73,7 @@ def test_a_study_that_fails_and_a_damaged_file_do_not_stop_the_others(
     code, output = run("analyse", tmp_path / "in", "--out", tmp_path / "out")
     assert code == 1
     assert "Failed: study 1.2.1: [Errno 5] Input/output error" in output
-    assert "left out 1 files: damaged DICOM" in output
+    assert "/in/damaged.dcm:damagedDICOM" in output.replace(" ", "")
     assert "TOO_FEW" in output and (tmp_path / "out" / "study-2" / "result.json").exists()
 
 
@@ -232,6 +232,19 @@ def test_what_destinations_get_changes_nothing_that_is_written(
     run("analyse", tmp_path / "in", "--out", tmp_path / "out")
     expected = [*(f"{name}.dcm" for name in names), *(["report.pdf", "report.pdf.dcm"] if names else []), "result.json"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(expected)
+
+
+def test_a_damaged_file_at_the_end_of_a_series_is_named_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No slice is missing in the middle: the result is of what is there, and the exit code says that it is not all."""
+    ready = Analyst(LungsAsLobe(), None, Limits(), "1")  # type: ignore[arg-type]
+    monkeypatch.setattr("service.cli.analyse.analyst", lambda *_: ready)
+    paths = make_ct.write(make_ct.make(slices=44, spacing_mm=5.0).datasets, tmp_path / "in")
+    paths[-1].write_bytes(paths[-1].read_bytes()[:300])
+    code, output = run("analyse", tmp_path / "in", "--out", tmp_path / "out")
+    assert code == 1 and (tmp_path / "out" / "report.pdf").exists()
+    assert f"/in/{paths[-1].name}:damagedDICOM" in output.replace(" ", "")
 
 
 def test_the_time_of_the_analysis_can_be_given(tmp_path: Path) -> None:
