@@ -45,7 +45,9 @@ def embed_spec(name: str, root: Path) -> None:
     """
     (spec,) = (spec for spec in SPECS if spec.name == name)
     path = model_path(spec, root)
-    measured = json.loads((Path(__file__).parent / "lung_opacity" / NOISE).read_text())["network_sha256"]
+    measured = json.loads((Path(__file__).parent / "lung_opacity" / NOISE).read_text(encoding="utf-8"))[
+        "network_sha256"
+    ]
     if spec.noise_floor is not None and measured != network_digest(path):
         raise ValueError(f"the noise floor in the spec of {name} was measured on another network: {NOISE}")
     install(onnx.load(path), spec, root)

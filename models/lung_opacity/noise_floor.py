@@ -161,7 +161,11 @@ def summary(cases: Mapping[str, Any], floor: NoiseFloor = NOISE_FLOOR) -> dict[s
 def evaluate(data: Path, repository: Path, only: list[str] | None) -> dict[str, Any]:
     """Every case, or those named and of the others what was measured before; ValueError if that was another network."""
     digest = network_digest(model_path(SPEC, repository))
-    before = {"cases": {}, "network_sha256": digest} if only is None else json.loads((HERE / NOISE).read_text())
+    before = (
+        {"cases": {}, "network_sha256": digest}
+        if only is None
+        else json.loads((HERE / NOISE).read_text(encoding="utf-8"))
+    )
     if before["network_sha256"] != digest:
         raise ValueError(f"{NOISE} was measured on another network: measure all cases again")
     backend, cases = OnnxBackend(repository), before["cases"]
@@ -180,8 +184,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", metavar="NAME", help="of the cases, as in noise_floor.json")
     parser.add_argument("--repository", type=Path, default=Path("triton_repo"))
     options = parser.parse_args()
-    (HERE / NOISE).write_text(json.dumps(evaluate(options.data, options.repository, options.only), indent=2) + "\n")
-    write_metrics(HERE, json.loads((HERE / METRICS).read_text()), render)
+    (HERE / NOISE).write_text(
+        json.dumps(evaluate(options.data, options.repository, options.only), indent=2) + "\n", encoding="utf-8"
+    )
+    write_metrics(HERE, json.loads((HERE / METRICS).read_text(encoding="utf-8")), render)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from service.domain import rounding
 from service.domain.ports import Progress as Report
 from service.domain.severity import MAX, NAME, Severity
 from service.errors import ThoracleError
-from service.evidence.context import FILE_NAMES
+from service.evidence.context import PRODUCTS, Selection
 from service.pipelines import named
 from service.store.tree import DAMAGED, UNREADABLE, SeriesFiles, scan
 from service.worker.analyst import Analyst, Outcome, Run
@@ -44,7 +45,9 @@ def analyse(
 
     Of each study the best series is chosen; every other one is listed with the reason. Writes lobes.seg.dcm,
     findings.seg.dcm (if there are findings), measurements.sr.dcm, study.sr.dcm, report.pdf, report.pdf.dcm and
-    result.json. INPUT with several studies: one folder per study, and one that fails does not stop the others.
+    result.json, whatever destinations of a configuration would get; results that lie in the folder are removed first,
+    as they may be another patient's. INPUT with several studies: one folder per study, and one that fails does not stop
+    the others.
 
     Exit code 0: analysed; 3: refused, the reasons are printed and in result.json; 2: usage; 1: failure of a study, or a
     DICOM file that is damaged or cannot be read, each named.
@@ -65,15 +68,14 @@ def analyse(
         codes = set()
         with _progress() as progress:
             task = progress.add_task("looking for DICOM files")
-            ignored: Counter[str] = Counter()
-            studies = _by_study(scan([source], lambda _path, why: ignored.update([why])))
-            for why, count in ignored.items():
-                err.print(f"[yellow]left out[/] {count} files: {escape(why)}")
-                codes |= {FAILURE} if why.startswith((DAMAGED, UNREADABLE)) else set()
+            ignored: dict[Path, str] = {}
+            studies = _by_study(scan([source], ignored.__setitem__))
+            codes |= _tell_left_out(ignored)
             if not studies:
                 err.print(f"There are no DICOM files in {escape(str(source))}.")
                 raise typer.Exit(USAGE)
-            ready = analyst(settings, chosen)
+            ready = replace(analyst(settings, chosen), selections=(Selection(),), notice=False)
+            _clear(destination)
             run = Run((analysed_at or datetime.now()).astimezone())
             for number, series in enumerate(studies, 1):
                 folder = destination if len(studies) == 1 else destination / f"study-{number}"
@@ -87,10 +89,20 @@ def analyse(
         raise typer.Exit(code)
 
 
+def _tell_left_out(ignored: Mapping[Path, str]) -> set[int]:
+    """Exit codes. What may be an image is named file by file: it may be the end of a series, which nobody misses."""
+    lost = {path: why for path, why in ignored.items() if why.startswith((DAMAGED, UNREADABLE))}
+    for why, count in Counter(why for path, why in ignored.items() if path not in lost).items():
+        err.print(f"[yellow]left out[/] {count} files: {escape(why)}")
+    for path, why in lost.items():
+        err.print(f"[red]left out[/] {escape(str(path))}: {escape(why)}")
+    return {FAILURE} if lost else set()
+
+
 def _analyse(ready: Analyst, series: Sequence[SeriesFiles], report: Report, run: Run, folder: Path) -> int:
     """Exit code of one study. Whatever goes wrong with it, the next one has its turn."""
     try:
-        _clear(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         outcome = ready.analyse(series, report, {}, run)
         _write(folder, outcome)
     except (ThoracleError, OSError, MemoryError) as error:
@@ -113,11 +125,14 @@ def _by_study(series: Sequence[SeriesFiles]) -> list[list[SeriesFiles]]:
     return list(studies.values())
 
 
-def _clear(folder: Path) -> None:
-    """Remove the results of an earlier run: they may be another patient's."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (*FILE_NAMES, "result.json"):
-        (folder / name).unlink(missing_ok=True)
+def _clear(destination: Path) -> None:
+    """Remove the results of an earlier run, of one study or several: they may be another patient's."""
+    for folder in (destination, *destination.glob("study-[0-9]*")):
+        for path in folder.glob("*.*"):
+            if path.name == "result.json" or any(product.may_be(path.name) for product in PRODUCTS):
+                path.unlink()
+        if folder != destination and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _write(folder: Path, outcome: Outcome) -> None:

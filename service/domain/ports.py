@@ -26,6 +26,14 @@ def unheard(_stage: str, _part: float) -> None:
     """A `Progress` that tells nobody."""
 
 
+Step = Callable[[], None]
+"""Called between the parts of something long, seconds apart at most; it raises what is to end it."""
+
+
+def no_step() -> None:
+    """A `Step` that never ends anything."""
+
+
 class Backend(Protocol):
     """Where models run. Every method may be called from any thread."""
 

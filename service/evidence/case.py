@@ -69,3 +69,8 @@ class Case:
     def flags(self) -> tuple[Flag, ...]:
         """Quality warnings of reading and of analysis, each once."""
         return tuple(dict.fromkeys((*self.ct.flags, *self.analysis.flags)))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Quality warnings and better series that were refused, in sentences."""
+        return (*self.context.passed_over_warnings, *(flag.sentence for flag in self.flags))

@@ -1,9 +1,12 @@
 """What evidence is, and what besides the CT and its analysis decides its bytes."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from service.errors import Reason
 
 
 class SegKind(StrEnum):
@@ -51,6 +54,12 @@ class Product:
         """Unique for what refers to objects of these kinds in one style."""
         return self._with(f"{style.name}.{'+'.join(kinds) or 'alone'}")
 
+    def may_be(self, file_name: str) -> bool:
+        """Whether this is a name that the product has in some style."""
+        kind, rest = self.file_name.split(".", 1)
+        style = rf"\.({'|'.join(SegKind)})(\.all-frames)?(\.[a-z+-]+)?"
+        return re.fullmatch(rf"{kind}({style})?\.{re.escape(rest)}", file_name) is not None
+
     def _with(self, what: str) -> str:
         kind, rest = self.file_name.split(".", 1)
         return f"{kind}.{what}.{rest}"
@@ -68,14 +77,11 @@ NOTICE_PAGE = Product("notice-page", "notice.pdf", 9008, "AI not analysed")
 NOTICE_PAGE_DICOM = Product("notice-page-dicom", "notice.pdf.dcm", 9008, "AI not analysed")
 TEXT = Product("text", "report.sr.dcm", 9009, "AI text report")
 
-FILE_NAMES = tuple(
-    product.file_name
-    for product in (
-        *(LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT),
-        *(NOTICE, NOTICE_PAGE, NOTICE_PAGE_DICOM),
-    )
+PRODUCTS = (
+    *(LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT),
+    *(NOTICE, NOTICE_PAGE, NOTICE_PAGE_DICOM),
 )
-"""In the default style."""
+"""All kinds of evidence."""
 
 NOTICES = (NOTICE.kind, NOTICE_PAGE_DICOM.kind)
 """Kinds of objects that say why nothing was analysed."""
@@ -118,12 +124,21 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A series that suits the analysis better than the analysed one, but was refused. number: its Series Number."""
+
+    reasons: tuple[Reason, ...]
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceContext:
     """Everything else that goes into the bytes; the same context gives the same bytes.
 
     analysed_at: when the analysis began, aware; the date and time of all objects (`times.written`).
     institution: printed where the CT does not name one.
     number: of the result, rising with each one of the study: 1, 2, 3, …
+    passed_over: better series of the study, the best first.
     """
 
     software_version: str
@@ -131,6 +146,16 @@ class EvidenceContext:
     institution: str = ""
     number: int = 1
     replaces: Earlier | None = None
+    passed_over: tuple[PassedOver, ...] = ()
+
+    @property
+    def passed_over_warnings(self) -> tuple[str, ...]:
+        """One sentence for each better series."""
+        return tuple(
+            f"A better series was not analysed: {', '.join(one.reasons)}, "
+            f"series {'without number' if one.number is None else one.number}."
+            for one in self.passed_over
+        )
 
 
 @dataclass(frozen=True, slots=True)

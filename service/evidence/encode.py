@@ -8,6 +8,7 @@ import highdicom as hd
 from service.domain import codes
 from service.domain.ct import CT
 from service.domain.findings import Analysis
+from service.domain.ports import Step, no_step
 from service.evidence.capture import report_capture
 from service.evidence.case import Case, Filed
 from service.evidence.context import (
@@ -41,30 +42,38 @@ def encode(
     analysis: Analysis,
     context: EvidenceContext,
     selections: Sequence[Selection] = (Selection(),),
+    step: Step = no_step,
 ) -> tuple[Evidence, ...]:
     """SEGs, SRs and report, in the order to send them: what is referred to comes first, the root of the result last.
 
     The same arguments give the same bytes. There is no lobes or findings SEG where there would be no segment, and no
     measurements SR where there is neither. SEGs and their SR come once for each style; the study SR, which is the root,
     once for each selection that wants one, all else once.
-    selections: what each destination gets.
+    selections: what each destination gets. step: called between the objects.
     """
     case = Case.of(ct, analysis, context)
     styles = dict.fromkeys(selection.style for selection in selections)
-    pdf = report_pdf(case)
-    parts = [item for style in styles for item in _regions(case.styled(style))]
+    pdf = report_pdf(case, step)
+    parts = [item for style in styles for item in _regions(case.styled(style), step)]
+    step()
     parts += _whole(case, pdf, frozenset().union(*(selection.kinds for selection in selections)))
+    step()
     return (*parts, *_roots(case, parts, selections), Evidence(REPORT.kind, REPORT.file_name, pdf, None, None))
 
 
-def _regions(case: Case) -> Iterator[Evidence]:
+def _regions(case: Case, step: Step) -> Iterator[Evidence]:
     """What depends on the style."""
-    lobes, findings = lobes_seg(case), findings_seg(case)
+    step()
+    lobes = lobes_seg(case)
+    step()
+    findings = findings_seg(case)
     segs = [seg for seg in (lobes, findings) if seg is not None]
     for product, dataset in ((LOBES, lobes), (FINDINGS, findings)):
         if dataset is not None:
+            step()
             yield finished(product, dataset, case, case.style)
     if segs:
+        step()
         uids = tuple(str(seg.SOPInstanceUID) for seg in segs)
         yield replace(finished(MEASUREMENTS, measurements_sr(case, lobes, findings), case, case.style), refers_to=uids)
 

@@ -31,6 +31,7 @@ def result_document(
     analysis: Analysis | None,
     refusals: Sequence[SeriesRefusal] = (),
     flags: Sequence[Flag] = (),
+    passed_over: Sequence[str] = (),
     asked: Sequence[ModelUse] = (),
     number: int = 1,
     analysed_at: datetime,
@@ -40,6 +41,7 @@ def result_document(
 
     analysis None: refused, and `refusals` says why; other series of an analysed study may be refused too.
     series_uid: the analysed series, None if there is none. flags: quality warnings of reading the CT.
+    passed_over: sentences about better series, which were refused.
     asked: models that answered before all was refused; an analysis tells its own.
     number, analysed_at: of the result, as in `EvidenceContext`.
     """
@@ -52,7 +54,7 @@ def result_document(
         "status": "refused" if analysis is None else "analysed",
         "reasons": [_reason(r) for r in refusals],
     }
-    numbers = _EMPTY | {"models": _models(asked)} if analysis is None else _numbers(analysis, flags)
+    numbers = _EMPTY | {"models": _models(asked)} if analysis is None else _numbers(analysis, flags, passed_over)
     return document | numbers | {"timings_s": {stage: round(s, 3) for stage, s in (timings_s or {}).items()}}
 
 
@@ -77,11 +79,11 @@ def _reason(refused: SeriesRefusal) -> dict[str, str]:
     }
 
 
-def _numbers(analysis: Analysis, flags: Sequence[Flag]) -> dict[str, Any]:
+def _numbers(analysis: Analysis, flags: Sequence[Flag], passed_over: Sequence[str]) -> dict[str, Any]:
     each_once = tuple(dict.fromkeys((*flags, *analysis.flags)))
     return {
         "flags": [flag.value for flag in each_once],
-        "warnings": [flag.sentence for flag in each_once],
+        "warnings": [*(flag.sentence for flag in each_once), *passed_over],
         "lungs": {side: _region(analysis.lungs[side]) for side in ("left", "right", "total")},
         "lobes": {lobe.name: _lobe(analysis, lobe) for lobe in Lobe},
         "severity": _severity(analysis.severity, each_once),

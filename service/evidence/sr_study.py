@@ -12,6 +12,7 @@ from service.domain.severity import Severity
 from service.evidence.case import Case
 from service.evidence.context import CAPTURE, FINDINGS, LOBES, STUDY, Evidence
 from service.evidence.sr import document, number, tracking
+from service.evidence.sr_basic_text import text
 
 Group = sr.MeasurementsAndQualitativeEvaluations
 
@@ -26,10 +27,10 @@ def study_sr(case: Case, members: Sequence[Evidence] = ()) -> sr.Comprehensive3D
     members: the result's other objects, to which it refers.
     """
     groups = [_severity(case), *_lungs(case), *_findings(case), _classification(case)]
-    if case.flags or case.analysis.agreement is not None:
+    if case.warnings or case.analysis.agreement is not None:
         groups.append(_quality(case))
     references = [_reference(case, member) for member in members]
-    variant = [member.kind for member in members]
+    variant = [str(member.sop_instance_uid) for member in members]
     return document(STUDY, case, groups, references, [_members(members)] if members else [], variant)
 
 
@@ -127,7 +128,9 @@ def _quality(case: Case) -> Group:
     if agreement is not None:
         measurements.append(number(codes.AGREEMENT_LUNGS, agreement.lungs, codes.UNITY))
         measurements.append(number(codes.AGREEMENT_OPACITIES, agreement.opacities, codes.UNITY))
-    return _group(case, "QUALITY", codes.LUNG, measurements, evaluations)
+    group = _group(case, "QUALITY", codes.LUNG, measurements, evaluations)
+    group[0].ContentSequence.extend(text(codes.QUALITY, line) for line in case.context.passed_over_warnings)
+    return group
 
 
 def _group(

@@ -21,7 +21,7 @@ def text_sr(case: Case) -> BasicTextSR:
     content = [
         text(codes.SUMMARY, " ".join(_summary(case))),
         section(codes.FINDINGS_HEADING, [text(codes.FINDING, line) for line in _regions(case)]),
-        *(text(codes.QUALITY, line) for line in (*replaces("report", case), *(f.sentence for f in case.flags))),
+        *(text(codes.QUALITY, line) for line in (*replaces("report", case), *case.warnings)),
         *(text(codes.ALGORITHM, line) for line in _models(case)),
     ]
     models = contributing_equipment(case.analysis)

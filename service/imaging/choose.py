@@ -22,6 +22,11 @@ BEST_THICKNESS_MM = (1.0, 1.5)
 _KERNEL_LENGTH = 16  # of SH (PS3.5 6.2)
 _CONTRAST = ("ContrastBolusAgent", "ContrastBolusAgentSequence")
 
+_OTHER_KINDS = frozenset(
+    (Reason.NOT_CT, Reason.LOCALIZER, Reason.DERIVED, Reason.DOSE_REPORT, Reason.NOT_AXIAL, Reason.TOO_FEW)
+)
+"""What a study has beside its volumes: scouts, reformatted planes, single slices that follow a bolus."""
+
 Score = tuple[bool, float, bool, bool, float, float, str]
 
 
@@ -55,14 +60,19 @@ def candidate(headers: Sequence[Dataset], eligibility: Eligibility) -> Candidate
     series_uid = known_text(header, "SeriesInstanceUID")
     if not eligibility.ok:
         return Candidate(series_uid, eligibility)
-    number = _known(optional_number, header, "SeriesNumber", None)
     return Candidate(
         series_uid=series_uid,
         eligibility=eligibility,
         kernels=_known(_kernels, header, "ConvolutionKernel", ()),
         contrast=any(_known(find, header, keyword, None) for keyword in _CONTRAST),
-        series_number=None if number is None else int(number),
+        series_number=series_number(header),
     )
+
+
+def series_number(header: Dataset) -> int | None:
+    """Series Number; None where absent, malformed, or beyond an IS (PS3.5 6.2)."""
+    number = _known(optional_number, header, "SeriesNumber", None)
+    return None if number is None or abs(number) >= 2**31 else int(number)
 
 
 def _kernels(header: Dataset, keyword: str) -> tuple[str, ...]:
@@ -108,6 +118,19 @@ def choose(candidates: Sequence[Candidate], kernels: Sequence[str] = ()) -> tupl
     """
     scored = sorted(((_score(c, kernels), c) for c in candidates), key=lambda pair: pair[0])
     return tuple(Ranked(rank, c, score, _reasons(score, c)) for rank, (score, c) in enumerate(scored, start=1))
+
+
+def is_passed_over(refused: Candidate, chosen: Candidate) -> bool:
+    """Whether a refused series would have been preferred, as far as known: by its thickness, then its coverage.
+
+    Series of another kind than a volume of the chest never would.
+    """
+    if _OTHER_KINDS & {r.reason for r in refused.eligibility.refusals}:
+        return False
+    one, other = (
+        (_off_best_mm(c.eligibility.thickness_mm), -round(c.eligibility.extent_mm or 0.0, 1)) for c in (refused, chosen)
+    )
+    return one < other
 
 
 def _score(c: Candidate, kernels: Sequence[str]) -> Score:

@@ -12,6 +12,7 @@ import highdicom as hd
 import numpy as np
 from scipy import ndimage
 
+from service.domain.ports import Step, no_step
 from service.imaging.lungs import HALF, Lungs, Side
 from service.imaging.sheets import pull_to_sheets
 from service.imaging.surfaces import Family, Floats, Probability, search
@@ -29,25 +30,37 @@ _SMOOTHING = 0.7
 
 
 def follow_fissures(
-    probability: dict[Side, Probability], boxes: dict[Side, hd.Volume], volume: hd.Volume, lungs: Lungs
+    probability: dict[Side, Probability],
+    boxes: dict[Side, hd.Volume],
+    volume: hd.Volume,
+    lungs: Lungs,
+    step: Step = no_step,
 ) -> dict[Side, Probability]:
     """The same with each lung's borders moved to its fissures; a lung with too little to go by keeps what came in.
 
-    boxes: each lung, 0-255, in its box (`lobes.lung_boxes`). volume: HU on the source grid.
+    boxes: each lung, 0-255, in its box (`lobes.lung_boxes`). volume: HU on the source grid. step: called between the
+    parts, from a thread per lung.
     """
     with ThreadPoolExecutor(len(Side)) as threads:
         moved = {
-            side: threads.submit(_follow, probability[side], boxes[side], volume, lungs, side) for side in probability
+            side: threads.submit(_follow, probability[side], boxes[side], volume, lungs, side, step)
+            for side in probability
         }
         return {side: future.result() for side, future in moved.items()}
 
 
-def _follow(probability: Probability, box: hd.Volume, volume: hd.Volume, lungs: Lungs, side: Side) -> Probability:
+def _follow(
+    probability: Probability, box: hd.Volume, volume: hd.Volume, lungs: Lungs, side: Side, step: Step
+) -> Probability:
     density = find_density(volume, lungs, side, box)
+    step()
     if not density.vessels.any():
         return probability
     family = Family.of(probability)
-    heights, reached = search(family, clearance(box, density))
+    field = clearance(box, density)
+    step()
+    heights, reached = search(family, field)
+    step()
     if reached < MIN_CLEARANCE * len(family.mean):
         return probability
     return _as_probability(pull_to_sheets(heights, box, density.grains))

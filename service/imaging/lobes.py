@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from service.domain.findings import LEFT_LOBES, RIGHT_LOBES
+from service.domain.ports import Step, no_step
 from service.imaging.boxes import bounds, clipped
 from service.imaging.harmonise import resample_like, to_box
 from service.imaging.lungs import HALF, Lungs, Side
@@ -63,12 +64,16 @@ def lobes_in_lungs(
 
 
 def lobes_on_source(
-    probability: dict[Side, NDArray[np.uint8]], boxes: dict[Side, hd.Volume], lungs: Lungs, source: hd.Volume
+    probability: dict[Side, NDArray[np.uint8]],
+    boxes: dict[Side, hd.Volume],
+    lungs: Lungs,
+    source: hd.Volume,
+    step: Step = no_step,
 ) -> NDArray[np.uint8]:
     """Lobe labels (`Lobe`) of exactly the lung voxels, axes (slice, row, column) of `source`.
 
     probability: per side UINT8, axes (lobe in the order of `LOBES_OF`, then as the box); linear interpolation, then
-    the most probable lobe of that lung.
+    the most probable lobe of that lung. step: called before each lobe.
     """
     labels = np.zeros(source.spatial_shape, np.uint8)
     for side, lobes in LOBES_OF.items():
@@ -76,6 +81,7 @@ def lobes_on_source(
         part = source[where]
         best, winner = np.zeros(part.spatial_shape, np.uint8), np.full(part.spatial_shape, lobes[0], np.uint8)
         for lobe, of_lobe in zip(lobes, probability[side], strict=True):
+            step()
             moved = resample_like(boxes[side].with_array(np.ascontiguousarray(of_lobe)), part)
             winner[moved > best] = lobe
             np.maximum(best, moved, out=best)

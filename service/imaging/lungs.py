@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from service.domain.ports import Step, no_step
 from service.errors import Flag, Reason, Refusal, Rejected
 from service.imaging.boxes import bounds, clipped
 from service.imaging.harmonise import reach, resample_like
@@ -60,8 +61,8 @@ class Lungs:
     flags: tuple[Flag, ...]
 
 
-def find_lungs(hu: hd.Volume, probability: hd.Volume, source: hd.Volume) -> Lungs:
-    """Clean, split and check the lungs.
+def find_lungs(hu: hd.Volume, probability: hd.Volume, source: hd.Volume, step: Step = no_step) -> Lungs:
+    """Clean, split and check the lungs. step: called between the parts.
 
     hu, probability: HU and UINT8 probability (255 = certain) on the model grid, axes (slice to F, row to P, column
     to L), centred on the body. source: the CT's volume, HU.
@@ -69,10 +70,15 @@ def find_lungs(hu: hd.Volume, probability: hd.Volume, source: hd.Volume) -> Lung
     """
     shown = imaged(source, probability)
     found, outside = (probability.array >= HALF) & shown, _outside_body(hu.array)
+    step()
     sides = _split(found & ~outside, np.array(probability.spacing))
+    step()
     on_source = _onto_source(probability, sides, source)
+    step()
     edges = check_edges(probability.with_array(sides), shown)
+    step()
     left_out = check_left_out(hu, found, sides, outside)
+    step()
     volume = tuple(_check_volume(on_source, float(source.voxel_volume) / 1000.0))
     refusals = (*volume, *edges.refusals, *left_out.refusals)
     if refusals:

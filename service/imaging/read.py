@@ -16,6 +16,7 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.tag import Tag
 
 from service.domain.ct import CT
+from service.domain.ports import Step, no_step
 from service.errors import Flag, Reason, Refusal, Rejected
 from service.imaging.attributes import MALFORMED, is_multi_frame
 from service.imaging.codestream import check_codestreams, decoding_plugin
@@ -71,8 +72,8 @@ class _Census:
                 )
 
 
-def read_ct(datasets: Sequence[Dataset], flags: Sequence[Flag] = ()) -> CT:
-    """Decode one series into a CT; `flags` of the gate are kept.
+def read_ct(datasets: Sequence[Dataset], flags: Sequence[Flag] = (), step: Step = no_step) -> CT:
+    """Decode one series into a CT; `flags` of the gate are kept. step: called before each slice.
 
     Datasets may come in any order and are left as they are. Classic CT: one per slice; Enhanced CT: exactly one.
     Rejected with UNREADABLE, CODEC, NOT_HU, DAMAGED_SLICES or MULTIPHASE.
@@ -81,8 +82,9 @@ def read_ct(datasets: Sequence[Dataset], flags: Sequence[Flag] = ()) -> CT:
     order = _volume_order(frames)
     if len({(f.rows, f.columns) for f in frames}) > 1:
         raise Rejected(Refusal(Reason.MIXED_GEOMETRY, "Rows and Columns differ between slices."))
-    hu, census = _hounsfield(datasets, frames, order)
+    hu, census = _hounsfield(datasets, frames, order, step)
     volume = hd.Volume(hu, _affine([frames[k] for k in order]), "PATIENT", frames[0].frame_of_reference_uid)
+    step()
     refused = tuple(census.refusals()) or tuple(_damage(volume, [frames[k] for k in order]))
     if refused:
         raise Rejected(*refused)
@@ -138,13 +140,14 @@ def _affine(frames: Sequence[Frame]) -> NDArray[np.float64]:
 
 
 def _hounsfield(
-    datasets: Sequence[Dataset], frames: Sequence[Frame], order: Sequence[int]
+    datasets: Sequence[Dataset], frames: Sequence[Frame], order: Sequence[int], step: Step
 ) -> tuple[Hounsfield, _Census]:
     """HU, float32, axes (slice, row, column); one frame is decoded at a time to keep memory at one volume."""
     hu = np.empty((len(order), frames[0].rows, frames[0].columns), np.float32)
     slice_of = {frame: k for k, frame in enumerate(order)}
     census = _Census()
     for index, (frame, stored) in enumerate(zip(frames, _decoded(datasets), strict=True)):
+        step()
         if stored.shape != hu.shape[1:]:
             raise Rejected(Refusal(Reason.CODEC, f"A frame has shape {stored.shape}, not {hu.shape[1:]}."))
         out = hu[slice_of[index]]

@@ -4,6 +4,7 @@ The 3-class classifier is not part of it yet: `probabilities` is None and the re
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import highdicom as hd
 import numpy as np
@@ -41,6 +42,7 @@ class CovidSeverity:
         opacity &= lobe_mask > 0
         rows_mm, columns_mm = ct.volume.spacing[1:]
         finding_mask = split_by_attenuation(ct.volume.array, opacity, (rows_mm, columns_mm))
+        progress("measure", 0.5)
         measured = measure(ct.volume.array, lobe_mask, finding_mask, ct.voxel_ml)
         found = {lobe for lobe in Lobe if measured.lobes[lobe].volume_ml > 0.0}
         progress("measure", 1.0)
@@ -71,6 +73,7 @@ def _lungs_and_opacities(
     progress(stage, 0.0)  # before resampling, whose seconds are not those of reading
     spec = backend.spec(LUNG_OPACITY)
     (grid,) = views_of(volume, spec)
+    progress(stage, 0.0)
     lung, opacity = infer_slices([grid], spec, backend, lambda done: progress(stage, 0.6 * done))
     with asking(backend, 1) as other:  # what follows leaves a core free
         in_mirror = other.submit(infer_slices, [mirrored(grid)], spec, backend)
@@ -80,7 +83,7 @@ def _lungs_and_opacities(
             views = views_of(volume, better)
             said = infer_slices(views, better, backend, lambda done: progress(stage, 0.6 + 0.3 * done))
             (best,) = onto(grid, views, said)
-        lungs = find_lungs(grid, grid.with_array(best), volume)
+        lungs = find_lungs(grid, grid.with_array(best), volume, partial(progress, stage, 0.9))
         found = find_opacities(grid.with_array(opacity), lungs.on_model, volume)
         lung_again, opacity_again = in_mirror.result()
     agreement = self_agreement((lung, lung_again), (opacity, opacity_again), lungs.on_model)

@@ -1,5 +1,7 @@
 """Lobes by the installed model, whatever it wants to be shown."""
 
+from functools import partial
+
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +27,10 @@ def find_lobes(volume: hd.Volume, lungs: Lungs, backend: Backend, progress: Prog
     if spec.input_layout == "lung-boxes":
         probability, boxes = _in_boxes(lungs, spec, backend)
         progress(_STAGE, 0.1)
-        probability = follow_fissures(probability, boxes, volume, lungs)
+        probability = follow_fissures(probability, boxes, volume, lungs, partial(progress, _STAGE, 0.1))
     else:
         probability, boxes = _in_slices(volume, lungs, spec, backend, progress)
-    labels = lobes_on_source(probability, boxes, lungs, volume)
+    labels = lobes_on_source(probability, boxes, lungs, volume, partial(progress, _STAGE, 1.0))
     progress(_STAGE, 1.0)
     return labels
 

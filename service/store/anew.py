@@ -1,21 +1,33 @@
 """Jobs of studies that begin anew: the images of their earlier jobs were purged. Inside somebody's transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.tables import deliveries, jobs
+from service.errors import Reason
+from service.store.tables import deliveries, evidence, jobs, refusals
 
 
 def is_remainder(connection: sa.Connection, job_id: str) -> bool:
-    """Whether the job sees only what came after a purge: no job of the study was analysed since."""
+    """Whether the job sees only what came after a purge: no job of the study was analysed since.
+
+    A purged job that saw no CT image took nothing from what can be analysed.
+    """
     for earlier in _earlier(connection, job_id):
         if earlier.purged_at is not None:
+            if saw_no_ct(connection, earlier.job_id):
+                continue
             return True
         if earlier.series_uid is not None:
             return False
     return False
+
+
+def saw_no_ct(connection: sa.Connection, job_id: str) -> bool:
+    """Whether a job was refused because no series of its study is a CT."""
+    reasons = set(connection.scalars(sa.select(refusals.c.reason).where(refusals.c.job_id == job_id)))
+    return reasons == {Reason.NOT_CT}
 
 
 def purged_predecessor(connection: sa.Connection, job_id: str) -> str | None:
@@ -27,9 +39,18 @@ def purged_predecessor(connection: sa.Connection, job_id: str) -> str | None:
     return None
 
 
+def first_with(connection: sa.Connection, job_id: str, objects: Collection[str]) -> dict[str, Any]:
+    """Number and start of the earlier job that has exactly these objects (SOP Instance UIDs); empty if none has."""
+    for earlier in _earlier(connection, job_id) if objects else ():
+        own = sa.select(evidence.c.sop_instance_uid).where(evidence.c.job_id == earlier.job_id)
+        if set(connection.scalars(own)) == set(objects):
+            return {"number": earlier.number, "started_at": earlier.started_at}
+    return {}
+
+
 def _earlier(connection: sa.Connection, job_id: str) -> Iterator[Any]:
     """The jobs that this one supersedes, the newest first."""
-    columns = (jobs.c.job_id, jobs.c.supersedes, jobs.c.purged_at, jobs.c.series_uid)
+    columns = (jobs.c.job_id, jobs.c.supersedes, jobs.c.purged_at, jobs.c.series_uid, jobs.c.number, jobs.c.started_at)
     this = connection.execute(sa.select(*columns).where(jobs.c.job_id == job_id)).one()
     while this.supersedes is not None:
         this = connection.execute(sa.select(*columns).where(jobs.c.job_id == this.supersedes)).one()

@@ -100,13 +100,17 @@ class Deliveries:
             return plan(connection, job_id, plans, Event.RESEND, now)
 
     def replaced_by(self, job_id: str) -> tuple[Job, list[StoredObject]] | None:
-        """The latest earlier job of the study of which anything may be at any destination, and what that is."""
+        """The latest earlier job of the study of which anything may be at any destination, and what that is.
+
+        One whose objects are the job's own is none: it is the same result.
+        """
         reached = (deliveries.c.state == Delivered.SENT) | (deliveries.c.attempts > 0)
         with self._engine.begin() as connection:
             earlier = get(connection, job_id).supersedes
+            own = {o.sop_instance_uid for o in objects_of(connection, job_id)}
             while earlier is not None:
                 query = sa.select(deliveries.c.sop_instance_uid).where(deliveries.c.job_id == earlier, reached)
-                if there := set(connection.scalars(query)):
+                if there := set(connection.scalars(query)) - own:
                     objects = [o for o in objects_of(connection, earlier) if o.sop_instance_uid in there]
                     return get(connection, earlier), objects
                 earlier = get(connection, earlier).supersedes

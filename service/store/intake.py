@@ -13,8 +13,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.arrival import Arrival, Identity, is_other_image
 from service.domain.priority import Urgency, most_urgent
+from service.store.anew import saw_no_ct
 from service.store.journal import note
-from service.store.tables import instances, removals, series, studies
+from service.store.tables import instances, jobs, removals, series, studies
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -69,8 +70,8 @@ def intake(
 ) -> Recorded:
     """Record one file. A new or changed CT image raises its study's revision.
 
-    So does the first image of another kind, where nothing has come before that could be analysed: such a study is
-    refused by name. Reports and other results never do.
+    So does the first image of another kind, where nothing has come before that could be analysed, or all of that was
+    purged: such a study is refused by name. Reports and other results never do.
 
     found_at: when a file that had no row was found in the spool; None for what a sender sends now.
     GONE, and nothing is recorded, if a purge has removed the file since it was saved.
@@ -205,13 +206,26 @@ def _note_ct(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival, at
 
 
 def _note_other_image(connection: sa.Connection, study: sa.Row[Any], arrival: Arrival, at: datetime) -> None:
-    """Restart the quiet period of a study that has had no CT image and no job; others are none the worse for it."""
-    if study.job_revision or study.revision > 1:
+    """Restart the quiet period of a study that has had no CT image and no job; others are none the worse for it.
+
+    A job without CT whose images were purged does not count: the study begins anew.
+    """
+    changes = study.revision - study.job_revision
+    if changes > 1 or (changes == 0 and study.job_revision and not _was_without_ct(connection, study)):
         return
-    if study.revision == 1:
+    if changes == 1:
         just_now = 0 <= (at - study.last_ct_at).total_seconds() < _LOOK_AGAIN_AFTER_S
         if just_now or connection.execute(_CT_OF_STUDY, {"study": study.study_uid}).first() is not None:
             return
     calling_ae = arrival.calling_ae or study.calling_ae
-    values = {"study": study.study_uid, "last_ct_at": at, "calling_ae": calling_ae, "revision": 1}
+    values = {"study": study.study_uid, "last_ct_at": at, "calling_ae": calling_ae, "revision": study.job_revision + 1}
     connection.execute(_UPDATE_STUDY, values)
+
+
+def _was_without_ct(connection: sa.Connection, study: sa.Row[Any]) -> bool:
+    """Whether the latest job of the study was purged, and saw no CT image."""
+    if study.purged_at is None:
+        return False
+    latest = (jobs.c.study_uid == study.study_uid) & (jobs.c.revision == study.job_revision)
+    job_id = connection.scalar(sa.select(jobs.c.job_id).where(latest, jobs.c.purged_at.is_not(None)))
+    return job_id is not None and saw_no_ct(connection, job_id)

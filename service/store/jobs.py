@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from service.domain.job import Event, Job, Result, State, StoredObject, advance
 from service.domain.priority import after_analysis, virtual_time_s
 from service.domain.routing import StudyFacts
+from service.store.anew import first_with
 from service.store.job_rows import get, move, objects_of
 from service.store.planning import NOWHERE, Plan, plan
 from service.store.shadows import plan_shadows
@@ -66,7 +67,10 @@ class Jobs:
     def finish(
         self, job_id: str, event: Event, result: Result, now: datetime, plans: Mapping[str, Plan] = NOWHERE
     ) -> Job:
-        """The analysis ended (ANALYSE, REFUSE or FAIL), and what goes where is known at the same moment."""
+        """The analysis ended (ANALYSE, REFUSE or FAIL), and what goes where is known at the same moment.
+
+        The very objects of an earlier job are one result: they keep its number and time.
+        """
         with self._engine.begin() as connection:
             job = get(connection, job_id)
             urgency = after_analysis(job.urgency, result.severity_total)
@@ -87,6 +91,7 @@ class Jobs:
                 facts=_facts_row(result.facts),
                 models=[dict(model) for model in result.models],
                 error=result.error,
+                **first_with(connection, job_id, {o.sop_instance_uid for o in result.objects}),
             )
             plan_shadows(connection, job_id, result.shadows, now)
             return plan(connection, job_id, plans, Event.DELIVER, now) if plans else get(connection, job_id)

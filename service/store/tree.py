@@ -7,13 +7,19 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
 
+from service.domain.ports import Step, no_step
 from service.domain.unparsable import UNPARSABLE
 from service.errors import Refusal, is_storage_error
 
 Ignored = Callable[[Path, str], None]
 
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
+_NO_DICOM = "not DICOM"
+_PREAMBLE, _PREFIX = 128, b"DICM"
+"""Bytes before the prefix, mostly zeros, and the prefix (PS3.10 7.1)."""
+
 DAMAGED = "damaged DICOM"
 UNREADABLE = "cannot be read"
 """How the reasons begin for which a file that may be an image is left out."""
@@ -46,9 +52,16 @@ def scan(paths: Iterable[Path], ignored: Ignored = lambda path, why: None) -> li
     return [SeriesFiles(study, uid, tuple(files)) for (study, uid), files in sorted(series.items())]
 
 
-def headers(series: SeriesFiles) -> list[Dataset]:
-    """Headers of a series without Pixel Data, in the order of its paths."""
-    return [dcmread(path, stop_before_pixels=True) for path in series.paths]
+def headers(series: SeriesFiles, step: Step = no_step) -> list[Dataset]:
+    """Headers of a series without Pixel Data, in the order of its paths. step: called before each."""
+    return list(datasets(series.paths, step, stop_before_pixels=True))
+
+
+def datasets(paths: Iterable[Path], step: Step = no_step, *, stop_before_pixels: bool = False) -> Iterator[Dataset]:
+    """The files, parsed. step: called before each."""
+    for path in paths:
+        step()
+        yield dcmread(path, stop_before_pixels=stop_before_pixels)
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -66,15 +79,31 @@ def _identity(path: Path, ignored: Ignored) -> tuple[str, str] | None:
         header = dcmread(path, specific_tags=list(_UIDS), stop_before_pixels=True)
         study_uid, series_uid = (str(header.get(keyword) or "") for keyword in _UIDS)
     except (InvalidDicomError, EOFError):
-        ignored(path, "not DICOM")
+        ignored(path, _NO_DICOM if _is_something_else(path) else f"{DAMAGED}: cut off")
         return None
     except (*UNPARSABLE, OSError) as error:
         ignored(path, _why(error))
         return None
     if not (study_uid and series_uid):
-        ignored(path, "no Study or Series Instance UID")
+        why = "no Study or Series Instance UID"
+        ignored(path, f"{DAMAGED}: {why}" if _may_be_image(header) else why)
         return None
     return study_uid, series_uid
+
+
+def _is_something_else(path: Path) -> bool:
+    """Whether a file that is too short to be read is no DICOM file of which only the first bytes are there."""
+    with path.open("rb") as file:
+        zeros, prefix = file.read(_PREAMBLE), file.read(len(_PREFIX))
+    if not zeros:
+        return path.suffix.lower() != ".dcm"
+    return prefix != _PREFIX and (bool(zeros.strip(b"\0")) or not _PREFIX.startswith(prefix))
+
+
+def _may_be_image(header: Dataset) -> bool:
+    """Whether a file is an image, or is cut off before it says what it is."""
+    sop_class = UID(str(header.file_meta.get("MediaStorageSOPClassUID") or ""))
+    return not sop_class or "Image Storage" in sop_class.name
 
 
 def _why(error: Exception) -> str:

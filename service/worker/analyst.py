@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,25 +17,25 @@ from pydicom import Dataset, dcmread
 from service.domain.ct import CT
 from service.domain.eligibility import Eligibility, Limits
 from service.domain.findings import Analysis, ModelUse
-from service.domain.ports import Backend, Pipeline, Progress
+from service.domain.ports import Backend, Pipeline, Progress, Step
 from service.domain.unparsable import UNPARSABLE
 from service.errors import Flag, Reason, Refusal, Rejected, ThoracleError, is_storage_error, traceback_of
-from service.evidence.context import Earlier, Evidence, EvidenceContext, Selection
+from service.evidence.context import Earlier, Evidence, EvidenceContext, PassedOver, Selection
 from service.evidence.encode import encode
 from service.evidence.notice import encode_notice
 from service.evidence.result import SeriesRefusal, result_document
 from service.evidence.times import with_fixed_zone
-from service.imaging.choose import Candidate, Ranked, candidate, choose, of_one_patient
+from service.imaging.choose import Candidate, Ranked, candidate, choose, is_passed_over, of_one_patient, series_number
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.inference.noting import Noting
-from service.store.tree import SeriesFiles
+from service.store.tree import SeriesFiles, datasets
 from service.store.tree import headers as read_headers
 from service.worker.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
-Result = tuple[CT, Analysis, tuple[Evidence, ...]]
+Result = tuple[CT, Analysis, tuple[Evidence, ...], EvidenceContext]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ class Analyst:
         done: Result | None = None
         headers: dict[str, Dataset] = {}
         asked: dict[str, ModelUse] = {}
-        for ranked in self._rank(series, expected_images, headers, watch):
+        every = self._rank(series, expected_images, headers, watch)
+        for ranked in every:
             uid, eligibility = ranked.candidate.series_uid, ranked.candidate.eligibility
             if not eligibility.ok:
                 refusals[uid] = eligibility.refusals
@@ -118,8 +120,9 @@ class Analyst:
                 refusals[uid] = (Refusal(Reason.NOT_CHOSEN, "; ".join(ranked.reasons) + "."),)
             else:
                 noting = Noting(self.backend)
+                context = replace(self._context(run), passed_over=_passed_over(every, ranked, refusals, headers))
                 try:
-                    done = self._analyse_series(_files(series, uid), eligibility.flags, noting, run, watch)
+                    done = self._analyse_series(_files(series, uid), eligibility.flags, noting, context, watch)
                 except Exception as error:  # the worker step: one bad series must not cost the study its others
                     refusals[uid] = _refusals(error, watch.stage)
                     asked |= noting.asked
@@ -135,19 +138,20 @@ class Analyst:
     ) -> tuple[Ranked, ...]:
         candidates = []
         for number, one in enumerate(series):
-            watch("check", number / len(series))
-            candidates.append(self._candidate(one, expected_images.get(one.series_uid), first_headers))
+            checking = partial(watch, "check", number / len(series))
+            candidates.append(self._candidate(one, expected_images.get(one.series_uid), first_headers, checking))
         return choose(of_one_patient(candidates, first_headers))
 
     def _candidate(
-        self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset]
+        self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset], step: Step
     ) -> Candidate:
         """A series whose headers cannot be checked is refused for itself: the others are none the worse for it."""
+        step()
         try:
             if series.refusals:
                 first_headers[series.series_uid] = dcmread(series.paths[0], stop_before_pixels=True)
                 return Candidate(series.series_uid, Eligibility(series.refusals))
-            headers = read_headers(series)
+            headers = read_headers(series, step)
             first_headers[series.series_uid] = headers[0]
             found = candidate(headers, check_headers(headers, self.limits, expected_images))
             return replace(found, series_uid=series.series_uid)
@@ -159,13 +163,18 @@ class Analyst:
             return Candidate(series.series_uid, Eligibility(series.refusals or refusals))
 
     def _analyse_series(
-        self, paths: Sequence[Path], flags: tuple[Flag, ...], backend: Backend, run: Run, watch: Stopwatch
+        self,
+        paths: Sequence[Path],
+        flags: tuple[Flag, ...],
+        backend: Backend,
+        context: EvidenceContext,
+        watch: Stopwatch,
     ) -> Result:
-        watch("read", 0.0)
-        ct = read_ct([dcmread(path) for path in paths], flags)
+        reading, encoding = (partial(watch, stage, 0.0) for stage in ("read", "encode"))
+        ct = read_ct(list(datasets(paths, reading)), flags, reading)
         analysis = self.pipeline.analyse(ct, backend, watch)
-        watch("encode", 0.0)
-        return ct, analysis, encode(ct, analysis, self._context(run), self.selections)
+        encoding()
+        return ct, analysis, encode(ct, analysis, context, self.selections, encoding), context
 
     def _context(self, run: Run) -> EvidenceContext:
         moment = with_fixed_zone(run.analysed_at.astimezone())
@@ -205,6 +214,7 @@ class Analyst:
             series_uid=uid,
             analysis=analysis,
             refusals=[SeriesRefusal(series_uid, r) for series_uid, rs in refusals.items() for r in rs],
+            passed_over=done[3].passed_over_warnings if done else (),
             asked=asked,
             number=run.number,
             analysed_at=self._context(run).analysed_at,
@@ -215,6 +225,28 @@ class Analyst:
 
 def _files(series: Sequence[SeriesFiles], uid: str) -> Sequence[Path]:
     return next(one.paths for one in series if one.series_uid == uid)
+
+
+def _passed_over(
+    every: Sequence[Ranked],
+    chosen: Ranked,
+    failed: Mapping[str, Sequence[Refusal]],
+    headers: Mapping[str, Dataset],
+) -> tuple[PassedOver, ...]:
+    """Better series that are not analysed: those that were tried before, and those that the gate refused.
+
+    failed: refusals by Series Instance UID until now.
+    """
+    tried = [r.candidate for r in every if r.rank < chosen.rank]
+    refused = [r.candidate for r in every if is_passed_over(r.candidate, chosen.candidate)]
+    found = [
+        *((c, failed[c.series_uid]) for c in tried),
+        *((c, c.eligibility.refusals) for c in refused if not c.eligibility.ok),
+    ]
+    numbers = {uid: series_number(header) for uid, header in headers.items()}
+    return tuple(
+        PassedOver(tuple(dict.fromkeys(r.reason for r in refusals)), numbers.get(c.series_uid)) for c, refusals in found
+    )
 
 
 def _refusals(error: Exception, stage: str) -> tuple[Refusal, ...]:

@@ -9,7 +9,7 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 
 def rss_bytes() -> int:
     """Resident memory of this process (proc(5), statm)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def machine_bytes() -> float:
@@ -17,7 +17,7 @@ def machine_bytes() -> float:
     machine = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for path in _LIMITS:
         try:
-            return min(machine, float(path.read_text()))
+            return min(machine, float(path.read_text(encoding="ascii")))
         except (OSError, ValueError):  # no such version, or "max": no limit
             continue
     return machine

@@ -181,7 +181,8 @@ class Runner:
         series, progress, expected_images = study
         record = partial(self._fail, job.job_id) if backend is assigned.active else None
         at = backend.at(job.urgency)
-        with self._watchdog.over(job.job_id, at, partial(self._is_wanted, job.job_id), record) as run:
+        wanted = partial(self._is_wanted, job.job_id)
+        with self._watchdog.over(job.job_id, at, wanted, record, job.started_at) as run:
             return self._outcome(job, (series, run.progress(progress), expected_images), run.backend)
 
     def _is_wanted(self, job_id: str) -> bool:

@@ -135,7 +135,7 @@ class Shadower:
         """The analysis within the limits of any."""
         series, progress, expected_images = study
         wanted, record = partial(self._is_wanted, job.job_id), partial(self._fail, job.job_id)
-        with self._watchdog.over(job.job_id, backend, wanted, record) as watched:
+        with self._watchdog.over(job.job_id, backend, wanted, record, job.started_at) as watched:
             progress = watched.progress(progress)
             return self._analyst.on(watched.backend).analyse(series, progress, expected_images, run_of(job))
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from traceback import format_stack
 from typing import ClassVar
@@ -59,7 +60,7 @@ class Unwanted(Stopped):
     """The job was cancelled, or a newer one of the study superseded it."""
 
     cause = "unwanted"
-    grace_s = 5.0
+    grace_s = 60.0  # nothing is harmed meanwhile, and a routine event must not end a process that only is slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +134,21 @@ class Watchdog(Looking):
 
     @contextmanager
     def over(
-        self, job_id: str, backend: Backend, wanted: Callable[[], bool], record: Callable[[str], None] | None
+        self,
+        job_id: str,
+        backend: Backend,
+        wanted: Callable[[], bool],
+        record: Callable[[str], None] | None,
+        began_at: datetime | None = None,
     ) -> Iterator[Run]:
         """Watch the block, which analyses with `run.backend` and reports to `run.progress`; Stopped if it is ended.
 
         wanted: whether anybody still wants the job. record: notes durably why a job failed, before the process ends;
-        None where it is to be analysed again, in another way.
+        None where it is to be analysed again, in another way. began_at: when the analysis first began; what a process
+        left before is of another one.
         """
         marker = self._folder / f"stuck-{job_id}{'' if record else '-on-trial'}"
-        self._raise_if_stuck(marker)
+        self._raise_if_stuck(marker, began_at)
         run = Run(job_id, backend, wanted, record, marker)
         with self._changing:
             self._runs[run] = time.monotonic(), self._most_bytes()
@@ -216,14 +223,18 @@ class Watchdog(Looking):
             return _PART_OF_MEMORY * machine_bytes()
         return rss_bytes() + self._limits.memory_bytes
 
-    def _raise_if_stuck(self, marker: Path) -> None:
-        """OverTime if an earlier process ended at this very job because it could not look."""
+    def _raise_if_stuck(self, marker: Path, began_at: datetime | None) -> None:
+        """OverTime if an earlier process ended at this very analysis because it could not look.
+
+        The marker of an earlier analysis of the job may be left: another host ended that one, and knew nothing of it.
+        """
         try:
-            where = marker.read_text(errors="replace")
+            is_earlier = began_at is not None and marker.stat().st_mtime < began_at.timestamp()
+            where = marker.read_text(encoding="utf-8", errors="replace")
             marker.unlink()
         except FileNotFoundError:
             return
-        if where:
+        if where and not is_earlier:
             log.error("job %s: an earlier worker did not end, and could not look; it was at\n%s", marker.name, where)
             self._count(OverTime.cause)
             raise OverTime(f"the analysis ran longer than {self._limits.time_s:g} s and blocked its whole process")
@@ -232,7 +243,7 @@ class Watchdog(Looking):
     def _even_without_looking(self, marker: Path) -> Iterator[None]:
         """Have the process ended also where no thread of Python can run. The marker stays, with the stacks in it."""
         marker.parent.mkdir(parents=True, exist_ok=True)
-        with marker.open("w") as file:
+        with marker.open("w", encoding="utf-8") as file:
             faulthandler.dump_traceback_later(self._limits.time_s + OverTime.grace_s + _DEAF_S, exit=True, file=file)
             try:
                 yield

@@ -36,8 +36,7 @@ def draw_footer(page: Page, case: Filed, what: str, y: float) -> None:
 
 
 def _warnings(case: Case) -> tuple[str, ...]:
-    sentences = tuple(flag.sentence for flag in case.flags) or ("No warnings.",)
-    sentences = (*replaces("report", case), *sentences)
+    sentences = (*replaces("report", case), *(case.warnings or ("No warnings.",)))
     agreement = case.analysis.agreement
     if agreement is None:
         return sentences

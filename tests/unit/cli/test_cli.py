@@ -5,7 +5,9 @@ import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import evidence_samples
 import make_ct
 import pytest
 from damage_ct import CASES
@@ -13,8 +15,13 @@ from typer.testing import CliRunner
 
 from service import __version__
 from service.cli import app
+from service.domain.ct import CT
+from service.domain.eligibility import Limits
+from service.domain.findings import Analysis
+from service.evidence.context import SegKind, Selection, Style
 from service.store import tree
 from service.store.tree import SeriesFiles
+from service.worker.analyst import Analyst
 
 DEMO_CT = Path(__file__).parents[3] / "demo" / "ct"
 
@@ -57,16 +64,16 @@ def test_a_study_that_fails_and_a_damaged_file_do_not_stop_the_others(
     (tmp_path / "in" / "damaged.dcm").write_bytes(whole.replace(b"\x20\x00\x0d\x00UI", b"\x20\x00\x0d\x00UJ"))
     read = tree.headers
 
-    def headers_unless_first(series: SeriesFiles) -> object:
+    def headers_unless_first(series: SeriesFiles, *rest: Any) -> object:
         if series.study_uid == "1.2.1":
             raise OSError(5, "Input/output error")
-        return read(series)
+        return read(series, *rest)
 
     monkeypatch.setattr("service.worker.analyst.read_headers", headers_unless_first)
     code, output = run("analyse", tmp_path / "in", "--out", tmp_path / "out")
     assert code == 1
     assert "Failed: study 1.2.1: [Errno 5] Input/output error" in output
-    assert "left out 1 files: damaged DICOM" in output
+    assert "/in/damaged.dcm:damagedDICOM" in output.replace(" ", "")
     assert "TOO_FEW" in output and (tmp_path / "out" / "study-2" / "result.json").exists()
 
 
@@ -181,15 +188,63 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert (tmp_path / "d").stat().st_mode & 0o007 == 0, "patient data of this user and group only"
 
 
-def test_results_of_an_earlier_patient_never_lie_beside_the_new_ones(tmp_path: Path) -> None:
+EVERY_NAME = [
+    *("lobes.seg.dcm", "findings.labelmap.seg.dcm", "measurements.binary.all-frames.sr.dcm", "study.sr.dcm"),
+    *("study.labelmap.all-frames.lobes+findings+report-dicom.sr.dcm", "study.binary.alone.sr.dcm", "report.pdf"),
+    *("report.pdf.dcm", "report.sc.dcm", "report.sr.dcm", "notice.sr.dcm", "notice.pdf", "notice.pdf.dcm"),
+    "result.json",
+]
+
+
+@pytest.mark.parametrize("folder", [".", "study-1", "study-12"])
+def test_results_of_an_earlier_patient_never_lie_beside_the_new_ones(tmp_path: Path, folder: str) -> None:
+    """Neither those of any destination, nor those of one of several studies; what is no result stays."""
     out = tmp_path / "out"
-    out.mkdir()
-    for name in ("report.pdf", "findings.seg.dcm", "result.json", "notes.txt"):
-        (out / name).write_text("another patient's")
+    (out / folder).mkdir(parents=True)
+    for name in (*EVERY_NAME, "notes.txt", "report.mine.pdf"):
+        (out / folder / name).write_text("another patient's")
     make_ct.write(make_ct.make(slices=10).datasets, tmp_path / "in")
     assert run("analyse", tmp_path / "in", "--out", out)[0] == 3
-    assert sorted(p.name for p in out.iterdir()) == ["notes.txt", "result.json"]
+    assert sorted(p.name for p in out.rglob("*.*")) == ["notes.txt", "report.mine.pdf", "result.json"]
     assert json.loads((out / "result.json").read_text())["status"] == "refused"
+
+
+class LungsAsLobe:
+    """A pipeline without models: what is as thin as lung is one lobe."""
+
+    name = "lungs-as-lobe"
+    models = ()
+
+    def analyse(self, ct: CT, *_: object) -> Analysis:
+        mask = (ct.volume.array < -700).astype("uint8")
+        return evidence_samples.analysis_of(ct, mask, 0 * mask)
+
+
+@pytest.mark.parametrize(("slices", "names"), [(44, ["lobes.seg", "measurements.sr", "study.sr"]), (10, [])])
+def test_what_destinations_get_changes_nothing_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slices: int, names: list[str]
+) -> None:
+    """The help names the files; a configuration with labelmaps and notices is for archives."""
+    labelmaps = Selection(Style(SegKind.LABELMAP), frozenset(("lobes", "capture")))
+    ready = Analyst(LungsAsLobe(), None, Limits(), "1", selections=(labelmaps,), notice=True)  # type: ignore[arg-type]
+    monkeypatch.setattr("service.cli.analyse.analyst", lambda *_: ready)
+    make_ct.write(make_ct.make(slices=slices, spacing_mm=5.0).datasets, tmp_path / "in")
+    run("analyse", tmp_path / "in", "--out", tmp_path / "out")
+    expected = [*(f"{name}.dcm" for name in names), *(["report.pdf", "report.pdf.dcm"] if names else []), "result.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(expected)
+
+
+def test_a_damaged_file_at_the_end_of_a_series_is_named_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No slice is missing in the middle: the result is of what is there, and the exit code says that it is not all."""
+    ready = Analyst(LungsAsLobe(), None, Limits(), "1")  # type: ignore[arg-type]
+    monkeypatch.setattr("service.cli.analyse.analyst", lambda *_: ready)
+    paths = make_ct.write(make_ct.make(slices=44, spacing_mm=5.0).datasets, tmp_path / "in")
+    paths[-1].write_bytes(paths[-1].read_bytes()[:300])
+    code, output = run("analyse", tmp_path / "in", "--out", tmp_path / "out")
+    assert code == 1 and (tmp_path / "out" / "report.pdf").exists()
+    assert f"/in/{paths[-1].name}:damagedDICOM" in output.replace(" ", "")
 
 
 def test_the_time_of_the_analysis_can_be_given(tmp_path: Path) -> None:

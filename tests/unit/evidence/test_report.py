@@ -16,9 +16,9 @@ from pydicom import Dataset, dcmread
 
 from service.domain.findings import Analysis, Finding, FindingRegion, Lobe, ModelUse, Region
 from service.domain.severity import severity
-from service.errors import Flag
+from service.errors import Flag, Reason
 from service.evidence.case import Case
-from service.evidence.context import ALWAYS, Predecessor, Selection
+from service.evidence.context import ALWAYS, PassedOver, Predecessor, Selection
 from service.evidence.encode import encode
 from service.evidence.report import report_pdf, words
 from service.evidence.report.fonts import runs, width
@@ -119,6 +119,13 @@ def test_probabilities_and_no_warnings(tmp_path: Path) -> None:
     text = report(tmp_path, probabilities=classes, flags=())
     assert all(f"{p:.2f}" in text and name in text for name, p in classes.items())
     assert "no validated model" not in text and "No warnings." in text
+
+
+def test_a_better_series_that_was_refused_is_on_the_page(tmp_path: Path) -> None:
+    ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
+    context = evidence_samples.context(ct, passed_over=(PassedOver((Reason.TRUNCATED,), 3),))
+    text = printed(report_pdf(Case.of(ct, analysis, context)), tmp_path)
+    assert "A better series was not analysed: TRUNCATED, series 3." in text
 
 
 def test_missing_lobe_has_no_total(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 
 import evidence_samples
@@ -13,10 +14,13 @@ from service.domain import rounding
 from service.domain.ct import CT
 from service.domain.findings import Analysis, Finding, Lobe, Region
 from service.domain.severity import severity
-from service.errors import Flag
-from service.evidence.context import Predecessor
+from service.errors import Flag, Reason
+from service.evidence.case import Case
+from service.evidence.context import ALWAYS, Evidence, PassedOver, Predecessor, Selection
 from service.evidence.encode import encode
+from service.evidence.sr_study import study_sr
 
+ALL = ALWAYS | {"text"}
 LIMITS = [("USE-LIM", "RUO"), ("USE-LIM", "NOT-APART")]
 
 
@@ -230,3 +234,34 @@ def test_the_algorithms_are_identified_once(result: dict[str, Dataset], kind: st
 def test_integers_are_written_as_integers(result: dict[str, Dataset], kind: str) -> None:
     values = [str(i.MeasuredValueSequence[0].NumericValue) for i in items(result[kind]) if i.ValueType == "NUM"]
     assert len(values) > 15 and not [value for value in values if value.endswith(".0")]
+
+
+def test_roots_of_other_objects_of_the_same_kinds_have_other_uids(sample: tuple[CT, Analysis]) -> None:
+    case = Case.of(*sample, evidence_samples.context(sample[0]))
+    one = Evidence("lobes", "lobes.seg.dcm", b"", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.3.1", series_uid="1.2.3")
+    roots = [study_sr(case, [member]) for member in (one, replace(one, sop_instance_uid="1.2.3.2"), one)]
+    assert roots[0].SOPInstanceUID == roots[2].SOPInstanceUID != roots[1].SOPInstanceUID
+    assert roots[0].SeriesInstanceUID != roots[1].SeriesInstanceUID
+
+
+PASSED_OVER = (PassedOver((Reason.TRUNCATED, Reason.TILT), 3), PassedOver((Reason.FAILED,), None))
+SENTENCES = [
+    "A better series was not analysed: TRUNCATED, TILT, series 3.",
+    "A better series was not analysed: FAILED, series without number.",
+]
+
+
+def test_better_series_that_were_refused_are_in_the_study_sr_and_in_the_text(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    context = evidence_samples.context(ct, passed_over=PASSED_OVER)
+    silent, told = (
+        {e.kind: e for e in encode(ct, replace(analysis, flags=(), agreement=None), c, [Selection(kinds=ALL)])}
+        for c in (evidence_samples.context(ct), context)
+    )
+    assert "QUALITY" not in groups(dcmread(BytesIO(silent["study"].content)))
+    quality = groups(dcmread(BytesIO(told["study"].content)))["QUALITY"]
+    assert [str(i.TextValue) for i in quality.ContentSequence if concept(i) == "QUALITY"] == SENTENCES
+    text = [i for i in items(dcmread(BytesIO(told["text"].content))) if concept(i) == "QUALITY"]
+    assert [str(i.TextValue) for i in text] == SENTENCES
+    for kind, item in told.items():
+        assert item.sop_instance_uid is None or item.sop_instance_uid != silent[kind].sop_instance_uid

@@ -11,7 +11,7 @@ from pydicom.tag import Tag
 
 from service.domain.eligibility import Eligibility, Limits
 from service.errors import Reason, Refusal
-from service.imaging.choose import Candidate, candidate, choose
+from service.imaging.choose import Candidate, candidate, choose, is_passed_over
 from service.imaging.gate import check_headers
 
 GOOD = Eligibility(slices=200, spacing_mm=1.0, thickness_mm=1.25, extent_mm=300.0)
@@ -118,3 +118,28 @@ def test_series_number(written: str | None, number: int | None) -> None:
     dataset = make_ct.make(slices=1).datasets[0]
     dataset.SeriesNumber = written
     assert candidate([dataset], GOOD).series_number == number
+
+
+def refused(reason: Reason, thickness_mm: float | None, extent_mm: float = 300.0) -> Candidate:
+    measured = replace(GOOD, thickness_mm=thickness_mm, extent_mm=extent_mm)
+    return Candidate("1.2.9", replace(measured, refusals=(Refusal(Reason.AGE, ""), Refusal(reason, ""))))
+
+
+@pytest.mark.parametrize(
+    ("one", "better"),
+    [
+        (refused(Reason.MISSING_SLICES, 1.5), True),
+        (refused(Reason.MISSING_SLICES, 2.0, extent_mm=310.0), True),
+        (refused(Reason.MISSING_SLICES, 2.0), False),
+        (refused(Reason.MISSING_SLICES, 5.0), False),
+        (refused(Reason.MIXED_GEOMETRY, None), False),
+        (refused(Reason.LOCALIZER, 1.0), False),
+        (refused(Reason.NOT_AXIAL, 1.0), False),
+        (refused(Reason.DERIVED, 1.0), False),
+    ],
+)
+def test_a_refused_series_is_better_by_thickness_and_coverage_unless_it_is_of_another_kind(
+    one: Candidate, better: bool
+) -> None:
+    chosen = replace(BEST, eligibility=replace(GOOD, thickness_mm=2.0))
+    assert is_passed_over(one, chosen) is better

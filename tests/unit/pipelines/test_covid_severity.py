@@ -1,5 +1,6 @@
 """The whole pipeline: on phantoms with a back end that thresholds, and on the demo CT with the released models."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -207,3 +208,13 @@ def test_the_released_models_on_the_demo_ct_twice() -> None:
     assert x[Lobe.RUL][0] < x[Lobe.LUL][0]
     assert x[Lobe.RUL][2] > x[Lobe.RLL][2]
     assert x[Lobe.LUL][2] > x[Lobe.LLL][2]
+
+
+def test_whoever_ends_an_analysis_is_asked_between_the_parts_of_each_stage() -> None:
+    """What no model is asked in would otherwise be silent for as long as all of it takes."""
+    asked: Counter[str] = Counter()
+    ct = read_ct(make_ct.make().datasets)
+    CovidSeverity().analyse(ct, ThresholdBackend(), lambda stage, _done: asked.update([stage]))
+    calls = len(range(0, 88, 4))
+    assert asked["lungs and opacities"] > calls + 5, "each part of finding the lungs"
+    assert asked["lobes"] > 2 + len(Lobe) and asked["measure"] > 2

@@ -8,8 +8,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
+from pydicom.uid import HangingProtocolStorage
 
-from service.store.tree import headers, scan
+from service.store.tree import DAMAGED, headers, scan
 
 
 @pytest.fixture
@@ -38,13 +39,35 @@ def test_groups_by_series_and_names_the_rest(folder: Path) -> None:
         "empty": "not DICOM",
         "DICOMDIR": "DICOMDIR",
         "damaged.dcm": ANY,
-        "c/0000.dcm": "no Study or Series Instance UID",
+        "c/0000.dcm": "damaged DICOM: no Study or Series Instance UID",
     }
     assert ignored["damaged.dcm"].startswith("damaged DICOM: ")
     names = sorted([path.relative_to(folder).as_posix() for path in series.paths] for series in found)
     assert names == [["a/deep/0000.dcm", "a/deep/0001.dcm", "a/deep/0002.dcm"], ["b/0000", "b/0001"]]
     assert len({series.study_uid for series in found}) == 1
     assert [series.series_uid for series in found] == sorted(series.series_uid for series in found)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 127, 128, 131, 132, 140, 300, 900])
+def test_an_image_that_is_cut_off_is_damaged_and_not_something_else(tmp_path: Path, kept: int) -> None:
+    """It may be the last slice: then no slice is missing in the middle, and nothing else tells of it."""
+    paths = make_ct.write(make_ct.make(slices=2).datasets, tmp_path)
+    paths[1].write_bytes(paths[1].read_bytes()[:kept])
+    ignored: dict[Path, str] = {}
+    (series,) = scan([tmp_path], ignored.__setitem__)
+    assert series.paths == (paths[0],) and list(ignored) == [paths[1]]
+    assert ignored[paths[1]].startswith(DAMAGED)
+
+
+def test_what_holds_no_image_is_not_damaged_without_a_study(tmp_path: Path) -> None:
+    """A hanging protocol has no study (PS3.3 A.44)."""
+    (dataset,) = make_ct.make(slices=1).datasets
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = HangingProtocolStorage
+    del dataset.StudyInstanceUID
+    make_ct.write([dataset], tmp_path)
+    ignored: dict[Path, str] = {}
+    assert scan([tmp_path], ignored.__setitem__) == []
+    assert list(ignored.values()) == ["no Study or Series Instance UID"]
 
 
 def test_headers_have_no_pixels(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The path of a study: a damaged series is refused for itself and harms no other."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +27,7 @@ from service.store.records import SeriesRecord
 from service.store.tree import scan
 from service.worker.analyst import Analyst, Outcome, Run
 from service.worker.study import Studies
+from service.worker.watchdog import Unwanted
 
 RUN = Run(evidence_samples.ANALYSED_AT)
 
@@ -241,3 +243,54 @@ def test_a_study_without_ct_is_refused_by_name_with_a_notice(tmp_path: Path) -> 
     report = dcmread(BytesIO(outcome.evidence[0].content))
     assert report.StudyInstanceUID == mr.StudyInstanceUID and report.PatientID == mr.PatientID
     assert b"this study holds none" in outcome.evidence[0].content
+
+
+def test_whoever_ends_an_analysis_is_asked_before_each_slice_and_each_object(tmp_path: Path) -> None:
+    """A late slice and a cancel end it there; what is silent for long would end with its whole process."""
+    make_ct.write(make_ct.make(slices=44, spacing_mm=5.0).datasets, tmp_path)
+    asked: Counter[str] = Counter()
+    analyst = Analyst(LungsAsLobe(), NoBackend(), Limits(), "0.1.0")
+    outcome = analyst.analyse(scan([tmp_path]), lambda stage, _part: asked.update([stage]), {}, RUN)
+    assert asked["check"] > 44 and asked["read"] > 2 * 44, "files are read, then slices are decoded"
+    assert asked["encode"] > len(outcome.evidence) + 4, "four pictures and notes of the report too"
+
+
+@pytest.mark.parametrize("stage", ["check", "read", "encode"])
+def test_each_of_these_steps_can_be_ended_in_its_middle(tmp_path: Path, stage: str) -> None:
+    make_ct.write(make_ct.make(slices=44, spacing_mm=5.0).datasets, tmp_path)
+    asked: Counter[str] = Counter()
+
+    def end_at_the_fifth(now: str, _part: float) -> None:
+        asked.update([now])
+        if now == stage and asked[now] >= 5:
+            raise Unwanted("superseded")
+
+    with pytest.raises(Unwanted):
+        Analyst(LungsAsLobe(), NoBackend(), Limits(), "0.1.0").analyse(scan([tmp_path]), end_at_the_fifth, {}, RUN)
+    assert asked[stage] == 5
+
+
+def test_a_better_series_that_was_refused_is_named_with_the_result(tmp_path: Path) -> None:
+    """Otherwise the archive shows a result of a thick series, and nobody knows that the thin one has gaps."""
+    _, good = two_series(tmp_path)
+    gaps = {"StudyInstanceUID": dcmread(tmp_path / "first" / "0000.dcm").StudyInstanceUID, "SeriesInstanceUID": "1.2.4"}
+    thin = make_ct.make(slices=150, spacing_mm=1.5, attributes=gaps | {"SeriesNumber": 9}).datasets
+    make_ct.write([*thin[:70], *thin[72:]], tmp_path / "gaps")
+    analyst = Analyst(Failing(ZeroDivisionError()), NoBackend(), Limits(), "0.1.0")
+    outcome = analyst.analyse(scan([tmp_path]), lambda *_: None, {}, RUN)
+    number = int(dcmread(tmp_path / "first" / "0000.dcm").SeriesNumber)
+    assert outcome.series_uid == good and outcome.document["warnings"][-2:] == [
+        f"A better series was not analysed: FAILED, series {number}.",
+        "A better series was not analysed: MISSING_SLICES, series 9.",
+    ]
+    root = next(e for e in outcome.evidence if e.kind == "study")
+    assert b"A better series was not analysed: FAILED" in root.content
+
+
+def test_a_worse_series_that_was_refused_is_no_warning(tmp_path: Path) -> None:
+    first, _ = two_series(tmp_path)
+    (tmp_path / "second" / "0020.dcm").unlink()
+    analyst = Analyst(LungsAsLobe(), NoBackend(), Limits(), "0.1.0")
+    outcome = analyst.analyse(scan([tmp_path]), lambda *_: None, {}, RUN)
+    assert (outcome.series_uid, len(outcome.refusals)) == (first, 1)
+    assert not any("better" in sentence for sentence in outcome.document["warnings"])

@@ -11,6 +11,7 @@ from service.domain.findings import ModelUse
 from service.domain.job import State
 from service.errors import Flag, Reason, Refusal
 from service.evidence.context import Evidence
+from service.worker.analyst import Outcome
 
 
 @pytest.fixture
@@ -89,6 +90,31 @@ def test_a_purged_study_that_comes_again_gives_the_same_objects_again(bench: Ben
     assert bench.jobs.get(again).state is State.DELIVERED
     (before, same) = bench.runs
     assert same == before, "its time and its number are those of the objects that the archive has"
+
+
+def test_a_study_that_comes_a_third_time_is_the_same_too_and_a_later_result_replaces_the_first(bench: Bench) -> None:
+    """The archive holds one result, v1, whatever the jobs are called that made it."""
+    old = tuple(replace(e, series_uid="1.9") for e in ANALYSED.evidence)
+    new = tuple(replace(e, sop_instance_uid=f"{e.sop_instance_uid}.2") for e in old)
+
+    def as_run_says() -> Outcome:
+        """Other times, numbers and predecessors give other objects."""
+        return replace(ANALYSED, evidence=old if bench.runs[-1] == bench.runs[0] else new)
+
+    bench.analysis, job_id = as_run_says, bench.job_id
+    for _ in range(3):
+        bench.deliver(job_id)
+        assert [o.sop_instance_uid for o in bench.jobs.objects(job_id)] == ["1.9.1", "1.9.2"]
+        assert (bench.jobs.get(job_id).number, bench.jobs.get(job_id).started_at) == (1, NOW)
+        bench.clock += timedelta(days=9)
+        bench.purge()
+        job_id = bench.receive("1", b"a")
+    assert len(bench.runs) == 3
+    bench.analysis = lambda: replace(ANALYSED, evidence=new)
+    bench.deliver(job_id)
+    replaces = bench.runs[-1].replaces
+    assert replaces is not None and (replaces.number, replaces.analysed_at) == (1, NOW)
+    assert (bench.replaced[-1], bench.jobs.get(job_id).number) == (["1.9.1", "1.9.2"], 2)
 
 
 def test_where_the_models_have_changed_it_replaces_what_was_there(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from dicom_peers import wait_until
-from runner_bench import ANALYSED, Bench
+from runner_bench import ANALYSED, NOW, Bench
 
 from service.domain.job import State
 from service.errors import Transient
@@ -158,3 +158,19 @@ def test_a_candidate_over_its_time_costs_no_study_its_result(tmp_path: Path) -> 
 
 def test_the_memory_of_process_and_machine_are_known() -> None:
     assert 10e6 < rss_bytes() < machine_bytes() < 1e14
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(-60, State.DELIVERING), (60, State.FAILED)])
+def test_what_an_earlier_analysis_left_on_this_host_does_not_fail_a_later_one(
+    tmp_path: Path, seconds: float, state: State
+) -> None:
+    """Another host failed the job meanwhile, and an operator retried it here; or this very analysis blocked it."""
+    bench = watched(tmp_path, JobLimits(), [])
+    bench.jobs.start(bench.job_id, NOW)
+    bench.on = lambda backend: bench  # type: ignore[method-assign]
+    marker = tmp_path / "run" / f"stuck-{bench.job_id}"
+    marker.parent.mkdir(exist_ok=True)
+    marker.write_text("in regex")
+    os.utime(marker, (at := NOW.timestamp() + seconds, at))
+    bench.runner.analyse(bench.job_id, 1)
+    assert bench.state is state and not marker.exists()

@@ -2,9 +2,11 @@
 
 import pytest
 import sqlalchemy as sa
-from ward import NOW, REFUSED, Ward
+from pydicom.uid import MRImageStorage
+from ward import KEEP, LATER, NOW, REFUSED, Ward
 
-from service.domain.job import Confirm, Event, IllegalTransition, State
+from service.domain.job import Confirm, Event, IllegalTransition, Result, State
+from service.errors import Reason, Refusal
 from service.store.planning import Plan
 
 
@@ -55,3 +57,45 @@ def test_what_was_purged_cannot_be_done_again_by_name(ward: Ward) -> None:
         with pytest.raises(IllegalTransition, match=r"purged.*: send the study again"):
             again()
     assert ward.jobs.get(job_id).state is State.DELIVERED
+
+
+MR = {"sop_class_uid": str(MRImageStorage), "modality": "MR", "series_uid": "S.2"}
+NOT_CT = Result(refusals={"S.2": (Refusal(Reason.NOT_CT, "MR Image Storage."),)})
+
+
+def purged_without_ct(ward: Ward) -> str:
+    ward.receive("1", **MR)
+    job_id = ward.job()
+    ward.finish(job_id, Event.REFUSE, NOT_CT)
+    ward.purge()
+    return job_id
+
+
+def test_a_study_without_ct_that_comes_again_after_its_purge_gets_its_job_again(ward: Ward) -> None:
+    first = purged_without_ct(ward)
+    for instance in ("1", "2"):
+        ward.receive(instance, **MR)
+    second = ward.job()
+    assert (ward.jobs.get(second).supersedes, ward.jobs.get(second).revision) == (first, 2)
+    assert not ward.records.is_remainder(second)
+    ward.receive("3", **MR)
+    assert ward.records.create_due_jobs(LATER, lambda _: 0.0) == [], "it is told once"
+
+
+def test_other_images_that_come_after_the_purge_of_a_ct_make_no_job(ward: Ward) -> None:
+    ward.delivered("1")
+    ward.purge()
+    ward.receive("2", **MR)
+    assert ward.records.create_due_jobs(LATER, lambda _: 0.0) == []
+
+
+def test_a_ct_that_comes_after_the_purge_of_a_study_without_ct_is_whole(ward: Ward) -> None:
+    """If it is refused, there is a notice: nothing of it was purged."""
+    purged_without_ct(ward)
+    ward.receive("3")
+    whole = ward.job()
+    assert not ward.records.is_remainder(whole)
+    ward.finish(whole, Event.REFUSE, REFUSED)
+    ward.purge(LATER + 2 * KEEP)
+    ward.receive("4")
+    assert ward.records.is_remainder(ward.job())
