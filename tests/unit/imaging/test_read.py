@@ -170,6 +170,22 @@ class TestPadding:
             "images."
         ]
 
+    @pytest.mark.parametrize(
+        "vr, value, written, representation", [("US", 63536, 63536, 0), ("SS", -2000, 63536, 0), ("SS", -32768, 32768, 1)]
+    )
+    def test_in_bits_that_are_not_stored(self, vr: str, value: int, written: int, representation: int) -> None:
+        """What those bits leave, 2096 and so 1072 HU, is bone elsewhere."""
+        slices = scanned()
+        for dataset in slices:
+            pixels = np.frombuffer(dataset.PixelData, np.uint16).reshape(dataset.Rows, dataset.Columns).copy()
+            pixels.clip(max=2047, out=pixels)
+            pixels[:5], pixels[50, 60] = written, 2096 if representation == 0 else 2000
+            dataset.PixelData, dataset.PixelRepresentation = pixels.tobytes(), representation
+            dataset["PixelPaddingValue"] = pydicom.DataElement("PixelPaddingValue", vr, value)
+        ct = read_ct(slices)
+        assert np.all(ct.volume.array[:, :5] == -1024) and ct.flags == (Flag.PADDING_MASKED,)
+        assert np.all(ct.volume.array[:, 50, 60] == (1072 if representation == 0 else 976))
+
     def test_noise_below_air_is_not_padding(self) -> None:
         assert read_ct(scanned(noise_hu=25.0)).flags == ()
 
