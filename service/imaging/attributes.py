@@ -49,6 +49,13 @@ _MACRO = {
     "VolumetricProperties": "CTImageFrameTypeSequence",
     "VolumeBasedCalculationTechnique": "CTImageFrameTypeSequence",
     "GantryDetectorTilt": "CTAcquisitionDetailsSequence",
+    "RotationDirection": "CTAcquisitionDetailsSequence",
+    "SingleCollimationWidth": "CTAcquisitionDetailsSequence",
+    "TableHeight": "CTAcquisitionDetailsSequence",
+    "DataCollectionDiameter": "CTAcquisitionDetailsSequence",
+    "SpiralPitchFactor": "CTTableDynamicsSequence",
+    "FocalSpots": "CTXRayDetailsSequence",
+    "IrradiationEventUID": "IrradiationEventIdentificationSequence",
     "NominalPercentageOfCardiacPhase": "CardiacSynchronizationSequence",
     "KVP": "CTXRayDetailsSequence",
     "ConvolutionKernel": "CTReconstructionSequence",
@@ -60,6 +67,9 @@ _MACRO = {
     "FrameAcquisitionDateTime": "FrameContentSequence",
     "ContrastBolusAgentAdministered": "ContrastBolusUsageSequence",
 }
+
+# Where a legacy converted CT keeps what its slices said and no macro has (PS3.3 C.7.6.16.2.25).
+_CONVERTED = ("UnassignedPerFrameConvertedAttributesSequence", "UnassignedSharedConvertedAttributesSequence")
 
 
 class Unreadable(ValueError):
@@ -188,12 +198,22 @@ def is_unique_identifier(value: Any) -> bool:
 
 def _places(header: Dataset, keyword: str, number: int) -> Iterator[Dataset]:
     """Where the attribute of a frame may stand, most specific first."""
-    if keyword not in _MACRO or not is_multi_frame(header):
+    if not is_multi_frame(header):
         yield header
         return
-    per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
-    shared = header.get("SharedFunctionalGroupsSequence") or []
-    for group in [*per_frame[number - 1 : number], *shared]:
-        yield from group.get(_MACRO[keyword]) or []
-    if _MACRO[keyword] == "CTImageFrameTypeSequence":
+    macro = _MACRO.get(keyword)
+    groups = _groups(header, number)
+    for group in groups if macro else ():
+        yield from group.get(macro) or []
+    if macro in (None, "CTImageFrameTypeSequence"):
         yield header  # says the same of all frames
+    if header.SOPClassUID == LegacyConvertedEnhancedCTImageStorage:
+        for group in groups:
+            for converted in _CONVERTED:
+                yield from group.get(converted) or []
+
+
+def _groups(header: Dataset, number: int) -> list[Dataset]:
+    """Functional groups of a frame, its own before the shared ones."""
+    per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
+    return [*per_frame[number - 1 : number], *(header.get("SharedFunctionalGroupsSequence") or [])]
