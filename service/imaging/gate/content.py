@@ -32,10 +32,14 @@ _IMAGE_TYPES = {
     },
 }
 
+_PROJECTION = re.compile(r"(?<![A-Z])(MIP|MINIP|MPR|AVG|AVE|AVERAGE)(?![A-Z])")
+"""The same within a vendor's own value: "CT_SOM5 MIP", "MIP_10MM"."""
+
 # Multi-energy images by Image Type (PS3.3 C.8.15.2.1.1.5, value 4) and in the vendors' words.
 _NOT_HU_MAP = re.compile(
     r"IODIN|Z[ _-]?EFF|EFF(ECTIVE)?[ _-]?(Z(?![A-Z])|ATOMIC)|ATOMIC[ _-]?NUM|ELECTRON[ _-]?DENS|URIC"
-    r"|MAT_(SPECIFIC|FRACTIONAL|VALUE)|(?<![A-Z])(MD|RHO|PBV)(?![A-Z])"
+    r"|MAT_(SPECIFIC|FRACTIONAL|VALUE)|MATERIAL[ _-]?DENS|(?<![A-Z])(MD|RHO)(?![A-Z])|(LUNG|(?<![A-Z]))PBV(?![A-Z])"
+    r"|IOD(INE)?[ _-]?MAP"
 )
 _DERIVED_MAP = re.compile(
     r"MONO(?!CHROM)|KEV(?![A-Z])|VIRTUAL|CALCIUM[ _-]?SUP|GSI|MAT_(REMOVED|MODIFIED)|ENERGY_PROP"
@@ -75,6 +79,7 @@ def image_types(images: Sequence[Dataset], allow_derived: bool) -> Iterator[Refu
     types = Counter(_described(image, number) for image in images for number in range(1, frame_count(image) + 1))
     for values, count in types.items():
         found = [reason for reason, terms in _IMAGE_TYPES.items() if terms.intersection(values)]
+        found += [Reason.DERIVED] if not found and any(map(_PROJECTION.search, values)) else []
         found += [Reason.NOT_HU] if any(map(_NOT_HU_MAP.search, values)) else []
         computed = "DERIVED" in values or any(map(_DERIVED_MAP.search, values))
         if computed and not allow_derived and not found:

@@ -167,6 +167,19 @@ def test_age_from_dates() -> None:
     assert check(tagged(PatientAge="015Y"), min_age_years=12).ok
 
 
+def test_a_child_by_birth_date_and_acquisition_date_time_only() -> None:
+    slices = tagged(PatientAge=None, PatientBirthDate="20150101", AcquisitionDateTime="20240501101610.5")
+    for dataset in slices:
+        for keyword in ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"):
+            delattr(dataset, keyword)
+    assert reasons(check(slices)) == {Reason.AGE}
+
+
+@pytest.mark.parametrize("born, refused", [("19640501", set()), ("", {Reason.AGE}), ("20150101", {Reason.AGE})])
+def test_an_age_of_no_years_is_a_placeholder_beside_an_adults_birth_date(born: str, refused: set[Reason]) -> None:
+    assert reasons(check(tagged(PatientAge="000Y", PatientBirthDate=born))) == refused
+
+
 def test_warns_of_lossy_compression() -> None:
     assert check(tagged(LossyImageCompression="01")).flags == (Flag.LOSSY,)
     assert Flag.LOSSY in check(damage_ct.transfer_syntax(JPEGBaseline8Bit)).flags
