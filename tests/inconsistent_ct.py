@@ -121,7 +121,9 @@ RECONSTRUCTION: Sequence[Case] = (
         {"SpiralPitchFactor": 1.5, "SingleCollimationWidth": 1.2, "IrradiationEventUID": "1.2.3", "TableHeight": "200"},
     ),
     *_cases(
-        Reason.MULTIPHASE, SECOND, {"SeriesDescription": "B", "ProtocolName": "B", "FocalSpots": "1.2", "ScanOptions": "X"}
+        Reason.MULTIPHASE,
+        SECOND,
+        {"SeriesDescription": "B", "ProtocolName": "B", "FocalSpots": "1.2", "ScanOptions": "X"},
     ),
     *_cases(Reason.MULTIPHASE, SECOND, {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "OTHER"]}),
     *_cases(Reason.MULTIPHASE, UPPER, {"ContrastBolusAgentSequence": [_agent()]}),

@@ -14,10 +14,10 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from service.domain.unparsable import UNPARSABLE
-from service.imaging.charset import ESCAPE, decoded, printable
+from service.imaging.charset import ESCAPE, actual_encodings, decoded, is_plain, printable
 
 MULTI_FRAME_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 CT_CLASSES = (CTImageStorage, *MULTI_FRAME_CT)
@@ -76,6 +76,12 @@ class Unreadable(ValueError):
     """A required attribute is missing or malformed; the message names it."""
 
 
+def transfer_syntax(dataset: Dataset) -> UID | None:
+    """How the pixels are encoded; None where the file does not say."""
+    uid = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    return UID(uid) if isinstance(uid, str) and uid else None
+
+
 def is_multi_frame(header: Dataset) -> bool:
     return header.get("SOPClassUID") in MULTI_FRAME_CT
 
@@ -83,10 +89,12 @@ def is_multi_frame(header: Dataset) -> bool:
 def element(header: Dataset, tag: BaseTag) -> DataElement:
     """The element with its text decoded (`charset`); one of MALFORMED where its bytes make no value."""
     raw = header.get_item(tag)
-    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and ESCAPE in raw.value:
+    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and not is_plain(raw.value):
         vr = dictionary_VR(tag) if raw.VR in (None, "UN") else str(raw.VR)
-        if vr in _TEXT_DELIMITERS:
-            text = _decoded(raw.value, vr, _encodings(header))
+        declared = _encodings(header)
+        encodings = actual_encodings(raw.value, declared)
+        if vr in _TEXT_DELIMITERS and (ESCAPE in raw.value or encodings != declared):
+            text = _decoded(raw.value, vr, encodings)
             header[tag] = DataElement(tag, vr, text, validation_mode=config.IGNORE)
     return header[tag]
 
@@ -203,8 +211,9 @@ def _places(header: Dataset, keyword: str, number: int) -> Iterator[Dataset]:
         return
     macro = _MACRO.get(keyword)
     groups = _groups(header, number)
-    for group in groups if macro else ():
-        yield from group.get(macro) or []
+    if macro:
+        for group in groups:
+            yield from group.get(macro) or []
     if macro in (None, "CTImageFrameTypeSequence"):
         yield header  # says the same of all frames
     if header.SOPClassUID == LegacyConvertedEnhancedCTImageStorage:

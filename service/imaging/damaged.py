@@ -274,7 +274,10 @@ def _alternation(level_hu: NDArray[np.float64]) -> tuple[str, Mask]:
 def _interpolated(hu: Hounsfield, level_hu: NDArray[np.float64]) -> bool:
     """Whether every second slice is the mean of its neighbours, which halves the spacing and smooths the noise."""
     rest_hu = np.array(
-        [np.abs(here[::8] - (below[::8] + above[::8]) / 2).mean() for below, here, above in zip(hu[:-2], hu[1:-1], hu[2:], strict=True)]
+        [
+            np.abs(here[::8] - (below[::8] + above[::8]) / 2).mean()
+            for below, here, above in zip(hu[:-2], hu[1:-1], hu[2:], strict=True)
+        ]
     )
     return bool(min(np.median(rest_hu[::2]), np.median(rest_hu[1::2])) < 1.0 + _SAME * np.median(level_hu))
 

@@ -18,7 +18,7 @@ from pydicom.tag import Tag
 
 from service.domain.ct import CT
 from service.errors import Flag, Reason, Refusal, Rejected
-from service.imaging.attributes import MALFORMED, is_multi_frame
+from service.imaging.attributes import MALFORMED, is_multi_frame, transfer_syntax
 from service.imaging.codestream import check_codestreams, decoding_plugin
 from service.imaging.damaged import find_damage
 from service.imaging.frames import Frame, frame_count, legible, read_frames
@@ -173,9 +173,13 @@ def _decoded(datasets: Sequence[Dataset]) -> Iterator[tuple[Stored, Mask]]:
         try:
             yield from _frames_of(dataset)
         except (RuntimeError, *MALFORMED) as exc:
-            syntax = dataset.file_meta.TransferSyntaxUID.name
             cause = " ".join(str(exc).split())
-            raise Rejected(Refusal(Reason.CODEC, f"Transfer syntax {syntax}: {cause}")) from exc
+            raise Rejected(Refusal(Reason.CODEC, f"Transfer syntax {_syntax_name(dataset)}: {cause}")) from exc
+
+
+def _syntax_name(dataset: Dataset) -> str:
+    uid = transfer_syntax(dataset)
+    return "is missing" if uid is None else uid.name
 
 
 def _frames_of(dataset: Dataset) -> Iterator[tuple[Stored, Mask]]:

@@ -14,7 +14,7 @@ from pydicom.uid import (
 )
 
 from service.errors import Reason, Refusal
-from service.imaging.attributes import CT_CLASSES, MULTI_FRAME_CT, is_multi_frame, text, texts
+from service.imaging.attributes import CT_CLASSES, MULTI_FRAME_CT, is_multi_frame, text, texts, transfer_syntax
 from service.imaging.codestream import decodable
 from service.imaging.frames import Frame, frame_count, image_type
 
@@ -98,10 +98,11 @@ def _described(image: Dataset, number: int) -> tuple[str, ...]:
 
 
 def decoders(images: Sequence[Dataset]) -> Iterator[Refusal]:
-    """CODEC for transfer syntaxes that nothing here decodes."""
-    for uid, count in Counter(image.file_meta.TransferSyntaxUID for image in images).items():
-        if not decodable(uid):
-            yield Refusal(Reason.CODEC, f"Transfer syntax {uid.name} in {count} of {len(images)} images.")
+    """CODEC for transfer syntaxes that nothing here decodes, or that are missing."""
+    for uid, count in Counter(map(transfer_syntax, images)).items():
+        if uid is None or not decodable(uid):
+            name = "is missing" if uid is None else uid.name
+            yield Refusal(Reason.CODEC, f"Transfer syntax {name} in {count} of {len(images)} images.")
 
 
 def hounsfield(images: Sequence[Dataset], frames: Sequence[Frame]) -> Iterator[Refusal]:

@@ -7,7 +7,7 @@ from datetime import date
 from pydicom import Dataset
 
 from service.errors import Reason, Refusal
-from service.imaging.attributes import texts
+from service.imaging.attributes import Unreadable, texts
 from service.imaging.dates import date_of
 
 _PER_YEAR = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
@@ -78,7 +78,11 @@ def _seen(image: Dataset) -> tuple[str, ...]:
 
 
 def _legible_dates(image: Dataset, keyword: str) -> tuple[str, ...]:
-    days = (value[:8] if keyword.endswith("DateTime") else value for value in texts(image, keyword))
+    try:
+        written = texts(image, keyword)
+    except Unreadable:
+        return ()
+    days = (value[:8] if keyword.endswith("DateTime") else value for value in written)
     return tuple(day for day in days if date_of(day))
 
 

@@ -65,7 +65,7 @@ def _duplicates(frames: Sequence[Frame], along_mm: Positions, places: int, limit
 
 
 def _unit_mm(frames: Sequence[Frame], axis: int) -> float:
-    """What the positions were rounded to: the coarsest unit that all are multiples of, or that of their last decimal."""
+    """Unit that positions were rounded to: the coarsest that all are multiples of, or that of their last decimal."""
     written_mm = min(frame.position_unit_mm[axis] for frame in frames)
     positions_mm = np.array([frame.position_mm[axis] for frame in frames])
     units_mm = [u for u in _UNITS_MM if np.abs(positions_mm - u * np.round(positions_mm / u)).max() <= _ON_UNIT_MM]

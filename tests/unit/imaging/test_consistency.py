@@ -5,7 +5,7 @@ from collections.abc import Callable
 import enhanced_ct
 import pytest
 from damage_ct import Case
-from inconsistent_ct import CASES, LEGAL, MIDDLE, PLACE, SECOND, UPPER, beside, changed, small
+from inconsistent_ct import CASES, LEGAL, MIDDLE, PLACE, SECOND, beside, changed, small
 from pydicom import Dataset
 from pydicom.uid import LegacyConvertedEnhancedCTImageStorage
 

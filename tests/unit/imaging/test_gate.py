@@ -242,7 +242,11 @@ def test_rounded_positions_are_known_by_their_values(
     slices = scanned(slices=round(220 / spacing_mm), spacing_mm=spacing_mm, rows=8, columns=8)
     for number, dataset in enumerate(slices):
         x, y, _ = dataset.ImagePositionPatient
-        dataset.ImagePositionPatient = [x, y, written(np.floor((300.3 - spacing_mm * number) / unit_mm + 0.5) * unit_mm)]
+        dataset.ImagePositionPatient = [
+            x,
+            y,
+            written(np.floor((300.3 - spacing_mm * number) / unit_mm + 0.5) * unit_mm),
+        ]
     found = check(slices)
     assert found.refusals == ()
     assert found.spacing_mm == pytest.approx(spacing_mm, abs=0.002)
