@@ -79,6 +79,17 @@ def _two_patients() -> list[Dataset]:
     return changed(UPPER, **identity)
 
 
+def _agent() -> Dataset:
+    agent = Dataset()
+    agent.CodeValue, agent.CodingSchemeDesignator, agent.CodeMeaning = "C-B0317", "SRT", "Iohexol"
+    return agent
+
+
+def _midnight(k: int, dataset: Dataset) -> None:
+    seconds = int(86390 + k / 4) % 86400
+    dataset.AcquisitionTime = f"{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}"
+
+
 def _cases(reason: Reason, which: slice, attributes: Mapping[str, Any]) -> Iterable[Case]:
     for keyword, value in attributes.items():
         yield Case(f"{keyword} {value}", reason, partial(changed, which, **{keyword: value}))
@@ -91,7 +102,7 @@ IDENTITY: Sequence[Case] = (
     *_cases(Reason.MIXED_PATIENTS, SECOND, {"PatientAge": "061Y"}),
     Case("two issuers", Reason.MIXED_PATIENTS, lambda: alternating("IssuerOfPatientID", "NORTH", "SOUTH")),
     *_cases(Reason.MIXED_SERIES, ONE, {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4", "Modality": "PT"}),
-    *_cases(Reason.MIXED_SERIES, MIDDLE, {"SeriesNumber": "3", "AccessionNumber": "PHANTOM2", "StudyDate": "20240502"}),
+    *_cases(Reason.MIXED_SERIES, MIDDLE, {"SeriesNumber": "3", "StudyDate": "20240502"}),
 )
 
 RECONSTRUCTION: Sequence[Case] = (
@@ -99,10 +110,23 @@ RECONSTRUCTION: Sequence[Case] = (
     *_cases(Reason.MULTIPHASE, SECOND, {"ContrastBolusAgent": "OMNIPAQUE", "AcquisitionTime": "101500"}),
     *_cases(Reason.MULTIPHASE, SECOND, {"ReconstructionDiameter": "300", "FilterType": "WEDGE"}),
     *_cases(
-        Reason.MULTIPHASE, ONE, {"ConvolutionKernel": ["Br40f", "3"], "ImageType": ["ORIGINAL", "PRIMARY", "MONO"]}
+        Reason.MULTIPHASE, ONE, {"ConvolutionKernel": ["Br40f", "3"], "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"]}
     ),
     *_cases(Reason.MULTIPHASE, MIDDLE, {"KVP": "80", "AcquisitionNumber": "2", "PatientPosition": "FFS"}),
     *_cases(Reason.MULTIPHASE, UPPER, {"ManufacturerModelName": "Other", "ConvolutionKernel": "B70f"}),
+    *_cases(Reason.MULTIPHASE, UPPER, {"Manufacturer": "Other", "DeviceSerialNumber": "2"}),
+    *_cases(
+        Reason.MULTIPHASE,
+        SECOND,
+        {"SpiralPitchFactor": 1.5, "SingleCollimationWidth": 1.2, "IrradiationEventUID": "1.2.3", "TableHeight": "200"},
+    ),
+    *_cases(
+        Reason.MULTIPHASE,
+        SECOND,
+        {"SeriesDescription": "B", "ProtocolName": "B", "FocalSpots": "1.2", "ScanOptions": "X"},
+    ),
+    *_cases(Reason.MULTIPHASE, SECOND, {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "OTHER"]}),
+    *_cases(Reason.MULTIPHASE, UPPER, {"ContrastBolusAgentSequence": [_agent()]}),
     Case("two stations", Reason.MULTIPHASE, lambda: alternating("StationName", "CT1", "CT2")),
     Case("two models", Reason.MULTIPHASE, lambda: alternating("ManufacturerModelName", "A", "B")),
     Case("two runs of acquisition times", Reason.MULTIPHASE, lambda: per_slice(_zigzag_times)),
@@ -138,6 +162,16 @@ LEGAL: Mapping[str, Callable[[], list[Dataset]]] = {
     "times of a helical scan": lambda: per_slice(_times),
     "step and shoot": lambda: per_slice(lambda k, d: d.update({"AcquisitionNumber": str(1 + k // 16)})),
     "numbers written differently": lambda: changed(SECOND, KVP="120.0", SliceThickness="2.500000"),
-    "no model on some": lambda: changed(SECOND, ManufacturerModelName="", StationName=""),
+    "no rescale type on some": lambda: changed(SECOND, RescaleType=""),
+    "a scan over midnight": lambda: per_slice(_midnight),
+    "the same age in years and months": lambda: alternating("PatientAge", "060Y", "725M"),
+    "a placeholder for the age": lambda: changed(SECOND, PatientAge="000Y"),
+    "accession number reconciled": lambda: changed(UPPER, AccessionNumber="PHANTOM2"),
+    "own values of Image Type in blocks": lambda: changed(UPPER, ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "HELIX"]),
+    "own values of Image Type": lambda: per_slice(
+        lambda k, d: d.update({"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", f"V{k}"]})
+    ),
+    "pitch in blocks": lambda: changed(UPPER, SpiralPitchFactor=1.5, SeriesDescription="B"),
+    "table height measured": lambda: per_slice(lambda k, d: d.update({"TableHeight": f"{160 + k % 3 / 4}"})),
     "rounded positions": lambda: per_slice(lambda k, d: _shift(d, 0.04 * (-1) ** k, 0.04 * (-1) ** (k // 2))),
 }

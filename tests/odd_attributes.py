@@ -24,6 +24,7 @@ _SHOWN = (
     *("Manufacturer", "ManufacturerModelName", "StationName", "BodyPartExamined", "TimezoneOffsetFromUTC"),
     *("PixelPaddingValue", "PixelPaddingRangeLimit", "SpacingBetweenSlices", "SliceLocation", "Rows", "Columns"),
     *("AcquisitionNumber", "TemporalPositionIdentifier", "FrameOfReferenceUID"),
+    *("AcquisitionDateTime", "ProtocolName", "DeviceSerialNumber"),
 )
 """Read by the report, routing rules, metrics, reading and phases."""
 

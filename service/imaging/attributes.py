@@ -14,10 +14,10 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from service.domain.unparsable import UNPARSABLE
-from service.imaging.charset import ESCAPE, decoded, printable
+from service.imaging.charset import ESCAPE, actual_encodings, decoded, is_plain, printable
 
 MULTI_FRAME_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 CT_CLASSES = (CTImageStorage, *MULTI_FRAME_CT)
@@ -49,6 +49,13 @@ _MACRO = {
     "VolumetricProperties": "CTImageFrameTypeSequence",
     "VolumeBasedCalculationTechnique": "CTImageFrameTypeSequence",
     "GantryDetectorTilt": "CTAcquisitionDetailsSequence",
+    "RotationDirection": "CTAcquisitionDetailsSequence",
+    "SingleCollimationWidth": "CTAcquisitionDetailsSequence",
+    "TableHeight": "CTAcquisitionDetailsSequence",
+    "DataCollectionDiameter": "CTAcquisitionDetailsSequence",
+    "SpiralPitchFactor": "CTTableDynamicsSequence",
+    "FocalSpots": "CTXRayDetailsSequence",
+    "IrradiationEventUID": "IrradiationEventIdentificationSequence",
     "NominalPercentageOfCardiacPhase": "CardiacSynchronizationSequence",
     "KVP": "CTXRayDetailsSequence",
     "ConvolutionKernel": "CTReconstructionSequence",
@@ -61,9 +68,18 @@ _MACRO = {
     "ContrastBolusAgentAdministered": "ContrastBolusUsageSequence",
 }
 
+# Where a legacy converted CT keeps what its slices said and no macro has (PS3.3 C.7.6.16.2.25).
+_CONVERTED = ("UnassignedPerFrameConvertedAttributesSequence", "UnassignedSharedConvertedAttributesSequence")
+
 
 class Unreadable(ValueError):
     """A required attribute is missing or malformed; the message names it."""
+
+
+def transfer_syntax(dataset: Dataset) -> UID | None:
+    """How the pixels are encoded; None where the file does not say."""
+    uid = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    return UID(uid) if isinstance(uid, str) and uid else None
 
 
 def is_multi_frame(header: Dataset) -> bool:
@@ -73,10 +89,12 @@ def is_multi_frame(header: Dataset) -> bool:
 def element(header: Dataset, tag: BaseTag) -> DataElement:
     """The element with its text decoded (`charset`); one of MALFORMED where its bytes make no value."""
     raw = header.get_item(tag)
-    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and ESCAPE in raw.value:
+    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and not is_plain(raw.value):
         vr = dictionary_VR(tag) if raw.VR in (None, "UN") else str(raw.VR)
-        if vr in _TEXT_DELIMITERS:
-            text = _decoded(raw.value, vr, _encodings(header))
+        declared = _encodings(header)
+        encodings = actual_encodings(raw.value, declared)
+        if vr in _TEXT_DELIMITERS and (ESCAPE in raw.value or encodings != declared):
+            text = _decoded(raw.value, vr, encodings)
             header[tag] = DataElement(tag, vr, text, validation_mode=config.IGNORE)
     return header[tag]
 
@@ -188,12 +206,23 @@ def is_unique_identifier(value: Any) -> bool:
 
 def _places(header: Dataset, keyword: str, number: int) -> Iterator[Dataset]:
     """Where the attribute of a frame may stand, most specific first."""
-    if keyword not in _MACRO or not is_multi_frame(header):
+    if not is_multi_frame(header):
         yield header
         return
-    per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
-    shared = header.get("SharedFunctionalGroupsSequence") or []
-    for group in [*per_frame[number - 1 : number], *shared]:
-        yield from group.get(_MACRO[keyword]) or []
-    if _MACRO[keyword] == "CTImageFrameTypeSequence":
+    macro = _MACRO.get(keyword)
+    groups = _groups(header, number)
+    if macro:
+        for group in groups:
+            yield from group.get(macro) or []
+    if macro in (None, "CTImageFrameTypeSequence"):
         yield header  # says the same of all frames
+    if header.SOPClassUID == LegacyConvertedEnhancedCTImageStorage:
+        for group in groups:
+            for converted in _CONVERTED:
+                yield from group.get(converted) or []
+
+
+def _groups(header: Dataset, number: int) -> list[Dataset]:
+    """Functional groups of a frame, its own before the shared ones."""
+    per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
+    return [*per_frame[number - 1 : number], *(header.get("SharedFunctionalGroupsSequence") or [])]

@@ -39,6 +39,11 @@ _ESCAPED = re.compile("\x1b[ -/]*[0-~]?")
 _DEFAULT = ("iso8859", "iso2022_jp", "iso2022_jp_2")
 """Encodings whose bytes above 0x80 mean nothing before an escape sequence; the default's own name comes first."""
 
+_LATIN, _UTF8 = ("iso8859", "latin_1"), "UTF8"
+_C1 = re.compile(rb"[\x80-\x9f]")
+_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Turn the direction of what follows, which may then read as another name."""
+
 _WITHOUT_EXTENSIONS = ("UTF8", "GB18030", "GBK")
 _LINE_CONTROLS = "\t\n\f\r"
 
@@ -49,6 +54,34 @@ class _Sets:
 
     low: str
     high: str
+
+
+def is_plain(value: bytes) -> bool:
+    """Whether the bytes mean the same in every character set."""
+    return value.isascii() and ESCAPE not in value
+
+
+def actual_encodings(value: bytes, declared: Sequence[str]) -> Sequence[str]:
+    """The declared encodings (Python's names), or UTF-8 or Latin-1 where the bytes contradict them.
+
+    What is strictly UTF-8 hardly is anything else: it counts where nothing is declared, and where Latin-1 is declared
+    but would give control characters. Declared as UTF-8, but without one character of it, it is Latin-1.
+    """
+    if value.isascii() or ESCAPE in value:
+        return declared
+    if declared[0] in _LATIN and (declared[0] == _DEFAULT[0] or _C1.search(value)):
+        return [_UTF8] if _is_utf8(value) else declared
+    if declared[0] == _UTF8 and not _is_utf8(value) and value.decode("utf-8", "ignore").isascii():
+        return ["latin_1"]
+    return declared
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def decoded(value: bytes, encodings: Sequence[str], delimiters: bytes = b"") -> str:
@@ -94,12 +127,15 @@ def _converted(part: bytes, sets: _Sets) -> str:
 
 
 def printable(text: str, lines: bool = False) -> str:
-    """Text without escape sequences and control characters; lines: those of paragraphs stay (PS3.5 6.1.3)."""
+    """Text without escape sequences, control characters and what turns its direction.
+
+    lines: the controls of paragraphs stay (PS3.5 6.1.3).
+    """
     if text.isprintable():
         return text
     kept = _LINE_CONTROLS if lines else ""
     return "".join(
         letter
         for letter in _ESCAPED.sub("", text)
-        if letter in kept or unicodedata.category(letter) not in ("Cc", "Cs")
+        if letter in kept or (unicodedata.category(letter) not in ("Cc", "Cs") and letter not in _DIRECTIONS)
     )

@@ -16,6 +16,8 @@ from pydicom.uid import (
     JPEGTransferSyntaxes,
 )
 
+from service.imaging.attributes import transfer_syntax
+
 _J2K = (*JPEG2000TransferSyntaxes, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
 _CODESTREAMS = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *_J2K)
 _SOI, _EOC = b"\xff\xd8", b"\xff\xd9"
@@ -51,13 +53,13 @@ def decodable(syntax: UID) -> bool:
 
 def codestreams(dataset: Dataset) -> Iterator[bytes]:
     """Encoded frames of the JPEG family, none where the pixels are encoded in another way."""
-    if dataset.file_meta.TransferSyntaxUID in _CODESTREAMS:
+    if transfer_syntax(dataset) in _CODESTREAMS:
         yield from _encoded(dataset)
 
 
 def check_codestreams(dataset: Dataset) -> None:
     """ValueError or RuntimeError if a frame of the JPEG family is damaged, or not of the size the header says."""
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax = transfer_syntax(dataset)
     for frame in codestreams(dataset):
         if syntax in JPEG2000TransferSyntaxes and _SECTOR_OF_ZEROS in _up_to_end(frame):
             raise ValueError(f"{len(_SECTOR_OF_ZEROS)} zero bytes in a row, a part of the code stream is lost")

@@ -40,6 +40,11 @@ _LEAST_SLICES = 12
 """Fewer have no usual step."""
 
 _BODY_HU, _BODY_PART = -300.0, 0.05
+_TISSUE_HU, _THIN_HU = (-150.0, 100.0), -700.0
+_MOST_ODD = 0.6
+_SAME = 0.05
+_HOLE_BLOCKS, _HOLE_SLICES = 16, 4
+"""A hole is 4 cm2 of blocks of one value, in that many slices at most, with the patient on both sides."""
 _BLANK_PART = 0.02
 _FITS, _MOSTLY, _SLOPE_OFF = 1.5, 0.4, 0.1
 """A rescale explains what leaves no more than a usual step, or little of a large difference."""
@@ -59,7 +64,7 @@ def find_damage(hu: Hounsfield, spacing_mm: tuple[float, float, float]) -> Itera
     blank = np.array([plane.min() == plane.max() for plane in hu])
     small = np.stack([_thumbnail(plane, spacing_mm[1:]) for plane in hu])
     twins = _twins(hu, small) & ~blank
-    cut = _cut(hu) & ~blank
+    cut = (_cut(hu) | _holes(hu, small, spacing_mm[1:])) & ~blank
     named = (
         (Reason.DAMAGED_SLICES, "Blank", blank),
         (Reason.DAMAGED_SLICES, "Pixels identical with those of another slice", twins),
@@ -73,7 +78,11 @@ def find_damage(hu: Hounsfield, spacing_mm: tuple[float, float, float]) -> Itera
 
 def _compared(hu: Hounsfield, small: Hounsfield, slice_mm: float, known: Mask) -> Iterator[tuple[Reason, str, Mask]]:
     """What only the neighbours tell. known: slices reported already."""
-    strange = _strange(small, slice_mm)
+    odd, breaks = _odd(small), _breaks(small, slice_mm)
+    breaks &= ~(odd[:-1] | odd[1:])
+    begins = _rescaled_from(small, breaks)
+    yield Reason.NOT_HU, "Other Hounsfield units than before from here on", begins
+    strange = _every_second(small) if odd[1:-1].mean() > _MOST_ODD else odd | (_short_sides(breaks) & ~begins.any())
     rescaled = _rescaled(small, strange)
     yield Reason.NOT_HU, "Other Hounsfield units than their neighbours'", rescaled
     yield Reason.DAMAGED_SLICES, "Unlike their neighbours", strange & ~rescaled & ~known
@@ -81,15 +90,20 @@ def _compared(hu: Hounsfield, small: Hounsfield, slice_mm: float, known: Mask) -
     if np.isfinite(level_hu).all():
         noisy = level_hu > NOISY * _around(level_hu, 50) + NOISE_FLOOR_HU
         yield Reason.DAMAGED_SLICES, "Much noisier than their neighbours", noisy & ~strange & ~known
-        yield Reason.MULTIPHASE, *_alternation(level_hu)
+        if not _interpolated(hu, level_hu):
+            yield Reason.MULTIPHASE, *_alternation(level_hu)
+
+
+def _blocks(plane: Hounsfield, pixel_mm: tuple[float, float]) -> Hounsfield:
+    """Axes (block row, row, block column, column); the rest of rows and columns that fills no block is left out."""
+    high, wide = (max(1, min(round(BLOCK_MM / mm), size)) for mm, size in zip(pixel_mm, plane.shape, strict=True))
+    rows, columns = plane.shape[0] // high, plane.shape[1] // wide
+    return plane[: rows * high, : columns * wide].reshape(rows, high, columns, wide)
 
 
 def _thumbnail(plane: Hounsfield, pixel_mm: tuple[float, float]) -> Hounsfield:
-    """Means over blocks; the rest of rows and columns that fills no block is left out."""
-    high, wide = (max(1, min(round(BLOCK_MM / mm), size)) for mm, size in zip(pixel_mm, plane.shape, strict=True))
-    rows, columns = plane.shape[0] // high, plane.shape[1] // wide
-    blocks = plane[: rows * high, : columns * wide].reshape(rows, high, columns, wide)
-    return np.asarray(blocks.mean((1, 3)), np.float32)
+    """Means over blocks."""
+    return np.asarray(_blocks(plane, pixel_mm).mean((1, 3)), np.float32)
 
 
 def _twins(hu: Hounsfield, small: Hounsfield) -> Mask:
@@ -116,17 +130,66 @@ def _cut(hu: Hounsfield) -> Mask:
     return found
 
 
-def _strange(small: Hounsfield, slice_mm: float) -> Mask:
-    """Slices that differ from their neighbours more than these from each other, and short runs between two steps."""
+def _holes(hu: Hounsfield, small: Hounsfield, pixel_mm: tuple[float, float]) -> Mask:
+    """Slices with blocks of one value where the nearest others on both sides show the patient."""
+    empty = np.stack([_one_value(_blocks(plane, pixel_mm)) for plane in hu])
+    hole = empty & _patient_before(empty, small) & _patient_before(empty[::-1], small[::-1])[::-1]
+    return np.asarray(hole.sum((1, 2)) >= _HOLE_BLOCKS, np.bool_)
+
+
+def _one_value(blocks: Hounsfield) -> Mask:
+    return np.asarray(blocks.max((1, 3)) == blocks.min((1, 3)), np.bool_)
+
+
+def _patient_before(empty: Mask, small: Hounsfield) -> Mask:
+    """Where the last block that is not empty shows the patient, no more than a few slices before."""
+    found = np.zeros_like(empty)
+    since = np.full(empty.shape[1:], _HOLE_SLICES + 1)
+    patient = np.zeros(empty.shape[1:], np.bool_)
+    for k, blank in enumerate(empty):
+        found[k] = patient & (since < _HOLE_SLICES)
+        since = np.where(blank, since + 1, 0)
+        patient = np.where(blank, patient, small[k] > _BODY_HU)
+    return found
+
+
+def _odd(small: Hounsfield) -> Mask:
+    """Slices that differ from their neighbours more than these from each other."""
     shown = small.clip(*SHOWN_HU)
     steps_hu, over_hu = _differences(shown, 1), _differences(shown, 2)
     odd = np.zeros(len(small), np.bool_)
     odd[1:-1] = np.minimum(steps_hu[:-1], steps_hu[1:]) > ODD_ONE_OUT * over_hu + FLOOR_HU
+    return odd
+
+
+def _breaks(small: Hounsfield, slice_mm: float) -> Mask:
+    """Steps between each slice and the next that no anatomy makes."""
+    shown = small.clip(*SHOWN_HU)
+    steps_hu = _differences(shown, 1)
     shift_hu = np.array([_tissue_shift(a, b) for a, b in pairwise(small)])
     far = min(max(2, round(FAR_MM / slice_mm)), len(small) - 1)
     least_hu = np.maximum(STEP * _around(steps_hu, 40) + FLOOR_HU, FAR_STEP * np.median(_differences(shown, far)))
-    breaks = (steps_hu > least_hu) | (np.abs(shift_hu) > SHIFT_HU)
-    return np.asarray(odd | _short_sides(breaks & ~(odd[:-1] | odd[1:])), np.bool_)
+    return np.asarray((steps_hu > least_hu) | (np.abs(shift_hu) > SHIFT_HU), np.bool_)
+
+
+def _every_second(small: Hounsfield) -> Mask:
+    """Every second slice: those that show less air, or less soft tissue, where Hounsfield units put them."""
+    air = (small < _THIN_HU).mean((1, 2))
+    tissue = ((small > _TISSUE_HU[0]) & (small < _TISSUE_HU[1])).mean((1, 2))
+    shown = np.minimum(air, tissue)
+    bad = 0 if np.median(shown[::2]) < np.median(shown[1::2]) else 1
+    return np.asarray(np.arange(len(small)) % 2 == bad, np.bool_)
+
+
+def _rescaled_from(small: Hounsfield, breaks: Mask) -> Mask:
+    """Slices after which the stack goes on in other Hounsfield units, where breaks part it into long pieces only."""
+    found = np.zeros(len(small), np.bool_)
+    if breaks.any() and not _short(breaks).any():
+        usual_hu = float(np.median(_differences(small.clip(*SHOWN_HU), 1)))
+        for before in np.flatnonzero(breaks):
+            only = np.arange(len(small)) == before
+            found[before + 1] = _is_rescaled(small, int(before) + 1, only, usual_hu)
+    return found
 
 
 def _rescaled(small: Hounsfield, strange: Mask) -> Mask:
@@ -162,16 +225,24 @@ def _tissue_shift(one: Hounsfield, other: Hounsfield) -> float:
     return float(np.median((other - one)[tissue])) if np.count_nonzero(tissue) > 20 else 0.0
 
 
-def _short_sides(breaks: Mask) -> Mask:
-    """Slices of the short pieces into which breaks part the stack; those beside a break if all pieces are long.
-
-    breaks: between each slice and the next.
-    """
+def _short(breaks: Mask) -> Mask:
+    """Pieces of the stack, parted by the breaks, that are no longer than a quarter of it."""
     piece = np.concatenate([[0], np.cumsum(breaks)])
-    short = np.bincount(piece) <= len(piece) // 4
-    if breaks.any() and not short.any():
+    return np.asarray(np.bincount(piece) <= len(piece) // 4, np.bool_)
+
+
+def _short_sides(breaks: Mask) -> Mask:
+    """Slices of the short pieces into which breaks part the stack; those beside a break if none is bad.
+
+    breaks: between each slice and the next. A short piece at an end is only bad beside a long one: beside a short one
+    it is what this one leaves of the stack.
+    """
+    bad = _short(breaks)
+    if len(bad) > 2:
+        bad[0], bad[-1] = bad[0] and not bad[1], bad[-1] and not bad[-2]
+    if breaks.any() and not bad.any():
         return np.asarray(np.append(breaks, False) | np.insert(breaks, 0, False), np.bool_)
-    return np.asarray(short[piece] & breaks.any(), np.bool_)
+    return np.asarray(bad[np.concatenate([[0], np.cumsum(breaks)])] & breaks.any(), np.bool_)
 
 
 def _is_rescaled(small: Hounsfield, k: int, good: Mask, usual_step_hu: float) -> bool:
@@ -198,6 +269,17 @@ def _alternation(level_hu: NDArray[np.float64]) -> tuple[str, Mask]:
     alternates = swing_hu > max(ALTERNATING * over_hu, SWING * np.median(level_hu))
     low_hu, high_hu = sorted((np.median(level_hu[::2]), np.median(level_hu[1::2])))
     return f"Noise alternates between {low_hu:.0f} and {high_hu:.0f} HU", every_second & alternates
+
+
+def _interpolated(hu: Hounsfield, level_hu: NDArray[np.float64]) -> bool:
+    """Whether every second slice is the mean of its neighbours, which halves the spacing and smooths the noise."""
+    rest_hu = np.array(
+        [
+            np.abs(here[::8] - (below[::8] + above[::8]) / 2).mean()
+            for below, here, above in zip(hu[:-2], hu[1:-1], hu[2:], strict=True)
+        ]
+    )
+    return bool(min(np.median(rest_hu[::2]), np.median(rest_hu[1::2])) < 1.0 + _SAME * np.median(level_hu))
 
 
 def _noise_hu(plane: Hounsfield) -> float:

@@ -37,7 +37,11 @@ GAS_HU, GAS_BELOW_LUNG_HU = -920.0, 70.0
 AIR_HU = -980.0
 """Air around the body is thinner, but for its noise."""
 
-_NO_IMAGE_BELOW_HU = -900.0
+_SAME_IN_PART = 0.85
+"""What holds one value in that part of the slices, to the bit, is no image: anatomy has noise. A few slices may lack
+the padding."""
+
+_SAMPLED_SLICES = 15
 _CORE_MM = 3.0
 _SIDES = ((1, -1, "front"), (1, 1, "back"), (2, -1, "right"), (2, 1, "left"))
 
@@ -51,11 +55,23 @@ class Findings:
 
 
 def imaged(source: hd.Volume, grid: hd.Volume) -> Mask:
-    """Voxels of `grid` that the CT shows: neither beyond its matrix nor in padding, the same air in every slice."""
-    lowest, highest = source.array.min(0), source.array.max(0)
-    shown = (lowest != highest) | (highest >= _NO_IMAGE_BELOW_HU)
-    everywhere = np.broadcast_to(np.where(shown, np.uint8(255), np.uint8(0)), source.spatial_shape)
-    return np.asarray(resample_like(source.with_array(np.ascontiguousarray(everywhere)), grid) >= 128, np.bool_)
+    """Voxels of `grid` that the CT shows: neither beyond its matrix nor in padding, whatever value that has."""
+    shown = np.where(_constant(source.array), np.uint8(0), np.uint8(255))
+    everywhere = np.ascontiguousarray(np.broadcast_to(shown, source.spatial_shape))
+    return np.asarray(resample_like(source.with_array(everywhere), grid) >= 128, np.bool_)
+
+
+def _constant(hu: NDArray[np.float32]) -> Mask:
+    """Pixels, axes (row, column), that hold the same value in nearly every slice.
+
+    A value that does is also the median of slices far apart.
+    """
+    sampled = np.linspace(0, len(hu) - 1, _SAMPLED_SLICES).round().astype(int)
+    usual = np.median(hu[sampled], axis=0)
+    same = np.zeros(usual.shape, np.int32)
+    for plane in hu:
+        same += plane == usual
+    return np.asarray(same >= _SAME_IN_PART * len(hu), np.bool_)
 
 
 def check_edges(lungs: hd.Volume, shown: Mask) -> Findings:

@@ -6,6 +6,7 @@ row and column axes form a right-handed frame, so an axial head-first CT starts 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import highdicom as hd
 import numpy as np
@@ -18,7 +19,7 @@ from pydicom.tag import Tag
 from service.domain.ct import CT
 from service.domain.ports import Step, no_step
 from service.errors import Flag, Reason, Refusal, Rejected
-from service.imaging.attributes import MALFORMED, is_multi_frame
+from service.imaging.attributes import MALFORMED, is_multi_frame, transfer_syntax
 from service.imaging.codestream import check_codestreams, decoding_plugin
 from service.imaging.damaged import find_damage
 from service.imaging.frames import Frame, frame_count, legible, read_frames
@@ -27,6 +28,7 @@ from service.imaging.naming import named
 from service.imaging.padding import padding_ends
 
 Stored = NDArray[np.integer]
+Mask = NDArray[np.bool_]
 Hounsfield = NDArray[np.float32]
 
 AIR_HU = -1024.0
@@ -49,7 +51,7 @@ class _Census:
     air: int = 0
     soft_tissue: int = 0
 
-    def add(self, hu: Hounsfield, padding: NDArray[np.bool_]) -> None:
+    def add(self, hu: Hounsfield, padding: Mask) -> None:
         """Count one slice, before padding is replaced."""
         padded = int(np.count_nonzero(padding))
         self.padding += padded
@@ -146,13 +148,13 @@ def _hounsfield(
     hu = np.empty((len(order), frames[0].rows, frames[0].columns), np.float32)
     slice_of = {frame: k for k, frame in enumerate(order)}
     census = _Census()
-    for index, (frame, stored) in enumerate(zip(frames, _decoded(datasets), strict=True)):
+    for index, (frame, (stored, padding)) in enumerate(zip(frames, _decoded(datasets), strict=True)):
         step()
         if stored.shape != hu.shape[1:]:
             raise Rejected(Refusal(Reason.CODEC, f"A frame has shape {stored.shape}, not {hu.shape[1:]}."))
         out = hu[slice_of[index]]
         _rescale(stored, frame, out)
-        padding = _padding(datasets[frame.instance], stored) | (out < _PADDING_BELOW_HU)
+        padding = padding | (out < _PADDING_BELOW_HU)
         census.add(out, padding)
         out[padding] = AIR_HU
         np.maximum(out, AIR_HU, out=out)
@@ -166,29 +168,34 @@ def _damage(volume: hd.Volume, frames: Sequence[Frame]) -> Iterator[Refusal]:
         yield Refusal(damage.reason, f"{damage.what}: {named(frames, damage.slices)}.")
 
 
-def _decoded(datasets: Sequence[Dataset]) -> Iterator[Stored]:
-    """Stored values of every frame, dataset by dataset; Rejected if one cannot be decoded."""
+def _decoded(datasets: Sequence[Dataset]) -> Iterator[tuple[Stored, Mask]]:
+    """Stored values and padding of every frame, dataset by dataset; Rejected if one cannot be decoded."""
     for dataset in datasets:
         if _PIXEL_DATA not in dataset:
             raise Rejected(Refusal(Reason.UNREADABLE, "PixelData is missing."))
         try:
             yield from _frames_of(dataset)
         except (RuntimeError, *MALFORMED) as exc:
-            syntax = dataset.file_meta.TransferSyntaxUID.name
             cause = " ".join(str(exc).split())
-            raise Rejected(Refusal(Reason.CODEC, f"Transfer syntax {syntax}: {cause}")) from exc
+            raise Rejected(Refusal(Reason.CODEC, f"Transfer syntax {_syntax_name(dataset)}: {cause}")) from exc
 
 
-def _frames_of(dataset: Dataset) -> Iterator[Stored]:
-    """Stored values of every frame of one dataset; ValueError if there are more or fewer than the headers say."""
+def _syntax_name(dataset: Dataset) -> str:
+    uid = transfer_syntax(dataset)
+    return "is missing" if uid is None else uid.name
+
+
+def _frames_of(dataset: Dataset) -> Iterator[tuple[Stored, Mask]]:
+    """Stored values and padding of every frame of one dataset; ValueError if not as many as the headers say."""
     check_codestreams(dataset)
     plugin = decoding_plugin(dataset.file_meta.TransferSyntaxUID)
     expected, found = frame_count(dataset), 0
-    for stored in iter_pixels(dataset, raw=True, decoding_plugin=plugin):
+    frames = iter_pixels(dataset, raw=True, decoding_plugin=plugin)
+    for stored, written in zip(frames, _as_written(dataset, plugin), strict=False):
         found += 1
         if found > expected:
             break
-        yield stored
+        yield stored, _padding(dataset, stored) | (_padding(dataset, written) if written is not None else False)
     if found != expected:
         raise ValueError(f"the pixel data does not hold the {expected} frames that the headers tell of")
 
@@ -200,7 +207,23 @@ def _rescale(stored: Stored, frame: Frame, out: Hounsfield) -> None:
     out += np.float32(frame.rescale_intercept)
 
 
-def _padding(dataset: Dataset, stored: Stored) -> NDArray[np.bool_]:
+def _as_written(dataset: Dataset, plugin: str) -> Iterator[Stored | None]:
+    """Frames with their unused high bits, in which padding stands that Bits Stored cannot hold; else None for each.
+
+    Without those bits -2000, written as 63536 with 12 bits stored, would be the 2096 that bone may have.
+    """
+    if all(_fits(end, dataset) for end in padding_ends(dataset)):
+        return repeat(None)
+    return iter_pixels(dataset, raw=True, decoding_plugin=plugin, correct_unused_bits=False)
+
+
+def _fits(value: int, dataset: Dataset) -> bool:
+    bits = int(dataset.BitsStored)
+    lowest, values = (-(1 << bits - 1) if dataset.PixelRepresentation else 0), 1 << bits
+    return bits == dataset.BitsAllocated or lowest <= value < lowest + values
+
+
+def _padding(dataset: Dataset, stored: Stored) -> Mask:
     """Where the stored values are Pixel Padding (value, or range to the limit)."""
     # A sender may write -2000 as the unsigned 63536; the stored values' own type tells what is meant.
     ends = [np.array(end).astype(stored.dtype) for end in padding_ends(dataset)]
@@ -209,7 +232,7 @@ def _padding(dataset: Dataset, stored: Stored) -> NDArray[np.bool_]:
     return (stored >= min(ends)) & (stored <= max(ends))
 
 
-def _count(hu: Hounsfield, bounds_hu: tuple[float, float], padding: NDArray[np.bool_]) -> int:
+def _count(hu: Hounsfield, bounds_hu: tuple[float, float], padding: Mask) -> int:
     return int(np.count_nonzero((hu >= bounds_hu[0]) & (hu <= bounds_hu[1]) & ~padding))
 
 

@@ -31,8 +31,8 @@ def check_headers(headers: Sequence[Dataset], limits: Limits, expected_images: i
     refusals = [
         *content.completeness(len(headers), expected_images),
         *illegible,
-        *identity.one_patient(instances),
-        *identity.one_series(instances),
+        *identity.one_patient(images),
+        *identity.one_series(images),
         *content.sop_classes(instances),
         *content.image_types(images, limits.allow_derived),
         *content.decoders(images),

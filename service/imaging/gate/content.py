@@ -14,7 +14,7 @@ from pydicom.uid import (
 )
 
 from service.errors import Reason, Refusal
-from service.imaging.attributes import CT_CLASSES, MULTI_FRAME_CT, is_multi_frame, text, texts
+from service.imaging.attributes import CT_CLASSES, MULTI_FRAME_CT, is_multi_frame, text, texts, transfer_syntax
 from service.imaging.codestream import decodable
 from service.imaging.frames import Frame, frame_count, image_type
 
@@ -32,10 +32,14 @@ _IMAGE_TYPES = {
     },
 }
 
+_PROJECTION = re.compile(r"(?<![A-Z])(MIP|MINIP|MPR|AVG|AVE|AVERAGE)(?![A-Z])")
+"""The same within a vendor's own value: "CT_SOM5 MIP", "MIP_10MM"."""
+
 # Multi-energy images by Image Type (PS3.3 C.8.15.2.1.1.5, value 4) and in the vendors' words.
 _NOT_HU_MAP = re.compile(
     r"IODIN|Z[ _-]?EFF|EFF(ECTIVE)?[ _-]?(Z(?![A-Z])|ATOMIC)|ATOMIC[ _-]?NUM|ELECTRON[ _-]?DENS|URIC"
-    r"|MAT_(SPECIFIC|FRACTIONAL|VALUE)|(?<![A-Z])(MD|RHO|PBV)(?![A-Z])"
+    r"|MAT_(SPECIFIC|FRACTIONAL|VALUE)|MATERIAL[ _-]?DENS|(?<![A-Z])(MD|RHO)(?![A-Z])|(LUNG|(?<![A-Z]))PBV(?![A-Z])"
+    r"|IOD(INE)?[ _-]?MAP"
 )
 _DERIVED_MAP = re.compile(
     r"MONO(?!CHROM)|KEV(?![A-Z])|VIRTUAL|CALCIUM[ _-]?SUP|GSI|MAT_(REMOVED|MODIFIED)|ENERGY_PROP"
@@ -75,6 +79,7 @@ def image_types(images: Sequence[Dataset], allow_derived: bool) -> Iterator[Refu
     types = Counter(_described(image, number) for image in images for number in range(1, frame_count(image) + 1))
     for values, count in types.items():
         found = [reason for reason, terms in _IMAGE_TYPES.items() if terms.intersection(values)]
+        found += [Reason.DERIVED] if not found and any(map(_PROJECTION.search, values)) else []
         found += [Reason.NOT_HU] if any(map(_NOT_HU_MAP.search, values)) else []
         computed = "DERIVED" in values or any(map(_DERIVED_MAP.search, values))
         if computed and not allow_derived and not found:
@@ -93,10 +98,11 @@ def _described(image: Dataset, number: int) -> tuple[str, ...]:
 
 
 def decoders(images: Sequence[Dataset]) -> Iterator[Refusal]:
-    """CODEC for transfer syntaxes that nothing here decodes."""
-    for uid, count in Counter(image.file_meta.TransferSyntaxUID for image in images).items():
-        if not decodable(uid):
-            yield Refusal(Reason.CODEC, f"Transfer syntax {uid.name} in {count} of {len(images)} images.")
+    """CODEC for transfer syntaxes that nothing here decodes, or that are missing."""
+    for uid, count in Counter(map(transfer_syntax, images)).items():
+        if uid is None or not decodable(uid):
+            name = "is missing" if uid is None else uid.name
+            yield Refusal(Reason.CODEC, f"Transfer syntax {name} in {count} of {len(images)} images.")
 
 
 def hounsfield(images: Sequence[Dataset], frames: Sequence[Frame]) -> Iterator[Refusal]:

@@ -13,6 +13,7 @@ from pydicom import Dataset
 
 from service.errors import Reason, Refusal
 from service.imaging.attributes import Unreadable, text
+from service.imaging.gate.patient import is_placeholder, stated_years
 
 Written = Callable[[str], tuple[str, ...]]
 """Parts of a value that have to agree between images; "" says nothing."""
@@ -30,6 +31,7 @@ def one_patient(images: Sequence[Dataset]) -> Iterator[Refusal]:
         detail = f"Patient ID has {len(ids.keys() - {''})} values in {len(images)} images{without}."
         yield Refusal(Reason.MIXED_PATIENTS, detail)
     yield from _contradictions(images, _PATIENT, Reason.MIXED_PATIENTS)
+    yield from _ages(images)
 
 
 def one_series(images: Sequence[Dataset]) -> Iterator[Refusal]:
@@ -45,6 +47,14 @@ def _contradictions(
         values = max((len(set(part) - {""}) for part in _aligned(different)), default=0)
         if values > 1:
             yield Refusal(reason, f"{name} has {values} values in {len(images)} images.")
+
+
+def _ages(images: Sequence[Dataset]) -> Iterator[Refusal]:
+    """Ages in years and in months may be the same; those that differ by a year are of two patients."""
+    written = {value for image in images if (value := _read(image, "PatientAge")) and not is_placeholder(value)}
+    known = [years for value in written if (years := stated_years(value)) is not None]
+    if known and max(known) - min(known) >= 1.0:
+        yield Refusal(Reason.MIXED_PATIENTS, f"Patient's Age differs by a year or more in {len(images)} images.")
 
 
 def _aligned(values: set[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
@@ -78,15 +88,10 @@ def _digits(value: str) -> tuple[str, ...]:
     return (re.sub(r"[^0-9]", "", value),)
 
 
-def _age(value: str) -> tuple[str, ...]:
-    return (value.upper().lstrip("0"),)
-
-
 _PATIENT: dict[str, tuple[str, Written]] = {
     "PatientName": ("Patient's Name", _name),
     "PatientBirthDate": ("Patient's Birth Date", _digits),
     "PatientSex": ("Patient's Sex", _plain),
-    "PatientAge": ("Patient's Age", _age),
     "IssuerOfPatientID": ("Issuer of Patient ID", _plain),
 }
 _SERIES: dict[str, tuple[str, Written]] = {
@@ -95,5 +100,4 @@ _SERIES: dict[str, tuple[str, Written]] = {
     "Modality": ("Modality", _plain),
     "SeriesNumber": ("Series Number", _plain),
     "StudyDate": ("Study Date", _digits),
-    "AccessionNumber": ("Accession Number", _plain),
 }

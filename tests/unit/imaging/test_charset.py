@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.imaging.charset import decoded, printable
+from service.imaging.charset import actual_encodings, decoded, printable
 
 DEFAULT = ["iso8859"]
 
@@ -37,3 +37,23 @@ def test_controls_and_escapes_are_never_printed() -> None:
     assert printable("a\x1b$)A张\x00b\x9b\n\t") == "a张b"
     assert printable("a\x00\r\nb", lines=True) == "a\r\nb"
     assert printable("Łukasz Ёлка محمد") == "Łukasz Ёлка محمد"
+
+
+@pytest.mark.parametrize(
+    "value, declared, text",
+    [
+        ("Müller^Jörg".encode(), DEFAULT, "Müller^Jörg"),
+        ("Müller^Jörg".encode("latin-1"), DEFAULT, "Müller^Jörg"),
+        ("王^小東".encode(), ["latin_1"], "王^小東"),
+        ("Ã¼".encode("latin-1"), ["latin_1"], "Ã¼"),  # may be what is meant
+        ("Müller".encode("latin-1"), ["UTF8"], "Müller"),
+        ("王小".encode()[:-1], ["UTF8"], "王\ufffd"),  # cut within a character
+        ("Иванов".encode("iso8859-5"), ["iso_ir_144"], "Иванов"),
+    ],
+)
+def test_bytes_that_contradict_what_is_declared(value: bytes, declared: list[str], text: str) -> None:
+    assert decoded(value, actual_encodings(value, declared), b"^=") == text
+
+
+def test_nothing_turns_the_direction_of_a_name() -> None:
+    assert printable("A\u202eB\u2066C\u200f") == "ABC\u200f"

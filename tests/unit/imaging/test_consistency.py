@@ -7,6 +7,7 @@ import pytest
 from damage_ct import Case
 from inconsistent_ct import CASES, LEGAL, MIDDLE, PLACE, SECOND, beside, changed, small
 from pydicom import Dataset
+from pydicom.uid import LegacyConvertedEnhancedCTImageStorage
 
 from service.domain.eligibility import Eligibility, Limits
 from service.errors import Reason
@@ -68,3 +69,20 @@ def test_details_hold_no_patient_data() -> None:
     ).refusals
     assert len(refusals) == 3
     assert not any(word in str(refusal) for refusal in refusals for word in ("SECRET", "Secret", "1999", "PHANTOM"))
+
+
+def test_what_a_legacy_converted_ct_keeps_unassigned_counts() -> None:
+    legacy = enhanced_ct.enhance(small())
+    legacy.SOPClassUID = LegacyConvertedEnhancedCTImageStorage
+    del legacy.SharedFunctionalGroupsSequence[0].CTReconstructionSequence
+    for k, frame in enumerate(legacy.PerFrameFunctionalGroupsSequence):
+        kept = enhanced_ct.item(ConvolutionKernel="AB"[k % 3 == 0], AcquisitionNumber=k % 2)
+        frame.UnassignedPerFrameConvertedAttributesSequence = [kept]
+    details = " ".join(refusal.detail for refusal in check([legacy]).refusals)
+    assert 'ConvolutionKernel is "A" in 58, "B" in 30 of 88 slices.' in details
+    assert "AcquisitionNumber changes 87 times" in details
+
+
+def test_words_show_what_differs_as_it_was_written() -> None:
+    (refusal,) = check(changed(slice(0, 40), ImageType=["ORIGINAL", "PRIMARY", "Other"])).refusals
+    assert refusal.detail == 'Value 3 of Image Type is "AXIAL" in 48, "Other" in 40 of 88 slices.'

@@ -91,6 +91,52 @@ def test_half_a_slice_is_not_enough(sound: list[Dataset]) -> None:
     assert found.detail.startswith("Empty where their neighbours show the patient: slice 40 (")
 
 
+@pytest.mark.parametrize("numbers", [range(40, 41), range(40, 43)], ids=["one", "three"])
+def test_a_hole_in_a_slice_is_not_the_patient(sound: list[Dataset], numbers: range) -> None:
+    (found,) = refusals(spoiled(sound, with_a_hole, numbers))
+    assert found.reason == Reason.DAMAGED_SLICES and f"({len(numbers)} of 88; z " in found.detail
+
+
+@pytest.mark.parametrize("first", [3, 12, 18, 70, 80])
+def test_only_the_bad_slices_near_an_end_are_named(sound: list[Dataset], first: int) -> None:
+    (found,) = refusals(spoiled(sound, lambda pixels: pixels + 1024, range(first, first + 4)))
+    assert found.reason == Reason.NOT_HU and f" {first}-{first + 3} (4 of 88; z " in found.detail
+
+
+@pytest.mark.parametrize("keyword, value", [("RescaleIntercept", "0"), ("RescaleSlope", "2")])
+@pytest.mark.parametrize("first", [31, 45])
+def test_the_rest_of_the_stack_in_other_units(sound: list[Dataset], keyword: str, value: str, first: int) -> None:
+    datasets = deepcopy(sound)
+    for dataset in datasets[first - 1 :]:
+        setattr(dataset, keyword, value)
+    (found,) = refusals(datasets)
+    assert found.reason == Reason.NOT_HU
+    assert found.detail.startswith(f"Other Hounsfield units than before from here on: slice {first} (1 of 88")
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_every_second_slice_in_other_units_is_named(sound: list[Dataset], start: int) -> None:
+    datasets = deepcopy(sound)
+    for dataset in datasets[start::2]:
+        dataset.RescaleIntercept = "0"
+    found = refusals(datasets)[0]
+    assert found.reason == Reason.NOT_HU and f"slices {start + 1}, {start + 3}, " in found.detail
+    assert "(44 of 88" in found.detail
+
+
+def test_slices_interpolated_between_two_are_of_one_kernel() -> None:
+    slices = make_ct.make(slices=89, spacing_mm=2.5, noise_hu=30.0).datasets
+    pixels = [np.frombuffer(dataset.PixelData, np.int16) for dataset in slices]
+    for k in range(1, 88, 2):
+        slices[k].PixelData = ((pixels[k - 1] + pixels[k + 1]) // 2).astype(np.int16).tobytes()
+    assert read_ct(slices).flags == ()
+
+
+def with_a_hole(pixels: Pixels) -> Pixels:
+    pixels[40:60, 50:80] = 0
+    return pixels
+
+
 def test_pixels_sent_twice(sound: list[Dataset]) -> None:
     datasets = deepcopy(sound)
     datasets[50].PixelData = datasets[39].PixelData

@@ -1,6 +1,6 @@
 """The gate: one phantom per way to be unfit, and real CTs that pass."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import damage_ct
@@ -167,6 +167,19 @@ def test_age_from_dates() -> None:
     assert check(tagged(PatientAge="015Y"), min_age_years=12).ok
 
 
+def test_a_child_by_birth_date_and_acquisition_date_time_only() -> None:
+    slices = tagged(PatientAge=None, PatientBirthDate="20150101", AcquisitionDateTime="20240501101610.5")
+    for dataset in slices:
+        for keyword in ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"):
+            delattr(dataset, keyword)
+    assert reasons(check(slices)) == {Reason.AGE}
+
+
+@pytest.mark.parametrize("born, refused", [("19640501", set()), ("", {Reason.AGE}), ("20150101", {Reason.AGE})])
+def test_an_age_of_no_years_is_a_placeholder_beside_an_adults_birth_date(born: str, refused: set[Reason]) -> None:
+    assert reasons(check(tagged(PatientAge="000Y", PatientBirthDate=born))) == refused
+
+
 def test_warns_of_lossy_compression() -> None:
     assert check(tagged(LossyImageCompression="01")).flags == (Flag.LOSSY,)
     assert Flag.LOSSY in check(damage_ct.transfer_syntax(JPEGBaseline8Bit)).flags
@@ -217,6 +230,35 @@ def written_rounded(spacing_mm: float, decimals: int, cut: bool) -> list[Dataset
         z = (np.floor if cut else np.round)((300.3 - spacing_mm * number) * 10**decimals) / 10**decimals
         dataset.ImagePositionPatient = [x, y, f"{z:.{decimals}f}"]
     return slices
+
+
+@pytest.mark.parametrize(
+    "spacing_mm, unit_mm", [(1.25, 0.1), (0.625, 0.1), (1.75, 0.1), (1.25, 0.5), (0.625, 0.5), (0.7, 0.1), (2.5, 0.5)]
+)
+@pytest.mark.parametrize("written", [lambda z: f"{z:.6f}", lambda z: f"{np.float32(z):.6f}"], ids=["zeros", "float32"])
+def test_rounded_positions_are_known_by_their_values(
+    spacing_mm: float, unit_mm: float, written: Callable[[float], str]
+) -> None:
+    slices = scanned(slices=round(220 / spacing_mm), spacing_mm=spacing_mm, rows=8, columns=8)
+    for number, dataset in enumerate(slices):
+        x, y, _ = dataset.ImagePositionPatient
+        dataset.ImagePositionPatient = [
+            x,
+            y,
+            written(np.floor((300.3 - spacing_mm * number) / unit_mm + 0.5) * unit_mm),
+        ]
+    found = check(slices)
+    assert found.refusals == ()
+    assert found.spacing_mm == pytest.approx(spacing_mm, abs=0.002)
+    assert not check(slices[:70] + slices[71:]).ok
+    assert not check(slices[:1] + slices[2:]).ok
+
+
+@pytest.mark.parametrize("spacing_mm", [0.5, 1.0, 2.5])
+def test_multiples_of_half_a_millimetre_hide_no_missing_slice(spacing_mm: float) -> None:
+    slices = scanned(slices=round(220 / spacing_mm), spacing_mm=spacing_mm, rows=8, columns=8)
+    for index in (1, 40, len(slices) - 2):
+        assert reasons(check(slices[:index] + slices[index + 1 :])) == {Reason.MISSING_SLICES}
 
 
 def test_rounding_does_not_excuse_a_change_of_spacing() -> None:

@@ -62,15 +62,20 @@ def test_sides_are_the_patients_in_every_array_order(orientation: str) -> None:
     assert "left lung's surface to the left" in only.detail and "right" not in only.detail
 
 
-@pytest.mark.parametrize("padding", [-1024, -1000])
-def test_a_round_field_of_view_cuts_like_an_edge(padding: int) -> None:
-    """Padding outside a circle; noise in the image, none in the padding."""
+@pytest.mark.parametrize("padding", [-1024, -1000, -500, 0, 3071])
+def test_a_round_field_of_view_cuts_like_an_edge_whatever_fills_it(padding: int) -> None:
+    """Noise in the image, none in the padding, which one slice lacks."""
     circle = np.hypot(R - 63, C - 63.5) < 36
+    circle[5] = True
     noise = np.random.default_rng(2).integers(-20, 20, LUNGS.shape)
     hu = HU.with_array(np.where(circle, np.maximum(HU.array + noise, -1024), padding).astype(np.int16))
     (only,) = refused(hu, hu, CERTAIN)
     assert only.reason == Reason.TRUNCATED
     assert "right lung's surface to the right" in only.detail and "left lung's surface to the left" in only.detail
+
+
+def test_air_around_the_body_set_to_one_value_is_no_edge() -> None:
+    assert find_lungs(HU, CERTAIN, HU).flags == ()
 
 
 def test_a_lung_that_only_touches_the_edge_is_flagged() -> None:

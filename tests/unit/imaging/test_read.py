@@ -21,6 +21,7 @@ from shared_data import shared_data
 from service.domain.eligibility import Limits
 from service.domain.findings import Finding
 from service.errors import Flag, Reason, Rejected
+from service.imaging.attributes import text
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 
@@ -170,6 +171,23 @@ class TestPadding:
             "images."
         ]
 
+    @pytest.mark.parametrize(
+        "vr, value, written, representation",
+        [("US", 63536, 63536, 0), ("SS", -2000, 63536, 0), ("SS", -32768, 32768, 1)],
+    )
+    def test_in_bits_that_are_not_stored(self, vr: str, value: int, written: int, representation: int) -> None:
+        """What those bits leave, 2096 and so 1072 HU, is bone elsewhere."""
+        slices = scanned()
+        for dataset in slices:
+            pixels = np.frombuffer(dataset.PixelData, np.uint16).reshape(dataset.Rows, dataset.Columns).copy()
+            pixels.clip(max=2047, out=pixels)
+            pixels[:5], pixels[50, 60] = written, 2096 if representation == 0 else 2000
+            dataset.PixelData, dataset.PixelRepresentation = pixels.tobytes(), representation
+            dataset["PixelPaddingValue"] = pydicom.DataElement("PixelPaddingValue", vr, value)
+        ct = read_ct(slices)
+        assert np.all(ct.volume.array[:, :5] == -1024) and ct.flags == (Flag.PADDING_MASKED,)
+        assert np.all(ct.volume.array[:, 50, 60] == (1072 if representation == 0 else 976))
+
     def test_noise_below_air_is_not_padding(self) -> None:
         assert read_ct(scanned(noise_hu=25.0)).flags == ()
 
@@ -277,3 +295,26 @@ def test_a_private_element_of_wrong_length_is_not_looked_at(tmp_path: Path) -> N
         dataset.add_new(0x01F10010, "LO", "ELSCINT1")
         dataset._dict[Tag(0x01F11026)] = RawDataElement(Tag(0x01F11026), "FD", 4, b"0.15", 0, False, True)
     assert read_ct(slices).volume.shape == (88, 96, 128)
+
+
+def test_a_name_in_utf8_that_nothing_declares() -> None:
+    dataset = scanned(slices=1)[0]
+    del dataset.SpecificCharacterSet
+    dataset["PatientName"] = RawDataElement(Tag("PatientName"), "PN", 12, "Müller^Zoë".encode(), 0, False, True)
+    assert text(dataset, "PatientName") == "Müller^Zoë"
+
+
+@pytest.mark.parametrize("syntax", [None, JPEG2000Lossless])
+def test_pixels_that_no_transfer_syntax_fits_are_refused_by_name(syntax: str | None) -> None:
+    slices = scanned()
+    for dataset in slices:
+        dataset.PixelData = b"garbage!"
+        if syntax is None:
+            del dataset.file_meta.TransferSyntaxUID
+        else:
+            dataset.file_meta.TransferSyntaxUID = syntax
+    found = check_headers(slices, Limits())
+    assert [refusal.reason for refusal in found.refusals] == ([Reason.CODEC] if syntax is None else [])
+    with pytest.raises(Rejected) as caught:
+        read_ct(slices)
+    assert [refusal.reason for refusal in caught.value.refusals] == [Reason.CODEC]
