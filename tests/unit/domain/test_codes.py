@@ -40,7 +40,7 @@ STANDARD = {
     "121070": dictionary.DCM.Findings,
     "121071": dictionary.DCM.Finding,
     "111001": dictionary.DCM.AlgorithmName,
-    "C0034375": dictionary.UMLS.QualitativeEvaluations,
+    "C0034375": Code("C0034375", "UMLS", "Qualitative Evaluations"),  # TID 1500; not in the dictionary
     "122073": dictionary.DCM.CurrentProcedureEvidence,
     "121111": dictionary.DCM.Summary,
     "121075": dictionary.DCM.Recommendation,
