@@ -46,7 +46,7 @@ _SAME = 0.05
 _HOLE_BLOCKS, _HOLE_SLICES = 16, 4
 """A hole is 4 cm2 of blocks of one value, in that many slices at most, with the patient on both sides."""
 _BLANK_PART = 0.02
-_FITS, _MOSTLY, _SLOPE_OFF = 1.5, 0.4, 0.1
+_FITS, _MOSTLY, _NEARLY_ALL, _SLOPE_OFF = 1.5, 0.4, 0.1, 0.1
 """A rescale explains what leaves no more than a usual step, or little of a large difference."""
 
 
@@ -82,15 +82,18 @@ def _compared(hu: Hounsfield, small: Hounsfield, slice_mm: float, known: Mask) -
     breaks &= ~(odd[:-1] | odd[1:])
     begins = _rescaled_from(small, breaks)
     yield Reason.NOT_HU, "Other Hounsfield units than before from here on", begins
-    strange = _every_second(small) if odd[1:-1].mean() > _MOST_ODD else odd | (_short_sides(breaks) & ~begins.any())
+    mixed = bool(odd[1:-1].mean() > _MOST_ODD)
+    strange = _every_second(small) if mixed else odd | (_short_sides(breaks) & ~begins.any())
     rescaled = _rescaled(small, strange)
+    if mixed and 2 * np.count_nonzero(rescaled) > np.count_nonzero(strange):
+        rescaled = strange
     yield Reason.NOT_HU, "Other Hounsfield units than their neighbours'", rescaled
     yield Reason.DAMAGED_SLICES, "Unlike their neighbours", strange & ~rescaled & ~known
     level_hu = np.array([_noise_hu(plane) for plane in hu])
     if np.isfinite(level_hu).all():
         noisy = level_hu > NOISY * _around(level_hu, 50) + NOISE_FLOOR_HU
         yield Reason.DAMAGED_SLICES, "Much noisier than their neighbours", noisy & ~strange & ~known
-        if not _interpolated(hu, level_hu):
+        if not mixed and not _interpolated(hu, level_hu):
             yield Reason.MULTIPHASE, *_alternation(level_hu)
 
 
@@ -258,7 +261,8 @@ def _is_rescaled(small: Hounsfield, k: int, good: Mask, usual_step_hu: float) ->
     left_hu = np.abs(slope * nearest[inside] + intercept - small[k][inside]).mean() / max(slope, 0.01)
     change_hu = small[k][inside] - nearest[inside]
     usual_hu = max(usual_step_hu / np.mean(inside), 1.0)
-    explained = left_hu <= _FITS * usual_hu or left_hu <= min(2 * _FITS * usual_hu, _MOSTLY * np.abs(change_hu).mean())
+    change = float(np.abs(change_hu).mean())
+    explained = left_hu <= max(_FITS * usual_hu, min(2 * _FITS * usual_hu, _MOSTLY * change), _NEARLY_ALL * change)
     return bool(explained and (abs(slope - 1.0) > _SLOPE_OFF or abs(np.median(change_hu)) > SHIFT_HU))
 
 
