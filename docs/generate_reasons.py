@@ -34,8 +34,8 @@ RULES = {
         "alternate from slice to slice, but by interpolation."
     ),
     Reason.MIXED_PATIENTS: (
-        "One Patient ID; no two names, birth dates, sexes, issuers, or ages a year apart. Padding, case, punctuation of "
-        "dates and trailing ^ aside. The same among all CT series of a study."
+        "One Patient ID; no two names, birth dates, sexes, issuers, or ages a year apart. Padding, case, punctuation "
+        "of dates and trailing ^ aside. The same among all CT series of a study."
     ),
     Reason.MIXED_SERIES: "One Study, Series UID, Modality, Series Number, Study Date.",
     Reason.IRREGULAR_SPACING: (
