@@ -29,17 +29,18 @@ RULES = {
     ),
     Reason.DUPLICATE_POSITION: "Every slice has a position of its own.",
     Reason.MULTIPHASE: (
-        "One kernel, kVp, contrast agent, phase, reconstruction diameter, Image Type, scanner; acquisition number and "
-        "time run along the stack; noise does not alternate from slice to slice."
+        "One kernel, kVp, contrast agent, phase, reconstruction diameter, scanner, Image Type up to value 3; "
+        "acquisition number, time, pitch, series description and the like run along the stack; noise does not "
+        "alternate from slice to slice, but by interpolation."
     ),
     Reason.MIXED_PATIENTS: (
-        "One Patient ID; no two names, birth dates, sexes, ages or issuers. Padding, case, punctuation of dates and "
-        "trailing ^ aside. The same among all CT series of a study."
+        "One Patient ID; no two names, birth dates, sexes, issuers, or ages a year apart. Padding, case, punctuation "
+        "of dates and trailing ^ aside. The same among all CT series of a study."
     ),
-    Reason.MIXED_SERIES: "One Study, Series UID, Modality, Series Number, Study Date, Accession Number.",
+    Reason.MIXED_SERIES: "One Study, Series UID, Modality, Series Number, Study Date.",
     Reason.IRREGULAR_SPACING: (
         f"Spread of the slice spacing ≤ {LIMITS.spacing_tolerance_mm} mm or {LIMITS.spacing_tolerance:.0%}, the larger"
-        ", plus the unit of the last decimal that the positions are written with."
+        "; or every slice lies within half of the unit that positions were rounded to of an even grid."
     ),
     Reason.MISSING_SLICES: "No gap of one or more whole slices.",
     Reason.TOO_THICK: f"Larger of Slice Thickness and slice spacing ≤ {LIMITS.max_thickness_mm:.0f} mm.",

@@ -190,8 +190,11 @@ def _rescaled_from(small: Hounsfield, breaks: Mask) -> Mask:
     if breaks.any() and not _short(breaks).any():
         usual_hu = float(np.median(_differences(small.clip(*SHOWN_HU), 1)))
         for before in np.flatnonzero(breaks):
-            only = np.arange(len(small)) == before
-            found[before + 1] = _is_rescaled(small, int(before) + 1, only, usual_hu)
+            sides = (int(before), int(before) + 1)
+            found[sides[1]] = any(
+                _is_rescaled(small, one, np.arange(len(small)) == other, usual_hu)
+                for one, other in (sides, sides[::-1])
+            )
     return found
 
 

@@ -104,10 +104,12 @@ def test_only_the_bad_slices_near_an_end_are_named(sound: list[Dataset], first: 
 
 
 @pytest.mark.parametrize("keyword, value", [("RescaleIntercept", "0"), ("RescaleSlope", "2")])
-@pytest.mark.parametrize("first", [31, 45])
-def test_the_rest_of_the_stack_in_other_units(sound: list[Dataset], keyword: str, value: str, first: int) -> None:
+@pytest.mark.parametrize("first, upper", [(31, False), (45, False), (45, True)])
+def test_half_of_the_stack_in_other_units(
+    sound: list[Dataset], keyword: str, value: str, first: int, upper: bool
+) -> None:
     datasets = deepcopy(sound)
-    for dataset in datasets[first - 1 :]:
+    for dataset in datasets[: first - 1] if upper else datasets[first - 1 :]:
         setattr(dataset, keyword, value)
     (found,) = refusals(datasets)
     assert found.reason == Reason.NOT_HU
