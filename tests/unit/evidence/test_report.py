@@ -163,7 +163,7 @@ def test_what_makes_the_score_doubtful_stands_beside_it(tmp_path: Path, flags: t
 
 def test_several_doubts_stand_in_two_lines(tmp_path: Path) -> None:
     text = report(tmp_path, flags=(Flag.LUNG_AT_EDGE, Flag.LOW_AGREEMENT))
-    assert "! Score doubtful: incomplete lungs," in text and "mirrored images disagree" in text
+    assert "! Score doubtful: incomplete lungs, mirrored" in text and "images disagree" in text
 
 
 def test_the_headline_is_plain_where_nothing_makes_it_doubtful(tmp_path: Path) -> None:
