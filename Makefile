@@ -9,7 +9,7 @@ IMAGE ?= thoracle
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: helm-test image help setup setup-test peers demo test soak bench triton parity crash-matrix train-lung-opacity train-lobes train-classifier clean
+.PHONY: helm-test image help setup setup-test peers demo test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ helm-test: $(VENV)/.test peers ## check the Helm chart with the real helm
 image: $(VENV)/.base ## build the service's image and send a CT through it ([BASE=debian:bookworm-slim IMAGE=thoracle])
 	BASE=$(BASE) IMAGE=$(IMAGE) PYTHON=$(BIN)/python docker/build-image.sh
 	$(BIN)/python -m tests.image $(IMAGE)
+
+inbound-cases: $(VENV)/.test ## analyse CTs that failed at some hospital; writes docs/reference/inbound-cases.md
+	$(BIN)/python -m tests.inbound $(ARGS)
 
 crash-matrix: $(VENV)/.test peers ## kill every process in every state, on both backends; writes docs/reference/crash-matrix.md
 	$(BIN)/python -m tests.crash_matrix $(ARGS)

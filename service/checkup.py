@@ -50,7 +50,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
 
 
 def _destination(name: str, destination: AnyDestination) -> Iterator[checks.Check]:
-    """That it answers, and that it takes what it is to get."""
+    """Checks that it answers, and that it takes what it is to get."""
     what, where = f"destination {name}", to.address(name, destination)
     answers = checks.check_answer(what, where, to.check(name, destination))
     yield answers

@@ -107,7 +107,7 @@ class Flag(StrEnum):
 
     @property
     def doubt(self) -> str | None:
-        """Why the score may be wrong, in a few words beside it; None for a flag that is not about the score."""
+        """Reason why the score may be wrong, in a few words; None for a flag that is not about the score."""
         return _DOUBTS.get(self)
 
 
@@ -137,7 +137,7 @@ _DOUBTS = {
 
 
 def doubts(flags: Iterable[Flag]) -> tuple[str, ...]:
-    """Why the score may be wrong, each reason once."""
+    """Reasons why the score may be wrong, each once."""
     return tuple(dict.fromkeys(flag.doubt for flag in flags if flag.doubt is not None))
 
 

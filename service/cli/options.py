@@ -43,7 +43,7 @@ ConfigOption = Annotated[
 
 
 def who() -> str:
-    """Whose command this is, for the audit trail. A user without a name, as in some containers, has a number."""
+    """Returns the name of the user of this command, for the audit trail; a user without a name has a number."""
     try:
         name = getuser()
     except (KeyError, OSError):

@@ -99,7 +99,7 @@ def _cleaned(header: Dataset) -> Dataset:
 
 
 def _sources(headers: Sequence[Dataset], without_ct: bool) -> tuple[Dataset, ...]:
-    """Those with all UIDs, first the one of a CT that tells the patient: copied whole, never put together.
+    """Returns the headers with all UIDs, first that of a CT that tells the patient: copied whole, never combined.
 
     without_ct: the study holds no CT, so that an image of another kind tells it.
     """

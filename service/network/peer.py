@@ -75,7 +75,7 @@ def unresolved(host: str) -> str:
 
 
 def no_connection(host: str, port: int, error: OSError | UnicodeError) -> str:
-    """Why there is no connection, in words."""
+    """Reason in words why there is no connection."""
     if isinstance(error, (socket.gaierror, UnicodeError)):  # UnicodeError: no host can be named so
         return unresolved(host)
     return f"no connection to {host}:{port}: {error.strerror or error}"

@@ -250,7 +250,7 @@ def _passed_over(
 
 
 def _refusals(error: Exception, stage: str) -> tuple[Refusal, ...]:
-    """Why the series that caused the error is refused; raises what is no series' fault."""
+    """Returns why the series that caused the error is refused; raises an error that is no series' fault."""
     if isinstance(error, Rejected):
         return error.refusals
     if isinstance(error, (ThoracleError, MemoryError)) or is_storage_error(error):

@@ -205,7 +205,7 @@ class Courier:
 
 
 def _held(stored: StoredObject, states: Sequence[tuple[StoredObject, Delivered]], name: str) -> ObjectDelivery | None:
-    """Why an object is not sent now, None if it is. What is not to go there at all stands in no way."""
+    """Reason why an object is not sent now, None if it is. Objects that are not to go there at all do not matter."""
     needed = [(o, s) for o, s in states if o.kind in NEEDED and _refers(stored, o)]
     for other, state in needed:
         if state in NOT_THERE:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Of the container, by the two versions of cgroups."""
+"""Files with the memory limit of a container, for both versions of cgroups."""
 
 
 def rss_bytes() -> int:

@@ -28,12 +28,12 @@ def run_of(job: Job, replaces: Earlier | None = None) -> Run:
 
 
 def _refused(record: SeriesRecord) -> SeriesRecord:
-    """Of a study without CT images: one image of the series tells whose it is."""
+    """Record of a series in a study without CT images: one image tells whose it is."""
     return replace(record, paths=record.other_images[:1])
 
 
 def _not_ct(record: SeriesRecord) -> tuple[Refusal, ...]:
-    """Why a series is refused that holds no CT image; none if it holds one."""
+    """Reasons to refuse a series that holds no CT image; none if it holds one."""
     if not set(record.paths) <= set(record.other_images):
         return ()
     kinds = "; ".join(text.removeprefix(f"{Reason.NOT_CT}: ") for text in record.ignored)

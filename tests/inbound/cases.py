@@ -100,7 +100,7 @@ RIGHT: Mapping[str, Right] = {
     "long_patient_name": Right("a name of 60,000 characters", same=True),
     "rounded_positions": Right("1.75 mm steps written to 0.1 mm"),
 }
-"""By the name of the case."""
+"""Right outcomes by the name of the case."""
 
 
 @cache

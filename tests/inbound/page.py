@@ -10,7 +10,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "inbound-cases.md"
 
 _HEAD = """# Inbound cases
 
-Written by `python -m tests.inbound`; do not edit.
+Written by `make inbound-cases`; do not edit.
 
 Each row is a CT that was once reported to break a system of this field, built anew from the demo CT and analysed.
 

@@ -20,7 +20,7 @@ from service.evidence.encode import encode
 pytestmark = pytest.mark.peers
 
 MIDDLE_LOBES = (Lobe.RML, Lobe.RLL, Lobe.LUL, Lobe.LLL)
-"""Those that the middle slice of the phantom shows."""
+"""Lobes that the middle slice of the phantom shows."""
 
 
 @pytest.fixture(scope="module")

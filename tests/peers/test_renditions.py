@@ -39,7 +39,7 @@ PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 @pytest.fixture(scope="module")
 def evidence(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """By kind: label maps, SRs of binary Segmentations (dciodvfy knows no others) and report of a phantom."""
+    """Evidence by kind: label maps, SRs of binary Segmentations (dciodvfy knows no others), report of a phantom."""
     folder = tmp_path_factory.mktemp("evidence")
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
     paths = {}

@@ -34,7 +34,7 @@ SHRINK = 0.72
 """How far a text may shrink before it is cut."""
 
 MOST_LETTERS = 2000
-"""Of one text: about as many as a page holds."""
+"""Most letters of one text: about as many as a page holds."""
 
 
 class Page:

@@ -1,4 +1,4 @@
-"""Whose images these are: one patient, one study, one series (PS3.3 C.7.1.1, C.7.2.1, C.7.3.1).
+"""Identity of the images: one patient, one study, one series (PS3.3 C.7.1.1, C.7.2.1, C.7.3.1).
 
 Evidence is filed under the identity of its source images, so a contradiction is refused and never decided. Details
 hold counts only, no patient data.

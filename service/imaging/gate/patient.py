@@ -87,7 +87,7 @@ def _legible_dates(image: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def _years_between(born: str, seen: str) -> float | None:
-    """Of a birth date that is a year, or a year and a month, the latest day counts: nobody is taken for too old."""
+    """Counts the latest day of a birth date that is only a year or a month: nobody is taken for too old."""
     birth, day = _birth_date(born), date_of(seen)
     return (day - birth).days / _PER_YEAR["D"] if birth and day else None
 
