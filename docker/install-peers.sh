@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the tests need of Debian: a PACS, DICOM senders and validators, a database, Prometheus, time zones, tools for
-# network namespaces and images, a browser and npm for the viewer OHIF. Without root: says so and goes on, and the tests that need them skip (in CI they fail).
+# network namespaces and images, a browser and npm for the viewer OHIF. Without root: says so and goes on, and the
+# tests that need them skip (in CI they fail).
 set -eu
 missing=""
 for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools pdftoppm:poppler-utils openssl:openssl ip:iproute2 \

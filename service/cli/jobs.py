@@ -105,7 +105,8 @@ def retry(job_id: JobId, config: ConfigOption = None) -> None:
 def cancel(job_id: JobId, config: ConfigOption = None) -> None:
     """Analyse and send nothing more of a job. What has been sent stays in the PACS.
 
-    An analysis that is running ends within seconds, and the worker goes on with the next job.
+    An analysis that is running ends within seconds, one that hangs within about a minute, and the worker goes on with
+    the next job.
 
     [bold]Example[/]
 

@@ -29,7 +29,7 @@ _AGAIN = "Send the whole series again."
 ADVICE = {
     Reason.NOT_CT: _OF_OTHER_KIND,
     Reason.LOCALIZER: _OF_OTHER_KIND,
-    Reason.DERIVED: "Send the original slices that these images were made from.",
+    Reason.DERIVED: "Send the original slices; a site may allow derived ones (`limits.allow_derived`).",
     Reason.DOSE_REPORT: _OF_OTHER_KIND,
     Reason.NOT_AXIAL: "Send the axial slices.",
     Reason.TILT: "Nothing with this scan: only one without gantry tilt can be analysed.",

@@ -60,6 +60,9 @@ class RefusedStudy:
         context: EvidenceContext,
     ) -> Self:
         """Series in the order of `refusals`, scouts and the like last. Rejected where the patient is not certain."""
+        mixed = [one for reasons in refusals.values() for one in reasons if one.reason is Reason.MIXED_PATIENTS]
+        if mixed:
+            raise Rejected(*mixed)
         by_uid = {str(header.get("SeriesInstanceUID", "")): header for header in map(_cleaned, reversed(headers))}
         series = [
             RefusedSeries(uid, by_uid.get(uid, Dataset()), tuple(reasons), images.get(uid))

@@ -147,6 +147,7 @@ class Watchdog(Looking):
         None where it is to be analysed again, in another way. began_at: when the analysis first began; what a process
         left before is of another one.
         """
+        self._end_if_swollen()
         marker = self._folder / f"stuck-{job_id}{'' if record else '-on-trial'}"
         self._raise_if_stuck(marker, began_at)
         run = Run(job_id, backend, wanted, record, marker)
@@ -223,6 +224,14 @@ class Watchdog(Looking):
             return _PART_OF_MEMORY * machine_bytes()
         return rss_bytes() + self._limits.memory_bytes
 
+    def _end_if_swollen(self) -> None:
+        """End the process if an earlier analysis left it too large for any: a new one takes the job up."""
+        if rss_bytes() > self._most_bytes():
+            log.error(
+                "the worker has more than %.1f GB of memory before the analysis: it ends", self._most_bytes() / 1e9
+            )
+            self._end_process()
+
     def _raise_if_stuck(self, marker: Path, began_at: datetime | None) -> None:
         """OverTime if an earlier process ended at this very analysis because it could not look.
 
@@ -244,7 +253,8 @@ class Watchdog(Looking):
         """Have the process ended also where no thread of Python can run. The marker stays, with the stacks in it."""
         marker.parent.mkdir(parents=True, exist_ok=True)
         with marker.open("w", encoding="utf-8") as file:
-            faulthandler.dump_traceback_later(self._limits.time_s + OverTime.grace_s + _DEAF_S, exit=True, file=file)
+            longest_s = self._limits.time_s + max(one.grace_s for one in (OverTime, OverMemory, Unwanted))
+            faulthandler.dump_traceback_later(longest_s + _DEAF_S, exit=True, file=file)
             try:
                 yield
             finally:

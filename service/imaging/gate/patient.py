@@ -15,7 +15,7 @@ _AGE = re.compile(r"(\d{1,3}(?:[.,]\d+)?)\s*([YMWD]?)(?:EARS?|ONTHS?|EEKS?|AYS?)
 _PARTIAL_DATE = re.compile(r"(\d{4})[.\-/]?(\d{2})?")
 _SEEN = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "AcquisitionDateTime")
 _OLDEST_YEARS = 130.0
-_PLACEHOLDER = re.compile(r"0+\s*Y", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"0+\s*[YMWD]?", re.IGNORECASE)
 
 
 def age(images: Sequence[Dataset], min_age_years: float) -> Iterator[Refusal]:

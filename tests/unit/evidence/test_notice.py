@@ -119,12 +119,11 @@ def test_forty_series_stay_on_one_page(tmp_path: Path) -> None:
 
 
 def test_a_series_with_every_reason_fits(tmp_path: Path) -> None:
-    refusals = {
-        UID: [Refusal(reason, "a value that decided it, " * 9) for reason in Reason if reason is not Reason.AGE]
-    }
+    left_out = (Reason.AGE, Reason.MIXED_PATIENTS)  # of these there is other advice, or no notice
+    refusals = {UID: [Refusal(one, "a value that decided it, " * 9) for one in Reason if one not in left_out]}
     evidence = notice([header()], refusals)
     assert "more in the structured report" in printed(evidence, tmp_path)
-    assert len(texts(parsed(evidence)[0])["Code of the reason"]) == len(Reason) - 1
+    assert len(texts(parsed(evidence)[0])["Code of the reason"]) == len(Reason) - len(left_out)
 
 
 @pytest.mark.parametrize(
@@ -278,6 +277,14 @@ def test_objects_that_are_no_ct_do_not_tell_the_patient() -> None:
     assert {d.PatientBirthDate for d in datasets} == {header().PatientBirthDate}
     (study,) = datasets[0].CurrentRequestedProcedureEvidenceSequence
     assert {s.SeriesInstanceUID for s in study.ReferencedSeriesSequence} == {UID, f"{UID}.1"}
+
+
+def test_no_notice_where_the_images_of_a_series_are_of_several_patients() -> None:
+    """The headers at hand are one for each series, so only the reason tells."""
+    mixed = Refusal(Reason.MIXED_PATIENTS, "Patient ID has 2 values in 118 images.")
+    with pytest.raises(Rejected) as caught:
+        notice([header(), header(f"{UID}.1")], {UID: (TOO_THICK,), f"{UID}.1": (mixed,)})
+    assert caught.value.refusals == (mixed,)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,27 @@ def watched(folder: Path, limits: JobLimits, counted: list[str]) -> Bench:
     return Bench(folder, dog)
 
 
+def test_a_worker_that_an_earlier_analysis_left_too_large_ends_and_fails_no_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(Exception):
+        pass
+
+    def end() -> None:
+        raise Ended
+
+    monkeypatch.setattr("service.worker.watchdog.rss_bytes", lambda: 0.95 * machine_bytes())
+    recorded: list[str] = []
+    dog = Watchdog(JobLimits(), tmp_path, lambda: True, recorded.append, end)
+    with pytest.raises(Ended), dog.over("job", NoCalls(), lambda: True, recorded.append):
+        raise AssertionError("it must not be analysed here")
+    assert recorded == [], "the next process takes the job up"
+
+
+class NoCalls:
+    """A back end that is never asked."""
+
+
 def test_an_analysis_over_its_time_fails_by_name_and_the_next_job_is_analysed(tmp_path: Path) -> None:
     counted: list[str] = []
     bench = watched(tmp_path, JobLimits(time_s=0.5), counted)
