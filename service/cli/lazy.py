@@ -10,7 +10,7 @@ from typer.main import get_command
 COMMANDS = {
     "analyse": "Analyse a chest CT from disk, without a server.",
     "serve": "Run the service: receive CTs, analyse them, send the results to the PACS.",
-    "send": "Send DICOM files by C-STORE, as they are (no transcoding).",
+    "send": "Send DICOM files by C-STORE.",
     "doctor": "Check configuration, ports, disk, models and destinations, and say in words what is wrong.",
     "migrate": "Bring the database to the schema of this version, and say so.",
     "evaluate": "Measure how well segmentations agree with a truth.",

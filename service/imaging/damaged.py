@@ -44,7 +44,9 @@ _TISSUE_HU, _THIN_HU = (-150.0, 100.0), -700.0
 _MOST_ODD = 0.6
 _SAME = 0.05
 _HOLE_BLOCKS, _HOLE_SLICES = 16, 4
-"""A hole is 4 cm2 of blocks of one value, in that many slices at most, with the patient on both sides."""
+_LEAST_PIXELS, _METAL_HU = 16, 1000.0
+"""A hole is 4 cm2 of blocks of one value, in that many slices at most, with the patient on both sides. A block has at
+least 16 pixels, since few may agree by chance; metal saturates, and is no hole."""
 _BLANK_PART = 0.02
 _FITS, _MOSTLY, _NEARLY_ALL, _SLOPE_OFF = 1.5, 0.4, 0.1, 0.1
 """A rescale explains what leaves no more than a usual step, or little of a large difference."""
@@ -135,13 +137,17 @@ def _cut(hu: Hounsfield) -> Mask:
 
 def _holes(hu: Hounsfield, small: Hounsfield, pixel_mm: tuple[float, float]) -> Mask:
     """Slices with blocks of one value where the nearest others on both sides show the patient."""
-    empty = np.stack([_one_value(_blocks(plane, pixel_mm)) for plane in hu])
+    empty = np.stack([_is_empty(_blocks(plane, pixel_mm)) for plane in hu])
     hole = empty & _patient_before(empty, small) & _patient_before(empty[::-1], small[::-1])[::-1]
     return np.asarray(hole.sum((1, 2)) >= _HOLE_BLOCKS, np.bool_)
 
 
-def _one_value(blocks: Hounsfield) -> Mask:
-    return np.asarray(blocks.max((1, 3)) == blocks.min((1, 3)), np.bool_)
+def _is_empty(blocks: Hounsfield) -> Mask:
+    """Blocks of one value, as far as they have enough pixels; metal does not count."""
+    if blocks.shape[1] * blocks.shape[3] < _LEAST_PIXELS:
+        return np.zeros((blocks.shape[0], blocks.shape[2]), np.bool_)
+    highest = blocks.max((1, 3))
+    return np.asarray((highest == blocks.min((1, 3))) & (highest < _METAL_HU), np.bool_)
 
 
 def _patient_before(empty: Mask, small: Hounsfield) -> Mask:
