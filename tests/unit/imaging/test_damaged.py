@@ -25,6 +25,11 @@ def sound() -> list[Dataset]:
     return make_ct.make(findings=make_ct.FINDINGS).datasets
 
 
+@pytest.fixture(scope="module")
+def fine() -> list[Dataset]:
+    return make_ct.make(rows=240, columns=320, pixel_mm=(1.2, 1.2)).datasets
+
+
 def spoiled(sound: list[Dataset], change: Callable[[Pixels], Pixels], numbers: range = BAD) -> list[Dataset]:
     """The phantom with the stored pixels of some slices changed."""
     datasets = deepcopy(sound)
@@ -92,8 +97,8 @@ def test_half_a_slice_is_not_enough(sound: list[Dataset]) -> None:
 
 
 @pytest.mark.parametrize("numbers", [range(40, 41), range(40, 43)], ids=["one", "three"])
-def test_a_hole_in_a_slice_is_not_the_patient(sound: list[Dataset], numbers: range) -> None:
-    (found,) = refusals(spoiled(sound, with_a_hole, numbers))
+def test_a_hole_in_a_slice_is_not_the_patient(fine: list[Dataset], numbers: range) -> None:
+    (found,) = refusals(spoiled(fine, with_a_hole, numbers))
     assert found.reason == Reason.DAMAGED_SLICES and f"({len(numbers)} of 88; z " in found.detail
 
 
@@ -135,7 +140,7 @@ def test_slices_interpolated_between_two_are_of_one_kernel() -> None:
 
 
 def with_a_hole(pixels: Pixels) -> Pixels:
-    pixels[40:60, 50:80] = 0
+    pixels[100:150, 125:200] = 0
     return pixels
 
 
