@@ -6,6 +6,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -66,12 +67,17 @@ def session(name: str, model: Path) -> ort.InferenceSession:
     return opened
 
 
-def _cpu_of_openvino() -> "ort.OrtEpDevice | None":
-    """Returns the device that stands for the processor; None where the plugin does not support the processor."""
+@cache
+def _register_openvino() -> None:
+    """Registers the plugin once for each process: a second time is an error, also where it offers no device."""
     import onnxruntime_ep_openvino as plugin
 
-    if not any(device.ep_name == _OPENVINO for device in ort.get_ep_devices()):
-        ort.register_execution_provider_library("openvino", plugin.get_library_path())
+    ort.register_execution_provider_library("openvino", plugin.get_library_path())
+
+
+def _cpu_of_openvino() -> "ort.OrtEpDevice | None":
+    """Returns the device that stands for the processor; None where the plugin does not support the processor."""
+    _register_openvino()
     devices = [device for device in ort.get_ep_devices() if device.ep_name == _OPENVINO]
     return next((device for device in devices if device.ep_metadata.get("ov_device") == "CPU"), None)
 

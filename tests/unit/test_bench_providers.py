@@ -60,6 +60,12 @@ def test_openvino_repeats_the_service_when_told_to_be_exact(model: Path, hu: NDA
     assert parity(session(SERVICE, model), other, hu, AT).passed
 
 
+def test_every_variant_can_be_asked_about_again_and_again() -> None:
+    """The installed plugin is registered once, whether it offers a device here or not."""
+    first, second = ([why_absent(name) for name in VARIANTS] for _ in range(2))
+    assert first == second and first[:2] == [None, None]
+
+
 def test_without_the_plugin_only_the_service_s_provider_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.variants.find_spec", lambda _name: None)
     assert [name for name in VARIANTS if why_absent(name) is None] == [SERVICE, "CPU, int8"]
