@@ -24,7 +24,7 @@ Find = Callable[[str, Sequence[str]], frozenset[str] | None]
 
 
 class DeliveryObserver(Protocol):
-    """Who counts deliveries. Labels are outcomes and destinations, never patient data."""
+    """Counter of deliveries. Labels are outcomes and destinations, never patient data."""
 
     def delivery(self, destination: str, outcome: str) -> None: ...
 
