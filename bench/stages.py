@@ -10,7 +10,7 @@ from pydicom import dcmread
 from bench.cases import SLICES, Case, cases, phantom
 from bench.figures import Figure, Target, timed
 from service import __version__
-from service.analysis import analyst
+from service.composition.analysis import analyst
 from service.domain.ct import CT
 from service.evidence.case import Case as EvidenceCase
 from service.evidence.context import EvidenceContext

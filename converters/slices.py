@@ -9,7 +9,7 @@ from pydicom import dcmread
 from service.errors import Permanent
 from service.imaging.body_crop import to_body_crops
 from service.imaging.read import read_ct
-from service.store.tree import scan
+from service.store.dicom_folder import scan
 
 COUNT = 8
 

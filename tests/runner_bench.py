@@ -11,6 +11,9 @@ from typing import Any
 import arrivals
 import tiny_models
 
+from service.analysis.analyst import Outcome, Run
+from service.analysis.open_study import Studies
+from service.analysis.watchdog import Watchdog
 from service.domain.findings import ModelUse, Region
 from service.domain.job import State
 from service.domain.model_spec import ModelSpec
@@ -18,8 +21,9 @@ from service.domain.priority import Urgency
 from service.domain.retry import RetryPolicy
 from service.errors import Reason, Refusal
 from service.evidence.context import Evidence
-from service.inference.mixed import Mixed
+from service.inference.composite_backend import CompositeBackend
 from service.network.send import StoreOutcome, Verdict
+from service.rollout.assignment import Assigned
 from service.store.audit import Audit
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
@@ -32,14 +36,10 @@ from service.store.retention import Retention
 from service.store.reviews import Reviews
 from service.store.shadows import Shadows
 from service.store.spool import Spool
-from service.worker.analyst import Outcome, Run
 from service.worker.delivery import Courier
 from service.worker.destination import Destination
-from service.worker.models import Assigned
-from service.worker.operator import Operator
+from service.worker.job_actions import JobActions
 from service.worker.runner import Runner
-from service.worker.study import Studies
-from service.worker.watchdog import Watchdog
 
 NOW = arrivals.at(300)
 REFUSED = Outcome(
@@ -147,7 +147,7 @@ class Bench:
         self.deliveries = Deliveries(engine)
         courier = Courier(self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock)
         self.audit = Audit(engine, lambda: self.clock)
-        self.operator = Operator(
+        self.operator = JobActions(
             self.jobs, records, self.deliveries, Reviews(engine), courier, self.audit, lambda: self.clock
         )
         self.served = Served()
@@ -193,7 +193,7 @@ class Bench:
             pass
 
     def on(self, backend: Any) -> "Bench":
-        self.with_candidates = isinstance(backend, Mixed)
+        self.with_candidates = isinstance(backend, CompositeBackend)
         assert self.with_candidates or backend is self.served.backend
         return self
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from service.worker import watchdog
-from service.worker.watchdog import JobLimits, Watchdog
+from service.analysis import watchdog
+from service.analysis.watchdog import JobLimits, Watchdog
 
 FOLDER, KIND, TIME_S, MEMORY_BYTES = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
 

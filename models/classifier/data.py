@@ -26,7 +26,7 @@ from service.errors import Rejected
 from service.imaging.gate import check_headers
 from service.imaging.harmonise import PlaneGrid, resample_like, to_box, to_plane_grid
 from service.imaging.read import read_ct
-from service.store.tree import headers, scan
+from service.store.dicom_folder import headers, scan
 
 GRID = PlaneGrid(spacing_mm=384 / SHAPE[1], size=SHAPE[1])
 """In-plane: the 384 mm around the body that the other models see. Along the body the whole scan makes 64 slices."""

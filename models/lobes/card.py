@@ -24,9 +24,9 @@ Model file SHA-256 `{metrics["sha256"]}`.
 ## What it is
 A population prior of the five lobes, not a trained network: the same lobe probabilities for every patient, in each
 lung's own bounding box. The service then moves the borders to where each lung has no vessels, as fissures have none
-(`service/imaging/fissures.py`); a lung with too little to go by keeps the prior. A border that runs near a fissure's
-own line, where the CT shows it clearly, is pulled onto it (`service/imaging/sheets.py`). Every result is flagged
-**approximate** (`LOBES_APPROXIMATE`).
+(`service/imaging/fissures/follow.py`); a lung with too little to go by keeps the prior. A border that runs near a
+fissure's own line, where the CT shows it clearly, is pulled onto it (`service/imaging/fissures/sheets.py`). Every
+result is flagged **approximate** (`LOBES_APPROXIMATE`).
 
 **Measured error:** the borders lie {found["mean_mm"]} mm from drawn fissures on average (95 % interval {low} to {high};
 {prior["mean_mm"]} mm by the prior alone), {found["worst_mm"]} mm in the worst of {len(metrics["cases"])} patients.

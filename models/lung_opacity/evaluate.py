@@ -63,7 +63,7 @@ def auc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Compared:
+class ComparingBackend:
     """A labelled volume and what was found in it. lung, opacity: labels, bool (slice, row, column) as `ct`."""
 
     ct: CT
@@ -72,7 +72,7 @@ class Compared:
     result: Analysis
 
 
-def compare(folder: Path, name: str, backend: OnnxBackend) -> Compared:
+def compare(folder: Path, name: str, backend: OnnxBackend) -> ComparingBackend:
     """One volume of medseg9 through the service.
 
     A slice of air is put at both ends: some volumes hold a part of the lungs only, which the service would refuse.
@@ -86,10 +86,10 @@ def compare(folder: Path, name: str, backend: OnnxBackend) -> Compared:
 
     ct = CT((), oriented(source.hu.array, AIR_HU))
     lung, opacity = (oriented(mask.astype(np.uint8), 0).array > 0 for mask in (source.lung, source.opacity))
-    return Compared(ct, lung, opacity, analyse(ct, backend))
+    return ComparingBackend(ct, lung, opacity, analyse(ct, backend))
 
 
-def agreement_with_labels(case: Compared) -> dict[str, float]:
+def agreement_with_labels(case: ComparingBackend) -> dict[str, float]:
     """Dice and volumes on the source grid; voxel volumes of medseg9 are nominal."""
     result, total = case.result, case.result.lungs["total"]
     return {

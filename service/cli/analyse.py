@@ -12,16 +12,16 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service.analysis import analyst
+from service.analysis.analyst import Analyst, Outcome, Run
 from service.cli.options import FAILURE, REFUSED, USAGE, ConfigOption, err, failures, out, settings_from
+from service.composition.analysis import analyst
 from service.domain import rounding
 from service.domain.ports import Progress as Report
 from service.domain.severity import MAX, NAME, Severity
 from service.errors import ThoracleError
 from service.evidence.context import PRODUCTS, Selection
 from service.pipelines import named
-from service.store.tree import DAMAGED, UNREADABLE, SeriesFiles, scan
-from service.worker.analyst import Analyst, Outcome, Run
+from service.store.dicom_folder import DAMAGED, UNREADABLE, SeriesFiles, scan
 
 
 def analyse(

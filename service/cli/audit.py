@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from service import operators
 from service.cli.options import ConfigOption, failures, out, settings_from
 from service.cli.tables import at_full_width, time_in_words
+from service.composition import job_actions
 
 DIGITS = 12
 """Of a digest: enough to tell two files apart."""
@@ -33,7 +33,7 @@ def audit(
     """
     settings = settings_from(config)
     with failures():
-        entries = operators.audit(settings).entries(subject, since.astimezone() if since else None, limit)
+        entries = job_actions.audit(settings).entries(subject, since.astimezone() if since else None, limit)
     if not entries:
         out.print("There are no such entries.")
         return

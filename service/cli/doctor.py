@@ -3,8 +3,8 @@
 import typer
 from rich.markup import escape
 
-from service import checkup
 from service.cli.options import FAILURE, ConfigOption, err, out, settings_from
+from service.composition.doctor import doctor as check_installation
 
 
 def doctor(config: ConfigOption = None) -> None:
@@ -20,7 +20,7 @@ def doctor(config: ConfigOption = None) -> None:
     if config is None:
         err.print("[yellow]note[/] no configuration file was named or found: defaults and environment are checked")
     failed = False
-    for check in checkup.doctor(settings):
+    for check in check_installation(settings):
         failed |= not check.ok
         mark = "[green]ok  [/]" if check.ok else "[red]FAIL[/]"
         out.print(f"{mark} {escape(check.name)}: {escape(check.message)}")

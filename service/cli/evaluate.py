@@ -14,11 +14,11 @@ from service import __version__
 from service.cli.agreement_table import agreement_table
 from service.cli.evaluation import Evaluation, Unmatched
 from service.cli.options import FAILURE, USAGE, err, failures, in_words, out
-from service.domain.labelling import Selection, parse
+from service.domain.label_selection import Selection, parse
 from service.errors import ThoracleError
 from service.imaging.agreement.document import metrics_csv, metrics_document
 from service.imaging.agreement.plot import bland_altman_svg
-from service.store.cases import Pairs, pair
+from service.store.paired_files import Pairs, pair
 
 TOLERANCE_MM = 1.18
 METRICS, TABLE, PLOT = "metrics.json", "metrics.csv", "bland-altman.svg"

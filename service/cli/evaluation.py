@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.domain.labelling import Names, Selection, numbers, shared
+from service.domain.label_selection import Names, Selection, numbers, shared
 from service.errors import ThoracleError
 from service.imaging.agreement import BOTH_EMPTY, Agreement, compare
 from service.imaging.labels import align, alone
-from service.store.labels import read_labels
+from service.store.label_files import read_labels
 
 
 class Unmatched(ThoracleError):

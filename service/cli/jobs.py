@@ -8,10 +8,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from service import operators
 from service.cli.job_view import show_job
 from service.cli.options import FAILURE, ConfigOption, err, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
+from service.composition import job_actions
 from service.domain.job import IllegalTransition, Job, State
 from service.domain.review import LONGEST_COMMENT, NoReview, Verdict
 from service.domain.severity import MAX, category
@@ -47,7 +47,7 @@ def list_(
       thoracle jobs list --state undelivered --config thoracle.yaml
     """
     with _possible():
-        rows = operators.overview(settings_from(config)).list_jobs(
+        rows = job_actions.overview(settings_from(config)).list_jobs(
             state=state, study_uid=study, by_priority=worklist, limit=limit
         )
     table = Table("job", "state", "urgency", "created", "severity", "supersedes", "candidate", "error", box=None)
@@ -80,10 +80,10 @@ def show(job_id: JobId, config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with _possible():
-        job = operators.overview(settings).job(job_id)
+        job = job_actions.overview(settings).job(job_id)
         if job is None:
             raise LookupError(f"there is no job {job_id}")
-        accession = operators.accession_number(settings, job)
+        accession = job_actions.accession_number(settings, job)
     show_job(job, accession)
 
 
@@ -98,7 +98,7 @@ def retry(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs retry 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: operators.job_operator(settings_from(config)).retry(job_id, who()))
+    _do(lambda: job_actions.job_operator(settings_from(config)).retry(job_id, who()))
 
 
 @jobs.command()
@@ -112,7 +112,7 @@ def cancel(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs cancel 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: operators.job_operator(settings_from(config)).cancel(job_id, who()))
+    _do(lambda: job_actions.job_operator(settings_from(config)).cancel(job_id, who()))
 
 
 @jobs.command()
@@ -127,7 +127,7 @@ def resend(
 
       thoracle jobs resend 8de5317c801a1788 --to archive --config thoracle.yaml
     """
-    _do(lambda: operators.job_operator(settings_from(config)).resend(job_id, who(), to or ()))
+    _do(lambda: job_actions.job_operator(settings_from(config)).resend(job_id, who(), to or ()))
 
 
 @jobs.command()
@@ -140,7 +140,7 @@ def reanalyse(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs reanalyse 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: operators.job_operator(settings_from(config)).reanalyse(job_id, who()))
+    _do(lambda: job_actions.job_operator(settings_from(config)).reanalyse(job_id, who()))
 
 
 @jobs.command()
@@ -159,7 +159,7 @@ def review(
 
       thoracle jobs review 8de5317c801a1788 --verdict overridden --score 4 --config thoracle.yaml
     """
-    _do(lambda: operators.job_operator(settings_from(config)).review(job_id, who(), verdict, score, comment))
+    _do(lambda: job_actions.job_operator(settings_from(config)).review(job_id, who(), verdict, score, comment))
 
 
 def _do(action: Callable[[], Job]) -> None:

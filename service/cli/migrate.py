@@ -1,7 +1,7 @@
 """`thoracle migrate`."""
 
 from service.cli.options import ConfigOption, failures, out, settings_from
-from service.storage import migrate as bring_up
+from service.composition.storage import migrate as bring_up
 
 
 def migrate(config: ConfigOption = None) -> None:

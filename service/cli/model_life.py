@@ -14,10 +14,10 @@ from service.cli.difference_table import difference_table
 from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.progress import trying
 from service.cli.tables import at_full_width, time_in_words
-from service.model_operators import existing_model_operator, model_operator
+from service.composition.model_actions import existing_model_operator, model_operator
+from service.rollout.model_actions import Changed
 from service.settings import Settings
 from service.store.shadows import LIMIT, Shadow
-from service.worker.model_operator import Changed
 
 Name = Annotated[str, typer.Argument(help="The model, as `thoracle models list` names it.")]
 Version = Annotated[str, typer.Argument(help="An installed version.")]

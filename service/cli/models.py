@@ -12,19 +12,19 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from service import operators
 from service.cli import model_life
 from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.progress import trying
+from service.composition import job_actions
+from service.composition.model_actions import model_operator, own_models, shipped_models
 from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
 from service.inference import install, repository
 from service.inference.files import DIGESTS, read_digests
-from service.model_operators import model_operator, own_models, shipped_models
+from service.rollout.model_actions import described
 from service.settings import Settings, served_repository, trial_ct
 from service.store.audit import DONE
-from service.worker.model_operator import described
 
 LUNGMASK = "lungmask"
 
@@ -170,7 +170,7 @@ def add(
                 described = [_file(Path(what), spec, sha256 or [])]
             prepared = [install.prepare(base, model, each) for model, each in described]
         except Permanent as error:
-            operators.note_refusal(settings, who(), "add", Path(what).name, str(error))
+            job_actions.note_refusal(settings, who(), "add", Path(what).name, str(error))
             raise
         if base != own:
             _create(settings, own)
@@ -213,7 +213,7 @@ def remove(
 
 def _create(settings: Settings, own: Path) -> None:
     repository.create(own, shipped_models())
-    operators.new_audit(settings).note(who(), "init", "models", DONE)
+    job_actions.new_audit(settings).note(who(), "init", "models", DONE)
     out.print(f"model repository {escape(str(own))}: made from the shipped models, and used from now on")
 
 

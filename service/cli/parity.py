@@ -9,14 +9,14 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from service.backends import backend
 from service.cli.difference_table import difference_table
 from service.cli.options import FAILURE, ConfigOption, failures, out, settings_from
 from service.cli.progress import trying
+from service.composition.backends import backend
 from service.errors import Permanent
 from service.pipelines import named
+from service.rollout.parity import Parity, compare_backends, largest_ct
 from service.settings import Settings, trial_ct
-from service.worker.parity import Parity, compare_backends, largest_ct
 
 Kind = Literal["onnx", "triton"]
 

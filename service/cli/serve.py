@@ -10,12 +10,12 @@ from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.cli.options import FAILURE, ConfigOption, err, in_words, settings_from
+from service.composition.storage import create_data_dir, host_locks, metrics_dir
 from service.errors import Permanent, ThoracleError
 from service.ops import logs, metrics
 from service.ops.supervisor import HOPELESS
 from service.ops.zone import check_zone
 from service.roles import together
-from service.storage import create_data_dir, host_locks, metrics_dir
 
 
 class Role(StrEnum):

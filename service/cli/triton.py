@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from service.backends import triton_server
 from service.cli.options import ConfigOption, failures, settings_from
+from service.composition.backends import triton_server
 from service.inference.triton_server.launch import Ports
 
 _PORTS = Ports()

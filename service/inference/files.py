@@ -1,7 +1,7 @@
 """What is in a model repository, checked as it is read; `service.inference.repository` changes it.
 
 triton_repo/SHA256SUMS                     digests of every model file
-triton_repo/serving.json                   which versions are served (`service.inference.serving`)
+triton_repo/serving.json                   which versions are served (`service.inference.serving_file`)
 triton_repo/<name>/<version>/model.onnx    the spec is inside (`METADATA_KEY`)
 """
 
@@ -14,7 +14,7 @@ from service.domain.model_spec import ModelSpec
 from service.domain.serving import OFF, Serving
 from service.errors import Permanent
 from service.inference.metadata import read_spec_text
-from service.inference.serving import SERVING, read_serving
+from service.inference.serving_file import SERVING, read_serving
 
 MODEL_FILE = "model.onnx"
 DIGESTS = "SHA256SUMS"

@@ -10,8 +10,8 @@ from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
 from service.inference.files import embedded
 from service.inference.repository import embed, highest_version
+from service.inference.smoke_test import try_model
 from service.inference.spec_file import read_spec
-from service.inference.trial import try_model
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
 from service.domain.priority import Urgency
 from service.errors import Permanent, ThoracleError, Transient
-from service.inference.drawn import drawn
 from service.inference.files import embedded, model_files
+from service.inference.synthetic_ct import drawn
 from service.inference.tensors import check_inputs
 
 PROVIDER = "CPUExecutionProvider"

@@ -1,7 +1,7 @@
 """The model repository that ONNX Runtime and Triton share, and how it changes without ever being invalid.
 
     <repository>/SHA256SUMS                     digests of every model file
-    <repository>/serving.json                   which versions are served (`service.inference.serving`)
+    <repository>/serving.json                   which versions are served (`service.inference.serving_file`)
     <repository>/numbers.json                   the highest number of each model of which a version was removed
     <repository>/<name>/config.pbtxt            Triton's configuration (`service.inference.config` tells the others)
     <repository>/<name>/<version>/model.onnx    the spec is inside
@@ -38,7 +38,7 @@ from service.inference.files import (
 )
 from service.inference.metadata import read_spec_text, with_spec_text
 from service.inference.onnx import load_model
-from service.inference.serving import SERVING, render_serving
+from service.inference.serving_file import SERVING, render_serving
 
 NUMBERS = "numbers.json"
 """A number is given once: a server may still hold the file that had it."""

@@ -19,9 +19,9 @@ from service.domain.ports import Array
 from service.domain.priority import Urgency
 from service.errors import Permanent, Transient
 from service.inference.breaker import Breaker
-from service.inference.canary import Canary, canary
 from service.inference.config import priority_level
 from service.inference.files import model_files, serving_of
+from service.inference.known_answer import Canary, canary
 from service.inference.tensors import check_inputs
 from service.inference.triton_batch import InMessages, InSharedMemory, InSharedMemoryIfPossible, Transport
 from service.inference.triton_client import (

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.ops.actions import Operator, actions
+from service.ops.job_routes import JobActions, actions
 from service.ops.probes import Health, answer, probes
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Jobs(Protocol):
 def create_app(
     version: str,
     jobs: Jobs,
-    operator: Operator,
+    operator: JobActions,
     job_states: Sequence[str],
     healthy: Callable[[], Health],
     ready: Callable[[], Health],

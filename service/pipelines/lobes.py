@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from service.domain.model_roles import LOBES
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
-from service.imaging.fissures import follow_fissures
+from service.imaging.fissures.follow import follow_fissures
 from service.imaging.lobes import LOBES_OF, lobes_in_lungs, lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
 from service.pipelines.slices import infer_slices, onto, views_of

@@ -6,20 +6,20 @@ from functools import partial
 import sqlalchemy as sa
 
 from service import __version__
+from service.composition.job_actions import job_operator_on
+from service.composition.model_actions import model_operator_on
+from service.composition.storage import database_health, host_locks, metrics_dir, open_storage, shared_locks
 from service.domain.job import State
 from service.domain.ports import Spool
-from service.model_operators import model_operator_on
-from service.operators import job_operator_on
 from service.ops import readiness
 from service.ops.api import create_app
 from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
 from service.ops.metrics import COUNTING, refusing, serving_trouble
-from service.ops.model_actions import model_actions
+from service.ops.model_routes import model_actions
 from service.ops.monitor import Listener
 from service.ops.probes import WARNING, Health
 from service.roles.process import folders, measured, now, wait_for_sigterm
 from service.settings import Settings
-from service.storage import database_health, host_locks, metrics_dir, open_storage, shared_locks
 from service.store.audit import Audit
 from service.store.liveness import Locks
 from service.store.overview import Overview

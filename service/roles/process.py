@@ -11,11 +11,11 @@ from pathlib import Path
 from prometheus_client.registry import Collector
 
 from service import __version__
+from service.composition.storage import host_locks, metrics_dir
 from service.ops.metrics import COUNTING, Counted, exposition
 from service.ops.monitor import Listener
 from service.ops.probes import Health, create_monitor
 from service.settings import Settings
-from service.storage import host_locks, metrics_dir
 from service.store.names import RECEIVED, RESULTS
 
 now = partial(datetime.now, UTC)

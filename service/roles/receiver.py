@@ -2,6 +2,7 @@
 
 import logging
 
+from service.composition.storage import database_health, open_storage, shared_locks
 from service.domain.commitment import Report
 from service.network.admission import Admission
 from service.network.receive import Receiver
@@ -10,7 +11,6 @@ from service.ops.metrics import Metrics
 from service.ops.probes import Health
 from service.roles.process import folders, monitor, now, wait_for_sigterm
 from service.settings import Destination, Settings
-from service.storage import database_health, open_storage, shared_locks
 from service.store.backlog import Backlog
 from service.store.deliveries import Deliveries
 from service.store.inbox import Inbox

@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
+from service.composition.storage import damaged_files, host_locks
 from service.errors import Permanent
 from service.ops.supervisor import supervise
 from service.settings import Settings
-from service.storage import damaged_files, host_locks
 from service.store.presence import presence, present
 
 

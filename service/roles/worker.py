@@ -7,9 +7,12 @@ from functools import partial
 from socket import gethostname
 from typing import NoReturn
 
-from service import destinations as to
-from service.analysis import analyst
-from service.backends import backend, checked_every_s
+from service.analysis.open_study import Studies
+from service.analysis.watchdog import JobLimits, Watchdog
+from service.composition import destinations as to
+from service.composition.analysis import analyst
+from service.composition.backends import backend, checked_every_s
+from service.composition.storage import database, database_health, open_storage, shared_locks, watchdog_dir
 from service.domain.priority import Urgency
 from service.network.find import count_images
 from service.network.peer import DicomNode
@@ -18,8 +21,9 @@ from service.ops.probes import WARNING, Health
 from service.ops.processor import computes
 from service.pipelines import named
 from service.roles.process import monitor, now, wait_for_sigterm
+from service.rollout.assignment import Models
+from service.rollout.shadow import Shadower
 from service.settings import Settings, served_repository, with_own_repository
-from service.storage import database, database_health, open_storage, shared_locks, watchdog_dir
 from service.store.audit import DONE, FAILED, Audit
 from service.store.deliveries import Deliveries
 from service.store.flow import Flow, QueueOptions
@@ -31,12 +35,8 @@ from service.store.shadows import Shadows
 from service.worker.backend_watch import BackendWatch
 from service.worker.delivery import Courier
 from service.worker.janitor import Janitor
-from service.worker.models import Models
 from service.worker.runner import ANALYSIS_RETRIES, Runner
-from service.worker.shadow import Shadower
-from service.worker.study import Studies
 from service.worker.sweeper import Sweeper
-from service.worker.watchdog import JobLimits, Watchdog
 
 log = logging.getLogger(__name__)
 

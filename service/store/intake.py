@@ -13,8 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.arrival import Arrival, Identity, is_other_image
 from service.domain.priority import Urgency, most_urgent
-from service.store.anew import saw_no_ct
 from service.store.journal import note
+from service.store.purged_jobs import saw_no_ct
 from service.store.tables import instances, jobs, removals, series, studies
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from service.domain.job import Event, Job, Result, State, StoredObject, advance
 from service.domain.priority import after_analysis, virtual_time_s
 from service.domain.routing import StudyFacts
-from service.store.anew import first_with
 from service.store.job_rows import get, move, objects_of
 from service.store.planning import NOWHERE, Plan, plan
+from service.store.purged_jobs import first_with
 from service.store.shadows import plan_shadows
 from service.store.tables import UtcDateTime, evidence, jobs, refusals
 

@@ -25,8 +25,8 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore
 
 from service.domain.arrival import Identity
-from service.store.copies import folder_for_copies, remove_copies
 from service.store.names import RECEIVED, RESULTS, is_whole, received, telling
+from service.store.temporary_copies import folder_for_copies, remove_copies
 
 _TOGETHER = 8
 _MANIFEST = "manifest.json"

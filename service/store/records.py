@@ -11,10 +11,10 @@ from service.domain.arrival import Arrival, is_other_image
 from service.domain.completion import QuietFor, StudyState, due, job_id, quiet_by_wall_clock
 from service.domain.job import TRANSITIONS, Event, IllegalTransition, Job, State
 from service.domain.priority import Urgency, most_urgent, virtual_time_s
-from service.store.anew import is_remainder, purged_predecessor
 from service.store.engine import durable
 from service.store.intake import Recorded, intake, is_given_up
 from service.store.journal import note
+from service.store.purged_jobs import is_remainder, purged_predecessor
 from service.store.tables import instances, jobs, removals, series, studies
 
 _SUPERSEDABLE = [state for state, event in TRANSITIONS if event is Event.SUPERSEDE]

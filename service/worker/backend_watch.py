@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from service.errors import ThoracleError
+from service.log_once import LogOnce
+from service.periodic_task import PeriodicTask
 from service.store.liveness import Locks
-from service.worker.looking import Looking
-from service.worker.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Checked(Protocol):
         ...
 
 
-class BackendWatch(Looking):
+class BackendWatch(PeriodicTask):
     """One thread per worker process. why_not: what is wrong with the back end, in words; "": nothing.
 
     The first look is at once; it may take as long as a server loads its models.
@@ -54,7 +54,7 @@ class BackendWatch(Looking):
         self._observer = observer
         self._can_be_used = can_be_used
         self._lock: str | None = None
-        self._trouble = Trouble(log, "the back end cannot be used: %s", "the back end can be used again")
+        self._trouble = LogOnce(log, "the back end cannot be used: %s", "the back end can be used again")
 
     def _run(self) -> None:
         self._look()

@@ -13,10 +13,10 @@ from typing import Protocol
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.ports import Spool
+from service.log_once import LogOnce
+from service.periodic_task import PeriodicTask
 from service.store.engine import in_words
 from service.store.retention import Retention
-from service.worker.looking import Looking
-from service.worker.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class PurgeObserver(Protocol):
     def purged(self, size_bytes: int) -> None: ...
 
 
-class Janitor(Looking):
+class Janitor(PeriodicTask):
     """One thread per worker process, beside the work.
 
     keep: of files, after the last thing that happened; history: of rows, after the purge; None: for ever.
@@ -64,12 +64,12 @@ class Janitor(Looking):
         self._history = history
         self._clock = clock
         self._cleaned_at = time.monotonic()
-        self._stuck = Trouble(
+        self._stuck = LogOnce(
             log,
             "files of purged studies cannot be removed, the others are: %s; it is tried again",
             "all files of purged studies can be removed again",
         )
-        self._trouble = Trouble(log, "nothing is purged now: %s; it is tried again", "studies are purged again")
+        self._trouble = LogOnce(log, "nothing is purged now: %s; it is tried again", "studies are purged again")
 
     def tick(self) -> None:
         """Finish what a kill has left, then purge and forget a few studies."""

@@ -16,6 +16,9 @@ from typing import Protocol
 from pydicom import Dataset
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.analysis.analyst import Analyst, Outcome, Run
+from service.analysis.open_study import Studies, Study, run_of
+from service.analysis.watchdog import Stopped, Unwanted, Watchdog
 from service.domain.job import Event, Job, Result, State, StoredObject, advance
 from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
@@ -24,16 +27,13 @@ from service.domain.scanner import scanner
 from service.errors import Permanent, Transient, traceback_of
 from service.evidence.context import Evidence
 from service.imaging.attributes import known_text
+from service.rollout.assignment import Assigned, Models
+from service.rollout.fallback import tried
+from service.rollout.shadow import Shadower
 from service.store.jobs import Jobs
 from service.store.records import Records
-from service.worker.analyst import Analyst, Outcome, Run
 from service.worker.delivery import Courier
-from service.worker.kept import ENDED, Ended, from_json, to_json
-from service.worker.models import Assigned, Models
-from service.worker.shadow import Shadower
-from service.worker.study import Studies, Study, run_of
-from service.worker.trial import tried
-from service.worker.watchdog import Stopped, Unwanted, Watchdog
+from service.worker.saved_result import ENDED, SavedResult, from_json, to_json
 
 log = logging.getLogger(__name__)
 
@@ -224,9 +224,9 @@ class Runner:
         )
         files = {e.file_name: e.content for e in outcome.evidence}
         files["result.json"] = json.dumps(outcome.document, indent=2).encode()
-        return self._kept(job.job_id, files, Ended(Event.ANALYSE if analysis else Event.REFUSE, result))
+        return self._kept(job.job_id, files, SavedResult(Event.ANALYSE if analysis else Event.REFUSE, result))
 
-    def _kept(self, job_id: str, files: Mapping[str, bytes], ended: Ended) -> tuple[Event, Result]:
+    def _kept(self, job_id: str, files: Mapping[str, bytes], ended: SavedResult) -> tuple[Event, Result]:
         """Save the results; what is kept. After a kill this may be all of the run before, whose models, bytes and UIDs
         may be others: a predecessor may have moved on meanwhile, a model, or the software."""
         files = {**files, ENDED: to_json(ended)}

@@ -14,13 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.completion import Silence, StudyState
 from service.domain.priority import Urgency
+from service.log_once import LogOnce
+from service.periodic_task import PeriodicTask
 from service.store.deliveries import Deliveries
 from service.store.engine import in_words
 from service.store.jobs import Jobs
 from service.store.records import Records
 from service.store.shadows import Shadows
-from service.worker.looking import Looking
-from service.worker.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Engine(Protocol):
     def ensure_shadow(self, job_id: str) -> None: ...
 
 
-class Sweeper(Looking):
+class Sweeper(PeriodicTask):
     """One thread per worker process; several workers may sweep the same database.
 
     receiving: whether a receiver process runs.
@@ -72,12 +72,12 @@ class Sweeper(Looking):
         self._silence = Silence()
         self._wall = clock(), monotonic_s()
         self._at_once = True  # the clock may have been set back while nobody looked
-        self._trouble = Trouble(
+        self._trouble = LogOnce(
             log,
             f"studies are not looked at: %s; it is tried again every {_TICK_S} s",
             "the database works again: studies are looked at",
         )
-        self._deaf = Trouble(
+        self._deaf = LogOnce(
             log, "%s: no study is completed meanwhile", "a receiver runs again: quiet periods begin anew"
         )
         self._looks = 1  # the first tick checks

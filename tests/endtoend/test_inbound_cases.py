@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.worker.analyst import Analyst, Outcome
+from service.analysis.analyst import Analyst, Outcome
 from tests.inbound.cases import RIGHT
 from tests.inbound.page import PAGE, text
 from tests.inbound.run import Recorder, Replay, Row, is_same, outcome_of, ready

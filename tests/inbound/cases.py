@@ -9,8 +9,8 @@ from typing import Any
 
 from shared_data import shared_data
 
+from service.analysis.analyst import Outcome
 from service.errors import Flag, Reason
-from service.worker.analyst import Outcome
 
 
 @dataclass(frozen=True, slots=True)

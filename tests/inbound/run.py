@@ -10,14 +10,14 @@ import highdicom as hd
 import make_ct
 import numpy as np
 
-from service.analysis import analyst
+from service.analysis.analyst import Analyst, Outcome, Run
+from service.composition.analysis import analyst
 from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.domain.ports import Backend, Pipeline, Progress
 from service.pipelines import named
 from service.settings import Settings
-from service.store.tree import scan
-from service.worker.analyst import Analyst, Outcome, Run
+from service.store.dicom_folder import scan
 from tests.inbound.cases import RIGHT, datasets, got
 
 

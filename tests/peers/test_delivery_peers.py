@@ -25,7 +25,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from service.destinations import selections, targets
+from service.composition.destinations import selections, targets
 from service.domain.job import Event, Result, State, StoredObject
 from service.evidence.context import Evidence
 from service.evidence.encode import encode

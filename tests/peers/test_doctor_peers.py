@@ -14,7 +14,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from service.checkup import _destination, _peer
+from service.composition.doctor import _destination, _peer
 from service.ops.doctor import Check
 from service.settings import Destination, Peer, Settings
 

@@ -17,7 +17,7 @@ from service.inference.onnx import OnnxBackend
 from service.inference.repository import add, change, embed
 from service.inference.triton import TritonBackend
 from service.inference.triton_client import TritonClient
-from service.worker.models import Models
+from service.rollout.assignment import Models
 
 pytestmark = pytest.mark.peers
 

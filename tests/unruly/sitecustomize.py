@@ -21,7 +21,7 @@ def _analyse(_self, ct, _backend, progress):
     if kind == "BROKEN":
         raise ZeroDivisionError(str(ct.headers[0].PatientName))
     if kind == "LOCK":
-        from service.worker import watchdog
+        from service.analysis import watchdog
 
         watchdog.Unwanted.grace_s = 5.0
         lock = threading.Lock()

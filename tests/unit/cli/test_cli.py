@@ -14,14 +14,14 @@ from damage_ct import CASES
 from typer.testing import CliRunner
 
 from service import __version__
+from service.analysis.analyst import Analyst
 from service.cli import app
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
 from service.domain.findings import Analysis
 from service.evidence.context import SegKind, Selection, Style
-from service.store import tree
-from service.store.tree import SeriesFiles
-from service.worker.analyst import Analyst
+from service.store import dicom_folder as tree
+from service.store.dicom_folder import SeriesFiles
 
 DEMO_CT = Path(__file__).parents[3] / "demo" / "ct"
 
@@ -69,7 +69,7 @@ def test_a_study_that_fails_and_a_damaged_file_do_not_stop_the_others(
             raise OSError(5, "Input/output error")
         return read(series, *rest)
 
-    monkeypatch.setattr("service.worker.analyst.read_headers", headers_unless_first)
+    monkeypatch.setattr("service.analysis.analyst.read_headers", headers_unless_first)
     code, output = run("analyse", tmp_path / "in", "--out", tmp_path / "out")
     assert code == 1
     assert "Failed: study 1.2.1: [Errno 5] Input/output error" in output

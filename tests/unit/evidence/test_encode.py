@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from service.destinations import selections
+from service.composition.destinations import selections
 from service.domain.ct import CT
 from service.domain.findings import Analysis
 from service.errors import Flag

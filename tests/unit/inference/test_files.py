@@ -8,7 +8,7 @@ import tiny_models
 
 from service.errors import Permanent
 from service.inference.files import DIGESTS, digest_of, model_files, read_digests, serving_of, what_is_served
-from service.inference.serving import SERVING
+from service.inference.serving_file import SERVING
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from service.inference.repository import (
     installed,
     remove,
 )
-from service.inference.serving import SERVING, render_serving
+from service.inference.serving_file import SERVING, render_serving
 
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
 

@@ -16,7 +16,7 @@ from service.domain.priority import Urgency
 from service.errors import Permanent, Transient
 from service.inference import repository, triton_batch
 from service.inference.breaker import Breaker
-from service.inference.canary import Canary
+from service.inference.known_answer import Canary
 from service.inference.shared_memory import CannotShare, Region
 from service.inference.triton import TritonBackend
 from service.inference.triton_batch import InMessages, InSharedMemory, InSharedMemoryIfPossible
@@ -29,7 +29,7 @@ INPUTS: dict[str, Array] = {"hu": np.zeros(SHAPE, np.int16)}
 TERMS = Terms(0.0, 1)
 
 
-class Answers:
+class OutputStatistics:
     """A client of a server that answers with zeros of this type and shape."""
 
     def __init__(self, datatype: str, shape: list[int], name: str = "probability") -> None:
@@ -52,19 +52,19 @@ def transport(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_right_answer_is_taken(transport: Any) -> None:
-    assert transport(Answers("UINT8", SHAPE)).infer(SPEC, INPUTS, TERMS)["probability"].shape == tuple(SHAPE)
+    assert transport(OutputStatistics("UINT8", SHAPE)).infer(SPEC, INPUTS, TERMS)["probability"].shape == tuple(SHAPE)
 
 
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
-        (Answers("UINT8", [1, *SHAPE[1:]]), r"UINT8 of shape \[1, 1, 128, 128\], not UINT8 of \[2, 1"),
-        (Answers("BOOL", SHAPE), "BOOL of shape"),
-        (Answers("UINT8", SHAPE, "other"), "probability is nothing"),
+        (OutputStatistics("UINT8", [1, *SHAPE[1:]]), r"UINT8 of shape \[1, 1, 128, 128\], not UINT8 of \[2, 1"),
+        (OutputStatistics("BOOL", SHAPE), "BOOL of shape"),
+        (OutputStatistics("UINT8", SHAPE, "other"), "probability is nothing"),
     ],
     ids=["shorter", "type", "missing"],
 )
-def test_another_answer_than_asked_is_not_taken(transport: Any, answers: Answers, said: str) -> None:
+def test_another_answer_than_asked_is_not_taken(transport: Any, answers: OutputStatistics, said: str) -> None:
     """In shared memory the rest of the region would be the answer before, perhaps another patient's."""
     with pytest.raises(Wrong, match=said):
         transport(answers).infer(SPEC, INPUTS, TERMS)

@@ -24,7 +24,7 @@ class Records:
         return next((r for r in ROWS if r["job_id"] == job_id), None)
 
 
-class Operator:
+class JobActions:
     """Knows one job, which it can do nothing with but send it again."""
 
     def retry(self, job_id: str, by: str) -> Job:
@@ -49,7 +49,7 @@ def client(records: Records, healthy: str = "ok", ready: str = "ok") -> TestClie
         create_app(
             "1.0",
             records,
-            Operator(),
+            JobActions(),
             ["delivered", "refused"],
             lambda: {"database": healthy},
             lambda: {"database": "ok", "worker": ready},

@@ -16,7 +16,7 @@ from shared_data import shared_data
 from service.domain.findings import Lobe
 from service.evidence.encode import encode
 from service.imaging.labels import align
-from service.store.labels import NotALabelMap, is_label_file, read_labels
+from service.store.label_files import NotALabelMap, is_label_file, read_labels
 
 RNG = np.random.default_rng(0)
 LABELS = volume(RNG.integers(0, 3, (5, 7, 9)).astype(np.uint8))

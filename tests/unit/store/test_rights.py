@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from arrivals import arrival, keep
 
+from service.composition.storage import open_storage
 from service.settings import Settings
-from service.storage import open_storage
 from service.store.records import Records
 
 OTHERS = 0o007

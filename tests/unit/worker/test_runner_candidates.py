@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, raising
 
+from service.analysis.analyst import Outcome
 from service.domain.findings import ModelUse
 from service.domain.job import State
 from service.errors import Permanent, Reason, Refusal, Transient
-from service.worker.analyst import Outcome
 
 
 class ByActive(AnalysedStub):

@@ -1,0 +1,1 @@
+"""The analysis of one study: choose, read, analyse, encode; watched while it runs."""

@@ -1,0 +1,259 @@
+"""The one path of a study, on one screen: choose → read → analyse → encode.
+
+No network, no database, no settings: the command line and the service both walk it. Of a study's series the best one
+that passes every gate is analysed; every other one gets its reasons.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from pydicom import Dataset, dcmread
+
+from service.analysis.stopwatch import Stopwatch
+from service.domain.ct import CT
+from service.domain.eligibility import Eligibility, Limits
+from service.domain.findings import Analysis, ModelUse
+from service.domain.ports import Backend, Pipeline, Progress, Step
+from service.domain.unparsable import UNPARSABLE
+from service.errors import Flag, Reason, Refusal, Rejected, ThoracleError, is_storage_error, traceback_of
+from service.evidence.context import Earlier, Evidence, EvidenceContext, PassedOver, Selection
+from service.evidence.encode import encode
+from service.evidence.notice import encode_notice
+from service.evidence.result import SeriesRefusal, result_document
+from service.evidence.times import with_fixed_zone
+from service.imaging.choose import Candidate, Ranked, candidate, choose, is_passed_over, of_one_patient, series_number
+from service.imaging.gate import check_headers
+from service.imaging.read import read_ct
+from service.inference.recording_backend import RecordingBackend
+from service.store.dicom_folder import SeriesFiles, datasets
+from service.store.dicom_folder import headers as read_headers
+
+log = logging.getLogger(__name__)
+
+Result = tuple[CT, Analysis, tuple[Evidence, ...], EvidenceContext]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a study; `series_uid` and `analysis` are None when every series was refused.
+
+    refusals: of every series that was not analysed, headers: the first of each that could be read; by Series Instance
+    UID. document: result.json. asked: models that answered about a series before it was refused.
+    """
+
+    series_uid: str | None
+    analysis: Analysis | None
+    evidence: tuple[Evidence, ...]
+    refusals: Mapping[str, tuple[Refusal, ...]]
+    timings_s: Mapping[str, float]
+    document: Mapping[str, Any]
+    headers: Mapping[str, Dataset] = field(default_factory=dict)
+    asked: tuple[ModelUse, ...] = ()
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]:
+        """Those that made the result, or had a part in the refusal of all."""
+        return self.asked if self.analysis is None else self.analysis.models
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One analysis of a study, as recorded with its job: the same run gives the same bytes.
+
+    analysed_at: when it first began, aware. number: of its result. replaces: the earlier result.
+    """
+
+    analysed_at: datetime
+    number: int = 1
+    replaces: Earlier | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Analyst:
+    """One pipeline with the models it runs on. selections: of the evidence, as `evidence.encode` takes them.
+
+    notice: where nothing of a study can be analysed, the evidence says why.
+    """
+
+    pipeline: Pipeline
+    backend: Backend
+    limits: Limits
+    software_version: str
+    institution: str = ""
+    selections: tuple[Selection, ...] = (Selection(),)
+    notice: bool = False
+
+    def on(self, backend: Backend) -> Self:
+        """The same with other models."""
+        return replace(self, backend=backend)
+
+    def analyse(
+        self,
+        series: Sequence[SeriesFiles],
+        progress: Progress,
+        expected_images: Mapping[str, int],
+        run: Run,
+    ) -> Outcome:
+        """Walk the path for the series of one study.
+
+        expected_images: how many images the sender holds, by Series Instance UID, where it was asked.
+        A refusal never raises, and any exception that a series causes is a refusal of that series: the next one is
+        tried. What passes through is no series' fault: errors of the back end (Transient, Permanent), of the storage
+        (OSError with an errno), want of memory, and whatever `progress` raises of `ThoracleError`.
+        """
+        watch = Stopwatch(progress)
+        refusals: dict[str, tuple[Refusal, ...]] = {}
+        done: Result | None = None
+        headers: dict[str, Dataset] = {}
+        asked: dict[str, ModelUse] = {}
+        every = self._rank(series, expected_images, headers, watch)
+        for ranked in every:
+            uid, eligibility = ranked.candidate.series_uid, ranked.candidate.eligibility
+            if not eligibility.ok:
+                refusals[uid] = eligibility.refusals
+            elif done is not None:
+                refusals[uid] = (Refusal(Reason.NOT_CHOSEN, "; ".join(ranked.reasons) + "."),)
+            else:
+                noting = RecordingBackend(self.backend)
+                context = replace(self._context(run), passed_over=_passed_over(every, ranked, refusals, headers))
+                try:
+                    done = self._analyse_series(_files(series, uid), eligibility.flags, noting, context, watch)
+                except Exception as error:  # the worker step: one bad series must not cost the study its others
+                    refusals[uid] = _refusals(error, watch.stage)
+                    asked |= noting.asked
+        evidence = done[2] if done else self._notice(series, list(headers.values()), refusals, run)
+        return self._outcome(done, evidence, refusals, headers, tuple(asked.values()), run, watch)
+
+    def _rank(
+        self,
+        series: Sequence[SeriesFiles],
+        expected_images: Mapping[str, int],
+        first_headers: dict[str, Dataset],
+        watch: Stopwatch,
+    ) -> tuple[Ranked, ...]:
+        candidates = []
+        for number, one in enumerate(series):
+            checking = partial(watch, "check", number / len(series))
+            candidates.append(self._candidate(one, expected_images.get(one.series_uid), first_headers, checking))
+        return choose(of_one_patient(candidates, first_headers))
+
+    def _candidate(
+        self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset], step: Step
+    ) -> Candidate:
+        """A series whose headers cannot be checked is refused for itself: the others are none the worse for it."""
+        step()
+        try:
+            if series.refusals:
+                first_headers[series.series_uid] = dcmread(series.paths[0], stop_before_pixels=True)
+                return Candidate(series.series_uid, Eligibility(series.refusals))
+            headers = read_headers(series, step)
+            first_headers[series.series_uid] = headers[0]
+            found = candidate(headers, check_headers(headers, self.limits, expected_images))
+            return replace(found, series_uid=series.series_uid)
+        except Exception as error:  # the worker step: one bad series must not cost the study its others
+            refusals = _refusals(error, "check")
+            if isinstance(error, (*UNPARSABLE, OSError)):
+                why = f"The headers cannot be parsed ({type(error).__name__})."
+                refusals = (Refusal(Reason.UNREADABLE, why),)
+            return Candidate(series.series_uid, Eligibility(series.refusals or refusals))
+
+    def _analyse_series(
+        self,
+        paths: Sequence[Path],
+        flags: tuple[Flag, ...],
+        backend: Backend,
+        context: EvidenceContext,
+        watch: Stopwatch,
+    ) -> Result:
+        reading, encoding = (partial(watch, stage, 0.0) for stage in ("read", "encode"))
+        ct = read_ct(list(datasets(paths, reading)), flags, reading)
+        analysis = self.pipeline.analyse(ct, backend, watch)
+        encoding()
+        return ct, analysis, encode(ct, analysis, context, self.selections, encoding), context
+
+    def _context(self, run: Run) -> EvidenceContext:
+        moment = with_fixed_zone(run.analysed_at.astimezone())
+        return EvidenceContext(self.software_version, moment, self.institution, run.number, run.replaces)
+
+    def _notice(
+        self,
+        series: Sequence[SeriesFiles],
+        headers: Sequence[Dataset],
+        refusals: Mapping[str, tuple[Refusal, ...]],
+        run: Run,
+    ) -> tuple[Evidence, ...]:
+        """None where nobody wants one, or the headers do not tell whose it is: nothing is filed by guess."""
+        if not self.notice:
+            return ()
+        images = {one.series_uid: len(one.paths) for one in series if not one.refusals}
+        try:
+            return encode_notice(headers, refusals, self._context(run), images)
+        except Exception as error:  # the worker step: the study stays refused by name
+            log.warning("no notice: %s", "; ".join(map(str, _refusals(error, "notice"))))
+            return ()
+
+    def _outcome(
+        self,
+        done: Result | None,
+        evidence: tuple[Evidence, ...],
+        refusals: Mapping[str, tuple[Refusal, ...]],
+        headers: Mapping[str, Dataset],
+        asked: tuple[ModelUse, ...],
+        run: Run,
+        watch: Stopwatch,
+    ) -> Outcome:
+        uid, analysis = (done[0].series_uid, done[1]) if done else (None, None)
+        seconds = watch.seconds()
+        document = result_document(
+            pipeline=self.pipeline.name,
+            series_uid=uid,
+            analysis=analysis,
+            refusals=[SeriesRefusal(series_uid, r) for series_uid, rs in refusals.items() for r in rs],
+            passed_over=done[3].passed_over_warnings if done else (),
+            asked=asked,
+            number=run.number,
+            analysed_at=self._context(run).analysed_at,
+            timings_s=seconds,
+        )
+        return Outcome(uid, analysis, evidence, refusals, seconds, document, headers, asked)
+
+
+def _files(series: Sequence[SeriesFiles], uid: str) -> Sequence[Path]:
+    return next(one.paths for one in series if one.series_uid == uid)
+
+
+def _passed_over(
+    every: Sequence[Ranked],
+    chosen: Ranked,
+    failed: Mapping[str, Sequence[Refusal]],
+    headers: Mapping[str, Dataset],
+) -> tuple[PassedOver, ...]:
+    """Better series that are not analysed: those that were tried before, and those that the gate refused.
+
+    failed: refusals by Series Instance UID until now.
+    """
+    tried = [r.candidate for r in every if r.rank < chosen.rank]
+    refused = [r.candidate for r in every if is_passed_over(r.candidate, chosen.candidate)]
+    found = [
+        *((c, failed[c.series_uid]) for c in tried),
+        *((c, c.eligibility.refusals) for c in refused if not c.eligibility.ok),
+    ]
+    numbers = {uid: series_number(header) for uid, header in headers.items()}
+    return tuple(
+        PassedOver(tuple(dict.fromkeys(r.reason for r in refusals)), numbers.get(c.series_uid)) for c, refusals in found
+    )
+
+
+def _refusals(error: Exception, stage: str) -> tuple[Refusal, ...]:
+    """Returns why the series that caused the error is refused; raises an error that is no series' fault."""
+    if isinstance(error, Rejected):
+        return error.refusals
+    if isinstance(error, (ThoracleError, MemoryError)) or is_storage_error(error):
+        raise error
+    log.error("a series failed in the step %s: %s\n%s", stage, type(error).__name__, traceback_of(error))
+    return (Refusal(Reason.FAILED, f"{type(error).__name__} in the step '{stage}'; the log tells where."),)

@@ -1,0 +1,68 @@
+"""A study's files, opened for an analysis."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+from service.analysis.analyst import Run
+from service.domain.job import Job
+from service.domain.ports import Spool
+from service.errors import Reason, Refusal
+from service.evidence.context import Earlier
+from service.store.dicom_folder import SeriesFiles
+from service.store.records import Records, SeriesRecord
+
+log = logging.getLogger(__name__)
+
+Study = tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]]
+"""What the analyst needs of a study: its series, who is told of progress, how many images the sender holds."""
+
+ExpectedImages = Callable[[str, Sequence[SeriesRecord]], Mapping[str, int]]
+"""How many images the sender holds by Series Instance UID, for a study UID and its series; empty if nobody knows."""
+
+
+def run_of(job: Job, replaces: Earlier | None = None) -> Run:
+    """What the analyst is told of a job; a job that was analysed before its start was recorded has its creation."""
+    return Run(job.started_at or job.created_at, job.number, replaces)
+
+
+def _refused(record: SeriesRecord) -> SeriesRecord:
+    """Record of a series in a study without CT images: one image tells whose it is."""
+    return replace(record, paths=record.other_images[:1])
+
+
+def _not_ct(record: SeriesRecord) -> tuple[Refusal, ...]:
+    """Reasons to refuse a series that holds no CT image; none if it holds one."""
+    if not set(record.paths) <= set(record.other_images):
+        return ()
+    kinds = "; ".join(text.removeprefix(f"{Reason.NOT_CT}: ") for text in record.ignored)
+    return (Refusal(Reason.NOT_CT, f"{kinds}."),)
+
+
+class Studies:
+    """Opens the studies of jobs."""
+
+    def __init__(self, spool: Spool, records: Records, expected_images: ExpectedImages) -> None:
+        self._spool = spool
+        self._records = records
+        self._expected_images = expected_images
+
+    @contextmanager
+    def open(self, job: Job, doing: str = "") -> Iterator[Study]:
+        """For as long as the block lasts. doing: said in the log before each stage."""
+        every = self._records.series_of(job.study_uid)
+        records = [r for r in every if r.paths] or [_refused(r) for r in every if r.other_images]
+        stages: set[str] = set()
+
+        def progress(stage: str, _fraction: float) -> None:
+            if stage not in stages:
+                stages.add(stage)
+                log.info("job %s: %s%s", job.job_id, doing, stage)
+
+        with ExitStack() as open_files:
+            paths = [tuple(open_files.enter_context(self._spool.local(r.paths))) for r in records]
+            files = [
+                SeriesFiles(job.study_uid, r.series_uid, p, _not_ct(r)) for r, p in zip(records, paths, strict=True)
+            ]
+            yield files, progress, self._expected_images(job.study_uid, records)

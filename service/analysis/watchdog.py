@@ -1,0 +1,274 @@
+"""Ends an analysis that takes too long or too much memory, or that nobody wants any more; then the next one begins.
+
+First it is asked: its next report of progress, and its next question to the back end, raise. What does not hear, as an
+endless loop or a lock that is never freed, ends with its process: the outcome is recorded, so that the job is not
+analysed again, and the supervisor (or the kubelet) starts a new worker. Code that never gives the interpreter's lock
+back keeps this thread from looking: then `faulthandler` ends the process, from a thread that needs no lock, and leaves
+a file by which the next worker knows.
+"""
+
+import faulthandler
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from traceback import format_stack
+from typing import ClassVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.analysis.memory import machine_bytes, rss_bytes
+from service.domain.job import IllegalTransition, NoSuchJob
+from service.domain.ports import Array, Backend, Progress
+from service.errors import ThoracleError
+from service.inference.backend_wrapper import BackendWrapper
+from service.periodic_task import PeriodicTask
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.25
+_LOOKS_BETWEEN_QUESTIONS = 4
+_DEAF_S = 30.0
+"""How long after its end was due a process that cannot look is ended by `faulthandler`."""
+
+_PART_OF_MEMORY = 0.9
+
+
+class Stopped(ThoracleError):
+    """The analysis was ended before its end. cause: as metrics count it; grace_s: until its process is ended."""
+
+    cause: ClassVar[str]
+    grace_s: ClassVar[float]
+
+
+class OverTime(Stopped):
+    cause = "time"
+    grace_s = 10.0
+
+
+class OverMemory(Stopped):
+    cause = "memory"
+    grace_s = 1.0
+
+
+class Unwanted(Stopped):
+    """The job was cancelled, or a newer one of the study superseded it."""
+
+    cause = "unwanted"
+    grace_s = 60.0  # nothing is harmed meanwhile, and a routine event must not end a process that only is slow
+
+
+@dataclass(frozen=True, slots=True)
+class JobLimits:
+    """Limits of one analysis. memory_bytes: beyond what the worker had before; None: most of what the machine has."""
+
+    time_s: float = 1800.0
+    memory_bytes: float | None = None
+
+
+class Run:
+    """One analysis that is being watched. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        job_id: str,
+        backend: Backend,
+        wanted: Callable[[], bool],
+        record: Callable[[str], None] | None,
+        marker: Path,
+    ) -> None:
+        self.job_id = job_id
+        self.marker = marker
+        self.wanted = wanted
+        self.record = record
+        self.why: Stopped | None = None
+        self.stopped_at = 0.0
+        self.thread = threading.get_ident()
+        self.backend = _Watched(backend, self)
+
+    def check(self) -> None:
+        """Raise Stopped if the analysis is to end."""
+        if self.why is not None:
+            raise type(self.why)(str(self.why))
+
+    def progress(self, tell: Progress) -> Progress:
+        """The same, but it ends an analysis that is to end."""
+
+        def tell_or_stop(stage: str, fraction: float) -> None:
+            self.check()
+            tell(stage, fraction)
+
+        return tell_or_stop
+
+
+class Watchdog(PeriodicTask):
+    """One thread per worker process; the analyses are in other threads.
+
+    ours: whether the work of this process is still its own. count: is told the cause of every end. end_process: never
+    returns.
+    """
+
+    def __init__(
+        self,
+        limits: JobLimits,
+        folder: Path,
+        ours: Callable[[], bool],
+        count: Callable[[str], None],
+        end_process: Callable[[], None],
+    ) -> None:
+        """folder: for the file that a process leaves which could not look."""
+        super().__init__("watchdog", _LOOK_S)
+        self._limits = limits
+        self._folder = folder
+        self._ours = ours
+        self._count = count
+        self._end_process = end_process
+        self._runs: dict[Run, tuple[float, float]] = {}
+        self._changing = threading.Lock()
+        self._looks = 0
+
+    @contextmanager
+    def over(
+        self,
+        job_id: str,
+        backend: Backend,
+        wanted: Callable[[], bool],
+        record: Callable[[str], None] | None,
+        began_at: datetime | None = None,
+    ) -> Iterator[Run]:
+        """Watch the block, which analyses with `run.backend` and reports to `run.progress`; Stopped if it is ended.
+
+        wanted: whether anybody still wants the job. record: notes durably why a job failed, before the process ends;
+        None where it is to be analysed again, in another way. began_at: when the analysis first began; what a process
+        left before is of another one.
+        """
+        self._end_if_swollen()
+        marker = self._folder / f"stuck-{job_id}{'' if record else '-on-trial'}"
+        self._raise_if_stuck(marker, began_at)
+        run = Run(job_id, backend, wanted, record, marker)
+        with self._changing:
+            self._runs[run] = time.monotonic(), self._most_bytes()
+        try:
+            with self._even_without_looking(marker):
+                yield run
+            run.check()
+        except Exception as error:
+            if run.why is None:
+                raise
+            self._count(run.why.cause)
+            raise type(run.why)(str(run.why)) from error
+        finally:
+            with self._changing:
+                self._runs.pop(run, None)
+
+    def _look(self) -> None:
+        with self._changing:
+            runs = dict(self._runs)
+        self._looks += 1
+        for run, (since_s, most_bytes) in runs.items():
+            if run.why is None:
+                run.why = self._why(run, time.monotonic() - since_s, most_bytes)
+                if run.why is not None:
+                    self._ask_to_stop(run, run.why)
+            elif time.monotonic() - run.stopped_at > run.why.grace_s and run in self._runs:
+                self._end(run, run.why)
+
+    def _why(self, run: Run, for_s: float, most_bytes: float) -> Stopped | None:
+        if for_s > self._limits.time_s:
+            return OverTime(f"the analysis ran longer than {self._limits.time_s:g} s")
+        if rss_bytes() > most_bytes:
+            return OverMemory(f"the analysis took the worker's memory beyond {most_bytes / 1e9:.1f} GB")
+        if self._looks % _LOOKS_BETWEEN_QUESTIONS == 0 and not self._wanted(run):
+            return Unwanted("the job was cancelled or superseded")
+        return None
+
+    @staticmethod
+    def _wanted(run: Run) -> bool:
+        try:
+            return run.wanted()
+        except SQLAlchemyError:
+            return True  # nobody knows
+        except NoSuchJob:
+            return False
+
+    @staticmethod
+    def _ask_to_stop(run: Run, why: Stopped) -> None:
+        run.stopped_at = time.monotonic()
+        log.warning("job %s is ended: %s", run.job_id, why)
+        run.backend.cancel()
+
+    def _end(self, run: Run, why: Stopped) -> None:
+        """End the process: nothing else ends the thread."""
+        frame = sys._current_frames().get(run.thread)
+        where = "".join(format_stack(frame)) if frame else ""
+        log.error("job %s does not end, so this process does; it is at\n%s", run.job_id, where)
+        if run.record is not None and not isinstance(why, Unwanted) and self._ours():
+            try:
+                run.record(str(why))
+            except (IllegalTransition, NoSuchJob):
+                pass  # cancelled meanwhile
+            except SQLAlchemyError as error:
+                log.error("job %s: it cannot be recorded, and is analysed again: %s", run.job_id, type(error).__name__)
+        self._count(why.cause)
+        run.marker.unlink(missing_ok=True)
+        self._end_process()
+
+    def _most_bytes(self) -> float:
+        """Memory that the process may have, including what it has before the analysis."""
+        if self._limits.memory_bytes is None:
+            return _PART_OF_MEMORY * machine_bytes()
+        return rss_bytes() + self._limits.memory_bytes
+
+    def _end_if_swollen(self) -> None:
+        """End the process if an earlier analysis left it too large for any: a new one takes the job up."""
+        if rss_bytes() > self._most_bytes():
+            log.error(
+                "the worker has more than %.1f GB of memory before the analysis: it ends", self._most_bytes() / 1e9
+            )
+            self._end_process()
+
+    def _raise_if_stuck(self, marker: Path, began_at: datetime | None) -> None:
+        """OverTime if an earlier process ended at this very analysis because it could not look.
+
+        The marker of an earlier analysis of the job may be left: another host ended that one, and knew nothing of it.
+        """
+        try:
+            is_earlier = began_at is not None and marker.stat().st_mtime < began_at.timestamp()
+            where = marker.read_text(encoding="utf-8", errors="replace")
+            marker.unlink()
+        except FileNotFoundError:
+            return
+        if where and not is_earlier:
+            log.error("job %s: an earlier worker did not end, and could not look; it was at\n%s", marker.name, where)
+            self._count(OverTime.cause)
+            raise OverTime(f"the analysis ran longer than {self._limits.time_s:g} s and blocked its whole process")
+
+    @contextmanager
+    def _even_without_looking(self, marker: Path) -> Iterator[None]:
+        """Have the process ended also where no thread of Python can run. The marker stays, with the stacks in it."""
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        with marker.open("w", encoding="utf-8") as file:
+            longest_s = self._limits.time_s + max(one.grace_s for one in (OverTime, OverMemory, Unwanted))
+            faulthandler.dump_traceback_later(longest_s + _DEAF_S, exit=True, file=file)
+            try:
+                yield
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+                marker.unlink(missing_ok=True)
+
+
+class _Watched(BackendWrapper):
+    """`domain.ports.Backend` that raises Stopped where the analysis is to end."""
+
+    def __init__(self, backend: Backend, run: Run) -> None:
+        super().__init__(backend)
+        self._run = run
+
+    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        self._run.check()
+        return self._backend.infer(name, inputs)

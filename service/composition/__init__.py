@@ -1,0 +1,1 @@
+"""Settings become the objects that the processes work with."""

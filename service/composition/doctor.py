@@ -1,0 +1,82 @@
+"""Settings become what `thoracle doctor` checks."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import partial
+
+from service.composition import destinations as to
+from service.composition.backends import backend
+from service.composition.storage import bucket, damaged_files, database_wrong, host_locks
+from service.errors import Permanent, ThoracleError
+from service.inference.onnx import OnnxBackend
+from service.network.peer import DicomNode
+from service.network.tryout import try_queries
+from service.ops import doctor as checks
+from service.ops.processor import computes
+from service.pipelines import named
+from service.settings import AnyDestination, Peer, Settings
+from service.store.presence import present
+
+
+def doctor(settings: Settings) -> Iterator[checks.Check]:
+    """Everything that can be wrong with an installation, one check at a time."""
+    yield checks.Check("configuration", True, f"readable; pipeline {settings.pipeline}")
+    yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
+    yield checks.check_databases(list(damaged_files(settings)))
+    if (store := bucket(settings)) and settings.bucket:
+        yield checks.check_answer("bucket", settings.bucket.url, store.why_not)
+    if settings.database_url is not None:
+        yield checks.check_answer("database", "PostgreSQL", partial(database_wrong, settings))
+    yield checks.check_time_zone(datetime.now().astimezone())
+    yield checks.Check("processor", True, f"{computes()}; results are the same bytes on this kind of processor only")
+    running = present(host_locks(settings), "serve")
+    yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
+    yield checks.check_port("api", settings.api.host, settings.api.port, running)
+    yield checks.check_decoders()
+    try:
+        needed = named(settings.pipeline).models
+    except Permanent as error:
+        yield checks.Check("pipeline", False, str(error))
+        return
+    yield from checks.check_models(partial(_installed, settings), needed)
+    if settings.inference.backend == "triton":
+        yield checks.check_answer("back end", settings.inference.triton.url, partial(_backend_wrong, settings))
+    if not settings.destinations:
+        yield checks.no_destination()
+    for name, destination in settings.destinations.items():
+        yield from _destination(name, destination)
+    for ae_title, peer in settings.receiver.peers.items():
+        yield from _peer(settings, ae_title, peer)
+
+
+def _destination(name: str, destination: AnyDestination) -> Iterator[checks.Check]:
+    """Checks that it answers, and that it takes what it is to get."""
+    what, where = f"destination {name}", to.address(name, destination)
+    answers = checks.check_answer(what, where, to.check(name, destination))
+    yield answers
+    if answers.ok:
+        for part, found in to.try_out(name, destination):
+            yield checks.Check(f"{what}, {part}", found.ok, f"{where} {found.message}")
+
+
+def _peer(settings: Settings, ae_title: str, peer: Peer) -> Iterator[checks.Check]:
+    """A sender that is asked how many images it has."""
+    if peer.host is not None and peer.port is not None:
+        found = try_queries(DicomNode(ae_title, ae_title, peer.host, peer.port, settings.receiver.ae_title))
+        yield checks.Check(f"sender {ae_title}", found.ok, f"{ae_title}@{peer.host}:{peer.port} {found.message}")
+
+
+def _installed(settings: Settings) -> Mapping[str, str]:
+    loaded = OnnxBackend(settings.inference.repository, settings.inference.threads)
+    return {
+        spec.name: f"version {spec.version}, sha256 {spec.sha256[:12]}..." + (f", {spec.source}" if spec.source else "")
+        for spec in loaded.specs
+    }
+
+
+def _backend_wrong(settings: Settings) -> str | None:
+    try:
+        backend(settings).check()
+    except ThoracleError as error:
+        return str(error)
+    return None

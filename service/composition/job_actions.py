@@ -1,0 +1,83 @@
+"""Settings become what operators work with: jobs, the audit trail."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from service.composition import destinations as to
+from service.composition.storage import existing_storage, has_database, open_storage
+from service.domain.ports import Spool
+from service.ops.metrics import Metrics
+from service.settings import (
+    Settings,
+)
+from service.store.audit import REFUSED, Audit
+from service.store.deliveries import Deliveries
+from service.store.jobs import Jobs
+from service.store.overview import Overview
+from service.store.records import Records
+from service.store.reviews import Reviews
+from service.worker.delivery import Courier
+from service.worker.job_actions import JobActions
+
+now = partial(datetime.now, UTC)
+
+
+def job_operator(settings: Settings) -> JobActions:
+    """What an operator may do with jobs. Permanent if the service has no database yet."""
+    spool, engine = existing_storage(settings)
+    return job_operator_on(settings, spool, engine)
+
+
+def job_operator_on(settings: Settings, spool: Spool, engine: sa.Engine) -> JobActions:
+    """The same on storage that is open."""
+    jobs, deliveries = Jobs(engine), Deliveries(engine)
+    courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, Metrics(), now)
+    return JobActions(jobs, Records(engine), deliveries, Reviews(engine), courier, Audit(engine, now), now)
+
+
+def overview(settings: Settings) -> Overview:
+    """The jobs as operators see them. Permanent if the service has no database yet."""
+    _, engine = existing_storage(settings)
+    return Overview(engine)
+
+
+def accession_number(settings: Settings, job: Mapping[str, Any]) -> str:
+    """Returns the Accession Number (0008,0050) of a job's study, "" where no file of it tells.
+
+    The database does not hold it: it is the patient's. It is read for an operator's eyes, and must not be logged.
+    """
+    spool, engine = existing_storage(settings)
+    received = [path for one in Records(engine).series_of(job["study_uid"]) for path in one.paths[:1]]
+    for path in (*(stored["path"] for stored in job["objects"][:1]), *received):
+        with suppress(OSError, InvalidDicomError), spool.local([path]) as (file,):
+            found = str(
+                dcmread(file, stop_before_pixels=True, specific_tags=["AccessionNumber"]).get("AccessionNumber", "")
+            )
+            if printable := "".join(filter(str.isprintable, found)).strip():
+                return printable
+    return ""
+
+
+def audit(settings: Settings) -> Audit:
+    """Returns the audit trail. Permanent if the service has no database yet."""
+    _, engine = existing_storage(settings)
+    return Audit(engine, now)
+
+
+def new_audit(settings: Settings) -> Audit:
+    """Returns the audit trail; the database is created if there is none."""
+    _, engine = open_storage(settings)
+    return Audit(engine, now)
+
+
+def note_refusal(settings: Settings, by: str, what: str, subject: str, why: str) -> None:
+    """Write a refused change into the audit trail, where there is one: a refusal creates none."""
+    if has_database(settings):
+        new_audit(settings).note(by, what, subject, REFUSED, why=why)

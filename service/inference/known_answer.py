@@ -1,0 +1,63 @@
+"""Does a server run these very models, and rightly? An image whose answer is known is the only way to tell.
+
+A server says that it is ready while a model's process is dead, serves another file under the same name and version, or
+computes on hardware where 16 bits are too few.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.domain.model_spec import ModelSpec
+from service.domain.ports import Array
+from service.inference.files import ModelFile
+from service.inference.onnx import load_model
+from service.inference.synthetic_ct import drawn
+
+MAX_APART = 2 / 255
+"""Of a probability: other hardware rounds otherwise."""
+
+MAX_FURTHER_APART = 1e-3
+"""Part of the answer that may be further apart: where a rounding tips a steep edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """inputs: one drawn image. expected: what ONNX Runtime in this process said about it."""
+
+    spec: ModelSpec
+    inputs: Mapping[str, Array]
+    expected: Mapping[str, Array]
+
+    def wrong(self, answer: Mapping[str, Array]) -> str | None:
+        """What is wrong with an answer, in words; None if it is right."""
+        found = (_wrong(answer[name], expected) for name, expected in self.expected.items())
+        return next((what for what in found if what is not None), None)
+
+
+def canary(file: ModelFile) -> Canary:
+    """Runs the model once; Permanent if it is not what its spec says."""
+    model = load_model(file.content, file.key)
+    (tensor,) = model.spec.inputs
+    inputs = {tensor.name: drawn(model.spec)[None]}
+    return Canary(model.spec, inputs, model.infer(inputs))
+
+
+def _wrong(answer: Array, expected: Array) -> str | None:
+    if answer.shape != expected.shape or answer.dtype != expected.dtype:
+        return f"its answer is {answer.dtype} of shape {answer.shape}, not {expected.dtype} of {expected.shape}"
+    whole = answer.dtype.kind in "iu"
+    if not whole and not np.isfinite(answer).all():
+        return "its answer holds values that are not numbers (NaN or infinity)"
+    if expected.any() and not answer.any():
+        return "its answer is all black: 0 everywhere"
+    if np.ptp(expected) and not np.ptp(answer):
+        return f"its answer is the same everywhere: {answer.flat[0]}"
+    allowed = round(255 * MAX_APART) if whole else MAX_APART
+    apart = np.abs(answer.astype(np.float64) - expected.astype(np.float64)) > allowed
+    if apart.mean() > MAX_FURTHER_APART:
+        return (
+            f"{apart.mean():.2%} of its answer is not what this model says: it is another file, or computed otherwise"
+        )
+    return None

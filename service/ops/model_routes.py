@@ -1,0 +1,121 @@
+"""What an operator may do with models, over HTTP, and the audit trail. As `actions`: whoever does it names himself.
+
+A change that has to pass the gate is answered when it has, after a minute or so.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from fastapi import APIRouter, HTTPException, Query
+
+from service.domain.serving import NoSuchModel, Served
+from service.errors import Permanent, Transient
+from service.imaging.difference import Difference
+from service.ops.job_routes import By
+
+_Answer = TypeVar("_Answer")
+
+
+class Changed(Protocol):
+    """served: of the model, now."""
+
+    @property
+    def served(self) -> Served: ...
+
+    @property
+    def difference(self) -> Difference | None: ...
+
+
+class ModelActions(Protocol):
+    """NoSuchModel; any other Permanent: it cannot be done, in words; Transient: not now."""
+
+    def installed(self) -> Sequence[Mapping[str, Any]]: ...
+
+    def canary(self, name: str, version: str, share: float, by: str) -> Changed: ...
+
+    def shadow(self, name: str, version: str, by: str) -> Changed: ...
+
+    def promote(self, name: str, version: str | None, by: str) -> Changed: ...
+
+    def rollback(self, name: str, by: str) -> Changed: ...
+
+    def withdraw(self, name: str, by: str) -> Changed: ...
+
+    def compared(self, name: str, version: str | None = None, limit: int = 1000) -> Sequence[Mapping[str, Any]]: ...
+
+
+class Trail(Protocol):
+    """The audit trail."""
+
+    def entries(
+        self, subject: str | None = None, since: datetime | None = None, limit: int = 100
+    ) -> Sequence[Mapping[str, Any]]: ...
+
+
+def model_actions(operator: ModelActions, trail: Trail) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/api", tags=["models"])
+    model = "/models/{name}"
+
+    @router.get("/models", summary="Every version of every model, and what is served of it")
+    def models() -> dict[str, Any]:
+        return {"models": [dict(one) for one in _said(operator.installed)]}
+
+    @router.get(f"{model}/shadow", summary="How candidates differ from the active version, study by study")
+    def compared(name: str, version: str | None = None, limit: int = Query(100, ge=1, le=1000)) -> dict[str, Any]:
+        return {"studies": [dict(one) for one in operator.compared(name, version, limit)]}
+
+    @router.post(f"{model}/canary", summary="Let a version analyse a share of the studies")
+    def canary(
+        name: str, by: By, version: str, share: float = Query(gt=0, le=1, description="above 0, up to 1")
+    ) -> dict[str, Any]:
+        return _done(lambda: operator.canary(name, version, share, by))
+
+    @router.post(f"{model}/shadow", summary="Let a version analyse every study beside the active one")
+    def shadow(name: str, by: By, version: str) -> dict[str, Any]:
+        return _done(lambda: operator.shadow(name, version, by))
+
+    @router.post(f"{model}/promote", summary="Make a version, or the candidate, the active one")
+    def promote(name: str, by: By, version: str | None = None) -> dict[str, Any]:
+        return _done(lambda: operator.promote(name, version, by))
+
+    @router.post(f"{model}/rollback", summary="Go back to the version before")
+    def rollback(name: str, by: By) -> dict[str, Any]:
+        return _done(lambda: operator.rollback(name, by))
+
+    @router.post(f"{model}/withdraw", summary="End the trial of the candidate")
+    def withdraw(name: str, by: By) -> dict[str, Any]:
+        return _done(lambda: operator.withdraw(name, by))
+
+    @router.get("/audit", summary="Who changed what, the latest first")
+    def audit(
+        subject: str | None = Query(None, max_length=128, description="only of this model or job"),
+        since: datetime | None = Query(None, description="only at or after this time (ISO 8601)"),
+        limit: int = Query(100, ge=1, le=1000),
+    ) -> dict[str, Any]:
+        return {"entries": [dict(one) for one in trail.entries(subject, since, limit)]}
+
+    return router
+
+
+def _done(action: Callable[[], Changed]) -> dict[str, Any]:
+    changed = _said(action)
+    candidate = changed.served.candidate
+    return {
+        "active": changed.served.active,
+        "previous": changed.served.previous,
+        "candidate": candidate and {"version": candidate.version, "share": candidate.share, "shadow": candidate.shadow},
+        "difference": changed.difference and changed.difference.as_document(),
+    }
+
+
+def _said(action: Callable[[], _Answer]) -> _Answer:
+    try:
+        return action()
+    except NoSuchModel as error:
+        raise HTTPException(404, str(error)) from error
+    except Permanent as error:
+        raise HTTPException(409, str(error)) from error
+    except Transient as error:
+        raise HTTPException(503, str(error)) from error

@@ -1,0 +1,95 @@
+"""What a version of a model has to pass before it analyses any patient's CT.
+
+It is the file that was installed, fits its role, runs, and says nothing absurd about a chest CT; where a server runs
+the models, the server says the same of it as ONNX Runtime in this process does. How far it is from the active version
+is told, not judged: a better model differs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.domain.model_roles import mistakes
+from service.domain.ports import Backend, Pipeline, Progress, unheard
+from service.domain.serving import OFF
+from service.errors import Permanent, Rejected
+from service.imaging.difference import Difference
+from service.inference.files import model_files, serving_of
+from service.inference.repository import beside, listed_for_trial, versions_of
+from service.inference.smoke_test import try_model
+from service.rollout.parity import check_parity, check_sense, largest_ct
+
+On = Callable[[Mapping[str, str]], Backend]
+"""A back end with these versions, by model name."""
+
+_OTHER_TENSORS = (
+    "It takes other tensors than the active version, and Triton cannot serve both at once: promote it with "
+    "`inference.backend: onnx`, then let Triton serve again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """sha256: of the model file. difference: from the active version, None where there is none to compare with."""
+
+    sha256: str
+    difference: Difference | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """in_process: ONNX Runtime. server: the back end that serves patients, where it is another one.
+
+    ct: a folder with a chest CT, None if there is none.
+    """
+
+    pipeline: Pipeline
+    ct: Path | None
+    in_process: On
+    server: On | None = None
+
+    def check(self, repository: Path, name: str, version: str, progress: Progress = unheard) -> Passed:
+        """Permanent, in words, if the version does not pass. Transient if the server is away.
+
+        progress: is told each stage of the trial on the CT, which takes a minute.
+        """
+        if version not in versions_of(repository, name):
+            raise Permanent(f"There is no {name} version {version} in {repository}.")
+        active = {model: served.active for model, served in serving_of(repository).items()}
+        wanted = active | {name: version}
+        file = model_files(repository, wanted)[name]
+        if wrong := mistakes(file.spec):
+            raise Permanent("The spec does not fit. " + "; ".join(wrong) + ".")
+        try_model(file.content)
+        if self.ct is None:
+            raise Permanent("There is no CT to try it on: name a folder with a chest CT as `inference.trial_ct`.")
+        try:
+            return self._on_ct(repository, self.ct, active, wanted, name, progress)
+        except Rejected as rejected:
+            raise Permanent(f"The CT in {self.ct} cannot be analysed: {rejected}") from rejected
+
+    def _on_ct(
+        self,
+        repository: Path,
+        folder: Path,
+        active: Mapping[str, str],
+        wanted: Mapping[str, str],
+        name: str,
+        progress: Progress,
+    ) -> Passed:
+        progress("reading the CT", 0.0)
+        ct = largest_ct(folder)
+        candidate = self.in_process(wanted)
+        missing = [model for model in self.pipeline.models if active.get(model, OFF) == OFF]
+        reference = None if missing else self.in_process(active)
+        difference = check_sense(self.pipeline, ct, reference, candidate, progress).difference
+        spec = candidate.spec(name)
+        if self.server is None:
+            return Passed(spec.sha256, difference)
+        if reference and reference.has(name) and not beside(reference.spec(name), spec):
+            raise Permanent(_OTHER_TENSORS)
+        with listed_for_trial(repository, name, wanted[name]):
+            served = self.server(wanted)
+            served.check()
+            check_parity(self.pipeline, ct, candidate, served, lambda stage, part: progress(f"server: {stage}", part))
+        return Passed(spec.sha256, difference)

@@ -1,0 +1,75 @@
+"""Back ends around back ends: one that answers nothing twice, and one whose every answer is compared."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from service.domain.model_roles import ROLES
+from service.domain.model_spec import ModelSpec
+from service.domain.ports import Array, Backend
+from service.inference.backend_wrapper import BackendWrapper
+from service.rollout.output_statistics import OutputStatistics
+
+
+class CachingBackend(BackendWrapper):
+    """`domain.ports.Backend`. It keeps every answer, for one CT some ten megabytes."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self._answers: dict[tuple[str, bytes], dict[str, Array]] = {}
+
+    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        key = (name, _digest(inputs))
+        if key not in self._answers:
+            self._answers[key] = self._backend.infer(name, inputs)
+        return self._answers[key]
+
+
+class ComparingBackend(BackendWrapper):
+    """`domain.ports.Backend`: the candidate, of whose inputs the reference, if there is one, is asked too."""
+
+    def __init__(self, reference: Backend | None, candidate: Backend) -> None:
+        super().__init__(candidate)
+        self._reference = reference
+        self._answers: dict[tuple[str, str], OutputStatistics] = {}
+        self._lock = Lock()
+
+    @property
+    def answers(self) -> tuple[OutputStatistics, ...]:
+        """So far, of every channel that was asked for."""
+        return tuple(self._answers.values())
+
+    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        answer = self._backend.infer(name, inputs)
+        (tensor,) = self.spec(name).outputs
+        reference = self._alike(name)
+        expected = reference.infer(name, inputs)[tensor.name] if reference else None
+        for number, channel in enumerate(ROLES[name].channels):
+            values = answer[tensor.name][:, number].astype(np.float64)
+            with self._lock:
+                so_far = self._answers.get((name, channel), OutputStatistics(name, channel))
+                other = None if expected is None else expected[:, number]
+                self._answers[name, channel] = so_far.with_call(values, other)
+        return answer
+
+    def _alike(self, name: str) -> Backend | None:
+        """The reference, if it has this model, is shown the same and answers in the same way."""
+        if self._reference is None or not self._reference.has(name):
+            return None
+        alike = _shape(self._reference.spec(name)) == _shape(self._backend.spec(name))
+        return self._reference if alike else None
+
+
+def _shape(spec: ModelSpec) -> tuple[Any, ...]:
+    return spec.inputs, spec.outputs, spec.input_layout, spec.spacing_mm, spec.window_hu
+
+
+def _digest(inputs: Mapping[str, Array]) -> bytes:
+    digest = sha256()
+    for name, array in sorted(inputs.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.digest()

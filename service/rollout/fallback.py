@@ -1,0 +1,53 @@
+"""A model on trial costs no study its result: where it fails, or refuses what the active versions analyse, these do it.
+
+A candidate may also take the process with it. Then the run before did not end, and it is not asked again.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.analysis.analyst import Outcome
+from service.analysis.watchdog import Unwanted
+from service.domain.ports import Backend
+from service.errors import Reason, ThoracleError
+from service.rollout.assignment import Assigned
+
+_UNFINISHED = "the run before did not end; its process may have died of it"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """candidates: models whose candidate had a part in the outcome. why_not: of those at fault, by model name."""
+
+    outcome: Outcome
+    candidates: Collection[str] = ()
+    why_not: Mapping[str, str] = field(default_factory=dict)
+
+
+def tried(assigned: Assigned, analyse: Callable[[Backend], Outcome], unfinished: bool) -> Tried:
+    """With its candidates, else with the active versions; what these raise passes through.
+
+    unfinished: an earlier run of this analysis began and did not end.
+    """
+    if not assigned.others:
+        return Tried(analyse(assigned.active))
+    if unfinished:
+        return Tried(analyse(assigned.active), why_not=dict.fromkeys(assigned.others, _UNFINISHED))
+    try:
+        outcome = analyse(assigned.backend)
+    except (OSError, SQLAlchemyError, Unwanted):
+        raise  # no model's fault
+    except Exception as error:
+        # Of others not the message: it may quote a patient's attributes.
+        why = str(error) if isinstance(error, ThoracleError) else f"internal error {type(error).__name__}"
+        return Tried(analyse(assigned.active), why_not=dict.fromkeys(assigned.others, why))
+    if refusing := [one.name for one in outcome.asked if one.name in assigned.others]:
+        usual = analyse(assigned.active)
+        # Where the headers decide, both refuse it.
+        reasons = {refusal.reason for refusal in outcome.refusals.get(usual.series_uid or "", ())} - {Reason.NOT_CHOSEN}
+        if reasons:
+            why = f"it refuses what the active version analyses: {', '.join(sorted(reasons))}"
+            return Tried(usual, why_not=dict.fromkeys(refusing, why))
+    return Tried(outcome, assigned.candidates)

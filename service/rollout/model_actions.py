@@ -1,0 +1,189 @@
+"""What an operator may do with models, from the command line or by the API. The workers take it up with the next study.
+
+Whoever wants what is in the audit trail, refusals too. A version passes the gate before it gets any study.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from service.domain.model_spec import ModelSpec
+from service.domain.ports import Progress, unheard
+from service.domain.serving import OFF, Rule, Served, canary, promote, rollback, shadow, withdraw
+from service.errors import Permanent
+from service.imaging.difference import Difference
+from service.inference import repository
+from service.inference.files import digest_of
+from service.store.audit import Audit
+from service.store.shadows import LIMIT, Shadows
+
+if TYPE_CHECKING:
+    from service.rollout.acceptance import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """served: of the model, now. difference: from what was active before, None where the gate was not asked or had
+    nothing to compare with."""
+
+    served: Served
+    difference: Difference | None = None
+
+
+class ModelActions:
+    """by: who wants it. Every change: Permanent, in words, and nothing is changed, if it cannot be done.
+
+    progress: is told of the gate, which takes a minute.
+    """
+
+    def __init__(
+        self,
+        seen: Callable[[], Path],
+        root: Callable[[], Path],
+        gate: Callable[[], "Gate"],
+        audit: Audit,
+        shadows: Shadows,
+    ) -> None:
+        """seen: the repository that is served. root: the one that may be changed; Permanent if there is none yet.
+
+        gate: is asked for when a version is to pass it.
+        """
+        self._seen = seen
+        self._root = root
+        self._gate = gate
+        self._audit = audit
+        self._shadows = shadows
+
+    def add(self, model: bytes, spec: ModelSpec, by: str) -> ModelSpec:
+        """Install a model file that was tried; what is served stays."""
+        with self._audit.entry(by, "add", spec.name, version=spec.version, source=spec.source) as detail:
+            done = repository.add(self._root(), model)
+            detail["sha256"] = done.sha256
+            return done
+
+    def canary(self, name: str, version: str, share: float, by: str, progress: Progress = unheard) -> Changed:
+        """The version analyses a share of the studies, above 0 and up to 1."""
+        with self._entry(by, "canary", name, version, share=share) as detail:
+            return self._gated(name, version, canary(version, share), by, detail, progress)
+
+    def shadow(self, name: str, version: str, by: str, progress: Progress = unheard) -> Changed:
+        """The version analyses every study beside the active one; nobody is shown its results."""
+        with self._entry(by, "shadow", name, version) as detail:
+            return self._gated(name, version, shadow(version), by, detail, progress)
+
+    def promote(self, name: str, version: str | None, by: str, progress: Progress = unheard) -> Changed:
+        """The version, or the candidate, becomes the active one."""
+        chosen = version or self._served(name).on_trial
+        with self._entry(by, "promote", name, chosen) as detail:
+            return self._gated(name, chosen or OFF, promote(chosen), by, detail, progress)
+
+    def rollback(self, name: str, by: str) -> Changed:
+        """The version before is active again, at once: it has analysed patients' CTs already."""
+        with self._entry(by, "rollback", name, self._served(name).previous) as detail:
+            return Changed(self._change(name, rollback, detail))
+
+    def withdraw(self, name: str, by: str) -> Changed:
+        """The candidate gets no study any more."""
+        with self._entry(by, "withdraw", name, self._served(name).on_trial) as detail:
+            return Changed(self._change(name, withdraw, detail))
+
+    def remove(self, name: str, version: str | None, by: str) -> ModelSpec | None:
+        """Remove a version, the active one unless named; the spec that is active now, None if none is."""
+        chosen = version or self._served(name).active or None
+        with self._entry(by, "remove", name, chosen) as detail:
+            active = repository.remove(self._root(), name, chosen)
+            detail["after"] = self._standing(name, self._served(name))
+            return active
+
+    def installed(self) -> list[Mapping[str, Any]]:
+        """Every version of every model, and what is served of it."""
+        return described(self._seen())
+
+    def compared(self, name: str, version: str | None = None, limit: int = LIMIT) -> list[Mapping[str, Any]]:
+        """What shadow analyses of a model's candidates found, or of one, the latest first; at most so many."""
+        return self._shadows.of(name, version, limit)
+
+    def history(self, name: str) -> list[Mapping[str, Any]]:
+        """The audit trail of one model, the latest first."""
+        return self._audit.entries(name)
+
+    def _gated(
+        self, name: str, version: str, rule: Rule, by: str, detail: dict[str, Any], progress: Progress
+    ) -> Changed:
+        root = self._root()
+        rule(repository.served_of(root, name))  # what makes no sense is refused before the gate's minute
+        with repository.checking(root, name, version, by):
+            passed = self._gate().check(root, name, version, progress)
+        detail["sha256"] = passed.sha256
+        if passed.difference:
+            worst = round(passed.difference.worst_dice, 4)
+            detail |= {"worst_dice": worst, "score_change": passed.difference.score_change}
+
+        def of_what_passed(served: Served) -> Served:
+            if digest_of(root, name, version) != passed.sha256:
+                raise Permanent(f"{name} version {version} is another file than the one that passed.")
+            return rule(served)
+
+        return Changed(self._change(name, of_what_passed, detail), passed.difference)
+
+    def _change(self, name: str, rule: Rule, detail: dict[str, Any]) -> Served:
+        def noted(served: Served) -> Served:
+            detail["before"] = self._standing(name, served)  # it may have changed since the entry was written
+            return rule(served)
+
+        changed = repository.change(self._root(), name, noted)
+        detail["after"] = self._standing(name, changed)
+        return changed
+
+    @contextmanager
+    def _entry(self, by: str, what: str, name: str, version: str | None, **asked: Any) -> Iterator[dict[str, Any]]:
+        """Of the audit trail. version: the one that is wanted, or is to go; `before`, `after`: what is served then."""
+        before = self._standing(name, self._served(name))
+        sha256 = self._digest(name, version) if version else None
+        with self._audit.entry(by, what, name, version=version, sha256=sha256, before=before, **asked) as detail:
+            yield detail
+
+    def _served(self, name: str) -> Served:
+        """Nothing, where it cannot be told: the change says why."""
+        try:
+            return repository.served_of(self._root(), name)
+        except (Permanent, OSError):
+            return Served(OFF)
+
+    def _standing(self, name: str, served: Served) -> dict[str, Any]:
+        """What is served, for the audit trail."""
+        candidate = served.candidate and {
+            "version": served.candidate.version,
+            "sha256": self._digest(name, served.candidate.version),
+            "share": served.candidate.share,
+            "shadow": served.candidate.shadow,
+        }
+        active = {"version": served.active, "sha256": self._digest(name, served.active)} if served.active else None
+        return {"active": active, "candidate": candidate}
+
+    def _digest(self, name: str, version: str) -> str | None:
+        try:
+            return digest_of(self._root(), name, version)
+        except Permanent:
+            return None
+
+
+def described(root: Path) -> list[Mapping[str, Any]]:
+    """Every version of every model in a repository, and what is served of it."""
+    return [_described(one) for one in repository.installed(root)]
+
+
+def _described(one: repository.Installed) -> dict[str, Any]:
+    candidate = one.served.candidate if one.state == "candidate" else None
+    return {
+        "name": one.spec.name,
+        "version": one.spec.version,
+        "sha256": one.spec.sha256,
+        "source": one.spec.source,
+        "licence": one.spec.licence,
+        "state": one.state,
+        "share": candidate.share if candidate else None,
+        "shadow": candidate.shadow if candidate else None,
+    }

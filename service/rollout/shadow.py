@@ -1,0 +1,173 @@
+"""Shadow mode: a job that has been analysed is analysed once more, by the active models and by the candidate.
+
+It begins when nothing else waits, and a study that comes meanwhile waits for it to end. It shows no result: what the
+candidate says is kept apart from the job's results, and how it differs is recorded and counted. Whatever goes wrong is
+the candidate's trouble alone.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.analysis.analyst import Analyst, Outcome
+from service.analysis.open_study import Studies, Study, run_of
+from service.analysis.watchdog import Unwanted, Watchdog
+from service.domain.findings import Analysis
+from service.domain.job import Job, State
+from service.domain.ports import Backend, Spool
+from service.domain.retry import RetryPolicy
+from service.errors import ThoracleError, Transient, traceback_of
+from service.imaging.difference import Difference, difference
+from service.rollout.assignment import Models
+from service.store.jobs import Jobs
+from service.store.shadows import Shadow, Shadows, results_of
+
+log = logging.getLogger(__name__)
+
+
+class ShadowObserver(Protocol):
+    """Who counts what candidates say. difference: None where there is none."""
+
+    def shadow(self, model: str, version: str, outcome: str, difference: Difference | None) -> None: ...
+
+
+class Shadower:
+    """Runs the shadow analyses of one worker process."""
+
+    def __init__(
+        self,
+        analyst: Analyst,
+        models: Models,
+        watchdog: Watchdog,
+        studies: Studies,
+        spool: Spool,
+        jobs: Jobs,
+        shadows: Shadows,
+        observer: ShadowObserver,
+        retries: RetryPolicy,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._analyst = analyst
+        self._models = models
+        self._watchdog = watchdog
+        self._studies = studies
+        self._spool = spool
+        self._jobs = jobs
+        self._shadows = shadows
+        self._observer = observer
+        self._retries = retries
+        self._clock = clock
+
+    def run(self, job_id: str, attempt: int) -> float | None:
+        """All candidates that are to analyse the job; seconds until the next attempt, None when all is done."""
+        job = self._jobs.get(job_id)
+        waits_s = [self._run(job, model, version, attempt) for model, version in self._shadows.waiting(job_id)]
+        return min((wait_s for wait_s in waits_s if wait_s is not None), default=None)
+
+    def abandon(self, job_id: str) -> None:
+        """The processes that ran its candidates died again and again."""
+        self._fail(job_id, "the worker process died repeatedly meanwhile")
+
+    def _fail(self, job_id: str, error: str) -> None:
+        for model, version in self._shadows.waiting(job_id):
+            self._end(job_id, model, version, Shadow.FAILED, error=error)
+
+    def _run(self, job: Job, model: str, version: str, attempt: int) -> float | None:
+        try:
+            both = None if _past(job) else self._models.beside(model, version)
+            if both is None:
+                self._end(job.job_id, model, version, Shadow.WITHDRAWN)
+            else:
+                self._compare(job, model, version, *both)
+        except (Transient, OSError) as error:
+            wait_s = self._retries.wait_s(attempt, self._clock() - job.created_at)
+            if wait_s is None:
+                self._end(job.job_id, model, version, Shadow.FAILED, error=str(error))
+            return wait_s
+        except SQLAlchemyError:
+            raise  # it cannot be recorded now: the engine tries again
+        except Unwanted:
+            self._end(job.job_id, model, version, Shadow.WITHDRAWN)
+        except ThoracleError as error:
+            self._end(job.job_id, model, version, Shadow.FAILED, error=str(error))
+        except Exception as error:  # the worker step: a broken candidate must harm nothing
+            # Where it happened, but not the message: it may quote a patient's attributes.
+            log.error(
+                "job %s in the shadow: %s\n%s",
+                job.job_id,
+                type(error).__name__,
+                traceback_of(error),
+            )
+            self._end(job.job_id, model, version, Shadow.FAILED, error=f"internal error {type(error).__name__}")
+        return None
+
+    def _compare(self, job: Job, model: str, version: str, active: Backend, candidate: Backend) -> None:
+        with self._studies.open(job, f"in the shadow, {model} {version}: ") as study:
+            before = self._watched(job, study, active)
+            after = self._watched(job, study, candidate)
+        files = {one.file_name: one.content for one in after.evidence}
+        files["result.json"] = json.dumps(after.document, indent=2).encode()
+        results = results_of(job.job_id, model, version)
+        self._spool.remove_results(results)  # of a run that was killed: it compared others, perhaps
+        self._spool.save_results(results, files)
+        if _past(self._jobs.get(job.job_id)):  # a purge that had looked before this began removes nothing any more
+            self._spool.remove_results(results)
+            self._end(job.job_id, model, version, Shadow.WITHDRAWN)
+            return
+        if before.analysis is None or after.analysis is None or before.series_uid != after.series_uid:
+            why = f"active: {_in_words(before)}; candidate: {_in_words(after)}"
+            self._end(job.job_id, model, version, Shadow.FAILED, error=f"nothing to compare: {why}")
+            return
+        found = difference(before.analysis, after.analysis)
+        document = {
+            "reference": _models(before.analysis),
+            "candidate": _models(after.analysis),
+            "difference": found.as_document(),
+        }
+        self._end(job.job_id, model, version, Shadow.COMPARED, document=document, found=found)
+
+    def _watched(self, job: Job, study: Study, backend: Backend) -> Outcome:
+        """The analysis within the limits of any."""
+        series, progress, expected_images = study
+        wanted, record = partial(self._is_wanted, job.job_id), partial(self._fail, job.job_id)
+        with self._watchdog.over(job.job_id, backend, wanted, record, job.started_at) as watched:
+            progress = watched.progress(progress)
+            return self._analyst.on(watched.backend).analyse(series, progress, expected_images, run_of(job))
+
+    def _is_wanted(self, job_id: str) -> bool:
+        return not _past(self._jobs.get(job_id))
+
+    def _end(
+        self,
+        job_id: str,
+        model: str,
+        version: str,
+        state: Shadow,
+        *,
+        document: Mapping[str, Any] | None = None,
+        error: str = "",
+        found: Difference | None = None,
+    ) -> None:
+        self._shadows.end(job_id, model, version, state, self._clock(), document=document, error=error)
+        self._observer.shadow(model, version, state, found)
+        log.info("job %s in the shadow, %s %s: %s %s", job_id, model, version, state, error)
+
+
+def _past(job: Job) -> bool:
+    """Nobody wants to know any more."""
+    return job.purged_at is not None or job.state in (State.SUPERSEDED, State.CANCELLED)
+
+
+def _in_words(outcome: Outcome) -> str:
+    if outcome.analysis is not None:
+        return f"series {outcome.series_uid} analysed"
+    return "refused, " + ", ".join(sorted({r.reason for rs in outcome.refusals.values() for r in rs}))
+
+
+def _models(analysis: Analysis) -> list[dict[str, str]]:
+    return [{"name": one.name, "version": one.version, "sha256": one.sha256} for one in analysis.models]

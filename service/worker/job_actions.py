@@ -1,0 +1,111 @@
+"""What an operator may do with a job, from the command line or by the API. The workers take it up within seconds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from service.domain.job import TRANSITIONS, Event, IllegalTransition, Job, State
+from service.domain.review import Review, Verdict
+from service.store.audit import Audit
+from service.store.deliveries import Deliveries
+from service.store.job_rows import purged
+from service.store.jobs import Jobs
+from service.store.records import Records
+from service.store.reviews import Reviews
+from service.worker.delivery import Courier
+
+_NOT_ANALYSED = (State.CREATED, State.QUEUED, State.RUNNING)
+
+
+class JobActions:
+    """by: who wants it, for the journal and the audit trail.
+
+    Every method: LookupError if there is no such job, IllegalTransition, in words, if it cannot be done.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        records: Records,
+        deliveries: Deliveries,
+        reviews: Reviews,
+        courier: Courier,
+        audit: Audit,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._jobs = jobs
+        self._records = records
+        self._deliveries = deliveries
+        self._reviews = reviews
+        self._courier = courier
+        self._audit = audit
+        self._clock = clock
+
+    def retry(self, job_id: str, by: str) -> Job:
+        """A failed job is analysed again; of an undelivered one the stored bytes are sent again."""
+        with self._audit.entry(by, "retry", job_id), self._advised(job_id, "retry"):
+            job = self._jobs.get(job_id)
+            return self._deliveries.retry(job_id, self._courier.plans_of(job), by, self._clock())
+
+    def cancel(self, job_id: str, by: str) -> Job:
+        """Nothing more is analysed or sent; what has been sent stays where it is."""
+        with self._audit.entry(by, "cancel", job_id), self._advised(job_id, "cancel"):
+            return self._deliveries.cancel(job_id, by, self._clock())
+
+    def resend(self, job_id: str, by: str, destinations: Sequence[str] = ()) -> Job:
+        """The stored bytes go once more to these destinations; without any, to all that the rules name."""
+        with self._audit.entry(by, "resend", job_id, to=list(destinations) or None), self._advised(job_id, "resend"):
+            return self._resend(job_id, by, destinations)
+
+    def reanalyse(self, job_id: str, by: str) -> Job:
+        """A new job for the same study, with the models and the configuration of now. It supersedes the latest one."""
+        with self._audit.entry(by, "reanalyse", job_id), self._advised(job_id, "reanalyse"):
+            job = self._jobs.get(job_id)
+            if job.state in _NOT_ANALYSED:
+                raise IllegalTransition(f"job {job_id} is {job.state}: its analysis is not done")
+            if job.purged_at is not None:
+                raise IllegalTransition(purged(job_id, job.purged_at))
+            return self._jobs.get(self._records.create_job_again(job.study_uid, by, self._clock()))
+
+    def review(self, job_id: str, by: str, verdict: Verdict, score: int | None = None, comment: str = "") -> Job:
+        """A radiologist's word on the result; the latest one counts. NoReview for a score that is none."""
+        with self._audit.entry(by, "review", job_id, verdict=verdict, score=score):
+            return self._reviews.add(job_id, Review(verdict, by, self._clock(), score, comment))
+
+    @contextmanager
+    def _advised(self, job_id: str, tried: str) -> Iterator[None]:
+        """Adds to an IllegalTransition what would work in place of what was tried."""
+        try:
+            yield
+        except IllegalTransition as error:
+            job = self._jobs.get(job_id)
+            advice = [f"{name} ({meaning})" for name, meaning in self._possible(job) if name != tried]
+            if job.purged_at is not None or not advice:
+                raise
+            raise IllegalTransition(f"{error}. What would work: {', '.join(advice)}") from error
+
+    def _possible(self, job: Job) -> Iterator[tuple[str, str]]:
+        """What can be done with a job in its state, each with what it means."""
+        newest = not self._jobs.is_superseded(job.job_id)
+        plans = bool(self._courier.plans_of(job))
+        if newest and (job.state is State.FAILED or (job.state is State.UNDELIVERED and plans)):
+            yield "retry", "try it again"
+        if newest and plans and (job.state, Event.RESEND) in TRANSITIONS:
+            yield "resend", "send the stored results once more"
+        if (job.state, Event.CANCEL) in TRANSITIONS and (
+            job.state is not State.REFUSED or self._deliveries.destinations(job.job_id)
+        ):
+            yield "cancel", "stop it"
+        if job.state not in _NOT_ANALYSED:
+            yield "reanalyse", "analyse the study again, as a new job"
+
+    def _resend(self, job_id: str, by: str, destinations: Sequence[str]) -> Job:
+        job = self._jobs.get(job_id)
+        plans = self._courier.plans_of(job)
+        if unknown := sorted(set(destinations) - set(plans)):
+            known = f"; it has something for {', '.join(plans)}" if plans else ""
+            raise IllegalTransition(f"job {job_id} is {job.state} and has nothing for {', '.join(unknown)}{known}")
+        chosen = {name: plan for name, plan in plans.items() if not destinations or name in destinations}
+        if not chosen:
+            raise IllegalTransition(f"job {job_id} is {job.state} and has nothing to send")
+        return self._deliveries.resend(job_id, chosen, by, self._clock())
