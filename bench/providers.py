@@ -26,7 +26,7 @@ from service.imaging.read import read_ct
 from service.inference.conversion import MAX_DIFFERENCE, MAX_FLIPPED, Fidelity
 from service.inference.files import MODEL_FILE
 from service.inference.onnx import OnnxBackend
-from service.pipelines.slices import views_of
+from service.pipelines.shared.slices import views_of
 from service.settings import load
 
 PART = "providers"

@@ -24,7 +24,7 @@ from torch import nn
 
 from converters.onnx_export import export
 from converters.onnx_graph import without_output
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.domain.model_roles import LOBES, LUNGS
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.errors import Permanent

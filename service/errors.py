@@ -4,7 +4,6 @@
 machinery around it. Errors are classified where they arise, with `raise ... from exc`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from errno import EINVAL
@@ -81,64 +80,6 @@ _SENTENCES = {
     Reason.FAILED: "The analysis of the series failed.",
     Reason.NOT_CHOSEN: "Another series of the study suits the analysis better.",
 }
-
-
-class Flag(StrEnum):
-    """Quality warnings: the CT is analysed, but the reader is told."""
-
-    THICK_SLICES = "THICK_SLICES"
-    LOSSY = "LOSSY"
-    AGE_UNKNOWN = "AGE_UNKNOWN"
-    LUNG_AT_EDGE = "LUNG_AT_EDGE"
-    LUNG_DROPPED = "LUNG_DROPPED"
-    LOBES_APPROXIMATE = "LOBES_APPROXIMATE"
-    LOBE_MISSING = "LOBE_MISSING"
-    UNMEASURED_MODEL = "UNMEASURED_MODEL"
-    NO_CLASSIFIER = "NO_CLASSIFIER"
-    PADDING_MASKED = "PADDING_MASKED"
-    TRACE_OPACITY = "TRACE_OPACITY"
-    NO_NOISE_FLOOR = "NO_NOISE_FLOOR"
-    LOW_AGREEMENT = "LOW_AGREEMENT"
-
-    @property
-    def sentence(self) -> str:
-        """What the flag means, in the same words wherever a reader meets it; 64 characters and a stop at most."""
-        return _FLAG_SENTENCES[self]
-
-    @property
-    def doubt(self) -> str | None:
-        """Reason why the score may be wrong, in a few words; None for a flag that is not about the score."""
-        return _DOUBTS.get(self)
-
-
-_FLAG_SENTENCES = {
-    Flag.THICK_SLICES: "Slices thicker than 3 mm: small opacities may be missed.",
-    Flag.LOSSY: "The images were compressed with loss.",
-    Flag.AGE_UNKNOWN: "The patient's age is not recorded.",
-    Flag.LUNG_AT_EDGE: "Incomplete lungs: a lung reaches the edge of the images.",
-    Flag.LUNG_DROPPED: "Incomplete lungs: a part found as lung was left out.",
-    Flag.LOBES_APPROXIMATE: "Lobes: approximate, borders 4.5 mm from fissures on average.",
-    Flag.UNMEASURED_MODEL: "A model is the site's own: not measured by Thoracle.",
-    Flag.LOBE_MISSING: "A lobe was not found: it is not scored, and there is no total.",
-    Flag.NO_CLASSIFIER: "Classification: no validated model installed.",
-    Flag.PADDING_MASKED: "Padding outside the field of view was set to air.",
-    Flag.TRACE_OPACITY: "The opacity found is within what is found in normal lungs.",
-    Flag.NO_NOISE_FLOOR: "No noise floor is measured for this model: noise is scored, too.",
-    Flag.LOW_AGREEMENT: "Mirrored images give a different result: read with care.",
-}
-
-
-_DOUBTS = {
-    Flag.LUNG_AT_EDGE: "incomplete lungs",
-    Flag.LUNG_DROPPED: "incomplete lungs",
-    Flag.NO_NOISE_FLOOR: "noise is scored, too",
-    Flag.LOW_AGREEMENT: "mirrored images disagree",
-}
-
-
-def doubts(flags: Iterable[Flag]) -> tuple[str, ...]:
-    """Reasons why the score may be wrong, each once."""
-    return tuple(dict.fromkeys(flag.doubt for flag in flags if flag.doubt is not None))
 
 
 @dataclass(frozen=True, slots=True)

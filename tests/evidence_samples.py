@@ -10,26 +10,27 @@ import make_ct
 import numpy as np
 from pydicom import Dataset
 
+from service.domain.analysis import Analysis, LabelArray, ModelUse, PipelineUse
+from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.domain.ct import CT
-from service.domain.findings import (
-    LEFT_LOBES,
-    RIGHT_LOBES,
-    Analysis,
-    Finding,
-    FindingRegion,
-    Lobe,
-    ModelUse,
-    Region,
-    SelfAgreement,
-)
-from service.domain.severity import NoiseFloor, severity
-from service.errors import Flag
-from service.evidence.context import Earlier, EvidenceContext, Predecessor
+from service.domain.flags import Flag
+from service.domain.ports import no_step
+from service.domain.report import ReportBody
+from service.evidence.context import Earlier, Evidence, EvidenceContext, Predecessor, Selection
+from service.evidence.encode import encode
+from service.pipelines.covid_severity.flags import LOBES_APPROXIMATE, NO_CLASSIFIER
+from service.pipelines.covid_severity.measure import Measurements, OpacityRegion, Region
+from service.pipelines.covid_severity.mirror import SelfAgreement
+from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.covid_severity.result import Measured, to_analysis
+from service.pipelines.covid_severity.score import NoiseFloor, severity
 
 ANALYSED_AT = datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC)
 CONTEXT = EvidenceContext("0.1.0", ANALYSED_AT)
 MODELS = (ModelUse("lung-opacity-2d", "1", "ab" * 32), ModelUse("lobe-prior", "2", "cd" * 32))
 
+PIPELINE = PipelineUse("covid-severity", "1.0")
 FLOOR = NoiseFloor(opacity_ml=5.0, opacity_percent=0.7)
 
 
@@ -63,27 +64,23 @@ def without_pixels(dataset: Dataset) -> Dataset:
     return header
 
 
-def analysis_of(
-    ct: CT,
-    lobe_mask: np.ndarray,
-    finding_mask: np.ndarray,
-    probabilities: Mapping[str, float] | None = None,
-    flags: tuple[Flag, ...] = (Flag.LOBES_APPROXIMATE, Flag.NO_CLASSIFIER),
-) -> Analysis:
-    """What a pipeline would say of these masks."""
+def measured_of(
+    ct: CT, lobe_mask: np.ndarray, finding_mask: np.ndarray, probabilities: Mapping[str, float] | None = None
+) -> Measured:
+    """What the covid-severity pipeline would find with these masks."""
     hu, ml = ct.volume.array, ct.voxel_ml
 
     def region(mask: np.ndarray) -> Region:
-        ggo, high = (int(np.count_nonzero(finding_mask[mask] == f)) * ml for f in Finding)
+        ggo, high = (int(np.count_nonzero(finding_mask[mask] == f)) * ml for f in Opacity)
         return Region(int(np.count_nonzero(mask)) * ml, ggo, high, float(hu[mask].mean()) if mask.any() else None)
 
     lobes = {lobe: region(lobe_mask == lobe) for lobe in Lobe}
     sides = {"left": LEFT_LOBES, "right": RIGHT_LOBES, "total": tuple(Lobe)}
     lungs = {side: region(np.isin(lobe_mask, labels)) for side, labels in sides.items()}
-    found = {f: finding_mask == f for f in Finding}
+    found = {f: finding_mask == f for f in Opacity}
     total = lungs["total"].volume_ml
-    findings = {
-        f: FindingRegion(
+    opacities = {
+        f: OpacityRegion(
             int(np.count_nonzero(m)) * ml,
             100 * int(np.count_nonzero(m)) * ml / total if total else 0.0,
             float(hu[m].mean()) if m.any() else None,
@@ -91,19 +88,36 @@ def analysis_of(
         for f, m in found.items()
     }
     scored = severity({lobe.name: r if r.volume_ml else None for lobe, r in lobes.items()}, FLOOR)
-    return Analysis(
-        "covid-severity",
-        lobe_mask,
-        finding_mask,
-        lobes,
-        lungs,
-        findings,
-        scored,
-        probabilities,
-        MODELS,
-        flags,
-        SelfAgreement(0.987, 0.85),
-    )
+    regions = Measurements(lobes, lungs, opacities)
+    return Measured(lobe_mask, finding_mask, ml, regions, scored, SelfAgreement(0.987, 0.85), probabilities)
+
+
+def analysis_of(
+    ct: CT,
+    lobe_mask: np.ndarray,
+    finding_mask: np.ndarray,
+    probabilities: Mapping[str, float] | None = None,
+    flags: tuple[Flag, ...] = (LOBES_APPROXIMATE, NO_CLASSIFIER),
+) -> Analysis:
+    """What the covid-severity pipeline would say of these masks."""
+    return to_analysis(measured_of(ct, lobe_mask, finding_mask, probabilities), PIPELINE, MODELS, flags)
+
+
+def masks(analysis: Analysis) -> tuple[LabelArray, LabelArray]:
+    """Labels of the lobes and of the opacities."""
+    return analysis.label_map("lobes").labels, analysis.label_map("findings").labels
+
+
+def body_of(ct: CT, analysis: Analysis) -> ReportBody:
+    """What the report of the analysis prints."""
+    return CovidSeverity().report(ct, analysis, no_step)
+
+
+def encoded(
+    ct: CT, analysis: Analysis, context: EvidenceContext, selections: Sequence[Selection] = (Selection(),)
+) -> tuple[Evidence, ...]:
+    """All evidence of the analysis."""
+    return encode(ct, analysis, body_of(ct, analysis), context, selections)
 
 
 def replacing(*objects: Predecessor, notice: bool = False) -> Earlier:

@@ -20,9 +20,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
-from service.domain.findings import Finding
-
-__all__ = ["FINDINGS", "ORIENTATIONS", "Ball", "Finding", "PhantomCT", "Spec", "compress", "make", "write"]
+__all__ = ["FINDINGS", "ORIENTATIONS", "Ball", "PhantomCT", "Spec", "compress", "make", "write"]
 
 ORIENTATIONS: dict[str, tuple[float, ...]] = {
     "HFS": (1, 0, 0, 0, 1, 0),

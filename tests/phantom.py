@@ -9,12 +9,13 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Finding, Lobe
+from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
+from service.pipelines.covid_severity.opacities import Opacity
 
 Array = NDArray[np.float64]
 
 AIR_HU, FAT_HU, SOFT_HU, BONE_HU, LUNG_HU = -1000, -100, 40, 400, -850
-FINDING_HU = {Finding.GROUND_GLASS: -600, Finding.HIGH_OPACITY: 20}
+FINDING_HU = {Opacity.GROUND_GLASS: -600, Opacity.HIGH_OPACITY: 20}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ LEFT_LUNG = Ellipsoid((75.0, 0.0, 0.0), (50.0, 75.0, 92.0))  # 1445 mL
 class Ball:
     """A finding of a known volume; it has to lie inside one lung."""
 
-    finding: Finding
+    finding: Opacity
     centre_mm: tuple[float, float, float]
     ml: float
 
@@ -52,9 +53,9 @@ class Ball:
 
 
 FINDINGS = (
-    Ball(Finding.GROUND_GLASS, (-72.0, 40.0, -35.0), 60.0),
-    Ball(Finding.GROUND_GLASS, (75.0, -20.0, 40.0), 30.0),
-    Ball(Finding.HIGH_OPACITY, (75.0, 35.0, -30.0), 40.0),
+    Ball(Opacity.GROUND_GLASS, (-72.0, 40.0, -35.0), 60.0),
+    Ball(Opacity.GROUND_GLASS, (75.0, -20.0, 40.0), 30.0),
+    Ball(Opacity.HIGH_OPACITY, (75.0, 35.0, -30.0), 40.0),
 )
 """Opacities in the right lower, left upper and left lower lobe."""
 
@@ -69,7 +70,7 @@ def lobes(x: Array, y: Array, z: Array) -> NDArray[np.uint8]:
 
 
 def findings(x: Array, y: Array, z: Array, balls: tuple[Ball, ...]) -> NDArray[np.uint8]:
-    """Finding labels of the balls."""
+    """Opacity labels of the balls."""
     labels = np.zeros(np.broadcast(x, y, z).shape, np.uint8)
     for ball in balls:
         labels[ball.shape.holds(x, y, z)] = ball.finding
@@ -105,7 +106,7 @@ class Truth:
     finding_mask: NDArray[np.uint8]
     left_lung_ml: float
     right_lung_ml: float
-    findings_ml: dict[Finding, float]
+    findings_ml: dict[Opacity, float]
 
     @property
     def voxel_ml(self) -> float:

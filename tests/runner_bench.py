@@ -14,7 +14,7 @@ import tiny_models
 from service.analysis.analyst import Outcome, Run
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import Watchdog
-from service.domain.findings import ModelUse, Region
+from service.domain.analysis import ModelUse
 from service.domain.job import State
 from service.domain.model_spec import ModelSpec
 from service.domain.priority import Urgency
@@ -23,6 +23,7 @@ from service.errors import Reason, Refusal
 from service.evidence.context import Evidence
 from service.inference.composite_backend import CompositeBackend
 from service.network.send import StoreOutcome, Verdict
+from service.pipelines.covid_severity.measure import Region
 from service.rollout.assignment import Assigned
 from service.store.audit import Audit
 from service.store.deliveries import Deliveries

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.domain.serving import promote
 from service.inference.install import prepare

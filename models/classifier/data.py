@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from models.networks.cnn3d_classifier import SHAPE
-from service.domain.classification import Infection
 from service.domain.eligibility import Limits
 from service.domain.ports import Backend, Pipeline
 from service.errors import Rejected
 from service.imaging.gate import check_headers
 from service.imaging.harmonise import PlaneGrid, resample_like, to_box, to_plane_grid
 from service.imaging.read import read_ct
+from service.pipelines.covid_severity.classification import Infection
 from service.store.dicom_folder import headers, scan
 
 GRID = PlaneGrid(spacing_mm=384 / SHAPE[1], size=SHAPE[1])

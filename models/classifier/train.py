@@ -22,9 +22,9 @@ from models.networks.window import scaled
 from models.training import config, device
 from models.training.loop import answer, train
 from models.training.run import Run
-from service.domain.classification import Infection, decide
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_severity import CovidSeverity
+from service.pipelines.covid_severity.classification import Infection, decide
+from service.pipelines.covid_severity.pipeline import CovidSeverity
 
 from .augment import augment
 from .data import Case, load

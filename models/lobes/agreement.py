@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Lobe
+from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 
 from .truth import Points
 

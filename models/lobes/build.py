@@ -18,7 +18,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
 
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.imaging.harmonise import MODEL_ORIENTATION
 from service.imaging.lobes import lung_boxes
 from service.imaging.lungs import Side

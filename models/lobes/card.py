@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.card import table
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 
 from .spec import SPEC
 from .truth import FISSURES

@@ -21,13 +21,13 @@ import pydicom
 from numpy.typing import NDArray
 
 from models.card import write_metrics
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.imaging.lobes import lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_severity import CovidSeverity
-from service.pipelines.lobes import find_lobes
+from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.shared.lobes import find_lobes
 
 from .agreement import dice, distances_mm, same_lobe_part, with_slice_labels
 from .card import render

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.imaging.lungs import Side
 
 from .truth import Truth

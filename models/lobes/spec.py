@@ -1,6 +1,6 @@
 """What the lobe model eats and gives."""
 
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.domain.model_spec import ModelSpec, TensorSpec
 
 SIZE = 64

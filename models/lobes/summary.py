@@ -15,7 +15,7 @@ import numpy as np
 
 from models.card import METRICS, write_metrics
 from models.statistics import mean_with_interval
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 
 from .agreement import average
 from .card import render

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Lobe
+from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.imaging.harmonise import MODEL_ORIENTATION, PlaneGrid, resample_like, to_plane_grid
 from service.imaging.lungs import Lungs, Side, find_lungs
 

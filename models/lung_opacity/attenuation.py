@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.card import METRICS, write_metrics
-from service.domain.findings import Finding
 from service.imaging.harmonise import MODEL_ORIENTATION
-from service.imaging.measure import HIGH_OPACITY_HU, split_by_attenuation
+from service.pipelines.covid_severity.measure import HIGH_OPACITY_HU, split_by_attenuation
+from service.pipelines.covid_severity.opacities import Opacity
 
 from .card import ATTENUATION, render
 from .data import MEDSEG9, Source, read
@@ -64,7 +64,7 @@ def compare(source: Source) -> dict[str, Any]:
 def high_opacity(hu: NDArray[np.float32], opacity: Mask, spacing_mm: tuple[float, float], limit_hu: float) -> Mask:
     """What the service's own rule calls high opacity, were its limit another: only the distance to it matters."""
     moved = (hu + (HIGH_OPACITY_HU - limit_hu)).astype(np.float32)
-    return np.asarray(split_by_attenuation(moved, opacity, spacing_mm) == Finding.HIGH_OPACITY)
+    return np.asarray(split_by_attenuation(moved, opacity, spacing_mm) == Opacity.HIGH_OPACITY)
 
 
 def agreement(high: Mask, dense: Mask) -> dict[str, float]:

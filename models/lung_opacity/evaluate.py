@@ -21,12 +21,12 @@ from scipy.stats import rankdata, spearmanr
 
 from models.card import write_metrics
 from models.statistics import mean_with_interval
+from service.domain.analysis import Analysis
 from service.domain.ct import CT
-from service.domain.findings import Analysis
 from service.imaging.harmonise import AIR_HU, MODEL_ORIENTATION
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_severity import CovidSeverity
+from service.pipelines.covid_severity.pipeline import CovidSeverity
 
 from .card import render
 from .data import LUNG1, MEDSEG9, read

@@ -23,13 +23,15 @@ from scipy import ndimage
 
 from models.card import METRICS, write_metrics
 from models.repository import model_path, network_digest
+from service.domain.analysis import Analysis
+from service.domain.anatomy import Lobe
 from service.domain.ct import CT
-from service.domain.findings import Analysis, Lobe, Region
-from service.domain.severity import NoiseFloor, severity
 from service.imaging.harmonise import AIR_HU, MODEL_ORIENTATION
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_severity import CovidSeverity
+from service.pipelines.covid_severity.measure import Region
+from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.covid_severity.score import NoiseFloor, severity
 
 from .card import NOISE, render
 from .data import MEDSEG9, read

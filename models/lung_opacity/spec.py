@@ -1,8 +1,8 @@
 """What the lung and opacity network eats and gives."""
 
 from service.domain.model_spec import ModelSpec, TensorSpec
-from service.domain.severity import NoiseFloor
 from service.imaging.harmonise import PlaneGrid
+from service.pipelines.covid_severity.score import NoiseFloor
 
 WINDOW_HU = (-1250, 250)
 """Paper A: level -500, width 1500."""

@@ -24,7 +24,7 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 class Cnn3dClassifier(nn.Module):
     """Lungs 0-1, 0 outside them, shape (batch, 1, slices, rows, columns), at least 16 each, to logits (batch, 3).
 
-    The classes are those of `service.domain.classification.Infection`, in its order; softmax is the caller's.
+    The classes are those of `covid_severity.classification.Infection`, in its order; softmax is the caller's.
     """
 
     def __init__(self) -> None:

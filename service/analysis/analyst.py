@@ -15,12 +15,14 @@ from typing import Any, Self
 from pydicom import Dataset, dcmread
 
 from service.analysis.stopwatch import Stopwatch
+from service.domain.analysis import Analysis, ModelUse
 from service.domain.ct import CT
 from service.domain.eligibility import Eligibility, Limits
-from service.domain.findings import Analysis, ModelUse
-from service.domain.ports import Backend, Pipeline, Progress, Step
+from service.domain.flags import Flag
+from service.domain.pipeline import Pipeline
+from service.domain.ports import Backend, Progress, Step
 from service.domain.unparsable import UNPARSABLE
-from service.errors import Flag, Reason, Refusal, Rejected, ThoracleError, is_storage_error, traceback_of
+from service.errors import Reason, Refusal, Rejected, ThoracleError, is_storage_error, traceback_of
 from service.evidence.context import Earlier, Evidence, EvidenceContext, PassedOver, Selection
 from service.evidence.encode import encode
 from service.evidence.notice import encode_notice
@@ -173,12 +175,19 @@ class Analyst:
         reading, encoding = (partial(watch, stage, 0.0) for stage in ("read", "encode"))
         ct = read_ct(list(datasets(paths, reading)), flags, reading)
         analysis = self.pipeline.analyse(ct, backend, watch)
-        encoding()
-        return ct, analysis, encode(ct, analysis, context, self.selections, encoding), context
+        body = self.pipeline.report(ct, analysis, encoding)
+        return ct, analysis, encode(ct, analysis, body, context, self.selections, encoding), context
 
     def _context(self, run: Run) -> EvidenceContext:
         moment = with_fixed_zone(run.analysed_at.astimezone())
-        return EvidenceContext(self.software_version, moment, self.institution, run.number, run.replaces)
+        return EvidenceContext(
+            self.software_version,
+            moment,
+            self.institution,
+            run.number,
+            run.replaces,
+            series_number=self.pipeline.series_number,
+        )
 
     def _notice(
         self,

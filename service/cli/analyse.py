@@ -15,12 +15,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from service.analysis.analyst import Analyst, Outcome, Run
 from service.cli.options import FAILURE, REFUSED, USAGE, ConfigOption, err, failures, out, settings_from
 from service.composition.analysis import analyst
-from service.domain import rounding
 from service.domain.ports import Progress as Report
-from service.domain.severity import MAX, NAME, Severity
 from service.errors import ThoracleError
-from service.evidence.context import PRODUCTS, Selection
-from service.pipelines import named
+from service.evidence.context import PRODUCTS, Selection, segmentation_products
+from service.pipelines import PIPELINES, named
 from service.store.dicom_folder import DAMAGED, UNREADABLE, SeriesFiles, scan
 
 
@@ -127,9 +125,11 @@ def _by_study(series: Sequence[SeriesFiles]) -> list[list[SeriesFiles]]:
 
 def _clear(destination: Path) -> None:
     """Remove the results of an earlier run, of one study or several: they may be another patient's."""
+    ours = [product for one in PIPELINES for product in segmentation_products(one.label_maps)]
+    products = (*PRODUCTS, *ours)
     for folder in (destination, *destination.glob("study-[0-9]*")):
         for path in folder.glob("*.*"):
-            if path.name == "result.json" or any(product.may_be(path.name) for product in PRODUCTS):
+            if path.name == "result.json" or any(product.may_be(path.name) for product in products):
                 path.unlink()
         if folder != destination and not any(folder.iterdir()):
             folder.rmdir()
@@ -150,21 +150,11 @@ def _tell(outcome: Outcome, folder: Path) -> None:
             f"[red]Refused.[/] Nothing in this study can be analysed; reasons: {escape(str(folder / 'result.json'))}"
         )
         return
-    severity = outcome.analysis.severity
-    total = outcome.analysis.lungs["total"]
     out.print(f"[green]Analysed[/] series {escape(str(outcome.series_uid))} in {sum(outcome.timings_s.values()):.1f} s")
-    lungs_ml, opacity_ml = rounding.millilitres(total.volume_ml), rounding.millilitres(total.opacity_ml)
-    out.print(f"  lungs {lungs_ml} mL, opacity {opacity_ml} mL ({rounding.percent(total.opacity_percent)} %)")
-    out.print(f"  {NAME}: {_in_words(severity)}")
-    if reasons := outcome.document["severity"]["doubts"]:
-        out.print(f"  [yellow]score doubtful:[/] {escape(', '.join(reasons))}")
+    for sentence in (outcome.analysis.headline.sentence, *outcome.analysis.summary):
+        out.print(f"  {escape(sentence)}")
+    if reasons := outcome.analysis.doubts:
+        out.print(f"  [yellow]result doubtful:[/] {escape(', '.join(reasons))}")
     for sentence in outcome.document["warnings"]:
         out.print(f"  [yellow]warning[/] {escape(sentence)}")
     out.print(f"  results: {escape(str(folder))}")
-
-
-def _in_words(severity: Severity) -> str:
-    if severity.total is None:
-        return "not scored"
-    said = f"{severity.total}/{MAX} ({severity.involvement})"
-    return said if severity.floor is None else f"{said}, without noise floor {severity.without_floor.total}/{MAX}"

@@ -1,10 +1,10 @@
-"""How two analyses of one CT differ, as a table: one line per label, then the severity score."""
+"""How two analyses of one CT differ, as a table: one line per label, then headline and scores."""
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from service.imaging.difference import Difference, Score
+from service.imaging.difference import Difference, Value
 
 _DIGITS = 4
 """Of Dice: what is lost in rounding shows in the fourth."""
@@ -19,12 +19,11 @@ def difference_table(found: Difference, reference: str, candidate: str) -> Table
     for name, label in found.labels.items():
         table.add_row(name, f"{label.dice:.{_DIGITS}f}", f"{label.reference_ml:.1f}", f"{label.candidate_ml:.1f}")
     table.add_section()
-    table.add_row("severity score", "", *map(_score, found.score))
-    for lobe, scores in found.lobe_scores.items():
-        table.add_row(f"  {lobe}", "", *map(_score, scores))
-    table.add_row("opacity, %", "", *(f"{percent:.2f}" for percent in found.opacity_percent))
+    table.add_row(escape(found.headline_name), "", *map(_value, found.headline))
+    for name, pair in {**found.scores, **found.drift}.items():
+        table.add_row(f"  {escape(name)}", "", *map(_value, pair))
     return table
 
 
-def _score(score: Score) -> str:
-    return "–" if score is None else str(score)
+def _value(value: Value) -> str:
+    return "–" if value is None else f"{value:.4g}"

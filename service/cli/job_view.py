@@ -8,7 +8,7 @@ from rich.table import Table
 
 from service.cli.options import out
 from service.cli.tables import at_full_width, time_in_words
-from service.domain.severity import MAX
+from service.domain.job_words import headline_in_words
 
 Job = Mapping[str, Any]
 """A job as `store.overview` returns it."""
@@ -51,9 +51,8 @@ def _show_models(job: Job) -> None:
 
 
 def _show_result(job: Job) -> None:
-    if job["series_uid"]:
-        total = job["severity_total"]
-        out.print(f"severity score: {'not scored' if total is None else f'{total} of {MAX}'}")
+    if job["headline"]:
+        out.print(escape(headline_in_words(job["headline"])))
     for reason in job["reasons"]:
         out.print(f"[yellow]{escape(reason['reason'])}[/] {escape(reason['sentence'])} {escape(reason['detail'])}")
     for flag, warning in zip(job["flags"], job["warnings"], strict=True):

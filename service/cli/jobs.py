@@ -13,8 +13,8 @@ from service.cli.options import FAILURE, ConfigOption, err, failures, out, setti
 from service.cli.tables import at_full_width, time_in_words
 from service.composition import job_actions
 from service.domain.job import IllegalTransition, Job, State
+from service.domain.job_words import headline_value
 from service.domain.review import LONGEST_COMMENT, NoReview, Verdict
-from service.domain.severity import MAX, category
 
 _HELP = """What became of which study: list, show, retry, cancel, resend, reanalyse, review.
 
@@ -50,14 +50,14 @@ def list_(
         rows = job_actions.overview(settings_from(config)).list_jobs(
             state=state, study_uid=study, by_priority=worklist, limit=limit
         )
-    table = Table("job", "state", "urgency", "created", "severity", "supersedes", "candidate", "error", box=None)
+    table = Table("job", "state", "urgency", "created", "result", "supersedes", "candidate", "error", box=None)
     for row in rows:
         table.add_row(
             row["job_id"],
             row["state"],
             row["urgency"],
             time_in_words(row["created_at"]),
-            _severity(row["severity_total"]),
+            headline_value(row["headline"]),
             _text(row["supersedes"]),
             ", ".join(f"{one['name']} {one['version']}" for one in row["models"] or () if one["candidate"]),
             row["error"],
@@ -147,7 +147,7 @@ def reanalyse(job_id: JobId, config: ConfigOption = None) -> None:
 def review(
     job_id: JobId,
     verdict: Annotated[Verdict, typer.Option(help="Does the result stand?")],
-    score: Annotated[int | None, typer.Option(help="The radiologist's own severity, 0-25, if overridden.")] = None,
+    score: Annotated[int | None, typer.Option(help="The radiologist's own value, if overridden.")] = None,
     comment: Annotated[
         str, typer.Option(help=f"Kept with the job, {LONGEST_COMMENT} characters at most; no patient data, please.")
     ] = "",
@@ -177,10 +177,6 @@ def _possible() -> Iterator[None]:
         except (IllegalTransition, LookupError, NoReview) as error:
             err.print(f"[red]Not possible:[/] {escape(str(error))}")
             raise typer.Exit(FAILURE) from error
-
-
-def _severity(total: int | None) -> str:
-    return "" if total is None else f"{total}/{MAX} {category(total)}"
 
 
 def _text(value: object) -> str:

@@ -143,19 +143,19 @@ def compare(
     if not found:
         out.print(f"No candidate of {escape(name)} has been in the shadow.")
         return
-    studies = Table("job", "version", "state", "when", "worst Dice", "score", "", box=None)
+    studies = Table("job", "version", "state", "when", "worst Dice", "headline", "", box=None)
     for one in found:
         difference = (one["document"] or {}).get("difference")
         worst = f"{difference['worst_dice']:.4f}" if difference else ""
-        score = f"{_score(difference, 'reference')} → {_score(difference, 'candidate')}" if difference else ""
+        headline = f"{_value(difference, 'reference')} → {_value(difference, 'candidate')}" if difference else ""
         studies.add_row(
-            one["job_id"], one["version"], one["state"], time_in_words(one["at"]), worst, score, one["error"]
+            one["job_id"], one["version"], one["state"], time_in_words(one["at"]), worst, headline, one["error"]
         )
     at_full_width(studies)
     for pair, differences in _by_pair(name, found).items():
         out.print(_per_label(differences))
-        changed = sum(one["score"]["reference"] != one["score"]["candidate"] for one in differences)
-        out.print(f"{pair}: {len(differences)} studies compared; the severity score changes in {changed}.")
+        changed = sum(_value(one, "reference") != _value(one, "candidate") for one in differences)
+        out.print(f"{pair}: {len(differences)} studies compared; the headline changes in {changed}.")
 
 
 def history(
@@ -221,6 +221,7 @@ def _per_label(differences: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _score(difference: dict[str, Any], of: str) -> str:
-    score = difference["score"][of]
-    return "–" if score is None else str(score)
+def _value(difference: dict[str, Any], of: str) -> str:
+    """The headline's value; documents of before schema 2.0 call it a score."""
+    value = (difference.get("headline") or difference["score"])[of]
+    return "–" if value is None else f"{value:g}"

@@ -6,7 +6,8 @@ from service import __version__
 from service.analysis.analyst import Analyst
 from service.composition import destinations as to
 from service.composition.backends import backend
-from service.domain.ports import Backend, Pipeline
+from service.domain.pipeline import Pipeline
+from service.domain.ports import Backend
 from service.inference.onnx import OnnxBackend
 from service.pipelines import named
 from service.rollout.acceptance import Gate

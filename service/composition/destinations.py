@@ -21,12 +21,11 @@ from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule
 from service.evidence.context import (
     CAPTURE,
-    FINDINGS,
-    LOBES,
     MEASUREMENTS,
     NEEDED,
     NOTICES,
     REPORT_DICOM,
+    SEG,
     STUDY,
     TEXT,
     SegKind,
@@ -44,7 +43,7 @@ from service.worker.destination import Ask, Find, Send
 from service.worker.destination import Destination as Target
 
 _KINDS = {
-    "seg": (LOBES.kind, FINDINGS.kind),
+    "seg": (SEG,),
     "sr": (MEASUREMENTS.kind, STUDY.kind),
     "pdf": (REPORT_DICOM.kind,),
     "capture": (CAPTURE.kind,),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import highdicom as hd
 from pydicom import Dataset
 
-from service.errors import Flag
+from service.domain.flags import Flag
 
 
 @dataclass(frozen=True, slots=True, eq=False)

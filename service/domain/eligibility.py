@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from service.errors import Flag, Refusal
+from service.domain.flags import Flag
+from service.errors import Refusal
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from service.domain.flags import Flag
 from service.domain.priority import Urgency
 from service.domain.routing import StudyFacts
 from service.domain.scanner import UNKNOWN
-from service.errors import Flag, Refusal, ThoracleError
+from service.errors import Refusal, ThoracleError
 
 
 class State(StrEnum):
@@ -173,7 +174,8 @@ class StoredObject:
 class Result:
     """How an analysis ended. series_uid: the analysed series, None when every series was refused or it failed.
 
-    opacity_percent: of both lungs. scanner: as `domain.scanner` names it.
+    headline: ready for JSON, as `evidence.result` has it; None where nothing was analysed. urgent: it is to be read
+    first. drift: what is watched over many studies, by name. scanner: as `domain.scanner` names it.
     models: that made the result, or were asked before it was refused, each with name, version, sha256 and whether it is
     a candidate. shadows: candidates that are to analyse the study too, version by model name.
     """
@@ -181,8 +183,9 @@ class Result:
     series_uid: str | None = None
     refusals: Mapping[str, Sequence[Refusal]] = field(default_factory=dict)
     flags: Sequence[Flag] = ()
-    severity_total: int | None = None
-    opacity_percent: float | None = None
+    headline: Mapping[str, Any] | None = None
+    urgent: bool = False
+    drift: Mapping[str, float] = field(default_factory=dict)
     scanner: str = UNKNOWN
     timings_s: Mapping[str, float] = field(default_factory=dict)
     objects: Sequence[StoredObject] = ()

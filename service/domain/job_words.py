@@ -4,6 +4,7 @@ The tables keep their short names; people read these.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from service.domain.job import Confirm, Delivered, Event
 
@@ -51,3 +52,18 @@ def delivery_in_words(state: str, confirm: str = Confirm.NONE) -> str:
 def step_in_words(step: str) -> str:
     """Returns what an entry of the journal tells; a step that is not in the table stands for itself."""
     return _STEPS.get(step) or _DELIVERY.get(step, step)
+
+
+def headline_value(headline: Mapping[str, Any] | None) -> str:
+    """A job's headline (`Result.headline`) in a narrow column: "3/25 mild"; "" where there is none."""
+    if headline is None or headline["value"] is None:
+        return ""
+    scale = "" if headline["max"] is None else f"/{headline['max']:g}"
+    return f"{headline['value']:g}{scale} {headline['category'] or ''}".rstrip()
+
+
+def headline_in_words(headline: Mapping[str, Any]) -> str:
+    """A job's headline with its name and what it means."""
+    value = headline_value(headline) or "no value"
+    said = ", ".join(filter(None, (value, headline["words"])))
+    return f"{headline['name']}: {said}" + (f"; {headline['remark']}" if headline["remark"] else "")

@@ -3,10 +3,11 @@
 The pipeline feeds a model as its spec says; what it may say is said here, and checked before a model is installed.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.domain.model_spec import Layout, ModelSpec
 
 LUNG_OPACITY = "lung-opacity"
@@ -54,8 +55,18 @@ def _settings(spec: ModelSpec, role: Role) -> Iterator[str]:
         yield "thresholds: each lies between 0 and 1"
     if spec.noise_floor is not None and spec.name != LUNG_OPACITY:
         yield f"noise_floor: {spec.name} finds no opacity"
+    elif spec.noise_floor is not None:
+        yield from _noise_floor(spec.noise_floor)
     if spec.max_batch < 1:
         yield "max_batch: at least 1"
+
+
+def _noise_floor(floor: Mapping[str, float]) -> Iterator[str]:
+    """Opacity in one lobe of normal lungs: 5 % of a lobe is scored 2 by the published rule, and is never noise."""
+    if floor.keys() != {"opacity_ml", "opacity_percent"}:
+        yield "noise_floor: it has opacity_ml and opacity_percent"
+    elif not (0.0 < floor["opacity_ml"] < math.inf and 0.0 < floor["opacity_percent"] < 5.0):
+        yield "noise_floor: it lies above 0 mL and between 0 and 5 %"
 
 
 def _tensors(spec: ModelSpec, role: Role) -> Iterator[str]:

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
-from service.domain.severity import NoiseFloor
-
 METADATA_KEY = "thoracle.spec"
 
 DType = Literal["int16", "uint8", "float32"]
@@ -49,7 +47,7 @@ class ModelSpec:
     window_hu: HU range that the graph clips to, or None.
     thresholds: decision threshold per output channel name.
     layout: how the model is fed; None in files older than the field, see `input_layout`.
-    noise_floor: what it finds in normal lungs; None: not measured, or no opacity model.
+    noise_floor: what it finds in patients without any finding, by name with its unit; None: not measured.
     source: where a model that a site installed came from; "" for those released with Thoracle.
     sha256: of the ONNX file; "" inside the file itself, filled in by the loader.
     """
@@ -64,7 +62,7 @@ class ModelSpec:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     licence: str = ""
     layout: Layout | None = None
-    noise_floor: NoiseFloor | None = None
+    noise_floor: Mapping[str, float] | None = None
     source: str = ""
     sha256: str = ""
 
@@ -89,7 +87,7 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str, sha256: str) -> Self:
-        """Inverse of `to_json`; TypeError or KeyError for an unknown or missing field, ValueError for a bad floor."""
+        """Inverse of `to_json`; TypeError or KeyError for an unknown or missing field."""
         fields: dict[str, Any] = json.loads(text)
         for key in ("inputs", "outputs"):
             fields[key] = tuple(
@@ -97,6 +95,4 @@ class ModelSpec:
             )
         if fields["window_hu"] is not None:
             fields["window_hu"] = tuple(fields["window_hu"])
-        if fields.get("noise_floor") is not None:
-            fields["noise_floor"] = NoiseFloor(**fields["noise_floor"])
         return cls(**fields, sha256=sha256)

@@ -4,17 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from service.domain.arrival import Arrival, Identity
 from service.domain.model_spec import ModelSpec
 from service.domain.priority import Urgency
-
-if TYPE_CHECKING:  # they bring libraries that only an analysis needs
-    from service.domain.ct import CT
-    from service.domain.findings import Analysis
 
 Array = NDArray[Any]
 
@@ -64,17 +60,6 @@ class Backend(Protocol):
 
     def cancel(self) -> None:
         """End the calls of `infer` that are under way, as far as they wait for a server: these raise Transient."""
-        ...
-
-
-class Pipeline(Protocol):
-    """One published system, as papers.md describes it."""
-
-    name: str
-    models: tuple[str, ...]
-
-    def analyse(self, ct: "CT", backend: Backend, progress: Progress) -> "Analysis":
-        """Analyse one CT; Rejected if its lungs cannot be analysed."""
         ...
 
 

@@ -7,11 +7,9 @@ starves: whatever has waited longer than another's head start goes before it.
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from service.domain.severity import category
-
 
 class Urgency(StrEnum):
-    """Of a study, least first."""
+    """Study urgency, in increasing order."""
 
     ROUTINE = "routine"
     URGENT = "urgent"
@@ -34,10 +32,9 @@ def most_urgent(*urgencies: Urgency) -> Urgency:
     return max(urgencies, key=list(Urgency).index)
 
 
-def after_analysis(urgency: Urgency, severity_total: int | None) -> Urgency:
-    """A severe result is urgent, whoever sent the study."""
-    severe = severity_total is not None and category(severity_total) == "severe"
-    return most_urgent(urgency, Urgency.URGENT if severe else Urgency.ROUTINE)
+def after_analysis(urgency: Urgency, urgent: bool) -> Urgency:
+    """An urgent result makes the study urgent, whoever sent it."""
+    return most_urgent(urgency, Urgency.URGENT if urgent else Urgency.ROUTINE)
 
 
 def virtual_time_s(complete_at: datetime, urgency: Urgency) -> int:

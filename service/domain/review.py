@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from service.domain.severity import MAX
 from service.errors import ThoracleError
 
 LONGEST_COMMENT = 2000
@@ -12,7 +11,7 @@ LONGEST_COMMENT = 2000
 
 
 class Verdict(StrEnum):
-    """Of the severity score."""
+    """Whether the headline stands."""
 
     ACCEPTED = "accepted"
     OVERRIDDEN = "overridden"
@@ -24,10 +23,11 @@ class NoReview(ThoracleError):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One word on one result. by: who says so. score: the radiologist's own severity, 0-25, where it was overridden.
+    """One word on one result.
 
-    comment: free text, which may hold patient data: it is never logged nor counted. NoReview for a score that is none
-    and for a comment that is too long.
+    by: who says so. score: the radiologist's own value of the headline, where it was overridden. comment: free text,
+    which may hold patient data: it is never logged nor counted. NoReview for a comment that is too long, and for a
+    score of a result that was accepted.
     """
 
     verdict: Verdict
@@ -39,9 +39,14 @@ class Review:
     def __post_init__(self) -> None:
         if len(self.comment) > LONGEST_COMMENT:
             raise NoReview(f"the comment has {len(self.comment)} characters, and {LONGEST_COMMENT} at most are kept")
+        if self.score is not None and self.verdict is Verdict.ACCEPTED:
+            raise NoReview("a score of one's own belongs to a result that was overridden")
+
+    def check(self, maximum: float | None) -> None:
+        """NoReview for a score outside the headline's scale. maximum: of the scale, None where it has none."""
         if self.score is None:
             return
-        if self.verdict is Verdict.ACCEPTED:
-            raise NoReview("a score of one's own belongs to a result that was overridden")
-        if not 0 <= self.score <= MAX:
-            raise NoReview(f"the score {self.score} is outside 0-{MAX}")
+        if maximum is None:
+            raise NoReview("this result has no scale on which a score of one's own could be given")
+        if not 0 <= self.score <= maximum:
+            raise NoReview(f"the score {self.score} is outside 0-{maximum:g}")

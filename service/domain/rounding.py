@@ -3,7 +3,12 @@
 Whoever compares two of them finds the same number. Scores and thresholds use the unrounded values.
 """
 
+from collections.abc import Callable
 from math import floor
+
+from pydicom.sr.coding import Code
+
+from service.domain import codes
 
 _SMALLEST = 0.001
 """What is above zero never reads as zero."""
@@ -35,6 +40,30 @@ def decimals(rounded: float) -> str:
     if not rounded:
         return "0"
     return f"{rounded:.1f}" if rounded >= 0.1 else f"{rounded:.3f}".rstrip("0")
+
+
+def millilitres_text(value_ml: float) -> str:
+    """A volume as printed."""
+    return decimals(millilitres(value_ml))
+
+
+def percent_text(value: float) -> str:
+    """A percentage as printed."""
+    return decimals(percent(value))
+
+
+def rounded(value: float, unit: Code) -> float:
+    """A number as numbers of its unit are written everywhere; KeyError for a unit without a rule."""
+    return _RULES[unit](value)
+
+
+_RULES: dict[Code, Callable[[float], float]] = {
+    codes.MILLILITRE: millilitres,
+    codes.PERCENT: percent,
+    codes.HOUNSFIELD: hounsfield,
+    codes.UNITY: ratio,
+    codes.SCORE: int,
+}
 
 
 def _visible(value: float, rounded: float) -> float:

@@ -8,12 +8,12 @@ import numpy as np
 import pypdfium2
 from pydicom.valuerep import DA, TM
 
+from service.domain.report import RgbArray
 from service.evidence import equipment
 from service.evidence.case import Case
 from service.evidence.context import CAPTURE
 from service.evidence.series import series, written_at
 from service.evidence.source import patient_and_study, sop_reference
-from service.imaging.render import Rgb
 
 _PIXELS_PER_POINT = 150 / 72
 _PDFIUM = Lock()
@@ -50,7 +50,7 @@ def report_capture(pdf: bytes, case: Case) -> hd.sc.SCImage:
     return image
 
 
-def _picture(pdf: bytes) -> Rgb:
+def _picture(pdf: bytes) -> RgbArray:
     with _PDFIUM, pypdfium2.PdfDocument(pdf) as document:
         page = document[0].render(scale=_PIXELS_PER_POINT, rev_byteorder=True)
         return np.ascontiguousarray(page.to_numpy())

@@ -6,13 +6,14 @@ from typing import Protocol, Self
 
 from pydicom import Dataset
 
+from service.domain.analysis import Analysis
 from service.domain.ct import CT
-from service.domain.findings import Analysis
-from service.errors import Flag
+from service.domain.flags import Flag, doubts
 from service.evidence.context import DEFAULT_STYLE, EvidenceContext, Style
+from service.evidence.seed import seed_records
 from service.evidence.source import source_headers
 from service.evidence.times import acquisition_time
-from service.evidence.uids import Uids, uids_for
+from service.evidence.uids import Uids, uids_of
 
 
 class Filed(Protocol):
@@ -48,7 +49,7 @@ class Case:
     @classmethod
     def of(cls, ct: CT, analysis: Analysis, context: EvidenceContext) -> Self:
         sources = tuple(source_headers(ct))
-        return cls(ct, analysis, context, sources, uids_for(ct, sources, analysis, context))
+        return cls(ct, analysis, context, sources, uids_of(seed_records(ct, sources, analysis, context)))
 
     def styled(self, style: Style) -> Self:
         """This case for objects of one style, which have UIDs of their own; the default style has those of the case."""
@@ -71,6 +72,11 @@ class Case:
         return tuple(dict.fromkeys((*self.ct.flags, *self.analysis.flags)))
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """Reasons why the headline may be wrong."""
+        return doubts(self.flags)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """Quality warnings and better series that were refused, in sentences."""
-        return (*self.context.passed_over_warnings, *(flag.sentence for flag in self.flags))
+        return (*self.context.passed_over_warnings, *(flag.warning for flag in self.flags))

@@ -1,11 +1,12 @@
 """What evidence is, and what besides the CT and its analysis decides its bytes."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from service.domain.analysis import LabelMapKind
 from service.errors import Reason
 
 
@@ -37,11 +38,14 @@ DEFAULT_STYLE = Style()
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One kind of evidence object. series_number: of a study's first result; title: what a list of series shows."""
+    """One kind of evidence object.
+
+    offset: of its Series Number in the pipeline's block. title: what a list of series shows.
+    """
 
     kind: str
     file_name: str
-    series_number: int
+    offset: int
     title: str
 
     def file_name_in(self, style: Style | None) -> str:
@@ -65,34 +69,57 @@ class Product:
         return f"{kind}.{what}.{rest}"
 
 
-LOBES = Product("lobes", "lobes.seg.dcm", 9001, "AI lobes")
-FINDINGS = Product("findings", "findings.seg.dcm", 9002, "AI opacities")
-MEASUREMENTS = Product("measurements", "measurements.sr.dcm", 9003, "AI measurements")
-STUDY = Product("study", "study.sr.dcm", 9004, "AI summary")
-REPORT = Product("report", "report.pdf", 9005, "AI report")
-REPORT_DICOM = Product("report-dicom", "report.pdf.dcm", 9005, "AI report")
-CAPTURE = Product("capture", "report.sc.dcm", 9006, "AI report picture")
-NOTICE = Product("notice", "notice.sr.dcm", 9007, "AI not analysed")
-NOTICE_PAGE = Product("notice-page", "notice.pdf", 9008, "AI not analysed")
-NOTICE_PAGE_DICOM = Product("notice-page-dicom", "notice.pdf.dcm", 9008, "AI not analysed")
-TEXT = Product("text", "report.sr.dcm", 9009, "AI text report")
+MEASUREMENTS = Product("measurements", "measurements.sr.dcm", 3, "AI measurements")
+STUDY = Product("study", "study.sr.dcm", 4, "AI summary")
+REPORT = Product("report", "report.pdf", 5, "AI report")
+REPORT_DICOM = Product("report-dicom", "report.pdf.dcm", 5, "AI report")
+CAPTURE = Product("capture", "report.sc.dcm", 6, "AI report picture")
+NOTICE = Product("notice", "notice.sr.dcm", 7, "AI not analysed")
+NOTICE_PAGE = Product("notice-page", "notice.pdf", 8, "AI not analysed")
+NOTICE_PAGE_DICOM = Product("notice-page-dicom", "notice.pdf.dcm", 8, "AI not analysed")
+TEXT = Product("text", "report.sr.dcm", 9, "AI text report")
 
 PRODUCTS = (
-    *(LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT),
+    *(MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT),
     *(NOTICE, NOTICE_PAGE, NOTICE_PAGE_DICOM),
 )
-"""All kinds of evidence."""
+"""Kinds of evidence that any pipeline gives. Every other kind is a Segmentation, named by its label map."""
+
+_KINDS = frozenset(product.kind for product in PRODUCTS)
+
+SEG = "seg"
+"""In a selection: Segmentations, of whatever label map."""
 
 NOTICES = (NOTICE.kind, NOTICE_PAGE_DICOM.kind)
 """Kinds of objects that say why nothing was analysed."""
 
-ALWAYS = frozenset(product.kind for product in (LOBES, FINDINGS, MEASUREMENTS, STUDY, REPORT_DICOM))
+ALWAYS = frozenset((SEG, MEASUREMENTS.kind, STUDY.kind, REPORT_DICOM.kind))
 """Kinds of DICOM objects that every result has, as far as there is something to say."""
 
-SEGMENTATIONS = frozenset((LOBES.kind, FINDINGS.kind))
-
-NEEDED = SEGMENTATIONS | {MEASUREMENTS.kind}
+NEEDED = frozenset((SEG, MEASUREMENTS.kind))
 """Kinds without which nothing is sent that refers to them. A page or picture may be missing."""
+
+_FIRST_OFFSETS, _MORE_OFFSETS = (1, 2), 10
+
+
+def segmentation_products(label_maps: Iterable[LabelMapKind]) -> tuple[Product, ...]:
+    """The Segmentations of a pipeline's label maps; ValueError for a name that another product has."""
+    kinds = list(label_maps)
+    if taken := {kind.name for kind in kinds} & (_KINDS | {SEG}):
+        raise ValueError(f"label maps cannot be named {', '.join(sorted(taken))}: other products are")
+    offsets = (*_FIRST_OFFSETS, *range(_MORE_OFFSETS, _MORE_OFFSETS + len(kinds)))
+    named = zip(kinds, offsets, strict=False)
+    return tuple(Product(kind.name, f"{kind.name}.seg.dcm", offset, kind.title) for kind, offset in named)
+
+
+def is_segmentation(kind: str) -> bool:
+    """Whether objects of this kind are Segmentations."""
+    return kind not in _KINDS
+
+
+def selects(kinds: Collection[str], kind: str) -> bool:
+    """Whether a selection of kinds holds this one."""
+    return kind in kinds or (SEG in kinds and is_segmentation(kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +165,7 @@ class EvidenceContext:
     analysed_at: when the analysis began, aware; the date and time of all objects (`times.written`).
     institution: printed where the CT does not name one.
     number: of the result, rising with each one of the study: 1, 2, 3, …
-    passed_over: better series of the study, the best first.
+    passed_over: better series of the study, the best first. series_number: start of the pipeline's block.
     """
 
     software_version: str
@@ -147,6 +174,7 @@ class EvidenceContext:
     number: int = 1
     replaces: Earlier | None = None
     passed_over: tuple[PassedOver, ...] = ()
+    series_number: int = 9000
 
     @property
     def passed_over_warnings(self) -> tuple[str, ...]:

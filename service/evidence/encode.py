@@ -6,16 +6,15 @@ from dataclasses import replace
 import highdicom as hd
 
 from service.domain import codes
+from service.domain.analysis import Analysis
 from service.domain.ct import CT
-from service.domain.findings import Analysis
 from service.domain.ports import Step, no_step
+from service.domain.report import ReportBody
 from service.evidence.capture import report_capture
 from service.evidence.case import Case, Filed
 from service.evidence.context import (
     ALWAYS,
     CAPTURE,
-    FINDINGS,
-    LOBES,
     MEASUREMENTS,
     REPORT,
     REPORT_DICOM,
@@ -26,12 +25,14 @@ from service.evidence.context import (
     Product,
     Selection,
     Style,
+    segmentation_products,
+    selects,
 )
 from service.evidence.encapsulate import EncapsulatedPdf
 from service.evidence.equipment import contributing_equipment
 from service.evidence.report import report_pdf
 from service.evidence.seal import seal
-from service.evidence.seg import findings_seg, lobes_seg
+from service.evidence.seg import segmentation
 from service.evidence.sr_measurements import measurements_sr
 from service.evidence.sr_study import study_sr
 from service.evidence.sr_text import text_sr
@@ -40,48 +41,50 @@ from service.evidence.sr_text import text_sr
 def encode(
     ct: CT,
     analysis: Analysis,
+    body: ReportBody,
     context: EvidenceContext,
     selections: Sequence[Selection] = (Selection(),),
     step: Step = no_step,
 ) -> tuple[Evidence, ...]:
     """SEGs, SRs and report, in the order to send them: what is referred to comes first, the root of the result last.
 
-    The same arguments give the same bytes. There is no lobes or findings SEG where there would be no segment, and no
-    measurements SR where there is neither. SEGs and their SR come once for each style; the study SR, which is the root,
-    once for each selection that wants one, all else once.
-    selections: what each destination gets. step: called between the objects.
+    The same arguments give the same bytes. There is no SEG where there would be no segment, and no measurements SR
+    without a SEG. SEGs and their SR come once for each style; the study SR, which is the root, once for each selection
+    that wants one, all else once.
+    body: of the report. selections: what each destination gets. step: called between the objects.
     """
     case = Case.of(ct, analysis, context)
     styles = dict.fromkeys(selection.style for selection in selections)
-    pdf = report_pdf(case, step)
+    pdf = report_pdf(case, body)
     parts = [item for style in styles for item in _regions(case.styled(style), step)]
     step()
-    parts += _whole(case, pdf, frozenset().union(*(selection.kinds for selection in selections)))
+    parts += _whole(case, body, pdf, frozenset().union(*(selection.kinds for selection in selections)))
     step()
     return (*parts, *_roots(case, parts, selections), Evidence(REPORT.kind, REPORT.file_name, pdf, None, None))
 
 
 def _regions(case: Case, step: Step) -> Iterator[Evidence]:
     """What depends on the style."""
-    step()
-    lobes = lobes_seg(case)
-    step()
-    findings = findings_seg(case)
-    segs = [seg for seg in (lobes, findings) if seg is not None]
-    for product, dataset in ((LOBES, lobes), (FINDINGS, findings)):
-        if dataset is not None:
-            step()
-            yield finished(product, dataset, case, case.style)
-    if segs:
+    label_maps = case.analysis.label_maps
+    made: dict[Product, hd.seg.Segmentation] = {}
+    for product, label_map in zip(segmentation_products(one.kind for one in label_maps), label_maps, strict=True):
         step()
-        uids = tuple(str(seg.SOPInstanceUID) for seg in segs)
-        yield replace(finished(MEASUREMENTS, measurements_sr(case, lobes, findings), case, case.style), refers_to=uids)
+        if (found := segmentation(product, case, label_map)) is not None:
+            made[product] = found
+    for product, found in made.items():
+        step()
+        yield finished(product, found, case, case.style)
+    if made:
+        step()
+        uids = tuple(str(found.SOPInstanceUID) for found in made.values())
+        document = measurements_sr(case, list(made.values()))
+        yield replace(finished(MEASUREMENTS, document, case, case.style), refers_to=uids)
 
 
-def _whole(case: Case, pdf: bytes, kinds: Collection[str]) -> Iterator[Evidence]:
+def _whole(case: Case, body: ReportBody, pdf: bytes, kinds: Collection[str]) -> Iterator[Evidence]:
     """What belongs to every style."""
     if TEXT.kind in kinds:
-        yield finished(TEXT, text_sr(case), case)
+        yield finished(TEXT, text_sr(case, body), case)
     models = contributing_equipment(case.analysis)
     yield finished(REPORT_DICOM, EncapsulatedPdf(pdf, case, REPORT_DICOM, codes.PDF_TITLE, models), case)
     if CAPTURE.kind in kinds:
@@ -102,7 +105,7 @@ def _roots(case: Case, parts: Sequence[Evidence], selections: Sequence[Selection
 
 
 def _chosen(parts: Sequence[Evidence], selection: Selection) -> tuple[Evidence, ...]:
-    return tuple(p for p in parts if p.kind in selection.kinds and p.style in (None, selection.style))
+    return tuple(p for p in parts if selects(selection.kinds, p.kind) and p.style in (None, selection.style))
 
 
 def finished(product: Product, dataset: hd.SOPClass, case: Filed, style: Style | None = None) -> Evidence:

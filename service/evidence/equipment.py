@@ -7,7 +7,7 @@ import highdicom as hd
 from highdicom import sr
 
 from service.domain import codes
-from service.domain.findings import Analysis, ModelUse
+from service.domain.analysis import Analysis, ModelUse
 from service.evidence.context import EvidenceContext
 from service.evidence.uids import Uids
 
@@ -55,7 +55,7 @@ def segment_algorithms(analysis: Analysis) -> hd.AlgorithmIdentificationSequence
         family=codes.ARTIFICIAL_INTELLIGENCE,
         version=_joined(model.version for model in analysis.models),
         source=MANUFACTURER,
-        parameters={"pipeline": analysis.pipeline} | {f"{m.name} sha256": m.sha256 for m in analysis.models},
+        parameters={"pipeline": str(analysis.pipeline)} | {f"{m.name} sha256": m.sha256 for m in analysis.models},
     )
 
 

@@ -11,9 +11,10 @@ from service.errors import Reason, Refusal, Rejected
 from service.evidence.context import EvidenceContext
 from service.evidence.notice_words import NO_CT, NOT_ANALYSED, OTHER_KIND, SEND, advice
 from service.evidence.replaced import replaces
+from service.evidence.seed import notice_records
 from service.evidence.source import clean_header
 from service.evidence.times import acquisition_time
-from service.evidence.uids import Uids, header_parts, uids_of
+from service.evidence.uids import Uids, uids_of
 from service.imaging.attributes import CT_CLASSES
 
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
@@ -70,7 +71,12 @@ class RefusedStudy:
         ]
         series.sort(key=lambda one: one.of_other_kind)
         sources = _sources([one.header for one in series], all(one.is_no_ct for one in series))
-        return cls(tuple(series), sources, context, uids_of(_parts(series, context)))
+        return cls(
+            tuple(series),
+            sources,
+            context,
+            uids_of(notice_records(_told(series), [one.header for one in series], context)),
+        )
 
     @property
     def header(self) -> Dataset:
@@ -131,6 +137,6 @@ def _patients(headers: Sequence[Dataset]) -> set[str]:
     return ids or {str(header.PatientName).strip().upper() for header in headers}
 
 
-def _parts(series: Sequence[RefusedSeries], context: EvidenceContext) -> list[object]:
-    told = [(one.uid, one.images, [(r.reason.value, r.detail) for r in one.refusals]) for one in series]
-    return ["notice", context, told, *header_parts(one.header for one in series)]
+def _told(series: Sequence[RefusedSeries]) -> list[object]:
+    """What the notice says of each series, ready for JSON."""
+    return [[str(one.uid), one.images, [[r.reason.value, r.detail] for r in one.refusals]] for one in series]

@@ -22,7 +22,7 @@ def series(case: Filed, product: Product, *variant: str) -> dict[str, Any]:
     """
     return {
         "series_instance_uid": case.uids(product.kind, "series", *variant),
-        "series_number": product.series_number + _PER_RESULT * (case.context.number - 1),
+        "series_number": case.context.series_number + product.offset + _PER_RESULT * (case.context.number - 1),
         "series_description": description(product.title, case.context.number, written_at(case)),
         "sop_instance_uid": case.uids(product.kind, "instance", *variant),
         "instance_number": 1,

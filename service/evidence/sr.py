@@ -4,16 +4,16 @@ Comprehensive 3D SR, TID 1500. Region groups (TID 1411) and study groups (TID 15
 document with both makes validators report false errors.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 
 from highdicom import sr
 from pydicom import Dataset
-from pydicom.sr.coding import Code
 from pydicom.uid import BasicTextSRStorage, Comprehensive3DSRStorage
 
-from service.domain import codes, rounding
-from service.domain.severity import NAME
+from service.domain import codes
+from service.domain.analysis import Measurement, Site
+from service.domain.rounding import rounded
 from service.evidence import equipment
 from service.evidence.case import Case
 from service.evidence.context import EvidenceContext, Product
@@ -21,14 +21,6 @@ from service.evidence.series import series
 from service.evidence.uids import Uids
 
 _DOCUMENTS = (Comprehensive3DSRStorage, BasicTextSRStorage)
-
-_ROUNDED: dict[Code, Callable[[float], float]] = {
-    codes.MILLILITRE: rounding.millilitres,
-    codes.PERCENT: rounding.percent,
-    codes.HOUNSFIELD: rounding.hounsfield,
-    codes.UNITY: rounding.ratio,
-    codes.SCORE: int,
-}
 
 Group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
 
@@ -74,7 +66,7 @@ def _content(case: Case, groups: Sequence[Group], more: Sequence[sr.ContentItem]
     items = list(report[0].ContentSequence)
     head = [item for item in items if item.ValueType != "CONTAINER"]
     containers = [item for item in items if item.ValueType == "CONTAINER"]
-    algorithms = equipment.sr_algorithm(case.analysis, NAME)
+    algorithms = equipment.sr_algorithm(case.analysis, case.analysis.headline.name)
     report[0].ContentSequence = sr.ContentSequence([*head, *algorithms, *containers, *more])
     _write_integers(report[0])
     return report
@@ -94,9 +86,17 @@ def tracking(uids: Uids, name: str) -> sr.TrackingIdentifier:
     return sr.TrackingIdentifier(uids("tracking", name), name)
 
 
-def number(name: Code, value: float, unit: Code, derivation: Code | None = None) -> sr.Measurement:
+def number(measured: Measurement) -> sr.Measurement:
     """One measurement, rounded as numbers of its unit are everywhere."""
-    return sr.Measurement(name, _ROUNDED[unit](value), unit, derivation=derivation)
+    value = rounded(measured.value, measured.unit)
+    return sr.Measurement(
+        measured.concept, value, measured.unit, derivation=measured.derivation, method=measured.method
+    )
+
+
+def finding_site(site: Site) -> sr.FindingSite:
+    """TID 1500's site, with its laterality."""
+    return sr.FindingSite(site.region, site.laterality)
 
 
 def predecessors(context: EvidenceContext) -> list[Dataset]:

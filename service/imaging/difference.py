@@ -4,22 +4,21 @@ Unlike `service.imaging.agreement` nothing is undefined, because no truth is inv
 is the same in both, one that only one of them has agrees in nothing.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Analysis, Finding, Lobe
+from service.domain import codes
+from service.domain.analysis import Analysis, LabelMap, Measurement
 
-LUNGS, OPACITY, HIGH_OPACITY = "lungs", "opacity", "high opacity"
+Value = float | None
+"""None where it was not determined."""
 
-Score = int | None
-"""None where it was not scored."""
-
-_KINDS = len(Finding) + 1
-_PAIRS = (len(Lobe) + 1) * _KINDS
+Pair = tuple[Value, Value]
+"""Of the reference and of the candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,39 +39,41 @@ class LabelDifference:
 class Difference:
     """What changes from the reference to the candidate; pairs are in that order.
 
-    labels: by name: lungs, each lung, each lobe, opacity, high opacity. score: CT severity score, 0-25; lobe_scores:
-    0-5 by lobe name. opacity_percent: of both lungs.
+    labels: each label map as a whole by its name, each of its segments by the segment's. headline: value, and its
+    name. scores: whole numbers on a scale, by "group.measurement". drift: by name, as the analyses tell it.
     """
 
     labels: Mapping[str, LabelDifference]
-    score: tuple[Score, Score]
-    lobe_scores: Mapping[str, tuple[Score, Score]]
-    opacity_percent: tuple[float, float]
+    headline_name: str
+    headline: Pair
+    scores: Mapping[str, Pair]
+    drift: Mapping[str, Pair]
 
     @property
     def worst_dice(self) -> float:
-        """Of all labels."""
-        return min(label.dice for label in self.labels.values())
+        """Least Dice of all labels."""
+        return min((label.dice for label in self.labels.values()), default=1.0)
 
     @property
-    def score_change(self) -> int | None:
-        """Candidate minus reference; None where either was not scored."""
-        reference, candidate = self.score
+    def headline_change(self) -> float | None:
+        """Candidate minus reference; None where either has no value."""
+        reference, candidate = self.headline
         return None if reference is None or candidate is None else candidate - reference
 
     @property
     def same_scores(self) -> bool:
-        """Whether total and lobes are scored alike; not scored in both is alike."""
-        return all(reference == candidate for reference, candidate in (self.score, *self.lobe_scores.values()))
+        """Whether all scores are equal; not scored in both is equal."""
+        return all(reference == candidate for reference, candidate in self.scores.values())
 
     def as_document(self) -> dict[str, Any]:
         """Ready for `json.dumps(..., allow_nan=False)`; six decimals."""
         return {
             "worst_dice": round(self.worst_dice, 6),
-            "score_change": self.score_change,
-            "score": _pair(self.score),
-            "lobe_scores": {lobe: _pair(scores) for lobe, scores in self.lobe_scores.items()},
-            "opacity_percent": _pair(self.opacity_percent),
+            "headline_name": self.headline_name,
+            "headline": _pair(self.headline),
+            "headline_change": self.headline_change,
+            "scores": {name: _pair(pair) for name, pair in self.scores.items()},
+            "drift": {name: _pair(pair) for name, pair in self.drift.items()},
             "labels": {
                 name: {
                     "dice": round(label.dice, 6),
@@ -85,67 +86,66 @@ class Difference:
 
 
 def difference(reference: Analysis, candidate: Analysis) -> Difference:
-    """Compare two analyses of one CT; ValueError if their masks are not on one grid."""
-    if reference.lobe_mask.shape != candidate.lobe_mask.shape:
-        raise ValueError(f"masks of {reference.lobe_mask.shape} and {candidate.lobe_mask.shape} are not of one CT")
-    overlap = _overlap(reference, candidate)
-    every = range(_KINDS)
-
-    def of_lobes(lobes: Collection[int]) -> float:
-        return _dice(overlap, [lobe * _KINDS + kind for lobe in lobes for kind in every])
-
-    def of_findings(kinds: Collection[int]) -> float:
-        return _dice(overlap, [lobe * _KINDS + kind for lobe in range(len(Lobe) + 1) for kind in kinds])
-
-    def of_lung(name: str, lobes: Collection[int]) -> LabelDifference:
-        return LabelDifference(of_lobes(lobes), reference.lungs[name].volume_ml, candidate.lungs[name].volume_ml)
-
-    before, after = reference.lungs["total"], candidate.lungs["total"]
+    """Compare two analyses of one CT by one pipeline; ValueError if their label maps are not on one grid."""
+    labels: dict[str, LabelDifference] = {}
+    for before in reference.label_maps:
+        labels |= _labels(before, candidate.label_map(before.name), reference.voxel_ml)
     return Difference(
-        labels={
-            LUNGS: of_lung("total", list(Lobe)),
-            "right lung": of_lung("right", RIGHT_LOBES),
-            "left lung": of_lung("left", LEFT_LOBES),
-            **{
-                lobe.name: LabelDifference(
-                    of_lobes([lobe]), reference.lobes[lobe].volume_ml, candidate.lobes[lobe].volume_ml
-                )
-                for lobe in Lobe
-            },
-            OPACITY: LabelDifference(of_findings(list(Finding)), before.opacity_ml, after.opacity_ml),
-            HIGH_OPACITY: LabelDifference(
-                of_findings([Finding.HIGH_OPACITY]), before.high_opacity_ml, after.high_opacity_ml
-            ),
-        },
-        score=(reference.severity.total, candidate.severity.total),
-        lobe_scores={
-            lobe.name: (reference.severity.lobe_scores[lobe.name], candidate.severity.lobe_scores[lobe.name])
-            for lobe in Lobe
-        },
-        opacity_percent=(before.opacity_percent, after.opacity_percent),
+        labels=labels,
+        headline_name=reference.headline.name,
+        headline=(reference.headline.value, candidate.headline.value),
+        scores=_pairs(_scores(reference), _scores(candidate)),
+        drift=_pairs(reference.drift, candidate.drift),
     )
 
 
-def _overlap(reference: Analysis, candidate: Analysis) -> NDArray[np.int64]:
-    """How many voxels have which lobe and finding in both, shape (pair in reference, pair in candidate).
+def _labels(reference: LabelMap, candidate: LabelMap, voxel_ml: float) -> dict[str, LabelDifference]:
+    overlap = _overlap(reference, candidate)
+    every = [segment.label for segment in reference.segments]
+    wanted = {reference.name: every} | {segment.name: [segment.label] for segment in reference.segments}
+    return {name: _difference(overlap, labels, voxel_ml) for name, labels in wanted.items()}
 
-    A pair is lobe * kinds + finding. Slice by slice, to keep memory small.
+
+def _difference(overlap: NDArray[np.int64], labels: list[int], voxel_ml: float) -> LabelDifference:
+    both = int(overlap[np.ix_(labels, labels)].sum())
+    before, after = int(overlap[labels].sum()), int(overlap[:, labels].sum())
+    dice = 2 * both / (before + after) if before + after else 1.0
+    return LabelDifference(dice, before * voxel_ml, after * voxel_ml)
+
+
+def _overlap(reference: LabelMap, candidate: LabelMap) -> NDArray[np.int64]:
+    """How many voxels have which label in both, shape (label in reference, label in candidate).
+
+    Slice by slice, to keep memory small.
     """
-    counts = np.zeros(_PAIRS * _PAIRS, np.int64)
-    for k in range(len(reference.lobe_mask)):
-        before, after = (a.lobe_mask[k] * np.uint8(_KINDS) + a.finding_mask[k] for a in (reference, candidate))
+    if reference.labels.shape != candidate.labels.shape:
+        raise ValueError(f"labels of {reference.labels.shape} and {candidate.labels.shape} are not of one CT")
+    size = 1 + max(segment.label for one in (reference, candidate) for segment in one.segments)
+    counts = np.zeros(size * size, np.int64)
+    for before, after in zip(reference.labels, candidate.labels, strict=True):
         some = (before > 0) | (after > 0)
-        counts += np.bincount(before[some].astype(np.int64) * _PAIRS + after[some], minlength=len(counts))
-    return counts.reshape(_PAIRS, _PAIRS)
+        counts += np.bincount(before[some].astype(np.int64) * size + after[some], minlength=len(counts))
+    return counts.reshape(size, size)
 
 
-def _dice(overlap: NDArray[np.int64], pairs: list[int]) -> float:
-    """Of the voxels that have any of these pairs."""
-    both = int(overlap[np.ix_(pairs, pairs)].sum())
-    total = int(overlap[pairs].sum() + overlap[:, pairs].sum())
-    return 2 * both / total if total else 1.0
+def _scores(analysis: Analysis) -> dict[str, float]:
+    return {
+        f"{group.name}.{one.name}": one.value
+        for group in analysis.groups
+        for one in group.measurements
+        if _is_score(one)
+    }
 
 
-def _pair(values: tuple[float | None, float | None]) -> dict[str, float | None]:
-    reference, candidate = (round(v, 6) if isinstance(v, float) else v for v in values)
+def _is_score(one: Measurement) -> bool:
+    return bool(one.unit == codes.SCORE)
+
+
+def _pairs(reference: Mapping[str, float], candidate: Mapping[str, float]) -> dict[str, Pair]:
+    names = dict.fromkeys((*reference, *candidate))
+    return {name: (reference.get(name), candidate.get(name)) for name in names}
+
+
+def _pair(values: Pair) -> dict[str, float | None]:
+    reference, candidate = (None if value is None else round(value, 6) for value in values)
     return {"reference": reference, "candidate": candidate}

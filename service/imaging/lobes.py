@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from service.domain.findings import LEFT_LOBES, RIGHT_LOBES
+from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES
 from service.domain.ports import Step, no_step
 from service.imaging.boxes import bounds, clipped
 from service.imaging.harmonise import resample_like, to_box

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from service.errors import Flag, Reason, Refusal
+from service.domain.flags import LUNG_AT_EDGE, LUNG_DROPPED, Flag
+from service.errors import Reason, Refusal
 from service.imaging.harmonise import resample_like
 from service.imaging.side import Side
 
@@ -74,30 +75,37 @@ def _constant(hu: NDArray[np.float32]) -> Mask:
     return np.asarray(same >= _SAME_IN_PART * len(hu), np.bool_)
 
 
+@dataclass(frozen=True, slots=True)
+class _Contact:
+    """How much of a lung lies at an edge of the images: the part, what is refused above, what is flagged above."""
+
+    sentence: str
+    part: float
+    most: float
+    flagged: float
+
+
 def check_edges(lungs: hd.Volume, shown: Mask) -> Findings:
     """TRUNCATED or LUNG_AT_EDGE. lungs: labels (`Side`); shown: see `imaged`."""
-    parts = [*_end_parts(lungs.array), *_edge_parts(lungs, shown)]
-    cut = [sentence for sentence, part, most, _ in parts if part > most]
-    flagged = any(part > least for _, part, _, least in parts)
+    contacts = [*_end_contacts(lungs.array), *_edge_contacts(lungs, shown)]
+    cut = [f"{one.sentence}; at most {one.most:.0%} is accepted." for one in contacts if one.part > one.most]
+    touching = [f"{one.sentence}." for one in contacts if one.part > one.flagged]
     refusals = (Refusal(Reason.TRUNCATED, " ".join(cut)),) if cut else ()
-    return Findings(refusals, (Flag.LUNG_AT_EDGE,) if flagged else ())
+    return Findings(refusals, (LUNG_AT_EDGE.because(" ".join(touching)),) if touching else ())
 
 
-def _end_parts(labels: Labels) -> Iterator[tuple[str, float, float, float]]:
-    """Sentence, part, limit and limit of the flag, for each lung and end of the stack."""
+def _end_contacts(labels: Labels) -> Iterator[_Contact]:
+    """For each lung and end of the stack."""
     for side in Side:
         areas = np.count_nonzero(labels == side, axis=(1, 2))
         for end, word in ((0, "top"), (-1, "bottom")):
             part = int(areas[end]) / max(1, int(areas.max()))
-            sentence = (
-                f"The {side.name.lower()} lung's area in the {word} slice is {part:.0%} of its largest; "
-                f"at most {MAX_END_PART:.0%} is accepted."
-            )
-            yield sentence, part, MAX_END_PART, FLAGGED_END_PART
+            sentence = f"The {side.name.lower()} lung's area in the {word} slice is {_percent(part)} of its largest"
+            yield _Contact(sentence, part, MAX_END_PART, FLAGGED_END_PART)
 
 
-def _edge_parts(lungs: hd.Volume, shown: Mask) -> Iterator[tuple[str, float, float, float]]:
-    """The same for each lung and side of the patient."""
+def _edge_contacts(lungs: hd.Volume, shown: Mask) -> Iterator[_Contact]:
+    """For each lung and side of the patient."""
     for axis, step, word in _SIDES:
         reach = max(1, round(_GAP_MM / lungs.spacing[axis]))
         edge = np.zeros_like(shown)
@@ -107,11 +115,15 @@ def _edge_parts(lungs: hd.Volume, shown: Mask) -> Iterator[tuple[str, float, flo
             lung = lungs.array == side
             surface = lung & ~_neighbour(lung, axis, step, beyond=False)
             part = int(np.count_nonzero(surface & edge)) / max(1, int(np.count_nonzero(surface)))
-            sentence = (
-                f"Of the {side.name.lower()} lung's surface to the {word}, {part:.0%} lies at the edge of the images; "
-                f"at most {MAX_EDGE_PART:.0%} is accepted."
+            where = f"Of the {side.name.lower()} lung's surface to the {word}"
+            yield _Contact(
+                f"{where}, {_percent(part)} lies at the edge of the images", part, MAX_EDGE_PART, FLAGGED_EDGE_PART
             )
-            yield sentence, part, MAX_EDGE_PART, FLAGGED_EDGE_PART
+
+
+def _percent(part: float) -> str:
+    """Whole percent; one decimal below 10 %, so that what is flagged never reads as nothing."""
+    return f"{part:.0%}" if part >= 0.1 else f"{part:.1%}"
 
 
 def _neighbour(mask: Mask, axis: int, step: int, beyond: bool) -> Mask:
@@ -141,10 +153,11 @@ def check_left_out(hu: hd.Volume, found: Mask, lungs: Labels, outside: Mask) -> 
     kept = inside | ndimage.binary_opening(left_out & outside & (smooth > AIR_HU), disc)
     left_out_ml = float(np.count_nonzero(kept)) * voxel_ml
     part = left_out_ml / (left_out_ml + float(np.count_nonzero(lungs)) * voxel_ml)
+    left_out = f"{left_out_ml:.0f} mL, {part:.0%} of all"
     if part > MAX_LEFT_OUT_PART:
-        detail = f"{left_out_ml:.0f} mL, {part:.0%} of all; at most {MAX_LEFT_OUT_PART:.0%} is accepted."
-        return Findings((Refusal(Reason.LUNG_LOST, detail),), (Flag.LUNG_DROPPED,))
-    return Findings((), (Flag.LUNG_DROPPED,) if left_out_ml > FLAGGED_LEFT_OUT_ML else ())
+        most = f"at most {MAX_LEFT_OUT_PART:.0%} is accepted."
+        return Findings((Refusal(Reason.LUNG_LOST, f"{left_out}; {most}"),), (LUNG_DROPPED.because(f"{left_out}."),))
+    return Findings((), (LUNG_DROPPED.because(f"{left_out}."),) if left_out_ml > FLAGGED_LEFT_OUT_ML else ())
 
 
 def _solid(mask: Mask, dense: Mask, disc: Mask) -> Mask:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from service.domain.flags import Flag
 from service.domain.ports import Step, no_step
-from service.errors import Flag, Reason, Refusal, Rejected
+from service.errors import Reason, Refusal, Rejected
 from service.imaging.boxes import bounds, clipped
 from service.imaging.harmonise import reach, resample_like
 from service.imaging.lung_edges import check_edges, check_left_out, imaged

@@ -17,8 +17,9 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.tag import Tag
 
 from service.domain.ct import CT
+from service.domain.flags import LOSSY, OF_THE_CT, PADDING_MASKED, Flag, in_order
 from service.domain.ports import Step, no_step
-from service.errors import Flag, Reason, Refusal, Rejected
+from service.errors import Reason, Refusal, Rejected
 from service.imaging.attributes import MALFORMED, is_multi_frame, transfer_syntax
 from service.imaging.codestream import check_codestreams, decoding_plugin
 from service.imaging.damaged import find_damage
@@ -91,14 +92,14 @@ def read_ct(datasets: Sequence[Dataset], flags: Sequence[Flag] = (), step: Step 
     if refused:
         raise Rejected(*refused)
     found = set(flags)
-    found |= {Flag.LOSSY} if any(map(is_lossy, datasets)) else set()
-    found |= {Flag.PADDING_MASKED} if census.padding else set()
+    found |= {LOSSY} if any(map(is_lossy, datasets)) else set()
+    found |= {PADDING_MASKED} if census.padding else set()
     multi_frame = is_multi_frame(datasets[0])
     headers = [datasets[0]] if multi_frame else [datasets[frames[k].instance] for k in order]
     return CT(
         headers=tuple(_without_pixels(header) for header in headers),
         volume=volume,
-        flags=tuple(flag for flag in Flag if flag in found),
+        flags=in_order(found, OF_THE_CT),
         frame_numbers=tuple(frames[k].number for k in order) if multi_frame else (),
     )
 

@@ -1,4 +1,4 @@
-"""Pictures as plain arrays: the view onto a volume, and what a picture is. No files, no fonts.
+"""Pictures as plain arrays: the view onto a volume, and how labels are marked. No files, no fonts.
 
 All pictures follow the radiological convention: the patient's right is on the image's left; anterior is up in axial
 pictures, the head is up in coronal ones. It is taken from the affine, never from the order of slices or rows.
@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Rgb = NDArray[np.uint8]
 
-GROUND_GLASS_RGB = (230, 159, 0)
-HIGH_OPACITY_RGB = (213, 94, 0)
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How the voxels of one label are marked, in colour and for grey print.
 
+    tint: how much of the colour covers them, 0 to 1. hatched: with lines, too. shade: of the colour in 3D, 0 to 1.
+    background: grey around its swatch in a legend, 0 to 255.
+    """
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """rgb: uint8, axes (row, column, colour). mm_per_pixel: the same along rows and columns."""
-
-    rgb: Rgb
-    mm_per_pixel: float
+    label: int
+    rgb: tuple[int, int, int]
+    tint: float
+    hatched: bool = False
+    shade: float = 1.0
+    background: float = 90.0
 
 
 @dataclass(frozen=True, slots=True)

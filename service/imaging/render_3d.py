@@ -1,10 +1,10 @@
-"""A 3D picture of lungs and opacities, by compositing planes from front to back: plain arrays, no graphics library.
+"""A 3D picture of the lungs and what is marked in them, by compositing planes from front to back, in plain arrays.
 
-The lungs are glass: nearly clear where their surface faces the viewer, denser towards the silhouette. Opacities are
-shaded solids inside. Seen from the front, on white.
+The lungs are glass: nearly clear where their surface faces the viewer, denser towards the silhouette. Marked labels
+are shaded solids inside. Seen from the front, on white.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from service.domain.findings import Finding, LabelArray
-from service.imaging.render import GROUND_GLASS_RGB, HIGH_OPACITY_RGB, Picture, lung_box
+from service.domain.analysis import LabelArray
+from service.domain.report import Picture
+from service.imaging.render import Mark, lung_box
 
 Plane = NDArray[np.float32]
 
@@ -33,16 +34,18 @@ class _Layer:
     alpha: Plane
 
 
-def picture_3d(lobes: LabelArray, findings: LabelArray, spacing_mm: tuple[float, float, float]) -> Picture:
-    """Lungs with opacities. Both arrays have view axes (down, back, left); spacing_mm: along them."""
-    box = lung_box(lobes, tuple(int(np.ceil(_MARGIN_MM / s)) for s in spacing_mm))
-    lungs = _density(lobes[box] > 0, spacing_mm, sigma=1.2)
-    solid = _density(findings[box] > 0, spacing_mm, sigma=0.7)
-    dense = _density(findings[box] == Finding.HIGH_OPACITY, spacing_mm, sigma=0.7)
-    rgb = np.zeros((lungs.shape[0], lungs.shape[2], 3), np.float32)
+def picture_3d(
+    lungs: LabelArray, marked: LabelArray, spacing_mm: tuple[float, float, float], marks: Sequence[Mark]
+) -> Picture:
+    """Lungs with what is marked. Both arrays have view axes (down, back, left); spacing_mm: along them."""
+    box = lung_box(lungs, tuple(int(np.ceil(_MARGIN_MM / s)) for s in spacing_mm))
+    glass = _density(lungs[box] > 0, spacing_mm, sigma=1.2)
+    solid = _density(marked[box] > 0, spacing_mm, sigma=0.7)
+    others = [(mark, _density(marked[box] == mark.label, spacing_mm, sigma=0.7)) for mark in marks[1:]]
+    rgb = np.zeros((glass.shape[0], glass.shape[2], 3), np.float32)
     clear = np.ones(rgb.shape[:2], np.float32)
-    for back in range(1, lungs.shape[1] - 1):
-        for layer in _layers(lungs, solid, dense, back):
+    for back in range(1, glass.shape[1] - 1):
+        for layer in _layers(glass, solid, marks[0], others, back):
             rgb += (clear * layer.alpha)[..., None] * layer.rgb
             clear *= 1.0 - layer.alpha
     rgb += clear[..., None] * 255.0
@@ -60,11 +63,15 @@ def _density(mask: NDArray[np.bool_], spacing_mm: tuple[float, ...], sigma: floa
     return density
 
 
-def _layers(lungs: NDArray[Any], solid: NDArray[Any], dense: NDArray[Any], back: int) -> Iterator[_Layer]:
+Others = Sequence[tuple[Mark, NDArray[np.float32]]]
+"""Marks after the first, each with its density."""
+
+
+def _layers(lungs: NDArray[Any], solid: NDArray[Any], first: Mark, others: Others, back: int) -> Iterator[_Layer]:
     if lungs[:, back].any():
         yield _glass(lungs, back)
     if solid[:, back].any():
-        yield _solid(solid, dense, back)
+        yield _solid(solid, first, others, back)
 
 
 def _glass(lungs: NDArray[np.float32], back: int) -> _Layer:
@@ -75,13 +82,16 @@ def _glass(lungs: NDArray[np.float32], back: int) -> _Layer:
     return _Layer(_lit(_LUNG_RGB, normal, ambient=0.75), alpha)
 
 
-def _solid(solid: NDArray[np.float32], dense: NDArray[np.float32], back: int) -> _Layer:
-    """Opacities: solid, coloured by the local share of high opacity."""
+def _solid(solid: NDArray[np.float32], first: Mark, others: Others, back: int) -> _Layer:
+    """Marked voxels: solid, in the first mark's colour but for the local share of the others."""
     normal, _ = _surface(solid, back)
     alpha = np.clip((solid[:, back] - 0.25) / 0.35, 0.0, 1.0) * 0.85
-    share = np.clip(dense[:, back] / np.maximum(solid[:, back], 1e-3), 0.0, 1.0)[..., None]
-    ground_glass, high = (np.array(rgb, np.float32) for rgb in (GROUND_GLASS_RGB, HIGH_OPACITY_RGB))
-    return _Layer(_lit(ground_glass + share * (0.62 * high - ground_glass), normal, ambient=0.55), alpha)
+    base = np.array(first.rgb, np.float32)
+    rgb = base
+    for mark, density in others:
+        share = np.clip(density[:, back] / np.maximum(solid[:, back], 1e-3), 0.0, 1.0)[..., None]
+        rgb = rgb + share * (mark.shade * np.array(mark.rgb, np.float32) - base)
+    return _Layer(_lit(rgb, normal, ambient=0.55), alpha)
 
 
 def _surface(density: NDArray[np.float32], back: int) -> tuple[NDArray[np.float32], Plane]:

@@ -1,31 +1,31 @@
-"""Axial and coronal pictures of a CT with its findings, readable in colour and in grey print."""
+"""Axial and coronal pictures of a CT with marked labels, readable in colour and in grey print."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from service.domain.findings import Finding, LabelArray
-from service.imaging.render import GROUND_GLASS_RGB, HIGH_OPACITY_RGB, Picture, Rgb, lung_box
+from service.domain.analysis import LabelArray
+from service.domain.report import Picture, RgbArray
+from service.imaging.render import Mark, lung_box
 
 WINDOW_HU = (-1250.0, 250.0)
 MARGIN_MM = 22.0
 PIXELS = 720
 """Pixels along the longer side of a picture."""
 
-_RGB = {Finding.GROUND_GLASS: GROUND_GLASS_RGB, Finding.HIGH_OPACITY: HIGH_OPACITY_RGB}
-_TINT = {Finding.GROUND_GLASS: 0.30, Finding.HIGH_OPACITY: 0.35}
 _HATCH_PERIOD, _HATCH_WIDTH = 11, 3
 
 
-def busiest_plane(findings: LabelArray, lobes: LabelArray, axis: int, least_lung: float = 0.0) -> tuple[int, bool]:
-    """Index along `axis` of the plane with most finding, and True; without findings the one with most lung, False.
+def busiest_plane(marked: LabelArray, lungs: LabelArray, axis: int, least_lung: float = 0.0) -> tuple[int, bool]:
+    """Index along `axis` of the plane with most marked voxels, and True; without any the one with most lung, False.
 
-    least_lung: planes with less than this part of the largest area of lung count only if no other has a finding.
+    least_lung: planes with less than this part of the largest area of lung count only if no other has marked voxels.
     """
     others = tuple(a for a in range(3) if a != axis)
-    affected, lung = np.count_nonzero(findings, axis=others), np.count_nonzero(lobes, axis=others)
+    affected, lung = np.count_nonzero(marked, axis=others), np.count_nonzero(lungs, axis=others)
     if not affected.any():
         return int(np.argmax(lung)), False
     through_lung = np.where(lung >= least_lung * lung.max(), affected, 0)
@@ -33,26 +33,30 @@ def busiest_plane(findings: LabelArray, lobes: LabelArray, axis: int, least_lung
 
 
 def slice_picture(
-    hu: NDArray[np.float32], findings: LabelArray, lobes: LabelArray, spacing_mm: tuple[float, float]
+    hu: NDArray[np.float32],
+    marked: LabelArray,
+    lungs: LabelArray,
+    spacing_mm: tuple[float, float],
+    marks: Sequence[Mark],
 ) -> Picture:
     """One plane, cropped to the lungs. All arrays share axes (row, column); spacing_mm: along them."""
-    box = lung_box(lobes, tuple(int(MARGIN_MM / s) for s in spacing_mm))
-    hu, findings = hu[box], findings[box]
+    box = lung_box(lungs, tuple(int(MARGIN_MM / s) for s in spacing_mm))
+    hu, marked = hu[box], marked[box]
     mm_per_pixel = max(n * s for n, s in zip(hu.shape, spacing_mm, strict=True)) / PIXELS
     factors = [s / mm_per_pixel for s in spacing_mm]
     grey = _windowed(_resampled(hu, factors))
     rgb = np.repeat(grey[..., None], 3, axis=-1)
-    for finding in Finding:
-        _mark(rgb, _resampled(findings == finding, factors) >= 0.5, finding)
+    for mark in marks:
+        _mark(rgb, _resampled(marked == mark.label, factors) >= 0.5, mark)
     return Picture(np.round(rgb).astype(np.uint8), mm_per_pixel)
 
 
-def swatch(finding: Finding, rows: int = 36, columns: int = 60) -> Rgb:
-    """A patch that looks as the finding does in the pictures, for the legend."""
-    rgb = np.full((rows, columns, 3), 90.0 if finding is Finding.GROUND_GLASS else 190.0)
+def swatch(mark: Mark, rows: int = 36, columns: int = 60) -> RgbArray:
+    """A patch that looks as the mark does in the pictures, for the legend."""
+    rgb = np.full((rows, columns, 3), float(mark.background))
     inside = np.zeros((rows, columns), bool)
     inside[3:-3, 3:-3] = True
-    _mark(rgb, inside, finding)
+    _mark(rgb, inside, mark)
     return np.round(rgb).astype(np.uint8)
 
 
@@ -70,12 +74,12 @@ def _resampled(plane: NDArray[Any], factors: list[float]) -> NDArray[np.float64]
     return resampled
 
 
-def _mark(rgb: NDArray[np.float64], inside: NDArray[np.bool_], finding: Finding) -> None:
-    """Tint, outline and (high opacity) hatch, in place: grey print tells the kinds apart by outline and hatch."""
-    colour = np.array(_RGB[finding], float)
-    rgb[inside] += _TINT[finding] * (colour - rgb[inside])
+def _mark(rgb: NDArray[np.float64], inside: NDArray[np.bool_], mark: Mark) -> None:
+    """Tint, outline and hatch, in place: grey print tells marks apart by outline and hatch."""
+    colour = np.array(mark.rgb, float)
+    rgb[inside] += mark.tint * (colour - rgb[inside])
     lines = inside & ~ndimage.binary_erosion(inside, iterations=2)
-    if finding is Finding.HIGH_OPACITY:
+    if mark.hatched:
         row, column = np.indices(inside.shape)
         lines |= inside & ((row + column) % _HATCH_PERIOD < _HATCH_WIDTH)
     rgb[lines] = colour

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from service.domain.findings import ModelUse
+from service.domain.analysis import ModelUse
 from service.domain.ports import Array, Backend
 from service.inference.backend_wrapper import BackendWrapper
 

@@ -10,7 +10,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.domain.model_spec import DType, Layout, ModelSpec, TensorSpec
-from service.domain.severity import NoiseFloor
 from service.errors import Permanent
 
 
@@ -28,14 +27,6 @@ class _Tensor(_Table):
         return TensorSpec(self.name, self.dtype, tuple(self.dims), tuple(self.axes))
 
 
-class _NoiseFloor(_Table):
-    opacity_ml: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    opacity_percent: Annotated[float, Field(gt=0, lt=5)]
-
-    def floor(self) -> NoiseFloor:
-        return NoiseFloor(self.opacity_ml, self.opacity_percent)
-
-
 class _Spec(_Table):
     name: str
     layout: Layout
@@ -47,7 +38,7 @@ class _Spec(_Table):
     spacing_mm: float | None = None
     window_hu: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None
     thresholds: dict[str, float] = Field(default_factory=dict)
-    noise_floor: _NoiseFloor | None = None
+    noise_floor: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = None
 
 
 def read_spec(path: Path) -> ModelSpec:
@@ -73,6 +64,6 @@ def read_spec(path: Path) -> ModelSpec:
         thresholds=written.thresholds,
         licence=written.licence,
         layout=written.layout,
-        noise_floor=written.noise_floor.floor() if written.noise_floor else None,
+        noise_floor=written.noise_floor,
         source=written.source,
     )

@@ -34,7 +34,7 @@ class Said(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     verdict: Verdict
-    score: int | None = Field(None, description="the radiologist's own severity, 0-25, where it was overridden")
+    score: int | None = Field(None, description="the radiologist's own value of the headline, where it was overridden")
     comment: str = Field("", max_length=LONGEST_COMMENT, description="kept with the job; no patient data, please")
 
 

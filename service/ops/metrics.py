@@ -34,8 +34,9 @@ _OF_THE_LIVING = ("gauge_livemin", "gauge_livemax")
 _RESERVED_BYTES = 256 * 1024
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _STAGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
-_SEVERITY_BUCKETS = (0, 1, 3, 5, 8, 11, 14, 17, 20, 25)
-_OPACITY_BUCKETS = (0, 0.5, 1, 2, 5, 10, 20, 30, 50, 75, 100)
+_RESULT_BUCKETS = (0, 0.5, 1, 2, 3, 5, 8, 11, 14, 17, 20, 25, 30, 50, 75, 100, 200, 500, 1000, 2000, 5000, 10000)
+"""For scores, percentages and volumes in mL alike."""
+
 _SCORE_CHANGE_BUCKETS = (0, 1, 2, 3, 5, 10)
 _DICE_BUCKETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1)
 _WARNED = "warned"
@@ -147,18 +148,11 @@ class Metrics:
         self._canary_failures = Counter(
             "thoracle_backend_canary_failures", "Canaries that the back end did not answer rightly", registry=None
         )
-        self._severity = Histogram(
-            "thoracle_severity_score",
-            "CT severity scores (0-25) of analysed studies, by kind of scanner",
-            ["scanner"],
-            buckets=_SEVERITY_BUCKETS,
-            registry=None,
-        )
-        self._opacity = Histogram(
-            "thoracle_opacity_percent",
-            "Affected part of the lungs in percent, of analysed studies, by kind of scanner",
-            ["scanner"],
-            buckets=_OPACITY_BUCKETS,
+        self._results = Histogram(
+            "thoracle_result_value",
+            "Numbers of results that pipelines have watched, by pipeline, measure and kind of scanner",
+            ["pipeline", "measure", "scanner"],
+            buckets=_RESULT_BUCKETS,
             registry=None,
         )
         self._refused = Counter(
@@ -185,9 +179,9 @@ class Metrics:
             ["model", "version", "outcome"],
             registry=None,
         )
-        self._shadow_score_change = Histogram(
-            "thoracle_shadow_score_change",
-            "How far the CT severity score of a candidate is from that of the active version, up or down",
+        self._shadow_headline_change = Histogram(
+            "thoracle_shadow_headline_change",
+            "How far the headline of a candidate is from that of the active version, up or down",
             ["model", "version"],
             buckets=_SCORE_CHANGE_BUCKETS,
             registry=None,
@@ -236,11 +230,8 @@ class Metrics:
     def stopped(self, cause: str) -> None:
         self._stopped.labels(cause).inc()
 
-    def scored(self, scanner: str, severity: int | None, opacity_percent: float) -> None:
-        label = self._scanner(scanner)
-        if severity is not None:
-            self._severity.labels(label).observe(severity)
-        self._opacity.labels(label).observe(opacity_percent)
+    def measured(self, pipeline: str, measure: str, scanner: str, value: float) -> None:
+        self._results.labels(pipeline, measure, self._scanner(scanner)).observe(value)
 
     def refused(self, scanner: str, reasons: Iterable[str]) -> None:
         label = self._scanner(scanner)
@@ -264,8 +255,8 @@ class Metrics:
         self._shadows.labels(model, version, outcome).inc()
         if difference is not None:
             self._shadow_worst_dice.labels(model, version).observe(difference.worst_dice)
-            if difference.score_change is not None:
-                self._shadow_score_change.labels(model, version).observe(abs(difference.score_change))
+            if difference.headline_change is not None:
+                self._shadow_headline_change.labels(model, version).observe(abs(difference.headline_change))
 
     def serving(self, ok: bool) -> None:
         self._serving_trouble.set(int(not ok))

@@ -1,8 +1,8 @@
-"""The systems this service hosts. A new one is one file and one line here."""
+"""The systems this service hosts. A new one is one folder and one line here."""
 
-from service.domain.ports import Pipeline
+from service.domain.pipeline import Pipeline
 from service.errors import Permanent
-from service.pipelines.covid_severity import CovidSeverity
+from service.pipelines.covid_severity.pipeline import CovidSeverity
 
 PIPELINES: tuple[Pipeline, ...] = (CovidSeverity(),)
 

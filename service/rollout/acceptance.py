@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.domain.model_roles import mistakes
-from service.domain.ports import Backend, Pipeline, Progress, unheard
+from service.domain.pipeline import Pipeline
+from service.domain.ports import Backend, Progress, unheard
 from service.domain.serving import OFF
 from service.errors import Permanent, Rejected
 from service.imaging.difference import Difference

@@ -119,7 +119,7 @@ class ModelActions:
         detail["sha256"] = passed.sha256
         if passed.difference:
             worst = round(passed.difference.worst_dice, 4)
-            detail |= {"worst_dice": worst, "score_change": passed.difference.score_change}
+            detail |= {"worst_dice": worst, "headline_change": passed.difference.headline_change}
 
         def of_what_passed(served: Served) -> Served:
             if digest_of(root, name, version) != passed.sha256:

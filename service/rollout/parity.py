@@ -12,7 +12,8 @@ from typing import Any
 from pydicom import dcmread
 
 from service.domain.ct import CT
-from service.domain.ports import Backend, Pipeline, Progress
+from service.domain.pipeline import Pipeline
+from service.domain.ports import Backend, Progress
 from service.errors import Permanent, Rejected
 from service.imaging.difference import Difference, difference
 from service.imaging.read import read_ct
@@ -25,7 +26,7 @@ MIN_DICE = 0.995
 far below what the networks are unsure of."""
 
 SLACK_ML = 1.0
-"""A label that differs by less passes with any Dice: a few voxels of a trace mean nothing, as in `imaging.mirror`."""
+"""A label that differs by less passes with any Dice: a few voxels of a trace mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Parity:
             if label.dice < MIN_DICE and label.differing_ml >= SLACK_ML:
                 yield f"{name}: Dice {label.dice:.4f}, {label.differing_ml:.1f} mL differ"
         if not self.difference.same_scores:
-            yield "the severity score differs, in total or in a lobe"
+            changed = ", ".join(name for name, (before, after) in self.difference.scores.items() if before != after)
+            yield f"scores differ: {changed}"
 
     def as_document(self) -> dict[str, Any]:
         """Ready for `json.dumps(..., allow_nan=False)`."""

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.analysis.analyst import Analyst, Outcome
 from service.analysis.open_study import Studies, Study, run_of
 from service.analysis.watchdog import Unwanted, Watchdog
-from service.domain.findings import Analysis
+from service.domain.analysis import Analysis
 from service.domain.job import Job, State
 from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service.domain.flags import Flag
 from service.domain.job import Event, Job, Result, State, StoredObject, advance
 from service.domain.priority import after_analysis, virtual_time_s
 from service.domain.routing import StudyFacts
@@ -73,7 +74,7 @@ class Jobs:
         """
         with self._engine.begin() as connection:
             job = get(connection, job_id)
-            urgency = after_analysis(job.urgency, result.severity_total)
+            urgency = after_analysis(job.urgency, result.urgent)
             _insert(connection, refusals, _refusal_rows(job_id, result))
             _insert(connection, evidence, _evidence_rows(job_id, result.objects))
             move(
@@ -83,10 +84,10 @@ class Jobs:
                 result.error or ", ".join(sorted({r.reason for rs in result.refusals.values() for r in rs})),
                 finished_at=now,
                 series_uid=result.series_uid,
-                severity_total=result.severity_total,
+                headline=result.headline and dict(result.headline),
                 urgency=urgency,
                 priority=virtual_time_s(job.created_at, urgency),
-                flags=list(result.flags),
+                flags=[_flag_row(flag) for flag in result.flags],
                 timings_s=dict(result.timings_s),
                 facts=_facts_row(result.facts),
                 models=[dict(model) for model in result.models],
@@ -109,6 +110,10 @@ class Jobs:
     def _move(self, job_id: str, event: Event, detail: str = "", **values: object) -> Job:
         with self._engine.begin() as connection:
             return move(connection, job_id, event, detail, **values)
+
+
+def _flag_row(flag: Flag) -> dict[str, str]:
+    return {"code": flag.code, "warning": flag.warning}
 
 
 def _facts_row(facts: StudyFacts | None) -> dict[str, Any] | None:

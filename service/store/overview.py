@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from service.domain.job import SENDING, Confirm, State
 from service.domain.job_words import delivery_in_words, step_in_words
-from service.errors import Flag, Reason
+from service.errors import Reason
 from service.store.deliveries import NEWEST
 from service.store.planning import OPEN, STORED_FOR_GOOD
 from service.store.tables import deliveries, events, evidence, jobs, refusals, reviews
@@ -73,7 +73,7 @@ class Overview:
             return {
                 **_job(row),
                 "superseded_by": newer,
-                "warnings": [Flag(flag).sentence for flag in row["flags"]],
+                "warnings": [flag["warning"] for flag in row["flags"]],
                 "reasons": [{**_without_job(r), "sentence": Reason(r["reason"]).sentence} for r in why],
                 "objects": [_without_job(o) for o in objects],
                 "deliveries": [_delivery(r) for r in sent],
@@ -132,7 +132,8 @@ def _job(row: sa.RowMapping) -> dict[str, Any]:
     """All columns, and the seconds from the CT's acquisition to the delivery of its results, once there."""
     acquired, delivered = row["acquired_at"], row["delivered_at"]
     known = acquired is not None and delivered is not None
-    return {**row, "latency_s": (delivered - acquired).total_seconds() if known else None}
+    flags = [flag["code"] for flag in row["flags"]]
+    return {**row, "flags": flags, "latency_s": (delivered - acquired).total_seconds() if known else None}
 
 
 def _delivery(row: sa.RowMapping) -> dict[str, Any]:

@@ -19,12 +19,13 @@ class Reviews:
         self._engine = engine
 
     def add(self, job_id: str, review: Review) -> Job:
-        """NoSuchJob if there is none; IllegalTransition if nothing of the study was analysed."""
+        """NoSuchJob if there is none; IllegalTransition if nothing of the study was analysed; NoReview."""
         with self._engine.begin() as connection:
             job = get(connection, job_id)
-            analysed = sa.select(jobs.c.series_uid).where(jobs.c.job_id == job_id)
-            if connection.execute(analysed).scalar_one() is None:
+            analysed = connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id)).one()
+            if analysed.series_uid is None:
                 raise IllegalTransition(f"job {job_id} is {job.state} and has no result that could be reviewed")
+            review.check((analysed.headline or {}).get("max"))
             row = {"job_id": job_id, "at": review.at, "by_whom": review.by, "verdict": review.verdict}
             row |= {"score": review.score, "comment": review.comment}
             connection.execute(sa.insert(reviews).values(row))

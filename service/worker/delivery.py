@@ -24,7 +24,7 @@ from service.domain.job import (
 )
 from service.domain.ports import Spool
 from service.domain.routing import StudyFacts, routed
-from service.evidence.context import MEASUREMENTS, NEEDED, NOTICES, SEGMENTATIONS, Earlier, Predecessor
+from service.evidence.context import MEASUREMENTS, NEEDED, NOTICES, Earlier, Predecessor, is_segmentation, selects
 from service.network.send import StoreOutcome
 from service.network.status import Verdict, is_warning
 from service.store.deliveries import Deliveries, Instead
@@ -206,7 +206,7 @@ class Courier:
 
 def _held(stored: StoredObject, states: Sequence[tuple[StoredObject, Delivered]], name: str) -> ObjectDelivery | None:
     """Reason why an object is not sent now, None if it is. Objects that are not to go there at all do not matter."""
-    needed = [(o, s) for o, s in states if o.kind in NEEDED and _refers(stored, o)]
+    needed = [(o, s) for o, s in states if selects(NEEDED, o.kind) and _refers(stored, o)]
     for other, state in needed:
         if state in NOT_THERE:
             why = f"withheld: it refers to {other.kind}, which is {state} at {name}"
@@ -225,7 +225,7 @@ def _refers(one: StoredObject, other: StoredObject) -> bool:
     121, they point at those of their style.
     """
     if one.kind == MEASUREMENTS.kind and not one.refers_to:
-        return other.kind in SEGMENTATIONS and other.style == one.style
+        return is_segmentation(other.kind) and other.style == one.style
     return other.sop_instance_uid in one.refers_to
 
 

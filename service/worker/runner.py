@@ -26,6 +26,7 @@ from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
 from service.errors import Permanent, Transient, traceback_of
 from service.evidence.context import Evidence
+from service.evidence.result import headline_document
 from service.imaging.attributes import known_text
 from service.rollout.assignment import Assigned, Models
 from service.rollout.fallback import tried
@@ -51,8 +52,8 @@ class StudyObserver(Protocol):
         """Which version of a model analysed a study, or was asked before it was refused."""
         ...
 
-    def scored(self, scanner: str, severity: int | None, opacity_percent: float) -> None:
-        """A study was analysed. scanner: manufacturer and model; severity: 0-25; of both lungs."""
+    def measured(self, pipeline: str, measure: str, scanner: str, value: float) -> None:
+        """A number of a result that is watched over many studies. scanner: manufacturer and model."""
         ...
 
     def refused(self, scanner: str, reasons: Iterable[str]) -> None:
@@ -163,9 +164,9 @@ class Runner:
         self._observer.study(ended, result.timings_s)
         for model in result.models:
             self._observer.analysed_by(model["name"], model["version"])
-        if result.opacity_percent is not None:
-            self._observer.scored(result.scanner, result.severity_total, result.opacity_percent)
-        elif ended is State.REFUSED:
+        for measure, value in result.drift.items():
+            self._observer.measured(self._analyst.pipeline.name, measure, result.scanner, value)
+        if ended is State.REFUSED:
             reasons = {refusal.reason for refusals in result.refusals.values() for refusal in refusals}
             self._observer.refused(result.scanner, sorted(reasons))
 
@@ -213,8 +214,9 @@ class Runner:
             series_uid=outcome.series_uid,
             refusals=outcome.refusals,
             flags=analysis.flags if analysis else (),
-            severity_total=analysis.severity.total if analysis else None,
-            opacity_percent=analysis.lungs["total"].opacity_percent if analysis else None,
+            headline=headline_document(analysis.headline) if analysis else None,
+            urgent=analysis is not None and analysis.urgent,
+            drift=analysis.drift if analysis else {},
             scanner=_scanner(outcome),
             timings_s=outcome.timings_s,
             objects=list(_described(outcome.evidence)),

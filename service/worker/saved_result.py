@@ -3,11 +3,13 @@
 The two may differ: meanwhile another model may have become the active one.
 """
 
+import json
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
 from service.domain.job import Event, Result
+from service.store.migrations.versions.v0008_headline import headline
 
 ENDED = "ended.json"
 
@@ -20,14 +22,22 @@ class SavedResult:
     result: Result
 
 
-_ENDED = TypeAdapter(SavedResult)
+_SAVED = TypeAdapter(SavedResult)
 
 
 def to_json(ended: SavedResult) -> bytes:
     """The content of the file."""
-    return _ENDED.dump_json(ended, indent=2)
+    return _SAVED.dump_json(ended, indent=2)
 
 
 def from_json(content: bytes) -> SavedResult:
-    """From the content of the file; ValueError if it is none."""
-    return _ENDED.validate_json(content)
+    """From the content of the file; ValueError if it is none.
+
+    Version 0.2 wrote a score and the codes of flags. What it began and a kill interrupted is recorded with both.
+    """
+    document = json.loads(content)
+    result = document["result"]
+    if "severity_total" in result:
+        result["headline"] = None if result["series_uid"] is None else headline(result["severity_total"])
+        result["flags"] = [{"code": f, "sentence": f"{f}.", "concept_value": f} for f in result["flags"]]
+    return _SAVED.validate_python(document)

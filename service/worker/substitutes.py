@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from service.domain.job import NOT_THERE, Delivered, OpenDelivery, StoredObject
-from service.evidence.context import NEEDED, SEGMENTATIONS, STUDY
+from service.evidence.context import NEEDED, STUDY, is_segmentation, selects
 from service.network.send import StoreOutcome
 from service.network.status import Verdict
 from service.store.deliveries import Instead
@@ -17,7 +17,7 @@ def wanted_of(objects: Sequence[StoredObject], target: Destination) -> list[Stor
     A destination whose style was not encoded, since it was added after the analysis, gets its fallback style, or else
     the first one by name.
     """
-    kinds = [o for o in objects if o.kind in target.kinds]
+    kinds = [o for o in objects if selects(target.kinds, o.kind)]
     encoded = {o.style for o in kinds if o.style is not None}
     style = next((one for one in (target.style, target.fallback, *sorted(encoded)) if one in encoded), None)
     return [o for o in kinds if o.style in (None, style)]
@@ -28,7 +28,7 @@ def style_refused(waiting: OpenDelivery, sent: StoreOutcome, target: Destination
 
     Attempts that found nobody prove nothing: the answer before must be the same, unless the time for trying is `over`.
     """
-    if waiting.stored.style != target.style or waiting.stored.kind not in SEGMENTATIONS:
+    if waiting.stored.style != target.style or not is_segmentation(waiting.stored.kind):
         return False
     if sent.verdict is not Verdict.TRANSIENT or not _not_understood(sent.status):
         return sent.unsupported
@@ -44,7 +44,7 @@ def other_style(objects: Sequence[StoredObject], target: Destination, refusal: s
     """The fallback style, where the destination refuses the style that it should get; None where there is none."""
     if target.fallback is None:
         return None
-    wanted = [o for o in objects if o.kind in target.kinds]
+    wanted = [o for o in objects if selects(target.kinds, o.kind)]
     old = {o.sop_instance_uid for o in wanted if o.style == target.style}
     others = with_one_root([o for o in wanted if o.style in (None, target.fallback)])
     new = [o.sop_instance_uid for o in others if o.style == target.fallback]
@@ -66,7 +66,7 @@ def other_root(
     if planned is None:
         return None
     there = {o.sop_instance_uid for o, state in states if state not in (*NOT_THERE, Delivered.WITHDRAWN)}
-    needed = {o.sop_instance_uid for o in objects if o.kind in NEEDED}
+    needed = {o.sop_instance_uid for o in objects if selects(NEEDED, o.kind)}
     roots = [o for o in objects if o.kind == STUDY.kind and o is not planned]
     possible = [o for o in roots if needed & set(o.refers_to) <= there]
     known = {o.sop_instance_uid for o, _ in states}

@@ -12,8 +12,8 @@ import numpy as np
 
 from service.analysis.analyst import Analyst, Outcome, Run
 from service.composition.analysis import analyst
+from service.domain.analysis import Analysis
 from service.domain.ct import CT
-from service.domain.findings import Analysis
 from service.domain.ports import Backend, Pipeline, Progress
 from service.pipelines import named
 from service.settings import Settings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.domain.severity import MAX, category
+from service.pipelines.covid_severity.score import MAX, category
 
 DOCKER = Path(__file__).parents[2] / "docker"
 GROUPS = yaml.safe_load((DOCKER / "prometheus" / "alerts.yaml").read_text())["groups"]

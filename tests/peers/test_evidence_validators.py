@@ -16,11 +16,13 @@ from pydicom import Dataset, dcmread
 from shared_data import shared_data
 
 from service.domain import rounding
+from service.domain.analysis import Analysis
+from service.domain.anatomy import Lobe
 from service.domain.ct import CT
-from service.domain.findings import Analysis, Finding, Lobe
 from service.evidence.context import ALWAYS, Predecessor, SegKind, Selection, Style
 from service.evidence.encode import encode
 from service.imaging.read import read_ct
+from service.pipelines.covid_severity.opacities import Opacity
 
 pytestmark = pytest.mark.peers
 
@@ -45,7 +47,7 @@ def rider() -> tuple[CT, Analysis, list[Dataset]]:
     lobe_mask, finding_mask = np.zeros(ct.volume.shape, np.uint8), np.zeros(ct.volume.shape, np.uint8)
     for lobe in Lobe:
         lobe_mask[20:90, 100 + 7 * lobe : 400, 80 * lobe - 40 : 80 * lobe + 31] = lobe
-    finding_mask[40:50, 200:250, 60:100], finding_mask[50:61, 210:240, 300:333] = Finding
+    finding_mask[40:50, 200:250, 60:100], finding_mask[50:61, 210:240, 300:333] = Opacity
     return ct, evidence_samples.analysis_of(ct, lobe_mask, finding_mask), datasets
 
 
@@ -168,7 +170,7 @@ def test_dcmqi_reads_the_same_measurements(case: tuple[CT, Analysis, Path, Path]
     arguments = ["--inputDICOM", results / "measurements.sr.dcm", "--outputMetadata", out]
     subprocess.run([program("tid1500reader"), *arguments], capture_output=True, check=True)
     groups = {group["TrackingIdentifier"]: group for group in json.loads(out.read_text())["Measurements"]}
-    assert set(groups) == {label.name for label in (*Lobe, *Finding)}
+    assert set(groups) == {label.name for label in (*Lobe, *Opacity)}
     regions = {**{k.name: v for k, v in analysis.lobes.items()}, **{k.name: v for k, v in analysis.findings.items()}}
     for name, group in groups.items():
         values = {i["quantity"]["CodeValue"]: float(i["value"]) for i in group["measurementItems"]}

@@ -13,7 +13,7 @@ from dicom_peers import Orthanc
 from pydicom.uid import generate_uid
 
 from service.domain import codes
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.evidence.context import SegKind, Selection, Style
 from service.evidence.encode import encode
 

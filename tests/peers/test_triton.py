@@ -35,7 +35,7 @@ from service.inference.onnx import OnnxBackend
 from service.inference.shared_memory import FOLDER, files
 from service.inference.triton import SharedMemory, TritonBackend
 from service.inference.triton_client import Address, TritonClient
-from service.pipelines.slices import infer_slices
+from service.pipelines.shared.slices import infer_slices
 
 pytestmark = pytest.mark.peers
 

@@ -10,9 +10,9 @@ import pytest
 from odd_attributes import KEYWORDS, MACRO_KEYWORDS, SPOILT, spoilt, spoilt_macro, tiny, tiny_enhanced, unclean
 from pydicom import Dataset, dcmread
 
+from service.domain.analysis import Analysis
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
-from service.domain.findings import Analysis
 from service.domain.scanner import scanner
 from service.errors import Refusal, Rejected
 from service.evidence.case import Case

@@ -10,14 +10,15 @@ import pytest
 from pydicom import Dataset
 from shared_data import tool
 
-from service.domain.findings import Finding, Lobe
+from service.domain.anatomy import Lobe
+from service.pipelines.covid_severity.opacities import Opacity
 
 
 def test_voxels_hold_the_known_volumes() -> None:
     truth = make_ct.make(findings=make_ct.FINDINGS, slices=200, spacing_mm=1.1).truth
     assert truth.right_lung_mask.sum() * truth.voxel_ml == pytest.approx(truth.right_lung_ml, rel=0.005)
     assert truth.left_lung_mask.sum() * truth.voxel_ml == pytest.approx(truth.left_lung_ml, rel=0.005)
-    assert truth.findings_ml == {Finding.GROUND_GLASS: 90.0, Finding.HIGH_OPACITY: 40.0}
+    assert truth.findings_ml == {Opacity.GROUND_GLASS: 90.0, Opacity.HIGH_OPACITY: 40.0}
     for finding, ml in truth.findings_ml.items():
         assert (truth.finding_mask == finding).sum() * truth.voxel_ml == pytest.approx(ml, rel=0.02)
     assert all(truth.lobe_ml(lobe) > 100 for lobe in Lobe)

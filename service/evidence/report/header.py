@@ -17,10 +17,10 @@ Field = tuple[str, str]
 """Label and value."""
 
 
-def draw_header(page: Page, case: Case, y: float) -> float:
+def draw_header(page: Page, case: Case, title: str, y: float) -> float:
     """Returns the y below it."""
     version = f"Thoracle {case.context.software_version} · {case.analysis.pipeline}"
-    y = draw_title(page, "Chest CT: lung opacity report", "AI result", version, y)
+    y = draw_title(page, title, "AI result", version, y)
     fields = (
         ("Study date", words.day(case.header.StudyDate)),
         ("Accession number", words.text(case.header, "AccessionNumber")),

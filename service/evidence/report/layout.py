@@ -1,6 +1,6 @@
 """Where the parts of the page go."""
 
-from service.domain.ports import Step, no_step
+from service.domain.report import ReportBody
 from service.evidence.case import Case
 from service.evidence.report import notes, pictures
 from service.evidence.report.cards import draw_cards
@@ -15,34 +15,29 @@ _RIGHT = MARGIN + _HALF + _GAP
 _SMALL = (_HALF - _GAP) / 2
 
 
-def report_pdf(case: Case, step: Step = no_step) -> bytes:
-    """The report as PDF; the same case gives the same bytes. step: called before each picture."""
-    page = Page("Chest CT: lung opacity report", case)
-    y = draw_header(page, case, _TOP)
-    y = draw_cards(page, case, y)
-    y = draw_table(page, case.analysis, y)
+def report_pdf(case: Case, body: ReportBody) -> bytes:
+    """The report as PDF; the same case and body give the same bytes."""
+    page = Page(body.title, case)
+    y = draw_header(page, case, body.title, _TOP)
+    y = draw_cards(page, body.cards, y)
+    y = draw_table(page, body.table, y)
     bottom = HEIGHT - _FOOTER
-    _draw_gallery(page, case, y, bottom - 6, step)
+    _draw_gallery(page, case, body, y, bottom - 6)
     notes.draw_footer(page, case, f"Series {case.ct.series_uid}", bottom)
     return page.finish()
 
 
-def _draw_gallery(page: Page, case: Case, y: float, bottom: float, step: Step) -> None:
-    """One axial slice without and with its marks; below it coronal and 3D pictures, with the notes on their right."""
-    turned = pictures.Turned.of(case)
-    step()
-    plain, marked = pictures.axial(turned, case)
+def _draw_gallery(page: Page, case: Case, body: ReportBody, y: float, bottom: float) -> None:
+    """Large figures side by side; below them the small ones, with the notes on their right."""
+    left, right = body.large
     room = bottom - y - 2 * _CAPTION - _LEGEND
-    height = min(pictures.height_at(marked, _HALF), 0.56 * room)
-    pictures.draw(page, plain, MARGIN, y, _HALF, height)
-    pictures.draw(page, marked, _RIGHT, y, _HALF, height)
+    height = min(pictures.height_at(right, _HALF), 0.56 * room)
+    pictures.draw(page, left, MARGIN, y, _HALF, height)
+    pictures.draw(page, right, _RIGHT, y, _HALF, height)
     y += height + _CAPTION
-    pictures.draw_legend(page, MARGIN, _RIGHT, y)
+    pictures.draw_legend(page, body.legend, body.scale, MARGIN, _RIGHT, y)
     y += _LEGEND
     lower = bottom - y - _CAPTION
-    step()
-    pictures.draw(page, pictures.coronal(turned, case), MARGIN, y, _SMALL, lower)
-    step()
-    pictures.draw(page, pictures.front(turned), MARGIN + _SMALL + _GAP, y, _SMALL, lower)
-    step()
-    notes.draw_notes(page, case, _RIGHT, y, _HALF, bottom - y)
+    for column, figure in enumerate(body.small):
+        pictures.draw(page, figure, MARGIN + column * (_SMALL + _GAP), y, _SMALL, lower)
+    notes.draw_notes(page, case, body, _RIGHT, y, _HALF, bottom - y)

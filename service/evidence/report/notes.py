@@ -1,6 +1,7 @@
 """How to read the numbers, quality warnings in words, and the models behind it all."""
 
 from service.domain import codes
+from service.domain.report import ReportBody
 from service.evidence.case import Case, Filed
 from service.evidence.replaced import replaces
 from service.evidence.report.page import ACCENT, INNER, MARGIN, SOFT, WIDTH, Page, wrapped
@@ -8,14 +9,10 @@ from service.evidence.report.page import ACCENT, INNER, MARGIN, SOFT, WIDTH, Pag
 _LINE = 10.0
 """Line pitch in points, less where the notes would not fit."""
 
-_OPACITY = "Opacity is ground-glass plus high opacity, of any cause."
-_LOBE = "Lobe: 0 none, 1 <5 %, 2 ≤25 %, 3 ≤50 %, 4 ≤75 %, 5 >75 % affected."
-_TOTAL = "Total: mild 1-5, moderate 6-14, severe 15-25."
 
-
-def draw_notes(page: Page, case: Case, x: float, y: float, width: float, height: float) -> None:
+def draw_notes(page: Page, case: Case, body: ReportBody, x: float, y: float, width: float, height: float) -> None:
     """Titled lists, one below the other, in a box of `width` by `height`."""
-    sections = {"Quality": _warnings(case), "Models": _models(case), "Scoring": _scoring(case)}
+    sections = {"Quality": _quality(case, body), "Models": _models(case), body.notes_heading: body.notes}
     lines = {title: [line for text in texts for line in _bullet(text, width)] for title, texts in sections.items()}
     step = min(_LINE, height / sum(len(bullets) + 1.8 for bullets in lines.values()))
     for title, bullets in lines.items():
@@ -35,22 +32,8 @@ def draw_footer(page: Page, case: Filed, what: str, y: float) -> None:
     page.text(MARGIN, y + 19.5, what, 7, colour=SOFT, max_width=INNER)
 
 
-def _warnings(case: Case) -> tuple[str, ...]:
-    sentences = (*replaces("report", case), *(case.warnings or ("No warnings.",)))
-    agreement = case.analysis.agreement
-    if agreement is None:
-        return sentences
-    dice = f"lungs {agreement.lungs:.2f}, opacities {agreement.opacities:.2f}"
-    return (*sentences, f"Agreement on mirrored images (Dice): {dice}.")
-
-
-def _scoring(case: Case) -> tuple[str, ...]:
-    floor = case.analysis.severity.floor
-    if floor is None:
-        return _OPACITY, _LOBE, _TOTAL
-    limits = f"{floor.opacity_ml:g} mL and {floor.opacity_percent:g} % of it"
-    noise = f"Noise floor: a lobe is scored only if its opacity exceeds both {limits}; less is found in normal lungs."
-    return _OPACITY, _LOBE, noise, _TOTAL
+def _quality(case: Case, body: ReportBody) -> tuple[str, ...]:
+    return (*replaces("report", case), *(case.warnings or ("No warnings.",)), *body.quality)
 
 
 def _models(case: Case) -> tuple[str, ...]:

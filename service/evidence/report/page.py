@@ -13,11 +13,11 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
+from service.domain.report import RgbArray
 from service.evidence.case import Filed
 from service.evidence.equipment import MANUFACTURER
 from service.evidence.report.fonts import REGULAR, registered, runs, width
 from service.evidence.times import zoned
-from service.imaging.render import Rgb
 
 rl_config.useA85 = 0  # pictures as bytes, not as ASCII: a quarter smaller, and faster
 
@@ -99,7 +99,7 @@ class Page:
             self._canvas.setLineWidth(0.6)
         self._canvas.rect(x, HEIGHT - y - h, w, h, stroke=int(stroke is not None), fill=int(fill is not None))
 
-    def picture(self, x: float, y: float, w: float, h: float, rgb: Rgb) -> None:
+    def picture(self, x: float, y: float, w: float, h: float, rgb: RgbArray) -> None:
         """An RGB array into a rectangle, without loss."""
         self._canvas.drawImage(ImageReader(Image.fromarray(rgb)), x, HEIGHT - y - h, w, h)
 

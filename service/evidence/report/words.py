@@ -1,24 +1,13 @@
-"""Numbers, names and dates as the report prints them."""
+"""Names and dates as the report prints them."""
 
 from datetime import date
 
 from pydicom import Dataset
 from pydicom.valuerep import DA, PersonName
 
-from service.domain import rounding
 from service.imaging import attributes
 
 ABSENT = "not recorded"
-
-
-def millilitres(value_ml: float) -> str:
-    """A volume as printed."""
-    return rounding.decimals(rounding.millilitres(value_ml))
-
-
-def percent(value: float) -> str:
-    """A percentage as printed."""
-    return rounding.decimals(rounding.percent(value))
 
 
 def person_name(header: Dataset, keyword: str = "PatientName") -> str:

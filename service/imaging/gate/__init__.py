@@ -10,7 +10,8 @@ from dataclasses import replace
 from pydicom import Dataset
 
 from service.domain.eligibility import Eligibility, Limits
-from service.errors import Flag, Reason, Refusal
+from service.domain.flags import AGE_UNKNOWN, LOSSY, OF_THE_CT, in_order
+from service.errors import Reason, Refusal
 from service.imaging.attributes import CT_CLASSES
 from service.imaging.frames import legible, read_frames
 from service.imaging.gate import content, geometry, identity, patient
@@ -44,10 +45,10 @@ def check_headers(headers: Sequence[Dataset], limits: Limits, expected_images: i
     measured = geometry.check(images, frames, limits) if frames else Eligibility()
     flags = {
         *measured.flags,
-        *([Flag.LOSSY] if any(map(is_lossy, images)) else []),
-        *([Flag.AGE_UNKNOWN] if images and not patient.age_is_known(images) else []),
+        *([LOSSY] if any(map(is_lossy, images)) else []),
+        *([AGE_UNKNOWN] if images and not patient.age_is_known(images) else []),
     }
     refusals += measured.refusals
     if not refusals and not frames:
         refusals.append(Refusal(Reason.TOO_FEW, "The series is empty."))
-    return replace(measured, refusals=tuple(refusals), flags=tuple(flag for flag in Flag if flag in flags))
+    return replace(measured, refusals=tuple(refusals), flags=in_order(flags, OF_THE_CT))

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from service.domain.eligibility import Eligibility, Limits
-from service.errors import Flag, Reason, Refusal
+from service.domain.flags import THICK_SLICES
+from service.errors import Reason, Refusal
 from service.imaging.frames import Frame
 from service.imaging.gate import consistency, stack
 from service.imaging.naming import named
@@ -33,7 +34,7 @@ def check(images: Sequence[Dataset], frames: Sequence[Frame], limits: Limits) ->
         *_thick(measured, limits),
         *consistency.check(images, frames, normal),
     )
-    flags = [] if _good(measured, limits) else [Flag.THICK_SLICES]
+    flags = [] if _good(measured, limits) else [THICK_SLICES]
     return replace(measured, refusals=refusals, flags=tuple(flags))
 
 

@@ -18,9 +18,9 @@ from pydicom.uid import MRImageStorage
 from service.analysis.analyst import Analyst, Outcome, Run
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import Unwanted
+from service.domain.analysis import Analysis, ModelUse
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
-from service.domain.findings import Analysis, ModelUse
 from service.domain.job import Job, State
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from service import __version__
 from service.analysis.analyst import Analyst
 from service.cli import app
+from service.domain.analysis import Analysis
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
-from service.domain.findings import Analysis
 from service.evidence.context import SegKind, Selection, Style
 from service.store import dicom_folder as tree
 from service.store.dicom_folder import SeriesFiles

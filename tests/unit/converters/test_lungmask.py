@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from converters import lungmask, slices
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.cli import app
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.errors import Permanent
 from service.imaging.body_crop import body_box, to_body_crops
 from service.imaging.read import read_ct

@@ -5,8 +5,9 @@ from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
 
 from service.domain import codes
-from service.domain.findings import Finding, Lobe
+from service.domain.anatomy import Lobe
 from service.errors import Flag
+from service.pipelines.covid_severity.opacities import Opacity
 
 ALL = [value for value in vars(codes).values() if isinstance(value, Code)]
 STANDARD = {
@@ -38,7 +39,7 @@ STANDARD = {
     "113607": dictionary.DCM.SeriesNumber,
     "121139": dictionary.DCM.Modality,
     "121070": dictionary.DCM.Findings,
-    "121071": dictionary.DCM.Finding,
+    "121071": dictionary.DCM.Opacity,
     "111001": dictionary.DCM.AlgorithmName,
     "C0034375": Code("C0034375", "UMLS", "Qualitative Evaluations"),  # TID 1500; not in the dictionary
     "122073": dictionary.DCM.CurrentProcedureEvidence,
@@ -75,7 +76,7 @@ def test_private_codes_are_unique() -> None:
 
 
 def test_nothing_is_left_without_a_code() -> None:
-    assert set(codes.LOBES) == set(Lobe) and set(codes.FINDINGS) == set(Finding) and set(codes.FLAGS) == set(Flag)
+    assert set(codes.LOBES) == set(Lobe) and set(codes.FINDINGS) == set(Opacity) and set(codes.FLAGS) == set(Flag)
 
 
 def test_an_sr_warns_in_the_words_of_the_flag() -> None:

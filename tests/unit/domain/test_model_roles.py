@@ -9,8 +9,8 @@ import tiny_models
 
 from service.domain.model_roles import mistakes
 from service.domain.model_spec import ModelSpec, TensorSpec
-from service.domain.severity import NoiseFloor
 from service.inference.onnx import OnnxBackend
+from service.pipelines.covid_severity.score import NoiseFloor
 
 ROOT = Path(__file__).resolve().parents[3]
 LUNGS, LOBES = tiny_models.LUNGS, tiny_models.LOBES

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from service.domain.model_spec import ModelSpec, TensorSpec
-from service.domain.severity import NoiseFloor
+from service.pipelines.covid_severity.score import NoiseFloor
 
 SPEC = ModelSpec(
     name="lung-opacity",

@@ -18,8 +18,8 @@ import pytest
 from pydicom import dcmread
 
 from service.composition.destinations import selections
+from service.domain.analysis import Analysis
 from service.domain.ct import CT
-from service.domain.findings import Analysis
 from service.errors import Flag
 from service.evidence.case import Case
 from service.evidence.context import ALWAYS, Evidence, Predecessor, SegKind, Selection, Style

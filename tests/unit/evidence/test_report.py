@@ -14,8 +14,8 @@ import pytest
 from programs import program
 from pydicom import Dataset, dcmread
 
-from service.domain.findings import Analysis, Finding, FindingRegion, Lobe, ModelUse, Region
-from service.domain.severity import severity
+from service.domain.analysis import Analysis, ModelUse
+from service.domain.anatomy import Lobe
 from service.errors import Flag, Reason
 from service.evidence.case import Case
 from service.evidence.context import ALWAYS, PassedOver, Predecessor, Selection
@@ -25,6 +25,9 @@ from service.evidence.report.fonts import runs, width
 from service.evidence.report.page import MOST_LETTERS, fitted, wrapped
 from service.evidence.result import result_document
 from service.imaging.read import read_ct
+from service.pipelines.covid_severity.measure import OpacityRegion, Region
+from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.covid_severity.score import severity
 
 ALL = ALWAYS | {"text"}
 
@@ -45,8 +48,8 @@ def golden(analysis: Analysis) -> Analysis:
         lobes=lobes,
         lungs={"left": together("L"), "right": together("R"), "total": together("LR")},
         findings={
-            Finding.GROUND_GLASS: FindingRegion(505.0, 7.9, -600.0),
-            Finding.HIGH_OPACITY: FindingRegion(0, 0, None),
+            Opacity.GROUND_GLASS: OpacityRegion(505.0, 7.9, -600.0),
+            Opacity.HIGH_OPACITY: OpacityRegion(0, 0, None),
         },
         severity=severity({lobe.name: region for lobe, region in lobes.items()}, evidence_samples.FLOOR),
     )

@@ -10,10 +10,11 @@ import jsonschema
 import make_ct
 import pytest
 
-from service.domain.findings import ModelUse, Region
-from service.domain.severity import severity
+from service.domain.analysis import ModelUse
 from service.errors import Flag, Reason, Refusal
 from service.evidence.result import SeriesRefusal, result_document
+from service.pipelines.covid_severity.measure import Region
+from service.pipelines.covid_severity.score import severity
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/reference/result.schema.json").read_text())
 

@@ -12,13 +12,15 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import RLELossless
 from shared_data import shared_data
 
+from service.domain.analysis import Analysis
+from service.domain.anatomy import Lobe
 from service.domain.ct import CT
-from service.domain.findings import Analysis, Finding, Lobe
 from service.evidence.case import Case
 from service.evidence.context import SegKind, Style
 from service.evidence.seal import seal
 from service.evidence.seg import findings_seg, lobes_seg, segment_numbers
 from service.imaging.read import read_ct
+from service.pipelines.covid_severity.opacities import Opacity
 
 STYLES = [Style(), Style(all_frames=True), Style(SegKind.LABELMAP), Style(SegKind.LABELMAP, all_frames=True)]
 
@@ -52,7 +54,7 @@ def test_masks_come_back_on_the_source(orientation: str) -> None:
     ct, analysis = evidence_samples.phantom(orientation=orientation, findings=make_ct.FINDINGS)
     result = segs(ct, analysis)
     assert np.array_equal(mask_from(result["lobes"], ct, Lobe), analysis.lobe_mask)
-    assert np.array_equal(mask_from(result["findings"], ct, Finding), analysis.finding_mask)
+    assert np.array_equal(mask_from(result["findings"], ct, Opacity), analysis.finding_mask)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -74,7 +76,7 @@ def test_masks_come_back_in_every_style(style: Style, enhanced: bool) -> None:
     analysis = evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
     result = segs(ct, analysis, style)
     assert np.array_equal(mask_from(result["lobes"], ct, Lobe), analysis.lobe_mask)
-    assert np.array_equal(mask_from(result["findings"], ct, Finding), analysis.finding_mask)
+    assert np.array_equal(mask_from(result["findings"], ct, Opacity), analysis.finding_mask)
     assert segment_numbers(result["lobes"]) == {lobe.name: int(lobe) for lobe in Lobe}
     assert segment_numbers(result["findings"]) == {"HIGH_OPACITY": 1}
     segments = {SegKind.BINARY: 5, SegKind.LABELMAP: 1}[style.seg]
@@ -97,10 +99,10 @@ def test_real_headers() -> None:
     lobe_mask, finding_mask = np.zeros(ct.volume.shape, np.uint8), np.zeros(ct.volume.shape, np.uint8)
     for lobe in Lobe:
         lobe_mask[20:90, 100:400, 60 * lobe : 60 * lobe + 50] = lobe
-    finding_mask[40:50, 200:250, 70:100] = Finding.GROUND_GLASS
+    finding_mask[40:50, 200:250, 70:100] = Opacity.GROUND_GLASS
     result = segs(ct, evidence_samples.analysis_of(ct, lobe_mask, finding_mask))
     assert np.array_equal(mask_from(result["lobes"], ct, Lobe), lobe_mask)
-    assert np.array_equal(mask_from(result["findings"], ct, Finding), finding_mask)
+    assert np.array_equal(mask_from(result["findings"], ct, Opacity), finding_mask)
 
 
 def test_an_empty_segment_is_dropped_and_the_others_renumbered() -> None:
@@ -111,7 +113,7 @@ def test_an_empty_segment_is_dropped_and_the_others_renumbered() -> None:
     assert described == [(1, "RUL"), (2, "RLL"), (3, "LUL"), (4, "LLL")]
     assert [s.TrackingID for s in result["findings"].SegmentSequence] == ["HIGH_OPACITY"]
     assert np.array_equal(mask_from(result["lobes"], ct, Lobe), analysis.lobe_mask)
-    assert np.array_equal(mask_from(result["findings"], ct, Finding), analysis.finding_mask)
+    assert np.array_equal(mask_from(result["findings"], ct, Opacity), analysis.finding_mask)
     frames = np.count_nonzero(analysis.finding_mask.any(axis=(1, 2)))
     assert frames == result["findings"].NumberOfFrames < ct.volume.shape[0]
 

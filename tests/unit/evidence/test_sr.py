@@ -11,14 +11,17 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from service.domain import rounding
+from service.domain.analysis import Analysis
+from service.domain.anatomy import Lobe
 from service.domain.ct import CT
-from service.domain.findings import Analysis, Finding, Lobe, Region
-from service.domain.severity import severity
 from service.errors import Flag, Reason
 from service.evidence.case import Case
 from service.evidence.context import ALWAYS, Evidence, PassedOver, Predecessor, Selection
 from service.evidence.encode import encode
 from service.evidence.sr_study import study_sr
+from service.pipelines.covid_severity.measure import Region
+from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.covid_severity.score import severity
 
 ALL = ALWAYS | {"text"}
 LIMITS = [("USE-LIM", "RUO"), ("USE-LIM", "NOT-APART")]
@@ -111,7 +114,7 @@ def test_documents_follow_the_documents_of_an_earlier_result(
 
 def test_lobe_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -> None:
     found = groups(result["measurements"])
-    assert set(found) == {lobe.name for lobe in Lobe} | {finding.name for finding in Finding}
+    assert set(found) == {lobe.name for lobe in Lobe} | {finding.name for finding in Opacity}
     for lobe, region in sample[1].lobes.items():
         values = numbers(found[lobe.name])
         assert values["118565006"] == (pytest.approx(region.volume_ml, abs=0.05), "mL")
@@ -123,7 +126,7 @@ def test_lobe_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) ->
 
 
 def test_groups_point_at_their_segments(result: dict[str, Dataset]) -> None:
-    for seg_kind, names in (("lobes", Lobe), ("findings", Finding)):
+    for seg_kind, names in (("lobes", Lobe), ("findings", Opacity)):
         segments = {s.TrackingID: s for s in result[seg_kind].SegmentSequence}
         for name in (n.name for n in names):
             group = groups(result["measurements"])[name]

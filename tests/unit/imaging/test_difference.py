@@ -8,9 +8,11 @@ import make_ct
 import numpy as np
 import pytest
 
+from service.domain.analysis import Analysis
+from service.domain.anatomy import Lobe
 from service.domain.ct import CT
-from service.domain.findings import Analysis, Finding, Lobe
 from service.imaging.difference import HIGH_OPACITY, LUNGS, OPACITY, difference
+from service.pipelines.covid_severity.opacities import Opacity
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +44,13 @@ def test_dice_and_volumes_are_those_of_the_masks(sample: tuple[CT, Analysis]) ->
     middle = lobes.shape[2] // 2
     lobes[:, :, middle:][lobes[:, :, middle:] == Lobe.LUL] = Lobe.LLL
     findings[: len(findings) // 2] = 0
-    findings[findings == Finding.GROUND_GLASS] = Finding.HIGH_OPACITY
+    findings[findings == Opacity.GROUND_GLASS] = Opacity.HIGH_OPACITY
     changed = difference(found, analysis(ct, lobes, findings))
     assert changed.labels[LUNGS].dice == 1.0
     assert changed.labels["LLL"].dice == pytest.approx(dice(found.lobe_mask == Lobe.LLL, lobes == Lobe.LLL))
     assert changed.labels["LUL"].dice < 1.0
     assert changed.labels["left lung"].dice == changed.labels["RUL"].dice == 1.0
-    for name, kinds in ((OPACITY, list(Finding)), (HIGH_OPACITY, [Finding.HIGH_OPACITY])):
+    for name, kinds in ((OPACITY, list(Opacity)), (HIGH_OPACITY, [Opacity.HIGH_OPACITY])):
         before, after = np.isin(found.finding_mask, kinds), np.isin(findings, kinds)
         label = changed.labels[name]
         assert label.dice == pytest.approx(dice(before, after))

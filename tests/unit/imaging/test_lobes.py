@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Lobe
+from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.imaging.lobes import lobes_in_lungs, lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
 

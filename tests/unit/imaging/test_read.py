@@ -19,11 +19,11 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RL
 from shared_data import shared_data
 
 from service.domain.eligibility import Limits
-from service.domain.findings import Finding
 from service.errors import Flag, Reason, Rejected
 from service.imaging.attributes import text
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
+from service.pipelines.covid_severity.opacities import Opacity
 
 UUID_STYLE = "98C14734-2B1E-4C1D-9A57-0E6C3B7FA611"
 REAL = ("dicom/covid-ct-md/P001", "dicom/covid-ct-md/cap001", "dicom/covid-ct-md/normal001", "dicom/rider-lung")
@@ -50,8 +50,8 @@ def test_hounsfield_units_and_order(phantom: make_ct.PhantomCT) -> None:
     assert np.allclose(ct.volume.affine, truth.affine, atol=1e-9)
     healthy = (truth.lobe_mask > 0) & (truth.finding_mask == 0)
     assert hu[healthy].mean() == pytest.approx(-850, abs=0.5)
-    assert hu[truth.finding_mask == Finding.GROUND_GLASS].mean() == pytest.approx(-600, abs=0.5)
-    assert hu[truth.finding_mask == Finding.HIGH_OPACITY].mean() == pytest.approx(20, abs=0.5)
+    assert hu[truth.finding_mask == Opacity.GROUND_GLASS].mean() == pytest.approx(-600, abs=0.5)
+    assert hu[truth.finding_mask == Opacity.HIGH_OPACITY].mean() == pytest.approx(20, abs=0.5)
     assert ct.flags == () and ct.frame_numbers == ()
     assert ct.voxel_ml == pytest.approx(truth.voxel_ml)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from make_ct import Ball
 
-from service.domain.findings import Finding
 from service.imaging import render, render_3d, render_slice
+from service.pipelines.covid_severity.opacities import Opacity
 
-RIGHT_FRONT_HIGH = (Ball(Finding.HIGH_OPACITY, (-72.0, -35.0, 35.0), 40.0),)
+RIGHT_FRONT_HIGH = (Ball(Opacity.HIGH_OPACITY, (-72.0, -35.0, 35.0), 40.0),)
 
 
 def saturation(rgb: np.ndarray) -> np.ndarray:
@@ -103,7 +103,7 @@ def test_window_is_lung_window() -> None:
 
 
 def test_the_kinds_of_opacity_differ_in_grey_print() -> None:
-    ground_glass, high = (render_slice.swatch(f).astype(float) @ (0.299, 0.587, 0.114) for f in Finding)
+    ground_glass, high = (render_slice.swatch(f).astype(float) @ (0.299, 0.587, 0.114) for f in Opacity)
     assert high[8:-8, 8:-8].std() > 3 * ground_glass[8:-8, 8:-8].std()  # hatched against plain
 
 

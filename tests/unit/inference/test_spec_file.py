@@ -7,9 +7,9 @@ import pytest
 import tiny_models
 
 from service.domain.model_roles import mistakes
-from service.domain.severity import NoiseFloor
 from service.errors import Permanent
 from service.inference.spec_file import read_spec
+from service.pipelines.covid_severity.score import NoiseFloor
 
 HOW_TO = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "install-better-models.md"
 GOOD = tiny_models.toml(tiny_models.LUNGS)

@@ -8,8 +8,8 @@ import pytest
 
 from models.lung_opacity.attenuation import agreement, compare, high_opacity
 from models.lung_opacity.data import Source
-from service.domain.findings import Finding
-from service.imaging.measure import HIGH_OPACITY_HU, split_by_attenuation
+from service.pipelines.covid_severity.measure import HIGH_OPACITY_HU, split_by_attenuation
+from service.pipelines.covid_severity.opacities import Opacity
 
 
 def source(ground_glass_hu: float, dense_hu: float, ground_glass_label: int = 2) -> Source:
@@ -42,7 +42,7 @@ def test_labels_that_attenuation_cannot_tell_are_not_consistent(changes: dict[st
 def test_another_limit_is_the_same_rule_moved() -> None:
     hu = np.random.default_rng(0).normal(-300.0, 200.0, (2, 30, 30)).astype(np.float32)
     opacity = np.random.default_rng(1).random(hu.shape) < 0.7
-    ours = split_by_attenuation(hu, opacity, (1.4, 1.4)) == Finding.HIGH_OPACITY
+    ours = split_by_attenuation(hu, opacity, (1.4, 1.4)) == Opacity.HIGH_OPACITY
     assert np.array_equal(high_opacity(hu, opacity, (1.4, 1.4), HIGH_OPACITY_HU), ours)
     lower = high_opacity(hu, opacity, (1.4, 1.4), HIGH_OPACITY_HU - 100)
     assert lower[ours].all() and lower.sum() > ours.sum() and not lower[~opacity].any()

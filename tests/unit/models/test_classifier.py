@@ -23,8 +23,8 @@ from models.networks.cnn3d_classifier import SHAPE, Cnn3dClassifier
 from models.training import config, device
 from models.training.loop import step_generator, train
 from models.training.run import Run
+from service.domain.analysis import Analysis
 from service.domain.ct import CT
-from service.domain.findings import Analysis
 from service.domain.ports import Backend, Progress
 from service.errors import Rejected
 from service.imaging.read import read_ct

@@ -7,7 +7,7 @@ import pytest
 from models.lobes.agreement import dice, distances_mm, same_lobe_part, with_slice_labels
 from models.lobes.summary import summarise
 from models.lobes.truth import FISSURES, LUNG_HU, TISSUE_HU, borders, by_fissure, lungs_of, paint
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.imaging.lungs import Side
 
 AFFINE = np.array([[0, 0, 2.0, -110.0], [0, 2.0, 0, -70.0], [-2.5, 0, 0, 110.0], [0, 0, 0, 1]])

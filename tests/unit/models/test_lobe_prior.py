@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from models.lobes.build import lobes_of, onto_atlas, read_points
 from models.lobes.graph import graph
 from models.lobes.spec import SIZE, SPEC
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.imaging.lungs import Side
 
 AFFINE = np.array([[0, 0, 5.0, 0], [0, 5.0, 0, 0], [-5.0, 0, 0, 75.0], [0, 0, 0, 1]])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from models.lung_opacity.noise_floor import P001, away_from, scores, summary
-from service.domain.severity import NoiseFloor
+from service.pipelines.covid_severity.score import NoiseFloor
 
 FLOOR = NoiseFloor(opacity_ml=5.0, opacity_percent=0.7)
 

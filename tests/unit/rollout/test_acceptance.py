@@ -16,8 +16,8 @@ import tiny_models
 from onnx import TensorProto, helper, numpy_helper
 from pydicom import dcmread
 
+from service.domain.analysis import Analysis
 from service.domain.ct import CT
-from service.domain.findings import Analysis
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend, Progress
 from service.errors import Permanent, Reason, Refusal, Rejected
@@ -26,7 +26,7 @@ from service.imaging.read import read_ct
 from service.inference import repository
 from service.inference.files import embedded
 from service.inference.onnx import OnnxBackend
-from service.pipelines.slices import views_of
+from service.pipelines.shared.slices import views_of
 from service.rollout.acceptance import Gate
 from service.rollout.comparing_backends import ComparingBackend
 from service.rollout.output_statistics import OutputStatistics

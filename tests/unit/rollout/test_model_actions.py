@@ -17,7 +17,7 @@ from service.inference.files import read_digests, serving_of
 from service.inference.onnx import OnnxBackend
 from service.inference.repository import add, change, checking, embed, served_of
 from service.inference.serving_file import SERVING, render_serving
-from service.pipelines.covid_severity import CovidSeverity
+from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.acceptance import Gate, On, Passed
 from service.rollout.model_actions import ModelActions
 from service.store.audit import Audit

@@ -20,7 +20,7 @@ from service.errors import Permanent, Reason, Refusal, Transient
 from service.imaging.difference import Difference
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_severity import CovidSeverity
+from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.shadow import Shadower
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine

@@ -13,7 +13,7 @@ from label_files import volume, write_dcmqi_seg, write_nifti
 from pydicom import dcmread
 from shared_data import shared_data
 
-from service.domain.findings import Lobe
+from service.domain.anatomy import Lobe
 from service.evidence.encode import encode
 from service.imaging.labels import align
 from service.store.label_files import NotALabelMap, is_label_file, read_labels

@@ -7,7 +7,7 @@ import pytest
 from runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, raising
 
 from service.analysis.analyst import Outcome
-from service.domain.findings import ModelUse
+from service.domain.analysis import ModelUse
 from service.domain.job import State
 from service.errors import Permanent, Reason, Refusal, Transient
 

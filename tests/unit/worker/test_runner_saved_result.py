@@ -8,7 +8,7 @@ import pytest
 from runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, SevereStub
 
 from service.analysis.analyst import Outcome
-from service.domain.findings import ModelUse
+from service.domain.analysis import ModelUse
 from service.domain.job import State
 from service.errors import Flag, Reason, Refusal
 from service.evidence.context import Evidence

@@ -1,5 +1,7 @@
 """From the network's opacity probability to the opacities inside the lungs, on the source grid."""
 
+from enum import IntEnum
+
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +10,15 @@ from scipy import ndimage
 from service.imaging.boxes import bounds, clipped
 from service.imaging.harmonise import reach, resample_like
 from service.imaging.lungs import HALF
-from service.imaging.partial_volume import partial_volume
+from service.pipelines.covid_severity.partial_volume import partial_volume
+
+
+class Opacity(IntEnum):
+    """Label values of the opacity mask. 0 is no opacity."""
+
+    GROUND_GLASS = 1
+    HIGH_OPACITY = 2
+
 
 MIN_COMPONENT_ML = 0.05
 """Smaller connected opacities are noise: a ball of 4.6 mm diameter."""

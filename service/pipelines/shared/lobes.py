@@ -12,7 +12,7 @@ from service.domain.ports import Backend, Progress
 from service.imaging.fissures.follow import follow_fissures
 from service.imaging.lobes import LOBES_OF, lobes_in_lungs, lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
-from service.pipelines.slices import infer_slices, onto, views_of
+from service.pipelines.shared.slices import infer_slices, onto, views_of
 
 _STAGE = "lobes"
 

@@ -6,9 +6,10 @@ import pytest
 from phantom import FINDING_HU, LUNG_HU
 from scipy import ndimage
 
-from service.domain.findings import LEFT_LOBES, RIGHT_LOBES, Finding, Lobe
-from service.imaging.measure import HIGH_OPACITY_HU, measure, split_by_attenuation
+from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.imaging.read import read_ct
+from service.pipelines.covid_severity.measure import HIGH_OPACITY_HU, measure, split_by_attenuation
+from service.pipelines.covid_severity.opacities import Opacity
 
 
 @pytest.mark.parametrize("orientation", ["HFS", "FFP", "HFDR"])
@@ -46,13 +47,13 @@ def test_empty_regions_have_no_mean() -> None:
     nothing = np.zeros((2, 3, 4), np.uint8)
     found = measure(np.zeros((2, 3, 4), np.float32), nothing, nothing, 0.5)
     assert found.lobes[Lobe.RML].mean_hu is None
-    assert found.findings[Finding.GROUND_GLASS].mean_hu is None
-    assert found.findings[Finding.GROUND_GLASS].percent_of_lungs == 0
+    assert found.findings[Opacity.GROUND_GLASS].mean_hu is None
+    assert found.findings[Opacity.GROUND_GLASS].percent_of_lungs == 0
 
 
 def test_a_finding_outside_the_lungs_is_an_error() -> None:
     findings = np.zeros((2, 3, 4), np.uint8)
-    findings[1, 2, 3] = Finding.GROUND_GLASS
+    findings[1, 2, 3] = Opacity.GROUND_GLASS
     with pytest.raises(ValueError, match="outside the lungs"):
         measure(np.zeros((2, 3, 4), np.float32), np.zeros((2, 3, 4), np.uint8), findings, 0.5)
 
@@ -62,11 +63,11 @@ def test_the_attenuation_limit_and_what_it_averages_over() -> None:
     opacity[0, :, 5:] = False
     hu = np.full((1, 9, 9), HIGH_OPACITY_HU, np.float32)
     hu[0, :, 5:] = -1000.0  # aerated lung beside it shifts nothing
-    assert (split_by_attenuation(hu, opacity, (1.0, 1.0))[opacity] == Finding.HIGH_OPACITY).all()
+    assert (split_by_attenuation(hu, opacity, (1.0, 1.0))[opacity] == Opacity.HIGH_OPACITY).all()
     hu[0, 4, 2] = -200.0 - 1000.0  # one dark pixel is averaged with its neighbours
     labels = split_by_attenuation(hu, opacity, (1.0, 1.0))
-    assert labels[0, 4, 2] == Finding.GROUND_GLASS
-    assert labels[0, 0, 0] == Finding.HIGH_OPACITY
+    assert labels[0, 4, 2] == Opacity.GROUND_GLASS
+    assert labels[0, 0, 0] == Opacity.HIGH_OPACITY
     assert not labels[~opacity].any()
 
 
@@ -81,5 +82,5 @@ def test_the_box_around_an_opacity_changes_nothing(corner: tuple[int, int]) -> N
     weight, total = (
         ndimage.gaussian_filter(part.astype(np.float32), sigma, truncate=3.0) for part in (opacity, hu * opacity)
     )
-    expected = np.where(total >= HIGH_OPACITY_HU * weight, Finding.HIGH_OPACITY, Finding.GROUND_GLASS) * opacity
+    expected = np.where(total >= HIGH_OPACITY_HU * weight, Opacity.HIGH_OPACITY, Opacity.GROUND_GLASS) * opacity
     assert np.array_equal(split_by_attenuation(hu[None], opacity[None], (0.7, 0.8))[0], expected)

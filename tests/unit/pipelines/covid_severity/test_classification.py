@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain.classification import THRESHOLD, Infection, decide
+from service.pipelines.covid_severity.classification import THRESHOLD, Infection, decide
 
 
 @pytest.mark.parametrize(

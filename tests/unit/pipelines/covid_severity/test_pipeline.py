@@ -12,17 +12,18 @@ import pytest
 from scipy import ndimage
 from shared_data import shared_data
 
+from service.domain.analysis import Analysis
+from service.domain.anatomy import Lobe
 from service.domain.ct import CT
-from service.domain.findings import Analysis, Lobe
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.domain.ports import Array
-from service.domain.severity import NoiseFloor
 from service.errors import Flag, Reason, Rejected
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines import PIPELINES
-from service.pipelines.covid_severity import CovidSeverity
-from service.pipelines.slices import centred
+from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.covid_severity.score import NoiseFloor
+from service.pipelines.shared.slices import centred
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE, BOX = 192, 32

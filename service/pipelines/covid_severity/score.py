@@ -21,7 +21,7 @@ Category = Literal["none", "mild", "moderate", "severe"]
 
 
 class Opacity(Protocol):
-    """Opacity of one lobe, as `service.domain.findings.Region` has it."""
+    """Opacity of one lobe, as `measure.Region` has it."""
 
     @property
     def opacity_ml(self) -> float: ...

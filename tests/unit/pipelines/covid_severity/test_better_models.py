@@ -11,16 +11,17 @@ import pytest
 import tiny_models
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
+from service.domain.analysis import Analysis
+from service.domain.anatomy import Lobe
 from service.domain.ct import CT
-from service.domain.findings import Analysis, Lobe
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
 from service.errors import Flag, Reason, Rejected
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.inference.repository import create
-from service.pipelines.covid_severity import CovidSeverity
-from service.pipelines.slices import infer_slices, onto, views_of
+from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.shared.slices import infer_slices, onto, views_of
 
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
 

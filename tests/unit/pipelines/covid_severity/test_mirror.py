@@ -4,7 +4,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 
-from service.imaging.mirror import EVERY, mirrored, self_agreement
+from service.pipelines.covid_severity.mirror import EVERY, mirrored, self_agreement
 
 GRID = hd.Volume(np.zeros((9, 40, 60), np.int16), np.diag([3.0, 1.0, 1.0, 1.0]), "PATIENT")
 

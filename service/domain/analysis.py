@@ -1,0 +1,242 @@
+"""The result of an image analysis, whatever was analysed: what the encoders of SEG, SR, PDF and JSON work from.
+
+Every number carries its coded concept and its UCUM unit, every region its coded category, type and site. Nothing here
+knows a pipeline.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.sr.coding import Code
+
+from service.domain import codes
+from service.domain.flags import Flag, doubts
+
+LabelArray = NDArray[np.uint8]
+
+Rgb = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where in the body something is. laterality: modifier of the region, None where the region says it."""
+
+    region: Code
+    laterality: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One label of a label map.
+
+    label: its value, 1 to 255. name: tracking identifier, unique in the analysis ("RUL"). title: Segment Label.
+    category, type: Segmented Property Category and Type. laterality: modifier of the type. region: Anatomic Region.
+    """
+
+    label: int
+    name: str
+    title: str
+    category: Code
+    type: Code
+    rgb: Rgb
+    laterality: Code | None = None
+    region: Code = codes.LUNG
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMapKind:
+    """A label map that a pipeline produces.
+
+    name: of its files ("lobes" for lobes.seg.dcm) and the kind of its objects. title: in Series Descriptions.
+    concept: names it where the root of a result refers to it.
+    """
+
+    name: str
+    title: str
+    concept: Code
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelMap:
+    """Segments on the source grid. labels: uint8, axes (slice, row, column); 0 is background."""
+
+    kind: LabelMapKind
+    labels: LabelArray
+    segments: tuple[Segment, ...]
+
+    @property
+    def name(self) -> str:
+        return self.kind.name
+
+    @property
+    def present(self) -> tuple[Segment, ...]:
+        """Segments that have voxels."""
+        found = set(np.flatnonzero(np.bincount(self.labels.ravel(), minlength=256)).tolist())
+        return tuple(segment for segment in self.segments if segment.label in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One number, unrounded. name: in result.json, with its unit ("volume_ml"). derivation, method: as in TID 300."""
+
+    name: str
+    concept: Code
+    value: float
+    unit: Code
+    derivation: Code | None = None
+    method: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One coded statement: what was judged, and the judgement."""
+
+    concept: Code
+    value: Code
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementGroup:
+    """Measurements and evaluations of one thing.
+
+    name: tracking identifier, the same as its segment's where it is about one. finding: what is measured. site: where.
+    category: of the finding, for a group about a segment. segment: name of that segment; None: about the whole study.
+    """
+
+    name: str
+    finding: Code
+    site: Site
+    measurements: tuple[Measurement, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    category: Code | None = None
+    segment: str | None = None
+
+    def __getitem__(self, name: str) -> float:
+        """The value of the measurement of that name; KeyError if there is none."""
+        for measurement in self.measurements:
+            if measurement.name == name:
+                return measurement.value
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassProbability:
+    """Probability of one class, 0 to 1. title: the class as reports print it."""
+
+    concept: Code
+    title: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Which class a CT belongs to.
+
+    name: tracking identifier. finding: what is classified. probabilities: empty where there is no validated model.
+    absent: says in that case why.
+    """
+
+    name: str
+    finding: Code
+    concept: Code
+    probabilities: tuple[ClassProbability, ...] = ()
+    absent: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The one result to show in a list.
+
+    value: None where it could not be determined. maximum: of its scale, None for an open one. category: in one word.
+    words: what the value means, or why there is none. remark: what a reader must know with it.
+    """
+
+    name: str
+    value: float | None
+    unit: Code
+    maximum: float | None = None
+    category: str | None = None
+    words: str = ""
+    remark: str = ""
+
+    @property
+    def value_in_words(self) -> str:
+        """ "3 of 25", "12.3 mL" or "no value"."""
+        if self.value is None:
+            return "no value"
+        return f"{self.value:g} of {self.maximum:g}" if self.maximum is not None else self._with_unit(self.value)
+
+    @property
+    def sentence(self) -> str:
+        """Name, value, meaning and remark."""
+        value = () if self.value is None else (self.value_in_words,)
+        said = f"{self.name}: {', '.join(filter(None, (*value, self.words)))}"
+        return f"{said}; {self.remark}." if self.remark else f"{said}."
+
+    def _with_unit(self, value: float) -> str:
+        return f"{value:g}" if self.unit in (codes.SCORE, codes.UNITY) else f"{value:g} {self.unit.meaning}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """Exactly which weights made a result."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineUse:
+    """Which pipeline made a result, and in which version of its rules."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """The result of one pipeline on one CT.
+
+    voxel_ml: volume of one voxel of the label maps. groups: measurements about segments and about the study, in the
+    order to show them. uncertainty: how sure the models are, for the quality group. limitations: what the models cannot
+    tell, coded. summary: the result in sentences. urgent: whether the study is to be read first. drift: what is watched
+    over many studies, by name.
+    """
+
+    pipeline: PipelineUse
+    label_maps: tuple[LabelMap, ...]
+    voxel_ml: float
+    groups: tuple[MeasurementGroup, ...]
+    headline: Headline
+    models: tuple[ModelUse, ...]
+    flags: tuple[Flag, ...]
+    classification: Classification | None = None
+    uncertainty: tuple[Measurement, ...] = ()
+    limitations: tuple[Code, ...] = ()
+    summary: tuple[str, ...] = ()
+    urgent: bool = False
+    drift: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shapes = {label_map.labels.shape for label_map in self.label_maps}
+        if len(shapes) > 1:
+            raise ValueError(f"the label maps are not on one grid: {shapes}")
+
+    def label_map(self, name: str) -> LabelMap:
+        """The label map of that name; KeyError if there is none."""
+        return {one.name: one for one in self.label_maps}[name]
+
+    def group(self, name: str) -> MeasurementGroup:
+        """The group of that name; KeyError if there is none. A segment's group has the segment's name."""
+        return {one.name: one for one in self.groups}[name]
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Reasons why the headline may be wrong."""
+        return doubts(self.flags)

@@ -1,0 +1,132 @@
+"""The body of a report: what a pipeline prints. `evidence.report` lays it out on the page.
+
+Texts are ready to print; pictures are arrays. Use limitation, patient, warnings, models and footer are not part of it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RgbArray = NDArray[np.uint8]
+"""Axes (row, column, colour)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A part of a whole, 0 to 1. ticks: limits of categories, on the same scale."""
+
+    part: float
+    ticks: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One text below a card's value. size: in points. wrapped: over several lines; else it is shrunk to fit."""
+
+    text: str
+    size: float = 8.5
+    bold: bool = False
+    wrapped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One named number of a list, with a bar. part: of the bar, 0 to 1."""
+
+    title: str
+    value: str
+    part: float
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One key result.
+
+    value: printed large; `absent`: in grey, because there is none. beside: printed small, on its right.
+    rows: a list instead of value, bar and lines.
+    """
+
+    title: str
+    value: str = ""
+    beside: str = ""
+    bar: Bar | None = None
+    lines: tuple[Line, ...] = ()
+    rows: tuple[Row, ...] = ()
+    absent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """right: edge that the cells are aligned with, as a part of the table's width."""
+
+    title: str
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One line of a table. bar: part, 0 to 1; None: no bar. total: printed bold, as a sum of rows above it."""
+
+    name: str
+    cells: tuple[str, ...]
+    bar: float | None = None
+    total: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """heading: of the first column. bar: left and right edge of the bars, as parts of the width. note: below it."""
+
+    heading: str
+    columns: tuple[Column, ...]
+    rows: tuple[TableRow, ...]
+    bar: tuple[float, float] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """rgb: uint8, axes (row, column, colour). mm_per_pixel: the same along rows and columns."""
+
+    rgb: RgbArray
+    mm_per_pixel: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figure:
+    """A picture of the patient, right side on the left, with its caption. dark: letters on it are white."""
+
+    picture: Picture
+    caption: str
+    dark: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LegendEntry:
+    """What a mark in the figures means. swatch: a patch that looks like it."""
+
+    swatch: RgbArray
+    title: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReportBody:
+    """What one result prints.
+
+    cards: three. large, small: two figures each, large ones side by side. scale: of the figures' greys, in words.
+    quality: sentences after the warnings. notes: how to read the numbers, by heading. findings: the regions, in
+    sentences, for a report of text alone.
+    """
+
+    title: str
+    cards: tuple[Card, ...]
+    table: Table
+    large: tuple[Figure, Figure]
+    small: tuple[Figure, Figure]
+    legend: tuple[LegendEntry, ...]
+    scale: str
+    notes_heading: str
+    notes: tuple[str, ...]
+    findings: tuple[str, ...]
+    quality: tuple[str, ...] = ()

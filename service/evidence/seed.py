@@ -1,0 +1,159 @@
+"""The seed of all UIDs of a result: a canonical serialisation of everything that the encoders work from.
+
+Version 1. The seed is the SHA-256 of these records, in this order, each ended by a line feed:
+
+    1. "thoracle seed 1"
+    2. JSON of what the result is about: context, CT and analysis, with all numbers unrounded
+    3. arrays: Hounsfield units, then the labels of each label map; each as JSON {"array": name, "dtype", "shape"} and
+       its bytes in C order, little endian
+    4. headers: each cleaned source header as an Explicit VR Little Endian data set (PS3.5 A.2)
+
+JSON is ASCII with sorted keys, no spaces, floats as Python's shortest representation. It names things in the words
+below, never by the names of classes or attributes: code can be renamed, and no UID changes. A change of this
+serialisation changes every UID, needs another version and a decision record.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.sr.coding import Code
+
+from service.domain.analysis import Analysis, Classification, LabelMap, Measurement, MeasurementGroup
+from service.domain.ct import CT
+from service.domain.flags import Flag
+from service.evidence.context import EvidenceContext
+
+VERSION = "thoracle seed 1"
+
+Json = dict[str, Any]
+
+
+def seed_records(ct: CT, sources: Sequence[Dataset], analysis: Analysis, context: EvidenceContext) -> Iterator[bytes]:
+    """The records of one analysis. sources: the cleaned headers of the CT."""
+    yield VERSION.encode()
+    yield json_record({"context": _context(context), "ct": _ct(ct), "analysis": _analysis(analysis)})
+    yield from _array("hu", ct.volume.array)
+    for label_map in analysis.label_maps:
+        yield from _array(label_map.name, label_map.labels)
+    yield from header_records(sources)
+
+
+def notice_records(told: Any, headers: Iterable[Dataset], context: EvidenceContext) -> Iterator[bytes]:
+    """The records of a notice. told: what it says, ready for JSON."""
+    yield VERSION.encode()
+    yield json_record({"context": _context(context), "notice": told})
+    yield from header_records(headers)
+
+
+def header_records(headers: Iterable[Dataset]) -> Iterator[bytes]:
+    """Every header as a data set."""
+    for header in headers:
+        buffer = DicomBytesIO()
+        buffer.is_little_endian, buffer.is_implicit_VR = True, False
+        write_dataset(buffer, header)
+        yield buffer.getvalue()
+
+
+def json_record(document: Any) -> bytes:
+    """ValueError for a number that is none."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _array(name: str, array: np.ndarray[Any, Any]) -> Iterator[bytes]:
+    yield json_record({"array": name, "dtype": array.dtype.name, "shape": list(array.shape)})
+    yield np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+
+
+def _context(context: EvidenceContext) -> Json:
+    replaced = context.replaces
+    return {
+        "software": context.software_version,
+        "analysed at": context.analysed_at.isoformat(),
+        "institution": context.institution,
+        "number": context.number,
+        "series number": context.series_number,
+        "replaces": replaced
+        and {
+            "number": replaced.number,
+            "analysed at": replaced.analysed_at and replaced.analysed_at.isoformat(),
+            "notice": replaced.notice,
+            "objects": [
+                [one.study_uid, one.series_uid, one.sop_class_uid, one.sop_instance_uid] for one in replaced.objects
+            ],
+        },
+        "passed over": [[one.number, list(one.reasons)] for one in context.passed_over],
+    }
+
+
+def _ct(ct: CT) -> Json:
+    return {
+        "flags": _flags(ct.flags),
+        "frames": list(ct.frame_numbers),
+        "affine": ct.volume.affine.tolist(),
+    }
+
+
+def _analysis(analysis: Analysis) -> Json:
+    headline = analysis.headline
+    return {
+        "pipeline": [analysis.pipeline.name, analysis.pipeline.version],
+        "models": [[model.name, model.version, model.sha256] for model in analysis.models],
+        "flags": _flags(analysis.flags),
+        "headline": [headline.name, headline.value, _code(headline.unit), headline.maximum, headline.category],
+        "words": [headline.words, headline.remark, *analysis.summary],
+        "label maps": [_label_map(label_map) for label_map in analysis.label_maps],
+        "groups": [_group(group) for group in analysis.groups],
+        "classification": analysis.classification and _classification(analysis.classification),
+        "uncertainty": [_measurement(one) for one in analysis.uncertainty],
+        "limitations": [_code(one) for one in analysis.limitations],
+        "urgent": analysis.urgent,
+    }
+
+
+def _label_map(label_map: LabelMap) -> Json:
+    segments = [
+        {
+            "label": int(one.label),
+            "name": one.name,
+            "title": one.title,
+            "codes": [_code(code) for code in (one.category, one.type, one.laterality, one.region)],
+            "rgb": list(one.rgb),
+        }
+        for one in label_map.segments
+    ]
+    return {"name": label_map.name, "segments": segments}
+
+
+def _group(group: MeasurementGroup) -> Json:
+    return {
+        "name": group.name,
+        "segment": group.segment,
+        "codes": [_code(one) for one in (group.category, group.finding, group.site.region, group.site.laterality)],
+        "measurements": [_measurement(one) for one in group.measurements],
+        "evaluations": [[_code(one.concept), _code(one.value)] for one in group.evaluations],
+    }
+
+
+def _measurement(one: Measurement) -> list[Any]:
+    return [one.name, *(_code(code) for code in (one.concept, one.unit, one.derivation, one.method)), float(one.value)]
+
+
+def _classification(found: Classification) -> Json:
+    return {
+        "name": found.name,
+        "codes": [_code(one) for one in (found.finding, found.concept, found.absent)],
+        "classes": [[_code(one.concept), one.title, one.value] for one in found.probabilities],
+    }
+
+
+def _flags(flags: Iterable[Flag]) -> list[list[str]]:
+    return [[flag.code, flag.detail] for flag in flags]
+
+
+def _code(code: Code | None) -> list[str] | None:
+    return None if code is None else [code.value, code.scheme_designator, code.meaning]

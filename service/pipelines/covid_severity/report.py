@@ -1,0 +1,179 @@
+"""What the report prints: score, extent and classification, a table of lobes and lungs, four pictures."""
+
+from collections.abc import Iterator
+
+from service.domain import codes
+from service.domain.analysis import Analysis, MeasurementGroup
+from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
+from service.domain.ct import CT
+from service.domain.ports import Step
+from service.domain.report import Bar, Card, Column, LegendEntry, Line, ReportBody, Row, Table, TableRow
+from service.domain.rounding import millilitres_text, percent_text
+from service.imaging.figures import SCALE, Scene, axial, coronal, front
+from service.imaging.render import Mark
+from service.imaging.render_slice import swatch
+from service.pipelines.covid_severity import codes as own
+from service.pipelines.covid_severity import score
+from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.shared import lobe_segments
+
+TITLE = "Chest CT: lung opacity report"
+NO_CLASSIFIER = "Classification: no validated model installed"
+
+MARKS = (
+    Mark(Opacity.GROUND_GLASS, own.OPACITIES[Opacity.GROUND_GLASS].rgb, 0.30),
+    Mark(Opacity.HIGH_OPACITY, own.OPACITIES[Opacity.HIGH_OPACITY].rgb, 0.35, hatched=True, shade=0.62, background=190),
+)
+
+_COLUMNS = (
+    Column("Lung mL", 0.335),
+    Column("Opacity mL", 0.455),
+    Column("Ground-glass mL", 0.605),
+    Column("High opacity mL", 0.745),
+    Column("Opacity %", 0.845),
+    Column("Score", 1.0),
+)
+_BAR = (0.862, 0.922)
+_TABLE_NOTE = (
+    "Score per lobe 0-5, in brackets without noise floor. Percentages are truncated; scores use unrounded values."
+)
+_VOLUMES = ("volume_ml", "opacity_ml", "ground_glass_ml", "high_opacity_ml")
+
+_OPACITY = "Opacity is ground-glass plus high opacity, of any cause."
+_LOBE = "Lobe: 0 none, 1 <5 %, 2 ≤25 %, 3 ≤50 %, 4 ≤75 %, 5 >75 % affected."
+_TOTAL = "Total: mild 1-5, moderate 6-14, severe 15-25."
+
+
+def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
+    """step: called before each picture."""
+    opacities, lobes = (analysis.label_map(name).labels for name in ("findings", "lobes"))
+    scene = Scene.of(ct, opacities, lobes, MARKS, "opacity")
+    step()
+    large = axial(scene)
+    step()
+    middle = coronal(scene)
+    step()
+    small = (middle, front(scene))
+    step()
+    return ReportBody(
+        title=TITLE,
+        cards=(_severity(analysis), _extent(analysis), _classification(analysis)),
+        table=Table("Region", _COLUMNS, tuple(_rows(analysis)), _BAR, _TABLE_NOTE),
+        large=large,
+        small=small,
+        legend=tuple(LegendEntry(swatch(mark), own.OPACITIES[Opacity(mark.label)].title) for mark in MARKS),
+        scale=SCALE,
+        notes_heading="Scoring",
+        notes=_scoring(analysis),
+        findings=tuple(_regions(analysis)),
+        quality=_agreement(analysis),
+    )
+
+
+def _severity(analysis: Analysis) -> Card:
+    headline = analysis.headline
+    if headline.value is None:
+        return Card(score.NAME, "no total score", lines=(Line("A lobe was not found."),))
+    published = headline.remark if headline.remark == "no noise floor" else _without_floor(analysis)
+    lines = [Line(f"Involvement: {headline.category}", 9.5, bold=True)]
+    if headline.words.endswith(score.WITHIN_NORMAL):
+        lines.append(Line(score.WITHIN_NORMAL, 8.0))
+    if analysis.doubts:
+        lines.append(Line(f"! Score doubtful: {', '.join(analysis.doubts)}", 7.5, bold=True, wrapped=True))
+    bar = Bar(headline.value / score.MAX, (5.5 / score.MAX, 14.5 / score.MAX))
+    return Card(score.NAME, f"{headline.value:g} / {score.MAX}", published, bar, tuple(lines))
+
+
+def _without_floor(analysis: Analysis) -> str:
+    return f"without noise floor: {analysis.group('SEVERITY')['score_without_noise_floor']:g}"
+
+
+def _extent(analysis: Analysis) -> Card:
+    total = analysis.group("LUNG_TOTAL")
+    kinds = (f"Ground-glass {_ml(total, 'ground_glass_ml')} mL · high opacity {_ml(total, 'high_opacity_ml')} mL",)
+    return Card(
+        "Affected part of both lungs",
+        f"{percent_text(total['opacity_percent'])} %",
+        f"{_ml(total, 'opacity_ml')} of {_ml(total, 'volume_ml')} mL",
+        Bar(total["opacity_percent"] / 100),
+        (Line(kinds[0]), Line(f"{own.NOT_TOLD_APART.meaning}.", 7.5, wrapped=True)),
+    )
+
+
+def _classification(analysis: Analysis) -> Card:
+    found = analysis.classification
+    if found is None or not found.probabilities:
+        return Card(NO_CLASSIFIER, "not available", lines=(Line("No probability is given."),), absent=True)
+    rows = tuple(Row(one.title, f"{one.value:.2f}", one.value) for one in found.probabilities)
+    return Card(f"Classification probabilities · {analysis.pipeline.name}", rows=rows)
+
+
+def _rows(analysis: Analysis) -> Iterator[TableRow]:
+    for side, lobes in (("right", RIGHT_LOBES), ("left", LEFT_LOBES)):
+        for lobe in lobes:
+            group = analysis.group(lobe.name)
+            yield _row(lobe_segments.SEGMENT_OF[lobe].title, group, _lobe_score(group))
+        yield _row(f"{side.capitalize()} lung", analysis.group(f"LUNG_{side.upper()}"), "", total=True)
+    total = analysis.headline.value
+    words = "none" if total is None else f"{total:g} / {score.MAX}"
+    yield _row("Both lungs", analysis.group("LUNG_TOTAL"), words, total=True)
+
+
+def _row(name: str, group: MeasurementGroup, score_text: str, total: bool = False) -> TableRow:
+    percent = group["opacity_percent"]
+    affected = percent_text(percent) if group["volume_ml"] else "-"
+    cells = (*(_ml(group, volume) for volume in _VOLUMES), affected, score_text)
+    return TableRow(name, cells, percent / 100, total)
+
+
+def _scores(group: MeasurementGroup) -> tuple[int, int] | None:
+    """Reported and published score of a lobe; None where it was not found."""
+    found = {m.name: int(m.value) for m in group.measurements if m.unit == codes.SCORE}
+    published = found.get("score_without_noise_floor")
+    return None if published is None else (found.get("score", published), published)
+
+
+def _lobe_score(group: MeasurementGroup) -> str:
+    if (scores := _scores(group)) is None:
+        return "not found"
+    reported, published = scores
+    return f"{reported}" if reported == published else f"{reported} ({published})"
+
+
+def _scoring(analysis: Analysis) -> tuple[str, ...]:
+    severity = {m.name: m.value for m in analysis.group("SEVERITY").measurements}
+    if "noise_floor_ml" not in severity:
+        return _OPACITY, _LOBE, _TOTAL
+    limits = f"{severity['noise_floor_ml']:g} mL and {severity['noise_floor_percent']:g} % of it"
+    noise = f"Noise floor: a lobe is scored only if its opacity exceeds both {limits}; less is found in normal lungs."
+    return _OPACITY, _LOBE, noise, _TOTAL
+
+
+def _agreement(analysis: Analysis) -> tuple[str, ...]:
+    found = {m.name: m.value for m in analysis.uncertainty}
+    if not found:
+        return ()
+    dice = f"lungs {found['agreement_lungs']:.2f}, opacities {found['agreement_opacities']:.2f}"
+    return (f"Agreement on mirrored images (Dice): {dice}.",)
+
+
+def _regions(analysis: Analysis) -> Iterator[str]:
+    for side, lobes in (("right", RIGHT_LOBES), ("left", LEFT_LOBES)):
+        for lobe in lobes:
+            yield f"{lobe_segments.SEGMENT_OF[lobe].title}: {_in_words(analysis, lobe)}."
+        yield f"{side.capitalize()} lung: {_extent_in_words(analysis.group(f'LUNG_{side.upper()}'))}."
+
+
+def _in_words(analysis: Analysis, lobe: Lobe) -> str:
+    group = analysis.group(lobe.name)
+    scores = _scores(group)
+    return f"{_extent_in_words(group)}, {'not found' if scores is None else f'score {scores[0]}'}"
+
+
+def _extent_in_words(group: MeasurementGroup) -> str:
+    percent = percent_text(group["opacity_percent"])
+    return f"{_ml(group, 'volume_ml')} mL, of it opacity {_ml(group, 'opacity_ml')} mL ({percent} %)"
+
+
+def _ml(group: MeasurementGroup, name: str) -> str:
+    return millilitres_text(group[name])

@@ -1,0 +1,191 @@
+"""From what was measured to the neutral result: coded groups, headline and summary."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydicom.sr.coding import Code
+
+from service.domain import codes
+from service.domain.analysis import (
+    Analysis,
+    Classification,
+    ClassProbability,
+    Evaluation,
+    Headline,
+    LabelArray,
+    LabelMap,
+    Measurement,
+    MeasurementGroup,
+    ModelUse,
+    PipelineUse,
+    Site,
+)
+from service.domain.anatomy import Lobe
+from service.domain.flags import Flag
+from service.domain.rounding import millilitres_text, percent_text
+from service.pipelines.covid_severity import codes as own
+from service.pipelines.covid_severity import score
+from service.pipelines.covid_severity.measure import Measurements, OpacityRegion, Region
+from service.pipelines.covid_severity.mirror import SelfAgreement
+from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.covid_severity.score import Severity
+from service.pipelines.shared import lobe_segments
+
+LUNGS = {"right": codes.RIGHT, "left": codes.LEFT, "total": None}
+"""Regions of lung by name, in the order to show them, with their laterality."""
+
+_LUNG = Site(codes.LUNG)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Everything that was found. lobe_mask (`Lobe`), opacity_mask (`Opacity`): axes (slice, row, column) of the CT.
+
+    probabilities: of classes by name; None without a validated classifier.
+    """
+
+    lobe_mask: LabelArray
+    opacity_mask: LabelArray
+    voxel_ml: float
+    regions: Measurements
+    severity: Severity
+    agreement: SelfAgreement | None = None
+    probabilities: Mapping[str, float] | None = None
+
+
+def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUse], flags: Sequence[Flag]) -> Analysis:
+    """The same as any pipeline gives it."""
+    total = found.regions.lungs["total"]
+    drift = {"opacity_percent": total.opacity_percent}
+    if found.severity.total is not None:
+        drift["severity_score"] = float(found.severity.total)
+    return Analysis(
+        pipeline=pipeline,
+        label_maps=(
+            lobe_segments.label_map(found.lobe_mask),
+            LabelMap(own.FINDINGS_KIND, found.opacity_mask, tuple(own.OPACITIES.values())),
+        ),
+        voxel_ml=found.voxel_ml,
+        groups=tuple(_groups(found)),
+        headline=_headline(found.severity),
+        models=tuple(models),
+        flags=tuple(flags),
+        classification=_classification(found.probabilities),
+        uncertainty=tuple(_uncertainty(found.agreement)),
+        limitations=(own.NOT_TOLD_APART,),
+        summary=tuple(_summary(found.regions)),
+        urgent=found.severity.category == "severe",
+        drift=drift,
+    )
+
+
+def _groups(found: Measured) -> Iterator[MeasurementGroup]:
+    severity = found.severity
+    yield MeasurementGroup("SEVERITY", codes.LUNG, _LUNG, tuple(_totals(severity)), tuple(_involvement(severity)))
+    for side, laterality in LUNGS.items():
+        measurements = tuple(_region(found.regions.lungs[side]))
+        yield MeasurementGroup(f"LUNG_{side.upper()}", codes.LUNG, Site(codes.LUNG, laterality), measurements)
+    for kind, opacity in found.regions.opacities.items():
+        yield MeasurementGroup(f"TOTAL_{kind.name}", own.OPACITIES[kind].type, _LUNG, tuple(_opacity(opacity)))
+    for lobe in Lobe:
+        yield _lobe(found, lobe)
+    for kind, opacity in found.regions.opacities.items():
+        segment = own.OPACITIES[kind]
+        measurements = (*_opacity(opacity), *_mean(opacity.mean_hu))
+        yield MeasurementGroup(
+            segment.name, segment.type, _LUNG, measurements, category=segment.category, segment=segment.name
+        )
+
+
+def _lobe(found: Measured, lobe: Lobe) -> MeasurementGroup:
+    segment = lobe_segments.SEGMENT_OF[lobe]
+    region = found.regions.lobes[lobe]
+    measurements = (*_region(region), *_mean(region.mean_hu), *_lobe_scores(found.severity, lobe))
+    site = lobe_segments.site(lobe)
+    return MeasurementGroup(
+        lobe.name, segment.type, site, measurements, category=segment.category, segment=segment.name
+    )
+
+
+def _totals(severity: Severity) -> Iterator[Measurement]:
+    """The reported score first. The code of the published rule keeps its meaning: it never has a floor."""
+    published = severity.without_floor.total
+    if severity.total is not None and severity.floor is not None:
+        yield _score("score", own.TOTAL_SCORE_FLOOR, severity.total)
+    if published is not None:
+        yield _score("score_without_noise_floor", own.TOTAL_SCORE, published)
+    if severity.floor is not None:
+        yield Measurement("noise_floor_ml", own.FLOOR_VOLUME, severity.floor.opacity_ml, codes.MILLILITRE)
+        yield Measurement("noise_floor_percent", own.FLOOR_PERCENT, severity.floor.opacity_percent, codes.PERCENT)
+
+
+def _involvement(severity: Severity) -> Iterator[Evaluation]:
+    if severity.category is None:
+        return
+    concept = own.INVOLVEMENT if severity.floor is None else own.INVOLVEMENT_FLOOR
+    category = own.WITHIN_NORMAL_LUNGS if severity.within_normal else own.CATEGORIES[severity.category]
+    yield Evaluation(concept, category)
+
+
+def _lobe_scores(severity: Severity, lobe: Lobe) -> Iterator[Measurement]:
+    reported, published = (of.lobe_scores[lobe.name] for of in (severity, severity.without_floor))
+    if reported is not None and severity.floor is not None:
+        yield _score("score", own.LOBE_SCORE_FLOOR, reported)
+    if published is not None:
+        yield _score("score_without_noise_floor", own.LOBE_SCORE, published)
+
+
+def _region(region: Region) -> Iterator[Measurement]:
+    yield Measurement("volume_ml", codes.VOLUME, region.volume_ml, codes.MILLILITRE)
+    yield Measurement("opacity_ml", own.OPACITY_VOLUME, region.opacity_ml, codes.MILLILITRE)
+    yield Measurement("opacity_percent", own.PERCENT_AFFECTED, region.opacity_percent, codes.PERCENT)
+    for kind, volume_ml in ((Opacity.GROUND_GLASS, region.ggo_ml), (Opacity.HIGH_OPACITY, region.high_opacity_ml)):
+        yield Measurement(f"{kind.name.lower()}_ml", own.VOLUME_OF[kind], volume_ml, codes.MILLILITRE)
+
+
+def _opacity(region: OpacityRegion) -> Iterator[Measurement]:
+    yield Measurement("volume_ml", codes.VOLUME, region.volume_ml, codes.MILLILITRE)
+    yield Measurement("percent_of_lungs", own.PERCENT_AFFECTED, region.percent_of_lungs, codes.PERCENT)
+
+
+def _mean(mean_hu: float | None) -> Iterator[Measurement]:
+    if mean_hu is not None:
+        yield Measurement("mean_hu", codes.ATTENUATION, mean_hu, codes.HOUNSFIELD, derivation=codes.MEAN)
+
+
+def _score(name: str, concept: Code, value: int) -> Measurement:
+    return Measurement(name, concept, float(value), codes.SCORE)
+
+
+def _uncertainty(agreement: SelfAgreement | None) -> Iterator[Measurement]:
+    if agreement is not None:
+        yield Measurement("agreement_lungs", own.AGREEMENT_LUNGS, agreement.lungs, codes.UNITY)
+        yield Measurement("agreement_opacities", own.AGREEMENT_OPACITIES, agreement.opacities, codes.UNITY)
+
+
+def _classification(probabilities: Mapping[str, float] | None) -> Classification:
+    """One neutral group; a group "Finding = COVID-19" with a low probability would read as a diagnosis."""
+    classes = tuple(
+        ClassProbability(codes.class_probability(name), name, value) for name, value in (probabilities or {}).items()
+    )
+    absent = codes.NO_CLASSIFIER if probabilities is None else None
+    return Classification("CLASSIFICATION", own.IMAGING_PATTERN, codes.CLASSIFICATION, classes, absent)
+
+
+def _headline(severity: Severity) -> Headline:
+    published = severity.without_floor.total
+    remark = "no noise floor" if severity.floor is None else f"{published} without noise floor"
+    if severity.total is None:
+        words = "no total score, a lobe was not found"
+        return Headline(score.NAME, None, codes.SCORE, score.MAX, words=words)
+    words = f"involvement: {severity.involvement}"
+    return Headline(score.NAME, severity.total, codes.SCORE, score.MAX, severity.category, words, remark)
+
+
+def _summary(regions: Measurements) -> Iterator[str]:
+    yield f"{own.NOT_TOLD_APART.meaning}."
+    total = regions.lungs["total"]
+    volume, opacity = millilitres_text(total.volume_ml), millilitres_text(total.opacity_ml)
+    yield f"Both lungs: {volume} mL, of it opacity {opacity} mL ({percent_text(total.opacity_percent)} %)."
+    for kind, region in regions.opacities.items():
+        yield f"{own.OPACITIES[kind].title} {millilitres_text(region.volume_ml)} mL."
