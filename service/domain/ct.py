@@ -1,11 +1,15 @@
 """The canonical CT: HU on the source grid, with the headers it came from. Never windowed."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import highdicom as hd
 from pydicom import Dataset
 
 from service.domain.flags import Flag
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,12 +21,21 @@ class CT:
     frame_numbers: for Enhanced CT the 1-based source frame of each slice of `volume`; () for classic CT.
     volume: float32 HU, axes (slice, row, column), affine to the patient's LPS frame in mm (DICOM PS3.3 C.7.6.2.1.1).
     flags: quality warnings found so far.
+    memo: what pipelines found that others of the same CT can use, by what it was made with (`remembered`).
     """
 
     headers: tuple[Dataset, ...]
     volume: hd.Volume
     flags: tuple[Flag, ...] = ()
     frame_numbers: tuple[int, ...] = ()
+    memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def remembered(self, key: Hashable, make: Callable[[], Found]) -> Found:
+        """What `make` returned the first time that it was called with this key. Nobody may change it."""
+        if key not in self.memo:
+            self.memo[key] = make()
+        found: Found = self.memo[key]
+        return found
 
     @property
     def series_uid(self) -> str:

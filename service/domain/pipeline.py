@@ -13,6 +13,10 @@ if TYPE_CHECKING:  # they bring libraries that only an analysis needs
     from service.domain.report import ReportBody
 
 
+SERIES_NUMBERS = 1000
+"""Series Numbers of one pipeline's block: ten results of a study with up to a hundred series each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Drift:
     """A number of each result that is watched over many studies. name: its key in `Analysis.drift`."""

@@ -4,9 +4,7 @@ The 3-class classifier is not part of it yet: there are no probabilities, and th
 """
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
-import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +18,7 @@ from service.domain.model_spec import ModelSpec
 from service.domain.pipeline import Drift
 from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
-from service.imaging.lungs import Lungs, find_lungs
+from service.imaging.lungs import Lungs
 from service.pipelines.covid_severity import codes as own
 from service.pipelines.covid_severity import flags as warnings
 from service.pipelines.covid_severity import report as pages
@@ -30,8 +28,9 @@ from service.pipelines.covid_severity.opacities import find_opacities
 from service.pipelines.covid_severity.result import Measured, to_analysis
 from service.pipelines.covid_severity.score import NoiseFloor, Severity, severity
 from service.pipelines.shared import lobe_segments
-from service.pipelines.shared.lobes import find_lobes
-from service.pipelines.shared.slices import asking, infer_slices, onto, views_of
+from service.pipelines.shared.lobes import lobes_of
+from service.pipelines.shared.lungs import lungs_of, slice_answers
+from service.pipelines.shared.slices import asking, infer_slices
 
 AGREEMENT_LUNGS, AGREEMENT_OPACITIES = 0.97, 0.92
 """Self-agreement below which a result is flagged: docs/decisions/0063 says on what that rests."""
@@ -55,8 +54,8 @@ class CovidSeverity:
 
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         """Rejected with NO_LUNG, TRUNCATED or LUNG_LOST; what the back end raises passes through."""
-        lungs, opacity, agreement = _lungs_and_opacities(ct.volume, backend, progress)
-        lobe_mask = find_lobes(ct.volume, lungs, backend, progress)
+        lungs, opacity, agreement = _lungs_and_opacities(ct, backend, progress)
+        lobe_mask = lobes_of(ct, lungs, backend, progress)
         progress("measure", 0.0)
         opacity &= lobe_mask > 0
         rows_mm, columns_mm = ct.volume.spacing[1:]
@@ -95,27 +94,19 @@ def _noise_floor(spec: ModelSpec) -> NoiseFloor | None:
 
 
 def _lungs_and_opacities(
-    volume: hd.Volume, backend: Backend, progress: Progress
+    ct: CT, backend: Backend, progress: Progress
 ) -> tuple[Lungs, NDArray[np.bool_], SelfAgreement]:
     """Lungs, opacities (slice, row, column) that may reach a voxel beyond the lungs, and how sure that is."""
     stage = "lungs and opacities"
     progress(stage, 0.0)  # before resampling, whose seconds are not those of reading
     spec = backend.spec(LUNG_OPACITY)
-    (grid,) = views_of(volume, spec)
-    progress(stage, 0.0)
-    lung, opacity = infer_slices([grid], spec, backend, lambda done: progress(stage, 0.6 * done))
+    answers = slice_answers(ct, backend, lambda done: progress(stage, 0.6 * done))
     with asking(backend, 1) as other:  # what follows leaves a core free
-        in_mirror = other.submit(infer_slices, [mirrored(grid)], spec, backend)
-        best = lung
-        if backend.has(LUNGS):
-            better = backend.spec(LUNGS)
-            views = views_of(volume, better)
-            said = infer_slices(views, better, backend, lambda done: progress(stage, 0.6 + 0.3 * done))
-            (best,) = onto(grid, views, said)
-        lungs = find_lungs(grid, grid.with_array(best), volume, partial(progress, stage, 0.9))
-        found = find_opacities(grid.with_array(opacity), lungs.on_model, volume)
+        in_mirror = other.submit(infer_slices, [mirrored(answers.grid)], spec, backend)
+        lungs = lungs_of(ct, answers, backend, lambda done: progress(stage, 0.6 + 0.4 * done))
+        found = find_opacities(answers.grid.with_array(answers.opacity), lungs.on_model, ct.volume)
         lung_again, opacity_again = in_mirror.result()
-    agreement = self_agreement((lung, lung_again), (opacity, opacity_again), lungs.on_model)
+    agreement = self_agreement((answers.lung, lung_again), (answers.opacity, opacity_again), lungs.on_model)
     progress(stage, 1.0)
     return lungs, found, agreement
 

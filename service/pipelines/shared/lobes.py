@@ -6,18 +6,28 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
+from service.domain.ct import CT
 from service.domain.model_roles import LOBES
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
 from service.imaging.fissures.follow import follow_fissures
 from service.imaging.lobes import LOBES_OF, lobes_in_lungs, lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
+from service.pipelines.shared.lungs import lungs_made_with
 from service.pipelines.shared.slices import infer_slices, onto, views_of
 
 _STAGE = "lobes"
 
 Answer = tuple[dict[Side, NDArray[np.uint8]], dict[Side, hd.Volume]]
 """Per lung: UINT8 probability of its lobes, and the grid it is on."""
+
+
+def lobes_of(ct: CT, lungs: Lungs, backend: Backend, progress: Progress) -> NDArray[np.uint8]:
+    """Lobe labels of exactly the lung voxels, axes (slice, row, column); found once for these lungs, read only."""
+    made_with = (*lungs_made_with(backend), backend.spec(LOBES).sha256)
+    found = ct.remembered(("lobes", *made_with), lambda: find_lobes(ct.volume, lungs, backend, progress))
+    progress(_STAGE, 1.0)
+    return found
 
 
 def find_lobes(volume: hd.Volume, lungs: Lungs, backend: Backend, progress: Progress) -> NDArray[np.uint8]:
@@ -31,7 +41,7 @@ def find_lobes(volume: hd.Volume, lungs: Lungs, backend: Backend, progress: Prog
     else:
         probability, boxes = _in_slices(volume, lungs, spec, backend, progress)
     labels = lobes_on_source(probability, boxes, lungs, volume, partial(progress, _STAGE, 1.0))
-    progress(_STAGE, 1.0)
+    labels.flags.writeable = False
     return labels
 
 

@@ -1,0 +1,108 @@
+"""The pipeline: lungs and lobes by the shared models, then a threshold."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from emphysema_index import codes as own
+from emphysema_index.flags import FLAGS, SHARP_KERNEL
+from emphysema_index.measure import BELOW_HU, Region, measure
+from emphysema_index.report import report_body
+from service.domain import codes
+from service.domain.analysis import (
+    Analysis,
+    Headline,
+    LabelMap,
+    LabelMapKind,
+    Measurement,
+    MeasurementGroup,
+    ModelUse,
+    PipelineUse,
+    Site,
+)
+from service.domain.anatomy import Lobe
+from service.domain.ct import CT
+from service.domain.eligibility import Limits
+from service.domain.flags import UNMEASURED_MODEL, Flag, in_order
+from service.domain.model_roles import LOBES, LUNG_OPACITY, LUNGS
+from service.domain.pipeline import Drift
+from service.domain.ports import Backend, Progress, Step
+from service.domain.report import ReportBody
+from service.pipelines.shared import lobe_segments
+from service.pipelines.shared.lobes import lobes_of
+from service.pipelines.shared.lungs import lungs_of, slice_answers
+
+NAME = "Emphysema index (LAA-950)"
+SHARP_KERNELS = ("B60", "B70", "B80", "LUNG", "BONE", "FC5")
+
+
+class EmphysemaIndex:
+    """Voxels below -950 HU per lobe. A toy: no model of its own, nothing validated."""
+
+    name: str = "emphysema-index"
+    version: str = "1.0"
+    title: str = "Part of each lobe below -950 HU"
+    models: tuple[str, ...] = (LUNG_OPACITY, LOBES)
+    limits: Limits = Limits(max_thickness_mm=3.0)
+    flags: tuple[Flag, ...] = FLAGS
+    label_maps: tuple[LabelMapKind, ...] = (lobe_segments.KIND, own.KIND)
+    series_number: int = 99000
+    drift: tuple[Drift, ...] = (Drift("emphysema_percent", "Lung below -950 HU in percent"),)
+
+    def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
+        """Rejected with NO_LUNG, TRUNCATED or LUNG_LOST."""
+        stage = "lungs"
+        answers = slice_answers(ct, backend, lambda done: progress(stage, 0.8 * done))
+        lungs = lungs_of(ct, answers, backend, lambda done: progress(stage, 0.8 + 0.2 * done))
+        lobes = lobes_of(ct, lungs, backend, progress)
+        regions = measure(ct.volume.array, lobes, ct.voxel_ml)
+        emphysema = ((ct.volume.array < BELOW_HU) & (lobes > 0)).astype(np.uint8)
+        specs = [backend.spec(name) for name in (LUNG_OPACITY, LUNGS, LOBES) if backend.has(name)]
+        raised = [*ct.flags, *lungs.flags, *(UNMEASURED_MODEL for spec in specs if spec.source), *_sharp(ct)]
+        total = _total(regions)
+        return Analysis(
+            pipeline=PipelineUse(self.name, self.version),
+            label_maps=(lobe_segments.label_map(lobes), LabelMap(own.KIND, emphysema, (own.EMPHYSEMA,))),
+            voxel_ml=ct.voxel_ml,
+            groups=tuple(_groups(regions)),
+            headline=Headline(NAME, round(total.percent, 1), codes.PERCENT, words="not validated"),
+            models=tuple(ModelUse(spec.name, spec.version, spec.sha256) for spec in specs),
+            flags=in_order(raised, self.flags),
+            summary=(f"Both lungs: {total.percent:.1f} % below -950 HU.",),
+            drift={"emphysema_percent": total.percent},
+        )
+
+    def report(self, ct: CT, analysis: Analysis, step: Step) -> ReportBody:
+        """What the report prints."""
+        return report_body(ct, analysis, step)
+
+
+def _sharp(ct: CT) -> Iterator[Flag]:
+    kernel = str(ct.headers[0].get("ConvolutionKernel", "")).upper()
+    if any(kernel.startswith(sharp) for sharp in SHARP_KERNELS):
+        yield SHARP_KERNEL.because(f"Kernel {kernel}.")
+
+
+def _total(regions: Mapping[Lobe, Region]) -> Region:
+    return Region(sum(r.volume_ml for r in regions.values()), sum(r.below_ml for r in regions.values()))
+
+
+def _groups(regions: Mapping[Lobe, Region]) -> Iterator[MeasurementGroup]:
+    total = _total(regions)
+    yield MeasurementGroup("LUNGS", codes.LUNG, Site(codes.LUNG), tuple(_measurements(total)))
+    for lobe, region in regions.items():
+        segment = lobe_segments.SEGMENT_OF[lobe]
+        measurements, site = tuple(_measurements(region)), lobe_segments.site(lobe)
+        yield MeasurementGroup(
+            lobe.name, segment.type, site, measurements, category=segment.category, segment=segment.name
+        )
+    found = own.EMPHYSEMA
+    volume = Measurement("volume_ml", codes.VOLUME, total.below_ml, codes.MILLILITRE)
+    lung = Site(codes.LUNG)
+    yield MeasurementGroup(found.name, found.type, lung, (volume,), category=found.category, segment=found.name)
+
+
+def _measurements(region: Region) -> Iterator[Measurement]:
+    yield Measurement("volume_ml", codes.VOLUME, region.volume_ml, codes.MILLILITRE)
+    yield Measurement("below_950_ml", own.BELOW_950, region.below_ml, codes.MILLILITRE)
+    yield Measurement("emphysema_percent", own.INDEX, region.percent, codes.PERCENT)
