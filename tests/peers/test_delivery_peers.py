@@ -28,7 +28,6 @@ from pydicom.uid import (
 from service.composition.destinations import selections, targets
 from service.domain.job import Event, Result, State, StoredObject
 from service.evidence.context import Evidence
-from service.evidence.encode import encode
 from service.settings import AnyDestination, Destination, WebDestination
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
@@ -51,7 +50,7 @@ def evidence() -> tuple[Evidence, ...]:
     """In both styles."""
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
     labelled = Destination(ae_title="PACS", host="pacs", seg="labelmap")
-    return encode(ct, analysis, evidence_samples.context(ct), selections([labelled]))
+    return evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), selections([labelled]))
 
 
 class Hospital:

@@ -20,7 +20,6 @@ from service.domain.analysis import Analysis
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
 from service.evidence.context import ALWAYS, Predecessor, SegKind, Selection, Style
-from service.evidence.encode import encode
 from service.imaging.read import read_ct
 from service.pipelines.covid_severity.opacities import Opacity
 
@@ -66,7 +65,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     ct, analysis, datasets = made
     source, results = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("evidence")
     make_ct.write(datasets, source)
-    for item in encode(ct, analysis, evidence_samples.context(ct), [Selection(kinds=EVERYTHING)]):
+    for item in evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), [Selection(kinds=EVERYTHING)]):
         (results / item.file_name).write_bytes(item.content)
     return ct, analysis, source, results
 
@@ -106,7 +105,7 @@ def styled(
     earlier = (Predecessor(seg, "1.2.1.1", "1.2.1", study), Predecessor(report, "1.2.2.1", "1.2.2", study))
     results = tmp_path_factory.mktemp("styled")
     context = evidence_samples.context(ct, number=2, replaces=evidence_samples.replacing(*earlier))
-    for item in encode(ct, analysis, context, [Selection(request.param, EVERYTHING)]):
+    for item in evidence_samples.encoded(ct, analysis, context, [Selection(request.param, EVERYTHING)]):
         (results / item.file_name).write_bytes(item.content)
     return ct, analysis, request.param, results
 
@@ -123,14 +122,15 @@ def test_every_object_of_another_style_is_valid(styled: tuple[CT, Analysis, Styl
 
 def test_dcmqi_reads_the_same_masks_in_another_style(styled: tuple[CT, Analysis, Style, Path]) -> None:
     ct, analysis, style, results = styled
-    for kind, mask in (("lobes", analysis.lobe_mask), ("findings", analysis.finding_mask)):
+    for kind, mask in zip(("lobes", "findings"), evidence_samples.masks(analysis), strict=True):
         check_masks(results / f"{kind}.{style.name}.seg.dcm", mask, ct)
 
 
 def test_dcmqi_reads_the_same_masks(case: tuple[CT, Analysis, Path, Path]) -> None:
     ct, analysis, _, results = case
-    check_masks(results / "lobes.seg.dcm", analysis.lobe_mask, ct)
-    check_masks(results / "findings.seg.dcm", analysis.finding_mask, ct)
+    lobes, findings = evidence_samples.masks(analysis)
+    check_masks(results / "lobes.seg.dcm", lobes, ct)
+    check_masks(results / "findings.seg.dcm", findings, ct)
 
 
 def check_masks(seg: Path, mask: np.ndarray, ct: CT) -> None:
@@ -171,11 +171,10 @@ def test_dcmqi_reads_the_same_measurements(case: tuple[CT, Analysis, Path, Path]
     subprocess.run([program("tid1500reader"), *arguments], capture_output=True, check=True)
     groups = {group["TrackingIdentifier"]: group for group in json.loads(out.read_text())["Measurements"]}
     assert set(groups) == {label.name for label in (*Lobe, *Opacity)}
-    regions = {**{k.name: v for k, v in analysis.lobes.items()}, **{k.name: v for k, v in analysis.findings.items()}}
     for name, group in groups.items():
         values = {i["quantity"]["CodeValue"]: float(i["value"]) for i in group["measurementItems"]}
-        assert values["118565006"] == rounding.millilitres(regions[name].volume_ml)
-        assert values["112031"] == rounding.hounsfield(regions[name].mean_hu)
+        assert values["118565006"] == rounding.millilitres(analysis.group(name)["volume_ml"])
+        assert values["112031"] == rounding.hounsfield(analysis.group(name)["mean_hu"])
 
 
 @pytest.mark.parametrize("kind", ["measurements.sr.dcm", "study.sr.dcm", "report.sr.dcm"])

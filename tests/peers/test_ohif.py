@@ -12,10 +12,9 @@ import pytest
 from dicom_peers import Orthanc
 from pydicom.uid import generate_uid
 
-from service.domain import codes
 from service.domain.anatomy import Lobe
 from service.evidence.context import SegKind, Selection, Style
-from service.evidence.encode import encode
+from service.pipelines.shared.lobe_segments import SEGMENT_OF
 
 pytestmark = pytest.mark.peers
 
@@ -40,7 +39,8 @@ def test_ohif_shows_names_colours_and_voxels(pacs: Orthanc, chromium: Any, tmp_p
     uid = str(generate_uid(entropy_srcs=["ohif", kind]))
     scan = make_ct.make(findings=make_ct.FINDINGS, attributes={"StudyInstanceUID": uid})
     ct, analysis = evidence_samples.from_phantom(scan)
-    made = encode(ct, analysis, evidence_samples.context(ct), [Selection(Style(kind), frozenset(["lobes", "text"]))])
+    selection = Selection(Style(kind), frozenset(["lobes", "text"]))
+    made = evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), [selection])
     images = [path.read_bytes() for path in make_ct.write(scan.datasets, tmp_path)]
     ohif.store(pacs, *images, *(one.content for one in made if one.kind in ("lobes", "text")))
     with ohif.study(chromium, pacs, uid) as page:
@@ -53,11 +53,11 @@ def test_ohif_shows_names_colours_and_voxels(pacs: Orthanc, chromium: Any, tmp_p
             text = ohif.document(page, "AI text report v1", "CT severity score, Pan 2020", "ohif-text.png")
             assert "Right middle lobe: 269.6 mL" in text and "Research use only. Not for diagnostic use" in text
     assert [nearest_lobe(rgb) for rgb in colours] == list(places), f"drawn in {colours}"
-    assert [(one.number, one.label) for one in shown] == [(int(lobe), codes.LOBES[lobe].label) for lobe in Lobe]
+    assert [(one.number, one.label) for one in shown] == [(int(lobe), SEGMENT_OF[lobe].title) for lobe in Lobe]
     for one in shown:
         lobe = Lobe(one.number)
-        assert np.allclose(one.rgb, codes.LOBES[lobe].rgb, atol=4), (lobe, one.rgb)
-        assert one.voxels == np.count_nonzero(analysis.lobe_mask == lobe), lobe
+        assert np.allclose(one.rgb, SEGMENT_OF[lobe].rgb, atol=4), (lobe, one.rgb)
+        assert one.voxels == np.count_nonzero(analysis.label_map("lobes").labels == lobe), lobe
 
 
 def inside(mask: np.ndarray) -> list[int]:
@@ -74,5 +74,5 @@ def nearest_lobe(rgb: tuple[int, ...]) -> Lobe | None:
     off_grey = np.array(rgb) - np.mean(rgb)
     if np.linalg.norm(off_grey) < 10:
         return None
-    ways = {lobe: np.array(codes.LOBES[lobe].rgb) - np.mean(codes.LOBES[lobe].rgb) for lobe in Lobe}
+    ways = {lobe: np.array(SEGMENT_OF[lobe].rgb) - np.mean(SEGMENT_OF[lobe].rgb) for lobe in Lobe}
     return max(ways, key=lambda lobe: float(off_grey @ ways[lobe] / np.linalg.norm(ways[lobe])))

@@ -26,7 +26,6 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.evidence.context import SegKind, Selection, Style
-from service.evidence.encode import encode
 from service.network.peer import DicomNode
 from service.network.renditions import Rendition, rendered_bytes, uid_in
 from service.network.send import StoreOutcome, Verdict, send
@@ -43,7 +42,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("evidence")
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
     paths = {}
-    for item in encode(ct, analysis, evidence_samples.context(ct), [Selection(Style(SegKind.LABELMAP)), Selection()]):
+    for item in evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), [Selection(Style(SegKind.LABELMAP)), Selection()]):
         if (item.sop_instance_uid and item.kind not in paths) or item.kind in ("measurements", "study"):
             paths[item.kind] = folder / item.file_name
             paths[item.kind].write_bytes(item.content)

@@ -16,7 +16,6 @@ from dicom_peers import Orthanc, free_port, wait_until
 from pydicom import dcmread
 from tls_proxy import Authority, TlsProxy
 
-from service.evidence.encode import encode
 from service.network import web
 from service.network.send import StoreOutcome, Verdict
 from service.network.stow import store
@@ -38,7 +37,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("evidence")
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
     paths = []
-    for item in encode(ct, analysis, evidence_samples.context(ct)):
+    for item in evidence_samples.encoded(ct, analysis, evidence_samples.context(ct)):
         if item.sop_instance_uid:
             paths.append(folder / item.file_name)
             paths[-1].write_bytes(item.content)

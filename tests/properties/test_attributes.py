@@ -16,13 +16,13 @@ from service.domain.eligibility import Limits
 from service.domain.scanner import scanner
 from service.errors import Refusal, Rejected
 from service.evidence.case import Case
-from service.evidence.encode import encode
+from service.evidence.context import segmentation_products
 from service.evidence.refused import RefusedStudy
 from service.evidence.report import words
 from service.evidence.report.header import draw_fields
 from service.evidence.report.page import Page
 from service.evidence.seal import to_bytes
-from service.evidence.seg import lobes_seg
+from service.evidence.seg import segmentation
 from service.evidence.source import source_headers
 from service.imaging.attributes import MALFORMED, known_text
 from service.imaging.choose import candidate
@@ -57,7 +57,7 @@ def spoilt_ct(keywords: Sequence[str], way: str | None) -> list[Dataset]:
 
 
 def analysed(ct: CT) -> Iterator[Dataset]:
-    for one in encode(ct, found_in(ct), evidence_samples.context(ct)):
+    for one in evidence_samples.encoded(ct, found_in(ct), evidence_samples.context(ct)):
         if one.sop_class_uid:
             yield dcmread(BytesIO(one.content))
 
@@ -117,4 +117,6 @@ def test_each_attribute_of_a_multi_frame_ct_gives_evidence_or_a_reason(way: str 
             continue
         if isinstance(ct := read(datasets), CT):
             case = Case.of(ct, found_in(ct), evidence_samples.context(ct))
-            assert lobes_seg(case) is not None, keyword
+            lobes = case.analysis.label_map("lobes")
+            (product,) = segmentation_products([lobes.kind])
+            assert segmentation(product, case, lobes) is not None, keyword

@@ -9,22 +9,22 @@ import evidence_samples
 import make_ct
 import numpy as np
 import pytest
+from evidence_samples import encoded
 from PIL import Image
 from programs import program
 from pydicom import Dataset, dcmread
 
 from service.evidence.context import ALWAYS, Evidence, Selection
-from service.evidence.encode import encode
 
 
-def encoded() -> tuple[Evidence, ...]:
+def with_picture() -> tuple[Evidence, ...]:
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
-    return encode(ct, analysis, evidence_samples.context(ct), [Selection(kinds=ALWAYS | {"capture"})])
+    return encoded(ct, analysis, evidence_samples.context(ct), [Selection(kinds=ALWAYS | {"capture"})])
 
 
 @pytest.fixture(scope="module")
 def evidence() -> tuple[Evidence, ...]:
-    return encoded()
+    return with_picture()
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +37,13 @@ def test_it_is_one_more_object_after_the_pdf(evidence: tuple[Evidence, ...]) -> 
     *others, capture, _, pdf = evidence
     assert (capture.kind, capture.file_name, capture.style) == ("capture", "report.sc.dcm", None)
     assert capture.sop_class_uid == "1.2.840.10008.5.1.4.1.1.7"
-    without = encode(ct, analysis, evidence_samples.context(ct))
+    without = encoded(ct, analysis, evidence_samples.context(ct))
     assert (*others, pdf) == (*without[:-2], without[-1]), "all but the study SR, which refers to it"
 
 
 def test_same_bytes_at_another_time(evidence: tuple[Evidence, ...]) -> None:
     time.sleep(1.1)
-    assert encoded()[-3] == evidence[-3]
+    assert with_picture()[-3] == evidence[-3]
 
 
 def test_attributes(image: Dataset) -> None:

@@ -15,15 +15,15 @@ import evidence_samples
 import make_ct
 import numpy as np
 import pytest
+from evidence_samples import encoded
 from pydicom import dcmread
 
 from service.composition.destinations import selections
 from service.domain.analysis import Analysis
 from service.domain.ct import CT
-from service.errors import Flag
+from service.domain.flags import LOSSY
 from service.evidence.case import Case
 from service.evidence.context import ALWAYS, Evidence, Predecessor, SegKind, Selection, Style
-from service.evidence.encode import encode
 from service.settings import Destination
 
 FILES = [
@@ -55,7 +55,7 @@ def sample() -> tuple[CT, Analysis]:
 
 @pytest.fixture(scope="module")
 def evidence(sample: tuple[CT, Analysis]) -> tuple[Evidence, ...]:
-    return encode(*sample, evidence_samples.context(sample[0]))
+    return encoded(*sample, evidence_samples.context(sample[0]))
 
 
 def test_files_and_classes(evidence: tuple[Evidence, ...]) -> None:
@@ -69,7 +69,7 @@ def test_files_and_classes(evidence: tuple[Evidence, ...]) -> None:
 
 def test_same_input_same_bytes_at_another_time(sample: tuple[CT, Analysis], evidence: tuple[Evidence, ...]) -> None:
     time.sleep(1.1)
-    again = encode(*sample, evidence_samples.context(sample[0]))
+    again = encoded(*sample, evidence_samples.context(sample[0]))
     assert [e.content for e in again] == [e.content for e in evidence]
 
 
@@ -90,14 +90,14 @@ def test_a_change_of_the_context_gives_new_uids(sample: tuple[CT, Analysis], cha
 
 
 def test_a_predecessor_gives_new_uids(sample: tuple[CT, Analysis], evidence: tuple[Evidence, ...]) -> None:
-    other = encode(*sample, evidence_samples.context(sample[0], replaces=evidence_samples.replacing(EARLIER)))
+    other = encoded(*sample, evidence_samples.context(sample[0], replaces=evidence_samples.replacing(EARLIER)))
     assert not {e.sop_instance_uid for e in other[:-1]} & {e.sop_instance_uid for e in evidence}
 
 
 @pytest.fixture(scope="module")
 def styled(sample: tuple[CT, Analysis]) -> tuple[Evidence, ...]:
     selections = [Selection(style) for style in (Style(), LABELMAP, ALL_FRAMES, LABELMAP)]
-    return encode(*sample, evidence_samples.context(sample[0]), selections)
+    return encoded(*sample, evidence_samples.context(sample[0]), selections)
 
 
 def test_each_style_has_files_of_its_own_and_the_rest_is_shared(styled: tuple[Evidence, ...]) -> None:
@@ -120,7 +120,7 @@ def series_uid(item: Evidence) -> str:
 def test_the_objects_of_a_style_do_not_depend_on_the_others(
     sample: tuple[CT, Analysis], styled: tuple[Evidence, ...], style: Style
 ) -> None:
-    alone = encode(*sample, evidence_samples.context(sample[0]), [Selection(style)])
+    alone = encoded(*sample, evidence_samples.context(sample[0]), [Selection(style)])
     assert [e for e in styled if e.style in (None, style)] == list(alone)
 
 
@@ -149,7 +149,7 @@ def other_pixels(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
 
 
 def other_reading_flag(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
-    return dataclasses.replace(ct, flags=(Flag.LOSSY,)), analysis
+    return dataclasses.replace(ct, flags=(LOSSY,)), analysis
 
 
 def other_analysis_flag(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
@@ -157,18 +157,21 @@ def other_analysis_flag(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
 
 
 def one_voxel_less(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
-    mask = analysis.lobe_mask.copy()
-    mask[tuple(np.argwhere(mask)[0])] = 0
-    return ct, dataclasses.replace(analysis, lobe_mask=mask)
+    lobes, findings = analysis.label_maps
+    labels = lobes.labels.copy()
+    labels[tuple(np.argwhere(labels)[0])] = 0
+    return ct, dataclasses.replace(analysis, label_maps=(dataclasses.replace(lobes, labels=labels), findings))
 
 
 def other_volume(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
-    total = dataclasses.replace(analysis.lungs["total"], volume_ml=1.0)
-    return ct, dataclasses.replace(analysis, lungs={**analysis.lungs, "total": total})
+    regions = evidence_samples.measured_of(ct, *evidence_samples.masks(analysis)).regions
+    total = dataclasses.replace(regions.lungs["total"], volume_ml=1.0)
+    regions = dataclasses.replace(regions, lungs={**regions.lungs, "total": total})
+    return ct, evidence_samples.remeasured(ct, analysis, regions=regions)
 
 
 def other_probabilities(ct: CT, analysis: Analysis) -> tuple[CT, Analysis]:
-    return ct, dataclasses.replace(analysis, probabilities={"COVID-19": 0.5})
+    return ct, evidence_samples.remeasured(ct, analysis, probabilities={"COVID-19": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -208,7 +211,7 @@ def test_other_weights_give_new_uids(sample: tuple[CT, Analysis], evidence: tupl
     ct, analysis = sample
     model = dataclasses.replace(analysis.models[0], sha256="12" * 32)
     retrained = dataclasses.replace(analysis, models=(model, *analysis.models[1:]))
-    other = encode(ct, retrained, evidence_samples.context(ct))
+    other = encoded(ct, retrained, evidence_samples.context(ct))
     assert not {e.sop_instance_uid for e in other[:-1]} & {e.sop_instance_uid for e in evidence}
     devices = [
         {i.get("DeviceUID") for i in dcmread(BytesIO(e[0].content)).ContributingEquipmentSequence}
@@ -239,14 +242,14 @@ def test_everything_is_filed_under_the_source_study(
 
 def test_without_findings_there_is_no_findings_seg() -> None:
     ct, analysis = evidence_samples.phantom()
-    names = [e.file_name for e in encode(ct, analysis, evidence_samples.context(ct))]
+    names = [e.file_name for e in encoded(ct, analysis, evidence_samples.context(ct))]
     assert names == [name for name in FILES if name != "findings.seg.dcm"]
 
 
 def test_without_any_segment_only_the_study_is_reported() -> None:
     ct, _ = evidence_samples.phantom()
     empty = evidence_samples.analysis_of(ct, ct.volume.array > 1e9, ct.volume.array > 1e9)
-    names = [e.file_name for e in encode(ct, empty, evidence_samples.context(ct))]
+    names = [e.file_name for e in encoded(ct, empty, evidence_samples.context(ct))]
     assert names == ["report.pdf.dcm", "study.sr.dcm", "report.pdf"]
 
 
@@ -275,7 +278,7 @@ def in_tree(item: Evidence) -> list[str]:
 @pytest.mark.parametrize("style", [Style(), LABELMAP])
 def test_the_root_comes_last_and_refers_to_every_object_of_its_style(sample: tuple[CT, Analysis], style: Style) -> None:
     kinds = ALWAYS | {"capture", "text"}
-    *parts, root, _ = encode(*sample, evidence_samples.context(sample[0]), [Selection(style, kinds)])
+    *parts, root, _ = encoded(*sample, evidence_samples.context(sample[0]), [Selection(style, kinds)])
     assert [part.kind for part in parts] == ["lobes", "findings", "measurements", "text", "report-dicom", "capture"]
     uids = [str(part.sop_instance_uid) for part in parts]
     assert root.kind == "study" and in_tree(root) == list(root.refers_to) == uids
@@ -288,7 +291,7 @@ def test_a_root_refers_to_nothing_that_its_destination_does_not_get(sample: tupl
         Selection(kinds=frozenset(("study", "measurements"))),
         Selection(kinds=frozenset(["lobes"])),
     ]
-    evidence = encode(*sample, evidence_samples.context(sample[0]), selections)
+    evidence = encoded(*sample, evidence_samples.context(sample[0]), selections)
     roots = {item.file_name: item for item in evidence if item.kind == "study"}
     assert list(roots) == ["study.sr.dcm", "study.binary.measurements.sr.dcm"]
     measurements = next(item for item in evidence if item.kind == "measurements")
@@ -298,7 +301,7 @@ def test_a_root_refers_to_nothing_that_its_destination_does_not_get(sample: tupl
 
 def test_for_a_destination_there_is_also_a_root_that_refers_to_no_segmentation(sample: tuple[CT, Analysis]) -> None:
     pacs = Destination(ae_title="PACS", host="pacs")
-    evidence = encode(*sample, evidence_samples.context(sample[0]), selections([pacs]))
+    evidence = encoded(*sample, evidence_samples.context(sample[0]), selections([pacs]))
     assert [item.file_name for item in evidence] == [*FILES[:5], "study.binary.report-dicom.sr.dcm", FILES[5]]
     (page,) = (item for item in evidence if item.kind == "report-dicom")
     assert in_tree(evidence[5]) == list(evidence[5].refers_to) == [page.sop_instance_uid]
@@ -307,7 +310,7 @@ def test_for_a_destination_there_is_also_a_root_that_refers_to_no_segmentation(s
 
 def test_two_results_of_one_study_are_told_apart_in_a_list_of_series(sample: tuple[CT, Analysis]) -> None:
     first, second = (
-        [dcmread(BytesIO(item.content)) for item in encode(*sample, evidence_samples.context(sample[0], **run))[:-1]]
+        [dcmread(BytesIO(item.content)) for item in encoded(*sample, evidence_samples.context(sample[0], **run))[:-1]]
         for run in ({}, {"number": 12, "analysed_at": LATER + timedelta(hours=1)})
     )
     for before, after in zip(first, second, strict=True):
@@ -321,7 +324,7 @@ def test_times_are_in_the_zone_that_the_ct_tells() -> None:
     for offset, expected in (("+0530", "193530"), ("-0330", "103530"), ("rubbish", "140530"), ("", "140530")):
         ct, analysis = evidence_samples.phantom()
         ct.headers[0].TimezoneOffsetFromUTC = offset
-        dataset = dcmread(BytesIO(encode(ct, analysis, evidence_samples.context(ct))[0].content))
+        dataset = dcmread(BytesIO(encoded(ct, analysis, evidence_samples.context(ct))[0].content))
         assert (dataset.ContentTime, dataset.SeriesTime) == (expected, expected)
         assert dataset.get("TimezoneOffsetFromUTC", "") == (offset if offset[:1] in ("+", "-") else "")
         assert f"v1 {expected[:2]}:{expected[2:4]}" in dataset.SeriesDescription

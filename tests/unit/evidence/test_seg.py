@@ -8,6 +8,7 @@ import highdicom as hd
 import make_ct
 import numpy as np
 import pytest
+from evidence_samples import masks
 from pydicom import Dataset, dcmread
 from pydicom.uid import RLELossless
 from shared_data import shared_data
@@ -16,9 +17,9 @@ from service.domain.analysis import Analysis
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
 from service.evidence.case import Case
-from service.evidence.context import SegKind, Style
+from service.evidence.context import SegKind, Style, segmentation_products
 from service.evidence.seal import seal
-from service.evidence.seg import findings_seg, lobes_seg, segment_numbers
+from service.evidence.seg import segment_numbers, segmentation
 from service.imaging.read import read_ct
 from service.pipelines.covid_severity.opacities import Opacity
 
@@ -28,7 +29,9 @@ STYLES = [Style(), Style(all_frames=True), Style(SegKind.LABELMAP), Style(SegKin
 def segs(ct: CT, analysis: Analysis, style: Style = STYLES[0]) -> dict[str, hd.seg.Segmentation]:
     """The files, read again."""
     case = Case.of(ct, analysis, evidence_samples.context(ct)).styled(style)
-    made = {"lobes": lobes_seg(case), "findings": findings_seg(case)}
+    products = segmentation_products(label_map.kind for label_map in analysis.label_maps)
+    pairs = zip(products, analysis.label_maps, strict=True)
+    made = {product.kind: segmentation(product, case, label_map) for product, label_map in pairs}
     files = {
         kind: seal(s, case.context.analysed_at, case.header, case.uids) for kind, s in made.items() if s is not None
     }
@@ -49,12 +52,17 @@ def mask_from(seg: hd.seg.Segmentation, ct: CT, names: type) -> np.ndarray:
     return mask
 
 
+def assert_masks_come_back(result: dict[str, hd.seg.Segmentation], ct: CT, analysis: Analysis) -> None:
+    lobes, findings = masks(analysis)
+    assert np.array_equal(mask_from(result["lobes"], ct, Lobe), lobes)
+    assert np.array_equal(mask_from(result["findings"], ct, Opacity), findings)
+
+
 @pytest.mark.parametrize("orientation", ["HFS", "HFP", "FFS", "FFDR"])
 def test_masks_come_back_on_the_source(orientation: str) -> None:
     ct, analysis = evidence_samples.phantom(orientation=orientation, findings=make_ct.FINDINGS)
     result = segs(ct, analysis)
-    assert np.array_equal(mask_from(result["lobes"], ct, Lobe), analysis.lobe_mask)
-    assert np.array_equal(mask_from(result["findings"], ct, Opacity), analysis.finding_mask)
+    assert_masks_come_back(result, ct, analysis)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -62,10 +70,10 @@ def test_enhanced_ct(reverse: bool) -> None:
     scan = make_ct.make(findings=make_ct.FINDINGS)
     ct = read_ct([enhanced_ct.enhance(scan.datasets[::-1] if reverse else scan.datasets)])
     analysis = evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
-    lobes = segs(ct, analysis)["lobes"]
-    assert np.array_equal(mask_from(lobes, ct, Lobe), analysis.lobe_mask)
-    back = lobes.get_volume(combine_segments=True).match_geometry(ct.volume)
-    assert np.array_equal(back.array, analysis.lobe_mask)
+    result = segs(ct, analysis)
+    assert_masks_come_back(result, ct, analysis)
+    back = result["lobes"].get_volume(combine_segments=True).match_geometry(ct.volume)
+    assert np.array_equal(back.array, masks(analysis)[0])
 
 
 @pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
@@ -75,8 +83,7 @@ def test_masks_come_back_in_every_style(style: Style, enhanced: bool) -> None:
     ct = read_ct([enhanced_ct.enhance(scan.datasets)] if enhanced else scan.datasets)
     analysis = evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
     result = segs(ct, analysis, style)
-    assert np.array_equal(mask_from(result["lobes"], ct, Lobe), analysis.lobe_mask)
-    assert np.array_equal(mask_from(result["findings"], ct, Opacity), analysis.finding_mask)
+    assert_masks_come_back(result, ct, analysis)
     assert segment_numbers(result["lobes"]) == {lobe.name: int(lobe) for lobe in Lobe}
     assert segment_numbers(result["findings"]) == {"HIGH_OPACITY": 1}
     segments = {SegKind.BINARY: 5, SegKind.LABELMAP: 1}[style.seg]
@@ -84,7 +91,7 @@ def test_masks_come_back_in_every_style(style: Style, enhanced: bool) -> None:
     if style.all_frames:
         assert frames == (segments * ct.volume.shape[0], ct.volume.shape[0])
     else:
-        assert frames[1] == np.count_nonzero(analysis.finding_mask.any(axis=(1, 2))) < ct.volume.shape[0]
+        assert frames[1] == np.count_nonzero(masks(analysis)[1].any(axis=(1, 2))) < ct.volume.shape[0]
 
 
 def test_a_labelmap_is_another_class_and_compressed() -> None:
@@ -107,14 +114,14 @@ def test_real_headers() -> None:
 
 def test_an_empty_segment_is_dropped_and_the_others_renumbered() -> None:
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS[2:])
-    analysis.lobe_mask[analysis.lobe_mask == Lobe.RML] = 0
+    lobes, _ = masks(analysis)
+    lobes[lobes == Lobe.RML] = 0
     result = segs(ct, analysis)
     described = [(s.SegmentNumber, s.TrackingID) for s in result["lobes"].SegmentSequence]
     assert described == [(1, "RUL"), (2, "RLL"), (3, "LUL"), (4, "LLL")]
     assert [s.TrackingID for s in result["findings"].SegmentSequence] == ["HIGH_OPACITY"]
-    assert np.array_equal(mask_from(result["lobes"], ct, Lobe), analysis.lobe_mask)
-    assert np.array_equal(mask_from(result["findings"], ct, Opacity), analysis.finding_mask)
-    frames = np.count_nonzero(analysis.finding_mask.any(axis=(1, 2)))
+    assert_masks_come_back(result, ct, analysis)
+    frames = np.count_nonzero(masks(analysis)[1].any(axis=(1, 2)))
     assert frames == result["findings"].NumberOfFrames < ct.volume.shape[0]
 
 

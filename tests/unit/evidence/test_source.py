@@ -12,7 +12,6 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
 from service.domain.ct import CT
-from service.evidence.encode import encode
 from service.evidence.source import clean_header, source_headers
 
 JAPANESE = "Yamada^Tarou=山田^太郎=やまだ^たろう"
@@ -67,7 +66,7 @@ def odd(attributes: dict[str, Any]) -> CT:
 def encoded(ct: CT) -> dict[str, Dataset]:
     lobes = (ct.volume.array < -700).astype("uint8")
     analysis = evidence_samples.analysis_of(ct, lobes, 0 * lobes)
-    evidence = encode(ct, analysis, evidence_samples.context(ct))
+    evidence = evidence_samples.encoded(ct, analysis, evidence_samples.context(ct))
     return {e.kind: dcmread(BytesIO(e.content)) for e in evidence if e.sop_class_uid}
 
 

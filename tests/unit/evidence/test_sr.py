@@ -1,6 +1,5 @@
 """Structured reports: every number in its group, with its unit, pointing at its segment."""
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -8,29 +7,35 @@ from io import BytesIO
 import evidence_samples
 import make_ct
 import pytest
+from evidence_samples import encoded
 from pydicom import Dataset, dcmread
 
 from service.domain import rounding
 from service.domain.analysis import Analysis
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
-from service.errors import Flag, Reason
+from service.errors import Reason
 from service.evidence.case import Case
 from service.evidence.context import ALWAYS, Evidence, PassedOver, Predecessor, Selection
-from service.evidence.encode import encode
 from service.evidence.sr_study import study_sr
+from service.pipelines.covid_severity.flags import LOBE_MISSING
 from service.pipelines.covid_severity.measure import Region
 from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.covid_severity.result import Measured
 from service.pipelines.covid_severity.score import severity
 
 ALL = ALWAYS | {"text"}
 LIMITS = [("USE-LIM", "RUO"), ("USE-LIM", "NOT-APART")]
 
 
+def measured_in(sample: tuple[CT, Analysis]) -> Measured:
+    return evidence_samples.measured_of(sample[0], *evidence_samples.masks(sample[1]))
+
+
 def documents(ct: CT, analysis: Analysis) -> dict[str, Dataset]:
     return {
         e.kind: dcmread(BytesIO(e.content))
-        for e in encode(ct, analysis, evidence_samples.context(ct))
+        for e in encoded(ct, analysis, evidence_samples.context(ct))
         if e.file_name.endswith(".dcm")
     }
 
@@ -99,7 +104,7 @@ def test_documents_follow_the_documents_of_an_earlier_result(
         Predecessor(report, "1.2.3.1", "1.2.3", study),
     )
     context = evidence_samples.context(ct, number=2, replaces=evidence_samples.replacing(*earlier))
-    replacing = {e.kind: e.content for e in encode(ct, analysis, context)}
+    replacing = {e.kind: e.content for e in encoded(ct, analysis, context)}
     for kind in ("measurements", "study"):
         assert "PredecessorDocumentsSequence" not in result[kind]
         (item,) = dcmread(BytesIO(replacing[kind])).PredecessorDocumentsSequence
@@ -115,14 +120,15 @@ def test_documents_follow_the_documents_of_an_earlier_result(
 def test_lobe_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -> None:
     found = groups(result["measurements"])
     assert set(found) == {lobe.name for lobe in Lobe} | {finding.name for finding in Opacity}
-    for lobe, region in sample[1].lobes.items():
+    measured = measured_in(sample)
+    for lobe, region in measured.regions.lobes.items():
         values = numbers(found[lobe.name])
         assert values["118565006"] == (pytest.approx(region.volume_ml, abs=0.05), "mL")
         assert values["OPAC-VOL"] == (pytest.approx(region.opacity_ml, abs=0.05), "mL")
         assert values["PCT-AFF"] == (rounding.percent(region.opacity_percent), "%")
         assert values["112031"] == (pytest.approx(region.mean_hu, abs=0.5), "[hnsf'U]")
-        assert values["CTSS-LF"] == (sample[1].severity.lobe_scores[lobe.name], "{score}")
-        assert values["CTSS-L"] == (sample[1].severity.without_floor.lobe_scores[lobe.name], "{score}")
+        assert values["CTSS-LF"] == (measured.severity.lobe_scores[lobe.name], "{score}")
+        assert values["CTSS-L"] == (measured.severity.without_floor.lobe_scores[lobe.name], "{score}")
 
 
 def test_groups_point_at_their_segments(result: dict[str, Dataset]) -> None:
@@ -139,8 +145,8 @@ def test_groups_point_at_their_segments(result: dict[str, Dataset]) -> None:
 
 def test_study_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -> None:
     found = groups(result["study"])
-    analysis = sample[1]
-    severity = analysis.severity
+    measured = measured_in(sample)
+    severity = measured.severity
     assert numbers(found["SEVERITY"]) == {
         "CTSS-TF": (severity.total, "{score}"),
         "CTSS-T": (severity.without_floor.total, "{score}"),
@@ -151,8 +157,8 @@ def test_study_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -
     assert severity.category == "mild"
     for side in ("left", "right", "total"):
         values = numbers(found[f"LUNG_{side.upper()}"])
-        assert values["118565006"][0] == rounding.millilitres(analysis.lungs[side].volume_ml)
-        assert values["PCT-AFF"][0] == rounding.percent(analysis.lungs[side].opacity_percent)
+        assert values["118565006"][0] == rounding.millilitres(measured.regions.lungs[side].volume_ml)
+        assert values["PCT-AFF"][0] == rounding.percent(measured.regions.lungs[side].opacity_percent)
     assert evaluations(found["CLASSIFICATION"]) == [("CLASSIF", "CLASSIF-NONE")]
     assert evaluations(found["QUALITY"]) == [("QUALITY", "Q-LOBES-APPROX"), ("QUALITY", "Q-NO-CLASSIFIER")]
 
@@ -160,7 +166,8 @@ def test_study_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -
 def test_opacity_of_normal_lungs_is_named_so_and_the_published_score_stays(sample: tuple[CT, Analysis]) -> None:
     ct, analysis = sample
     lobes = {**dict.fromkeys(("RUL", "RLL", "LUL", "LLL"), Region(800, 0, 0, None)), "RML": Region(284, 2.55, 0, None)}
-    result = documents(ct, dataclasses.replace(analysis, severity=severity(lobes, evidence_samples.FLOOR)))
+    scored = severity(lobes, evidence_samples.FLOOR)
+    result = documents(ct, evidence_samples.remeasured(ct, analysis, severity=scored))
     found = groups(result["study"])["SEVERITY"]
     assert (numbers(found)["CTSS-TF"][0], numbers(found)["CTSS-T"][0]) == (0, 1)
     assert evaluations(found) == [*LIMITS, ("INVOLV-F", "INVOLV-NORMAL")]
@@ -170,8 +177,9 @@ def test_opacity_of_normal_lungs_is_named_so_and_the_published_score_stays(sampl
 
 def test_without_a_measured_floor_there_is_only_the_published_score(sample: tuple[CT, Analysis]) -> None:
     ct, analysis = sample
-    scored = severity({lobe.name: region for lobe, region in analysis.lobes.items()}, None)
-    result = documents(ct, dataclasses.replace(analysis, severity=scored))
+    regions = measured_in(sample).regions.lobes
+    scored = severity({lobe.name: region for lobe, region in regions.items()}, None)
+    result = documents(ct, evidence_samples.remeasured(ct, analysis, severity=scored))
     found = groups(result["study"])["SEVERITY"]
     assert numbers(found) == {"CTSS-T": (scored.total, "{score}")}
     assert evaluations(found) == [*LIMITS, ("INVOLV", "255604002")]
@@ -193,7 +201,7 @@ def test_an_absent_finding_is_zero_in_the_study() -> None:
 def test_probabilities_are_one_neutral_group(sample: tuple[CT, Analysis]) -> None:
     ct, analysis = sample
     classes = {"COVID-19": 0.78, "Other pulmonary infection": 0.17, "No imaging signs of infection": 0.05}
-    classified = dataclasses.replace(analysis, probabilities=classes, flags=())
+    classified = replace(evidence_samples.remeasured(ct, analysis, probabilities=classes), flags=())
     found = groups(documents(ct, classified)["study"])
     values = numbers(found["CLASSIFICATION"])
     assert [v for v, _ in values.values()] == list(classes.values()) and len(values) == 3
@@ -204,20 +212,21 @@ def test_self_agreement_is_measured_in_the_quality_group(sample: tuple[CT, Analy
     ct, analysis = sample
     found = numbers(groups(documents(ct, analysis)["study"])["QUALITY"])
     assert found == {"AGREE-L": (0.99, "1"), "AGREE-O": (0.85, "1")}
-    silent = groups(documents(ct, dataclasses.replace(analysis, agreement=None, flags=()))["study"])
+    silent = groups(documents(ct, replace(analysis, uncertainty=(), flags=()))["study"])
     assert "QUALITY" not in silent
 
 
 def test_a_missing_lobe_has_no_score_and_no_total(sample: tuple[CT, Analysis]) -> None:
     ct, analysis = sample
-    lobes = {lobe.name: None if lobe == Lobe.RML else region for lobe, region in analysis.lobes.items()}
-    partial = dataclasses.replace(
-        analysis, severity=severity(lobes, evidence_samples.FLOOR), flags=(Flag.LOBE_MISSING, Flag.LOBE_MISSING)
-    )
-    result = documents(ct, partial)
+    regions = measured_in(sample).regions.lobes
+    lobes = {lobe.name: None if lobe == Lobe.RML else region for lobe, region in regions.items()}
+    partial = evidence_samples.remeasured(ct, analysis, severity=severity(lobes, evidence_samples.FLOOR))
+    result = documents(ct, replace(partial, flags=(LOBE_MISSING, LOBE_MISSING)))
     assert "CTSS-L" not in numbers(groups(result["measurements"])["RML"])
     found = groups(result["study"])
-    assert numbers(found["SEVERITY"]) == {} and evaluations(found["SEVERITY"]) == LIMITS
+    floor = {"FLOOR-ML": (5.0, "mL"), "FLOOR-PCT": (0.7, "%")}
+    assert numbers(found["SEVERITY"]) == floor, "it decided the scores of the other lobes"
+    assert evaluations(found["SEVERITY"]) == LIMITS
     assert evaluations(found["QUALITY"]) == [("QUALITY", "Q-LOBE-MISSING")]
 
 
@@ -258,7 +267,7 @@ def test_better_series_that_were_refused_are_in_the_study_sr_and_in_the_text(sam
     ct, analysis = sample
     context = evidence_samples.context(ct, passed_over=PASSED_OVER)
     silent, told = (
-        {e.kind: e for e in encode(ct, replace(analysis, flags=(), agreement=None), c, [Selection(kinds=ALL)])}
+        {e.kind: e for e in encoded(ct, replace(analysis, flags=(), uncertainty=()), c, [Selection(kinds=ALL)])}
         for c in (evidence_samples.context(ct), context)
     )
     assert "QUALITY" not in groups(dcmread(BytesIO(silent["study"].content)))
