@@ -4,6 +4,7 @@ An unknown key is an error: a misspelt setting never falls back silently to its 
 """
 
 import sys
+from dataclasses import replace
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -83,6 +84,12 @@ class Receiver(_Frozen):
 class Route(_Frozen):
     """A rule: every condition that is given must hold. Names may hold * and ?, and case does not matter."""
 
+    kernel: tuple[str, ...] = Field((), description="Convolution Kernel (0018,1210)")
+    contrast: bool | None = Field(None, description="whether a contrast agent is recorded (0018,0010)")
+    procedure: tuple[str, ...] = Field((), description="code or meaning of the procedure, or its description")
+    age: tuple[float, float] | None = Field(None, description="patient's age in years, from and to, e.g. [40, 120]")
+    pipeline: tuple[str, ...] = Field((), description="which analysis made the results; for destinations only")
+
     calling_ae: tuple[str, ...] = Field((), description="who sent the CT")
     called_ae: tuple[str, ...] = Field((), description="as which AE title we were called")
     station: tuple[str, ...] = Field((), description="Station Name (0008,1010)")
@@ -91,6 +98,47 @@ class Route(_Frozen):
     between: tuple[time, time] | None = Field(
         None, description="local time of day at which the first image of the CT came, e.g. [18:00, 07:00]"
     )
+
+
+class GateLimits(_Frozen):
+    """Limits of the eligibility gate, for all pipelines. Without one, each pipeline's own holds."""
+
+    min_slices: int | None = Field(None, ge=1, description="fewest slices of a series")
+    min_extent_mm: float | None = Field(None, gt=0, description="shortest covered length, first to last slice")
+    good_thickness_mm: float | None = Field(None, gt=0, description="slices up to this give no warning")
+    max_thickness_mm: float | None = Field(None, gt=0, description="thicker slices are refused")
+    min_age_years: float | None = Field(None, ge=0, description="younger patients are refused")
+    min_axial_cosine: float | None = Field(None, gt=0, le=1, description="of the slice normal and the body's axis")
+    allow_derived: bool | None = Field(None, description="also derived images, e.g. monoenergetic ones")
+    spacing_tolerance_mm: float | None = Field(None, ge=0, description="spread of the slice spacing, in mm")
+    spacing_tolerance: float | None = Field(None, ge=0, description="spread of the slice spacing, as a part of it")
+    cosine_tolerance: float | None = Field(None, ge=0, description="differences of orientation that are rounding")
+    pixel_spacing_tolerance_mm: float | None = Field(None, ge=0, description="differences that are rounding")
+    position_tolerance_mm: float | None = Field(None, ge=0, description="differences that are rounding")
+    max_tilt_degrees: float | None = Field(None, ge=0, description="greatest tilt of the gantry")
+    max_voxels: int | None = Field(None, ge=1, description="most voxels of a series: four bytes of memory each")
+
+    def over(self, limits: Limits) -> Limits:
+        """A pipeline's limits with those that are set here in their place."""
+        return replace(limits, **self.model_dump(exclude_none=True))
+
+
+class PipelineChoice(_Frozen):
+    """One analysis, and which studies get it. A name alone means: all studies."""
+
+    name: str = Field(description="of the pipeline, as `thoracle pipelines` lists it")
+    when: tuple[Route, ...] = Field((), description="studies that match any of these rules; empty: all studies")
+
+    @model_validator(mode="after")
+    def _before_the_analysis(self) -> Self:
+        if any(route.pipeline for route in self.when):
+            raise ValueError("when: `pipeline` is for destinations; a pipeline chooses studies by what they are")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
 
 
 class _Delivery(_Frozen):
@@ -309,7 +357,11 @@ class Settings(BaseSettings):
     bucket: Bucket | None = Field(
         None, description="where received images and results are kept; default: the folder `data_dir`"
     )
-    pipeline: str = Field("covid-severity", description="which analysis to run")
+    pipelines: tuple[PipelineChoice, ...] = Field(
+        (PipelineChoice(name="covid-severity"),),
+        min_length=1,
+        description="which analyses to run; a study that several take has a job for each",
+    )
     institution: str = Field("", description="printed on the report where the CT names none")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     receiver: Receiver = Receiver()
@@ -319,9 +371,24 @@ class Settings(BaseSettings):
     retention: Retention = Retention()
     inference: Inference = Field(default_factory=Inference)
     analysis: Analysis = Analysis()
-    limits: Limits = Field(default_factory=Limits, description="eligibility limits of the gate")
+    limits: GateLimits = GateLimits()
     api: Api = Api()
     monitoring: Monitoring = Monitoring()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _several_pipelines(cls, values: Any) -> Any:
+        """Until version 0.2 there was one."""
+        if isinstance(values, dict) and "pipeline" in values:
+            raise ValueError(f"`pipeline` is a list now: pipelines: [{values['pipeline']}]")
+        return values
+
+    @model_validator(mode="after")
+    def _each_pipeline_once(self) -> Self:
+        names = [one.name for one in self.pipelines]
+        if len(set(names)) < len(names):
+            raise ValueError("pipelines: each is named once; its `when` may have several rules")
+        return self
 
     @classmethod
     def settings_customise_sources(

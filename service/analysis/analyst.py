@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 from pydicom import Dataset, dcmread
 
+from service.analysis.last_ct import LastCt
 from service.analysis.stopwatch import Stopwatch
 from service.domain.analysis import Analysis, ModelUse
 from service.domain.ct import CT
@@ -79,7 +79,7 @@ class Run:
 class Analyst:
     """One pipeline with the models it runs on. selections: of the evidence, as `evidence.encode` takes them.
 
-    notice: where nothing of a study can be analysed, the evidence says why.
+    notice: where nothing of a study can be analysed, the evidence says why. last: the CT that was read last.
     """
 
     pipeline: Pipeline
@@ -89,6 +89,7 @@ class Analyst:
     institution: str = ""
     selections: tuple[Selection, ...] = (Selection(),)
     notice: bool = False
+    last: LastCt = field(default_factory=LastCt)
 
     def on(self, backend: Backend) -> Self:
         """The same with other models."""
@@ -166,14 +167,14 @@ class Analyst:
 
     def _analyse_series(
         self,
-        paths: Sequence[Path],
+        files: SeriesFiles,
         flags: tuple[Flag, ...],
         backend: Backend,
         context: EvidenceContext,
         watch: Stopwatch,
     ) -> Result:
         reading, encoding = (partial(watch, stage, 0.0) for stage in ("read", "encode"))
-        ct = read_ct(list(datasets(paths, reading)), flags, reading)
+        ct = self.last.get(files.content_key, flags, lambda: read_ct(list(datasets(files.paths, reading)), (), reading))
         analysis = self.pipeline.analyse(ct, backend, watch)
         body = self.pipeline.report(ct, analysis, encoding)
         return ct, analysis, encode(ct, analysis, body, context, self.selections, encoding), context
@@ -232,8 +233,8 @@ class Analyst:
         return Outcome(uid, analysis, evidence, refusals, seconds, document, headers, asked)
 
 
-def _files(series: Sequence[SeriesFiles], uid: str) -> Sequence[Path]:
-    return next(one.paths for one in series if one.series_uid == uid)
+def _files(series: Sequence[SeriesFiles], uid: str) -> SeriesFiles:
+    return next(one for one in series if one.series_uid == uid)
 
 
 def _passed_over(

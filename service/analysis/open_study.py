@@ -63,6 +63,7 @@ class Studies:
         with ExitStack() as open_files:
             paths = [tuple(open_files.enter_context(self._spool.local(r.paths))) for r in records]
             files = [
-                SeriesFiles(job.study_uid, r.series_uid, p, _not_ct(r)) for r, p in zip(records, paths, strict=True)
+                SeriesFiles(job.study_uid, r.series_uid, p, _not_ct(r), tuple(r.paths))
+                for r, p in zip(records, paths, strict=True)
             ]
             yield files, progress, self._expected_images(job.study_uid, records)

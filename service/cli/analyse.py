@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.analysis.analyst import Analyst, Outcome, Run
 from service.cli.options import FAILURE, REFUSED, USAGE, ConfigOption, err, failures, out, settings_from
-from service.composition.analysis import analyst
+from service.composition.analysis import analysts
 from service.domain.ports import Progress as Report
 from service.errors import ThoracleError
 from service.evidence.context import PRODUCTS, Selection, segmentation_products
@@ -28,7 +28,10 @@ def analyse(
         typer.Argument(metavar="INPUT", exists=True, help="A folder (or one file) of DICOM; several series are fine."),
     ],
     destination: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for the results.")],
-    pipeline: Annotated[str | None, typer.Option(help="Which analysis to run; default: the configuration's.")] = None,
+    pipeline: Annotated[
+        list[str] | None,
+        typer.Option(help="Which analysis to run; may be repeated; default: the configuration's."),
+    ] = None,
     analysed_at: Annotated[
         datetime | None,
         typer.Option(
@@ -45,7 +48,7 @@ def analyse(
     findings.seg.dcm (if there are findings), measurements.sr.dcm, study.sr.dcm, report.pdf, report.pdf.dcm and
     result.json, whatever destinations of a configuration would get; results that lie in the folder are removed first,
     as they may be another patient's. INPUT with several studies: one folder per study, and one that fails does not stop
-    the others.
+    the others. Several pipelines: one folder for each, below that.
 
     Exit code 0: analysed; 3: refused, the reasons are printed and in result.json; 2: usage; 1: failure of a study, or a
     DICOM file that is damaged or cannot be read, each named.
@@ -55,10 +58,12 @@ def analyse(
       thoracle analyse demo/ct --out results
 
       thoracle analyse /media/cdrom -o results --pipeline covid-severity
+
+    [bold]thoracle pipelines[/] lists the analyses.
     """
     settings = settings_from(config)
     try:
-        chosen = named(pipeline or settings.pipeline)
+        chosen = [named(name) for name in pipeline or [one.name for one in settings.pipelines]]
     except ThoracleError as error:
         err.print(f"[red]{escape(str(error))}[/]")
         raise typer.Exit(USAGE) from error
@@ -72,7 +77,10 @@ def analyse(
             if not studies:
                 err.print(f"There are no DICOM files in {escape(str(source))}.")
                 raise typer.Exit(USAGE)
-            ready = replace(analyst(settings, chosen), selections=(Selection(),), notice=False)
+            ready = {
+                name: replace(one, selections=(Selection(),), notice=False)
+                for name, one in analysts(settings, chosen).items()
+            }
             _clear(destination)
             run = Run((analysed_at or datetime.now()).astimezone())
             for number, series in enumerate(studies, 1):
@@ -82,7 +90,8 @@ def analyse(
                     prefix = f"study {number}/{len(studies)}: " if len(studies) > 1 else ""
                     progress.update(task, description=prefix + stage, completed=100 * fraction, total=100)
 
-                codes.add(_analyse(ready, series, report, run, folder))
+                for name, one in ready.items():
+                    codes.add(_analyse(one, series, report, run, folder if len(ready) == 1 else folder / name))
     if code := next((code for code in (FAILURE, REFUSED) if code in codes), 0):
         raise typer.Exit(code)
 
@@ -127,11 +136,13 @@ def _clear(destination: Path) -> None:
     """Remove the results of an earlier run, of one study or several: they may be another patient's."""
     ours = [product for one in PIPELINES for product in segmentation_products(one.label_maps)]
     products = (*PRODUCTS, *ours)
-    for folder in (destination, *destination.glob("study-[0-9]*")):
+    studies = (destination, *destination.glob("study-[0-9]*"))
+    of_pipelines = (folder / one.name for folder in studies for one in PIPELINES)
+    for folder in (*of_pipelines, *reversed(studies)):
         for path in folder.glob("*.*"):
             if path.name == "result.json" or any(product.may_be(path.name) for product in products):
                 path.unlink()
-        if folder != destination and not any(folder.iterdir()):
+        if folder != destination and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
 
@@ -150,7 +161,8 @@ def _tell(outcome: Outcome, folder: Path) -> None:
             f"[red]Refused.[/] Nothing in this study can be analysed; reasons: {escape(str(folder / 'result.json'))}"
         )
         return
-    out.print(f"[green]Analysed[/] series {escape(str(outcome.series_uid))} in {sum(outcome.timings_s.values()):.1f} s")
+    by = f"by {outcome.analysis.pipeline} in {sum(outcome.timings_s.values()):.1f} s"
+    out.print(f"[green]Analysed[/] series {escape(str(outcome.series_uid))} {by}")
     for sentence in (outcome.analysis.headline.sentence, *outcome.analysis.summary):
         out.print(f"  {escape(sentence)}")
     if reasons := outcome.analysis.doubts:

@@ -15,6 +15,7 @@ COMMANDS = {
     "migrate": "Bring the database to the schema of this version, and say so.",
     "evaluate": "Measure how well segmentations agree with a truth.",
     "jobs": "What became of which study: list, show, retry, cancel, resend, reanalyse, review.",
+    "pipelines": "List the analyses that are installed, and which of them run.",
     "models": "The models behind the results: list them, install better ones, try them, go back.",
     "audit": "Show who changed what, the latest first: models, and what operators did with jobs; refusals too.",
     "triton": "Run a Triton server on this machine, for trial: the installed models, on the CPU, without a container.",

@@ -38,14 +38,15 @@ def parity(
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Other models for the candidate; default: the installed ones."),
     ] = None,
+    pipeline: Annotated[str | None, typer.Option(help="Which analysis runs; default: the first configured.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Compare the installed models on two back ends, on one CT, before one takes the other's place.
 
     The whole analysis runs on both. Of every network: how far its answers are apart, and whether any is all black, the
-    same everywhere or not a number, as happens in 16 bits. Of the result: Dice and volume of every label, and the
-    severity score. The demo CT is only one patient: use some of your own, too.
+    same everywhere or not a number, as happens in 16 bits. Of the result: Dice and volume of every label, the
+    headline and all scores. The demo CT is only one patient: use some of your own, too.
 
     Exit code 0: they agree; 1: they do not, or a back end failed.
 
@@ -65,7 +66,7 @@ def parity(
         with trying() as progress:
             progress("reading the CT", 0.0)
             found = compare_backends(
-                named(settings.pipeline),
+                named(pipeline or settings.pipelines[0].name),
                 largest_ct(chosen),
                 backend(_on(settings, reference, None)),
                 backend(_on(settings, candidate, repository)),

@@ -1,9 +1,11 @@
 """Settings become the analysis of a study, and what a version of a model has to pass before it has a part in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from service import __version__
 from service.analysis.analyst import Analyst
+from service.analysis.last_ct import LastCt
 from service.composition import destinations as to
 from service.composition.backends import backend
 from service.domain.pipeline import Pipeline
@@ -12,6 +14,17 @@ from service.inference.onnx import OnnxBackend
 from service.pipelines import named
 from service.rollout.acceptance import Gate
 from service.settings import Settings, trial_ct, with_own_repository
+
+
+def analysts(settings: Settings, chosen: Iterable[Pipeline], loaded: Backend | None = None) -> dict[str, Analyst]:
+    """The analyses by the name of their pipeline, on the same models. What several find in a CT is found once.
+
+    loaded: the models, if they are.
+    """
+    runs_on = loaded or backend(settings)
+    several = list(chosen)
+    last = LastCt(keeps=len(several) > 1)
+    return {one.name: replace(analyst(settings, one, runs_on), last=last) for one in several}
 
 
 def analyst(settings: Settings, chosen: Pipeline, loaded: Backend | None = None) -> Analyst:
@@ -26,12 +39,17 @@ def analyst(settings: Settings, chosen: Pipeline, loaded: Backend | None = None)
     return Analyst(
         chosen,
         runs_on,
-        settings.limits,
+        settings.limits.over(chosen.limits),
         __version__,
         settings.institution,
         to.selections(everywhere),
         to.notice_wanted(everywhere),
     )
+
+
+def pipelines(settings: Settings) -> tuple[Pipeline, ...]:
+    """The pipelines that are to run, in the order of the settings; Permanent if there is none of a name."""
+    return tuple(named(one.name) for one in settings.pipelines)
 
 
 def gate(settings: Settings) -> Gate:
@@ -45,4 +63,4 @@ def gate(settings: Settings) -> Gate:
         return backend(with_own_repository(settings), versions)
 
     elsewhere = server if settings.inference.backend != "onnx" else None
-    return Gate(named(settings.pipeline), trial_ct(settings), in_process, elsewhere)
+    return Gate(pipelines(settings), trial_ct(settings), in_process, elsewhere)

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import partial
 
 from service.composition import destinations as to
+from service.composition.analysis import pipelines
 from service.composition.backends import backend
 from service.composition.storage import bucket, damaged_files, database_wrong, host_locks
 from service.errors import Permanent, ThoracleError
@@ -13,14 +14,15 @@ from service.network.peer import DicomNode
 from service.network.tryout import try_queries
 from service.ops import doctor as checks
 from service.ops.processor import computes
-from service.pipelines import named
 from service.settings import AnyDestination, Peer, Settings
 from service.store.presence import present
 
 
 def doctor(settings: Settings) -> Iterator[checks.Check]:
     """Everything that can be wrong with an installation, one check at a time."""
-    yield checks.Check("configuration", True, f"readable; pipeline {settings.pipeline}")
+    yield checks.Check(
+        "configuration", True, f"readable; pipelines: {', '.join(one.name for one in settings.pipelines)}"
+    )
     yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
     yield checks.check_databases(list(damaged_files(settings)))
     if (store := bucket(settings)) and settings.bucket:
@@ -34,7 +36,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     yield checks.check_port("api", settings.api.host, settings.api.port, running)
     yield checks.check_decoders()
     try:
-        needed = named(settings.pipeline).models
+        needed = tuple(dict.fromkeys(model for one in pipelines(settings) for model in one.models))
     except Permanent as error:
         yield checks.Check("pipeline", False, str(error))
         return

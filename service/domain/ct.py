@@ -1,8 +1,8 @@
 """The canonical CT: HU on the source grid, with the headers it came from. Never windowed."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, TypeVar
 
 import highdicom as hd
 from pydicom import Dataset
@@ -36,6 +36,10 @@ class CT:
             self.memo[key] = make()
         found: Found = self.memo[key]
         return found
+
+    def afresh(self) -> Self:
+        """The same CT, of which nothing is remembered: whoever analyses it finds everything anew."""
+        return replace(self, memo={})
 
     @property
     def series_uid(self) -> str:

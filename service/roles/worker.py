@@ -48,7 +48,7 @@ def run(settings: Settings, name: str) -> None:
     """
     spool, engine = open_storage(settings)
     records, jobs = Records(engine), Jobs(engine)
-    chosen = named(settings.pipeline)
+    chosen = named(settings.pipelines[0].name)
     audit, shadows = Audit(engine, now), Shadows(engine)
     deliveries, alive = Deliveries(engine), shared_locks(settings, engine)
     metrics = Metrics(settings.destinations)

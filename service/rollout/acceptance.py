@@ -5,7 +5,7 @@ the models, the server says the same of it as ONNX Runtime in this process does.
 is told, not judged: a better model differs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,8 @@ _OTHER_TENSORS = (
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """sha256: of the model file. difference: from the active version, None where there is none to compare with."""
+    """sha256: of the model file. difference: of the first pipeline's
+    results from those of the active version, None where there is none to compare with."""
 
     sha256: str
     difference: Difference | None
@@ -41,10 +42,10 @@ class Passed:
 class Gate:
     """in_process: ONNX Runtime. server: the back end that serves patients, where it is another one.
 
-    ct: a folder with a chest CT, None if there is none.
+    pipelines: that are to run with it. ct: a folder with a chest CT, None if there is none.
     """
 
-    pipeline: Pipeline
+    pipelines: Sequence[Pipeline]
     ct: Path | None
     in_process: On
     server: On | None = None
@@ -81,16 +82,19 @@ class Gate:
         progress("reading the CT", 0.0)
         ct = largest_ct(folder)
         candidate = self.in_process(wanted)
-        missing = [model for model in self.pipeline.models if active.get(model, OFF) == OFF]
+        needed = {model for pipeline in self.pipelines for model in pipeline.models}
+        missing = [model for model in needed if active.get(model, OFF) == OFF]
         reference = None if missing else self.in_process(active)
-        difference = check_sense(self.pipeline, ct, reference, candidate, progress).difference
-        spec = candidate.spec(name)
+        found = [check_sense(one, ct, reference, candidate, progress).difference for one in self.pipelines]
+        passed = Passed(candidate.spec(name).sha256, next((one for one in found if one), None))
         if self.server is None:
-            return Passed(spec.sha256, difference)
+            return passed
+        spec = candidate.spec(name)
         if reference and reference.has(name) and not beside(reference.spec(name), spec):
             raise Permanent(_OTHER_TENSORS)
         with listed_for_trial(repository, name, wanted[name]):
             served = self.server(wanted)
             served.check()
-            check_parity(self.pipeline, ct, candidate, served, lambda stage, part: progress(f"server: {stage}", part))
-        return Passed(spec.sha256, difference)
+            for pipeline in self.pipelines:
+                check_parity(pipeline, ct, candidate, served, lambda stage, part: progress(f"server: {stage}", part))
+        return passed

@@ -88,15 +88,15 @@ def compare_backends(
 ) -> Parity:
     """Analyse a CT on both. What the back ends raise passes through, and Rejected if the reference refuses the CT.
 
-    reference: None: there is nothing to compare with.
+    Nothing that one of them found is used for the other. reference: None: there is nothing to compare with.
     """
     remembered, expected = None, None
     if reference is not None:
         remembered = CachingBackend(reference)
-        expected = pipeline.analyse(ct, remembered, lambda stage, part: progress(f"reference: {stage}", part))
+        expected = pipeline.analyse(ct.afresh(), remembered, lambda stage, part: progress(f"reference: {stage}", part))
     compared = ComparingBackend(remembered, candidate)
     try:
-        found = pipeline.analyse(ct, compared, lambda stage, part: progress(f"candidate: {stage}", part))
+        found = pipeline.analyse(ct.afresh(), compared, lambda stage, part: progress(f"candidate: {stage}", part))
     except Rejected as rejected:
         return Parity(compared.answers, None, f"the CT is refused: {rejected}")
     return Parity(compared.answers, None if expected is None else difference(expected, found))

@@ -29,13 +29,20 @@ UNREADABLE = "cannot be read"
 class SeriesFiles:
     """The files of one series, in the order of their names.
 
-    refusals: why it is not to be analysed, where that is known without its headers.
+    refusals: why it is not to be analysed, where that is known without its headers. names: of the same files wherever
+    they are copied to; () if only the paths tell.
     """
 
     study_uid: str
     series_uid: str
     paths: tuple[Path, ...]
     refusals: tuple[Refusal, ...] = ()
+    names: tuple[str, ...] = ()
+
+    @property
+    def content_key(self) -> tuple[str, ...]:
+        """Stands for what the files hold, which never changes."""
+        return self.names or tuple(map(str, self.paths))
 
 
 def scan(paths: Iterable[Path], ignored: Ignored = lambda path, why: None) -> list[SeriesFiles]:

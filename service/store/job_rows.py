@@ -79,5 +79,5 @@ def objects_of(connection: sa.Connection, job_id: str) -> list[StoredObject]:
 def _facts(row: Mapping[str, Any] | None) -> StudyFacts | None:
     if row is None:
         return None
-    known = {**row, "descriptions": tuple(row["descriptions"])}
+    known: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in row.items()}
     return StudyFacts(**known | {"received_at": datetime.fromisoformat(row["received_at"])})

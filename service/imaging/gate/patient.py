@@ -32,6 +32,11 @@ def age_is_known(images: Iterable[Dataset]) -> bool:
     return bool(_ages(images, 0.0))
 
 
+def youngest_age(images: Iterable[Dataset]) -> float | None:
+    """The least age in years that the images tell; None where they tell none."""
+    return min(_ages(images, 0.0), default=None)
+
+
 def _ages(images: Iterable[Dataset], min_age_years: float) -> set[float]:
     """Every age in years that Patient's Age, or Patient's Birth Date with a date of the images, gives.
 

@@ -1,0 +1,31 @@
+"""The CT that was read last: pipelines that analyse the same series one after the other read it once.
+
+What one of them found in it, others use (`CT.remembered`). It is let go before another one is read.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+
+from service.domain.ct import CT
+from service.domain.flags import OF_THE_CT, Flag, in_order
+
+
+class LastCt:
+    """Keeps one CT, if there are several pipelines. Only one thread at a time may ask."""
+
+    def __init__(self, keeps: bool = False) -> None:
+        self._keeps = keeps
+        self._kept: tuple[Hashable, CT] | None = None
+
+    def get(self, key: Hashable, flags: Sequence[Flag], read: Callable[[], CT]) -> CT:
+        """The CT of this key, which stands for its files. flags: of the gate, which differ between pipelines.
+
+        read: reads it, without flags of the gate.
+        """
+        if self._kept is None or self._kept[0] != key:
+            self._kept = None
+            self._kept = (key, read())
+        ct = self._kept[1]
+        if not self._keeps:
+            self._kept = None
+        return replace(ct, flags=in_order((*flags, *ct.flags), OF_THE_CT))
