@@ -11,7 +11,8 @@ from pydicom import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless, RLELossless
 
-from service.errors import Flag, Reason, Rejected
+from service.domain.flags import LOSSY
+from service.errors import Reason, Rejected
 from service.imaging.codestream import check_codestreams, jpeg_size, loses_information
 from service.imaging.read import read_ct
 
@@ -104,7 +105,7 @@ def test_the_code_stream_tells_of_loss(syntax: str, options: dict[str, object], 
         datasets[0].file_meta.TransferSyntaxUID = JPEGLSLossless  # as it was compressed again by someone who forgot
     (code,) = generate_frames(datasets[0].PixelData, number_of_frames=1)
     assert loses_information(code) is lossy
-    assert (Flag.LOSSY in read_ct(datasets).flags) is lossy
+    assert (LOSSY in read_ct(datasets).flags) is lossy
 
 
 def test_a_jpeg_of_cosines_has_lost_something() -> None:

@@ -16,7 +16,8 @@ from pydicom.uid import JPEGBaseline8Bit, RTDoseStorage
 from shared_data import shared_data
 
 from service.domain.eligibility import Eligibility, Limits
-from service.errors import Flag, Reason
+from service.domain.flags import AGE_UNKNOWN, LOSSY, THICK_SLICES, Flag
+from service.errors import Reason
 from service.imaging.gate import check_headers
 
 
@@ -145,7 +146,7 @@ def test_rounding_passes() -> None:
 @pytest.mark.parametrize("thickness_mm, flagged", [(2.5, False), (3.0, False), (3.1, True), (5.0, True)])
 def test_warns_of_thick_slices(thickness_mm: float, flagged: bool) -> None:
     found = check(scanned(thickness_mm=thickness_mm))
-    assert found.ok and (Flag.THICK_SLICES in found.flags) is flagged
+    assert found.ok and (THICK_SLICES in found.flags) is flagged
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_warns_of_thick_slices(thickness_mm: float, flagged: bool) -> None:
 )
 def test_warns_of_unknown_age(attributes: dict[str, object]) -> None:
     found = check(tagged(**attributes))
-    assert found.ok and found.flags == (Flag.AGE_UNKNOWN,)
+    assert found.ok and found.flags == (AGE_UNKNOWN,)
 
 
 def test_age_from_dates() -> None:
@@ -181,8 +182,8 @@ def test_an_age_of_no_years_is_a_placeholder_beside_an_adults_birth_date(born: s
 
 
 def test_warns_of_lossy_compression() -> None:
-    assert check(tagged(LossyImageCompression="01")).flags == (Flag.LOSSY,)
-    assert Flag.LOSSY in check(damage_ct.transfer_syntax(JPEGBaseline8Bit)).flags
+    assert check(tagged(LossyImageCompression="01")).flags == (LOSSY,)
+    assert LOSSY in check(damage_ct.transfer_syntax(JPEGBaseline8Bit)).flags
 
 
 def test_derived_may_be_allowed_but_never_projections() -> None:
@@ -199,8 +200,8 @@ def test_small_tilt_within_limit_passes() -> None:
     "name, slices, spacing_mm, flags",
     [
         ("dicom/covid-ct-md/P001", 148, 2.0, ()),
-        ("dicom/covid-ct-md/cap001", 84, 4.0, (Flag.THICK_SLICES,)),
-        ("dicom/covid-ct-md/normal001", 77, 4.0, (Flag.THICK_SLICES,)),
+        ("dicom/covid-ct-md/cap001", 84, 4.0, (THICK_SLICES,)),
+        ("dicom/covid-ct-md/normal001", 77, 4.0, (THICK_SLICES,)),
         ("dicom/rider-lung", 118, 2.5, ()),
     ],
 )

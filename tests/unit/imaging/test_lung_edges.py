@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from test_lungs import BODY, LEFT, RIGHT, C, R, S, ellipsoid, model_grid
 
-from service.errors import Flag, Reason, Refusal, Rejected
+from service.domain.flags import LUNG_AT_EDGE, LUNG_DROPPED
+from service.errors import Reason, Refusal, Rejected
 from service.imaging.lungs import find_lungs
 
 LUNGS = RIGHT | LEFT
@@ -81,7 +82,7 @@ def test_air_around_the_body_set_to_one_value_is_no_edge() -> None:
 def test_a_lung_that_only_touches_the_edge_is_flagged() -> None:
     source = HU[:, :, 22:]
     lungs = find_lungs(*cut_model(source, dreamt=True), source)
-    assert lungs.flags == (Flag.LUNG_AT_EDGE,)
+    assert lungs.flags == (LUNG_AT_EDGE,)
 
 
 def test_whole_lungs_in_a_tight_field_of_view_are_not_flagged() -> None:
@@ -91,11 +92,11 @@ def test_whole_lungs_in_a_tight_field_of_view_are_not_flagged() -> None:
 
 def test_lung_cut_off_by_the_clean_up_is_flagged_and_much_of_it_refused() -> None:
     """A dense layer parts the base of the right lung from the rest."""
-    for first_slice, expected in ((61, Flag.LUNG_DROPPED), (52, Reason.LUNG_LOST)):
+    for first_slice, expected in ((61, LUNG_DROPPED), (52, Reason.LUNG_LOST)):
         layer = RIGHT & np.isin(S, range(first_slice, first_slice + 3))
         hu, probability = model_grid(LUNGS & ~layer)
-        if expected is Flag.LUNG_DROPPED:
-            assert find_lungs(hu, probability, hu).flags == (Flag.LUNG_DROPPED,)
+        if expected is LUNG_DROPPED:
+            assert find_lungs(hu, probability, hu).flags == (LUNG_DROPPED,)
         else:
             assert {r.reason for r in refused(hu, hu, probability)} == {Reason.LUNG_LOST}
 

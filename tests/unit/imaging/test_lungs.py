@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.errors import Flag, Reason, Rejected
+from service.domain.flags import LUNG_AT_EDGE
+from service.errors import Reason, Rejected
 from service.imaging.lungs import Lungs, Side, find_lungs
 
 SHAPE = (80, 128, 128)
@@ -131,4 +132,4 @@ def test_a_lung_cut_off_at_an_end_is_truncated(end: int) -> None:
 
 def test_a_little_lung_in_the_end_slice_is_only_flagged() -> None:
     tip = ellipsoid((0, 63, 40), (9, 6, 4))
-    assert found(RIGHT | LEFT | tip).flags == (Flag.LUNG_AT_EDGE,)
+    assert found(RIGHT | LEFT | tip).flags == (LUNG_AT_EDGE,)

@@ -19,7 +19,8 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RL
 from shared_data import shared_data
 
 from service.domain.eligibility import Limits
-from service.errors import Flag, Reason, Rejected
+from service.domain.flags import AGE_UNKNOWN, LOSSY, PADDING_MASKED, THICK_SLICES
+from service.errors import Reason, Rejected
 from service.imaging.attributes import text
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
@@ -85,13 +86,13 @@ def test_lossy_is_flagged(phantom: make_ct.PhantomCT) -> None:
     for dataset in lossy:
         dataset.compress(JPEGLSNearLossless, jls_error=2, generate_instance_uid=False)
     ct = read_ct(lossy)
-    assert ct.flags == (Flag.LOSSY,)
+    assert ct.flags == (LOSSY,)
     assert 0 < np.abs(ct.volume.array - read_ct(phantom.datasets).volume.array).max() <= 2
 
 
 def test_flags_of_the_gate_are_kept() -> None:
-    ct = read_ct(scanned(padding=True), flags=[Flag.THICK_SLICES, Flag.AGE_UNKNOWN])
-    assert ct.flags == (Flag.THICK_SLICES, Flag.AGE_UNKNOWN, Flag.PADDING_MASKED)
+    ct = read_ct(scanned(padding=True), flags=[THICK_SLICES, AGE_UNKNOWN])
+    assert ct.flags == (THICK_SLICES, AGE_UNKNOWN, PADDING_MASKED)
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
@@ -121,12 +122,12 @@ def test_legacy_converted_enhanced_equals_classic() -> None:
 class TestPadding:
     def test_value_becomes_air(self) -> None:
         ct = read_ct(scanned(padding=True))
-        assert ct.flags == (Flag.PADDING_MASKED,)
+        assert ct.flags == (PADDING_MASKED,)
         assert np.all(ct.volume.array[:, 0, 0] == -1024) and ct.volume.array.min() == -1024
 
     def test_found_without_the_attribute(self) -> None:
         ct = read_ct(scanned(padding=True, attributes={"PixelPaddingValue": None}))
-        assert ct.flags == (Flag.PADDING_MASKED,) and ct.volume.array.min() == -1024
+        assert ct.flags == (PADDING_MASKED,) and ct.volume.array.min() == -1024
 
     def test_unsigned_spelling_of_a_signed_value(self) -> None:
         slices = scanned(padding=True)
@@ -185,7 +186,7 @@ class TestPadding:
             dataset.PixelData, dataset.PixelRepresentation = pixels.tobytes(), representation
             dataset["PixelPaddingValue"] = pydicom.DataElement("PixelPaddingValue", vr, value)
         ct = read_ct(slices)
-        assert np.all(ct.volume.array[:, :5] == -1024) and ct.flags == (Flag.PADDING_MASKED,)
+        assert np.all(ct.volume.array[:, :5] == -1024) and ct.flags == (PADDING_MASKED,)
         assert np.all(ct.volume.array[:, 50, 60] == (1072 if representation == 0 else 976))
 
     def test_noise_below_air_is_not_padding(self) -> None:
@@ -254,7 +255,7 @@ def test_real_ct_equals_highdicom(name: str) -> None:
     theirs = hd.get_volume_from_series(datasets)
     assert np.allclose(ct.volume.affine, theirs.affine, atol=1e-6)
     assert np.array_equal(ct.volume.array, np.maximum(theirs.array, -1024))
-    assert ct.flags == ((Flag.PADDING_MASKED,) if name.endswith("rider-lung") else ())
+    assert ct.flags == ((PADDING_MASKED,) if name.endswith("rider-lung") else ())
 
 
 def test_p001_is_read_in_little_memory() -> None:

@@ -4,10 +4,12 @@ import evidence_samples
 import make_ct
 import numpy as np
 import pytest
+from evidence_samples import masks
 from make_ct import Ball
 
 from service.imaging import render, render_3d, render_slice
 from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.covid_severity.report import MARKS
 
 RIGHT_FRONT_HIGH = (Ball(Opacity.HIGH_OPACITY, (-72.0, -35.0, 35.0), 40.0),)
 
@@ -28,14 +30,15 @@ def turned(request: pytest.FixtureRequest) -> tuple:
     side = {"rows": 128, "columns": 128}
     ct, analysis = evidence_samples.phantom(**options, **side, findings=RIGHT_FRONT_HIGH)
     view = render.view_of(ct.volume.affine)
-    return view, view(ct.volume.array), view(analysis.finding_mask), view(analysis.lobe_mask)
+    lobes, findings = masks(analysis)
+    return view, view(ct.volume.array), view(findings), view(lobes)
 
 
 def test_axial_shows_right_on_the_left_and_front_up(turned: tuple) -> None:
     view, hu, findings, lobes = turned
     index, affected = render_slice.busiest_plane(findings, lobes, axis=0)
     assert affected
-    picture = render_slice.slice_picture(hu[index], findings[index], lobes[index], view.spacing_mm[1:])
+    picture = render_slice.slice_picture(hu[index], findings[index], lobes[index], view.spacing_mm[1:], MARKS)
     row, column = centre(saturation(picture.rgb) > 40)
     assert row < 0.45 and column < 0.4
 
@@ -44,7 +47,7 @@ def test_coronal_shows_right_on_the_left_and_head_up(turned: tuple) -> None:
     view, hu, findings, lobes = turned
     index, _ = render_slice.busiest_plane(findings, lobes, axis=1)
     spacing = (view.spacing_mm[0], view.spacing_mm[2])
-    picture = render_slice.slice_picture(hu[:, index], findings[:, index], lobes[:, index], spacing)
+    picture = render_slice.slice_picture(hu[:, index], findings[:, index], lobes[:, index], spacing, MARKS)
     row, column = centre(saturation(picture.rgb) > 40)
     assert row < 0.45 and column < 0.4
 
@@ -63,7 +66,7 @@ def test_a_coronal_plane_goes_through_much_lung_where_such_a_plane_has_a_finding
 
 def test_3d_shows_right_on_the_left_and_head_up(turned: tuple) -> None:
     view, _, findings, lobes = turned
-    picture = render_3d.picture_3d(lobes, findings, view.spacing_mm)
+    picture = render_3d.picture_3d(lobes, findings, view.spacing_mm, MARKS)
     red, blue = picture.rgb[..., 0].astype(int), picture.rgb[..., 2].astype(int)
     row, column = centre(red - blue > 40)
     assert row < 0.45 and column < 0.4
@@ -72,11 +75,11 @@ def test_3d_shows_right_on_the_left_and_head_up(turned: tuple) -> None:
 def test_pixels_are_square_millimetres() -> None:
     ct, analysis = evidence_samples.phantom(spacing_mm=5.0, slices=44)
     view = render.view_of(ct.volume.affine)
-    lobes = view(analysis.lobe_mask)
+    lobes = view(masks(analysis)[0])
     plane = lobes.shape[1] // 2
     spacing = (view.spacing_mm[0], view.spacing_mm[2])
     picture = render_slice.slice_picture(
-        view(ct.volume.array)[:, plane], np.zeros_like(lobes[:, plane]), lobes[:, plane], spacing
+        view(ct.volume.array)[:, plane], np.zeros_like(lobes[:, plane]), lobes[:, plane], spacing, MARKS
     )
     dark = picture.rgb[..., 0] < 110
     column = dark[:, int(0.2 * dark.shape[1]) : int(0.35 * dark.shape[1])].sum(axis=0).max()
@@ -86,11 +89,11 @@ def test_pixels_are_square_millimetres() -> None:
 def test_a_clean_lung_has_no_colour_and_says_so() -> None:
     ct, analysis = evidence_samples.phantom()
     view = render.view_of(ct.volume.affine)
-    findings, lobes = view(analysis.finding_mask), view(analysis.lobe_mask)
+    lobes, findings = map(view, masks(analysis))
     index, affected = render_slice.busiest_plane(findings, lobes, axis=0)
     assert not affected and index == int(np.argmax((lobes > 0).sum(axis=(1, 2))))
     picture = render_slice.slice_picture(
-        view(ct.volume.array)[index], findings[index], lobes[index], view.spacing_mm[1:]
+        view(ct.volume.array)[index], findings[index], lobes[index], view.spacing_mm[1:], MARKS
     )
     assert saturation(picture.rgb).max() == 0
 
@@ -98,21 +101,21 @@ def test_a_clean_lung_has_no_colour_and_says_so() -> None:
 def test_window_is_lung_window() -> None:
     hu = np.array([[-1250.0, -500.0], [250.0, 3000.0]], np.float32).repeat(8, 0).repeat(8, 1)
     nothing = np.zeros(hu.shape, np.uint8)
-    rgb = render_slice.slice_picture(hu, nothing, nothing, (1.0, 1.0)).rgb[..., 0]
+    rgb = render_slice.slice_picture(hu, nothing, nothing, (1.0, 1.0), MARKS).rgb[..., 0]
     assert (rgb[0, 0], rgb[-1, 0], rgb[-1, -1]) == (0, 255, 255) and rgb[0, -1] in (127, 128)
 
 
 def test_the_kinds_of_opacity_differ_in_grey_print() -> None:
-    ground_glass, high = (render_slice.swatch(f).astype(float) @ (0.299, 0.587, 0.114) for f in Opacity)
+    ground_glass, high = (render_slice.swatch(m).astype(float) @ (0.299, 0.587, 0.114) for m in MARKS)
     assert high[8:-8, 8:-8].std() > 3 * ground_glass[8:-8, 8:-8].std()  # hatched against plain
 
 
 def test_empty_masks_give_pictures_too() -> None:
     hu = np.zeros((20, 20), np.float32)
     nothing = np.zeros((20, 20), np.uint8)
-    assert render_slice.slice_picture(hu, nothing, nothing, (1.0, 1.0)).rgb.shape == (720, 720, 3)
+    assert render_slice.slice_picture(hu, nothing, nothing, (1.0, 1.0), MARKS).rgb.shape == (720, 720, 3)
     empty = np.zeros((10, 10, 10), np.uint8)
-    assert (render_3d.picture_3d(empty, empty, (3.0, 3.0, 3.0)).rgb == 255).all()
+    assert (render_3d.picture_3d(empty, empty, (3.0, 3.0, 3.0), MARKS).rgb == 255).all()
 
 
 def test_axes_that_share_a_direction_are_refused() -> None:
@@ -123,7 +126,8 @@ def test_axes_that_share_a_direction_are_refused() -> None:
 def test_source_index_undoes_the_view() -> None:
     ct, analysis = evidence_samples.phantom(orientation="FFS", findings=RIGHT_FRONT_HIGH)
     view = render.view_of(ct.volume.affine)
-    index, _ = render_slice.busiest_plane(view(analysis.finding_mask), view(analysis.lobe_mask), axis=0)
+    lobes, findings = masks(analysis)
+    index, _ = render_slice.busiest_plane(view(findings), view(lobes), axis=0)
     source = view.source_index(0, index, ct.volume.shape[0])
-    counts = np.count_nonzero(analysis.finding_mask, axis=(1, 2))
+    counts = np.count_nonzero(findings, axis=(1, 2))
     assert counts[source] == counts.max()

@@ -10,7 +10,7 @@ import pytest
 
 from service.imaging.fissures.surface_fit import modes
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SIZE, CORRELATION = 40, 0.45
 DIGEST = (
     "from hashlib import sha256; from service.imaging.fissures.surface_fit import modes;"

@@ -25,10 +25,10 @@ def test_phantom_within_one_percent(orientation: str) -> None:
     for lobe in Lobe:
         assert found.lobes[lobe].volume_ml == pytest.approx(truth.lobe_ml(lobe))
     for kind, ml in truth.findings_ml.items():
-        assert found.findings[kind].volume_ml == pytest.approx(ml, rel=0.01)
-        assert found.findings[kind].mean_hu == pytest.approx(FINDING_HU[kind], abs=2)
+        assert found.opacities[kind].volume_ml == pytest.approx(ml, rel=0.01)
+        assert found.opacities[kind].mean_hu == pytest.approx(FINDING_HU[kind], abs=2)
         lungs_ml = found.lungs["total"].volume_ml
-        assert found.findings[kind].percent_of_lungs == pytest.approx(100 * ml / lungs_ml, rel=0.01)
+        assert found.opacities[kind].percent_of_lungs == pytest.approx(100 * ml / lungs_ml, rel=0.01)
 
 
 def test_lungs_are_the_sum_of_their_lobes() -> None:
@@ -47,8 +47,8 @@ def test_empty_regions_have_no_mean() -> None:
     nothing = np.zeros((2, 3, 4), np.uint8)
     found = measure(np.zeros((2, 3, 4), np.float32), nothing, nothing, 0.5)
     assert found.lobes[Lobe.RML].mean_hu is None
-    assert found.findings[Opacity.GROUND_GLASS].mean_hu is None
-    assert found.findings[Opacity.GROUND_GLASS].percent_of_lungs == 0
+    assert found.opacities[Opacity.GROUND_GLASS].mean_hu is None
+    assert found.opacities[Opacity.GROUND_GLASS].percent_of_lungs == 0
 
 
 def test_a_finding_outside_the_lungs_is_an_error() -> None:

@@ -9,23 +9,33 @@ import make_ct
 import numpy as np
 import pydicom
 import pytest
+from evidence_samples import masks
 from scipy import ndimage
 from shared_data import shared_data
 
-from service.domain.analysis import Analysis
-from service.domain.anatomy import Lobe
+from service.domain import codes
+from service.domain.analysis import Analysis, PipelineUse
+from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.domain.ct import CT
+from service.domain.flags import PADDING_MASKED
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.domain.ports import Array
-from service.errors import Flag, Reason, Rejected
+from service.errors import Reason, Rejected
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines import PIPELINES
+from service.pipelines.covid_severity.flags import (
+    LOBE_MISSING,
+    LOBES_APPROXIMATE,
+    NO_CLASSIFIER,
+    NO_NOISE_FLOOR,
+    TRACE_OPACITY,
+)
+from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.pipeline import CovidSeverity
-from service.pipelines.covid_severity.score import NoiseFloor
 from service.pipelines.shared.slices import centred
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 SIZE, BOX = 192, 32
 
 
@@ -82,42 +92,56 @@ def analyse(ct: CT, backend: ThresholdBackend | OnnxBackend) -> Analysis:
     return CovidSeverity().analyse(ct, backend, lambda stage, done: None)
 
 
+def lobe_scores(result: Analysis) -> dict[str, float]:
+    """Reported scores of the lobes that have one: with the noise floor, where it is measured."""
+    names = ("score", "score_without_noise_floor")
+    found = {lobe.name: [m.value for m in result.group(lobe.name).measurements if m.name in names] for lobe in Lobe}
+    return {lobe: scores[0] for lobe, scores in found.items() if scores}
+
+
 @pytest.mark.parametrize("orientation", ["HFS", "HFP", "FFS", "FFP"])
 def test_phantom_in_every_position(orientation: str) -> None:
     phantom = make_ct.make(orientation=orientation, findings=make_ct.FINDINGS)
     result, truth = analyse(read_ct(phantom.datasets), ThresholdBackend()), phantom.truth
-    lungs = result.lungs
-    assert lungs["right"].volume_ml == pytest.approx(truth.right_lung_ml, rel=0.02)
-    assert lungs["left"].volume_ml == pytest.approx(truth.left_lung_ml, rel=0.02)
-    assert lungs["right"].opacity_ml == pytest.approx(60, rel=0.05)
+    right, left = (result.group(f"LUNG_{side}") for side in ("RIGHT", "LEFT"))
+    assert right["volume_ml"] == pytest.approx(truth.right_lung_ml, rel=0.02)
+    assert left["volume_ml"] == pytest.approx(truth.left_lung_ml, rel=0.02)
+    assert right["opacity_ml"] == pytest.approx(60, rel=0.05)
     for kind, ml in truth.findings_ml.items():
-        assert result.findings[kind].volume_ml == pytest.approx(ml, rel=0.05)
-    wrong_side = (truth.left_lung_mask & np.isin(result.lobe_mask, (1, 2, 3))) | (
-        truth.right_lung_mask & np.isin(result.lobe_mask, (4, 5))
+        assert result.group(f"TOTAL_{kind.name}")["volume_ml"] == pytest.approx(ml, rel=0.05)
+        assert result.group(kind.name)["volume_ml"] == result.group(f"TOTAL_{kind.name}")["volume_ml"]
+    lobes, opacities = masks(result)
+    wrong_side = (truth.left_lung_mask & np.isin(lobes, RIGHT_LOBES)) | (
+        truth.right_lung_mask & np.isin(lobes, LEFT_LOBES)
     )
     assert not wrong_side.any()
-    assert not result.finding_mask[result.lobe_mask == 0].any()
+    assert not opacities[lobes == 0].any()
 
 
 def test_what_an_analysis_says() -> None:
     ct = read_ct(make_ct.make(findings=make_ct.FINDINGS, padding=True).datasets)
     stages: list[tuple[str, float]] = []
     result = CovidSeverity().analyse(ct, ThresholdBackend(), lambda stage, done: stages.append((stage, done)))
-    assert result.pipeline == "covid-severity"
+    assert result.pipeline == PipelineUse("covid-severity", "1.0")
     assert list(dict.fromkeys(stage for stage, _ in stages)) == ["lungs and opacities", "lobes", "measure"]
     assert stages == sorted(stages, key=lambda s: (["lungs and opacities", "lobes", "measure"].index(s[0]), s[1]))
     assert stages[-1] == ("measure", 1.0)
-    assert result.probabilities is None
+    assert result.classification is not None
+    assert result.classification.probabilities == () and result.classification.absent == codes.NO_CLASSIFIER
     assert result.flags == (
-        Flag.LOBES_APPROXIMATE,
-        Flag.NO_CLASSIFIER,
-        Flag.PADDING_MASKED,
-        Flag.NO_NOISE_FLOOR,
+        LOBES_APPROXIMATE,
+        NO_CLASSIFIER,
+        PADDING_MASKED,
+        NO_NOISE_FLOOR,
     ), "these models have none"
     assert [(m.name, m.version, m.sha256) for m in result.models] == [("lung-opacity", "7", "aa"), ("lobes", "8", "bb")]
-    assert result.lobe_mask.shape == result.finding_mask.shape == ct.volume.spatial_shape
-    assert result.severity.total == sum(s or 0 for s in result.severity.lobe_scores.values())
-    assert result.severity.lobe_scores["RLL"] in (2, 3)
+    assert [one.kind for one in result.label_maps] == list(CovidSeverity.label_maps)
+    assert all(mask.shape == ct.volume.spatial_shape for mask in masks(result))
+    assert result.headline.value == sum(lobe_scores(result).values()) == result.drift["severity_score"]
+    assert lobe_scores(result)["RLL"] in (2, 3)
+    assert result.drift["opacity_percent"] == result.group("LUNG_TOTAL")["opacity_percent"]
+    assert set(result.drift) == {one.name for one in CovidSeverity.drift}
+    assert [one.name for one in result.uncertainty] == ["agreement_lungs", "agreement_opacities"]
 
 
 def test_the_first_stage_is_told_before_it_begins() -> None:
@@ -137,15 +161,16 @@ def test_the_first_stage_is_told_before_it_begins() -> None:
 def test_a_missing_lobe_is_flagged_and_not_scored() -> None:
     backend = ThresholdBackend(lobes=(Lobe.RUL, Lobe.RLL, Lobe.LUL, Lobe.LLL))
     result = analyse(read_ct(make_ct.make().datasets), backend)
-    assert Flag.LOBE_MISSING in result.flags
-    assert result.severity.lobe_scores["RML"] is None
-    assert result.severity.total is None
-    assert result.lobes[Lobe.RML].volume_ml == 0
+    assert LOBE_MISSING in result.flags
+    assert set(lobe_scores(result)) == {"RUL", "RLL", "LUL", "LLL"}
+    assert (result.headline.value, result.headline.category) == (None, None)
+    assert result.headline.sentence == "CT severity score, Pan 2020, 0-25: no total score, a lobe was not found."
+    assert result.group("RML")["volume_ml"] == 0 and "severity_score" not in result.drift
 
 
 def test_a_healthy_phantom_scores_nothing() -> None:
     result = analyse(read_ct(make_ct.make().datasets), ThresholdBackend())
-    assert (result.severity.total, result.severity.category) == (0, "none")
+    assert (result.headline.value, result.headline.category, result.urgent) == (0, "none", False)
 
 
 @pytest.mark.parametrize(
@@ -170,42 +195,46 @@ def test_pipelines_have_names_of_their_own() -> None:
 
 def test_what_the_models_own_floor_covers_is_said_and_not_scored() -> None:
     backend = ThresholdBackend()
-    floor = NoiseFloor(opacity_ml=1000.0, opacity_percent=4.9)
+    floor = {"opacity_ml": 1000.0, "opacity_percent": 4.9}
     backend.specs["lung-opacity"] = replace(backend.specs["lung-opacity"], noise_floor=floor)
-    ct = read_ct(
-        make_ct.make(findings=(make_ct.Ball(make_ct.Finding.GROUND_GLASS, (75.0, -20.0, 40.0), 20.0),)).datasets
-    )
+    ct = read_ct(make_ct.make(findings=(make_ct.Ball(Opacity.GROUND_GLASS, (75.0, -20.0, 40.0), 20.0),)).datasets)
     result = analyse(ct, backend)
-    assert (result.severity.total, result.severity.without_floor.total) == (0, 1)
-    assert Flag.TRACE_OPACITY in result.flags and Flag.NO_NOISE_FLOOR not in result.flags
+    assert (result.headline.value, result.headline.remark) == (0, "1 without noise floor")
+    assert result.group("SEVERITY")["score_without_noise_floor"] == 1
+    assert TRACE_OPACITY in result.flags and NO_NOISE_FLOOR not in result.flags
 
 
 def test_a_normal_ct_reads_none_with_the_released_models() -> None:
     folder = shared_data("dicom/covid-ct-md/normal001")
     ct = read_ct([pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))])
     result = analyse(ct, OnnxBackend(ROOT / "triton_repo"))
-    assert (result.severity.total, result.severity.category) == (0, "none")
-    assert result.severity.involvement == "none: within what is found in normal lungs"
-    assert result.severity.without_floor.total == 2 and Flag.TRACE_OPACITY in result.flags
-    assert result.lungs["total"].opacity_ml == pytest.approx(2.7, abs=0.3)
+    assert (result.headline.value, result.headline.category) == (0, "none")
+    assert result.headline.words == "involvement: none: within what is found in normal lungs"
+    assert result.group("SEVERITY")["score_without_noise_floor"] == 2 and TRACE_OPACITY in result.flags
+    assert result.group("LUNG_TOTAL")["opacity_ml"] == pytest.approx(2.7, abs=0.3)
 
 
 def test_the_released_models_on_the_demo_ct_twice() -> None:
     """RIDER: a lung tumour, no pneumonia. Two runs, each with its own sessions, give the same bytes."""
     ct = read_ct([pydicom.dcmread(path) for path in sorted((ROOT / "demo" / "ct").glob("*.dcm"))])
     first, second = (analyse(ct, OnnxBackend(ROOT / "triton_repo")) for _ in range(2))
-    assert first.lobe_mask.tobytes() == second.lobe_mask.tobytes()
-    assert first.finding_mask.tobytes() == second.finding_mask.tobytes()
-    assert 4000 < first.lungs["total"].volume_ml < 5800
-    assert 0.4 < first.lungs["left"].volume_ml / first.lungs["total"].volume_ml < 0.5
-    assert first.lungs["total"].opacity_percent < 2.0
-    assert -850 < (first.lungs["total"].mean_hu or 0) < -700
-    for lobe in Lobe:
-        assert 0.04 < first.lobes[lobe].volume_ml / first.lungs["total"].volume_ml < 0.35
-    severity = first.severity
-    assert severity.lobe_scores == {"RUL": 1, "RML": 0, "RLL": 0, "LUL": 0, "LLL": 0}, "the tumour only"
-    assert (severity.without_floor.total, severity.floor) == (3, NoiseFloor(5.0, 0.7))
-    x = {lobe: ct.volume.affine[:3] @ [*np.argwhere(first.lobe_mask == lobe).mean(0), 1.0] for lobe in Lobe}
+    for one, again in zip(masks(first), masks(second), strict=True):
+        assert one.tobytes() == again.tobytes()
+    total, left = first.group("LUNG_TOTAL"), first.group("LUNG_LEFT")
+    assert 4000 < total["volume_ml"] < 5800
+    assert 0.4 < left["volume_ml"] / total["volume_ml"] < 0.5
+    assert total["opacity_percent"] < 2.0
+    lobes = {lobe: first.group(lobe.name) for lobe in Lobe}
+    mean_hu = sum(one["mean_hu"] * one["volume_ml"] for one in lobes.values()) / total["volume_ml"]
+    assert -850 < mean_hu < -700
+    for lobe in lobes.values():
+        assert 0.04 < lobe["volume_ml"] / total["volume_ml"] < 0.35
+    assert lobe_scores(first) == {"RUL": 1, "RML": 0, "RLL": 0, "LUL": 0, "LLL": 0}, "the tumour only"
+    severity = first.group("SEVERITY")
+    assert (severity["score"], severity["score_without_noise_floor"]) == (1, 3)
+    assert (severity["noise_floor_ml"], severity["noise_floor_percent"]) == (5.0, 0.7)
+    labels, _ = masks(first)
+    x = {lobe: ct.volume.affine[:3] @ [*np.argwhere(labels == lobe).mean(0), 1.0] for lobe in Lobe}
     assert x[Lobe.RUL][0] < x[Lobe.LUL][0]
     assert x[Lobe.RUL][2] > x[Lobe.RLL][2]
     assert x[Lobe.LUL][2] > x[Lobe.LLL][2]
