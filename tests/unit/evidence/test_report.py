@@ -11,21 +11,25 @@ import enhanced_ct
 import evidence_samples
 import make_ct
 import pytest
+from evidence_samples import encoded
 from programs import program
 from pydicom import Dataset, dcmread
 
 from service.domain.analysis import Analysis, ModelUse
 from service.domain.anatomy import Lobe
-from service.errors import Flag, Reason
+from service.domain.ct import CT
+from service.domain.flags import LOSSY, LUNG_AT_EDGE, LUNG_DROPPED, Flag
+from service.domain.rounding import millilitres_text, percent_text
+from service.errors import Reason
 from service.evidence.case import Case
-from service.evidence.context import ALWAYS, PassedOver, Predecessor, Selection
-from service.evidence.encode import encode
+from service.evidence.context import ALWAYS, EvidenceContext, PassedOver, Predecessor, Selection
 from service.evidence.report import report_pdf, words
 from service.evidence.report.fonts import runs, width
 from service.evidence.report.page import MOST_LETTERS, fitted, wrapped
 from service.evidence.result import result_document
 from service.imaging.read import read_ct
-from service.pipelines.covid_severity.measure import OpacityRegion, Region
+from service.pipelines.covid_severity.flags import FLAGS, LOBE_MISSING, LOBES_APPROXIMATE, LOW_AGREEMENT, NO_NOISE_FLOOR
+from service.pipelines.covid_severity.measure import Measurements, OpacityRegion, Region
 from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.score import severity
 
@@ -35,24 +39,24 @@ GOLDEN = {"LUL": (1336, 83), "LLL": (1609, 169), "RUL": (989, 101), "RML": (787,
 """Lung and opacity mL of the paper's example report."""
 
 
-def golden(analysis: Analysis) -> Analysis:
-    """The paper's numbers; the pictures stay those of the phantom."""
+def golden(ct: CT, analysis: Analysis, **changes: Any) -> Analysis:
+    """The paper's numbers; the pictures stay those of the phantom. changes: of what was measured."""
     lobes = {Lobe[k]: Region(lung, opacity, 0.0, -800.0) for k, (lung, opacity) in GOLDEN.items()}
 
     def together(names: str) -> Region:
         parts = [lobes[lobe] for lobe in Lobe if lobe.name[0] in names]
         return Region(sum(p.volume_ml for p in parts), sum(p.ggo_ml for p in parts), 0.0, None)
 
-    return dataclasses.replace(
-        analysis,
-        lobes=lobes,
-        lungs={"left": together("L"), "right": together("R"), "total": together("LR")},
-        findings={
+    regions = Measurements(
+        lobes,
+        {"left": together("L"), "right": together("R"), "total": together("LR")},
+        {
             Opacity.GROUND_GLASS: OpacityRegion(505.0, 7.9, -600.0),
             Opacity.HIGH_OPACITY: OpacityRegion(0, 0, None),
         },
-        severity=severity({lobe.name: region for lobe, region in lobes.items()}, evidence_samples.FLOOR),
     )
+    scored = severity({lobe.name: region for lobe, region in lobes.items()}, evidence_samples.FLOOR)
+    return evidence_samples.remeasured(ct, analysis, **{"regions": regions, "severity": scored, **changes})
 
 
 def output_of(name: str, *arguments: str | Path) -> str:
@@ -71,12 +75,19 @@ def printed(pdf: bytes, folder: Path) -> str:
     ).stdout
 
 
-def report(folder: Path, header: dict[str, Any] | None = None, **changes: Any) -> str:
+def page_of(ct: CT, analysis: Analysis, context: EvidenceContext = evidence_samples.CONTEXT) -> bytes:
+    return report_pdf(Case.of(ct, analysis, context), evidence_samples.body_of(ct, analysis))
+
+
+def report(
+    folder: Path, header: dict[str, Any] | None = None, measured: dict[str, Any] | None = None, **changes: Any
+) -> str:
+    """measured: other than the paper's numbers. changes: of the analysis."""
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS, slices=88)
     for keyword, value in (header or {}).items():
         setattr(ct.headers[0], keyword, value)
-    analysis = dataclasses.replace(golden(analysis), **changes)
-    return printed(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), folder)
+    analysis = dataclasses.replace(golden(ct, analysis, **(measured or {})), **changes)
+    return printed(page_of(ct, analysis), folder)
 
 
 def test_everything_of_the_papers_report_is_there(tmp_path: Path) -> None:
@@ -119,7 +130,7 @@ def test_golden_table_is_truncated_not_rounded(tmp_path: Path) -> None:
 
 def test_probabilities_and_no_warnings(tmp_path: Path) -> None:
     classes = {"COVID-19": 0.78, "Other pulmonary infection": 0.17, "No imaging signs of infection": 0.05}
-    text = report(tmp_path, probabilities=classes, flags=())
+    text = report(tmp_path, measured={"probabilities": classes}, flags=())
     assert all(f"{p:.2f}" in text and name in text for name, p in classes.items())
     assert "no validated model" not in text and "No warnings." in text
 
@@ -127,19 +138,20 @@ def test_probabilities_and_no_warnings(tmp_path: Path) -> None:
 def test_a_better_series_that_was_refused_is_on_the_page(tmp_path: Path) -> None:
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
     context = evidence_samples.context(ct, passed_over=(PassedOver((Reason.TRUNCATED,), 3),))
-    text = printed(report_pdf(Case.of(ct, analysis, context)), tmp_path)
+    text = printed(page_of(ct, analysis, context), tmp_path)
     assert "A better series was not analysed: TRUNCATED, series 3." in text
 
 
 def test_missing_lobe_has_no_total(tmp_path: Path) -> None:
     lobes = {**dict.fromkeys(GOLDEN, Region(1000.0, 10.0, 0.0, None)), "RML": None}
-    text = report(tmp_path, severity=severity(lobes, evidence_samples.FLOOR), flags=(Flag.LOBE_MISSING,))
+    scored = severity(lobes, evidence_samples.FLOOR)
+    text = report(tmp_path, measured={"severity": scored}, flags=(LOBE_MISSING,))
     assert "no total score" in text and "not found" in text and "/ 25" not in text and "Involvement" not in text
 
 
 def test_opacity_of_normal_lungs_is_not_called_mild(tmp_path: Path) -> None:
     lobes = {**dict.fromkeys(GOLDEN, Region(800.0, 0.0, 0.0, None)), "RML": Region(284.0, 2.55, 0.0, None)}
-    text = report(tmp_path, severity=severity(lobes, evidence_samples.FLOOR))
+    text = report(tmp_path, measured={"severity": severity(lobes, evidence_samples.FLOOR)})
     assert "0 / 25" in text and "without noise floor: 1" in text and "Involvement: none" in text
     assert "within what is found in normal lungs" in text
     assert next(line.split() for line in text.splitlines() if "0 (1)" in line)[:3] == ["Right", "middle", "lobe"]
@@ -154,10 +166,10 @@ def test_no_cause_is_claimed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ((Flag.LUNG_AT_EDGE,), "! Score doubtful: incomplete lungs"),
-        ((Flag.LUNG_DROPPED,), "! Score doubtful: incomplete lungs"),
-        ((Flag.LOW_AGREEMENT, Flag.LOSSY), "! Score doubtful: mirrored images disagree"),
-        ((Flag.NO_NOISE_FLOOR,), "! Score doubtful: noise is scored, too"),
+        ((LUNG_AT_EDGE,), "! Score doubtful: incomplete lungs"),
+        ((LUNG_DROPPED,), "! Score doubtful: incomplete lungs"),
+        ((LOW_AGREEMENT, LOSSY), "! Score doubtful: mirrored images disagree"),
+        ((NO_NOISE_FLOOR,), "! Score doubtful: noise is scored, too"),
     ],
 )
 def test_what_makes_the_score_doubtful_stands_beside_it(tmp_path: Path, flags: tuple[Flag, ...], words: str) -> None:
@@ -165,17 +177,17 @@ def test_what_makes_the_score_doubtful_stands_beside_it(tmp_path: Path, flags: t
 
 
 def test_several_doubts_stand_in_two_lines(tmp_path: Path) -> None:
-    text = report(tmp_path, flags=(Flag.LUNG_AT_EDGE, Flag.LOW_AGREEMENT))
+    text = report(tmp_path, flags=(LUNG_AT_EDGE, LOW_AGREEMENT))
     assert "! Score doubtful: incomplete lungs, mirrored" in text and "images disagree" in text
 
 
 def test_the_headline_is_plain_where_nothing_makes_it_doubtful(tmp_path: Path) -> None:
-    assert "doubtful" not in report(tmp_path, flags=(Flag.LOBES_APPROXIMATE, Flag.LOSSY))
+    assert "doubtful" not in report(tmp_path, flags=(LOBES_APPROXIMATE, LOSSY))
 
 
 def test_no_opacity_is_said(tmp_path: Path) -> None:
     ct, analysis = evidence_samples.phantom()
-    text = printed(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), tmp_path)
+    text = printed(page_of(ct, analysis), tmp_path)
     assert "no opacity found; slice with the most lung" in text and "Involvement: none" in text
 
 
@@ -215,14 +227,13 @@ def test_very_long_names_do_not_overflow() -> None:
 
 def test_all_flags_and_many_models_fit(tmp_path: Path) -> None:
     models = tuple(ModelUse(f"a-rather-long-model-name-{k}", "2026.1", "0" * 64) for k in range(6))
-    text = report(tmp_path, flags=tuple(Flag), models=models)
-    assert all(flag.sentence in text for flag in Flag) and all(model.name in text for model in models)
+    text = report(tmp_path, flags=FLAGS, models=models)
+    assert all(flag.sentence in text for flag in FLAGS) and all(model.name in text for model in models)
 
 
 def test_the_same_case_gives_the_same_bytes() -> None:
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
-    case = Case.of(ct, analysis, evidence_samples.context(ct))
-    assert report_pdf(case) == report_pdf(case)
+    assert page_of(ct, analysis) == page_of(ct, analysis)
 
 
 @pytest.mark.parametrize(
@@ -240,14 +251,14 @@ def test_the_same_case_gives_the_same_bytes() -> None:
     ],
 )
 def test_percentages_are_truncated(value: float, shown: str) -> None:
-    assert words.percent(value) == shown
+    assert percent_text(value) == shown
 
 
 @pytest.mark.parametrize(
     ("value", "shown"), [(0.0, "0"), (0.0476, "0.048"), (3.44, "3.4"), (0.0976, "0.098"), (1336.44, "1336.4")]
 )
 def test_millilitres(value: float, shown: str) -> None:
-    assert words.millilitres(value) == shown
+    assert millilitres_text(value) == shown
 
 
 def test_birth_sex_and_age() -> None:
@@ -261,35 +272,32 @@ def test_institution_of_the_context_stands_in(tmp_path: Path) -> None:
     ct, analysis = evidence_samples.phantom()
     ct.headers[0].InstitutionName = ""
     context = evidence_samples.context(ct, institution="Our hospital")
-    assert "Our hospital" in printed(report_pdf(Case.of(ct, analysis, context)), tmp_path)
+    assert "Our hospital" in printed(page_of(ct, analysis, context), tmp_path)
 
 
 def test_a_report_that_replaces_an_earlier_one_says_so(tmp_path: Path) -> None:
     ct, analysis = evidence_samples.phantom()
     sentence = "This report (v2) replaces result v1 of 2024-05-01 13:58."
-    first = evidence_samples.context(ct)
-    assert sentence not in printed(report_pdf(Case.of(ct, analysis, first)), tmp_path)
+    assert sentence not in printed(page_of(ct, analysis), tmp_path)
     earlier = Predecessor("1.2.840.10008.5.1.4.1.1.104.1", "1.2.3.4", "1.2.3", "1.2")
     second = evidence_samples.context(ct, number=2, replaces=evidence_samples.replacing(earlier))
-    assert sentence in printed(report_pdf(Case.of(ct, analysis, second)), tmp_path)
+    assert sentence in printed(page_of(ct, analysis, second), tmp_path)
 
 
 def test_the_footer_tells_of_the_acquisition_only(tmp_path: Path) -> None:
     ct, analysis = evidence_samples.phantom()
     for header in ct.headers:
         header.ContentDate = "20250101"
-    assert "CT of 2024-05-01 10:16" in printed(
-        report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), tmp_path
-    )
+    assert "CT of 2024-05-01 10:16" in printed(page_of(ct, analysis), tmp_path)
     for header in ct.headers:
         header.AcquisitionTime = None
-    assert "CT of" not in printed(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), tmp_path)
+    assert "CT of" not in printed(page_of(ct, analysis), tmp_path)
 
 
 def test_the_metadata_tell_the_software_and_the_time_of_the_analysis(tmp_path: Path) -> None:
     ct, analysis = evidence_samples.phantom()
     ct.headers[0].TimezoneOffsetFromUTC = "+0530"
-    (tmp_path / "report.pdf").write_bytes(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))))
+    (tmp_path / "report.pdf").write_bytes(page_of(ct, analysis))
     info = output_of("pdfinfo", "-rawdates", tmp_path / "report.pdf")
     assert "D:20240501193530+05'30'" in info and "Creator:         Thoracle 0.1.0\n" in info
 
@@ -298,23 +306,31 @@ def test_the_slices_of_an_enhanced_ct_are_described_too(tmp_path: Path) -> None:
     scan = make_ct.make(findings=make_ct.FINDINGS)
     ct = read_ct([enhanced_ct.enhance(scan.datasets)])
     analysis = evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
-    text = printed(report_pdf(Case.of(ct, analysis, evidence_samples.context(ct))), tmp_path)
+    text = printed(page_of(ct, analysis), tmp_path)
     assert "2.5 mm thick" in text and "Axial, frame" in text
 
 
 def test_structured_and_printed_report_and_json_show_the_same_numbers(tmp_path: Path) -> None:
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
     region = Region(1029.26, 0.0312, 49.4, -850.4)
-    analysis = dataclasses.replace(analysis, lungs={**analysis.lungs, "right": region})
+    regions = evidence_samples.measured_of(ct, *evidence_samples.masks(analysis)).regions
+    regions = dataclasses.replace(regions, lungs={**regions.lungs, "right": region})
+    analysis = evidence_samples.remeasured(ct, analysis, regions=regions)
     pdf, root, text = (
-        {e.kind: e.content for e in encode(ct, analysis, evidence_samples.context(ct), [Selection(kinds=ALL)])}[kind]
+        {e.kind: e.content for e in encoded(ct, analysis, evidence_samples.context(ct), [Selection(kinds=ALL)])}[kind]
         for kind in ("report", "study", "text")
     )
     document = result_document(
         pipeline="p", series_uid="1", analysis=analysis, analysed_at=evidence_samples.ANALYSED_AT
     )
-    right = document["lungs"]["right"]
-    assert right == {"volume_ml": 1029.3, "opacity_ml": 49.4, "opacity_percent": 4.8}
+    right = document["measurements"]["LUNG_RIGHT"]
+    assert right == {
+        "volume_ml": 1029.3,
+        "opacity_ml": 49.4,
+        "opacity_percent": 4.8,
+        "ground_glass_ml": 0.031,
+        "high_opacity_ml": 49.4,
+    }
     group = next(g for g in sr_groups(dcmread(BytesIO(root))) if "LUNG_RIGHT" in str(g))
     values = [i.MeasuredValueSequence[0].NumericValue for i in group.ContentSequence if i.ValueType == "NUM"]
     assert values == list(right.values())
@@ -331,8 +347,8 @@ def sr_groups(document: Dataset) -> list[Dataset]:
 
 
 def test_every_flag_of_incomplete_lungs_makes_the_score_doubtful() -> None:
-    incomplete = [flag for flag in Flag if "incomplete" in flag.sentence.lower()]
-    assert Flag.LUNG_AT_EDGE in incomplete
+    incomplete = [flag for flag in FLAGS if "incomplete" in flag.sentence.lower()]
+    assert LUNG_AT_EDGE in incomplete and LUNG_DROPPED in incomplete
     assert [flag for flag in incomplete if flag.doubt is None] == []
 
 

@@ -11,14 +11,18 @@ import make_ct
 import pytest
 
 from service.domain.analysis import ModelUse
-from service.errors import Flag, Reason, Refusal
+from service.domain.anatomy import Lobe
+from service.domain.flags import LOSSY, LUNG_AT_EDGE
+from service.errors import Reason, Refusal
 from service.evidence.result import SeriesRefusal, result_document
+from service.pipelines.covid_severity.flags import FLAGS, LOBES_APPROXIMATE, LOW_AGREEMENT, NO_CLASSIFIER, TRACE_OPACITY
 from service.pipelines.covid_severity.measure import Region
 from service.pipelines.covid_severity.score import severity
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/reference/result.schema.json").read_text())
 
 
+FOUND = (LOSSY, NO_CLASSIFIER, LOBES_APPROXIMATE)
 REFUSED: dict[str, Any] = {
     "pipeline": "covid-severity",
     "series_uid": None,
@@ -34,13 +38,14 @@ def valid(document: dict[str, Any]) -> dict[str, Any]:
     return again
 
 
-def analysed(**changes: Any) -> dict[str, Any]:
+def analysed(measured: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """measured, changes: other than in the phantom, of what was measured and of the analysis."""
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
+    analysis = evidence_samples.remeasured(ct, analysis, **(measured or {}))
     return result_document(
         pipeline="covid-severity",
         series_uid=ct.series_uid,
-        analysis=dataclasses.replace(analysis, **changes),
-        flags=(Flag.LOSSY, Flag.NO_CLASSIFIER),
+        analysis=dataclasses.replace(analysis, **{"flags": FOUND, **changes}),
         analysed_at=evidence_samples.ANALYSED_AT,
         timings_s={"read": 1.23456},
     )
@@ -48,45 +53,73 @@ def analysed(**changes: Any) -> dict[str, Any]:
 
 def test_analysed() -> None:
     document = valid(analysed())
-    assert document["status"] == "analysed" and document["reasons"] == [] and document["probabilities"] is None
-    assert document["severity"] == {
+    assert (document["schema_version"], document["status"], document["reasons"]) == ("2.0", "analysed", [])
+    assert (document["pipeline"], document["pipeline_version"]) == ("covid-severity", "1.0")
+    assert document["classification"] is None
+    assert document["headline"] == {
         "name": "CT severity score, Pan 2020, 0-25",
-        "score": 5,
+        "value": 5,
         "max": 25,
+        "unit": "{score}",
         "category": "mild",
-        "involvement": "mild",
-        "noise_floor": {"opacity_ml": 5.0, "opacity_percent": 0.7},
-        "without_noise_floor": {"score": 5, "category": "mild"},
+        "words": "involvement: mild",
+        "remark": "5 without noise floor",
         "doubts": [],
     }
     assert (document["number"], document["analysed_at"]) == (1, "2024-05-01T14:05:30+00:00")
     assert document["flags"] == ["LOSSY", "NO_CLASSIFIER", "LOBES_APPROXIMATE"]
-    assert document["warnings"] == [Flag(code).sentence for code in document["flags"]]
+    assert document["warnings"] == [flag.sentence for flag in FOUND]
     assert document["timings_s"] == {"read": 1.235}
-    assert document["agreement"] == {"lungs": 0.99, "opacities": 0.85}
-    lobes = document["lobes"]
-    assert sum(lobe["volume_ml"] for lobe in lobes.values()) == pytest.approx(
-        document["lungs"]["total"]["volume_ml"], abs=0.3
-    )
-    assert lobes["LLL"]["high_opacity_ml"] == pytest.approx(40.0, rel=0.02) and lobes["LLL"]["score"] == 2
+    assert document["uncertainty"] == {"agreement_lungs": 0.99, "agreement_opacities": 0.85}
+    found = document["measurements"]
+    assert list(found) == [
+        *("SEVERITY", "LUNG_RIGHT", "LUNG_LEFT", "LUNG_TOTAL", "TOTAL_GROUND_GLASS", "TOTAL_HIGH_OPACITY"),
+        *("RUL", "RML", "RLL", "LUL", "LLL", "GROUND_GLASS", "HIGH_OPACITY"),
+    ]
+    assert found["SEVERITY"] == {
+        "score": 5,
+        "score_without_noise_floor": 5,
+        "noise_floor_ml": 5.0,
+        "noise_floor_percent": 0.7,
+        "Involvement by CT severity score, Pan 2020, with noise floor": "Mild",
+    }
+    lobes = [found[lobe.name] for lobe in Lobe]
+    assert sum(lobe["volume_ml"] for lobe in lobes) == pytest.approx(found["LUNG_TOTAL"]["volume_ml"], abs=0.3)
+    assert found["LLL"]["high_opacity_ml"] == pytest.approx(40.0, rel=0.02) and found["LLL"]["score"] == 2
+    assert isinstance(found["LLL"]["score"], int) and isinstance(found["LLL"]["mean_hu"], int)
+
+
+def test_a_warning_tells_the_values_that_raised_it() -> None:
+    detail = "Of the left lung's surface to the back, 3.1% lies at the edge of the images."
+    document = valid(analysed(flags=(LUNG_AT_EDGE.because(detail), LOSSY)))
+    assert document["flags"] == ["LUNG_AT_EDGE", "LOSSY"]
+    assert document["warnings"] == [f"{LUNG_AT_EDGE.sentence} {detail}", LOSSY.sentence]
+    assert document["headline"]["doubts"] == ["incomplete lungs"]
 
 
 def test_opacity_of_normal_lungs_keeps_its_published_score() -> None:
     lobes = {**dict.fromkeys(("RUL", "RLL", "LUL", "LLL"), Region(800, 0, 0, None)), "RML": Region(284, 2.55, 0, None)}
     found = severity(lobes, evidence_samples.FLOOR)
-    document = valid(analysed(severity=found, flags=(Flag.TRACE_OPACITY, Flag.LOW_AGREEMENT)))
-    assert document["severity"]["score"] == 0 and document["severity"]["category"] == "none"
-    assert document["severity"]["involvement"] == "none: within what is found in normal lungs"
-    assert document["severity"]["without_noise_floor"] == {"score": 1, "category": "mild"}
-    assert document["severity"]["doubts"] == ["mirrored images disagree"]
-    assert (document["lobes"]["RML"]["score"], document["lobes"]["RML"]["score_without_noise_floor"]) == (0, 1)
+    document = valid(analysed({"severity": found}, flags=(TRACE_OPACITY, LOW_AGREEMENT)))
+    headline, measurements = document["headline"], document["measurements"]
+    assert (headline["value"], headline["category"]) == (0, "none")
+    assert headline["words"] == "involvement: none: within what is found in normal lungs"
+    assert headline["remark"] == "1 without noise floor"
+    assert headline["doubts"] == ["mirrored images disagree"]
+    for group in ("SEVERITY", "RML"):
+        assert (measurements[group]["score"], measurements[group]["score_without_noise_floor"]) == (0, 1)
 
 
 def test_missing_lobe_and_probabilities() -> None:
     lobes = {**dict.fromkeys(("RUL", "RLL", "LUL", "LLL"), Region(1000.0, 10.0, 0.0, None)), "RML": None}
-    document = valid(analysed(severity=severity(lobes, None), probabilities={"a": 0.25, "b": 0.75}))
-    assert document["severity"]["score"] is None and document["severity"]["category"] is None
-    assert document["lobes"]["RML"]["score"] is None and document["probabilities"] == {"a": 0.25, "b": 0.75}
+    document = valid(analysed({"severity": severity(lobes, None), "probabilities": {"a": 0.25, "b": 0.75}}))
+    headline, measurements = document["headline"], document["measurements"]
+    assert (headline["value"], headline["max"], headline["category"]) == (None, 25, None)
+    assert headline["words"] == "no total score, a lobe was not found"
+    assert measurements["SEVERITY"] == {}
+    assert "score" not in measurements["RML"] and "score_without_noise_floor" not in measurements["RML"]
+    assert measurements["RUL"]["score_without_noise_floor"] == 1
+    assert document["classification"] == {"a": 0.25, "b": 0.75}
 
 
 def test_refused() -> None:
@@ -102,7 +135,9 @@ def test_refused() -> None:
         "sentence": "The slices are too thick for this analysis.",
         "detail": "8.0 mm, limit 5 mm",
     }
-    assert document["lungs"] is document["lobes"] is document["severity"] is None and document["models"] == []
+    for absent in ("headline", "measurements", "classification", "uncertainty", "pipeline_version"):
+        assert document[absent] is None, absent
+    assert document["models"] == []
     assert document["flags"] == document["warnings"] == []
 
 
@@ -116,11 +151,16 @@ def test_a_refusal_names_the_models_that_were_asked_before() -> None:
     ("path", "value"),
     [
         ("status", "refused"),
-        ("schema_version", "2.0"),
-        ("lobes", None),
+        ("schema_version", "1.4"),
+        ("headline", None),
+        ("headline", {}),
+        ("measurements", None),
+        ("measurements", {"RUL": {"volume_ml": None}}),
+        ("uncertainty", {"agreement_lungs": "0.99"}),
+        ("classification", {"COVID-19": 1.5}),
+        ("pipeline_version", None),
         ("models", []),
         ("extra", 1),
-        ("agreement", {}),
     ],
 )
 def test_the_schema_notices_a_wrong_document(path: str, value: Any) -> None:
@@ -131,4 +171,4 @@ def test_the_schema_notices_a_wrong_document(path: str, value: Any) -> None:
 def test_every_flag_and_reason_is_allowed_by_the_schema() -> None:
     refusals = [SeriesRefusal("1.2", Refusal(reason, "")) for reason in Reason]
     valid(result_document(**REFUSED, refusals=refusals))
-    valid(analysed(flags=tuple(Flag)))
+    valid(analysed(flags=FLAGS))
