@@ -8,8 +8,9 @@
 `damage_ct` spoils them for the gate, `enhanced_ct` makes them multi-frame.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,11 @@ class Spec:
     feet_first_numbers: bool = False
     study: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def seed_text(self) -> str:
+        """All options as text that no rename in the code changes."""
+        return json.dumps(asdict(self), sort_keys=True, default=str)
 
     @property
     def cosines(self) -> Array:
@@ -156,7 +162,7 @@ def _slice(spec: Spec, k: int, hu: NDArray[np.float32]) -> Dataset:
     dataset = _header(spec)
     slope = spec.slopes[k % len(spec.slopes)]
     position = spec.affine[:3, 3] + k * spec.affine[:3, 0]
-    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[repr(spec), str(k)])
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[spec.seed_text, str(k)])
     dataset.ImagePositionPatient = [format_number_as_ds(float(p)) for p in position]
     dataset.SliceLocation = format_number_as_ds(float(position[2]))
     dataset.RescaleSlope = format_number_as_ds(slope)
@@ -211,9 +217,9 @@ def _header(spec: Spec) -> Dataset:
             "KVP": "120",
             "ConvolutionKernel": "B40f",
             "PatientPosition": spec.orientation,
-            "StudyInstanceUID": generate_uid(entropy_srcs=[spec.study or repr(spec), "study"]),
-            "SeriesInstanceUID": generate_uid(entropy_srcs=[repr(spec), "series"]),
-            "FrameOfReferenceUID": generate_uid(entropy_srcs=[spec.study or repr(spec), "frame of reference"]),
+            "StudyInstanceUID": generate_uid(entropy_srcs=[spec.study or spec.seed_text, "study"]),
+            "SeriesInstanceUID": generate_uid(entropy_srcs=[spec.seed_text, "series"]),
+            "FrameOfReferenceUID": generate_uid(entropy_srcs=[spec.study or spec.seed_text, "frame of reference"]),
             "StudyID": "1",
             "SeriesNumber": "2",
             "AcquisitionNumber": "1",

@@ -176,7 +176,9 @@ class Headline:
         return f"{said}; {self.remark}." if self.remark else f"{said}."
 
     def _with_unit(self, value: float) -> str:
-        return f"{value:g}" if self.unit in (codes.SCORE, codes.UNITY) else f"{value:g} {self.unit.meaning}"
+        if self.unit in (codes.SCORE, codes.UNITY):
+            return f"{value:g}"
+        return f"{value:g} {'%' if self.unit == codes.PERCENT else self.unit.meaning}"
 
 
 @dataclass(frozen=True, slots=True)

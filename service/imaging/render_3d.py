@@ -104,6 +104,7 @@ def _surface(density: NDArray[np.float32], back: int) -> tuple[NDArray[np.float3
 
 def _lit(rgb: NDArray[np.float32], normal: NDArray[np.float32], ambient: float) -> NDArray[np.float32]:
     """Lambert shading of a colour."""
-    towards = np.clip(np.tensordot(_LIGHT / np.linalg.norm(_LIGHT), normal, axes=1), 0.0, 1.0)
+    light = _LIGHT / np.linalg.norm(_LIGHT)
+    towards = np.clip(sum(light[axis] * normal[axis] for axis in range(3)), 0.0, 1.0)  # no BLAS: the same anywhere
     shaded: NDArray[np.float32] = rgb * (ambient + (1.15 - ambient) * towards)[..., None]
     return np.minimum(shaded, 255.0)
