@@ -24,6 +24,7 @@ from service.domain.job import (
 )
 from service.domain.ports import Spool
 from service.domain.routing import StudyFacts, routed
+from service.domain.work import Done, TryAgain, done_or_again
 from service.evidence.context import MEASUREMENTS, NEEDED, NOTICES, SEGMENTATIONS, Earlier, Predecessor
 from service.network.send import StoreOutcome
 from service.network.status import Verdict, is_warning
@@ -43,7 +44,7 @@ _TO_SEND = (Delivered.BUILT, Delivered.SENT)
 
 
 class Courier:
-    """Delivers jobs to the destinations of this installation."""
+    """Delivers jobs to the destinations of this installation (port `domain.work.DeliveryWork`)."""
 
     def __init__(
         self,
@@ -93,8 +94,12 @@ class Courier:
         notice = any(o.kind in NOTICES for o in objects)
         return Earlier(before.number, before.started_at, notice, tuple(there))
 
-    def deliver(self, job_id: str, name: str, attempt: int) -> float | None:
-        """One attempt, counted from 1: seconds until the next one, None when nothing is open."""
+    def deliver(self, job_id: str, destination: str, attempt: int) -> Done | TryAgain:
+        """Make one attempt, counted from 1: send what the destination does not have yet, and have it confirmed."""
+        return done_or_again(self._deliver(job_id, destination, attempt))
+
+    def _deliver(self, job_id: str, name: str, attempt: int) -> float | None:
+        """Seconds until the next attempt, None when nothing is open."""
         job = self._jobs.get(job_id)
         waiting = self._deliveries.open(job_id, name) if job.state in SENDING else []
         if not waiting:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at
+from arrivals import arrival, at, create_due_jobs
 from dicom_peers import wait_until
 from postgresql import PostgreSQL
 
@@ -92,7 +92,7 @@ def test_one_job_is_made_of_a_study_that_two_workers_find_complete(engine: sa.En
     records = Records(engine)
     Inbox(Spool(tmp_path), records).take(arrival())
     with ThreadPoolExecutor(8) as pool:
-        created = list(pool.map(lambda _: records.create_due_jobs(at(60), lambda _: 60.0), range(8)))
+        created = list(pool.map(lambda _: create_due_jobs(records, at(60), lambda _: 60.0), range(8)))
     assert sum(len(jobs) for jobs in created) == 1
 
 
@@ -100,7 +100,7 @@ def test_an_operator_and_an_outcome_that_come_at_once_take_turns(engine: sa.Engi
     """Both lock the job first: in another order each would wait for the other."""
     records, jobs, sending = Records(engine), Jobs(engine), Deliveries(engine)
     Inbox(Spool(tmp_path), records).take(arrival())
-    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
     jobs.finish(job, Event.ANALYSE, Result(series_uid="S.1", objects=[SEG]), at(90))
     sending.plan(job, {"pacs": Plan([SEG.sop_instance_uid], Confirm.NONE)}, at(91))

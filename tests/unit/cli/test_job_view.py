@@ -45,7 +45,7 @@ def engine(tmp_path: Path) -> sa.Engine:
 @pytest.fixture
 def job_id(engine: sa.Engine) -> str:
     """A job that runs."""
-    (job_id,) = Records(engine).create_due_jobs(NOW, lambda ae: 1.0)
+    (job_id,) = arrivals.create_due_jobs(Records(engine), NOW, lambda ae: 1.0)
     Jobs(engine).start(job_id, NOW)
     return job_id
 

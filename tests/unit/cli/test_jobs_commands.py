@@ -30,7 +30,7 @@ def site(folder: Path) -> tuple[Path, sa.Engine, str]:
     upgrade(engine)
     records, jobs = Records(engine), Jobs(engine)
     Inbox(Spool(folder), records).take(arrivals.arrival())
-    (job_id,) = records.create_due_jobs(NOW, lambda ae: 1.0)
+    (job_id,) = arrivals.create_due_jobs(records, NOW, lambda ae: 1.0)
     jobs.start(job_id, NOW)
     return config, engine, job_id
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at, keep
+from arrivals import arrival, at, create_due_jobs, keep
 
 from service.domain.commitment import Report
 from service.domain.job import (
@@ -35,7 +35,7 @@ BOTH = [SEG.sop_instance_uid, SR.sop_instance_uid]
 def job(records: Records, jobs: Jobs, tmp_path: Path) -> str:
     """An analysed job."""
     keep(Spool(tmp_path), records, arrival("1", acquired_at=at(-600)))
-    [job_id] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job_id] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job_id, at(70))
     jobs.finish(job_id, Event.ANALYSE, Result(series_uid="S.1", objects=[SEG, SR]), at(90))
     return job_id
@@ -174,7 +174,7 @@ def test_the_notices_of_a_refused_job_are_delivered_and_it_stays_refused(
     deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path
 ) -> None:
     keep(Spool(tmp_path), records, arrival("1"))
-    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
     jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90))
     notice = {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}
@@ -188,7 +188,7 @@ def test_nothing_of_a_job_that_was_not_analysed_can_be_sent(
     deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path
 ) -> None:
     keep(Spool(tmp_path), records, arrival("1"))
-    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     with pytest.raises(IllegalTransition):
         deliveries.resend(job, {}, "Kim", at(70))
 
@@ -196,7 +196,7 @@ def test_nothing_of_a_job_that_was_not_analysed_can_be_sent(
 def newer(records: Records, tmp_path: Path) -> str:
     """A later job of the same study."""
     keep(Spool(tmp_path), records, arrival("2", seconds=200))
-    [job_id] = records.create_due_jobs(at(300), lambda _: 60.0)
+    [job_id] = create_due_jobs(records, at(300), lambda _: 60.0)
     return job_id
 
 
@@ -204,7 +204,7 @@ def test_why_a_study_was_refused_is_not_told_any_more_when_the_rest_has_come(
     deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path
 ) -> None:
     keep(Spool(tmp_path), records, arrival("1"))
-    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
     jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90))
     deliveries.plan(job, {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}, at(91))
@@ -279,7 +279,7 @@ def test_an_operator_stops_the_notices_of_a_refused_job(
     deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path, engine: sa.Engine
 ) -> None:
     keep(Spool(tmp_path), records, arrival("1"))
-    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
     notice = {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}
     jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90), notice)
