@@ -15,7 +15,7 @@ from service.analysis.analyst import Outcome, Run
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import Watchdog
 from service.domain.findings import ModelUse, Region
-from service.domain.job import State
+from service.domain.job_state import State
 from service.domain.model_spec import ModelSpec
 from service.domain.priority import Urgency
 from service.domain.retry import RetryPolicy

@@ -7,7 +7,10 @@ import sqlalchemy as sa
 from arrivals import arrival, create_due_jobs
 
 from service.domain.arrival import Arrival
-from service.domain.job import Confirm, Delivered, Event, ObjectDelivery, Result, State, StoredObject
+from service.domain.delivery import Confirm, ObjectDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event, State
 from service.domain.ports import Spool
 from service.errors import Reason, Refusal
 from service.store.deliveries import Deliveries

@@ -18,7 +18,8 @@ from service.analysis.analyst import Outcome
 from service.analysis.open_study import Study, run_of
 from service.analysis.watchdog import Unwanted
 from service.domain.findings import Analysis
-from service.domain.job import Job, State
+from service.domain.job import Job
+from service.domain.job_state import UNWANTED
 from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
 from service.domain.work import Done, TryAgain, done_or_again
@@ -157,7 +158,7 @@ class Shadower:
 
 def _past(job: Job) -> bool:
     """Nobody wants to know any more."""
-    return job.purged_at is not None or job.state in (State.SUPERSEDED, State.CANCELLED)
+    return job.purged_at is not None or job.state in UNWANTED
 
 
 def _in_words(outcome: Outcome) -> str:

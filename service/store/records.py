@@ -9,15 +9,15 @@ import sqlalchemy as sa
 
 from service.domain.arrival import Arrival, is_other_image
 from service.domain.completion import StudyState, job_id
-from service.domain.job import TRANSITIONS, Event, IllegalTransition, Job, State
+from service.domain.job import Job
+from service.domain.job_state import Event, IllegalTransition, State, is_possible
 from service.domain.priority import Urgency, most_urgent, virtual_time_s
 from service.store.engine import durable
 from service.store.intake import Recorded, intake, is_given_up
+from service.store.job_rows import get, move
 from service.store.journal import note
 from service.store.purged_jobs import is_remainder, purged_predecessor
 from service.store.tables import instances, jobs, removals, series, studies
-
-_SUPERSEDABLE = [state for state, event in TRANSITIONS if event is Event.SUPERSEDE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +171,8 @@ def _supersede_latest(connection: sa.Connection, study_uid: str) -> str | None:
         .limit(1)
         .with_for_update()
     ).scalar_one_or_none()
-    if latest is not None:
-        open_job = (jobs.c.job_id == latest) & jobs.c.state.in_(_SUPERSEDABLE)
-        if connection.execute(sa.update(jobs).where(open_job).values(state=State.SUPERSEDED)).rowcount:
-            note(connection, study_uid, latest, Event.SUPERSEDE, "by a newer job of the study")
+    if latest is not None and is_possible(get(connection, latest).state, Event.SUPERSEDE):
+        move(connection, latest, Event.SUPERSEDE, "by a newer job of the study")
     return latest
 
 

@@ -19,7 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.analysis.analyst import Outcome, Run
 from service.analysis.open_study import Study, run_of
 from service.analysis.watchdog import Stopped, Unwanted
-from service.domain.job import Event, Job, Result, State, StoredObject, advance
+from service.domain.job import Job, Result, StoredObject
+from service.domain.job_state import NOT_ANALYSED, Event, State, advance
 from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
@@ -37,7 +38,6 @@ from service.worker.saved_result import ENDED, SavedResult, from_json, to_json
 
 log = logging.getLogger(__name__)
 
-_WAITING = (State.CREATED, State.QUEUED, State.RUNNING)
 ANALYSIS_RETRIES = RetryPolicy((60.0, 300.0), timedelta(hours=24))
 """For a full disk or a back end that is away; neither is the study's fault."""
 
@@ -89,7 +89,7 @@ class Runner:
     def analyse(self, job_id: str, attempt: int) -> Deliver | TryAgain:
         """Analyse one job; of a job that is analysed, plan the deliveries once more."""
         job = self._jobs.get(job_id)
-        if job.state not in _WAITING:
+        if job.state not in NOT_ANALYSED:
             return Deliver(tuple(self._courier.plan(job)))
         unfinished = job.state is State.RUNNING
         job = self._jobs.start(job_id, self._clock())

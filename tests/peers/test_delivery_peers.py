@@ -26,7 +26,8 @@ from pydicom.uid import (
 )
 
 from service.composition.destinations import selections, targets
-from service.domain.job import Event, Result, State, StoredObject
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event, State
 from service.domain.work import DONE
 from service.evidence.context import Evidence
 from service.evidence.encode import encode

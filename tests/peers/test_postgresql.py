@@ -13,7 +13,10 @@ from arrivals import arrival, at, create_due_jobs
 from dicom_peers import wait_until
 from postgresql import PostgreSQL
 
-from service.domain.job import Confirm, Delivered, Event, ObjectDelivery, Result, State, StoredObject
+from service.domain.delivery import Confirm, ObjectDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event, State
 from service.store.deliveries import Deliveries
 from service.store.engine import database_engine
 from service.store.inbox import Inbox

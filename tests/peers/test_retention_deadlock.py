@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from arrivals import arrival, at, create_due_jobs
 from postgresql import PostgreSQL
 
-from service.domain.job import Event, Result, StoredObject
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event
 from service.store.deliveries import Deliveries
 from service.store.engine import database_engine
 from service.store.job_rows import get

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 
-from service.domain.job import IllegalTransition, NoSuchJob
+from service.domain.job import NoSuchJob
+from service.domain.job_state import IllegalTransition
 from service.domain.work import DONE, NOTHING_TO_DELIVER, Deliver, Done, TryAgain, Work, done_or_again
 from service.errors import traceback_of
 from service.store.durable_engine.dbos_internals import DELAYED, IN_HAND, WorkflowRows

@@ -14,7 +14,7 @@ from runner_bench import ANALYSED, NOW, Bench
 from service.analysis.analyst import Outcome
 from service.analysis.memory import machine_bytes, rss_bytes
 from service.analysis.watchdog import JobLimits, Watchdog
-from service.domain.job import State
+from service.domain.job_state import State
 from service.domain.work import NOTHING_TO_DELIVER, Deliver
 from service.errors import Transient
 

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.domain.job import Event, Result, State
+from service.domain.job import Result
+from service.domain.job_state import Event, State
 from service.store import tables
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox

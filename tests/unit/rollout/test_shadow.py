@@ -14,7 +14,8 @@ from runner_bench import Unwatched
 
 from service.analysis.analyst import Outcome
 from service.analysis.open_study import Studies
-from service.domain.job import Event, Result, State
+from service.domain.job import Result
+from service.domain.job_state import Event, State
 from service.domain.retry import RetryPolicy
 from service.domain.work import DONE, TryAgain
 from service.errors import Permanent, Reason, Refusal, Transient

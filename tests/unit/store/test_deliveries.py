@@ -8,17 +8,10 @@ import sqlalchemy as sa
 from arrivals import arrival, at, create_due_jobs, keep
 
 from service.domain.commitment import Report
-from service.domain.job import (
-    Confirm,
-    Delivered,
-    Event,
-    IllegalTransition,
-    NoSuchJob,
-    ObjectDelivery,
-    Result,
-    State,
-    StoredObject,
-)
+from service.domain.delivery import Confirm, ObjectDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import NoSuchJob, Result, StoredObject
+from service.domain.job_state import Event, IllegalTransition, State
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.overview import Overview
@@ -99,7 +92,7 @@ def test_an_attempt_recorded_again_after_a_kill_changes_nothing(
 
 def test_what_was_refused_waits_for_an_operator(deliveries: Deliveries, job: str) -> None:
     deliveries.plan(job, plans("pacs"), at(91))
-    mixed = [*outcomes(Delivered.STORED, [SEG]), *outcomes(Delivered.REFUSED, [SR])]
+    mixed = [*outcomes(Delivered.STORED, [SEG]), *outcomes(Delivered.REJECTED, [SR])]
     assert deliveries.record(job, "pacs", mixed, at(100), None).state is State.UNDELIVERED
     assert deliveries.open(job, "pacs") == []
     assert deliveries.retry(job, plans("pacs"), "Kim", at(500)).state is State.DELIVERING
@@ -340,3 +333,17 @@ def test_a_report_for_a_job_that_is_forgotten_meanwhile_was_never_asked_for(
 
     monkeypatch.setattr("service.store.deliveries.get", forgotten)
     assert deliveries.report(Report("9.1", frozenset(BOTH), {}), {}, {}, at(110)) is None
+
+
+def test_an_object_that_is_kept_is_not_sent_again_because_an_old_attempt_ends_late(
+    deliveries: Deliveries, job: str, engine: sa.Engine
+) -> None:
+    """Two processes may have been at it: the one that was given up for dead reports what it saw."""
+    deliveries.plan(job, plans("pacs", confirm=Confirm.QUERY), at(91))
+    deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
+    deliveries.confirm(job, "pacs", frozenset(BOTH), {}, at(110))
+    with pytest.raises(IllegalTransition, match="committed at its destination cannot wait"):
+        deliveries.record(job, "pacs", outcomes(Delivered.BUILT), at(120), at(180))
+    with engine.begin() as connection:
+        shown = connection.execute(sa.text("SELECT state, attempts, next_attempt_at FROM deliveries")).all()
+    assert shown == [("committed", 1, None)] * 2

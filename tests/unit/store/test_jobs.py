@@ -7,7 +7,10 @@ import pytest
 import sqlalchemy as sa
 from arrivals import arrival, at, create_due_jobs, keep
 
-from service.domain.job import Confirm, Delivered, Event, IllegalTransition, ObjectDelivery, Result, State, StoredObject
+from service.domain.delivery import Confirm, ObjectDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event, IllegalTransition, State
 from service.domain.routing import StudyFacts
 from service.errors import Flag, Reason, Refusal
 from service.store.deliveries import Deliveries

@@ -8,7 +8,9 @@ from alembic import command
 from alembic.config import Config
 from arrivals import arrival, at, create_due_jobs
 
-from service.domain.job import Confirm, Delivered, State
+from service.domain.delivery import Confirm
+from service.domain.delivery_state import Delivered
+from service.domain.job_state import State
 from service.domain.review import Review, Verdict
 from service.store import migrations
 from service.store.audit import Audit

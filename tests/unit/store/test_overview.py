@@ -3,7 +3,10 @@
 import sqlalchemy as sa
 from arrivals import arrival, at, create_due_jobs
 
-from service.domain.job import Confirm, Delivered, Event, ObjectDelivery, Result, StoredObject
+from service.domain.delivery import Confirm, ObjectDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.overview import Overview

@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 
 from service.domain.arrival import Arrival
-from service.domain.job import State
+from service.domain.job_state import State
 from service.domain.priority import Urgency
 from service.store.engine import database_engine
 from service.store.jobs import Jobs

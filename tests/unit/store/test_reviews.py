@@ -4,7 +4,8 @@ import pytest
 import sqlalchemy as sa
 from arrivals import arrival, at, create_due_jobs
 
-from service.domain.job import Event, IllegalTransition, NoSuchJob, Result
+from service.domain.job import NoSuchJob, Result
+from service.domain.job_state import Event, IllegalTransition
 from service.domain.review import NoReview, Review, Verdict
 from service.store.jobs import Jobs
 from service.store.overview import Overview

@@ -11,7 +11,9 @@ import arrivals
 import pytest
 
 from service.domain.commitment import Reference, Report
-from service.domain.job import Confirm, Event, Result, State, StoredObject
+from service.domain.delivery import Confirm
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event, State
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule, StudyFacts
 from service.domain.work import TryAgain

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 from dicom_peers import wait_until
 
-from service.domain.job import Event, Result
+from service.domain.job import Result
+from service.domain.job_state import Event
 from service.errors import Reason, Refusal
 from service.store.engine import sqlite_engine
 from service.store.jobs import Jobs

@@ -7,7 +7,7 @@ import pytest
 from pydicom import Dataset
 from runner_bench import ANALYSED, REFUSED, Bench, SevereStub
 
-from service.domain.job import IllegalTransition, State
+from service.domain.job_state import IllegalTransition, State
 from service.domain.work import DONE, NOTHING_TO_DELIVER, Deliver
 from service.errors import Reason, Refusal
 

@@ -8,7 +8,7 @@ from runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, raising
 
 from service.analysis.analyst import Outcome
 from service.domain.findings import ModelUse
-from service.domain.job import State
+from service.domain.job_state import State
 from service.domain.work import Deliver
 from service.errors import Permanent, Reason, Refusal, Transient
 

@@ -7,7 +7,7 @@ import pytest
 from runner_bench import ANALYSED, NOW, Bench, raising
 from sqlalchemy.exc import OperationalError
 
-from service.domain.job import IllegalTransition, State
+from service.domain.job_state import IllegalTransition, State
 from service.domain.work import DONE, NOTHING_TO_DELIVER, TryAgain
 from service.errors import Permanent, Transient
 from service.network.send import Verdict

@@ -9,7 +9,7 @@ from runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, SevereStub
 
 from service.analysis.analyst import Outcome
 from service.domain.findings import ModelUse
-from service.domain.job import State
+from service.domain.job_state import State
 from service.domain.work import DONE, NOTHING_TO_DELIVER, Deliver
 from service.errors import Flag, Reason, Refusal
 from service.evidence.context import Evidence

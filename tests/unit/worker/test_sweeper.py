@@ -7,7 +7,8 @@ from dicom_peers import wait_until
 from sqlalchemy.exc import OperationalError
 
 from service.domain.completion import SenderRules
-from service.domain.job import Event, Result, State
+from service.domain.job import Result
+from service.domain.job_state import Event, State
 from service.domain.priority import Urgency
 from service.store.deliveries import Deliveries, Due
 from service.store.engine import sqlite_engine

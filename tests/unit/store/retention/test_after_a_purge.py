@@ -6,7 +6,9 @@ from arrivals import create_due_jobs
 from pydicom.uid import MRImageStorage
 from ward import KEEP, LATER, NOW, REFUSED, Ward
 
-from service.domain.job import Confirm, Event, IllegalTransition, Result, State
+from service.domain.delivery import Confirm
+from service.domain.job import Result
+from service.domain.job_state import Event, IllegalTransition, State
 from service.errors import Reason, Refusal
 from service.store.planning import Plan
 
