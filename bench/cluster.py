@@ -23,7 +23,7 @@ from s3_server import S3Server
 from bench.figures import Figure, Target, columns
 from bench.sleeping import SLICE_S
 from demo.pacs import StandInPacs
-from service.domain.job import State
+from service.domain.job_state import State
 from service.network.peer import DicomNode, echo
 from service.network.send import Verdict, send
 from service.store.engine import database_engine

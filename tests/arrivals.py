@@ -1,5 +1,6 @@
 """Arrivals for tests of the store, without any network or real pixel data."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from service.domain.arrival import Arrival, Identity
+from service.domain.completion import due, quiet_by_wall_clock
+from service.domain.priority import Urgency
 from service.store.records import Records
 from service.store.spool import Spool
 
@@ -39,3 +42,17 @@ def keep(spool: Spool, records: Records, one: Arrival, found_at: datetime | None
     path = spool.save(one.identity, one.content, digest)
     records.record(one, path, digest, spool.is_there, found_at)
     return path
+
+
+def create_due_jobs(
+    records: Records,
+    now: datetime,
+    quiet_s: Callable[[str], float],
+    urgency: Callable[[str], Urgency] = lambda _: Urgency.ROUTINE,
+) -> list[str]:
+    """Create the jobs of all studies that are quiet by the wall clock, as a sweeper does; their ids."""
+    studies = records.open_studies()
+    quiet_for_s = quiet_by_wall_clock(studies, now)
+    complete = [one for one in studies if due(one, quiet_for_s[one.study_uid], quiet_s(one.calling_ae))]
+    created = [records.create_job(one, urgency(one.calling_ae), now) for one in complete]
+    return [job_id for job_id in created if job_id is not None]

@@ -8,13 +8,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from service.domain.job import NoSuchJob
+from service.domain.work import DONE, Deliver, Done, TryAgain, Work
 from service.store import liveness
+from service.store.durable_engine.engine import DurableEngine, QueueOptions
 from service.store.engine import database_engine
-from service.store.flow import Flow, QueueOptions
 
 DATABASE = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
 FOLDER, ANALYSE_S = Path(sys.argv[2]), float(sys.argv[3])
@@ -25,40 +25,44 @@ def tell(*words: object) -> None:
     os.write(sys.stdout.fileno(), (" ".join(map(str, words)) + "\n").encode())
 
 
-class Work:
-    """Records what the engine asks for; a delivery succeeds at its second attempt."""
+class Studies:
+    """Tells what the engine asks for; a delivery succeeds at its second attempt."""
 
-    def analyse(self, job_id: str, attempt: int) -> Sequence[str] | float:
+    def analyse(self, job_id: str, attempt: int) -> Deliver | TryAgain:
         tell("analysing", job_id, attempt)
         time.sleep(ANALYSE_S)
         if job_id in ("busy", "stalled") and attempt == 1:
-            return 0.1 if job_id == "busy" else 600.0
+            return TryAgain(0.1 if job_id == "busy" else 600.0)
         if job_id == "gone":
             raise NoSuchJob("there is no job gone")
         if job_id == "broken":
             raise KeyError("what nobody thought of")
         tell("analysed", job_id)
-        return ["limited"] if job_id.startswith("limited") else ["pacs"]
+        return Deliver(("limited",) if job_id.startswith("limited") else ("pacs",), 7 if job_id == "severe" else None)
 
-    def deliver(self, job_id: str, destination: str, attempt: int) -> float | None:
+    def deliver(self, job_id: str, destination: str, attempt: int) -> Done | TryAgain:
         tell("delivery", job_id, destination, attempt)
-        wait_s = 600.0 if job_id == "patient" else 0.1
-        return wait_s if attempt == 1 and destination == "pacs" else None
-
-    def shadow(self, job_id: str, attempt: int) -> float | None:
-        tell("shadow", job_id, attempt)
-        time.sleep(ANALYSE_S)
-        tell("shadowed", job_id)
-        return 0.1 if job_id == "busy" and attempt == 1 else None
+        again = TryAgain(600.0 if job_id == "patient" else 0.1)
+        return again if attempt == 1 and destination == "pacs" else DONE
 
     def abandon(self, job_id: str) -> None:
         tell("abandoned", job_id)
 
-    def abandon_shadow(self, job_id: str) -> None:
+
+class Shadows:
+    """Tells what the engine asks for."""
+
+    def analyse(self, job_id: str, attempt: int) -> Done | TryAgain:
+        tell("shadow", job_id, attempt)
+        time.sleep(ANALYSE_S)
+        tell("shadowed", job_id)
+        return TryAgain(0.1) if job_id == "busy" and attempt == 1 else DONE
+
+    def abandon(self, job_id: str) -> None:
         tell("abandoned the shadow of", job_id)
 
 
-def obey(flow: Flow) -> None:
+def obey(flow: DurableEngine) -> None:
     for line in sys.stdin:
         match line.split():
             case ["study", job, priority]:
@@ -81,7 +85,8 @@ def obey(flow: Flow) -> None:
 
 
 locks = liveness.locks(database_engine(DATABASE), FOLDER / "locks")
-flow = Flow(DATABASE, locks, {"pacs": QueueOptions(), "limited": QueueOptions(2, per_minute=2)}, Work())
+queues = {"pacs": QueueOptions(), "limited": QueueOptions(2, per_minute=2)}
+flow = DurableEngine(DATABASE, locks, queues, Work(Studies(), Studies(), Shadows()))
 flow.start()
 tell("started")
 commands = threading.Thread(target=obey, args=[flow], daemon=True)

@@ -16,7 +16,8 @@ import obstore
 import sqlalchemy as sa
 from dicom_peers import Orthanc
 
-from service.domain.job import Delivered, State
+from service.domain.delivery_state import Delivered
+from service.domain.job_state import State
 from service.store.names import RECEIVED, RESULTS
 from service.store.object_spool import ObjectSpool
 from service.store.tables import deliveries, events, evidence, instances, jobs

@@ -15,7 +15,7 @@ from service.analysis.analyst import Outcome, Run
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import Watchdog
 from service.domain.analysis import ModelUse
-from service.domain.job import State
+from service.domain.job_state import State
 from service.domain.model_spec import ModelSpec
 from service.domain.priority import Urgency
 from service.domain.retry import RetryPolicy
@@ -25,6 +25,7 @@ from service.inference.composite_backend import CompositeBackend
 from service.network.send import StoreOutcome, Verdict
 from service.pipelines.covid_severity.measure import Region
 from service.rollout.assignment import Assigned
+from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.audit import Audit
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
@@ -37,6 +38,7 @@ from service.store.retention import Retention
 from service.store.reviews import Reviews
 from service.store.shadows import Shadows
 from service.store.spool import Spool
+from service.store.study_tables import StudyTables
 from service.worker.delivery import Courier
 from service.worker.destination import Destination
 from service.worker.job_actions import JobActions
@@ -142,28 +144,29 @@ class Bench:
         records, self.spool = Records(engine), Spool(folder)
         self._records, self._inbox, self._retention = records, Inbox(self.spool, records), Retention(engine)
         self._inbox.take(arrivals.arrival())
-        (self.job_id,) = records.create_due_jobs(NOW, lambda _: 1.0)
+        (self.job_id,) = arrivals.create_due_jobs(records, NOW, lambda _: 1.0)
         policy = RetryPolicy((5.0, 60.0), timedelta(hours=1))
         self.destinations = {"pacs": Destination(self.send, policy, frozenset(("lobes", "study")), "binary")}
         self.deliveries = Deliveries(engine)
-        courier = Courier(self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock)
+        self.courier = courier = Courier(
+            self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock
+        )
         self.audit = Audit(engine, lambda: self.clock)
         self.operator = JobActions(
             self.jobs, records, self.deliveries, Reviews(engine), courier, self.audit, lambda: self.clock
         )
         self.served = Served()
         self.runner = Runner(
-            self,  # type: ignore[arg-type]
-            self.served,  # type: ignore[arg-type]
-            None,  # type: ignore[arg-type]
-            Unwatched() if watchdog is None else watchdog,  # type: ignore[arg-type]
-            Studies(self.spool, records, lambda study, series: {}),
+            WorkerAnalysis(
+                self,  # type: ignore[arg-type]
+                self.served,  # type: ignore[arg-type]
+                Unwatched() if watchdog is None else watchdog,  # type: ignore[arg-type]
+                Studies(self.spool, records, lambda study, series: {}),
+            ),
+            StudyTables.on(engine),
             self.spool,
-            records,
-            self.jobs,
             courier,
             self,
-            lambda job_id, priority: self.seen.append(("priority", priority)),
             lambda *without: self.seen.append(("without", *without)),
             lambda: self.clock,
         )
@@ -175,12 +178,12 @@ class Bench:
     def receive(self, instance: str, content: bytes) -> str:
         """The job of the study with this slice too."""
         self._inbox.take(arrivals.arrival(instance, content=content))
-        (job_id,) = self._records.create_due_jobs(NOW, lambda _: 1.0)
+        (job_id,) = arrivals.create_due_jobs(self._records, NOW, lambda _: 1.0)
         return job_id
 
     def deliver(self, job_id: str) -> None:
         self.runner.analyse(job_id, 1)
-        self.runner.deliver(job_id, "pacs", 1)
+        self.courier.deliver(job_id, "pacs", 1)
 
     @property
     def replaced(self) -> list[list[str]]:

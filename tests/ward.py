@@ -4,10 +4,13 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import sqlalchemy as sa
-from arrivals import arrival
+from arrivals import arrival, create_due_jobs
 
 from service.domain.arrival import Arrival
-from service.domain.job import Confirm, Delivered, Event, ObjectDelivery, Result, State, StoredObject
+from service.domain.delivery import Confirm, ObjectDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event, State
 from service.domain.ports import Spool
 from service.errors import Reason, Refusal
 from service.store.deliveries import Deliveries
@@ -45,7 +48,7 @@ class Ward:
         return self.records.record(one, path, sha256(one.content).hexdigest(), self.spool.is_there)
 
     def job(self) -> str:
-        (job_id,) = self.records.create_due_jobs(NOW + timedelta(seconds=1), lambda _: 0.0)
+        (job_id,) = create_due_jobs(self.records, NOW + timedelta(seconds=1), lambda _: 0.0)
         return job_id
 
     def finish(self, job_id: str, event: Event, result: Result, to: str | None = None) -> None:

@@ -23,7 +23,8 @@ from typing import ClassVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.analysis.memory import machine_bytes, rss_bytes
-from service.domain.job import IllegalTransition, NoSuchJob
+from service.domain.job import NoSuchJob
+from service.domain.job_state import IllegalTransition
 from service.domain.ports import Array, Backend, Progress
 from service.errors import ThoracleError
 from service.inference.backend_wrapper import BackendWrapper

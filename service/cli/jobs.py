@@ -12,7 +12,8 @@ from service.cli.job_view import show_job
 from service.cli.options import FAILURE, ConfigOption, err, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
 from service.composition import job_actions
-from service.domain.job import IllegalTransition, Job, State
+from service.domain.job import Job
+from service.domain.job_state import IllegalTransition, State
 from service.domain.job_words import headline_value
 from service.domain.review import LONGEST_COMMENT, NoReview, Verdict
 

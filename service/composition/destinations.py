@@ -16,7 +16,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from service.domain.job import Confirm
+from service.domain.delivery import Confirm
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule
 from service.evidence.context import (

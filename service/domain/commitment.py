@@ -35,14 +35,14 @@ class Consequence(StrEnum):
 
     RESEND = "resend"
     ASK_LATER = "ask later"
-    REFUSED = "refused"
+    REJECTED = "refused"
 
 
 _REASONS = {
     0x0110: ("processing failure", Consequence.ASK_LATER),
     0x0112: ("no such object instance", Consequence.RESEND),
-    0x0119: ("class/instance conflict", Consequence.REFUSED),
-    0x0122: ("referenced SOP class not supported", Consequence.REFUSED),
+    0x0119: ("class/instance conflict", Consequence.REJECTED),
+    0x0122: ("referenced SOP class not supported", Consequence.REJECTED),
     0x0131: ("duplicate transaction UID", Consequence.ASK_LATER),
     0x0213: ("resource limitation", Consequence.ASK_LATER),
 }

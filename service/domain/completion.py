@@ -8,7 +8,7 @@ How long a study has been quiet is measured by a clock that nobody sets (monoton
 the quiet period of a study whose slices still come, set back it would prolong it by hours.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -31,17 +31,24 @@ class StudyState:
     urgency: Urgency = Urgency.ROUTINE
 
 
-QuietFor = Callable[[Sequence[StudyState], datetime], Mapping[str, float]]
-"""Seconds for which each study has been quiet, by Study Instance UID; given the time by the wall clock."""
+@dataclass(frozen=True, slots=True)
+class SenderRules:
+    """What the settings say about senders, by calling AE title. quiet_s: after so much silence a study is complete."""
+
+    quiet_s: Callable[[str], float]
+    urgency: Callable[[str], Urgency]
 
 
 def due(study: StudyState, quiet_for_s: float, quiet_s: float) -> bool:
-    """Is it time for a job?"""
+    """Returns whether it is time for a job. quiet_for_s: how long nothing has come; quiet_s: how long is enough."""
     return study.revision > study.job_revision and quiet_for_s >= quiet_s
 
 
 def quiet_by_wall_clock(studies: Iterable[StudyState], now: datetime) -> dict[str, float]:
-    """As the database tells (port `QuietFor`). A time in the future counts as now: the clock was set back."""
+    """Returns for how many seconds each study has been quiet, by Study Instance UID, as the database tells.
+
+    A time in the future counts as now: the clock was set back.
+    """
     return {study.study_uid: max(0.0, (now - study.last_ct_at).total_seconds()) for study in studies}
 
 

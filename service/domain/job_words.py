@@ -6,14 +6,16 @@ The tables keep their short names; people read these.
 from collections.abc import Mapping
 from typing import Any
 
-from service.domain.job import Confirm, Delivered, Event
+from service.domain.delivery import Confirm
+from service.domain.delivery_state import Delivered
+from service.domain.job_state import Event
 
 _DELIVERY: Mapping[str, str] = {
     Delivered.BUILT: "waiting to be sent",
     Delivered.SENT: "sent, no answer yet",
     Delivered.STORED: "stored",
     Delivered.COMMITTED: "delivered and confirmed",
-    Delivered.REFUSED: "not delivered",
+    Delivered.REJECTED: "not delivered",
     Delivered.WITHDRAWN: "withdrawn",
     Delivered.UNCONFIRMED: "stored, never confirmed",
     Delivered.WITHHELD: "not sent: what it refers to is not there",

@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.domain.job import State
+from service.domain.job_state import State
 from service.domain.review import Verdict
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Header, HTTPException, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from service.domain.job import IllegalTransition, Job
+from service.domain.job import Job
+from service.domain.job_state import IllegalTransition
 from service.domain.review import LONGEST_COMMENT, NoReview, Verdict
 
 

@@ -19,7 +19,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from service.domain.job import Delivered
+from service.domain.delivery_state import Delivered
 from service.imaging.difference import Difference
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ _SCORE_CHANGE_BUCKETS = (0, 1, 2, 3, 5, 10)
 _DICE_BUCKETS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1)
 _WARNED = "warned"
 _OUTCOMES = (
-    *(Delivered.STORED, Delivered.BUILT, Delivered.REFUSED, Delivered.WITHHELD, Delivered.UNCONFIRMED),
+    *(Delivered.STORED, Delivered.BUILT, Delivered.REJECTED, Delivered.WITHHELD, Delivered.UNCONFIRMED),
     _WARNED,
 )
 _CAUSES = ("time", "memory", "unwanted")

@@ -9,7 +9,7 @@ from service import __version__
 from service.composition.job_actions import job_operator_on
 from service.composition.model_actions import model_operator_on
 from service.composition.storage import database_health, host_locks, metrics_dir, open_storage, shared_locks
-from service.domain.job import State
+from service.domain.job_state import State
 from service.domain.ports import Spool
 from service.ops import readiness
 from service.ops.api import create_app

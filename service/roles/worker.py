@@ -13,7 +13,9 @@ from service.composition import destinations as to
 from service.composition.analysis import analyst
 from service.composition.backends import backend, checked_every_s
 from service.composition.storage import database, database_health, open_storage, shared_locks, watchdog_dir
+from service.domain.completion import SenderRules
 from service.domain.priority import Urgency
+from service.domain.work import Work
 from service.network.find import count_images
 from service.network.peer import DicomNode
 from service.ops.metrics import Metrics
@@ -23,15 +25,14 @@ from service.pipelines import named
 from service.roles.process import monitor, now, wait_for_sigterm
 from service.rollout.assignment import Models
 from service.rollout.shadow import Shadower
+from service.rollout.worker_analysis import WorkerAnalysis
 from service.settings import Settings, served_repository, with_own_repository
 from service.store.audit import DONE, FAILED, Audit
-from service.store.deliveries import Deliveries
-from service.store.flow import Flow, QueueOptions
-from service.store.jobs import Jobs
+from service.store.durable_engine.engine import DurableEngine, QueueOptions
 from service.store.presence import presence, present
-from service.store.records import Records, SeriesRecord
+from service.store.records import SeriesRecord
 from service.store.retention import Retention
-from service.store.shadows import Shadows
+from service.store.study_tables import StudyTables
 from service.worker.backend_watch import BackendWatch
 from service.worker.delivery import Courier
 from service.worker.janitor import Janitor
@@ -47,15 +48,11 @@ def run(settings: Settings, name: str) -> None:
     name: by which this process counts.
     """
     spool, engine = open_storage(settings)
-    records, jobs = Records(engine), Jobs(engine)
+    tables, audit = StudyTables.on(engine), Audit(engine, now)
+    alive = shared_locks(settings, engine)
     chosen = named(settings.pipelines[0].name)
-    audit, shadows = Audit(engine, now), Shadows(engine)
-    deliveries, alive = Deliveries(engine), shared_locks(settings, engine)
     metrics = Metrics(settings.destinations)
-    courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, metrics, now)
-
-    def prioritise(job_id: str, priority: int) -> None:
-        flow.prioritise(job_id, priority)
+    courier = Courier(to.targets(settings.destinations), spool, tables.jobs, tables.deliveries, metrics, now)
 
     def told(versions: Mapping[str, str], trouble: str) -> None:
         outcome = FAILED if trouble else DONE
@@ -72,45 +69,29 @@ def run(settings: Settings, name: str) -> None:
         lambda versions, beside: backend(with_own_repository(settings), versions, beside, mends=True),
         told,
     )
-    working = analyst(settings, chosen, models.active)
-    studies = Studies(spool, records, partial(_expected_images, settings))
     watchdog = Watchdog(
-        _job_limits(settings), watchdog_dir(settings), lambda: flow.alive, metrics.stopped, _end_process
+        _job_limits(settings), watchdog_dir(settings), lambda: alive.held, metrics.stopped, _end_process
     )
-    shadower = Shadower(working, models, watchdog, studies, spool, jobs, shadows, metrics, ANALYSIS_RETRIES, now)
-    runner = Runner(
-        working,
-        models,
-        shadower,
-        watchdog,
-        studies,
-        spool,
-        records,
-        jobs,
-        courier,
-        metrics,
-        prioritise,
-        without,
-        now,
-    )
+    studies = Studies(spool, tables.records, partial(_expected_images, settings))
+    analysis = WorkerAnalysis(analyst(settings, chosen, models.active), models, watchdog, studies)
+    runner = Runner(analysis, tables, spool, courier, metrics, without, now)
+    shadower = Shadower(analysis, tables, spool, metrics, ANALYSIS_RETRIES, now)
     queues = {name: QueueOptions(one.concurrency, one.per_minute) for name, one in settings.destinations.items()}
-    flow = Flow(database(settings, "flow.db"), alive, queues, runner)
+    durable = DurableEngine(database(settings, "flow.db"), alive, queues, Work(runner, courier, shadower))
     watchdog.start()
-    flow.start()
-    quiet_s, urgency = partial(_quiet_s, settings), partial(_urgency, settings)
-    receiving = partial(present, alive, "receiver")
-    sweeper = Sweeper(records, jobs, deliveries, shadows, flow, quiet_s, urgency, receiving, now)
+    durable.start()
+    rules = SenderRules(partial(_quiet_s, settings), partial(_urgency, settings))
+    sweeper = Sweeper(tables, durable, rules, partial(present, alive, "receiver"), now)
     sweeper.start()
-    janitor = Janitor(
-        Retention(engine), spool, flow, metrics, settings.retention.files_for, settings.retention.history_for, now
-    )
+    keep, history = settings.retention.files_for, settings.retention.history_for
+    janitor = Janitor(Retention(engine), spool, durable, metrics, keep, history, now)
     janitor.start()
-    watch = BackendWatch(models, alive, metrics, flow.retry_studies, checked_every_s(settings))
+    watch = BackendWatch(models, alive, metrics, durable.retry_studies, checked_every_s(settings))
     watch.start()
     log.info("worker ready: pipeline %s, on %s", chosen.name, computes())
 
     def at_work() -> bool:
-        return flow.alive and sweeper.alive and janitor.alive and watch.alive and watchdog.alive
+        return durable.alive and sweeper.alive and janitor.alive and watch.alive and watchdog.alive
 
     def threads() -> Health:
         return {"threads": "ok" if at_work() else "a thread ended, or the lock of this worker did"}
@@ -125,7 +106,7 @@ def run(settings: Settings, name: str) -> None:
             _end_process()  # at once: another worker may have taken over what this one has in hand
         sweeper.stop()
         janitor.stop()
-        idle = flow.stop()
+        idle = durable.stop()
     if not idle:
         log.info("stopped with work in hand: it is taken over at the next start")
         logging.shutdown()

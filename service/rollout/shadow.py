@@ -14,18 +14,20 @@ from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.analysis.analyst import Analyst, Outcome
-from service.analysis.open_study import Studies, Study, run_of
-from service.analysis.watchdog import Unwanted, Watchdog
+from service.analysis.analyst import Outcome
+from service.analysis.open_study import Study, run_of
+from service.analysis.watchdog import Unwanted
 from service.domain.analysis import Analysis
-from service.domain.job import Job, State
+from service.domain.job import Job
+from service.domain.job_state import UNWANTED
 from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
+from service.domain.work import Done, TryAgain, done_or_again
 from service.errors import ThoracleError, Transient, traceback_of
 from service.imaging.difference import Difference, difference
-from service.rollout.assignment import Models
-from service.store.jobs import Jobs
-from service.store.shadows import Shadow, Shadows, results_of
+from service.rollout.worker_analysis import WorkerAnalysis
+from service.store.shadows import Shadow, results_of
+from service.store.study_tables import StudyTables
 
 log = logging.getLogger(__name__)
 
@@ -37,40 +39,36 @@ class ShadowObserver(Protocol):
 
 
 class Shadower:
-    """Runs the shadow analyses of one worker process."""
+    """Runs the shadow analyses of one worker process (port `domain.work.ShadowWork`)."""
 
     def __init__(
         self,
-        analyst: Analyst,
-        models: Models,
-        watchdog: Watchdog,
-        studies: Studies,
+        analysis: WorkerAnalysis,
+        tables: StudyTables,
         spool: Spool,
-        jobs: Jobs,
-        shadows: Shadows,
         observer: ShadowObserver,
         retries: RetryPolicy,
         clock: Callable[[], datetime],
     ) -> None:
-        self._analyst = analyst
-        self._models = models
-        self._watchdog = watchdog
-        self._studies = studies
+        self._analyst = analysis.analyst
+        self._models = analysis.models
+        self._watchdog = analysis.watchdog
+        self._studies = analysis.studies
         self._spool = spool
-        self._jobs = jobs
-        self._shadows = shadows
+        self._jobs = tables.jobs
+        self._shadows = tables.shadows
         self._observer = observer
         self._retries = retries
         self._clock = clock
 
-    def run(self, job_id: str, attempt: int) -> float | None:
-        """All candidates that are to analyse the job; seconds until the next attempt, None when all is done."""
+    def analyse(self, job_id: str, attempt: int) -> Done | TryAgain:
+        """Let all candidates that are to analyse the job do so."""
         job = self._jobs.get(job_id)
         waits_s = [self._run(job, model, version, attempt) for model, version in self._shadows.waiting(job_id)]
-        return min((wait_s for wait_s in waits_s if wait_s is not None), default=None)
+        return done_or_again(min((wait_s for wait_s in waits_s if wait_s is not None), default=None))
 
     def abandon(self, job_id: str) -> None:
-        """The processes that ran its candidates died again and again."""
+        """Mark the candidates failed: the processes that ran them died again and again."""
         self._fail(job_id, "the worker process died repeatedly meanwhile")
 
     def _fail(self, job_id: str, error: str) -> None:
@@ -160,7 +158,7 @@ class Shadower:
 
 def _past(job: Job) -> bool:
     """Nobody wants to know any more."""
-    return job.purged_at is not None or job.state in (State.SUPERSEDED, State.CANCELLED)
+    return job.purged_at is not None or job.state in UNWANTED
 
 
 def _in_words(outcome: Outcome) -> str:

@@ -3,11 +3,9 @@
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.domain.job import State
+from service.domain.job_state import NOT_BEGUN
 from service.store.engine import in_words
 from service.store.tables import instances, jobs
-
-_WAITING = (State.CREATED, State.QUEUED)
 
 
 class Backlog:
@@ -18,7 +16,7 @@ class Backlog:
 
     def waiting(self) -> int:
         """Jobs whose analysis has not begun."""
-        return self._one(sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state.in_(_WAITING)))
+        return self._one(sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state.in_(NOT_BEGUN)))
 
     def holds(self, study_uid: str) -> bool:
         """Whether any image of a study is here."""

@@ -10,21 +10,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from service.domain.commitment import Report
-from service.domain.job import (
-    NOT_THERE,
-    SENDING,
-    TRANSITIONS,
-    Confirm,
-    Delivered,
-    Event,
-    IllegalTransition,
-    Job,
-    NoSuchJob,
-    ObjectDelivery,
-    OpenDelivery,
-    State,
-    StoredObject,
-)
+from service.domain.delivery import Confirm, ObjectDelivery, OpenDelivery
+from service.domain.delivery_state import NOT_THERE, TO_SEND, Delivered, DeliveryEvent, advance_delivery
+from service.domain.job import Job, NoSuchJob, StoredObject
+from service.domain.job_state import SENDING, Event, IllegalTransition, State, is_possible
 from service.store import delivery_rows as rows_of
 from service.store.job_rows import get, move, objects_of, open_again
 from service.store.journal import note
@@ -191,7 +180,7 @@ class Deliveries:
                 return False
             these = at(job_id, destination) & deliveries.c.sop_instance_uid.in_(objects)
             built = these & (deliveries.c.state == Delivered.BUILT)
-            connection.execute(sa.update(deliveries).where(built).values(state=Delivered.SENT))
+            rows_of.change(connection, built, DeliveryEvent.SEND)
             return True
 
     def record(
@@ -229,11 +218,11 @@ class Deliveries:
             connection.execute(sa.update(commitments).where(this).values(accepted_at=now))
 
     def report(
-        self, report: Report, again: Mapping[str, str], refused: Mapping[str, str], now: datetime
+        self, report: Report, again: Mapping[str, str], rejected: Mapping[str, str], now: datetime
     ) -> Confirmed | None:
         """What a peer answers for; None if it was never asked.
 
-        again, refused: why, by the SOP Instance UID that was sent, for those that are not there, or that it will never
+        again, rejected: why, by the SOP Instance UID that was sent, for those that are not there, or that it will never
         keep.
         What is in none of the three stays as it is, and will be asked for again.
         """
@@ -247,7 +236,7 @@ class Deliveries:
             except NoSuchJob:  # forgotten since
                 return None
             connection.execute(sa.update(commitments).where(key).values(answered_at=now))
-            known = (asked.job_id, asked.destination, report.committed, again, refused)
+            known = (asked.job_id, asked.destination, report.committed, again, rejected)
             job, outcomes = rows_of.confirm(connection, *known, now)
             return Confirmed(job, asked.destination, outcomes)
 
@@ -277,23 +266,20 @@ class Deliveries:
             unconfirmed = (deliveries.c.job_id == job_id) & (deliveries.c.state == Delivered.STORED) & OPEN
             stopped = connection.execute(sa.update(deliveries).where(unconfirmed).values(confirm=Confirm.NONE)).rowcount
             stopped += rows_of.withdraw(connection, job, stoppable, "cancelled", now)
-            if (job.state, Event.CANCEL) not in TRANSITIONS or (job.state is State.REFUSED and not stopped):
+            if not is_possible(job.state, Event.CANCEL) or (job.state is State.REFUSED and not stopped):
                 raise IllegalTransition(f"job {job_id} is {job.state}, and nothing of it is on its way")
             return move(connection, job_id, Event.CANCEL, f"by {by}")
 
     def give_up(self, job_id: str, destination: str, why: str, now: datetime, only_stored: bool = False) -> Job:
-        """The time for trying is over: what was stored there is unconfirmed, what else is open is refused.
+        """The time for trying is over: what was stored there is unconfirmed, what else is open is rejected.
 
         only_stored: what is still to be sent has its own time.
         """
-        ends = {Delivered.STORED: Delivered.UNCONFIRMED}
-        if not only_stored:
-            ends |= {Delivered.BUILT: Delivered.REFUSED, Delivered.SENT: Delivered.REFUSED}
         with self._engine.begin() as connection:
             get(connection, job_id)
-            for state, end in ends.items():
+            for state in (Delivered.STORED,) if only_stored else (Delivered.STORED, *TO_SEND):
                 rows = at(job_id, destination) & OPEN & (deliveries.c.state == state)
-                values = {"state": end, "last_error": why, "next_attempt_at": None}
-                ended = connection.execute(sa.update(deliveries).where(rows).values(**values))
-                tell(connection, job_id, destination, [(end, why)] * ended.rowcount, now)
+                ended = rows_of.change(connection, rows, DeliveryEvent.GIVE_UP, last_error=why, next_attempt_at=None)
+                end = advance_delivery(state, DeliveryEvent.GIVE_UP)
+                tell(connection, job_id, destination, [(end, why)] * ended, now)
             return settle(connection, job_id, now)

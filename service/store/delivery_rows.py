@@ -5,7 +5,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from service.domain.job import ABSENCES_AT_MOST, NOT_THERE, Delivered, Job, ObjectDelivery
+from service.domain.delivery import ABSENCES_AT_MOST, ObjectDelivery
+from service.domain.delivery_state import NOT_THERE, TO_SEND, Delivered, DeliveryEvent, advance_delivery
+from service.domain.job import Job
 from service.store.job_rows import get
 from service.store.journal import note
 from service.store.planning import OPEN, Plan, at, insert, settle, tell
@@ -13,6 +15,26 @@ from service.store.tables import UtcDateTime, commitments, deliveries
 
 SENT_UID = sa.func.coalesce(deliveries.c.sent_instance_uid, deliveries.c.sop_instance_uid)
 """SOP Instance UID of the object that the destination got."""
+
+
+_EVENTS = {
+    Delivered.BUILT: DeliveryEvent.WAIT,
+    Delivered.STORED: DeliveryEvent.STORE,
+    Delivered.REJECTED: DeliveryEvent.REJECT,
+    Delivered.WITHHELD: DeliveryEvent.WITHHOLD,
+    Delivered.WITHDRAWN: DeliveryEvent.WITHDRAW,
+}
+"""What an attempt means for an object, by the state in which it leaves the object."""
+
+
+def change(connection: sa.Connection, rows: sa.ColumnElement[bool], event: DeliveryEvent, **values: object) -> int:
+    """Let something happen to rows; returns how many. IllegalTransition if it cannot happen to one of them."""
+    states = connection.scalars(sa.select(deliveries.c.state).where(rows).distinct()).all()
+    after = {state: advance_delivery(Delivered(state), event) for state in states}
+    if not after:
+        return 0
+    state = sa.case(after, value=deliveries.c.state)
+    return connection.execute(sa.update(deliveries).where(rows).values(state=state, **values)).rowcount
 
 
 def record(
@@ -23,12 +45,12 @@ def record(
     now: datetime,
     next_attempt_at: datetime | None,
 ) -> None:
-    """What one attempt reached."""
+    """Record what one attempt reached. IllegalTransition if an object meanwhile is where that cannot be."""
     for outcome in attempt:
         row = at(job_id, destination) & (deliveries.c.sop_instance_uid == outcome.sop_instance_uid)
         if outcome.state is not Delivered.STORED:  # it is not tried again if it was withdrawn meanwhile
             row &= deliveries.c.state != Delivered.WITHDRAWN
-        connection.execute(sa.update(deliveries).where(row).values(**_values(outcome, now, next_attempt_at)))
+        change(connection, row, _EVENTS[outcome.state], **_values(outcome, now, next_attempt_at))
     tell(connection, job_id, destination, [(o.state, o.error) for o in attempt], now)
 
 
@@ -42,7 +64,7 @@ def build_again(
 ) -> None:
     """Everything is counted anew, and commitments that were asked for before count no more."""
     own = (deliveries.c.job_id == job.job_id) & deliveries.c.destination.in_(list(plans))
-    connection.execute(sa.update(deliveries).where(own, which).values(**_anew(now)))
+    change(connection, own & which, DeliveryEvent.BUILD_AGAIN, **_anew(now))
     asked = (commitments.c.job_id == job.job_id) & commitments.c.destination.in_(list(plans))
     connection.execute(sa.delete(commitments).where(asked))
     note(connection, job.study_uid, job.job_id, "send again", f"by {by}", now)
@@ -55,8 +77,8 @@ def withdraw(connection: sa.Connection, job: Job, which: sa.ColumnElement[bool],
         sa.select(deliveries.c.destination, sa.func.count()).where(own).group_by(deliveries.c.destination)
     ).all()
     in_flight = sa.case((deliveries.c.state == Delivered.SENT, 1), else_=0)
-    values = {"state": Delivered.WITHDRAWN, "attempts": deliveries.c.attempts + in_flight, "next_attempt_at": None}
-    connection.execute(sa.update(deliveries).where(own).values(**values))
+    attempts = deliveries.c.attempts + in_flight
+    change(connection, own, DeliveryEvent.WITHDRAW, attempts=attempts, next_attempt_at=None)
     for destination, count in counts:
         tell(connection, job.job_id, destination, [(Delivered.WITHDRAWN, why)] * count, now)
     return sum(count for _, count in counts)
@@ -72,11 +94,10 @@ def replace(
     now: datetime,
 ) -> None:
     """Other objects go in place of those that are not there, whether these wait or have ended."""
-    states = (Delivered.BUILT, Delivered.SENT, *NOT_THERE)
-    absent = deliveries.c.sop_instance_uid.in_(old) & deliveries.c.state.in_(states)
+    absent = deliveries.c.sop_instance_uid.in_(old) & deliveries.c.state.in_((*TO_SEND, *NOT_THERE))
     withdraw(connection, job, at(job.job_id, destination) & absent, why, now)
     again = at(job.job_id, destination) & deliveries.c.sop_instance_uid.in_(new.objects)
-    connection.execute(sa.update(deliveries).where(again).values(**_anew(now)))
+    change(connection, again, DeliveryEvent.BUILD_AGAIN, **_anew(now))
     insert(connection, job, {destination: new}, now)
 
 
@@ -86,7 +107,7 @@ def confirm(
     destination: str,
     there: frozenset[str],
     again: Mapping[str, str],
-    refused: Mapping[str, str],
+    rejected: Mapping[str, str],
     now: datetime,
 ) -> tuple[Job, list[tuple[Delivered, str]]]:
     """The job, and what became of each stored object that is in one of the three. UIDs are those that were sent.
@@ -97,11 +118,11 @@ def confirm(
     stored = at(job_id, destination) & (deliveries.c.state == Delivered.STORED) & OPEN
     outcomes: list[tuple[Delivered, str]] = []
     for row in connection.execute(sa.select(deliveries, SENT_UID.label("uid")).where(stored)).all():
-        values = _confirmed(row, there, again, refused, now)
-        if values:
-            this = stored & (deliveries.c.sop_instance_uid == row.sop_instance_uid)
-            connection.execute(sa.update(deliveries).where(this).values(**values))
-            outcomes.append((Delivered(str(values["state"])), str(values["last_error"])))
+        confirmed = _confirmed(row, there, again, rejected, now)
+        if confirmed is not None:
+            event, values = confirmed
+            change(connection, stored & (deliveries.c.sop_instance_uid == row.sop_instance_uid), event, **values)
+            outcomes.append((advance_delivery(Delivered.STORED, event), str(values["last_error"])))
     tell(connection, job_id, destination, outcomes, now)
     return settle(connection, job_id, now), outcomes
 
@@ -110,31 +131,30 @@ def _confirmed(
     row: sa.Row[tuple[object, ...]],
     there: frozenset[str],
     again: Mapping[str, str],
-    refused: Mapping[str, str],
+    rejected: Mapping[str, str],
     now: datetime,
-) -> dict[str, object]:
-    """New values of a row, none where nothing is known of it."""
+) -> tuple[DeliveryEvent, dict[str, object]] | None:
+    """Returns what happened to a row, and its new values; None where nothing is known of it."""
     if row.uid in there:
         warned = row.status is not None and row.status >> 12 == 0xB
         last_error = row.last_error if warned else ""
-        return {"state": Delivered.COMMITTED, "committed_at": now, "last_error": last_error}
-    if row.uid in refused:
-        return {"state": Delivered.REFUSED, "last_error": refused[row.uid]}
+        return DeliveryEvent.COMMIT, {"committed_at": now, "last_error": last_error}
+    if row.uid in rejected:
+        return DeliveryEvent.REJECT, {"last_error": rejected[row.uid]}
     if row.uid not in again:
-        return {}
+        return None
     absences = row.absences + 1
     if absences < ABSENCES_AT_MOST:
-        return {"state": Delivered.BUILT, "absences": absences, "last_error": again[row.uid]}
+        return DeliveryEvent.MISS, {"absences": absences, "last_error": again[row.uid]}
     warned = f"; it changed elements when it took it (0x{row.status:04X})" if row.status == 0xB000 else ""
     why = f"{again[row.uid]}, {absences} times: the archive takes it and does not have it; it may assign other UIDs"
-    return {"state": Delivered.UNCONFIRMED, "absences": absences, "last_error": why + warned}
+    return DeliveryEvent.GIVE_UP, {"absences": absences, "last_error": why + warned}
 
 
 def _values(outcome: ObjectDelivery, now: datetime, next_attempt_at: datetime | None) -> dict[str, object]:
-    """New values of the row of an object after an attempt."""
+    """Returns the new values, beside its state, of the row of an object after an attempt."""
     waits = outcome.state is Delivered.BUILT
     values: dict[str, object] = {
-        "state": outcome.state,
         "last_error": outcome.error,
         "next_attempt_at": next_attempt_at if waits else None,
     }
@@ -149,8 +169,8 @@ def _values(outcome: ObjectDelivery, now: datetime, next_attempt_at: datetime | 
 
 
 def _anew(now: datetime) -> dict[str, object]:
+    """Returns the values of a row whose delivery begins once more."""
     return {
-        "state": Delivered.BUILT,
         "planned_at": now,
         "next_attempt_at": None,
         "first_stored_at": None,

@@ -6,7 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.domain.job import Event, IllegalTransition, Job, NoSuchJob, State, StoredObject, advance
+from service.domain.job import Job, NoSuchJob, StoredObject
+from service.domain.job_state import Event, IllegalTransition, State, advance
 from service.domain.priority import Urgency
 from service.domain.routing import StudyFacts
 from service.store.journal import note

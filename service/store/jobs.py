@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.domain.flags import Flag
-from service.domain.job import Event, Job, Result, State, StoredObject, advance
+from service.domain.job import Job, Result, StoredObject
+from service.domain.job_state import NOT_ANALYSED, Event, State, advance
 from service.domain.priority import after_analysis, virtual_time_s
 from service.domain.routing import StudyFacts
 from service.store.job_rows import get, move, objects_of
@@ -40,7 +41,7 @@ class Jobs:
 
     def to_analyse(self) -> list[tuple[str, int]]:
         """Jobs whose analysis is not done, with their priority, oldest first; the engine should be at each."""
-        return self._in_states(State.CREATED, State.QUEUED, State.RUNNING)
+        return self._in_states(*NOT_ANALYSED)
 
     def get(self, job_id: str) -> Job:
         """NoSuchJob if there is none."""

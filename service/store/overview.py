@@ -6,7 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.domain.job import SENDING, Confirm, State
+from service.domain.delivery import Confirm
+from service.domain.job_state import NOT_BEGUN, SENDING, State
 from service.domain.job_words import delivery_in_words, step_in_words
 from service.errors import Reason
 from service.store.deliveries import NEWEST
@@ -93,7 +94,7 @@ class Overview:
 
     def waiting_since(self) -> datetime | None:
         """When the oldest job came whose analysis has not begun; None if none waits."""
-        waiting = jobs.c.state.in_((State.CREATED, State.QUEUED))
+        waiting = jobs.c.state.in_(NOT_BEGUN)
         with self._engine.begin() as connection:
             oldest = sa.select(jobs.c.created_at).where(waiting).order_by(jobs.c.created_at).limit(1)
             return connection.execute(oldest).scalar_one_or_none()

@@ -10,7 +10,10 @@ from types import MappingProxyType
 
 import sqlalchemy as sa
 
-from service.domain.job import NOT_THERE, Confirm, Delivered, Event, Job, State
+from service.domain.delivery import Confirm
+from service.domain.delivery_state import NOT_THERE, UNDER_WAY, Delivered
+from service.domain.job import Job
+from service.domain.job_state import Event, State
 from service.store.job_rows import get, move
 from service.store.journal import note
 from service.store.tables import deliveries
@@ -20,7 +23,7 @@ STORED_FOR_GOOD = (
     & (deliveries.c.confirm == Confirm.NONE)
     & deliveries.c.status.is_not(None)  # else the destination took it in words that nobody understood
 )
-OPEN = deliveries.c.state.in_((Delivered.BUILT, Delivered.SENT, Delivered.STORED)) & ~STORED_FOR_GOOD
+OPEN = deliveries.c.state.in_(UNDER_WAY) & ~STORED_FOR_GOOD
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.domain.arrival import Arrival, is_other_image
-from service.domain.completion import QuietFor, StudyState, due, job_id, quiet_by_wall_clock
-from service.domain.job import TRANSITIONS, Event, IllegalTransition, Job, State
+from service.domain.completion import StudyState, job_id
+from service.domain.job import Job
+from service.domain.job_state import Event, IllegalTransition, State, is_possible
 from service.domain.priority import Urgency, most_urgent, virtual_time_s
 from service.store.engine import durable
 from service.store.intake import Recorded, intake, is_given_up
+from service.store.job_rows import get, move
 from service.store.journal import note
 from service.store.purged_jobs import is_remainder, purged_predecessor
 from service.store.tables import instances, jobs, removals, series, studies
-
-_SUPERSEDABLE = [state for state, event in TRANSITIONS if event is Event.SUPERSEDE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +69,22 @@ class Records:
         with self._engine.begin() as connection:
             return set(connection.scalars(known))
 
-    def create_due_jobs(
-        self,
-        now: datetime,
-        quiet_s_for: Callable[[str], float],
-        urgency_of: Callable[[str], Urgency] = lambda _: Urgency.ROUTINE,
-        quiet_for: QuietFor = quiet_by_wall_clock,
-    ) -> list[str]:
-        """Create the jobs of all studies that are complete; their ids. quiet_s_for, urgency_of: by calling AE title.
+    def open_studies(self) -> list[StudyState]:
+        """Returns the studies that have changed since their last job."""
+        changed = sa.select(studies).where(studies.c.revision > studies.c.job_revision)
+        with self._engine.begin() as connection:
+            return [_state(row) for row in connection.execute(changed)]
 
-        One transaction each: a study that changes in between is left for the next time.
+    def create_job(self, study: StudyState, urgency: Urgency, now: datetime) -> str | None:
+        """Create the job of a complete study; returns its id.
+
+        None, and nothing is done, if anything came for the study since it was looked at: it is not complete.
+        urgency: of its sender; the study's own counts if it is higher.
         """
         with self._engine.begin() as connection:
-            changed = sa.select(studies).where(studies.c.revision > studies.c.job_revision)
-            open_studies = [_state(row) for row in connection.execute(changed)]
-        quiet_for_s = quiet_for(open_studies, now)
-        complete = [s for s in open_studies if due(s, quiet_for_s[s.study_uid], quiet_s_for(s.calling_ae))]
-        created = (self._create_job(study, now, urgency_of) for study in complete)
-        return [job for job in created if job is not None]
+            if _locked(connection, study.study_uid) != study:
+                return None
+            return _new_job(connection, study, study.revision, urgency, now)
 
     def series_of(self, study_uid: str) -> list[SeriesRecord]:
         """The series of a study with their current files, ordered by Series Instance UID."""
@@ -124,12 +122,6 @@ class Records:
             if not _has_images(connection, study_uid):
                 raise IllegalTransition("the images of the study were purged: send the study again")
             return _new_job(connection, study, study.revision + 1, study.urgency, now, f", wanted by {by}")
-
-    def _create_job(self, study: StudyState, now: datetime, urgency_of: Callable[[str], Urgency]) -> str | None:
-        with self._engine.begin() as connection:
-            if _locked(connection, study.study_uid) != study:
-                return None
-            return _new_job(connection, study, study.revision, urgency_of(study.calling_ae), now)
 
 
 def _locked(connection: sa.Connection, study_uid: str) -> StudyState:
@@ -179,10 +171,8 @@ def _supersede_latest(connection: sa.Connection, study_uid: str) -> str | None:
         .limit(1)
         .with_for_update()
     ).scalar_one_or_none()
-    if latest is not None:
-        open_job = (jobs.c.job_id == latest) & jobs.c.state.in_(_SUPERSEDABLE)
-        if connection.execute(sa.update(jobs).where(open_job).values(state=State.SUPERSEDED)).rowcount:
-            note(connection, study_uid, latest, Event.SUPERSEDE, "by a newer job of the study")
+    if latest is not None and is_possible(get(connection, latest).state, Event.SUPERSEDE):
+        move(connection, latest, Event.SUPERSEDE, "by a newer job of the study")
     return latest
 
 

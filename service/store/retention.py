@@ -13,7 +13,8 @@ from pathlib import PurePosixPath
 
 import sqlalchemy as sa
 
-from service.domain.job import Delivered, State
+from service.domain.delivery_state import Delivered
+from service.domain.job_state import AT_REST, State
 from service.domain.ports import Spool
 from service.store.journal import note
 from service.store.names import RESULTS
@@ -36,9 +37,6 @@ from service.store.tables import (
 
 _AT_ONCE = 100
 """Files removed in one transaction: no longer than receiving may wait for it."""
-
-_OVER = (State.ANALYSED, State.DELIVERED, State.REFUSED, State.SUPERSEDED, State.CANCELLED)
-"""Nothing of these jobs is at work; of an analysed one no destination wants anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +134,7 @@ def _due(before: datetime) -> sa.Select[str]:
     """
     own = jobs.c.study_uid == studies.c.study_uid
     newest = own & (jobs.c.revision == studies.c.job_revision)
-    at_work = own & jobs.c.state.not_in((*_OVER, State.FAILED)) | newest & (jobs.c.state == State.FAILED)
+    at_work = own & jobs.c.state.not_in((*AT_REST, State.FAILED)) | newest & (jobs.c.state == State.FAILED)
     unsettled = (
         newest
         & (jobs.c.state == State.REFUSED)

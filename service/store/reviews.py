@@ -5,7 +5,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from service.domain.job import IllegalTransition, Job
+from service.domain.job import Job
+from service.domain.job_state import IllegalTransition
 from service.domain.review import Review
 from service.store.job_rows import get
 from service.store.journal import note

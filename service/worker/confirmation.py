@@ -13,7 +13,10 @@ from pydicom.uid import generate_uid
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.commitment import Consequence, Reference, Report, consequence, reason_in_words
-from service.domain.job import Confirm, Delivered, Job, OpenDelivery, State
+from service.domain.delivery import Confirm, OpenDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import Job
+from service.domain.job_state import State
 from service.network.commitment import Asked
 from service.store.deliveries import Confirmed, Deliveries
 from service.worker.destination import Ask, DeliveryObserver, Destination
@@ -102,9 +105,9 @@ def keep_report(report: Report, deliveries: Deliveries, observer: DeliveryObserv
     why = {uid: f"not committed: {reason_in_words(reason)}" for uid, reason in report.failed.items()}
     meaning = {uid: consequence(reason) for uid, reason in report.failed.items()}
     again = {uid: text for uid, text in why.items() if meaning[uid] is Consequence.RESEND}
-    refused = {uid: text for uid, text in why.items() if meaning[uid] is Consequence.REFUSED}
+    rejected = {uid: text for uid, text in why.items() if meaning[uid] is Consequence.REJECTED}
     try:
-        confirmed = deliveries.report(report, again, refused, now)
+        confirmed = deliveries.report(report, again, rejected, now)
     except SQLAlchemyError as error:
         raise OSError(f"the database does not answer ({type(error).__name__})") from error
     if confirmed is None:

@@ -12,18 +12,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from traceback import format_tb
 
-from service.domain.job import (
-    NOT_THERE,
-    SENDING,
-    Delivered,
-    Job,
-    ObjectDelivery,
-    OpenDelivery,
-    State,
-    StoredObject,
-)
+from service.domain.delivery import ObjectDelivery, OpenDelivery
+from service.domain.delivery_state import NOT_THERE, TO_SEND, Delivered
+from service.domain.job import Job, StoredObject
+from service.domain.job_state import SENDING, State
 from service.domain.ports import Spool
 from service.domain.routing import StudyFacts, routed
+from service.domain.work import Done, TryAgain, done_or_again
 from service.evidence.context import MEASUREMENTS, NEEDED, NOTICES, Earlier, Predecessor, is_segmentation, selects
 from service.network.send import StoreOutcome
 from service.network.status import Verdict, is_warning
@@ -39,11 +34,9 @@ log = logging.getLogger(__name__)
 WARNED = "warned"
 """What is counted, beside that it is stored, of an object that was stored with a warning."""
 
-_TO_SEND = (Delivered.BUILT, Delivered.SENT)
-
 
 class Courier:
-    """Delivers jobs to the destinations of this installation."""
+    """Delivers jobs to the destinations of this installation (port `domain.work.DeliveryWork`)."""
 
     def __init__(
         self,
@@ -93,8 +86,12 @@ class Courier:
         notice = any(o.kind in NOTICES for o in objects)
         return Earlier(before.number, before.started_at, notice, tuple(there))
 
-    def deliver(self, job_id: str, name: str, attempt: int) -> float | None:
-        """One attempt, counted from 1: seconds until the next one, None when nothing is open."""
+    def deliver(self, job_id: str, destination: str, attempt: int) -> Done | TryAgain:
+        """Make one attempt, counted from 1: send what the destination does not have yet, and have it confirmed."""
+        return done_or_again(self._deliver(job_id, destination, attempt))
+
+    def _deliver(self, job_id: str, name: str, attempt: int) -> float | None:
+        """Seconds until the next attempt, None when nothing is open."""
         job = self._jobs.get(job_id)
         waiting = self._deliveries.open(job_id, name) if job.state in SENDING else []
         if not waiting:
@@ -138,7 +135,7 @@ class Courier:
         return min(waits, default=None)
 
     def _to_send(self, job: Job, name: str) -> list[OpenDelivery]:
-        return [w for w in self._deliveries.open(job.job_id, name) if w.state in _TO_SEND]
+        return [w for w in self._deliveries.open(job.job_id, name) if w.state in TO_SEND]
 
     def _attempt(self, job: Job, name: str, target: Destination, waiting: Sequence[OpenDelivery]) -> float | None:
         """Send these; seconds until what was not taken of them is to be sent again, None if nothing is."""
@@ -199,7 +196,7 @@ class Courier:
         log.error("job %s to %s: %s", job.job_id, name, why)
         for one in waiting:
             stored = one.state is Delivered.STORED
-            self._observer.delivery(name, Delivered.UNCONFIRMED if stored else Delivered.REFUSED)
+            self._observer.delivery(name, Delivered.UNCONFIRMED if stored else Delivered.REJECTED)
         now = self._clock()
         tell_end(self._deliveries.give_up(job.job_id, name, why, now), self._observer, now)
 
@@ -212,7 +209,7 @@ def _held(stored: StoredObject, states: Sequence[tuple[StoredObject, Delivered]]
             why = f"withheld: it refers to {other.kind}, which is {state} at {name}"
             return ObjectDelivery(stored.sop_instance_uid, Delivered.WITHHELD, None, why, tried=False)
     for other, state in needed:
-        if state in _TO_SEND:
+        if state in TO_SEND:
             why = f"waits for {other.kind}, to which it refers"
             return ObjectDelivery(stored.sop_instance_uid, Delivered.BUILT, None, why, tried=False)
     return None
@@ -240,7 +237,7 @@ _STATES = {
     Verdict.STORED: Delivered.STORED,
     Verdict.UNCLEAR: Delivered.STORED,
     Verdict.TRANSIENT: Delivered.BUILT,
-    Verdict.PERMANENT: Delivered.REFUSED,
+    Verdict.PERMANENT: Delivered.REJECTED,
 }
 
 
@@ -254,7 +251,7 @@ def _delivery(stored: StoredObject, sent: StoreOutcome, give_up: bool, instead: 
     if instead is not None and stored.sop_instance_uid in instead.old and state is not Delivered.STORED:
         return ObjectDelivery(stored.sop_instance_uid, Delivered.WITHDRAWN, status, instead.why)
     if state is Delivered.BUILT and give_up:
-        return ObjectDelivery(stored.sop_instance_uid, Delivered.REFUSED, status, f"given up: {sent.message}")
+        return ObjectDelivery(stored.sop_instance_uid, Delivered.REJECTED, status, f"given up: {sent.message}")
     quiet = sent.verdict is Verdict.STORED and not (status is not None and is_warning(status))
     error = "" if quiet else sent.message
     return ObjectDelivery(stored.sop_instance_uid, state, status, error, sent_as=sent.sent_as)

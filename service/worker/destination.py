@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from service.domain.commitment import Reference
-from service.domain.job import Confirm, StoredObject
+from service.domain.delivery import Confirm
+from service.domain.job import StoredObject
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule
 from service.evidence.context import STUDY

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from service.domain.job import TRANSITIONS, Event, IllegalTransition, Job, State
+from service.domain.job import Job
+from service.domain.job_state import NOT_ANALYSED, Event, IllegalTransition, State, is_possible
 from service.domain.review import Review, Verdict
 from service.store.audit import Audit
 from service.store.deliveries import Deliveries
@@ -13,8 +14,6 @@ from service.store.jobs import Jobs
 from service.store.records import Records
 from service.store.reviews import Reviews
 from service.worker.delivery import Courier
-
-_NOT_ANALYSED = (State.CREATED, State.QUEUED, State.RUNNING)
 
 
 class JobActions:
@@ -61,7 +60,7 @@ class JobActions:
         """A new job for the same study, with the models and the configuration of now. It supersedes the latest one."""
         with self._audit.entry(by, "reanalyse", job_id), self._advised(job_id, "reanalyse"):
             job = self._jobs.get(job_id)
-            if job.state in _NOT_ANALYSED:
+            if job.state in NOT_ANALYSED:
                 raise IllegalTransition(f"job {job_id} is {job.state}: its analysis is not done")
             if job.purged_at is not None:
                 raise IllegalTransition(purged(job_id, job.purged_at))
@@ -90,13 +89,13 @@ class JobActions:
         plans = bool(self._courier.plans_of(job))
         if newest and (job.state is State.FAILED or (job.state is State.UNDELIVERED and plans)):
             yield "retry", "try it again"
-        if newest and plans and (job.state, Event.RESEND) in TRANSITIONS:
+        if newest and plans and is_possible(job.state, Event.RESEND):
             yield "resend", "send the stored results once more"
-        if (job.state, Event.CANCEL) in TRANSITIONS and (
+        if is_possible(job.state, Event.CANCEL) and (
             job.state is not State.REFUSED or self._deliveries.destinations(job.job_id)
         ):
             yield "cancel", "stop it"
-        if job.state not in _NOT_ANALYSED:
+        if job.state not in NOT_ANALYSED:
             yield "reanalyse", "analyse the study again, as a new job"
 
     def _resend(self, job_id: str, by: str, destinations: Sequence[str]) -> Job:

@@ -1,4 +1,4 @@
-"""What the durable engine drives (port `store.flow.Work`): analyse one job, deliver it once, give it up.
+"""Analyses jobs for the durable engine (port `domain.work.StudyWork`).
 
 Every method may run again after a kill, so each looks first at what is already there. Whatever goes wrong with a study
 is recorded with its job; only what keeps it from being recorded (the database) is raised, and the engine tries again.
@@ -16,29 +16,29 @@ from typing import Protocol
 from pydicom import Dataset
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.analysis.analyst import Analyst, Outcome, Run
-from service.analysis.open_study import Studies, Study, run_of
-from service.analysis.watchdog import Stopped, Unwanted, Watchdog
-from service.domain.job import Event, Job, Result, State, StoredObject, advance
+from service.analysis.analyst import Outcome, Run
+from service.analysis.open_study import Study, run_of
+from service.analysis.watchdog import Stopped, Unwanted
+from service.domain.job import Job, Result, StoredObject
+from service.domain.job_state import NOT_ANALYSED, Event, State, advance
 from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
+from service.domain.work import NOTHING_TO_DELIVER, Deliver, TryAgain
 from service.errors import Permanent, Transient, traceback_of
 from service.evidence.context import Evidence
 from service.evidence.result import headline_document
 from service.imaging.attributes import known_text
-from service.rollout.assignment import Assigned, Models
+from service.rollout.assignment import Assigned
 from service.rollout.fallback import tried
-from service.rollout.shadow import Shadower
-from service.store.jobs import Jobs
-from service.store.records import Records
+from service.rollout.worker_analysis import WorkerAnalysis
+from service.store.study_tables import StudyTables
 from service.worker.delivery import Courier
 from service.worker.saved_result import ENDED, SavedResult, from_json, to_json
 
 log = logging.getLogger(__name__)
 
-_WAITING = (State.CREATED, State.QUEUED, State.RUNNING)
 ANALYSIS_RETRIES = RetryPolicy((60.0, 300.0), timedelta(hours=24))
 """For a full disk or a back end that is away; neither is the study's fault."""
 
@@ -66,40 +66,32 @@ class Runner:
 
     def __init__(
         self,
-        analyst: Analyst,
-        models: Models,
-        shadower: Shadower,
-        watchdog: Watchdog,
-        studies: Studies,
+        analysis: WorkerAnalysis,
+        tables: StudyTables,
         spool: Spool,
-        records: Records,
-        jobs: Jobs,
         courier: Courier,
         observer: StudyObserver,
-        prioritise: Callable[[str, int], None],
         without: Callable[[str, str, str, str], None],
         clock: Callable[[], datetime],
     ) -> None:
         """without: is told the job, model, version and reason when a study is analysed without its candidate."""
-        self._analyst = analyst
-        self._models = models
-        self._shadower = shadower
-        self._watchdog = watchdog
-        self._studies = studies
+        self._analyst = analysis.analyst
+        self._models = analysis.models
+        self._watchdog = analysis.watchdog
+        self._studies = analysis.studies
         self._spool = spool
-        self._records = records
-        self._jobs = jobs
+        self._records = tables.records
+        self._jobs = tables.jobs
         self._courier = courier
         self._observer = observer
-        self._prioritise = prioritise
         self._without = without
         self._clock = clock
 
-    def analyse(self, job_id: str, attempt: int) -> Sequence[str] | float:
-        """Destinations to deliver to, or seconds until the next attempt."""
+    def analyse(self, job_id: str, attempt: int) -> Deliver | TryAgain:
+        """Analyse one job; of a job that is analysed, plan the deliveries once more."""
         job = self._jobs.get(job_id)
-        if job.state not in _WAITING:
-            return self._courier.plan(job)
+        if job.state not in NOT_ANALYSED:
+            return Deliver(tuple(self._courier.plan(job)))
         unfinished = job.state is State.RUNNING
         job = self._jobs.start(job_id, self._clock())
         try:
@@ -111,13 +103,13 @@ class Runner:
                 self._tell_without(job_id, assigned, done.why_not)
         except Unwanted as error:
             log.info("job %s: nothing more is done: %s", job_id, error)
-            return []
+            return NOTHING_TO_DELIVER
         except (Transient, OSError) as error:
             log.warning("job %s: attempt %d failed: %s", job_id, attempt, error)
             wait_s = ANALYSIS_RETRIES.wait_s(attempt, self._clock() - job.created_at)
             if wait_s is not None:
                 self._jobs.retry(job_id, str(error))
-                return wait_s
+                return TryAgain(wait_s)
             event, result = Event.FAIL, Result(error=str(error))
         except (Permanent, Stopped) as error:
             log.error("job %s failed: %s", job_id, error)
@@ -133,24 +125,10 @@ class Runner:
         ended = advance(State.RUNNING, event)
         log.info("job %s: %s", job_id, ended)
         self._count(ended, result)
-        if finished.priority != job.priority:
-            self._prioritise(job_id, finished.priority)
-        return list(plans)
-
-    def deliver(self, job_id: str, destination: str, attempt: int) -> float | None:
-        """Send what the destination does not have yet; seconds until the next attempt, None when settled."""
-        return self._courier.deliver(job_id, destination, attempt)
-
-    def shadow(self, job_id: str, attempt: int) -> float | None:
-        """Let candidates analyse the job too; seconds until the next attempt, None when all is done."""
-        return self._shadower.run(job_id, attempt)
-
-    def abandon_shadow(self, job_id: str) -> None:
-        """The processes that ran its candidates died again and again."""
-        self._shadower.abandon(job_id)
+        return Deliver(tuple(plans), finished.priority if finished.priority != job.priority else None)
 
     def abandon(self, job_id: str) -> None:
-        """The processes that ran this job died again and again."""
+        """Mark the job failed: the processes that ran it died again and again."""
         if self._jobs.get(job_id).state is State.RUNNING:
             self._fail(job_id, "the worker process died repeatedly while analysing this study")
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from service.domain.job import Event, Result
+from service.domain.job import Result
+from service.domain.job_state import Event
 from service.store.migrations.versions.v0008_headline import headline
 
 ENDED = "ended.json"

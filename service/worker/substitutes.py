@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from service.domain.job import NOT_THERE, Delivered, OpenDelivery, StoredObject
+from service.domain.delivery import OpenDelivery
+from service.domain.delivery_state import NOT_THERE, Delivered
+from service.domain.job import StoredObject
 from service.evidence.context import NEEDED, STUDY, is_segmentation, selects
 from service.network.send import StoreOutcome
 from service.network.status import Verdict

@@ -6,21 +6,17 @@ reopened, is queued again.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.domain.completion import Silence, StudyState
-from service.domain.priority import Urgency
+from service.domain.completion import SenderRules, Silence, StudyState, due
 from service.log_once import LogOnce
 from service.periodic_task import PeriodicTask
-from service.store.deliveries import Deliveries
 from service.store.engine import in_words
-from service.store.jobs import Jobs
-from service.store.records import Records
-from service.store.shadows import Shadows
+from service.store.study_tables import StudyTables
 
 log = logging.getLogger(__name__)
 
@@ -42,30 +38,22 @@ class Engine(Protocol):
 class Sweeper(PeriodicTask):
     """One thread per worker process; several workers may sweep the same database.
 
-    receiving: whether a receiver process runs.
+    rules: for senders. receiving: whether a receiver process runs.
     """
 
     def __init__(
         self,
-        records: Records,
-        jobs: Jobs,
-        deliveries: Deliveries,
-        shadows: Shadows,
+        tables: StudyTables,
         engine: Engine,
-        quiet_s_for: Callable[[str], float],
-        urgency_of: Callable[[str], Urgency],
+        rules: SenderRules,
         receiving: Callable[[], bool],
         clock: Callable[[], datetime],
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__("sweeper", _TICK_S)
-        self._records = records
-        self._jobs = jobs
-        self._deliveries = deliveries
-        self._shadows = shadows
+        self._tables = tables
         self._engine = engine
-        self._quiet_s_for = quiet_s_for
-        self._urgency_of = urgency_of
+        self._rules = rules
         self._receiving = receiving
         self._clock = clock
         self._monotonic_s = monotonic_s
@@ -89,27 +77,37 @@ class Sweeper(PeriodicTask):
             self._at_once = True  # delays end at times by the wall clock, which are far away now
         if self._at_once:
             self.check()
-        for job_id in self._records.create_due_jobs(now, self._quiet_s_for, self._urgency_of, self._quiet_for):
-            log.info("study complete, job %s created", job_id)
-        for job_id, priority in self._jobs.to_enqueue():
+        for study in self._complete(now):
+            job_id = self._tables.records.create_job(study, self._rules.urgency(study.calling_ae), now)
+            if job_id is not None:
+                log.info("study complete, job %s created", job_id)
+        for job_id, priority in self._tables.jobs.to_enqueue():
             self._engine.ensure_study(job_id, priority)
-            self._jobs.mark_queued(job_id)
+            self._tables.jobs.mark_queued(job_id)
 
     def check(self) -> None:
         """Queue whatever is not done and the engine is not at.
 
         The first time, and after the clock was set back, what waits for its next attempt waits no longer.
         """
-        for job_id, priority in self._jobs.to_analyse():
+        for job_id, priority in self._tables.jobs.to_analyse():
             self._engine.ensure_study(job_id, priority, self._at_once)
-        for due in self._deliveries.to_deliver():
-            self._engine.ensure_delivery(due.job_id, due.destination, due.priority, due.at_once or self._at_once)
-        for job_id in self._shadows.to_run():
+        for one in self._tables.deliveries.to_deliver():
+            self._engine.ensure_delivery(one.job_id, one.destination, one.priority, one.at_once or self._at_once)
+        for job_id in self._tables.shadows.to_run():
             self._engine.ensure_shadow(job_id)
         self._at_once = False
 
-    def _quiet_for(self, studies: Sequence[StudyState], now: datetime) -> dict[str, float]:
-        """While no receiver runs, a sender that is in the middle of a study cannot go on."""
+    def _complete(self, now: datetime) -> Iterator[StudyState]:
+        """Yields the studies for which nothing came for the quiet period of their senders."""
+        studies = self._tables.records.open_studies()
+        quiet_for_s = self._quiet_for_s(studies, now)
+        for study in studies:
+            if due(study, quiet_for_s[study.study_uid], self._rules.quiet_s(study.calling_ae)):
+                yield study
+
+    def _quiet_for_s(self, studies: Sequence[StudyState], now: datetime) -> dict[str, float]:
+        """Seconds by Study Instance UID. While no receiver runs, a sender in the middle of a study cannot go on."""
         changed = any(study.revision > study.job_revision for study in studies)
         deaf = changed and not self._receiving()
         self._deaf.tell("no receiver is running" if deaf else "")

@@ -10,7 +10,7 @@ import psutil
 import sqlalchemy as sa
 from dicom_peers import wait_until
 
-from service.domain.job import Delivered
+from service.domain.delivery_state import Delivered
 from service.store.tables import deliveries
 from tests.crash_matrix.holds import Point
 from tests.crash_matrix.hospital import Hospital

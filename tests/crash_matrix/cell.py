@@ -13,7 +13,7 @@ from dicom_peers import wait_until
 from pacs_audit import Audit, audit, files_in, unfinished
 from receiving import dataset_bytes
 
-from service.domain.job import State as JobState
+from service.domain.job_state import State as JobState
 from service.store.spool import Spool
 from service.store.tables import deliveries, evidence, jobs, removals, studies
 from tests.crash_matrix.hospital import PATIENT, QUICK, Hospital, Modality

@@ -57,6 +57,7 @@ _FETCH_IMAGE = _worker("service.store.object_spool:ObjectSpool._copy", "before",
 _INFER = _worker("service.inference.onnx:OnnxBackend.infer", "before", 3)
 _SAVE = _worker("service.store.spool:_sync", "after", 4)
 _PUT_MANIFEST = _worker("service.store.object_spool:ObjectSpool._create", "before")
+_ENGINE = "service.store.durable_engine"
 _FINISH = "service.store.jobs:Jobs.finish"
 _STORE = "service.network.send:_store"
 _WIRE = _worker("pynetdicom.transport:AssociationSocket.send", "before", 3)
@@ -94,8 +95,12 @@ def _receiving() -> Iterator[State]:
 def _completing() -> Iterator[State]:
     for key, moment, at in (
         ("transaction", "the job is written, not committed", _worker("service.store.records:_new_job", "after")),
-        ("job", "the engine does not know the job", _worker("service.store.records:Records._create_job", "after")),
-        ("engine", "the job does not say that it is queued", _worker("service.store.flow:Flow.ensure_study", "after")),
+        ("job", "the engine does not know the job", _worker("service.store.records:Records.create_job", "after")),
+        (
+            "engine",
+            "the job does not say that it is queued",
+            _worker(f"{_ENGINE}.engine:DurableEngine.ensure_study", "after"),
+        ),
     ):
         yield State(f"completing-{key}", "completing", moment, "worker killed", killed(at))
 
@@ -129,7 +134,7 @@ def _encoding() -> Iterator[State]:
 
 def _saving() -> Iterator[State]:
     name, half, kept = "saving", "results are written, not in place", "the results are kept, not recorded"
-    queued = killed(_worker("service.store.flow:Flow._enqueue_delivery", "after"))
+    queued = killed(_worker(f"{_ENGINE}.workflows:Workflows.enqueue_delivery", "after"))
     yield State("saving-half", name, half, "worker killed", killed(_SAVE, on_bucket=_PUT_MANIFEST))
     yield State("saving-kept", name, kept, "worker killed", killed(_worker(_FINISH, "before")))
     recorded = "results and deliveries are recorded, not queued"

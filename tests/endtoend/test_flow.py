@@ -156,6 +156,14 @@ def test_what_is_running_hands_on_a_priority_that_was_changed_meanwhile(start: S
     assert priorities == {"study:one:1": 3, "delivery:one:pacs:1": 3, "delivery:one:pacs:2": 3}
 
 
+def test_a_priority_that_an_analysis_changed_goes_on_to_the_deliveries(start: Start, database: str | Path) -> None:
+    worker = start(0.0, "severe")
+    worker.wait_for("delivery severe pacs 2")
+    worker.stop()
+    priorities = {row.workflow_id: row.priority for row in client(database).list_workflows()}
+    assert priorities == {"study:severe:1": 7, "delivery:severe:pacs:1": 7, "delivery:severe:pacs:2": 7}
+
+
 def test_a_limited_destination_gets_no_more_per_minute(start: Start) -> None:
     worker = start(0.0, "limited-1", "limited-2", "limited-3", "one")
     worker.wait_for("delivery one pacs 2")

@@ -23,7 +23,7 @@ from postgresql import PostgreSQL
 from receiving import Receiving
 from running_service import AET, RunningService
 
-from service.domain.job import State
+from service.domain.job_state import State
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send
 from service.store.engine import database_engine

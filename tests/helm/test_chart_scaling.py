@@ -8,7 +8,7 @@ import pytest
 from helm_chart import CHART, NAMESPACE, RELEASE, of_kind, render
 from programs import program
 
-from service.domain.job import State
+from service.domain.job_state import State
 
 pytestmark = pytest.mark.peers
 

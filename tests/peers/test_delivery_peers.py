@@ -26,7 +26,9 @@ from pydicom.uid import (
 )
 
 from service.composition.destinations import selections, targets
-from service.domain.job import Event, Result, State, StoredObject
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event, State
+from service.domain.work import DONE
 from service.evidence.context import Evidence
 from service.settings import AnyDestination, Destination, WebDestination
 from service.store.deliveries import Deliveries
@@ -64,7 +66,7 @@ class Hospital:
         self.jobs, self.overview = Jobs(engine), Overview(engine)
         records, spool = Records(engine), Spool(folder)
         Inbox(spool, records).take(arrivals.arrival(acquired_at=arrivals.at(0)))
-        (self.job_id,) = records.create_due_jobs(self.now, lambda _: 1.0)
+        (self.job_id,) = arrivals.create_due_jobs(records, self.now, lambda _: 1.0)
         self.courier = Courier(targets({"pacs": pacs}), spool, self.jobs, Deliveries(engine), self, lambda: self.now)
         objects = [item for item in evidence if item.sop_instance_uid and item.sop_class_uid]
         paths = spool.save_results(self.job_id, {item.file_name: item.content for item in objects})
@@ -77,7 +79,7 @@ class Hospital:
         """As many attempts, or until nothing is open."""
         for _ in range(attempts):
             self.attempt += 1
-            if self.courier.deliver(self.job_id, "pacs", self.attempt) is None:
+            if self.courier.deliver(self.job_id, "pacs", self.attempt) == DONE:
                 break
             self.now += timedelta(seconds=100)
         return self.jobs.get(self.job_id).state

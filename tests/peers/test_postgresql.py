@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at
+from arrivals import arrival, at, create_due_jobs
 from dicom_peers import wait_until
 from postgresql import PostgreSQL
 
-from service.domain.job import Confirm, Delivered, Event, ObjectDelivery, Result, State, StoredObject
+from service.domain.delivery import Confirm, ObjectDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event, State
 from service.store.deliveries import Deliveries
 from service.store.engine import database_engine
 from service.store.inbox import Inbox
@@ -92,7 +95,7 @@ def test_one_job_is_made_of_a_study_that_two_workers_find_complete(engine: sa.En
     records = Records(engine)
     Inbox(Spool(tmp_path), records).take(arrival())
     with ThreadPoolExecutor(8) as pool:
-        created = list(pool.map(lambda _: records.create_due_jobs(at(60), lambda _: 60.0), range(8)))
+        created = list(pool.map(lambda _: create_due_jobs(records, at(60), lambda _: 60.0), range(8)))
     assert sum(len(jobs) for jobs in created) == 1
 
 
@@ -100,7 +103,7 @@ def test_an_operator_and_an_outcome_that_come_at_once_take_turns(engine: sa.Engi
     """Both lock the job first: in another order each would wait for the other."""
     records, jobs, sending = Records(engine), Jobs(engine), Deliveries(engine)
     Inbox(Spool(tmp_path), records).take(arrival())
-    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
     jobs.finish(job, Event.ANALYSE, Result(series_uid="S.1", objects=[SEG]), at(90))
     sending.plan(job, {"pacs": Plan([SEG.sop_instance_uid], Confirm.NONE)}, at(91))

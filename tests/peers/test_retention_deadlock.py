@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at
+from arrivals import arrival, at, create_due_jobs
 from postgresql import PostgreSQL
 
-from service.domain.job import Event, Result, StoredObject
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event
 from service.store.deliveries import Deliveries
 from service.store.engine import database_engine
 from service.store.job_rows import get
@@ -40,7 +41,7 @@ def two_jobs(engine: sa.Engine) -> list[str]:
     made = []
     for number in "12":
         records.record(arrival(number), f"spool/{number}", number * 64, lambda _: True)
-        [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+        [job] = create_due_jobs(records, at(60), lambda _: 60.0)
         jobs.start(job, at(70))
         result = StoredObject("study", "1.2", f"1.{number}", f"results/{number}", "a" * 64)
         plans = {"pacs": Plan([result.sop_instance_uid], "none")}

@@ -13,7 +13,7 @@ from many_hosts import Host
 from postgresql import PostgreSQL
 from s3_server import S3Server
 
-from service.domain.job import State
+from service.domain.job_state import State
 from service.network.peer import DicomNode, echo
 from service.store.engine import database_engine
 from service.store.liveness import AdvisoryLocks

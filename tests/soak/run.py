@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pacs_audit import Audit, audit, files_in, unfinished
 from pydicom.uid import generate_uid
 
-from service.domain.job import State
+from service.domain.job_state import State
 from service.store.tables import deliveries, events
 from tests.soak.hospital import Hospital
 from tests.soak.modality import Modality, phantom

@@ -21,7 +21,8 @@ from service.analysis.watchdog import Unwanted
 from service.domain.analysis import Analysis, ModelUse
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
-from service.domain.job import Job, State
+from service.domain.job import Job
+from service.domain.job_state import State
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
 from service.errors import Permanent, Reason, Refusal, Rejected, Transient

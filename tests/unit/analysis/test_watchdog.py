@@ -14,7 +14,8 @@ from runner_bench import ANALYSED, NOW, Bench
 from service.analysis.analyst import Outcome
 from service.analysis.memory import machine_bytes, rss_bytes
 from service.analysis.watchdog import JobLimits, Watchdog
-from service.domain.job import State
+from service.domain.job_state import State
+from service.domain.work import NOTHING_TO_DELIVER, Deliver
 from service.errors import Transient
 
 SCRIPT = Path(__file__).parents[2] / "watched_process.py"
@@ -122,11 +123,11 @@ def test_an_analysis_over_its_time_fails_by_name_and_the_next_job_is_analysed(tm
     bench = watched(tmp_path, JobLimits(time_s=0.5), counted)
     bench.analyse = Asking(bench).analyse  # type: ignore[method-assign]
     bench.on = lambda backend: bench  # type: ignore[method-assign]
-    assert bench.runner.analyse(bench.job_id, 1) == []
+    assert bench.runner.analyse(bench.job_id, 1) == NOTHING_TO_DELIVER
     assert (bench.state, bench.error) == (State.FAILED, "the analysis ran longer than 0.5 s")
     assert counted == ["time"]
     bench.analyse = lambda *study: ANALYSED  # type: ignore[method-assign]
-    assert bench.runner.analyse(bench.receive_another_slice(), 1) == ["pacs"]
+    assert bench.runner.analyse(bench.receive_another_slice(), 1) == Deliver(("pacs",))
 
 
 def test_cancelling_a_running_job_ends_its_step_within_seconds(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_cancelling_a_running_job_ends_its_step_within_seconds(tmp_path: Path) -
     bench.analyse = cancel_then_report  # type: ignore[method-assign]
     bench.on = lambda backend: bench  # type: ignore[method-assign]
     began = time.monotonic()
-    assert bench.runner.analyse(bench.job_id, 1) == []
+    assert bench.runner.analyse(bench.job_id, 1) == NOTHING_TO_DELIVER
     assert time.monotonic() - began < 10
     assert (bench.state, counted) == (State.CANCELLED, ["unwanted"])
     assert ("study", "failed") not in bench.seen
@@ -158,7 +159,7 @@ def test_what_the_back_end_raises_when_it_is_cancelled_is_no_outage(tmp_path: Pa
 
     bench.analyse = wait_for_the_server  # type: ignore[method-assign]
     bench.on = lambda backend: bench  # type: ignore[method-assign]
-    assert bench.runner.analyse(bench.job_id, 1) == []
+    assert bench.runner.analyse(bench.job_id, 1) == NOTHING_TO_DELIVER
     assert (bench.state, bench.error) == (State.FAILED, "the analysis ran longer than 0.5 s")
 
 
@@ -173,7 +174,7 @@ def test_a_candidate_over_its_time_costs_no_study_its_result(tmp_path: Path) -> 
 
     bench.analyse = by_candidate_then_active  # type: ignore[method-assign]
     bench.on = lambda backend: bench  # type: ignore[method-assign]
-    assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+    assert bench.runner.analyse(bench.job_id, 1) == Deliver(("pacs",))
     assert bench.seen[0] == ("without", bench.job_id, "lobes", "2", "the analysis ran longer than 0.5 s")
 
 

@@ -12,7 +12,10 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.domain.job import Confirm, Delivered, Event, ObjectDelivery, Result, StoredObject
+from service.domain.delivery import Confirm, ObjectDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event
 from service.errors import Flag, Reason, Refusal
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
@@ -45,7 +48,7 @@ def engine(tmp_path: Path) -> sa.Engine:
 @pytest.fixture
 def job_id(engine: sa.Engine) -> str:
     """A job that runs."""
-    (job_id,) = Records(engine).create_due_jobs(NOW, lambda ae: 1.0)
+    (job_id,) = arrivals.create_due_jobs(Records(engine), NOW, lambda ae: 1.0)
     Jobs(engine).start(job_id, NOW)
     return job_id
 

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.domain.job import Event, Result, State
+from service.domain.job import Result
+from service.domain.job_state import Event, State
 from service.store import tables
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
@@ -30,7 +31,7 @@ def site(folder: Path) -> tuple[Path, sa.Engine, str]:
     upgrade(engine)
     records, jobs = Records(engine), Jobs(engine)
     Inbox(Spool(folder), records).take(arrivals.arrival())
-    (job_id,) = records.create_due_jobs(NOW, lambda ae: 1.0)
+    (job_id,) = arrivals.create_due_jobs(records, NOW, lambda ae: 1.0)
     jobs.start(job_id, NOW)
     return config, engine, job_id
 

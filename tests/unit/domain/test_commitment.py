@@ -10,8 +10,8 @@ from service.domain.commitment import Consequence, consequence, reason_in_words
     [
         (0x0110, "processing failure (0x0110)", Consequence.ASK_LATER),
         (0x0112, "no such object instance (0x0112)", Consequence.RESEND),
-        (0x0119, "class/instance conflict (0x0119)", Consequence.REFUSED),
-        (0x0122, "referenced SOP class not supported (0x0122)", Consequence.REFUSED),
+        (0x0119, "class/instance conflict (0x0119)", Consequence.REJECTED),
+        (0x0122, "referenced SOP class not supported (0x0122)", Consequence.REJECTED),
         (0x0131, "duplicate transaction UID (0x0131)", Consequence.ASK_LATER),
         (0x0213, "resource limitation (0x0213)", Consequence.ASK_LATER),
         (0xC0DE, "unknown reason (0xC0DE)", Consequence.ASK_LATER),

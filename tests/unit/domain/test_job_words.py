@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-from service.domain.job import Confirm, Delivered, Event
+from service.domain.delivery import Confirm
+from service.domain.delivery_state import Delivered
+from service.domain.job_state import Event
 from service.domain.job_words import delivery_in_words, step_in_words
 
 STORE = Path(__file__).parents[3] / "service" / "store"

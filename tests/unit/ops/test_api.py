@@ -5,7 +5,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
-from service.domain.job import IllegalTransition, Job, State
+from service.domain.job import Job
+from service.domain.job_state import IllegalTransition, State
 from service.domain.review import Review, Verdict
 from service.ops.api import create_app
 

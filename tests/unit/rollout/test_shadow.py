@@ -14,14 +14,17 @@ from runner_bench import Unwatched
 
 from service.analysis.analyst import Outcome
 from service.analysis.open_study import Studies
-from service.domain.job import Event, Result, State
+from service.domain.job import Result
+from service.domain.job_state import Event, State
 from service.domain.retry import RetryPolicy
+from service.domain.work import DONE, TryAgain
 from service.errors import Permanent, Reason, Refusal, Transient
 from service.imaging.difference import Difference
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.shadow import Shadower
+from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
@@ -31,6 +34,7 @@ from service.store.records import Records
 from service.store.retention import Retention
 from service.store.shadows import Shadow, Shadows, results_of
 from service.store.spool import Spool
+from service.store.study_tables import StudyTables
 
 NOW = arrivals.at(300)
 ACTIVE, CANDIDATE = object(), object()
@@ -68,17 +72,18 @@ class Bench:
         self.inbox, self.retention, self.spool = Inbox(spool, records), Retention(engine), spool
         self.records, self.deliveries = records, Deliveries(engine)
         self.inbox.take(arrivals.arrival())
-        (self.job_id,) = records.create_due_jobs(NOW, lambda _: 1.0)
+        (self.job_id,) = arrivals.create_due_jobs(records, NOW, lambda _: 1.0)
         self.jobs.start(self.job_id, NOW)
         self.jobs.finish(self.job_id, Event.ANALYSE, Result(shadows={"lobes": "2"}), NOW)
         self.shadower = Shadower(
-            self,  # type: ignore[arg-type]
-            self,  # type: ignore[arg-type]
-            Unwatched(),  # type: ignore[arg-type]
-            Studies(spool, records, lambda study, series: {}),
+            WorkerAnalysis(
+                self,  # type: ignore[arg-type]
+                self,  # type: ignore[arg-type]
+                Unwatched(),  # type: ignore[arg-type]
+                Studies(spool, records, lambda study, series: {}),
+            ),
+            StudyTables.on(engine),
             spool,
-            self.jobs,
-            self.shadows,
             self,
             RetryPolicy((60.0,), timedelta(hours=1)),
             lambda: self.clock,
@@ -104,7 +109,7 @@ class Bench:
 
     def supersede(self) -> None:
         self.inbox.take(arrivals.arrival("2", content=b"another"))
-        self.records.create_due_jobs(NOW, lambda _: 1.0)
+        arrivals.create_due_jobs(self.records, NOW, lambda _: 1.0)
 
     def cancel(self) -> None:
         self.deliveries.cancel(self.job_id, "Kim", NOW)
@@ -132,7 +137,7 @@ def bench(tmp_path: Path, analysed: Mapping[str, Outcome]) -> Bench:
 
 def test_the_difference_is_recorded_and_counted_and_the_results_are_kept_apart(bench: Bench) -> None:
     assert bench.shadows.to_run() == [bench.job_id]
-    assert bench.shadower.run(bench.job_id, 1) is None
+    assert bench.shadower.analyse(bench.job_id, 1) == DONE
     row = bench.ended()
     assert row["state"] == Shadow.COMPARED
     versions = [{m["name"]: m["version"] for m in row["document"][side]} for side in ("reference", "candidate")]
@@ -144,7 +149,7 @@ def test_the_difference_is_recorded_and_counted_and_the_results_are_kept_apart(b
     kept = bench.folder / "results" / f"{bench.job_id}-shadow-lobes-2"
     assert [path.name for path in kept.iterdir()] == bench.kept() == ["result.json"]
     assert bench.jobs.objects(bench.job_id) == [], "none of it is a result of the job"
-    assert bench.shadower.run(bench.job_id, 1) is None, "once more is no more"
+    assert bench.shadower.analyse(bench.job_id, 1) == DONE, "once more is no more"
     assert len(bench.counted) == 1
 
 
@@ -158,7 +163,7 @@ def test_the_difference_is_recorded_and_counted_and_the_results_are_kept_apart(b
 )
 def test_a_candidate_that_fails_harms_nothing(bench: Bench, error: Exception, said: str) -> None:
     bench.raises(error)
-    assert bench.shadower.run(bench.job_id, 1) is None
+    assert bench.shadower.analyse(bench.job_id, 1) == DONE
     assert (bench.ended()["state"], bench.ended()["error"]) == (Shadow.FAILED, said)
     assert bench.counted == [("lobes", "2", "failed", None)]
     assert bench.jobs.get(bench.job_id).state is State.ANALYSED
@@ -166,17 +171,17 @@ def test_a_candidate_that_fails_harms_nothing(bench: Bench, error: Exception, sa
 
 def test_a_server_that_is_away_is_asked_again_but_not_for_ever(bench: Bench) -> None:
     bench.raises(Transient("away"))
-    assert bench.shadower.run(bench.job_id, 1) == 60.0
+    assert bench.shadower.analyse(bench.job_id, 1) == TryAgain(60.0)
     assert bench.shadows.to_run() == [bench.job_id]
     bench.clock = NOW + timedelta(hours=2)
-    assert bench.shadower.run(bench.job_id, 2) is None
+    assert bench.shadower.analyse(bench.job_id, 2) == DONE
     assert (bench.ended()["state"], bench.ended()["error"]) == (Shadow.FAILED, "away")
 
 
 def test_a_candidate_that_refuses_what_the_active_version_analyses_is_told(bench: Bench) -> None:
     refused = Outcome(None, None, (), {"1.2": (Refusal(Reason.NO_LUNG, ""),)}, {}, {})
     bench.analyses[CANDIDATE] = lambda: refused
-    bench.shadower.run(bench.job_id, 1)
+    bench.shadower.analyse(bench.job_id, 1)
     assert bench.ended()["state"] == Shadow.FAILED
     assert "candidate: refused, NO_LUNG" in bench.ended()["error"]
 
@@ -184,7 +189,7 @@ def test_a_candidate_that_refuses_what_the_active_version_analyses_is_told(bench
 def test_after_a_withdrawal_nothing_is_analysed(bench: Bench) -> None:
     bench.raises(AssertionError("not to be asked"))
     bench.both = None
-    bench.shadower.run(bench.job_id, 1)
+    bench.shadower.analyse(bench.job_id, 1)
     assert bench.ended()["state"] == Shadow.WITHDRAWN
 
 
@@ -197,7 +202,7 @@ def test_a_job_that_was_cancelled_superseded_or_purged_is_analysed_no_more(
 ) -> None:
     bench.raises(AssertionError("not to be asked"))
     end(bench)
-    assert bench.shadower.run(bench.job_id, 1) is None
+    assert bench.shadower.analyse(bench.job_id, 1) == DONE
     assert bench.ended()["state"] == Shadow.WITHDRAWN
 
 
@@ -215,14 +220,14 @@ def test_of_a_job_that_ends_meanwhile_nothing_is_kept(
         return analysed["2"]
 
     bench.analyses[CANDIDATE] = analyse
-    assert bench.shadower.run(bench.job_id, 1) is None
+    assert bench.shadower.analyse(bench.job_id, 1) == DONE
     assert (bench.ended()["state"], bench.kept()) == (Shadow.WITHDRAWN, [])
 
 
 def test_after_a_kill_the_files_are_those_of_the_run_that_is_recorded(bench: Bench) -> None:
     """The first run was that of another active version: what it kept is not what the row says."""
     bench.spool.save_results(results_of(bench.job_id, "lobes", "2"), {"result.json": b"first", "lobes.seg.dcm": b"1"})
-    bench.shadower.run(bench.job_id, 1)
+    bench.shadower.analyse(bench.job_id, 1)
     assert bench.ended()["state"] == Shadow.COMPARED
     assert bench.kept() == ["result.json"]
     (file,) = (bench.folder / "results").glob("*/result.json")

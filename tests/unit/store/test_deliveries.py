@@ -5,20 +5,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at, keep
+from arrivals import arrival, at, create_due_jobs, keep
 
 from service.domain.commitment import Report
-from service.domain.job import (
-    Confirm,
-    Delivered,
-    Event,
-    IllegalTransition,
-    NoSuchJob,
-    ObjectDelivery,
-    Result,
-    State,
-    StoredObject,
-)
+from service.domain.delivery import Confirm, ObjectDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import NoSuchJob, Result, StoredObject
+from service.domain.job_state import Event, IllegalTransition, State
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.overview import Overview
@@ -35,7 +28,7 @@ BOTH = [SEG.sop_instance_uid, SR.sop_instance_uid]
 def job(records: Records, jobs: Jobs, tmp_path: Path) -> str:
     """An analysed job."""
     keep(Spool(tmp_path), records, arrival("1", acquired_at=at(-600)))
-    [job_id] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job_id] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job_id, at(70))
     jobs.finish(job_id, Event.ANALYSE, Result(series_uid="S.1", objects=[SEG, SR]), at(90))
     return job_id
@@ -99,7 +92,7 @@ def test_an_attempt_recorded_again_after_a_kill_changes_nothing(
 
 def test_what_was_refused_waits_for_an_operator(deliveries: Deliveries, job: str) -> None:
     deliveries.plan(job, plans("pacs"), at(91))
-    mixed = [*outcomes(Delivered.STORED, [SEG]), *outcomes(Delivered.REFUSED, [SR])]
+    mixed = [*outcomes(Delivered.STORED, [SEG]), *outcomes(Delivered.REJECTED, [SR])]
     assert deliveries.record(job, "pacs", mixed, at(100), None).state is State.UNDELIVERED
     assert deliveries.open(job, "pacs") == []
     assert deliveries.retry(job, plans("pacs"), "Kim", at(500)).state is State.DELIVERING
@@ -174,7 +167,7 @@ def test_the_notices_of_a_refused_job_are_delivered_and_it_stays_refused(
     deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path
 ) -> None:
     keep(Spool(tmp_path), records, arrival("1"))
-    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
     jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90))
     notice = {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}
@@ -188,7 +181,7 @@ def test_nothing_of_a_job_that_was_not_analysed_can_be_sent(
     deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path
 ) -> None:
     keep(Spool(tmp_path), records, arrival("1"))
-    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     with pytest.raises(IllegalTransition):
         deliveries.resend(job, {}, "Kim", at(70))
 
@@ -196,7 +189,7 @@ def test_nothing_of_a_job_that_was_not_analysed_can_be_sent(
 def newer(records: Records, tmp_path: Path) -> str:
     """A later job of the same study."""
     keep(Spool(tmp_path), records, arrival("2", seconds=200))
-    [job_id] = records.create_due_jobs(at(300), lambda _: 60.0)
+    [job_id] = create_due_jobs(records, at(300), lambda _: 60.0)
     return job_id
 
 
@@ -204,7 +197,7 @@ def test_why_a_study_was_refused_is_not_told_any_more_when_the_rest_has_come(
     deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path
 ) -> None:
     keep(Spool(tmp_path), records, arrival("1"))
-    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
     jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90))
     deliveries.plan(job, {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}, at(91))
@@ -279,7 +272,7 @@ def test_an_operator_stops_the_notices_of_a_refused_job(
     deliveries: Deliveries, jobs: Jobs, records: Records, tmp_path: Path, engine: sa.Engine
 ) -> None:
     keep(Spool(tmp_path), records, arrival("1"))
-    [job] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
     notice = {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}
     jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90), notice)
@@ -340,3 +333,17 @@ def test_a_report_for_a_job_that_is_forgotten_meanwhile_was_never_asked_for(
 
     monkeypatch.setattr("service.store.deliveries.get", forgotten)
     assert deliveries.report(Report("9.1", frozenset(BOTH), {}), {}, {}, at(110)) is None
+
+
+def test_an_object_that_is_kept_is_not_sent_again_because_an_old_attempt_ends_late(
+    deliveries: Deliveries, job: str, engine: sa.Engine
+) -> None:
+    """Two processes may have been at it: the one that was given up for dead reports what it saw."""
+    deliveries.plan(job, plans("pacs", confirm=Confirm.QUERY), at(91))
+    deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
+    deliveries.confirm(job, "pacs", frozenset(BOTH), {}, at(110))
+    with pytest.raises(IllegalTransition, match="committed at its destination cannot wait"):
+        deliveries.record(job, "pacs", outcomes(Delivered.BUILT), at(120), at(180))
+    with engine.begin() as connection:
+        shown = connection.execute(sa.text("SELECT state, attempts, next_attempt_at FROM deliveries")).all()
+    assert shown == [("committed", 1, None)] * 2

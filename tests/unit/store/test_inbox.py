@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from arrivals import START, at
+from arrivals import START, at, create_due_jobs
 
 from service.domain.arrival import Arrival, identify
 from service.store.engine import sqlite_engine
@@ -100,8 +100,10 @@ def test_a_whole_database_can_be_made_again_from_the_spool(inbox: Inbox, tmp_pat
     later = datetime.now(UTC) + timedelta(hours=1)
     assert Inbox(Spool(tmp_path), records).reconcile(later) == 3
     assert len(records.series_of(arrivals[0].identity.study_uid)[0].paths) == 3
-    assert records.create_due_jobs(later, lambda _: 1.0) == [], "no job of a study of which only the first are recorded"
-    assert len(records.create_due_jobs(later + timedelta(seconds=1), lambda _: 1.0)) == 1
+    assert create_due_jobs(records, later, lambda _: 1.0) == [], (
+        "no job of a study of which only the first are recorded"
+    )
+    assert len(create_due_jobs(records, later + timedelta(seconds=1), lambda _: 1.0)) == 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 8192, b"no database at all " * 1000])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at, keep
+from arrivals import arrival, at, create_due_jobs, keep
 
 from service.store.backlog import Backlog
 from service.store.engine import sqlite_engine
@@ -72,7 +72,7 @@ def test_the_backlog_is_what_is_not_begun(engine: sa.Engine, records: Records, j
     assert (backlog.waiting(), backlog.holds("S")) == (0, False)
     keep(Spool(tmp_path), records, arrival())
     assert (backlog.waiting(), backlog.holds("S")) == (0, True)
-    [job_id] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job_id] = create_due_jobs(records, at(60), lambda _: 60.0)
     assert backlog.waiting() == 1
     jobs.start(job_id, at(61))
     assert backlog.waiting() == 0

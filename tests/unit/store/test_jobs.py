@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at, keep
+from arrivals import arrival, at, create_due_jobs, keep
 
-from service.domain.job import Confirm, Delivered, Event, IllegalTransition, ObjectDelivery, Result, State, StoredObject
+from service.domain.delivery import Confirm, ObjectDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event, IllegalTransition, State
 from service.domain.routing import StudyFacts
 from service.errors import Flag, Reason, Refusal
 from service.store.deliveries import Deliveries
@@ -34,7 +37,7 @@ def job(engine: sa.Engine, tmp_path: Path) -> str:
     """A created job whose CT was acquired 10 minutes before it came."""
     records = Records(engine)
     keep(Spool(tmp_path), records, arrival("1", acquired_at=at(-600)))
-    [job_id] = records.create_due_jobs(at(60), lambda _: 60.0)
+    [job_id] = create_due_jobs(records, at(60), lambda _: 60.0)
     return job_id
 
 
@@ -133,9 +136,9 @@ def test_a_cancelled_job_goes_nowhere(jobs: Jobs, deliveries: Deliveries, job: s
 def test_jobs_are_listed_newest_first_and_filtered(engine: sa.Engine, tmp_path: Path, job: str, jobs: Jobs) -> None:
     records, overview = Records(engine), Overview(engine)
     keep(Spool(tmp_path), records, arrival("2", seconds=100))
-    [newer] = records.create_due_jobs(at(160), lambda _: 60.0)
+    [newer] = create_due_jobs(records, at(160), lambda _: 60.0)
     keep(Spool(tmp_path), records, arrival("1", seconds=200, study_uid="T"))
-    [other] = records.create_due_jobs(at(260), lambda _: 60.0)
+    [other] = create_due_jobs(records, at(260), lambda _: 60.0)
 
     def ids(**filters: object) -> list[str]:
         return [row["job_id"] for row in overview.list_jobs(**filters)]  # type: ignore[arg-type]

@@ -6,9 +6,11 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from arrivals import arrival, at
+from arrivals import arrival, at, create_due_jobs
 
-from service.domain.job import Confirm, Delivered, State
+from service.domain.delivery import Confirm
+from service.domain.delivery_state import Delivered
+from service.domain.job_state import State
 from service.domain.review import Review, Verdict
 from service.store import migrations
 from service.store.audit import Audit
@@ -96,7 +98,7 @@ def test_what_0002_received_and_delivered_is_kept_and_goes_on(old: sa.Engine) ->
     records, retention = Records(old), Retention(old)
     assert retention.due(at(1)) == ["S"], "what was delivered is purged in its turn"
     assert records.record(arrival("2", study_uid="T"), "spool/2", "b" * 64, lambda _: True) is Recorded.NEW
-    (job,) = records.create_due_jobs(at(60), lambda _: 60.0)
+    (job,) = create_due_jobs(records, at(60), lambda _: 60.0)
     assert [len(one.paths) for one in records.series_of("T")] == [1, 1]
     assert (Jobs(old).get(job).urgency, retention.due(at(9999))) == ("stat", ["S"])
 

@@ -1,9 +1,12 @@
 """What alerts ask of the tables: since when something waits, and when something last arrived."""
 
 import sqlalchemy as sa
-from arrivals import arrival, at
+from arrivals import arrival, at, create_due_jobs
 
-from service.domain.job import Confirm, Delivered, Event, ObjectDelivery, Result, StoredObject
+from service.domain.delivery import Confirm, ObjectDelivery
+from service.domain.delivery_state import Delivered
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.overview import Overview
@@ -17,7 +20,7 @@ CONFIRMED, PLAIN = "archive", "pacs"
 def begun(records: Records, study_uid: str, seconds: float) -> str:
     """A job that was made then."""
     records.record(arrival(study_uid=study_uid), f"spool/{study_uid}", "a" * 64, lambda _: True)
-    (job_id,) = records.create_due_jobs(at(seconds), lambda _: 1.0)
+    (job_id,) = create_due_jobs(records, at(seconds), lambda _: 1.0)
     return job_id
 
 
@@ -89,7 +92,7 @@ def test_notices_that_nobody_sends_any_more_wait_for_nothing(engine: sa.Engine, 
     finished(jobs, begun(records, "1.1", 100), "1.9", Event.REFUSE)
     assert Overview(engine).undelivered().keys() == {CONFIRMED, PLAIN}
     records.record(arrival("2", study_uid="1.1"), "spool/2", "c" * 64, lambda _: True)
-    records.create_due_jobs(at(300), lambda _: 1.0)
+    create_due_jobs(records, at(300), lambda _: 1.0)
     assert Overview(engine).undelivered() == {}
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at
+from arrivals import arrival, at, create_due_jobs
 
-from service.domain.job import Event, IllegalTransition, NoSuchJob, Result
+from service.domain.job import NoSuchJob, Result
+from service.domain.job_state import Event, IllegalTransition
 from service.domain.review import NoReview, Review, Verdict
 from service.store.jobs import Jobs
 from service.store.overview import Overview
@@ -20,7 +21,7 @@ def reviews(engine: sa.Engine) -> Reviews:
 def analysed(records: Records, jobs: Jobs, study_uid: str, series_uid: str | None = "1.2") -> str:
     """A job that has ended."""
     records.record(arrival(study_uid=study_uid), f"spool/{study_uid}", "a" * 64, lambda _: True)
-    (job_id,) = records.create_due_jobs(at(600), lambda _: 1.0)
+    (job_id,) = create_due_jobs(records, at(600), lambda _: 1.0)
     jobs.start(job_id, at(600))
     event = Event.REFUSE if series_uid is None else Event.ANALYSE
     jobs.finish(job_id, event, Result(series_uid=series_uid, severity_total=7), at(601))

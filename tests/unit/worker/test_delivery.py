@@ -11,9 +11,12 @@ import arrivals
 import pytest
 
 from service.domain.commitment import Reference, Report
-from service.domain.job import Confirm, Event, Result, State, StoredObject
+from service.domain.delivery import Confirm
+from service.domain.job import Result, StoredObject
+from service.domain.job_state import Event, State
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule, StudyFacts
+from service.domain.work import TryAgain
 from service.network.commitment import Asked
 from service.network.send import StoreOutcome, Verdict
 from service.store.deliveries import Deliveries
@@ -56,7 +59,7 @@ class Bench:
         self.jobs, self.deliveries, self.overview = Jobs(engine), Deliveries(engine), Overview(engine)
         records, spool = Records(engine), Spool(folder)
         Inbox(spool, records).take(arrivals.arrival(acquired_at=arrivals.at(0)))
-        (self.job_id,) = records.create_due_jobs(NOW, lambda _: 1.0)
+        (self.job_id,) = arrivals.create_due_jobs(records, NOW, lambda _: 1.0)
         self.pacs = Destination(
             self.send,
             RetryPolicy((5.0, 60.0), timedelta(hours=1)),
@@ -88,7 +91,8 @@ class Bench:
     def deliver(self, seconds: float = 0.0) -> float | None:
         self.clock += timedelta(seconds=seconds)
         self.attempt += 1
-        return self.courier.deliver(self.job_id, "pacs", self.attempt)
+        result = self.courier.deliver(self.job_id, "pacs", self.attempt)
+        return result.after_s if isinstance(result, TryAgain) else None
 
     def send(self, paths: Sequence[Path]) -> list[StoreOutcome]:
         self.sent += [p.name for p in paths]

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 from dicom_peers import wait_until
 
-from service.domain.job import Event, Result
+from service.domain.job import Result
+from service.domain.job_state import Event
 from service.errors import Reason, Refusal
 from service.store.engine import sqlite_engine
 from service.store.jobs import Jobs
@@ -46,7 +47,7 @@ class House:
 
     def refused(self, study_uid: str) -> str:
         arrivals.keep(self.spool, self.records, arrivals.arrival(study_uid=study_uid, content=b"12345"))
-        (job_id,) = self.records.create_due_jobs(NOW, lambda _: 0.0)
+        (job_id,) = arrivals.create_due_jobs(self.records, NOW, lambda _: 0.0)
         self.jobs.start(job_id, NOW)
         self.jobs.finish(job_id, Event.REFUSE, REFUSED, NOW, NOWHERE)
         return job_id

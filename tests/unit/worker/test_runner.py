@@ -7,7 +7,8 @@ import pytest
 from pydicom import Dataset
 from runner_bench import ANALYSED, REFUSED, Bench, SevereStub
 
-from service.domain.job import IllegalTransition, State
+from service.domain.job_state import IllegalTransition, State
+from service.domain.work import DONE, NOTHING_TO_DELIVER, Deliver
 from service.errors import Reason, Refusal
 
 
@@ -17,9 +18,9 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_an_analysed_job_is_saved_then_delivered(bench: Bench) -> None:
-    assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+    assert bench.runner.analyse(bench.job_id, 1) == Deliver(("pacs",))
     assert bench.state is State.DELIVERING
-    assert bench.runner.deliver(bench.job_id, "pacs", 1) is None
+    assert bench.courier.deliver(bench.job_id, "pacs", 1) == DONE
     assert bench.state is State.DELIVERED
     assert bench.sent == ["lobes.seg.dcm", "s.dcm"]
     assert bench.seen[0] == ("study", "analysed")
@@ -41,17 +42,16 @@ def test_what_operators_do_is_in_the_audit_trail_refusals_too(bench: Bench) -> N
 
 def test_a_severe_result_goes_before_others(bench: Bench) -> None:
     routine = bench.jobs.get(bench.job_id).priority
-    bench.runner.analyse(bench.job_id, 1)
-    assert bench.seen == [("study", "analysed")], "not severe"
+    assert bench.runner.analyse(bench.job_id, 1) == Deliver(("pacs",)), "not severe"
     severe = replace(ANALYSED, analysis=SevereStub())  # type: ignore[arg-type]
     bench.analysis, bench.job_id = (lambda: severe), bench.receive_another_slice()
-    bench.runner.analyse(bench.job_id, 1)
-    assert bench.seen[-1] == ("priority", routine - 7200)
+    result = bench.runner.analyse(bench.job_id, 1)
+    assert result == Deliver(("pacs",), routine - 7200)
 
 
 def test_a_refused_job_is_recorded_and_sent_nowhere(bench: Bench) -> None:
     bench.analysis = lambda: REFUSED
-    assert bench.runner.analyse(bench.job_id, 1) == []
+    assert bench.runner.analyse(bench.job_id, 1) == NOTHING_TO_DELIVER
     assert bench.state is State.REFUSED
     (reason,) = (bench.overview.job(bench.job_id) or {})["reasons"]
     assert (reason["reason"], reason["detail"]) == ("TILT", "12 degrees.")
@@ -62,9 +62,9 @@ def test_a_superseded_job_sends_nothing_more(bench: Bench) -> None:
     assert bench.state is State.DELIVERING
     newer = bench.receive_another_slice()
     assert bench.state is State.SUPERSEDED
-    assert bench.runner.deliver(bench.job_id, "pacs", 1) is None
+    assert bench.courier.deliver(bench.job_id, "pacs", 1) == DONE
     assert bench.sent == []
-    assert bench.runner.analyse(newer, 1) == ["pacs"]
+    assert bench.runner.analyse(newer, 1) == Deliver(("pacs",))
     with pytest.raises(IllegalTransition, match="superseded by a newer one"):
         bench.operator.retry(bench.job_id, "Kim")
 

@@ -8,7 +8,8 @@ from runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, raising
 
 from service.analysis.analyst import Outcome
 from service.domain.analysis import ModelUse
-from service.domain.job import State
+from service.domain.job_state import State
+from service.domain.work import Deliver
 from service.errors import Permanent, Reason, Refusal, Transient
 
 
@@ -59,7 +60,7 @@ def test_a_candidate_that_fails_costs_no_study_its_result(bench: Bench, error: E
         return replace(ANALYSED, analysis=ByActive())  # type: ignore[arg-type]
 
     bench.served.candidates, bench.analysis = frozenset({"lobes"}), analysis
-    assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+    assert bench.runner.analyse(bench.job_id, 1) == Deliver(("pacs",))
     (job,) = bench.overview.list_jobs()
     assert job["models"] == [{"name": "lobes", "version": "1", "sha256": "a" * 64, "candidate": False}]
     assert bench.seen == [("without", bench.job_id, "lobes", "2", why), ("study", "analysed")]
@@ -90,7 +91,7 @@ def test_what_a_candidate_refuses_and_the_active_version_analyses_is_analysed(be
     usual = replace(ANALYSED, analysis=ByActive())  # type: ignore[arg-type]
     bench.served.candidates = frozenset({"lobes", "lungs"})
     bench.analysis = lambda: asked(refused, "lobes") if bench.with_candidates else usual
-    assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+    assert bench.runner.analyse(bench.job_id, 1) == Deliver(("pacs",))
     (job,) = bench.overview.list_jobs()
     assert (job["state"], job["series_uid"]) == (State.DELIVERING, "1.2")
     assert job["models"] == [{"name": "lobes", "version": "1", "sha256": "a" * 64, "candidate": False}]
@@ -131,7 +132,7 @@ def test_a_candidate_that_may_have_killed_the_process_is_not_asked_again(bench: 
         bench.runner.analyse(bench.job_id, 1)
     assert (bench.state, bench.with_candidates) == (State.RUNNING, True)
     bench.analysis = lambda: replace(ANALYSED, analysis=ByActive())  # type: ignore[arg-type]
-    assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+    assert bench.runner.analyse(bench.job_id, 1) == Deliver(("pacs",))
     assert not bench.with_candidates
     (job,) = bench.overview.list_jobs()
     assert job["models"] == [{"name": "lobes", "version": "1", "sha256": "a" * 64, "candidate": False}]

@@ -9,7 +9,8 @@ from runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, SevereStub
 
 from service.analysis.analyst import Outcome
 from service.domain.analysis import ModelUse
-from service.domain.job import State
+from service.domain.job_state import State
+from service.domain.work import DONE, NOTHING_TO_DELIVER, Deliver
 from service.errors import Flag, Reason, Refusal
 from service.evidence.context import Evidence
 
@@ -21,10 +22,10 @@ def bench(tmp_path: Path) -> Bench:
 
 def test_every_step_may_run_again_after_a_kill(bench: Bench) -> None:
     for _ in range(2):
-        assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+        assert bench.runner.analyse(bench.job_id, 1) == Deliver(("pacs",))
     for _ in range(2):
-        assert bench.runner.deliver(bench.job_id, "pacs", 1) is None
-    assert bench.runner.analyse(bench.job_id, 1) == []
+        assert bench.courier.deliver(bench.job_id, "pacs", 1) == DONE
+    assert bench.runner.analyse(bench.job_id, 1) == NOTHING_TO_DELIVER
     assert bench.state is State.DELIVERED
     assert bench.sent == ["lobes.seg.dcm", "s.dcm"], "nothing is sent twice"
 
@@ -56,7 +57,7 @@ def test_a_job_is_labelled_with_the_models_of_what_a_killed_run_kept(bench: Benc
     bench.runner._save(job, replace(ANALYSED, analysis=First()), {"lobes"})  # type: ignore[arg-type]
     second = REFUSED if then == "a refusal" else replace(ANALYSED, analysis=Second())  # type: ignore[arg-type]
     bench.analysis = lambda: second
-    assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+    assert bench.runner.analyse(bench.job_id, 1) == Deliver(("pacs",))
     (recorded,) = bench.overview.list_jobs()
     assert recorded["state"] == State.DELIVERING
     assert recorded["models"] == [{"name": "lobes", "version": "2", "sha256": "b" * 64, "candidate": True}]
@@ -155,11 +156,11 @@ def test_what_came_after_a_purge_is_refused_without_a_notice(bench: Bench) -> No
     bench.purge()
     late = bench.receive("3", b"late")
     bench.analysis, bench.sent = (lambda: notice), []
-    assert bench.runner.analyse(late, 1) == []
+    assert bench.runner.analyse(late, 1) == NOTHING_TO_DELIVER
     assert (bench.jobs.get(late).state, bench.jobs.objects(late)) == (State.REFUSED, [])
     bench.analysis = lambda: ANALYSED
     whole = bench.receive("1", b"a")
     bench.deliver(whole)
     bench.analysis = lambda: notice
     later = bench.receive("4", b"later")
-    assert bench.runner.analyse(later, 1) == ["pacs"], "the study is whole again, and this is about all of it"
+    assert bench.runner.analyse(later, 1) == Deliver(("pacs",)), "the study is whole again, and this is about all of it"

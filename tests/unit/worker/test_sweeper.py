@@ -6,7 +6,9 @@ import pytest
 from dicom_peers import wait_until
 from sqlalchemy.exc import OperationalError
 
-from service.domain.job import Event, Result, State
+from service.domain.completion import SenderRules
+from service.domain.job import Result
+from service.domain.job_state import Event, State
 from service.domain.priority import Urgency
 from service.store.deliveries import Deliveries, Due
 from service.store.engine import sqlite_engine
@@ -16,7 +18,10 @@ from service.store.migrations import upgrade
 from service.store.records import Records
 from service.store.shadows import Shadow, Shadows
 from service.store.spool import Spool
+from service.store.study_tables import StudyTables
 from service.worker.sweeper import Sweeper
+
+RULES = SenderRules(lambda ae: 10.0, lambda ae: Urgency.ROUTINE)
 
 
 class Engine:
@@ -46,13 +51,9 @@ def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: 
     records, jobs, engine = Records(database), Jobs(database), Engine()
     now, passed_s = arrivals.at(5), 0.0
     sweeper = Sweeper(
-        records,
-        jobs,
-        Deliveries(database),
-        Shadows(database),
+        StudyTables.on(database),
         engine,
-        lambda ae: 10.0,
-        lambda ae: Urgency.ROUTINE,
+        RULES,
         lambda: True,
         lambda: now,
         lambda: passed_s,
@@ -85,13 +86,9 @@ def test_no_study_is_completed_while_nobody_could_receive_the_rest_of_it(
     records, engine = Records(database), Engine()
     receiving, passed_s = True, 0.0
     sweeper = Sweeper(
-        records,
-        Jobs(database),
-        Deliveries(database),
-        Shadows(database),
+        StudyTables.on(database),
         engine,
-        lambda ae: 10.0,
-        lambda ae: Urgency.ROUTINE,
+        RULES,
         lambda: receiving,
         lambda: arrivals.at(5 + passed_s),
         lambda: passed_s,
@@ -132,13 +129,9 @@ def test_a_clock_set_back_is_told_and_delays_no_attempt(
     monkeypatch.setattr(Deliveries, "to_deliver", due)
     engine, now, fails = Engine(), arrivals.at(7200), False
     sweeper = Sweeper(
-        Records(database),
-        Jobs(database),
-        Deliveries(database),
-        Shadows(database),
+        StudyTables.on(database),
         engine,
-        lambda ae: 10.0,
-        lambda ae: Urgency.ROUTINE,
+        RULES,
         lambda: True,
         lambda: now,
         lambda: 0.0,
@@ -168,13 +161,9 @@ def test_a_database_that_fails_is_told_once_and_looked_at_again(
     path.write_bytes(b"not a database at all" * 1000)
     database = sqlite_engine(path)
     sweeper = Sweeper(
-        Records(database),
-        Jobs(database),
-        Deliveries(database),
-        Shadows(database),
+        StudyTables.on(database),
         Engine(),
-        lambda ae: 10.0,
-        lambda ae: Urgency.ROUTINE,
+        RULES,
         lambda: True,
         lambda: arrivals.at(0),
     )
@@ -197,17 +186,13 @@ def test_candidates_are_queued_until_they_have_analysed_the_job(tmp_path: Path) 
     upgrade(database)
     records, jobs, engine, shadows = Records(database), Jobs(database), Engine(), Shadows(database)
     Inbox(Spool(tmp_path), records).take(arrivals.arrival())
-    (job_id,) = records.create_due_jobs(arrivals.at(60), lambda _: 1.0)
+    (job_id,) = arrivals.create_due_jobs(records, arrivals.at(60), lambda _: 1.0)
     jobs.start(job_id, arrivals.at(60))
     jobs.finish(job_id, Event.ANALYSE, Result(shadows={"lobes": "2"}), arrivals.at(61))
     sweeper = Sweeper(
-        records,
-        jobs,
-        Deliveries(database),
-        shadows,
+        StudyTables.on(database),
         engine,
-        lambda ae: 10.0,
-        lambda ae: Urgency.ROUTINE,
+        RULES,
         lambda: True,
         lambda: arrivals.at(62),
         lambda: 1.0,

@@ -2,10 +2,13 @@
 
 import pytest
 import sqlalchemy as sa
+from arrivals import create_due_jobs
 from pydicom.uid import MRImageStorage
 from ward import KEEP, LATER, NOW, REFUSED, Ward
 
-from service.domain.job import Confirm, Event, IllegalTransition, Result, State
+from service.domain.delivery import Confirm
+from service.domain.job import Result
+from service.domain.job_state import Event, IllegalTransition, State
 from service.errors import Reason, Refusal
 from service.store.planning import Plan
 
@@ -79,14 +82,14 @@ def test_a_study_without_ct_that_comes_again_after_its_purge_gets_its_job_again(
     assert (ward.jobs.get(second).supersedes, ward.jobs.get(second).revision) == (first, 2)
     assert not ward.records.is_remainder(second)
     ward.receive("3", **MR)
-    assert ward.records.create_due_jobs(LATER, lambda _: 0.0) == [], "it is told once"
+    assert create_due_jobs(ward.records, LATER, lambda _: 0.0) == [], "it is told once"
 
 
 def test_other_images_that_come_after_the_purge_of_a_ct_make_no_job(ward: Ward) -> None:
     ward.delivered("1")
     ward.purge()
     ward.receive("2", **MR)
-    assert ward.records.create_due_jobs(LATER, lambda _: 0.0) == []
+    assert create_due_jobs(ward.records, LATER, lambda _: 0.0) == []
 
 
 def test_a_ct_that_comes_after_the_purge_of_a_study_without_ct_is_whole(ward: Ward) -> None:

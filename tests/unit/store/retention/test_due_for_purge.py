@@ -8,7 +8,10 @@ import pytest
 from pydicom.uid import SegmentationStorage
 from ward import KEEP, LATER, NOW, REFUSED, Ward
 
-from service.domain.job import Confirm, Delivered, Event, Result, State
+from service.domain.delivery import Confirm
+from service.domain.delivery_state import Delivered
+from service.domain.job import Result
+from service.domain.job_state import Event, State
 from service.store.intake import Recorded
 from service.store.planning import Plan
 
@@ -97,7 +100,7 @@ def test_a_refused_study_goes_when_its_notice_has_arrived_or_nobody_wants_it(
     objects = ward.results(job_id).objects
     ward.finish(job_id, Event.REFUSE, Result(refusals=REFUSED.refusals, objects=objects), "pacs")
     assert ward.due() == []
-    ward.store(job_id, Delivered.REFUSED)
+    ward.store(job_id, Delivered.REJECTED)
     assert ward.due() == [], "nobody was told why"
     decision(ward, job_id)
     assert ward.due() == ["S"]

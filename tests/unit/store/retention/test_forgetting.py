@@ -6,7 +6,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from ward import LATER, NOW, Ward
 
-from service.domain.job import Event
+from service.domain.job_state import Event
 from service.store.shadows import Shadow, Shadows, results_of
 from service.store.tables import metadata, reviews
 

@@ -1,6 +1,15 @@
 import pytest
 
-from service.domain.job import TRANSITIONS, Event, IllegalTransition, State, advance
+from service.domain.job_state import (
+    NOT_ANALYSED,
+    TRANSITIONS,
+    UNWANTED,
+    Event,
+    IllegalTransition,
+    State,
+    advance,
+    is_possible,
+)
 
 
 def walk(*events: Event) -> State:
@@ -45,3 +54,16 @@ def test_every_state_can_be_reached() -> None:
     for _ in State:
         reached |= {target for (source, _), target in TRANSITIONS.items() if source in reached}
     assert reached == set(State)
+
+
+def test_a_newer_job_supersedes_whatever_is_not_delivered_and_has_not_ended() -> None:
+    assert {state for state in State if is_possible(state, Event.SUPERSEDE)} == {
+        *NOT_ANALYSED,
+        State.ANALYSED,
+        State.DELIVERING,
+        State.UNDELIVERED,
+    }
+
+
+def test_nothing_happens_to_a_job_that_nobody_wants() -> None:
+    assert not [event for event in Event for state in UNWANTED if is_possible(state, event)]
