@@ -27,10 +27,10 @@ from service.pipelines.covid_severity.result import Measured, to_analysis
 from service.pipelines.covid_severity.score import NoiseFloor, severity
 
 ANALYSED_AT = datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC)
-CONTEXT = EvidenceContext("0.1.0", ANALYSED_AT)
+PIPELINE = PipelineUse("covid-severity", "1.0", 9000)
+CONTEXT = EvidenceContext("0.1.0", ANALYSED_AT, PIPELINE)
 MODELS = (ModelUse("lung-opacity-2d", "1", "ab" * 32), ModelUse("lobe-prior", "2", "cd" * 32))
 
-PIPELINE = PipelineUse("covid-severity", "1.0")
 FLOOR = NoiseFloor(opacity_ml=5.0, opacity_percent=0.7)
 
 

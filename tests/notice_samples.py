@@ -50,5 +50,7 @@ def several(count: int, **attributes: Any) -> tuple[list[Dataset], dict[str, tup
 
 
 def context(headers: Sequence[Dataset], **changes: Any) -> EvidenceContext:
+    pipeline = evidence_samples.PIPELINE
     values: Mapping[str, Any] = {"software_version": "0.1.0", "analysed_at": evidence_samples.ANALYSED_AT}
+    values = {**values, "pipeline": pipeline}
     return EvidenceContext(**{**values, **changes})

@@ -15,7 +15,7 @@ from pydicom import Dataset, dcmread
 
 from service.analysis.last_ct import LastCt
 from service.analysis.stopwatch import Stopwatch
-from service.domain.analysis import Analysis, ModelUse
+from service.domain.analysis import Analysis, ModelUse, PipelineUse
 from service.domain.ct import CT
 from service.domain.eligibility import Eligibility, Limits
 from service.domain.flags import Flag
@@ -181,13 +181,9 @@ class Analyst:
 
     def _context(self, run: Run) -> EvidenceContext:
         moment = with_fixed_zone(run.analysed_at.astimezone())
+        pipeline = PipelineUse(self.pipeline.name, self.pipeline.version, self.pipeline.series_number)
         return EvidenceContext(
-            self.software_version,
-            moment,
-            self.institution,
-            run.number,
-            run.replaces,
-            series_number=self.pipeline.series_number,
+            self.software_version, moment, pipeline, self.institution, run.number, run.replaces
         )
 
     def _notice(
@@ -231,6 +227,22 @@ class Analyst:
             timings_s=seconds,
         )
         return Outcome(uid, analysis, evidence, refusals, seconds, document, headers, asked)
+
+
+def not_taken(series: Sequence[SeriesFiles], run: Run) -> Outcome:
+    """The outcome of a study that no pipeline takes: every series is refused, and nothing is filed."""
+    why = (Refusal(Reason.NO_PIPELINE, "No rule of `pipelines` matches."),)
+    refusals = {one.series_uid: one.refusals or why for one in series}
+    told = [SeriesRefusal(uid, refusal) for uid, reasons in refusals.items() for refusal in reasons]
+    document = result_document(
+        pipeline="",
+        series_uid=None,
+        analysis=None,
+        refusals=told,
+        number=run.number,
+        analysed_at=run.analysed_at.astimezone(),
+    )
+    return Outcome(None, None, (), refusals, {}, document)
 
 
 def _files(series: Sequence[SeriesFiles], uid: str) -> SeriesFiles:

@@ -2,14 +2,20 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 
 from service.analysis.analyst import Run
 from service.domain.job import Job
 from service.domain.ports import Spool
+from service.domain.routing import StudyFacts
+from service.domain.unparsable import UNPARSABLE
 from service.errors import Reason, Refusal
 from service.evidence.context import Earlier
+from service.imaging.facts import series_facts
 from service.store.dicom_folder import SeriesFiles
 from service.store.records import Records, SeriesRecord
 
@@ -47,6 +53,18 @@ class Studies:
         self._spool = spool
         self._records = records
         self._expected_images = expected_images
+
+    def facts(self, study_uid: str) -> list[StudyFacts]:
+        """What rules look at, of each series of a study that has CT images; OSError if they cannot be read now."""
+        return [self._series_facts(one) for one in self._records.series_of(study_uid) if one.paths]
+
+    def _series_facts(self, one: SeriesRecord) -> StudyFacts:
+        """A header that cannot be parsed tells nothing; the gate refuses its series by name."""
+        with self._spool.local(one.paths[:1]) as (path,):
+            header = Dataset()
+            with suppress(*UNPARSABLE, InvalidDicomError, EOFError):
+                header = dcmread(path, stop_before_pixels=True)
+        return series_facts(header, one.calling_ae, one.called_ae, one.first_received_at)
 
     @contextmanager
     def open(self, job: Job, doing: str = "") -> Iterator[Study]:

@@ -16,7 +16,8 @@ Job = Mapping[str, Any]
 
 def show_job(job: Job, accession: str) -> None:
     """Print the study, the result, the deliveries and the journal. accession: Accession Number, "" if not known."""
-    out.print(f"[bold]job {job['job_id']}[/] is {job['state']}, revision {job['revision']} of its study")
+    by = job["pipeline"] or "no pipeline"
+    out.print(f"[bold]job {job['job_id']}[/] by {by} is {job['state']}, revision {job['revision']} of its study")
     _show_study(job, accession)
     _show_models(job)
     _show_result(job)

@@ -51,10 +51,13 @@ def list_(
         rows = job_actions.overview(settings_from(config)).list_jobs(
             state=state, study_uid=study, by_priority=worklist, limit=limit
         )
-    table = Table("job", "state", "urgency", "created", "result", "supersedes", "candidate", "error", box=None)
+    table = Table(
+        "job", "pipeline", "state", "urgency", "created", "result", "supersedes", "candidate", "error", box=None
+    )
     for row in rows:
         table.add_row(
             row["job_id"],
+            row["pipeline"] or "none",
             row["state"],
             row["urgency"],
             time_in_words(row["created_at"]),

@@ -1,6 +1,6 @@
 """Settings become the analysis of a study, and what a version of a model has to pass before it has a part in it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from service import __version__
@@ -10,6 +10,7 @@ from service.composition import destinations as to
 from service.composition.backends import backend
 from service.domain.pipeline import Pipeline
 from service.domain.ports import Backend
+from service.domain.routing import Rule, StudyFacts, routed
 from service.inference.onnx import OnnxBackend
 from service.pipelines import named
 from service.rollout.acceptance import Gate
@@ -50,6 +51,22 @@ def analyst(settings: Settings, chosen: Pipeline, loaded: Backend | None = None)
 def pipelines(settings: Settings) -> tuple[Pipeline, ...]:
     """The pipelines that are to run, in the order of the settings; Permanent if there is none of a name."""
     return tuple(named(one.name) for one in settings.pipelines)
+
+
+def chosen_pipelines(
+    settings: Settings, facts_of: Callable[[str], Sequence[StudyFacts]], study_uid: str
+) -> tuple[str, ...]:
+    """Names of the pipelines that are to analyse a study: those whose rules match any of its CT series.
+
+    A study without CT gets the first one, whose job is refused by name. facts_of: of the CT series of a study.
+    """
+    if not any(one.when for one in settings.pipelines):
+        return tuple(one.name for one in settings.pipelines)
+    series = facts_of(study_uid)
+    if not series:
+        return (settings.pipelines[0].name,)
+    rules = {one.name: tuple(Rule(**route.model_dump()) for route in one.when) for one in settings.pipelines}
+    return tuple(name for name, own in rules.items() if any(routed(own, facts) for facts in series))
 
 
 def gate(settings: Settings) -> Gate:

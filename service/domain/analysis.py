@@ -192,10 +192,11 @@ class ModelUse:
 
 @dataclass(frozen=True, slots=True)
 class PipelineUse:
-    """Which pipeline made a result, and in which version of its rules."""
+    """Which pipeline made a result, and in which version of its rules. series_number: start of its block."""
 
     name: str
     version: str
+    series_number: int
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"

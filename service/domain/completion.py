@@ -33,10 +33,15 @@ class StudyState:
 
 @dataclass(frozen=True, slots=True)
 class SenderRules:
-    """What the settings say about senders, by calling AE title. quiet_s: after so much silence a study is complete."""
+    """What the settings say about studies.
+
+    quiet_s, urgency: by calling AE title; after so much silence a study is complete. pipelines: names of those that
+    are to analyse a study, by its UID; OSError if its images cannot be looked at now.
+    """
 
     quiet_s: Callable[[str], float]
     urgency: Callable[[str], Urgency]
+    pipelines: Callable[[str], Sequence[str]]
 
 
 def due(study: StudyState, quiet_for_s: float, quiet_s: float) -> bool:
@@ -75,6 +80,10 @@ class Silence:
         return {study.study_uid: monotonic_s - since for study, since in self._since.items()}
 
 
-def job_id(study_uid: str, revision: int, digests: list[str]) -> str:
-    """A name for the job of exactly these CT images (SHA-256 of each file), the same wherever it is computed."""
-    return sha256("\n".join([study_uid, str(revision), *sorted(digests)]).encode()).hexdigest()[:16]
+def job_id(study_uid: str, revision: int, digests: list[str], pipeline: str) -> str:
+    """A name for one pipeline's job on exactly these CT images (SHA-256 of each file), the same on every host.
+
+    pipeline: its name; "" gives the name that jobs had while there was one pipeline.
+    """
+    named = [pipeline] if pipeline else []
+    return sha256("\n".join([study_uid, str(revision), *named, *sorted(digests)]).encode()).hexdigest()[:16]

@@ -23,8 +23,8 @@ class Job:
 
     priority: the lowest goes first (`priority.virtual_time_s`). facts: what routing rules look at, None before the
     analysis. purged_at: when its images and results were given up. delivered_at: when all of them first were delivered.
-    number: of its result among those of the study, from 1; `revision` counts changes of its images. started_at: when
-    the analysis began.
+    number: of its result among those of the study by the same pipeline, from 1; `revision` counts changes of its
+    images. started_at: when the analysis began. pipeline: its name; "" if no pipeline takes the study.
     """
 
     job_id: str
@@ -41,6 +41,7 @@ class Job:
     delivered_at: datetime | None = None
     number: int = 1
     started_at: datetime | None = None
+    pipeline: str = ""
 
 
 @dataclass(frozen=True, slots=True)

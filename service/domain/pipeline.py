@@ -28,7 +28,8 @@ class Drift:
 class Pipeline(Protocol):
     """One published system, as papers.md describes it.
 
-    title: in one line, for lists. models: names of those without which it does not run. limits: of the gate.
+    title: in one line, for lists. models: names of those without which it does not run.
+    optional_models: of those that it uses where they are installed. limits: of the gate.
     flags: every warning that a result may carry, in the order to show them. label_maps: that it may produce.
     series_number: start of its block of Series Numbers (`evidence.context`).
     A reviewer may correct the headline of a result, within its scale.
@@ -38,6 +39,7 @@ class Pipeline(Protocol):
     version: str
     title: str
     models: tuple[str, ...]
+    optional_models: tuple[str, ...]
     limits: Limits
     flags: tuple[Flag, ...]
     label_maps: "tuple[LabelMapKind, ...]"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from service.domain.analysis import LabelMapKind
+from service.domain.analysis import LabelMapKind, PipelineUse
 from service.errors import Reason
 
 
@@ -163,18 +163,19 @@ class EvidenceContext:
     """Everything else that goes into the bytes; the same context gives the same bytes.
 
     analysed_at: when the analysis began, aware; the date and time of all objects (`times.written`).
+    pipeline: that made the result, or could analyse nothing.
     institution: printed where the CT does not name one.
     number: of the result, rising with each one of the study: 1, 2, 3, …
-    passed_over: better series of the study, the best first. series_number: start of the pipeline's block.
+    passed_over: better series of the study, the best first.
     """
 
     software_version: str
     analysed_at: datetime
+    pipeline: PipelineUse
     institution: str = ""
     number: int = 1
     replaces: Earlier | None = None
     passed_over: tuple[PassedOver, ...] = ()
-    series_number: int = 9000
 
     @property
     def passed_over_warnings(self) -> tuple[str, ...]:

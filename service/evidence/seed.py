@@ -76,7 +76,7 @@ def _context(context: EvidenceContext) -> Json:
         "analysed at": context.analysed_at.isoformat(),
         "institution": context.institution,
         "number": context.number,
-        "series number": context.series_number,
+        "pipeline": [context.pipeline.name, context.pipeline.version, context.pipeline.series_number],
         "replaces": replaced
         and {
             "number": replaced.number,

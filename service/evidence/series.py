@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from service.evidence.case import Filed
-from service.evidence.context import Product
+from service.evidence.context import EvidenceContext, Product
 from service.evidence.times import written
+
+_LONGEST, _LIMITATION = 64, " research use only"
 
 _PER_RESULT = 100
 """Room between the series numbers of two results of a study."""
@@ -22,16 +24,17 @@ def series(case: Filed, product: Product, *variant: str) -> dict[str, Any]:
     """
     return {
         "series_instance_uid": case.uids(product.kind, "series", *variant),
-        "series_number": case.context.series_number + product.offset + _PER_RESULT * (case.context.number - 1),
-        "series_description": description(product.title, case.context.number, written_at(case)),
+        "series_number": case.context.pipeline.series_number + product.offset + _PER_RESULT * (case.context.number - 1),
+        "series_description": description(product.title, case.context, written_at(case)),
         "sop_instance_uid": case.uids(product.kind, "instance", *variant),
         "instance_number": 1,
     }
 
 
-def description(title: str, number: int, at: datetime) -> str:
-    """Series Description (LO, 64 characters)."""
-    return f"{title} v{number} {at:%H:%M} research use only (unverified)"
+def description(title: str, context: EvidenceContext, at: datetime) -> str:
+    """Series Description (LO, 64 characters). A long name of a pipeline is cut, never the use limitation."""
+    what = f"{title} v{context.number} {at:%H:%M} {context.pipeline.name}"
+    return f"{what[: _LONGEST - len(_LIMITATION)].rstrip()}{_LIMITATION}"
 
 
 def written_at(case: Filed) -> datetime:

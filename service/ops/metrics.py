@@ -119,7 +119,9 @@ class Metrics:
         self._stage_seconds = Histogram(
             "thoracle_stage_seconds", "Seconds per stage of a study", ["stage"], buckets=_STAGE_BUCKETS, registry=None
         )
-        self._studies = Counter("thoracle_studies", "Finished studies by outcome", ["outcome"], registry=None)
+        self._studies = Counter(
+            "thoracle_studies", "Finished jobs by outcome and pipeline", ["outcome", "pipeline"], registry=None
+        )
         self._stopped = Counter(
             "thoracle_stopped_analyses", "Analyses that were ended before their end, by cause", ["cause"], registry=None
         )
@@ -222,8 +224,8 @@ class Metrics:
     def refusing(self, cause: str, what: int) -> None:
         self._refusing.labels(cause).set(what)
 
-    def study(self, outcome: str, timings_s: Mapping[str, float]) -> None:
-        self._studies.labels(outcome).inc()
+    def study(self, outcome: str, pipeline: str, timings_s: Mapping[str, float]) -> None:
+        self._studies.labels(outcome, pipeline).inc()
         for stage, seconds in timings_s.items():
             self._stage_seconds.labels(stage).observe(seconds)
 

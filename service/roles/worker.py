@@ -10,7 +10,7 @@ from typing import NoReturn
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import JobLimits, Watchdog
 from service.composition import destinations as to
-from service.composition.analysis import analyst
+from service.composition.analysis import analysts, chosen_pipelines, pipelines
 from service.composition.backends import backend, checked_every_s
 from service.composition.storage import database, database_health, open_storage, shared_locks, watchdog_dir
 from service.domain.completion import SenderRules
@@ -21,7 +21,6 @@ from service.network.peer import DicomNode
 from service.ops.metrics import Metrics
 from service.ops.probes import WARNING, Health
 from service.ops.processor import computes
-from service.pipelines import named
 from service.roles.process import monitor, now, wait_for_sigterm
 from service.rollout.assignment import Models
 from service.rollout.shadow import Shadower
@@ -50,7 +49,7 @@ def run(settings: Settings, name: str) -> None:
     spool, engine = open_storage(settings)
     tables, audit = StudyTables.on(engine), Audit(engine, now)
     alive = shared_locks(settings, engine)
-    chosen = named(settings.pipelines[0].name)
+    chosen = pipelines(settings)
     metrics = Metrics(settings.destinations)
     courier = Courier(to.targets(settings.destinations), spool, tables.jobs, tables.deliveries, metrics, now)
 
@@ -73,14 +72,15 @@ def run(settings: Settings, name: str) -> None:
         _job_limits(settings), watchdog_dir(settings), lambda: alive.held, metrics.stopped, _end_process
     )
     studies = Studies(spool, tables.records, partial(_expected_images, settings))
-    analysis = WorkerAnalysis(analyst(settings, chosen, models.active), models, watchdog, studies)
+    analysis = WorkerAnalysis(analysts(settings, chosen, models.active), models, watchdog, studies)
     runner = Runner(analysis, tables, spool, courier, metrics, without, now)
     shadower = Shadower(analysis, tables, spool, metrics, ANALYSIS_RETRIES, now)
     queues = {name: QueueOptions(one.concurrency, one.per_minute) for name, one in settings.destinations.items()}
     durable = DurableEngine(database(settings, "flow.db"), alive, queues, Work(runner, courier, shadower))
     watchdog.start()
     durable.start()
-    rules = SenderRules(partial(_quiet_s, settings), partial(_urgency, settings))
+    takers = partial(chosen_pipelines, settings, studies.facts)
+    rules = SenderRules(partial(_quiet_s, settings), partial(_urgency, settings), takers)
     sweeper = Sweeper(tables, durable, rules, partial(present, alive, "receiver"), now)
     sweeper.start()
     keep, history = settings.retention.files_for, settings.retention.history_for
@@ -88,7 +88,7 @@ def run(settings: Settings, name: str) -> None:
     janitor.start()
     watch = BackendWatch(models, alive, metrics, durable.retry_studies, checked_every_s(settings))
     watch.start()
-    log.info("worker ready: pipeline %s, on %s", chosen.name, computes())
+    log.info("worker ready: pipelines %s, on %s", ", ".join(one.name for one in chosen), computes())
 
     def at_work() -> bool:
         return durable.alive and sweeper.alive and janitor.alive and watch.alive and watchdog.alive

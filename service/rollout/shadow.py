@@ -50,7 +50,7 @@ class Shadower:
         retries: RetryPolicy,
         clock: Callable[[], datetime],
     ) -> None:
-        self._analyst = analysis.analyst
+        self._analysis = analysis
         self._models = analysis.models
         self._watchdog = analysis.watchdog
         self._studies = analysis.studies
@@ -135,7 +135,11 @@ class Shadower:
         wanted, record = partial(self._is_wanted, job.job_id), partial(self._fail, job.job_id)
         with self._watchdog.over(job.job_id, backend, wanted, record, job.started_at) as watched:
             progress = watched.progress(progress)
-            return self._analyst.on(watched.backend).analyse(series, progress, expected_images, run_of(job))
+            return (
+                self._analysis.analyst_of(job)
+                .on(watched.backend)
+                .analyse(series, progress, expected_images, run_of(job))
+            )
 
     def _is_wanted(self, job_id: str) -> bool:
         return not _past(self._jobs.get(job_id))

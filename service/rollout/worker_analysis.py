@@ -1,18 +1,28 @@
 """What one worker process analyses studies with, for patients and in the shadow."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.analysis.analyst import Analyst
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import Watchdog
+from service.domain.job import Job
+from service.errors import Permanent
 from service.rollout.assignment import Models
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerAnalysis:
-    """The analysis, the models that are served, what ends it when it takes too long, and what opens its files."""
+    """The analyses by pipeline, the models that are served, what ends a long analysis, and what opens its files."""
 
-    analyst: Analyst
+    analysts: Mapping[str, Analyst]
     models: Models
     watchdog: Watchdog
     studies: Studies
+
+    def analyst_of(self, job: Job) -> Analyst:
+        """The analysis of a job's pipeline; Permanent if it is not configured any more."""
+        if job.pipeline not in self.analysts:
+            configured = ", ".join(self.analysts)
+            raise Permanent(f"the pipeline {job.pipeline} is not configured; configured are: {configured}")
+        return self.analysts[job.pipeline]

@@ -93,6 +93,28 @@ def durable(engine: sa.Engine) -> Iterator[sa.Connection]:
             sqlite.execute(f"PRAGMA synchronous={usual}")
 
 
+@contextmanager
+def rebuilding(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction in which tables may be made anew, as SQLite changes constraints; rolled back if a row is orphaned.
+
+    SQLite checks foreign keys when a table is dropped, unless they are off, and lets them be off outside only.
+    """
+    with engine.connect() as connection:
+        sqlite: Any = connection.connection.driver_connection if engine.dialect.name == "sqlite" else None
+        if sqlite is None:
+            with connection.begin():
+                yield connection
+            return
+        sqlite.execute("PRAGMA foreign_keys=OFF")
+        try:
+            with connection.begin():
+                yield connection
+                if orphaned := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+                    raise Permanent(f"{len(orphaned)} rows of the database refer to rows that are not there")
+        finally:
+            sqlite.execute("PRAGMA foreign_keys=ON")
+
+
 def postgresql_engine(url: str) -> sa.Engine:
     """An engine on `postgresql+psycopg://user:password@host:port/database`, by TCP.
 

@@ -37,6 +37,7 @@ def get(connection: sa.Connection, job_id: str) -> Job:
         row.delivered_at,
         row.number,
         row.started_at,
+        row.pipeline,
     )
 
 

@@ -75,16 +75,19 @@ class Records:
         with self._engine.begin() as connection:
             return [_state(row) for row in connection.execute(changed)]
 
-    def create_job(self, study: StudyState, urgency: Urgency, now: datetime) -> str | None:
-        """Create the job of a complete study; returns its id.
+    def create_jobs(self, study: StudyState, pipelines: Sequence[str], urgency: Urgency, now: datetime) -> list[str]:
+        """Create the jobs of a complete study, one for each pipeline; returns their ids.
 
         None, and nothing is done, if anything came for the study since it was looked at: it is not complete.
-        urgency: of its sender; the study's own counts if it is higher.
+        pipelines: their names; without any the study gets a job that is refused by name. urgency: of its sender; the
+        study's own counts if it is higher.
         """
         with self._engine.begin() as connection:
             if _locked(connection, study.study_uid) != study:
-                return None
-            return _new_job(connection, study, study.revision, urgency, now)
+                return []
+            _cancel_others(connection, study.study_uid, pipelines)
+            new = _NewJobs(study, study.revision, most_urgent(study.urgency, urgency), now)
+            return [new.create(connection, pipeline) for pipeline in pipelines or ("",)]
 
     def series_of(self, study_uid: str) -> list[SeriesRecord]:
         """The series of a study with their current files, ordered by Series Instance UID."""
@@ -109,11 +112,12 @@ class Records:
             if earlier is None:
                 return None
             revision = connection.execute(sa.select(jobs.c.revision).where(jobs.c.job_id == earlier)).scalar_one()
-            now = job_id(job.study_uid, revision, _ct_digests(connection, job.study_uid))
-            return earlier if now == earlier else None
+            digests = _ct_digests(connection, job.study_uid)
+            now = {job_id(job.study_uid, revision, digests, pipeline) for pipeline in (job.pipeline, "")}
+            return earlier if earlier in now else None
 
-    def create_job_again(self, study_uid: str, by: str, now: datetime) -> str:
-        """A new job of what is there of a study, changed or not, because `by` wants it; its id.
+    def create_job_again(self, study_uid: str, pipeline: str, by: str, now: datetime) -> str:
+        """A new job of one pipeline on what is there of a study, changed or not, because `by` wants it; its id.
 
         IllegalTransition if its images were purged.
         """
@@ -121,7 +125,8 @@ class Records:
             study = _locked(connection, study_uid)
             if not _has_images(connection, study_uid):
                 raise IllegalTransition("the images of the study were purged: send the study again")
-            return _new_job(connection, study, study.revision + 1, study.urgency, now, f", wanted by {by}")
+            new = _NewJobs(study, study.revision + 1, study.urgency, now, f", wanted by {by}")
+            return new.create(connection, pipeline)
 
 
 def _locked(connection: sa.Connection, study_uid: str) -> StudyState:
@@ -129,44 +134,51 @@ def _locked(connection: sa.Connection, study_uid: str) -> StudyState:
     return _state(connection.execute(this).one())
 
 
-def _new_job(
-    connection: sa.Connection, study: StudyState, revision: int, urgency: Urgency, now: datetime, why: str = ""
-) -> str:
-    study_uid, urgency = study.study_uid, most_urgent(study.urgency, urgency)
-    new = job_id(study_uid, revision, _ct_digests(connection, study_uid))
-    connection.execute(
-        sa.insert(jobs).values(
-            job_id=new,
-            study_uid=study_uid,
-            revision=revision,
-            number=_next_number(connection, study_uid),
-            supersedes=_supersede_latest(connection, study_uid),
-            state=State.CREATED,
-            urgency=urgency,
-            priority=virtual_time_s(now, urgency),
-            created_at=now,
-            acquired_at=_acquired_at(connection, study_uid),
-            flags=[],
-            timings_s={},
-            error="",
-        )
-    )
-    this = studies.c.study_uid == study_uid
-    connection.execute(sa.update(studies).where(this).values(revision=revision, job_revision=revision))
-    note(connection, study_uid, new, "study complete", f"revision {revision}{why}", now)
-    return new
+@dataclass(frozen=True, slots=True)
+class _NewJobs:
+    """The jobs of one revision of a study. why: of the journal's entry."""
+
+    study: StudyState
+    revision: int
+    urgency: Urgency
+    now: datetime
+    why: str = ""
+
+    def create(self, connection: sa.Connection, pipeline: str) -> str:
+        """Create one; returns its id."""
+        study_uid = self.study.study_uid
+        new = job_id(study_uid, self.revision, _ct_digests(connection, study_uid), pipeline)
+        row = {
+            "job_id": new,
+            "study_uid": study_uid,
+            "revision": self.revision,
+            "pipeline": pipeline,
+            "number": _next_number(connection, study_uid, pipeline),
+            "supersedes": _supersede_latest(connection, study_uid, pipeline),
+            "state": State.CREATED,
+            "urgency": self.urgency,
+            "priority": virtual_time_s(self.now, self.urgency),
+            "created_at": self.now,
+            "acquired_at": _acquired_at(connection, study_uid),
+        }
+        connection.execute(sa.insert(jobs).values(row | {"flags": [], "timings_s": {}, "error": ""}))
+        revisions = {"revision": self.revision, "job_revision": self.revision}
+        connection.execute(sa.update(studies).where(studies.c.study_uid == study_uid).values(revisions))
+        detail = f"revision {self.revision}, {pipeline or 'no pipeline takes it'}{self.why}"
+        note(connection, study_uid, new, "study complete", detail, self.now)
+        return new
 
 
-def _next_number(connection: sa.Connection, study_uid: str) -> int:
-    latest = sa.select(sa.func.max(jobs.c.number)).where(jobs.c.study_uid == study_uid)
-    return 1 + (connection.execute(latest).scalar_one() or 0)
+def _next_number(connection: sa.Connection, study_uid: str, pipeline: str) -> int:
+    own = (jobs.c.study_uid == study_uid) & (jobs.c.pipeline == pipeline)
+    return 1 + (connection.execute(sa.select(sa.func.max(jobs.c.number)).where(own)).scalar_one() or 0)
 
 
-def _supersede_latest(connection: sa.Connection, study_uid: str) -> str | None:
-    """The study's latest job. Unless all its results were delivered, none of them will be any more."""
+def _supersede_latest(connection: sa.Connection, study_uid: str, pipeline: str) -> str | None:
+    """The study's latest job of the pipeline. Unless all its results were delivered, none of them will be any more."""
     latest = connection.execute(
         sa.select(jobs.c.job_id)
-        .where(jobs.c.study_uid == study_uid)
+        .where(jobs.c.study_uid == study_uid, jobs.c.pipeline == pipeline)
         .order_by(jobs.c.revision.desc())
         .limit(1)
         .with_for_update()
@@ -174,6 +186,17 @@ def _supersede_latest(connection: sa.Connection, study_uid: str) -> str | None:
     if latest is not None and is_possible(get(connection, latest).state, Event.SUPERSEDE):
         move(connection, latest, Event.SUPERSEDE, "by a newer job of the study")
     return latest
+
+
+def _cancel_others(connection: sa.Connection, study_uid: str, pipelines: Sequence[str]) -> None:
+    """Of pipelines that do not take the changed study, nothing more is analysed or sent."""
+    others = (jobs.c.study_uid == study_uid) & jobs.c.pipeline.not_in([*pipelines] or [""])
+    newest_first = sa.select(jobs.c.job_id).where(others).order_by(jobs.c.revision.desc(), jobs.c.job_id)
+    for other in connection.scalars(newest_first.with_for_update()).all():
+        if get(connection, other).state is not State.REFUSED and is_possible(
+            get(connection, other).state, Event.CANCEL
+        ):
+            move(connection, other, Event.CANCEL, "its pipeline does not take the changed study")
 
 
 def _ct_digests(connection: sa.Connection, study_uid: str) -> list[str]:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from service.domain.delivery_state import Delivered
 from service.domain.job_state import AT_REST, State
 from service.domain.ports import Spool
+from service.store.deliveries import NEWEST
 from service.store.journal import note
 from service.store.names import RESULTS
 from service.store.planning import STORED_FOR_GOOD
@@ -123,7 +124,8 @@ def _lock(connection: sa.Connection, study_uid: str) -> None:
 
 def _lock_jobs(connection: sa.Connection, study_uid: str) -> None:
     """Before anything of them is changed, the newest first: in another order two may wait for each other."""
-    newest_first = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid).order_by(jobs.c.revision.desc())
+    newest_first = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)
+    newest_first = newest_first.order_by(jobs.c.revision.desc(), jobs.c.job_id)
     connection.execute(newest_first.with_for_update()).all()
 
 
@@ -133,7 +135,7 @@ def _due(before: datetime) -> sa.Select[str]:
     Of earlier jobs nothing is sent any more, and none can be retried; one may only still be at work.
     """
     own = jobs.c.study_uid == studies.c.study_uid
-    newest = own & (jobs.c.revision == studies.c.job_revision)
+    newest = own & NEWEST
     at_work = own & jobs.c.state.not_in((*AT_REST, State.FAILED)) | newest & (jobs.c.state == State.FAILED)
     unsettled = (
         newest

@@ -71,12 +71,13 @@ jobs = sa.Table(
     sa.Column("job_id", sa.String(16), primary_key=True),
     sa.Column("study_uid", sa.ForeignKey("studies.study_uid"), nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("pipeline", sa.Text, nullable=False, comment="its name; empty: no pipeline takes the study"),
     sa.Column("supersedes", sa.ForeignKey("jobs.job_id")),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("urgency", sa.String(16), nullable=False),
     sa.Column("priority", sa.Integer, nullable=False, comment="virtual time, the lowest goes first"),
     sa.Column("created_at", UtcDateTime, nullable=False, index=True),
-    sa.Column("number", sa.Integer, nullable=False, comment="of the study's results: 1, 2, 3, ..."),
+    sa.Column("number", sa.Integer, nullable=False, comment="of the study's results by this pipeline: 1, 2, 3, ..."),
     sa.Column("started_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime, comment="when the analysis ended"),
     sa.Column("delivered_at", UtcDateTime),
@@ -89,7 +90,7 @@ jobs = sa.Table(
     sa.Column("facts", sa.JSON, comment="what routing rules look at"),
     sa.Column("models", sa.JSON(none_as_null=True), comment="that made the result; NULL: not known"),
     sa.Column("error", sa.Text, nullable=False),
-    sa.UniqueConstraint("study_uid", "revision"),
+    sa.UniqueConstraint("study_uid", "revision", "pipeline"),
 )
 
 refusals = sa.Table(

@@ -57,14 +57,14 @@ class JobActions:
             return self._resend(job_id, by, destinations)
 
     def reanalyse(self, job_id: str, by: str) -> Job:
-        """A new job for the same study, with the models and the configuration of now. It supersedes the latest one."""
+        """A new job of the same pipeline, with the models and settings of now. It supersedes the latest one."""
         with self._audit.entry(by, "reanalyse", job_id), self._advised(job_id, "reanalyse"):
             job = self._jobs.get(job_id)
             if job.state in NOT_ANALYSED:
                 raise IllegalTransition(f"job {job_id} is {job.state}: its analysis is not done")
             if job.purged_at is not None:
                 raise IllegalTransition(purged(job_id, job.purged_at))
-            return self._jobs.get(self._records.create_job_again(job.study_uid, by, self._clock()))
+            return self._jobs.get(self._records.create_job_again(job.study_uid, job.pipeline, by, self._clock()))
 
     def review(self, job_id: str, by: str, verdict: Verdict, score: int | None = None, comment: str = "") -> Job:
         """A radiologist's word on the result; the latest one counts. NoReview for a score that is none."""

@@ -16,7 +16,7 @@ from typing import Protocol
 from pydicom import Dataset
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.analysis.analyst import Outcome, Run
+from service.analysis.analyst import Outcome, Run, not_taken
 from service.analysis.open_study import Study, run_of
 from service.analysis.watchdog import Stopped, Unwanted
 from service.domain.job import Job, Result, StoredObject
@@ -30,6 +30,7 @@ from service.errors import Permanent, Transient, traceback_of
 from service.evidence.context import Evidence
 from service.evidence.result import headline_document
 from service.imaging.attributes import known_text
+from service.imaging.facts import series_facts
 from service.rollout.assignment import Assigned
 from service.rollout.fallback import tried
 from service.rollout.worker_analysis import WorkerAnalysis
@@ -46,7 +47,7 @@ ANALYSIS_RETRIES = RetryPolicy((60.0, 300.0), timedelta(hours=24))
 class StudyObserver(Protocol):
     """Who counts what becomes of studies. Labels are outcomes, never patient data."""
 
-    def study(self, outcome: str, timings_s: Mapping[str, float]) -> None: ...
+    def study(self, outcome: str, pipeline: str, timings_s: Mapping[str, float]) -> None: ...
 
     def analysed_by(self, model: str, version: str) -> None:
         """Which version of a model analysed a study, or was asked before it was refused."""
@@ -75,7 +76,7 @@ class Runner:
         clock: Callable[[], datetime],
     ) -> None:
         """without: is told the job, model, version and reason when a study is analysed without its candidate."""
-        self._analyst = analysis.analyst
+        self._analysis = analysis
         self._models = analysis.models
         self._watchdog = analysis.watchdog
         self._studies = analysis.studies
@@ -97,6 +98,8 @@ class Runner:
         try:
             assigned = self._models.for_study(job.study_uid)
             with self._studies.open(job) as study:
+                if not job.pipeline:
+                    return self._end(job, *self._save(job, not_taken(study[0], self._run(job)), ()))
                 done = tried(assigned, partial(self._watched, job, study, assigned), unfinished)
             event, result = self._save(job, done.outcome, done.candidates)
             if not any(model["candidate"] for model in result.models):
@@ -120,11 +123,15 @@ class Runner:
             # Where it happened, but not the message: it may quote a patient's attributes.
             log.error("job %s failed: %s\n%s", job_id, type(error).__name__, traceback_of(error))
             event, result = Event.FAIL, Result(error=f"internal error {type(error).__name__}; the log tells where")
+        return self._end(job, event, result)
+
+    def _end(self, job: Job, event: Event, result: Result) -> Deliver:
+        """Record how the analysis ended, and what goes where."""
         plans = self._courier.plans(result.objects, result.facts)
-        finished = self._jobs.finish(job_id, event, result, self._clock(), plans)
+        finished = self._jobs.finish(job.job_id, event, result, self._clock(), plans)
         ended = advance(State.RUNNING, event)
-        log.info("job %s: %s", job_id, ended)
-        self._count(ended, result)
+        log.info("job %s: %s", job.job_id, ended)
+        self._count(job, ended, result)
         return Deliver(tuple(plans), finished.priority if finished.priority != job.priority else None)
 
     def abandon(self, job_id: str) -> None:
@@ -135,15 +142,15 @@ class Runner:
     def _fail(self, job_id: str, error: str) -> None:
         """What no step of the job can record itself."""
         self._jobs.finish(job_id, Event.FAIL, Result(error=error), self._clock())
-        self._observer.study(State.FAILED, {})
+        self._observer.study(State.FAILED, self._jobs.get(job_id).pipeline, {})
         log.error("job %s failed: %s", job_id, error)
 
-    def _count(self, ended: State, result: Result) -> None:
-        self._observer.study(ended, result.timings_s)
+    def _count(self, job: Job, ended: State, result: Result) -> None:
+        self._observer.study(ended, job.pipeline, result.timings_s)
         for model in result.models:
             self._observer.analysed_by(model["name"], model["version"])
         for measure, value in result.drift.items():
-            self._observer.measured(self._analyst.pipeline.name, measure, result.scanner, value)
+            self._observer.measured(job.pipeline, measure, result.scanner, value)
         if ended is State.REFUSED:
             reasons = {refusal.reason for refusals in result.refusals.values() for refusal in refusals}
             self._observer.refused(result.scanner, sorted(reasons))
@@ -170,7 +177,7 @@ class Runner:
     def _outcome(self, job: Job, study: Study, backend: Backend) -> Outcome:
         """A purged study that comes again gives the same objects again. Of what came after a purge a refusal says
         nothing about the study: there is no notice, and the earlier result stays."""
-        analyst = self._analyst.on(backend)
+        analyst = self._analysis.analyst_of(job).on(backend)
         if (same := self._records.same_again(job)) is not None:
             outcome = analyst.analyse(*study, self._run(self._jobs.get(same)))
             before = {o.sop_instance_uid for o in self._jobs.objects(same)}
@@ -200,7 +207,7 @@ class Runner:
             objects=list(_described(outcome.evidence)),
             facts=self._facts(job, outcome),
             models=[asdict(one) | {"candidate": one.name in candidates} for one in outcome.models],
-            shadows=self._models.shadows() if analysis else {},
+            shadows=self._shadows(job) if analysis else {},
         )
         files = {e.file_name: e.content for e in outcome.evidence}
         files["result.json"] = json.dumps(outcome.document, indent=2).encode()
@@ -219,19 +226,18 @@ class Runner:
         objects = [replace(one, path=paths[one.path]) for one in kept.result.objects]
         return kept.event, replace(kept.result, objects=objects)
 
+    def _shadows(self, job: Job) -> dict[str, str]:
+        """Candidates of models that the job's pipeline uses, version by model name."""
+        pipeline = self._analysis.analyst_of(job).pipeline
+        uses = {*pipeline.models, *pipeline.optional_models}
+        return {name: version for name, version in self._models.shadows().items() if name in uses}
+
     def _facts(self, job: Job, outcome: Outcome) -> StudyFacts:
         """What routing rules look at: the analysed series, else the first of CT images that came."""
         records = sorted(self._records.series_of(job.study_uid), key=lambda r: (not r.paths, r.first_received_at))
         series = next((r for r in records if r.series_uid == outcome.series_uid), records[0])
         header = outcome.headers.get(series.series_uid, Dataset())
-        return StudyFacts(
-            calling_ae=series.calling_ae,
-            called_ae=series.called_ae,
-            station=known_text(header, "StationName"),
-            descriptions=tuple(known_text(header, name) for name in ("StudyDescription", "SeriesDescription")),
-            body_part=known_text(header, "BodyPartExamined"),
-            received_at=series.first_received_at.astimezone(),
-        )
+        return series_facts(header, series.calling_ae, series.called_ae, series.first_received_at, job.pipeline)
 
 
 def _scanner(outcome: Outcome) -> str:

@@ -68,6 +68,9 @@ class Sweeper(PeriodicTask):
         self._deaf = LogOnce(
             log, "%s: no study is completed meanwhile", "a receiver runs again: quiet periods begin anew"
         )
+        self._unseen = LogOnce(
+            log, "the images of a complete study cannot be read (%s): its jobs wait", "images can be read again"
+        )
         self._looks = 1  # the first tick checks
 
     def tick(self) -> None:
@@ -78,12 +81,22 @@ class Sweeper(PeriodicTask):
         if self._at_once:
             self.check()
         for study in self._complete(now):
-            job_id = self._tables.records.create_job(study, self._rules.urgency(study.calling_ae), now)
-            if job_id is not None:
-                log.info("study complete, job %s created", job_id)
+            self._create_jobs(study, now)
         for job_id, priority in self._tables.jobs.to_enqueue():
             self._engine.ensure_study(job_id, priority)
             self._tables.jobs.mark_queued(job_id)
+
+    def _create_jobs(self, study: StudyState, now: datetime) -> None:
+        """Of a study that cannot be looked at now the jobs are created later."""
+        try:
+            pipelines = self._rules.pipelines(study.study_uid)
+        except OSError as error:
+            self._unseen.tell(type(error).__name__)
+            return
+        self._unseen.tell("")
+        urgency = self._rules.urgency(study.calling_ae)
+        for job_id in self._tables.records.create_jobs(study, pipelines, urgency, now):
+            log.info("study complete, job %s created", job_id)
 
     def check(self) -> None:
         """Queue whatever is not done and the engine is not at.

@@ -30,7 +30,8 @@ from service.pipelines.covid_severity.score import severity
 
 FOLDER = Path(__file__).parent
 DEMO = FOLDER.parent.parent / "demo" / "ct"
-CONTEXT = EvidenceContext("0.0.0", datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC), "Golden hospital")
+AT = datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC)
+CONTEXT = EvidenceContext("0.0.0", AT, evidence_samples.PIPELINE, "Golden hospital")
 KINDS = ALWAYS | {TEXT.kind}
 SELECTIONS = (Selection(Style(), KINDS), Selection(Style(SegKind.LABELMAP, all_frames=True), KINDS))
 AGREEMENT = SelfAgreement(0.987, 0.85)

@@ -19,7 +19,7 @@ Field = tuple[str, str]
 
 def draw_header(page: Page, case: Case, title: str, y: float) -> float:
     """Returns the y below it."""
-    version = f"Thoracle {case.context.software_version} · {case.analysis.pipeline}"
+    version = f"Thoracle {case.context.software_version} · {case.context.pipeline}"
     y = draw_title(page, title, "AI result", version, y)
     fields = (
         ("Study date", words.day(case.header.StudyDate)),

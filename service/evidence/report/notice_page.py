@@ -17,7 +17,9 @@ _MOST_LINES = 16
 def notice_pdf(study: RefusedStudy) -> bytes:
     """The notice as PDF; the same study gives the same bytes."""
     page = Page(TITLE, study)
-    y = draw_title(page, TITLE, "Automatic notice", f"Thoracle {study.context.software_version}", _TOP)
+    y = draw_title(
+        page, TITLE, "Automatic notice", f"Thoracle {study.context.software_version} · {study.context.pipeline}", _TOP
+    )
     y = draw_fields(page, study, "Notice", _study_fields(study), y)
     y = _draw_summary(page, study.summary, y)
     bottom = HEIGHT - _FOOTER

@@ -43,6 +43,7 @@ class CovidSeverity:
     version: str = "1.0"
     title: str = "Lungs, lobes, opacities and the CT severity score (0-25)"
     models: tuple[str, ...] = (LUNG_OPACITY, LOBES)
+    optional_models: tuple[str, ...] = (LUNGS,)
     limits: Limits = Limits()
     flags: tuple[Flag, ...] = warnings.FLAGS
     label_maps: tuple[LabelMapKind, ...] = (lobe_segments.KIND, own.FINDINGS_KIND)
@@ -81,7 +82,7 @@ class CovidSeverity:
             warnings.NO_CLASSIFIER,
         )
         models = [ModelUse(spec.name, spec.version, spec.sha256) for spec in specs]
-        return to_analysis(found, PipelineUse(self.name, self.version), models, in_order(raised, self.flags))
+        return to_analysis(found, PipelineUse(self.name, self.version, self.series_number), models, in_order(raised, self.flags))
 
     def report(self, ct: CT, analysis: Analysis, step: Step) -> ReportBody:
         """What the report prints. step: called before each picture."""

@@ -9,6 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from service.errors import Permanent
+from service.store.engine import rebuilding
 
 VERSION_TABLE = "schema_version"
 _LOCK = 0x7468_6F72_6163_6C65  # "thoracle" in ASCII
@@ -21,7 +22,7 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str]:
     version than this one.
     """
     config = _config()
-    with engine.begin() as connection:
+    with rebuilding(engine) as connection:
         if engine.dialect.name == "postgresql":  # on SQLite no two transactions overlap
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         before, newest = _schemas(connection, config)

@@ -43,6 +43,7 @@ class EmphysemaIndex:
     version: str = "1.0"
     title: str = "Part of each lobe below -950 HU"
     models: tuple[str, ...] = (LUNG_OPACITY, LOBES)
+    optional_models: tuple[str, ...] = (LUNGS,)
     limits: Limits = Limits(max_thickness_mm=3.0)
     flags: tuple[Flag, ...] = FLAGS
     label_maps: tuple[LabelMapKind, ...] = (lobe_segments.KIND, own.KIND)
@@ -61,7 +62,7 @@ class EmphysemaIndex:
         raised = [*ct.flags, *lungs.flags, *(UNMEASURED_MODEL for spec in specs if spec.source), *_sharp(ct)]
         total = _total(regions)
         return Analysis(
-            pipeline=PipelineUse(self.name, self.version),
+            pipeline=PipelineUse(self.name, self.version, self.series_number),
             label_maps=(lobe_segments.label_map(lobes), LabelMap(own.KIND, emphysema, (own.EMPHYSEMA,))),
             voxel_ml=ct.voxel_ml,
             groups=tuple(_groups(regions)),
