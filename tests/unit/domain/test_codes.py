@@ -1,15 +1,25 @@
 """Codes are what the standard says, and private ones fit their value representations."""
 
+from typing import get_args
+
 import pytest
 from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
 
 from service.domain import codes
 from service.domain.anatomy import Lobe
-from service.errors import Flag
+from service.evidence.context import ALWAYS, SEG
+from service.pipelines import PIPELINES
+from service.pipelines.covid_severity import codes as covid_severity
 from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.covid_severity.score import Category
+from service.pipelines.shared.lobe_segments import SEGMENT_OF
 
-ALL = [value for value in vars(codes).values() if isinstance(value, Code)]
+MODULES = (codes, covid_severity)
+ALL = [value for module in MODULES for value in vars(module).values() if isinstance(value, Code)]
+TABLES = (codes.PRODUCTS, covid_severity.CATEGORIES, covid_severity.VOLUME_OF)
+SEGMENTS = (*SEGMENT_OF.values(), *covid_severity.OPACITIES.values())
+FLAGS = tuple(dict.fromkeys(flag for pipeline in PIPELINES for flag in pipeline.flags))
 STANDARD = {
     "45653009": dictionary.SCT.UpperLobeOfLung,
     "90572001": dictionary.SCT.LowerLobeOfLung,
@@ -39,7 +49,7 @@ STANDARD = {
     "113607": dictionary.DCM.SeriesNumber,
     "121139": dictionary.DCM.Modality,
     "121070": dictionary.DCM.Findings,
-    "121071": dictionary.DCM.Opacity,
+    "121071": dictionary.DCM.Finding,
     "111001": dictionary.DCM.AlgorithmName,
     "C0034375": Code("C0034375", "UMLS", "Qualitative Evaluations"),  # TID 1500; not in the dictionary
     "122073": dictionary.DCM.CurrentProcedureEvidence,
@@ -54,9 +64,9 @@ UNITS_OUTSIDE_THE_DICTIONARY = {"mL", "{score}"}
 
 
 def used() -> list[Code]:
-    coded = [*codes.LOBES.values(), *codes.FINDINGS.values()]
-    types = [c.type for c in coded] + [c.laterality for c in coded if c.laterality]
-    return [*ALL, *types, *codes.CATEGORIES.values(), *codes.FLAGS.values()]
+    of_segments = [code for s in SEGMENTS for code in (s.category, s.type, s.laterality, s.region) if code is not None]
+    kinds = [kind.concept for pipeline in PIPELINES for kind in pipeline.label_maps]
+    return [*ALL, *of_segments, *kinds, *(c for table in TABLES for c in table.values()), *(f.concept for f in FLAGS)]
 
 
 def test_standard_codes_agree_with_the_dictionary() -> None:
@@ -76,19 +86,21 @@ def test_private_codes_are_unique() -> None:
 
 
 def test_nothing_is_left_without_a_code() -> None:
-    assert set(codes.LOBES) == set(Lobe) and set(codes.FINDINGS) == set(Opacity) and set(codes.FLAGS) == set(Flag)
+    assert set(SEGMENT_OF) == set(Lobe) and set(covid_severity.OPACITIES) == set(Opacity)
+    assert set(covid_severity.CATEGORIES) == set(get_args(Category)) and set(covid_severity.VOLUME_OF) == set(Opacity)
+    assert set(codes.PRODUCTS) == (ALWAYS | {"text", "capture"}) - {SEG, "study"}
 
 
 def test_an_sr_warns_in_the_words_of_the_flag() -> None:
-    assert all(f"{code.meaning}." == flag.sentence for flag, code in codes.FLAGS.items())
+    assert all(f"{flag.concept.meaning}." == flag.sentence for flag in FLAGS)
 
 
 def test_percent_affected_is_not_diffusion_anisotropy() -> None:
-    assert codes.PERCENT_AFFECTED.scheme_designator == codes.PRIVATE
+    assert covid_severity.PERCENT_AFFECTED.scheme_designator == codes.PRIVATE
 
 
 def test_colours_are_distinct() -> None:
-    colours = [c.rgb for c in (*codes.LOBES.values(), *codes.FINDINGS.values())]
+    colours = [segment.rgb for segment in SEGMENTS]
     assert len(set(colours)) == len(colours)
 
 

@@ -185,6 +185,12 @@ def test_the_headline_is_plain_where_nothing_makes_it_doubtful(tmp_path: Path) -
     assert "doubtful" not in report(tmp_path, flags=(LOBES_APPROXIMATE, LOSSY))
 
 
+def test_a_warning_tells_the_values_that_raised_it(tmp_path: Path) -> None:
+    detail = "Of the left lung's surface to the back, 3.1% lies at the edge of the images."
+    text = " ".join(report(tmp_path, flags=(LUNG_AT_EDGE.because(detail), LOSSY)).split())
+    assert f"• Incomplete lungs: a lung reaches the edge of the images. {detail} • {LOSSY.sentence}" in text
+
+
 def test_no_opacity_is_said(tmp_path: Path) -> None:
     ct, analysis = evidence_samples.phantom()
     text = printed(page_of(ct, analysis), tmp_path)

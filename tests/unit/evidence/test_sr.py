@@ -14,6 +14,7 @@ from service.domain import rounding
 from service.domain.analysis import Analysis
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
+from service.domain.flags import LOSSY, LUNG_AT_EDGE
 from service.errors import Reason
 from service.evidence.case import Case
 from service.evidence.context import ALWAYS, Evidence, PassedOver, Predecessor, Selection
@@ -228,6 +229,22 @@ def test_a_missing_lobe_has_no_score_and_no_total(sample: tuple[CT, Analysis]) -
     assert numbers(found["SEVERITY"]) == floor, "it decided the scores of the other lobes"
     assert evaluations(found["SEVERITY"]) == LIMITS
     assert evaluations(found["QUALITY"]) == [("QUALITY", "Q-LOBE-MISSING")]
+
+
+def test_the_values_that_raised_a_flag_are_in_both_documents(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    flag = LUNG_AT_EDGE.because("Of the left lung's surface to the back, 3.1% lies at the edge of the images.")
+    doubtful = replace(analysis, flags=(flag, LOSSY))
+    selection = Selection(kinds=frozenset(("study", "text")))
+    made = {e.kind: e.content for e in encoded(ct, doubtful, evidence_samples.context(ct), [selection])}
+    quality = groups(dcmread(BytesIO(made["study"])))["QUALITY"]
+    assert evaluations(quality) == [("QUALITY", "Q-EDGE"), ("QUALITY", "Q-LOSSY")]
+    assert [i.TextValue for i in quality.ContentSequence if i.ValueType == "TEXT" and concept(i) == "QUALITY"] == [
+        f"Incomplete lungs: a lung reaches the edge of the images. {flag.detail}"
+    ], "a code has no room for them; a flag without values is told by its code alone"
+    document = list(items(dcmread(BytesIO(made["text"]))))
+    assert [i.TextValue for i in document if concept(i) == "QUALITY"] == [flag.warning, LOSSY.sentence]
+    assert " Result doubtful: incomplete lungs. " in next(i.TextValue for i in document if concept(i) == "121111")
 
 
 def test_the_measurements_say_how_far_they_may_be_used(result: dict[str, Dataset]) -> None:

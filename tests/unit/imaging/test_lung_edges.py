@@ -85,6 +85,26 @@ def test_a_lung_that_only_touches_the_edge_is_flagged() -> None:
     assert lungs.flags == (LUNG_AT_EDGE,)
 
 
+def test_a_flag_of_the_edge_tells_how_much_of_which_lung_lies_at_which_side() -> None:
+    """Of an ellipsoid's face, 1 - (17/18)² lies in its outermost two of 18 columns, 1 - (16/17)² of 17."""
+    right = f"Of the right lung's surface to the right, {1 - (17 / 18) ** 2:.0%} lies at the edge of the images."
+    left = f"Of the left lung's surface to the left, {1 - (16 / 17) ** 2:.0%} lies at the edge of the images."
+    for columns, expected in ((slice(22, None), right), (slice(106), left), (slice(22, 106), f"{right} {left}")):
+        source = HU[:, :, columns]
+        (flag,) = find_lungs(*cut_model(source, dreamt=True), source).flags
+        assert (flag.code, flag.detail) == ("LUNG_AT_EDGE", expected)
+        assert flag.warning == f"Incomplete lungs: a lung reaches the edge of the images. {expected}"
+
+
+def test_a_flag_of_the_end_tells_which_lung_and_how_much_of_it() -> None:
+    tip = ellipsoid((0, 63, 40), (9, 6, 4))
+    hu, probability = model_grid(LUNGS | tip)
+    (flag,) = find_lungs(hu, probability, hu).flags
+    part = np.count_nonzero(tip[0]) / np.count_nonzero(RIGHT, axis=(1, 2)).max()
+    assert 0.01 < part < 0.1, "one decimal, so that what is flagged never reads as 0 %"
+    assert flag.detail == f"The right lung's area in the top slice is {part:.1%} of its largest."
+
+
 def test_whole_lungs_in_a_tight_field_of_view_are_not_flagged() -> None:
     source = HU[:, 30:96, 16:112]
     assert find_lungs(*cut_model(source, dreamt=False), source).flags == ()
@@ -96,7 +116,10 @@ def test_lung_cut_off_by_the_clean_up_is_flagged_and_much_of_it_refused() -> Non
         layer = RIGHT & np.isin(S, range(first_slice, first_slice + 3))
         hu, probability = model_grid(LUNGS & ~layer)
         if expected is LUNG_DROPPED:
-            assert find_lungs(hu, probability, hu).flags == (LUNG_DROPPED,)
+            (flag,) = find_lungs(hu, probability, hu).flags
+            base, both = (np.count_nonzero(lung) for lung in (RIGHT & (S >= first_slice + 3), LUNGS & ~layer))
+            assert flag == LUNG_DROPPED
+            assert flag.detail == f"{base * 27 / 1000:.0f} mL, {base / both:.0%} of all."
         else:
             assert {r.reason for r in refused(hu, hu, probability)} == {Reason.LUNG_LOST}
 
