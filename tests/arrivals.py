@@ -1,6 +1,6 @@
 """Arrivals for tests of the store, without any network or real pixel data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -14,6 +14,8 @@ from service.store.records import Records
 from service.store.spool import Spool
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+
+PIPELINE = "covid-severity"
 
 
 def at(seconds: float) -> datetime:
@@ -49,10 +51,10 @@ def create_due_jobs(
     now: datetime,
     quiet_s: Callable[[str], float],
     urgency: Callable[[str], Urgency] = lambda _: Urgency.ROUTINE,
+    pipelines: Sequence[str] = (PIPELINE,),
 ) -> list[str]:
     """Create the jobs of all studies that are quiet by the wall clock, as a sweeper does; their ids."""
     studies = records.open_studies()
     quiet_for_s = quiet_by_wall_clock(studies, now)
     complete = [one for one in studies if due(one, quiet_for_s[one.study_uid], quiet_s(one.calling_ae))]
-    created = [records.create_job(one, urgency(one.calling_ae), now) for one in complete]
-    return [job_id for job_id in created if job_id is not None]
+    return [job for one in complete for job in records.create_jobs(one, pipelines, urgency(one.calling_ae), now)]

@@ -23,7 +23,7 @@ from service.errors import Reason, Refusal
 from service.evidence.context import Evidence
 from service.inference.composite_backend import CompositeBackend
 from service.network.send import StoreOutcome, Verdict
-from service.pipelines.covid_severity.measure import Region
+from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.assignment import Assigned
 from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.audit import Audit
@@ -158,7 +158,7 @@ class Bench:
         self.served = Served()
         self.runner = Runner(
             WorkerAnalysis(
-                self,  # type: ignore[arg-type]
+                {arrivals.PIPELINE: self},  # type: ignore[dict-item]
                 self.served,  # type: ignore[arg-type]
                 Unwatched() if watchdog is None else watchdog,  # type: ignore[arg-type]
                 Studies(self.spool, records, lambda study, series: {}),
@@ -196,6 +196,10 @@ class Bench:
         while self._retention.remove("S", self.spool):
             pass
 
+    @property
+    def pipeline(self) -> CovidSeverity:
+        return CovidSeverity()
+
     def on(self, backend: Any) -> "Bench":
         self.with_candidates = isinstance(backend, CompositeBackend)
         assert self.with_candidates or backend is self.served.backend
@@ -209,7 +213,8 @@ class Bench:
         self.sent += [p.name for p in paths]
         return [StoreOutcome(p, "", self.verdicts(p), None, "because") for p in paths]
 
-    def study(self, outcome: str, timings_s: Mapping[str, float]) -> None:
+    def study(self, outcome: str, pipeline: str, timings_s: Mapping[str, float]) -> None:
+        assert pipeline == arrivals.PIPELINE
         self.seen.append(("study", outcome))
 
     def analysed_by(self, model: str, version: str) -> None:

@@ -77,7 +77,7 @@ class Bench:
         self.jobs.finish(self.job_id, Event.ANALYSE, Result(shadows={"lobes": "2"}), NOW)
         self.shadower = Shadower(
             WorkerAnalysis(
-                self,  # type: ignore[arg-type]
+                {arrivals.PIPELINE: self},  # type: ignore[dict-item]
                 self,  # type: ignore[arg-type]
                 Unwatched(),  # type: ignore[arg-type]
                 Studies(spool, records, lambda study, series: {}),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at, create_due_jobs, keep
+from arrivals import PIPELINE, arrival, at, create_due_jobs, keep
 from pydicom.uid import (
     Comprehensive3DSRStorage,
     EncapsulatedPDFStorage,
@@ -139,17 +139,17 @@ def test_a_study_that_changes_while_it_is_looked_at_is_left_for_the_next_time(re
 
     [seen] = records.open_studies()
     store(arrival("2", seconds=61))
-    assert records.create_job(seen, Urgency.ROUTINE, at(61)) is None
+    assert records.create_jobs(seen, [PIPELINE], Urgency.ROUTINE, at(61)) == []
     assert len(create_due_jobs(records, at(121), quiet_60)) == 1
     assert records.open_studies() == []
-    assert records.create_job(seen, Urgency.ROUTINE, at(122)) is None, "it has its job"
+    assert records.create_jobs(seen, [PIPELINE], Urgency.ROUTINE, at(122)) == [], "it has its job"
 
 
 def test_a_resent_slice_makes_a_study_wait_though_it_changes_nothing(records: Records, store: Store) -> None:
     store(arrival("1"))
     [seen] = records.open_studies()
     store(arrival("1", seconds=30))
-    assert records.create_job(seen, Urgency.ROUTINE, at(60)) is None, "its sender is at work again"
+    assert records.create_jobs(seen, [PIPELINE], Urgency.ROUTINE, at(60)) == [], "its sender is at work again"
     assert create_due_jobs(records, at(89), quiet_60) == []
     assert len(create_due_jobs(records, at(90), quiet_60)) == 1
 
@@ -207,7 +207,7 @@ def test_results_that_a_pacs_sends_back_make_no_job(records: Records, store: Sto
 def test_a_job_of_other_images_can_be_wanted_again(records: Records, store: Store) -> None:
     store(arrival("1", **MR))
     [_] = create_due_jobs(records, at(60), quiet_60)
-    assert records.create_job_again("S", "Kim", at(70))
+    assert records.create_job_again("S", PIPELINE, "Kim", at(70))
 
 
 def test_a_restart_forgets_nothing(engine: sa.Engine, database: str | Path, store: Store) -> None:

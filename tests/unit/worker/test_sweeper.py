@@ -3,6 +3,7 @@ from pathlib import Path
 
 import arrivals
 import pytest
+from arrivals import PIPELINE
 from dicom_peers import wait_until
 from sqlalchemy.exc import OperationalError
 
@@ -21,7 +22,7 @@ from service.store.spool import Spool
 from service.store.study_tables import StudyTables
 from service.worker.sweeper import Sweeper
 
-RULES = SenderRules(lambda ae: 10.0, lambda ae: Urgency.ROUTINE)
+RULES = SenderRules(lambda ae: 10.0, lambda ae: Urgency.ROUTINE, lambda study_uid: [PIPELINE])
 
 
 class Engine:

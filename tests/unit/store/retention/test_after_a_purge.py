@@ -2,7 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
-from arrivals import create_due_jobs
+from arrivals import PIPELINE, create_due_jobs
 from pydicom.uid import MRImageStorage
 from ward import KEEP, LATER, NOW, REFUSED, Ward
 
@@ -55,7 +55,7 @@ def test_what_was_purged_cannot_be_done_again_by_name(ward: Ward) -> None:
     for again in (
         lambda: ward.deliveries.resend(job_id, plans, "me", NOW),
         lambda: ward.deliveries.retry(job_id, plans, "me", NOW),
-        lambda: ward.records.create_job_again("S", "me", NOW),
+        lambda: ward.records.create_job_again("S", PIPELINE, "me", NOW),
     ):
         with pytest.raises(IllegalTransition, match=r"purged.*: send the study again"):
             again()
