@@ -66,3 +66,30 @@ def test_private_names_of_dbos_are_used_in_one_module() -> None:
 
     using = {name_of(module) for module in MODULES for node in nodes(module) if is_private(node)}
     assert using == {"store/durable_engine/dbos_internals.py"}
+
+
+MOST_PARAMETERS = 7
+
+TAKES_MORE = {
+    "cli/evaluate.py:evaluate": "each parameter is an option of the command line",
+    "evidence/report/page.py:text": "one drawing primitive with the options of a text",
+    "evidence/result.py:result_document": "each parameter is a part of the document",
+}
+"""Functions that may take more parameters, and why."""
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """All but the first of a method. A constructor counts as much as any other function."""
+    arguments = function.args
+    names = [one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    return [name for name in names if name not in ("self", "cls")]
+
+
+def test_no_function_takes_more_than_seven_parameters() -> None:
+    found = {
+        f"{name_of(module)}:{node.name}"
+        for module in MODULES
+        for node in nodes(module)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and len(parameters(node)) > MOST_PARAMETERS
+    }
+    assert found <= TAKES_MORE.keys(), "group what belongs together into a small dataclass, or split the function"
