@@ -12,7 +12,7 @@ from pynetdicom.dsutils import split_dataset
 
 from service.domain import ports
 from service.network.peer import DicomNode
-from service.network.receive import Receiver
+from service.network.receive import Listening, Receiver
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.migrations import upgrade
@@ -49,6 +49,7 @@ class Receiving:
         port: int = 0,
         spool: ports.Spool | None = None,
         host: str = "127.0.0.1",
+        max_associations: int = 20,
         **options: Any,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,8 @@ class Receiving:
         self.inbox = Inbox(spool or Spool(folder), self.records)
         self.counts = Counts()
         self._host = host
-        self._receiver = Receiver(self.inbox, self.counts, self.AET, host, port, **options)
+        listening = Listening(self.AET, host, port, max_associations=max_associations)
+        self._receiver = Receiver(self.inbox, self.counts, listening, **options)
 
     def __enter__(self) -> Self:
         self._receiver.start()

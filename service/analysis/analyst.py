@@ -22,7 +22,7 @@ from service.domain.flags import Flag
 from service.domain.pipeline import Pipeline
 from service.domain.ports import Backend, Progress, Step
 from service.domain.unparsable import UNPARSABLE
-from service.errors import Reason, Refusal, Rejected, ThoracleError, is_storage_error, traceback_of
+from service.errors import Reason, Refusal, Rejected, is_storage_error, traceback_of
 from service.evidence.context import Earlier, Evidence, EvidenceContext, PassedOver, Selection
 from service.evidence.encode import encode
 from service.evidence.notice import encode_notice
@@ -34,6 +34,7 @@ from service.imaging.read import read_ct
 from service.inference.recording_backend import RecordingBackend
 from service.store.dicom_folder import SeriesFiles, datasets
 from service.store.dicom_folder import headers as read_headers
+from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
 
@@ -125,8 +126,9 @@ class Analyst:
                 noting = RecordingBackend(self.backend)
                 context = replace(self._context(run), passed_over=_passed_over(every, ranked, refusals, headers))
                 try:
-                    done = self._analyse_series(_files(series, uid), eligibility.flags, noting, context, watch)
-                except Exception as error:  # the worker step: one bad series must not cost the study its others
+                    with worker_step(MemoryError):
+                        done = self._analyse_series(_files(series, uid), eligibility.flags, noting, context, watch)
+                except (Rejected, InternalError, OSError) as error:  # the study's other series are none the worse
                     refusals[uid] = _refusals(error, watch.stage)
                     asked |= noting.asked
         evidence = done[2] if done else self._notice(series, list(headers.values()), refusals, run)
@@ -151,19 +153,26 @@ class Analyst:
         """A series whose headers cannot be checked is refused for itself: the others are none the worse for it."""
         step()
         try:
-            if series.refusals:
-                first_headers[series.series_uid] = dcmread(series.paths[0], stop_before_pixels=True)
-                return Candidate(series.series_uid, Eligibility(series.refusals))
-            headers = read_headers(series, step)
-            first_headers[series.series_uid] = headers[0]
-            found = candidate(headers, check_headers(headers, self.limits, expected_images))
-            return replace(found, series_uid=series.series_uid)
-        except Exception as error:  # the worker step: one bad series must not cost the study its others
-            refusals = _refusals(error, "check")
-            if isinstance(error, (*UNPARSABLE, OSError)):
-                why = f"The headers cannot be parsed ({type(error).__name__})."
+            with worker_step(MemoryError):
+                return self._checked(series, expected_images, first_headers, step)
+        except (Rejected, InternalError, OSError) as error:
+            refusals, cause = _refusals(error, "check"), _cause(error)
+            if isinstance(cause, (*UNPARSABLE, OSError)):
+                why = f"The headers cannot be parsed ({type(cause).__name__})."
                 refusals = (Refusal(Reason.UNREADABLE, why),)
             return Candidate(series.series_uid, Eligibility(series.refusals or refusals))
+
+    def _checked(
+        self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset], step: Step
+    ) -> Candidate:
+        """A series with what its headers say of it."""
+        if series.refusals:
+            first_headers[series.series_uid] = dcmread(series.paths[0], stop_before_pixels=True)
+            return Candidate(series.series_uid, Eligibility(series.refusals))
+        headers = read_headers(series, step)
+        first_headers[series.series_uid] = headers[0]
+        found = candidate(headers, check_headers(headers, self.limits, expected_images))
+        return replace(found, series_uid=series.series_uid)
 
     def _analyse_series(
         self,
@@ -182,9 +191,7 @@ class Analyst:
     def _context(self, run: Run) -> EvidenceContext:
         moment = with_fixed_zone(run.analysed_at.astimezone())
         pipeline = PipelineUse(self.pipeline.name, self.pipeline.version, self.pipeline.series_number)
-        return EvidenceContext(
-            self.software_version, moment, pipeline, self.institution, run.number, run.replaces
-        )
+        return EvidenceContext(self.software_version, moment, pipeline, self.institution, run.number, run.replaces)
 
     def _notice(
         self,
@@ -198,8 +205,9 @@ class Analyst:
             return ()
         images = {one.series_uid: len(one.paths) for one in series if not one.refusals}
         try:
-            return encode_notice(headers, refusals, self._context(run), images)
-        except Exception as error:  # the worker step: the study stays refused by name
+            with worker_step(MemoryError):
+                return encode_notice(headers, refusals, self._context(run), images)
+        except (Rejected, InternalError, OSError) as error:  # the study stays refused by name
             log.warning("no notice: %s", "; ".join(map(str, _refusals(error, "notice"))))
             return ()
 
@@ -271,11 +279,16 @@ def _passed_over(
     )
 
 
-def _refusals(error: Exception, stage: str) -> tuple[Refusal, ...]:
-    """Returns why the series that caused the error is refused; raises an error that is no series' fault."""
+def _cause(error: Exception) -> Exception:
+    return error.cause if isinstance(error, InternalError) else error
+
+
+def _refusals(error: Rejected | InternalError | OSError, stage: str) -> tuple[Refusal, ...]:
+    """Returns why the series that caused the error is refused; raises an error of the storage."""
     if isinstance(error, Rejected):
         return error.refusals
-    if isinstance(error, (ThoracleError, MemoryError)) or is_storage_error(error):
+    if is_storage_error(error):
         raise error
-    log.error("a series failed in the step %s: %s\n%s", stage, type(error).__name__, traceback_of(error))
-    return (Refusal(Reason.FAILED, f"{type(error).__name__} in the step '{stage}'; the log tells where."),)
+    cause = _cause(error)
+    log.error("a series failed in the step %s: %s\n%s", stage, type(cause).__name__, traceback_of(cause))
+    return (Refusal(Reason.FAILED, f"{type(cause).__name__} in the step '{stage}'; the log tells where."),)

@@ -157,15 +157,12 @@ class Watchdog(PeriodicTask):
         try:
             with self._even_without_looking(marker):
                 yield run
-            run.check()
-        except Exception as error:
-            if run.why is None:
-                raise
-            self._count(run.why.cause)
-            raise type(run.why)(str(run.why)) from error
         finally:
             with self._changing:
                 self._runs.pop(run, None)
+            if run.why is not None:  # whatever else the analysis raised came of its being ended
+                self._count(run.why.cause)
+                run.check()
 
     def _look(self) -> None:
         with self._changing:

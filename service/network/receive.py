@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,6 +35,18 @@ _IDLE_S = 120.0
 _CODE_STRING = re.compile("[A-Z]{2,16}")
 
 
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a receiver listens, under which name, and who may call. allowed_calling_aets: empty for all."""
+
+    ae_title: str
+    host: str
+    port: int
+    allowed_calling_aets: Sequence[str] = ()
+    require_called_aet: bool = False
+    max_associations: int = 20
+
+
 class Receiver:
     """Listens from `start` to `stop`. Any number of associations run at once, up to the maximum."""
 
@@ -41,34 +54,29 @@ class Receiver:
         self,
         inbox: Inbox,
         observer: ReceiverObserver,
-        ae_title: str,
-        host: str,
-        port: int,
+        listening: Listening,
         *,
-        allowed_calling_aets: Sequence[str] = (),
-        require_called_aet: bool = False,
-        max_associations: int = 20,
         admission: Admission | None = None,
         on_report: OnReport | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """allowed_calling_aets: empty for all. admission: says whose images are taken now; None: everybody's.
+        """admission: decides whose images are taken now; None: everybody's.
 
         on_report: keeps storage commitment reports; without it their SOP class is not accepted.
         """
         self._inbox = inbox
         self._observer = observer
-        self._address = (host, port)
+        self._address = (listening.host, listening.port)
         self._admission = admission
         self._on_report = on_report
         self._clock = clock
         self._trouble = ""
-        self._ae = AE(ae_title)
+        self._ae = AE(listening.ae_title)
         self._ae.maximum_pdu_size = 0
-        self._ae.maximum_associations = max_associations
+        self._ae.maximum_associations = listening.max_associations
         self._ae.network_timeout = _IDLE_S
-        self._ae.require_calling_aet = list(allowed_calling_aets)
-        self._ae.require_called_aet = require_called_aet
+        self._ae.require_calling_aet = list(listening.allowed_calling_aets)
+        self._ae.require_called_aet = listening.require_called_aet
         self._ae.add_supported_context(VERIFICATION, ALL_TRANSFER_SYNTAXES)
         if on_report is not None:
             self._ae.add_supported_context(STORAGE_COMMITMENT, scu_role=False, scp_role=True)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -32,21 +33,27 @@ class Jobs(Protocol):
     def job(self, job_id: str) -> Mapping[str, Any] | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class SelfReport:
+    """What the service reports of itself to those who watch it.
+
+    healthy: whether this process is able to work. ready: whether the whole service is able to take and analyse a CT.
+    """
+
+    healthy: Callable[[], Health]
+    ready: Callable[[], Health]
+    metrics: Callable[[], bytes]
+
+
 def create_app(
     version: str,
     jobs: Jobs,
     operator: JobActions,
     job_states: Sequence[str],
-    healthy: Callable[[], Health],
-    ready: Callable[[], Health],
-    metrics: Callable[[], bytes],
+    report: SelfReport,
     more: Sequence[APIRouter] = (),
 ) -> FastAPI:
-    """The application, with more routes.
-
-    healthy: is this process able to work; ready: is the whole service able to take and analyse a CT. It is alive as
-    long as it answers.
-    """
+    """Returns the application, with more routes. It is alive as long as it answers."""
     app = FastAPI(title="Thoracle", version=version, description="Research use only. Not for diagnostic use.")
 
     @app.exception_handler(SQLAlchemyError)
@@ -56,7 +63,7 @@ def create_app(
 
     @app.get("/healthz", summary="This process works")
     def healthz() -> JSONResponse:
-        return answer(healthy(), version)
+        return answer(report.healthy(), version)
 
     @app.get("/api/jobs", summary="Jobs, newest first")
     def list_jobs(
@@ -81,7 +88,7 @@ def create_app(
             raise HTTPException(404, f"there is no job {job_id!r}")
         return dict(row)
 
-    app.include_router(probes(version, dict, ready, metrics))
+    app.include_router(probes(version, dict, report.ready, report.metrics))
     for router in (actions(operator), *more):
         app.include_router(router)
     return app

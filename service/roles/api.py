@@ -12,7 +12,7 @@ from service.composition.storage import database_health, host_locks, metrics_dir
 from service.domain.job_state import State
 from service.domain.ports import Spool
 from service.ops import readiness
-from service.ops.api import create_app
+from service.ops.api import SelfReport, create_app
 from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
 from service.ops.metrics import COUNTING, refusing, serving_trouble
 from service.ops.model_routes import model_actions
@@ -49,9 +49,11 @@ def run(settings: Settings, name: str) -> None:
         seen,
         job_operator_on(settings, spool, engine),
         [state.value for state in State],
-        lambda: {"database": database_health(engine)},
-        lambda: _readiness(settings, spool, engine, alive),
-        lambda: measured(settings, name, space, database_gauges),
+        SelfReport(
+            healthy=lambda: {"database": database_health(engine)},
+            ready=lambda: _readiness(settings, spool, engine, alive),
+            metrics=lambda: measured(settings, name, space, database_gauges),
+        ),
         [model_actions(model_operator_on(settings, engine), Audit(engine, now))],
     )
     with Listener("API", app, settings.api.host, settings.api.port) as listener:

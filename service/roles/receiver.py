@@ -5,7 +5,7 @@ import logging
 from service.composition.storage import database_health, open_storage, shared_locks
 from service.domain.commitment import Report
 from service.network.admission import Admission
-from service.network.receive import Receiver
+from service.network.receive import Listening, Receiver
 from service.ops import readiness
 from service.ops.metrics import Metrics
 from service.ops.probes import Health
@@ -42,17 +42,8 @@ def run(settings: Settings, name: str) -> None:
     def on_report(_calling_ae: str, report: Report) -> bool:
         return keep_report(report, deliveries, metrics, now())
 
-    receiver = Receiver(
-        inbox,
-        metrics,
-        ours.ae_title,
-        ours.host,
-        ours.port,
-        allowed_calling_aets=_allowed(settings),
-        max_associations=ours.max_associations,
-        admission=admission,
-        on_report=on_report,
-    )
+    address = Listening(ours.ae_title, ours.host, ours.port, _allowed(settings), max_associations=ours.max_associations)
+    receiver = Receiver(inbox, metrics, address, admission=admission, on_report=on_report)
     try:
         receiver.start()
     except OSError as error:

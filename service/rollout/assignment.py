@@ -20,6 +20,7 @@ from service.errors import ThoracleError, Transient
 from service.inference.composite_backend import CompositeBackend
 from service.inference.files import serving_of, what_is_served
 from service.log_once import LogOnce
+from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
 
@@ -154,17 +155,22 @@ class Models:
         """What is to be served now, loaded; what served before where that cannot be."""
         before = self._loaded
         try:
-            text = what_is_served(self._repository())
-            if text == before.text and (before.again_at is None or self._clock() < before.again_at):
-                return before
-            loaded = self._load(text, serving_of(self._repository()), before)
-            if loaded.active is not before.active:
-                loaded.active.check()
-            return loaded
-        except Exception as error:  # whatever is wrong with the new ones, the old ones are none the worse for it
+            with worker_step():
+                return self._newly_loaded(before)
+        except (ThoracleError, OSError) as error:  # the models that serve are none the worse for it
             return _Loaded(
                 None, before.serving, before.active, before.others, f"{_in_words(error)} The old ones go on."
             )
+
+    def _newly_loaded(self, before: _Loaded) -> _Loaded:
+        """What the repository now says is to be served; what serves, where nothing has changed."""
+        text = what_is_served(self._repository())
+        if text == before.text and (before.again_at is None or self._clock() < before.again_at):
+            return before
+        loaded = self._load(text, serving_of(self._repository()), before)
+        if loaded.active is not before.active:
+            loaded.active.check()
+        return loaded
 
     def _load(self, text: str, serving: Serving, before: _Loaded | None) -> _Loaded:
         """before: what serves now; where it is of the same text, only its missing candidates are tried again."""
@@ -176,10 +182,11 @@ class Models:
         for name, served in serving.items():
             if served.candidate and name not in others:
                 try:
-                    other = self._make(versions | {name: served.candidate.version}, [active, *there])
-                    other.check()
-                    others[name] = other
-                except Exception as error:  # a broken candidate must harm nothing
+                    with worker_step():
+                        other = self._make(versions | {name: served.candidate.version}, [active, *there])
+                        other.check()
+                        others[name] = other
+                except (ThoracleError, OSError) as error:  # a broken candidate must harm nothing
                     wrong.append(_of_candidate(name, served.candidate.version, error))
         again_at = self._clock() + self._pause_s if wrong else None
         return _Loaded(text, serving, active, others, " ".join(wrong), again_at)
@@ -199,8 +206,9 @@ def _wrong(loaded: _Loaded) -> dict[str, str]:
     wrong = {}
     for name, other in loaded.others.items():
         try:
-            other.check()
-        except Exception as error:  # a broken candidate must harm nothing
+            with worker_step():
+                other.check()
+        except (ThoracleError, OSError) as error:  # a broken candidate must harm nothing
             wrong[name] = _of_candidate(name, other.spec(name).version, error)
     return wrong
 
@@ -210,4 +218,6 @@ def _of_candidate(name: str, version: str, error: Exception) -> str:
 
 
 def _in_words(error: Exception) -> str:
-    return str(error) if isinstance(error, ThoracleError) else f"{type(error).__name__}: {error}."
+    """Returns what is wrong; no study is at hand, so that the text of any error may be shown."""
+    cause = error.cause if isinstance(error, InternalError) else error
+    return str(cause) if isinstance(cause, ThoracleError) else f"{type(cause).__name__}: {cause}."

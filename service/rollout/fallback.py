@@ -13,6 +13,7 @@ from service.analysis.watchdog import Unwanted
 from service.domain.ports import Backend
 from service.errors import Reason, ThoracleError
 from service.rollout.assignment import Assigned
+from service.worker_step import worker_step
 
 _UNFINISHED = "the run before did not end; its process may have died of it"
 
@@ -36,13 +37,12 @@ def tried(assigned: Assigned, analyse: Callable[[Backend], Outcome], unfinished:
     if unfinished:
         return Tried(analyse(assigned.active), why_not=dict.fromkeys(assigned.others, _UNFINISHED))
     try:
-        outcome = analyse(assigned.backend)
-    except (OSError, SQLAlchemyError, Unwanted):
+        with worker_step(SQLAlchemyError):
+            outcome = analyse(assigned.backend)
+    except Unwanted:
         raise  # no model's fault
-    except Exception as error:
-        # Of others not the message: it may quote a patient's attributes.
-        why = str(error) if isinstance(error, ThoracleError) else f"internal error {type(error).__name__}"
-        return Tried(analyse(assigned.active), why_not=dict.fromkeys(assigned.others, why))
+    except ThoracleError as error:
+        return Tried(analyse(assigned.active), why_not=dict.fromkeys(assigned.others, str(error)))
     if refusing := [one.name for one in outcome.asked if one.name in assigned.others]:
         usual = analyse(assigned.active)
         # Where the headers decide, both refuse it.

@@ -23,11 +23,12 @@ from service.domain.job_state import UNWANTED
 from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
 from service.domain.work import Done, TryAgain, done_or_again
-from service.errors import ThoracleError, Transient, traceback_of
+from service.errors import ThoracleError, Transient
 from service.imaging.difference import Difference, difference
 from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.shadows import Shadow, results_of
 from service.store.study_tables import StudyTables
+from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
 
@@ -77,31 +78,23 @@ class Shadower:
 
     def _run(self, job: Job, model: str, version: str, attempt: int) -> float | None:
         try:
-            both = None if _past(job) else self._models.beside(model, version)
-            if both is None:
-                self._end(job.job_id, model, version, Shadow.WITHDRAWN)
-            else:
-                self._compare(job, model, version, *both)
+            with worker_step(SQLAlchemyError):  # what cannot be recorded now the engine tries again
+                both = None if _past(job) else self._models.beside(model, version)
+                if both is None:
+                    self._end(job.job_id, model, version, Shadow.WITHDRAWN)
+                else:
+                    self._compare(job, model, version, *both)
         except (Transient, OSError) as error:
             wait_s = self._retries.wait_s(attempt, self._clock() - job.created_at)
             if wait_s is None:
                 self._end(job.job_id, model, version, Shadow.FAILED, error=str(error))
             return wait_s
-        except SQLAlchemyError:
-            raise  # it cannot be recorded now: the engine tries again
         except Unwanted:
             self._end(job.job_id, model, version, Shadow.WITHDRAWN)
         except ThoracleError as error:
+            if isinstance(error, InternalError):
+                log.error("job %s in the shadow: %s\n%s", job.job_id, error.kind, error.where)
             self._end(job.job_id, model, version, Shadow.FAILED, error=str(error))
-        except Exception as error:  # the worker step: a broken candidate must harm nothing
-            # Where it happened, but not the message: it may quote a patient's attributes.
-            log.error(
-                "job %s in the shadow: %s\n%s",
-                job.job_id,
-                type(error).__name__,
-                traceback_of(error),
-            )
-            self._end(job.job_id, model, version, Shadow.FAILED, error=f"internal error {type(error).__name__}")
         return None
 
     def _compare(self, job: Job, model: str, version: str, active: Backend, candidate: Backend) -> None:

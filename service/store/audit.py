@@ -5,7 +5,7 @@ short. Details hold versions, digests and reasons, never patient data.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -35,15 +35,9 @@ class Audit:
         with self._engine.begin() as connection:
             entry = sa.insert(audit).values(row | {"outcome": BEGUN, "detail": detail}).returning(audit.c.id)
             number = connection.execute(entry).scalar_one()
-        try:
+        with ExitStack() as stack:
+            stack.push(lambda _kind, error, _where: self._complete(number, detail, error))
             yield detail
-        except ThoracleError as error:
-            self._end(number, REFUSED, detail | {"why": str(error)})
-            raise
-        except Exception as error:
-            self._end(number, FAILED, detail | {"why": type(error).__name__})
-            raise
-        self._end(number, DONE, detail)
 
     def note(self, who: str, what: str, subject: str, outcome: str, **detail: Any) -> None:
         """One entry for what has just happened."""
@@ -62,6 +56,15 @@ class Audit:
             query = query.where(audit.c.at >= since)
         with self._engine.begin() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    def _complete(self, number: int, detail: Mapping[str, Any], error: BaseException | None) -> None:
+        """Note how the block of an entry ended; one that a signal cut short stays `begun`."""
+        if error is None:
+            self._end(number, DONE, detail)
+        elif isinstance(error, ThoracleError):
+            self._end(number, REFUSED, {**detail, "why": str(error)})
+        elif isinstance(error, Exception):
+            self._end(number, FAILED, {**detail, "why": type(error).__name__})
 
     def _end(self, number: int, outcome: str, detail: Mapping[str, Any]) -> None:
         with self._engine.begin() as connection:

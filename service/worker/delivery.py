@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from traceback import format_tb
 
 from service.domain.delivery import ObjectDelivery, OpenDelivery
 from service.domain.delivery_state import NOT_THERE, TO_SEND, Delivered
@@ -19,6 +18,7 @@ from service.domain.job_state import SENDING, State
 from service.domain.ports import Spool
 from service.domain.routing import StudyFacts, routed
 from service.domain.work import Done, TryAgain, done_or_again
+from service.errors import ThoracleError
 from service.evidence.context import MEASUREMENTS, NEEDED, NOTICES, Earlier, Predecessor, is_segmentation, selects
 from service.network.send import StoreOutcome
 from service.network.status import Verdict, is_warning
@@ -28,6 +28,7 @@ from service.store.planning import Plan
 from service.worker.confirmation import Confirmation, tell_end
 from service.worker.destination import DeliveryObserver, Destination, with_one_root
 from service.worker.substitutes import other_root, other_style, style_refused, wanted_of
+from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
 
@@ -182,13 +183,15 @@ class Courier:
     def _sent(self, target: Destination, objects: Sequence[StoredObject]) -> Sequence[StoreOutcome]:
         """One outcome per object. Storage that is away is no object's fault."""
         try:
-            with self._spool.local([o.path for o in objects]) as paths:
+            with worker_step(), self._spool.local([o.path for o in objects]) as paths:
                 return target.send(paths)
         except OSError as error:
             message = f"cannot be read ({error})"
-        except Exception as error:  # the worker step: it is recorded, and ends when the time for trying is over
-            message = f"not sent (internal error {type(error).__name__})"
-            log.error("%s\n%s", message, "".join(format_tb(error.__traceback__)))
+        except InternalError as error:  # it is recorded, and ends when the time for trying is over
+            message = f"not sent ({error})"
+            log.error("%s\n%s", message, error.where)
+        except ThoracleError as error:
+            message = f"not sent ({error})"
         return [StoreOutcome(Path(o.path), "", Verdict.TRANSIENT, None, message) for o in objects]
 
     def _forget(self, job: Job, name: str, waiting: Sequence[OpenDelivery]) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.analysis.analyst import Outcome, Run, not_taken
 from service.analysis.open_study import Study, run_of
-from service.analysis.watchdog import Stopped, Unwanted
+from service.analysis.watchdog import Unwanted
 from service.domain.job import Job, Result, StoredObject
 from service.domain.job_state import NOT_ANALYSED, Event, State, advance
 from service.domain.ports import Backend, Spool
@@ -26,7 +26,7 @@ from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
 from service.domain.work import NOTHING_TO_DELIVER, Deliver, TryAgain
-from service.errors import Permanent, Transient, traceback_of
+from service.errors import ThoracleError, Transient
 from service.evidence.context import Evidence
 from service.evidence.result import headline_document
 from service.imaging.attributes import known_text
@@ -37,6 +37,7 @@ from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.study_tables import StudyTables
 from service.worker.delivery import Courier
 from service.worker.saved_result import ENDED, SavedResult, from_json, to_json
+from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
 
@@ -96,14 +97,8 @@ class Runner:
         unfinished = job.state is State.RUNNING
         job = self._jobs.start(job_id, self._clock())
         try:
-            assigned = self._models.for_study(job.study_uid)
-            with self._studies.open(job) as study:
-                if not job.pipeline:
-                    return self._end(job, *self._save(job, not_taken(study[0], self._run(job)), ()))
-                done = tried(assigned, partial(self._watched, job, study, assigned), unfinished)
-            event, result = self._save(job, done.outcome, done.candidates)
-            if not any(model["candidate"] for model in result.models):
-                self._tell_without(job_id, assigned, done.why_not)
+            with worker_step(SQLAlchemyError):  # what cannot be recorded now the engine tries again
+                event, result = self._analysed(job, unfinished)
         except Unwanted as error:
             log.info("job %s: nothing more is done: %s", job_id, error)
             return NOTHING_TO_DELIVER
@@ -114,15 +109,12 @@ class Runner:
                 self._jobs.retry(job_id, str(error))
                 return TryAgain(wait_s)
             event, result = Event.FAIL, Result(error=str(error))
-        except (Permanent, Stopped) as error:
+        except InternalError as error:
+            log.error("job %s failed: %s\n%s", job_id, error.kind, error.where)
+            event, result = Event.FAIL, Result(error=f"{error}; the log tells where")
+        except ThoracleError as error:
             log.error("job %s failed: %s", job_id, error)
             event, result = Event.FAIL, Result(error=str(error))
-        except SQLAlchemyError:
-            raise  # it cannot be recorded now: the engine tries again
-        except Exception as error:  # the worker step: one bad study must not stop the others
-            # Where it happened, but not the message: it may quote a patient's attributes.
-            log.error("job %s failed: %s\n%s", job_id, type(error).__name__, traceback_of(error))
-            event, result = Event.FAIL, Result(error=f"internal error {type(error).__name__}; the log tells where")
         return self._end(job, event, result)
 
     def _end(self, job: Job, event: Event, result: Result) -> Deliver:
@@ -133,6 +125,18 @@ class Runner:
         log.info("job %s: %s", job.job_id, ended)
         self._count(job, ended, result)
         return Deliver(tuple(plans), finished.priority if finished.priority != job.priority else None)
+
+    def _analysed(self, job: Job, unfinished: bool) -> tuple[Event, Result]:
+        """Analyse the study, with its candidates where it has any, and save the results."""
+        assigned = self._models.for_study(job.study_uid)
+        with self._studies.open(job) as study:
+            if not job.pipeline:
+                return self._save(job, not_taken(study[0], self._run(job)), ())
+            done = tried(assigned, partial(self._watched, job, study, assigned), unfinished)
+        event, result = self._save(job, done.outcome, done.candidates)
+        if not any(model["candidate"] for model in result.models):
+            self._tell_without(job.job_id, assigned, done.why_not)
+        return event, result
 
     def abandon(self, job_id: str) -> None:
         """Mark the job failed: the processes that ran it died again and again."""

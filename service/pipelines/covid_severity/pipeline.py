@@ -82,7 +82,9 @@ class CovidSeverity:
             warnings.NO_CLASSIFIER,
         )
         models = [ModelUse(spec.name, spec.version, spec.sha256) for spec in specs]
-        return to_analysis(found, PipelineUse(self.name, self.version, self.series_number), models, in_order(raised, self.flags))
+        return to_analysis(
+            found, PipelineUse(self.name, self.version, self.series_number), models, in_order(raised, self.flags)
+        )
 
     def report(self, ct: CT, analysis: Analysis, step: Step) -> ReportBody:
         """What the report prints. step: called before each picture."""

@@ -15,8 +15,9 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 from service.domain.job import NoSuchJob
 from service.domain.job_state import IllegalTransition
 from service.domain.work import DONE, NOTHING_TO_DELIVER, Deliver, Done, TryAgain, Work, done_or_again
-from service.errors import traceback_of
+from service.errors import ThoracleError
 from service.store.durable_engine.dbos_internals import DELAYED, IN_HAND, WorkflowRows
+from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
 
@@ -194,15 +195,19 @@ def _enqueue(
 def _step(work: Callable[[], _Result], settled: _Result) -> _Result | TryAgain:
     """Returns the result of the work, TryAgain if it fails, `settled` if the job is gone or has ended."""
     try:
-        return work()
+        with worker_step(sa.exc.SQLAlchemyError):
+            return work()
     except (sa.exc.SQLAlchemyError, OSError) as error:
         log.warning("a step could not be recorded, it is tried again: %s", type(error).__name__)
         return TryAgain(_STEP_RETRY_S)
     except (NoSuchJob, IllegalTransition) as error:
         log.warning("nothing left to do: %s", error)
         return settled
-    except Exception as error:  # a step never raises; the message may quote a patient's attributes
-        log.error("a step failed: %s\n%s", type(error).__name__, traceback_of(error))
+    except InternalError as error:
+        log.error("a step failed: %s\n%s", error.kind, error.where)
+        return TryAgain(_STEP_RETRY_S)
+    except ThoracleError as error:
+        log.error("a step failed: %s", error)
         return TryAgain(_STEP_RETRY_S)
 
 

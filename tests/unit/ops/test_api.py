@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 from service.domain.job import Job
 from service.domain.job_state import IllegalTransition, State
 from service.domain.review import Review, Verdict
-from service.ops.api import create_app
+from service.ops.api import SelfReport, create_app
 
 ROWS = [{"job_id": "b", "state": "delivered"}, {"job_id": "a", "state": "refused"}]
 
@@ -52,9 +52,11 @@ def client(records: Records, healthy: str = "ok", ready: str = "ok") -> TestClie
             records,
             JobActions(),
             ["delivered", "refused"],
-            lambda: {"database": healthy},
-            lambda: {"database": "ok", "worker": ready},
-            lambda: b"thoracle_jobs 1\n",
+            SelfReport(
+                lambda: {"database": healthy},
+                lambda: {"database": "ok", "worker": ready},
+                lambda: b"thoracle_jobs 1\n",
+            ),
         )
     )
 
