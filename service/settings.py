@@ -3,6 +3,7 @@
 An unknown key is an error: a misspelt setting never falls back silently to its default.
 """
 
+import os
 import sys
 from dataclasses import replace
 from datetime import time, timedelta
@@ -98,6 +99,12 @@ class Route(_Frozen):
     between: tuple[time, time] | None = Field(
         None, description="local time of day at which the first image of the CT came, e.g. [18:00, 07:00]"
     )
+
+    @model_validator(mode="after")
+    def _ages_in_order(self) -> Self:
+        if self.age and self.age[0] > self.age[1]:
+            raise ValueError(f"age: from the first to the second, in years; nobody is from {self.age[0]:g} to {self.age[1]:g}")
+        return self
 
 
 class GateLimits(_Frozen):
@@ -378,9 +385,10 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _several_pipelines(cls, values: Any) -> Any:
-        """Until version 0.2 there was one."""
-        if isinstance(values, dict) and "pipeline" in values:
-            raise ValueError(f"`pipeline` is a list now: pipelines: [{values['pipeline']}]")
+        """Until version 0.2 there was one. Of variables that are no settings pydantic tells nothing."""
+        one = os.environ.get("THORACLE_PIPELINE")
+        if isinstance(values, dict) and (one := values.get("pipeline", one)) is not None:
+            raise ValueError(f"`pipeline` is a list now: pipelines: [{one}]")
         return values
 
     @model_validator(mode="after")
