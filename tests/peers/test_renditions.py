@@ -42,7 +42,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("evidence")
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
     paths = {}
-    for item in evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), [Selection(Style(SegKind.LABELMAP)), Selection()]):
+    for item in evidence_samples.encoded(
+        ct, analysis, evidence_samples.context(ct), [Selection(Style(SegKind.LABELMAP)), Selection()]
+    ):
         if (item.sop_instance_uid and item.kind not in paths) or item.kind in ("measurements", "study"):
             paths[item.kind] = folder / item.file_name
             paths[item.kind].write_bytes(item.content)

@@ -117,7 +117,7 @@ def test_lung_cut_off_by_the_clean_up_is_flagged_and_much_of_it_refused() -> Non
         hu, probability = model_grid(LUNGS & ~layer)
         if expected is LUNG_DROPPED:
             (flag,) = find_lungs(hu, probability, hu).flags
-            base, both = (np.count_nonzero(lung) for lung in (RIGHT & (S >= first_slice + 3), LUNGS & ~layer))
+            base, both = (np.count_nonzero(lung) for lung in (RIGHT & (first_slice + 3 <= S), LUNGS & ~layer))
             assert flag == LUNG_DROPPED
             assert flag.detail == f"{base * 27 / 1000:.0f} mL, {base / both:.0%} of all."
         else:
