@@ -27,7 +27,6 @@ from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.inference.triton import TritonBackend
 from service.inference.triton_client import Address
-from service.pipelines import named
 from service.settings import load
 
 PART = "triton"
@@ -81,7 +80,7 @@ def _calls(folder: Path, models: Path) -> list[Call]:
     noted = Noted(models, CORES)
     noted.calls = []
     ct = read_ct([dcmread(path) for path in sorted(folder.glob("*.dcm"))])
-    named(load(None).pipeline).analyse(ct, noted, lambda _stage, _fraction: None)
+    pipelines(load(None))[0].analyse(ct, noted, lambda _stage, _fraction: None)
     return noted.calls
 
 

@@ -7,17 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import evidence_samples
 import make_ct
 import pytest
 from damage_ct import CASES
+from lungs_as_lobe import LungsAsLobe
 from typer.testing import CliRunner
 
 from service import __version__
 from service.analysis.analyst import Analyst
 from service.cli import app
-from service.domain.analysis import Analysis
-from service.domain.ct import CT
 from service.domain.eligibility import Limits
 from service.evidence.context import SegKind, Selection, Style
 from service.store import dicom_folder as tree
@@ -207,17 +205,6 @@ def test_results_of_an_earlier_patient_never_lie_beside_the_new_ones(tmp_path: P
     assert run("analyse", tmp_path / "in", "--out", out)[0] == 3
     assert sorted(p.name for p in out.rglob("*.*")) == ["notes.txt", "report.mine.pdf", "result.json"]
     assert json.loads((out / "result.json").read_text())["status"] == "refused"
-
-
-class LungsAsLobe:
-    """A pipeline without models: what is as thin as lung is one lobe."""
-
-    name = "lungs-as-lobe"
-    models = ()
-
-    def analyse(self, ct: CT, *_: object) -> Analysis:
-        mask = (ct.volume.array < -700).astype("uint8")
-        return evidence_samples.analysis_of(ct, mask, 0 * mask)
 
 
 @pytest.mark.parametrize(("slices", "names"), [(44, ["lobes.seg", "measurements.sr", "study.sr"]), (10, [])])

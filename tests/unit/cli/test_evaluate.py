@@ -16,7 +16,6 @@ from surface_distance import metrics
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.evidence.encode import encode
 
 DEMO_CT = Path(__file__).parents[3] / "demo" / "ct"
 
@@ -203,9 +202,9 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, hd.Volume]:
     """Our Segmentations of a phantom, and its finding labels."""
     folder = tmp_path_factory.mktemp("ours")
     ct, analysis = evidence_samples.phantom(orientation="FFS", findings=make_ct.FINDINGS)
-    for item in encode(ct, analysis, evidence_samples.context(ct)):
+    for item in evidence_samples.encoded(ct, analysis, evidence_samples.context(ct)):
         (folder / item.file_name).write_bytes(item.content)
-    return folder, ct.volume.with_array(analysis.finding_mask)
+    return folder, ct.volume.with_array(analysis.label_map("findings").labels)
 
 
 def test_our_findings_against_nifti_need_a_word_on_what_is_what(ours: tuple[Path, hd.Volume], tmp_path: Path) -> None:
@@ -226,7 +225,8 @@ def test_segments_are_matched_by_their_label_not_by_their_number(ours: tuple[Pat
     folder, _ = ours
     scan = make_ct.make(orientation="FFS", findings=tuple(b for b in make_ct.FINDINGS if b.finding == 2))
     ct, analysis = evidence_samples.from_phantom(scan)
-    (item,) = [i for i in encode(ct, analysis, evidence_samples.context(ct)) if i.file_name == "findings.seg.dcm"]
+    made = evidence_samples.encoded(ct, analysis, evidence_samples.context(ct))
+    (item,) = [one for one in made if one.file_name == "findings.seg.dcm"]
     (tmp_path / "few.seg.dcm").write_bytes(item.content)
     assert len(dcmread(tmp_path / "few.seg.dcm").SegmentSequence) == 1
     assert run(tmp_path / "few.seg.dcm", folder / "findings.seg.dcm", "-o", tmp_path)[0] == 0
@@ -241,8 +241,8 @@ def test_a_real_analysis_against_itself_and_against_a_shifted_copy(tmp_path: Pat
     analysed = CliRunner().invoke(app, ["analyse", str(DEMO_CT), "--out", str(tmp_path / "results")])
     assert analysed.exit_code == 0, analysed.output
     said = " ".join(analysed.output.split())
-    assert "CT severity score, Pan 2020, 0-25: 1/25 (mild), without noise floor 3/25" in said
-    assert "score doubtful: mirrored images disagree" in said
+    assert "CT severity score, Pan 2020, 0-25: 1 of 25, involvement: mild; 3 without noise floor." in said
+    assert "result doubtful: mirrored images disagree" in said
     seg = tmp_path / "results" / "lobes.seg.dcm"
     assert run(seg, seg, "-o", tmp_path / "same", "--labels", "RML=RML,*=lungs")[0] == 0
     same = rows(tmp_path / "same")

@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Container
+from itertools import product
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.ops.metrics import Counted, count_in, exposition, refusing, serving_trouble
+from service.ops.metrics import _RESERVED_BYTES, Counted, count_in, exposition, refusing, serving_trouble
 
 REPORT = """
 import sys
@@ -25,7 +26,8 @@ m.delivery("pacs", "stored")
 m.delivered(90.0)
 m.canary(True)
 m.canary(False)
-m.scored("GE REVOLUTION", 7, 3.5)
+m.measured("covid-severity", "severity_score", "GE REVOLUTION", 7.0)
+m.measured("covid-severity", "opacity_percent", "GE REVOLUTION", 3.5)
 m.refused("GE REVOLUTION", ["TILT"])
 """
 
@@ -56,8 +58,8 @@ def test_two_processes_add_up(tmp_path: Path) -> None:
     assert samples["thoracle_deliveries_total", "pacs", "stored"] == 2
     assert samples["thoracle_acquisition_to_delivery_seconds_sum",] == 180.0
     assert samples["thoracle_backend_canary_failures_total",] == 2
-    assert samples["thoracle_severity_score_sum", "GE REVOLUTION"] == 14
-    assert samples["thoracle_opacity_percent_sum", "GE REVOLUTION"] == 7
+    watched = ("thoracle_result_value_sum", "GE REVOLUTION", "covid-severity")
+    assert (samples[*watched, "severity_score"], samples[*watched, "opacity_percent"]) == (14, 7)
     assert samples["thoracle_refused_studies_total", "GE REVOLUTION", "TILT"] == 2
     assert sampled(folder, "worker-1")["thoracle_associations_total", "accepted"] == 1, "of one process alone"
 
@@ -94,20 +96,25 @@ from service.ops.metrics import Metrics, count_in
 count_in(Path(sys.argv[1]), sys.argv[2])
 m = Metrics()
 for n in range(int(sys.argv[3]), int(sys.argv[4])):
-    m.scored(f"SCANNER {n}", 1, 1.0)
+    for pipeline in ("covid-severity", "another-pipeline"):
+        for measure in ("severity_score", "opacity_percent"):
+            m.measured(pipeline, measure, f"SCANNER {n}", 1.0)
 """
 
 
 def test_only_so_many_scanners_have_a_label_whatever_is_sent_and_restarted(tmp_path: Path) -> None:
     for first, last in ((0, 15), (15, 30), (0, 15)):
         count(SCANNERS, tmp_path, "worker-0", first, last)
-    counts = {key[1]: n for key, n in sampled(tmp_path).items() if key[0] == "thoracle_severity_score_count"}
-    assert counts == {
-        **{f"SCANNER {n}": 2 for n in range(15)},
-        **{f"SCANNER {n}": 1 for n in range(15, 20)},
-        "other": 10,
-    }
-    assert (tmp_path / "histogram_worker-0.db").stat().st_size == 256 * 1024, "it never grows into a hole"
+    counts = {frozenset(key): n for key, n in sampled(tmp_path).items() if key[0] == "thoracle_result_value_count"}
+    for watched in product(("covid-severity", "another-pipeline"), ("severity_score", "opacity_percent")):
+        others = {"thoracle_result_value_count", *watched}
+        assert {next(iter(key - others)): n for key, n in counts.items() if others <= key} == {
+            **{f"SCANNER {n}": 2 for n in range(15)},
+            **{f"SCANNER {n}": 1 for n in range(15, 20)},
+            "other": 10,
+        }
+    file = (tmp_path / "histogram_worker-0.db").stat()
+    assert file.st_size == _RESERVED_BYTES and 512 * file.st_blocks >= file.st_size, "it never grows into a hole"
 
 
 REFUSES = """

@@ -44,7 +44,7 @@ class Site:
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self.audit = Audit(engine, lambda: NOW)
-        gate = Gate(CovidSeverity(), ct, self.on, server)
+        gate = Gate([CovidSeverity()], ct, self.on, server)
         self.operator = ModelActions(lambda: self.root, lambda: self.root, lambda: gate, self.audit, Shadows(engine))
 
     def on(self, versions: Mapping[str, str]) -> OnnxBackend:
@@ -220,7 +220,7 @@ def test_only_the_version_that_passed_is_promoted(tmp_path: Path, then: str, sai
                 return Passed(read_digests(site.root)["lobes/3/model.onnx"], None)
             return Passed("0" * 64, None)
 
-    site.operator._gate = lambda: Slow(CovidSeverity(), None, site.on)
+    site.operator._gate = lambda: Slow([CovidSeverity()], None, site.on)
     with pytest.raises(Permanent, match=said):
         site.operator.promote("lobes", None, "ada")
     assert site.served().active == "2"
