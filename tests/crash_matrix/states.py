@@ -94,7 +94,7 @@ def _receiving() -> Iterator[State]:
 
 def _completing() -> Iterator[State]:
     for key, moment, at in (
-        ("transaction", "the job is written, not committed", _worker("service.store.records:_new_job", "after")),
+        ("transaction", "the job is written, not committed", _worker("service.store.job_creation:new_job", "after")),
         ("job", "the engine does not know the job", _worker("service.store.records:Records.create_job", "after")),
         (
             "engine",
