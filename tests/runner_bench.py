@@ -41,7 +41,7 @@ from service.store.shadows import Shadows
 from service.store.spool import Spool
 from service.store.study_tables import StudyTables
 from service.worker.delivery import Courier
-from service.worker.destination import Destination
+from service.worker.destination import Target
 from service.worker.job_actions import JobActions
 from service.worker.runner import Runner
 
@@ -148,7 +148,7 @@ class Bench:
         self._inbox.take(arrivals.arrival())
         (self.job_id,) = arrivals.create_due_jobs(records, NOW, lambda _: 1.0)
         policy = RetryPolicy((5.0, 60.0), timedelta(hours=1))
-        self.destinations = {"pacs": Destination(self.send, policy, frozenset(("lobes", "study")), "binary")}
+        self.destinations = {"pacs": Target(self.send, policy, frozenset(("lobes", "study")), "binary")}
         self.deliveries = Deliveries(engine)
         self.courier = courier = Courier(
             self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock

@@ -11,17 +11,19 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.ops.metrics import _RESERVED_BYTES, Counted, count_in, exposition, refusing, serving_trouble
+from service.ops.counting_files import _RESERVED_BYTES, Counted, count_in, exposition
+from service.ops.metrics import serving_trouble, turned_away
 
 REPORT = """
 import sys
 from pathlib import Path
-from service.ops.metrics import Metrics, count_in
+from service.ops.counting_files import count_in
+from service.ops.metrics import Metrics
 count_in(Path(sys.argv[1]), sys.argv[2])
 m = Metrics()
 m.association("accepted")
 m.instance("CT", 0x0000, 0.01)
-m.study("analysed", {"read": 2.0, "encode": 1.0})
+m.study("analysed", "covid-severity", {"read": 2.0, "encode": 1.0})
 m.delivery("pacs", "stored")
 m.delivered(90.0)
 m.canary(True)
@@ -67,7 +69,8 @@ def test_two_processes_add_up(tmp_path: Path) -> None:
 AHEAD = """
 import logging, sys
 from pathlib import Path
-from service.ops.metrics import Metrics, count_in
+from service.ops.counting_files import count_in
+from service.ops.metrics import Metrics
 logging.basicConfig(format="%(message)s")
 count_in(Path(sys.argv[1]), "worker-0")
 m = Metrics()
@@ -92,7 +95,8 @@ def test_results_that_came_before_their_ct_have_no_latency(tmp_path: Path) -> No
 SCANNERS = """
 import sys
 from pathlib import Path
-from service.ops.metrics import Metrics, count_in
+from service.ops.counting_files import count_in
+from service.ops.metrics import Metrics
 count_in(Path(sys.argv[1]), sys.argv[2])
 m = Metrics()
 for n in range(int(sys.argv[3]), int(sys.argv[4])):
@@ -120,14 +124,15 @@ def test_only_so_many_scanners_have_a_label_whatever_is_sent_and_restarted(tmp_p
 REFUSES = """
 import sys
 from pathlib import Path
-from service.ops.metrics import Metrics, count_in
+from service.ops.counting_files import count_in
+from service.ops.metrics import Metrics
 count_in(Path(sys.argv[1]), sys.argv[2])
-Metrics().refusing("disk", int(sys.argv[3]))
+Metrics().turned_away("disk", int(sys.argv[3]))
 """
 
 
 def test_what_the_living_receivers_refuse_is_said_and_what_a_dead_one_did_is_not(tmp_path: Path) -> None:
-    assert refusing(tmp_path, ()) == {}
+    assert turned_away(tmp_path, ()) == {}
     for name, what, living, expected in (
         ("receiver-0", 2, {"receiver-0"}, {"disk": 2}),
         ("receiver-1", 1, {"receiver-0", "receiver-1"}, {"disk": 2}),
@@ -135,13 +140,14 @@ def test_what_the_living_receivers_refuse_is_said_and_what_a_dead_one_did_is_not
         ("receiver-0", 0, {"receiver-0"}, {"disk": 0}),
     ):
         count(REFUSES, tmp_path, name, what)
-        assert refusing(tmp_path, living) == expected
+        assert turned_away(tmp_path, living) == expected
 
 
 WATCHES = """
 import sys
 from pathlib import Path
-from service.ops.metrics import Metrics, count_in
+from service.ops.counting_files import count_in
+from service.ops.metrics import Metrics
 count_in(Path(sys.argv[1]), sys.argv[2])
 m = Metrics()
 for word in sys.argv[3:]:
@@ -206,4 +212,4 @@ def test_without_space_no_file_is_left_that_cannot_be_read(tmp_path: Path, monke
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"):
         count_in(tmp_path, "worker-0")
-    assert refusing(tmp_path, ()) == {}
+    assert turned_away(tmp_path, ()) == {}

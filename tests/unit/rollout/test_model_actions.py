@@ -14,8 +14,10 @@ from service.domain.ports import Array, Backend
 from service.domain.serving import OFF, Candidate, NoSuchModel, Served, canary, withdraw
 from service.errors import Permanent, Transient
 from service.inference.files import read_digests, serving_of
+from service.inference.installed_models import served_of
+from service.inference.model_trial import checking
 from service.inference.onnx import OnnxBackend
-from service.inference.repository import add, change, checking, embed, served_of
+from service.inference.repository import add, change, embed
 from service.inference.serving_file import SERVING, render_serving
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.acceptance import Gate, On, Passed

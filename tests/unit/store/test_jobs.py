@@ -90,7 +90,7 @@ def test_an_operator_sees_the_job_with_reasons_and_latency(
     jobs: Jobs, deliveries: Deliveries, job: str, engine: sa.Engine
 ) -> None:
     analysed(jobs, job)
-    deliveries.plan(job, {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}, at(90))
+    deliveries.begin(job, {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}, at(90))
     deliveries.record(job, "pacs", [ObjectDelivery(SR.sop_instance_uid, Delivered.STORED, 0)], at(120), None)
     shown = Overview(engine).job(job)
     assert shown is not None
