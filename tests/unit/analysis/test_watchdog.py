@@ -17,6 +17,8 @@ from service.analysis.watchdog import JobLimits, Watchdog
 from service.domain.job import State
 from service.errors import Transient
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "watched_process.py"
 ROOT = Path(__file__).parents[3]
 

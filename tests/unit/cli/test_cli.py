@@ -220,6 +220,7 @@ class LungsAsLobe:
         return evidence_samples.analysis_of(ct, mask, 0 * mask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("slices", "names"), [(44, ["lobes.seg", "measurements.sr", "study.sr"]), (10, [])])
 def test_what_destinations_get_changes_nothing_that_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slices: int, names: list[str]
@@ -234,6 +235,7 @@ def test_what_destinations_get_changes_nothing_that_is_written(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(expected)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_at_the_end_of_a_series_is_named_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,8 @@ from service.cli import app
 from service.errors import Flag
 from service.inference.repository import embed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 DEMO_CT, SHIPPED = ROOT / "demo" / "ct", ROOT / "triton_repo"
 

@@ -16,6 +16,8 @@ from pydicom import Dataset, dcmread
 from service.evidence.context import ALWAYS, Evidence, Selection
 from service.evidence.encode import encode
 
+pytestmark = pytest.mark.slow
+
 
 def encoded() -> tuple[Evidence, ...]:
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)

@@ -26,6 +26,8 @@ from service.evidence.context import ALWAYS, Evidence, Predecessor, SegKind, Sel
 from service.evidence.encode import encode
 from service.settings import Destination
 
+pytestmark = pytest.mark.slow
+
 FILES = [
     "lobes.seg.dcm",
     "findings.seg.dcm",

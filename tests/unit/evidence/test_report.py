@@ -26,6 +26,8 @@ from service.evidence.report.page import MOST_LETTERS, fitted, wrapped
 from service.evidence.result import result_document
 from service.imaging.read import read_ct
 
+pytestmark = pytest.mark.slow
+
 ALL = ALWAYS | {"text"}
 
 GOLDEN = {"LUL": (1336, 83), "LLL": (1609, 169), "RUL": (989, 101), "RML": (787, 37), "RLL": (1633, 115)}

@@ -15,6 +15,8 @@ from service.domain.ct import CT
 from service.evidence.encode import encode
 from service.evidence.source import clean_header, source_headers
 
+pytestmark = pytest.mark.slow
+
 JAPANESE = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 
 

@@ -20,6 +20,8 @@ from service.evidence.context import ALWAYS, Evidence, PassedOver, Predecessor, 
 from service.evidence.encode import encode
 from service.evidence.sr_study import study_sr
 
+pytestmark = pytest.mark.slow
+
 ALL = ALWAYS | {"text"}
 LIMITS = [("USE-LIM", "RUO"), ("USE-LIM", "NOT-APART")]
 

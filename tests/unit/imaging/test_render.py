@@ -9,6 +9,8 @@ from make_ct import Ball
 from service.domain.findings import Finding
 from service.imaging import render, render_3d, render_slice
 
+pytestmark = pytest.mark.slow
+
 RIGHT_FRONT_HIGH = (Ball(Finding.HIGH_OPACITY, (-72.0, -35.0, 35.0), 40.0),)
 
 

@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.ops.metrics import Counted, count_in, exposition, refusing, serving_trouble
 
+pytestmark = pytest.mark.slow
+
 REPORT = """
 import sys
 from pathlib import Path

@@ -22,6 +22,8 @@ from service.inference.repository import create
 from service.pipelines.covid_severity import CovidSeverity
 from service.pipelines.slices import infer_slices, onto, views_of
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
 
 

@@ -24,6 +24,8 @@ from service.pipelines import PIPELINES
 from service.pipelines.covid_severity import CovidSeverity
 from service.pipelines.slices import centred
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 SIZE, BOX = 192, 32
 
