@@ -29,6 +29,8 @@ from service.imaging.choose import series_option
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(min_slices=1, min_extent_mm=0.0)
 ABSENT = None
 WAYS = [ABSENT, *SPOILT]

@@ -12,6 +12,8 @@ from bench.quantise import quantised, with_probability
 from bench.variants import BATCH, SERVICE, VARIANTS, session, why_absent
 from service.inference.installed_models import installed as installed_models
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 AT = np.full((2, 1, 1), 0.5)
 

@@ -31,6 +31,8 @@ from service.evidence.encode import encode
 from service.store.dicom_folder import scan
 from service.store.records import SeriesRecord
 
+pytestmark = pytest.mark.slow
+
 RUN = Run(evidence_samples.ANALYSED_AT)
 
 

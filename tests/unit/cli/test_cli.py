@@ -207,6 +207,7 @@ def test_results_of_an_earlier_patient_never_lie_beside_the_new_ones(tmp_path: P
     assert json.loads((out / "result.json").read_text())["status"] == "refused"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("slices", "names"), [(44, ["lobes.seg", "measurements.sr", "study.sr"]), (10, [])])
 def test_what_destinations_get_changes_nothing_that_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slices: int, names: list[str]
@@ -221,6 +222,7 @@ def test_what_destinations_get_changes_nothing_that_is_written(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(expected)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_at_the_end_of_a_series_is_named_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def test_many_cases_in_two_folders(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "bland-altman.svg").read_text().count("<circle") == 5
 
 
+@pytest.mark.slow
 def test_the_same_again_gives_the_same_bytes(tmp_path: Path) -> None:
     shrinking = {name: block(slice(2, 8), slice(3, 4 + k), slice(3, 13)) for k, name in enumerate("abcdefgh")}
     pred, truth = write(tmp_path / "p", **shrinking), write(tmp_path / "t", **dict.fromkeys(shrinking, LARGE))
@@ -207,6 +208,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, hd.Volume]:
     return folder, ct.volume.with_array(analysis.label_map("findings").labels)
 
 
+@pytest.mark.slow
 def test_our_findings_against_nifti_need_a_word_on_what_is_what(ours: tuple[Path, hd.Volume], tmp_path: Path) -> None:
     folder, findings = ours
     truth = write_nifti(findings.with_array(np.where(findings.array, findings.array + 1, 0)), tmp_path / "t.nii.gz")
@@ -220,6 +222,7 @@ def test_our_findings_against_nifti_need_a_word_on_what_is_what(ours: tuple[Path
     assert 0 < found["t", "ggo"]["truth_ml"] < found["t", "any"]["truth_ml"]
 
 
+@pytest.mark.slow
 def test_segments_are_matched_by_their_label_not_by_their_number(ours: tuple[Path, hd.Volume], tmp_path: Path) -> None:
     """A CT without ground glass has high opacity as segment 1."""
     folder, _ = ours
@@ -235,6 +238,7 @@ def test_segments_are_matched_by_their_label_not_by_their_number(ours: tuple[Pat
     assert found["findings", "High opacity"]["dice"] > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_real_analysis_against_itself_and_against_a_shifted_copy(tmp_path: Path) -> None:
     """The demo CT through the product; the reference measures the same arrays."""

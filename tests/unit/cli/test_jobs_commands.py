@@ -37,6 +37,7 @@ def site(folder: Path) -> tuple[Path, sa.Engine, str]:
     return config, engine, job_id
 
 
+@pytest.mark.slow
 def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_path: Path) -> None:
     config, engine, job_id = site(tmp_path)
     jobs = Jobs(engine)

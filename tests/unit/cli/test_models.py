@@ -20,6 +20,8 @@ from service.domain.anatomy import Lobe
 from service.domain.flags import UNMEASURED_MODEL
 from service.inference.repository import embed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 DEMO_CT, SHIPPED = ROOT / "demo" / "ct", ROOT / "triton_repo"
 

@@ -25,6 +25,7 @@ def black() -> bytes:
     return bytes(model.SerializeToString())
 
 
+@pytest.mark.slow
 def test_a_black_network_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = tiny_models.repository(tmp_path / "sound")
     other = tiny_models.repository(tmp_path / "other")

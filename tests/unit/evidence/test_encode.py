@@ -26,6 +26,8 @@ from service.evidence.case import Case
 from service.evidence.context import ALWAYS, Evidence, Predecessor, SegKind, Selection, Style
 from service.settings import DicomDestination
 
+pytestmark = pytest.mark.slow
+
 FILES = [
     "lobes.seg.dcm",
     "findings.seg.dcm",

@@ -73,6 +73,7 @@ def test_noise_in_positions_decides_nothing() -> None:
     assert choose([clean, noisy])[0].option is noisy
 
 
+@pytest.mark.slow
 def test_of_a_real_study() -> None:
     """Scout, thick and thin reconstruction of one study, from their headers."""
     study = {

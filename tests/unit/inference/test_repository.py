@@ -341,6 +341,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], dict[str, str], dict[str, str
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_kill_at_any_step_leaves_the_old_or_the_new(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -378,6 +379,7 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new(
     assert len(seen) > 4
 
 
+@pytest.mark.slow
 def test_a_kill_while_the_repository_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for step in range(1, 99):
         root = tmp_path / str(step)

@@ -14,6 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.ops.counting_files import _RESERVED_BYTES, Counted, count_in, exposition
 from service.ops.metrics import serving_trouble, turned_away
 
+pytestmark = pytest.mark.slow
+
 REPORT = """
 import sys
 from pathlib import Path

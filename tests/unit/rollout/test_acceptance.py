@@ -181,6 +181,7 @@ def test_a_healthy_ct_may_have_no_opacity_anywhere(root: Path) -> None:
     assert found.mistakes == ()
 
 
+@pytest.mark.slow
 def test_on_a_healthy_ct_only_the_constant_that_is_expected_is_excused(root: Path, tmp_path: Path) -> None:
     """A version that calls everything opacity, where the active one finds none, does not pass the gate."""
     size, pixel = tiny_models.SIZE, (3.2, 3.2)
@@ -240,6 +241,7 @@ def answers_of(slices: Array, content: bytes, root: Path) -> dict[str, OutputSta
     return {answers.channel: answers for answers in both.answers}
 
 
+@pytest.mark.slow
 def test_the_released_network_passes_in_16_bits(slices: Array, tmp_path: Path) -> None:
     found = answers_of(slices, half_precision.in_16_bits(released()[0]), tmp_path)
     for answers in found.values():
@@ -248,6 +250,7 @@ def test_the_released_network_passes_in_16_bits(slices: Array, tmp_path: Path) -
     assert found["lung"].largest >= 1.0, "16 bits do make a difference"
 
 
+@pytest.mark.slow
 def test_a_network_that_16_bits_are_too_few_for_is_caught(slices: Array, tmp_path: Path) -> None:
     large = half_precision.with_large_values_between(released()[0])
     in_32 = answers_of(slices, large, tmp_path / "32")

@@ -27,6 +27,8 @@ from service.store.engine import sqlite_engine
 from service.store.migrations import upgrade
 from service.store.shadows import Shadows
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 

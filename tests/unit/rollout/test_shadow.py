@@ -135,6 +135,7 @@ def bench(tmp_path: Path, analysed: Mapping[str, Outcome]) -> Bench:
     return Bench(tmp_path, analysed)
 
 
+@pytest.mark.slow
 def test_the_difference_is_recorded_and_counted_and_the_results_are_kept_apart(bench: Bench) -> None:
     assert bench.shadows.to_run() == [bench.job_id]
     assert bench.shadower.analyse(bench.job_id, 1) == DONE

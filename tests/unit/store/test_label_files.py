@@ -124,6 +124,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> tuple[hd.Volume, Path,
     return ct.volume.with_array(analysis.label_map("lobes").labels), folder, folder / "ct"
 
 
+@pytest.mark.slow
 def test_our_segmentation_is_the_nifti_of_the_same_masks(
     evidence: tuple[hd.Volume, Path, Path], tmp_path: Path
 ) -> None:
@@ -137,6 +138,7 @@ def test_our_segmentation_is_the_nifti_of_the_same_masks(
         assert np.array_equal(aligned.pred([lobe]), aligned.truth([lobe]))
 
 
+@pytest.mark.slow
 def test_another_maker_s_segmentation(evidence: tuple[hd.Volume, Path, Path], tmp_path: Path) -> None:
     lobes, _, ct = evidence
     few = np.where(lobes.array == Lobe.RML, 1, np.where(lobes.array == Lobe.LLL, 2, 0)).astype(np.uint8)

@@ -352,6 +352,7 @@ def test_an_error_that_nobody_foresaw_is_recorded_and_ends(bench: Bench) -> None
     assert bench.state is State.UNDELIVERED
 
 
+@pytest.mark.slow
 def test_what_the_archive_takes_and_never_has_is_sent_three_times_and_then_ends_by_name(bench: Bench) -> None:
     bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.QUERY, answer_within_s=20.0)
     bench.plan()
@@ -541,6 +542,7 @@ def test_of_a_style_that_is_replaced_also_what_has_ended_is_withdrawn(tmp_path: 
     assert bench.state is State.DELIVERED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("style", "fallback", "gets"),
     [("labelmap.all-frames", "binary", SEG), ("labelmap.all-frames", None, SEG), ("binary.all-frames", None, SEG)],

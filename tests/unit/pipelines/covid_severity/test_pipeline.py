@@ -35,6 +35,8 @@ from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.pipelines.shared.slices import centred
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[4]
 SIZE, BOX = 192, 32
 
