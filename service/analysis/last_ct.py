@@ -29,3 +29,15 @@ class LastCt:
         if not self._keeps:
             self._kept = None
         return replace(ct, flags=in_order((*flags, *ct.flags), OF_THE_CT))
+
+    def afresh(self) -> "LastCt":
+        """The same for comparisons, which find everything anew (`CT.afresh`)."""
+        return _Afresh(self)
+
+
+class _Afresh(LastCt):
+    def __init__(self, last: LastCt) -> None:
+        self._last = last
+
+    def get(self, key: Hashable, flags: Sequence[Flag], read: Callable[[], CT]) -> CT:
+        return self._last.get(key, flags, read).afresh()

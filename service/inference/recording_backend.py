@@ -1,20 +1,29 @@
-"""A back end that notes which of its models were asked: a refusal that rests on an answer names who gave it."""
+"""A back end that notes which of its models are used: a refusal that rests on an answer names who gave it.
+
+An answer may have been given before, for another pipeline (`CT.remembered`), so a model counts as soon as its spec is
+read.
+"""
 
 from collections.abc import Mapping
 
 from service.domain.analysis import ModelUse
+from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend
 from service.inference.backend_wrapper import BackendWrapper
 
 
 class RecordingBackend(BackendWrapper):
-    """`domain.ports.Backend`. asked: by the name of the model, the first one first."""
+    """`domain.ports.Backend`. asked: by name of the model, in the order of their first use."""
 
     def __init__(self, backend: Backend) -> None:
         super().__init__(backend)
         self.asked: dict[str, ModelUse] = {}
 
-    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        spec = self.spec(name)
+    def spec(self, name: str) -> ModelSpec:
+        spec = self._backend.spec(name)
         self.asked[name] = ModelUse(spec.name, spec.version, spec.sha256)
+        return spec
+
+    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        self.spec(name)
         return self._backend.infer(name, inputs)

@@ -172,7 +172,7 @@ class Metrics:
         self._turned_away.labels(cause).set(what)
 
     def study(self, outcome: str, pipeline: str, timings_s: Mapping[str, float]) -> None:
-        self._studies.labels(outcome, pipeline).inc()
+        self._studies.labels(outcome, pipeline or "none").inc()  # an empty label is none to Prometheus
         for stage, seconds in timings_s.items():
             self._stage_seconds.labels(stage).observe(seconds)
 

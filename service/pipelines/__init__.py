@@ -4,9 +4,10 @@ A pipeline of ours is one folder and one line in `BUILT_IN`. A site's own is a p
 `thoracle.pipelines`, whose object makes the pipeline when called: docs/how-to/add-a-pipeline.md.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
-from itertools import combinations
+from itertools import combinations, product
 
 from service.domain.pipeline import SERIES_NUMBERS, Pipeline
 from service.errors import Permanent
@@ -16,24 +17,34 @@ GROUP = "thoracle.pipelines"
 
 BUILT_IN: tuple[Pipeline, ...] = (CovidSeverity(),)
 
+_MEMBERS = (*Pipeline.__annotations__, "analyse", "report")
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""Names are folders of results, labels of metrics and values of rules."""
 
-def _installed() -> Iterator[Pipeline]:
+
+def installed() -> Iterator[Pipeline]:
     """Pipelines of other packages, by name; Permanent if one cannot be loaded."""
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         yield _load(entry)
 
 
 def _load(entry: EntryPoint) -> Pipeline:
+    where = f"the pipeline {entry.name} ({entry.value})"
     try:
         pipeline: Pipeline = entry.load()()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise Permanent(f"the pipeline {entry.name} ({entry.value}) cannot be loaded: {error}") from error
+    except (ImportError, AttributeError, TypeError, ValueError, SyntaxError, RuntimeError, OSError) as error:
+        raise Permanent(f"{where} cannot be loaded: {error}") from error
+    if absent := [name for name in _MEMBERS if not hasattr(pipeline, name)]:
+        raise Permanent(f"{where} is no pipeline: it has no {', '.join(absent)}")
     return pipeline
 
 
 def checked(pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
-    """The pipelines; Permanent where two have one name, or series numbers or flags that overlap."""
+    """The pipelines; Permanent where a name cannot be used, or names, series numbers or flags of two collide."""
     found = tuple(pipelines)
+    for one in found:
+        if not _NAME.fullmatch(one.name):
+            raise Permanent(f"a pipeline cannot be named {one.name!r}: small letters and digits, with - between words")
     for one, other in combinations(found, 2):
         if one.name == other.name:
             raise Permanent(f"two pipelines are named {one.name}")
@@ -41,14 +52,21 @@ def checked(pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
             raise Permanent(
                 f"the series numbers of {one.name} and {other.name} overlap: they need {SERIES_NUMBERS} each"
             )
-        both = {flag.code: flag for flag in one.flags}
-        for flag in other.flags:
-            if flag.sentence != both.get(flag.code, flag).sentence:
-                raise Permanent(f"{one.name} and {other.name} give the warning {flag.code} different meanings")
+        _check_flags(one, other)
     return found
 
 
-PIPELINES = checked((*BUILT_IN, *_installed()))
+def _check_flags(one: Pipeline, other: Pipeline) -> None:
+    """Permanent where a warning's code, or its private code in SRs, has another meaning in the other pipeline."""
+    for flag, same in product(one.flags, other.flags):
+        if flag.code == same.code and flag.sentence != same.sentence:
+            raise Permanent(f"{one.name} and {other.name} give the warning {flag.code} different meanings")
+        if flag.concept_value == same.concept_value and flag.code != same.code:
+            both = f"{flag.code} of {one.name} and {same.code} of {other.name}"
+            raise Permanent(f"the warnings {both} have one private code, {flag.concept_value}")
+
+
+PIPELINES = checked((*BUILT_IN, *installed()))
 
 
 def named(name: str) -> Pipeline:

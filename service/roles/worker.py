@@ -74,7 +74,7 @@ def run(settings: Settings, name: str) -> None:
     studies = Studies(spool, tables.records, partial(_expected_images, settings))
     analysis = WorkerAnalysis(analysts(settings, chosen, models.active), models, watchdog, studies)
     runner = Runner(analysis, tables, spool, courier, metrics, without, now)
-    shadower = Shadower(analysis, tables, spool, metrics, ANALYSIS_RETRIES, now)
+    shadower = Shadower(analysis.for_comparison(), tables, spool, metrics, ANALYSIS_RETRIES, now)
     queues = {name: QueueOptions(one.concurrency, one.per_minute) for name, one in settings.destinations.items()}
     durable = DurableEngine(database(settings, "flow.db"), alive, queues, Work(runner, courier, shadower))
     watchdog.start()

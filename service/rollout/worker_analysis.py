@@ -1,7 +1,8 @@
 """What one worker process analyses studies with, for patients and in the shadow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from service.analysis.analyst import Analyst
 from service.analysis.open_study import Studies
@@ -26,3 +27,7 @@ class WorkerAnalysis:
             configured = ", ".join(self.analysts)
             raise Permanent(f"the pipeline {job.pipeline} is not configured; configured are: {configured}")
         return self.analysts[job.pipeline]
+
+    def for_comparison(self) -> Self:
+        """The same, but nothing that one analysis found is used for another: it would be compared with itself."""
+        return replace(self, analysts={name: replace(one, last=one.last.afresh()) for name, one in self.analysts.items()})

@@ -1,0 +1,102 @@
+"""Pipelines of other packages: found by their entry point, and refused in words where they cannot be used."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import toy_pipeline
+
+from service.domain.eligibility import Limits
+from service.domain.flags import LOSSY, Flag
+from service.errors import Permanent
+from service.pipelines import BUILT_IN, checked, installed, named
+
+
+@dataclass(frozen=True)
+class Some:
+    """What `checked` looks at."""
+
+    name: str = "some"
+    series_number: int = 50000
+    flags: tuple[Flag, ...] = ()
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str, target: str) -> None:
+    """A package whose entry point is `broken = target`."""
+    information = folder / "broken-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[thoracle.pipelines]\nbroken = {target}\n")
+    (folder / "broken_pipeline.py").write_text(module)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "broken_pipeline", raising=False)
+
+
+def test_a_package_with_an_entry_point_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(toy_pipeline.FOLDER)
+    (found,) = installed()
+    assert (found.name, found.limits) == (toy_pipeline.NAME, Limits(max_thickness_mm=3.0))
+    assert checked((*BUILT_IN, found)) == (*BUILT_IN, found)
+
+
+def test_without_such_a_package_only_the_built_in_ones_are_there() -> None:
+    assert list(installed()) == []
+    with pytest.raises(Permanent, match="there is no pipeline 'emphysema-index'; there are: covid-severity"):
+        named(toy_pipeline.NAME)
+
+
+@pytest.mark.parametrize(
+    ("module", "target", "why"),
+    [
+        ("import nowhere_to_be_found", "broken_pipeline:Pipeline", "nowhere_to_be_found"),
+        ("", "broken_pipeline:Pipeline", "Pipeline"),
+        ("Pipeline = None", "broken_pipeline:Pipeline", "not callable"),
+        ("class Pipeline:\n    def __init__(self, model): ...", "broken_pipeline:Pipeline", "model"),
+        ("def Pipeline():\n    raise ValueError('no licence')", "broken_pipeline:Pipeline", "no licence"),
+        ("def Pipeline(:", "broken_pipeline:Pipeline", "invalid syntax"),
+        ("Pipeline = object", "broken_pipeline:Pipeline", "series_number"),
+    ],
+    ids=["import", "absent", "no class", "needs arguments", "raises", "syntax", "no pipeline"],
+)
+def test_a_package_that_cannot_be_used_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, target: str, why: str
+) -> None:
+    install(tmp_path, monkeypatch, module, target)
+    with pytest.raises(Permanent, match=f"^the pipeline broken .*{why}"):
+        list(installed())
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../a", "Upper", "a_b", "-a"])
+def test_a_name_that_is_no_folder_and_no_label_is_an_error(name: str) -> None:
+    with pytest.raises(Permanent, match="cannot be named"):
+        checked([Some(name=name)])
+
+
+def test_two_pipelines_of_one_name_are_an_error() -> None:
+    with pytest.raises(Permanent, match="two pipelines are named covid-severity"):
+        checked((*BUILT_IN, Some(name="covid-severity")))
+
+
+@pytest.mark.parametrize(("first", "fits"), [(8001, False), (9999, False), (8000, True), (10000, True)])
+def test_blocks_of_series_numbers_must_not_overlap(first: int, fits: bool) -> None:
+    some = Some(series_number=first)
+    if fits:
+        assert checked((*BUILT_IN, some))
+    else:
+        with pytest.raises(Permanent, match="series numbers of covid-severity and some overlap: they need 1000 each"):
+            checked((*BUILT_IN, some))
+
+
+def test_one_code_has_one_meaning() -> None:
+    same, other = Some(flags=(LOSSY,)), Some(flags=(replace(LOSSY, sentence="The images are noisy."),))
+    assert checked((*BUILT_IN, same))
+    with pytest.raises(Permanent, match="covid-severity and some give the warning LOSSY different meanings"):
+        checked((*BUILT_IN, other))
+
+
+def test_one_private_code_has_one_meaning() -> None:
+    """The code in an SR has the meaning of its warning's sentence."""
+    other = Some(flags=(Flag("NOISY", "The images are noisy.", LOSSY.concept_value),))
+    with pytest.raises(Permanent, match=f"LOSSY of covid-severity and NOISY of some have one private code, {LOSSY.concept_value}"):
+        checked((*BUILT_IN, other))
