@@ -1,4 +1,4 @@
-# Thoracle. Two commands do everything: `make demo` and `make test`.
+# Thoracle. Two commands do everything: `make demo` and `make test`. At every change: `make check`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ IMAGE ?= thoracle
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: helm-test image help setup setup-test peers demo test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-lobes train-classifier clean
+.PHONY: helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -44,11 +44,22 @@ peers: ## install the real peers of the tests by apt (needs root; without it the
 demo: $(VENV)/.base ## send the demo CT through the whole service over DICOM and show where the results are
 	@$(BIN)/python -m demo
 
-test: $(VENV)/.test peers ## run the whole suite
+lint: $(VENV)/.test ## check style, types and import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+unit: $(VENV)/.test ## run the service's tests that need no network, server or real peer (about a minute; ARGS=... for pytest)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not peers and not slow' --ignore=tests/unit/models \
+	  --ignore=tests/unit/converters tests/unit tests/properties tests/contracts $(ARGS)
+
+check: lint unit ## both, before each commit; whether the generated pages are up to date is among the tests
+
+pages: $(VENV)/.test ## write the generated pages of docs/ and the chart's schema anew
+	@for script in docs/generate_*.py; do $(BIN)/python $$script || exit 1; done
+
+test: $(VENV)/.test peers lint ## run the whole suite
 	$(BIN)/coverage erase
 	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest -n 2 --dist worksteal
 	$(BIN)/coverage combine -q

@@ -10,16 +10,16 @@ from pydicom import dcmread
 from bench.cases import SLICES, Case, cases, phantom
 from bench.figures import Figure, Target, timed
 from service import __version__
-from service.composition.analysis import analyst
+from service.composition.analysis import analyst, pipelines
 from service.domain.ct import CT
+from service.domain.ports import no_step
 from service.evidence.case import Case as EvidenceCase
-from service.evidence.context import EvidenceContext
+from service.evidence.context import EvidenceContext, segmentation_products
 from service.evidence.encode import encode
 from service.evidence.report import report_pdf
 from service.evidence.seal import seal
-from service.evidence.seg import findings_seg, lobes_seg
+from service.evidence.seg import segmentation
 from service.imaging.read import read_ct
-from service.pipelines import named
 from service.settings import load
 
 PART = "stages"
@@ -35,16 +35,18 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
     ct, read_s = timed(lambda: _read(case), repeat)
     yield Figure(PART, f"{case.name}: files to HU", "s", read_s, note=case.note)
     settings = load(None)
-    ready = analyst(settings, named(settings.pipeline))
-    analysis = ready.pipeline.analyse(ct, ready.backend, lambda _stage, _fraction: None)
+    pipeline = pipelines(settings)[0]
+    ready = analyst(settings, pipeline)
+    analysis = pipeline.analyse(ct, ready.backend, lambda _stage, _fraction: None)
     context = EvidenceContext(__version__, evidence_samples.ANALYSED_AT)
-    encode(ct, analysis, context)  # the first time, as `bench.analyse` has it, loads code tables and fonts
-    _, encode_s = timed(lambda: encode(ct, analysis, context), repeat)
+    body = pipeline.report(ct, analysis, no_step)
+    encode(ct, analysis, body, context)  # the first time, as `bench.analyse` has it, loads code tables and fonts
+    _, encode_s = timed(lambda: encode(ct, analysis, pipeline.report(ct, analysis, no_step), context), repeat)
     yield Figure(PART, f"{case.name}: encode", "s", encode_s, note=_WARM)
     encoded = EvidenceCase.of(ct, analysis, context)
-    _, segs_s = timed(lambda: (lobes_seg(encoded), findings_seg(encoded)), repeat)
+    _, segs_s = timed(lambda: _segmentations(encoded), repeat)
     yield Figure(PART, f"{case.name}: encode, of it both SEGs", "s", segs_s)
-    _, report_s = timed(lambda: report_pdf(encoded), repeat)
+    _, report_s = timed(lambda: report_pdf(encoded, pipeline.report(ct, analysis, no_step)), repeat)
     yield Figure(PART, f"{case.name}: encode, of it the PDF report", "s", report_s)
 
 
@@ -65,5 +67,13 @@ def _read(case: Case) -> CT:
 
 
 def _seg_bytes(case: EvidenceCase) -> bytes:
-    segmentation: Any = lobes_seg(case)
-    return seal(segmentation, case.context.analysed_at, case.header, case.uids)
+    made, *_ = _segmentations(case, "lobes")
+    return seal(made, case.context.analysed_at, case.header, case.uids)
+
+
+def _segmentations(case: EvidenceCase, *names: str) -> list[Any]:
+    """Segmentations of the label maps of these names, or of all."""
+    label_maps = case.analysis.label_maps
+    products = segmentation_products(one.kind for one in label_maps)
+    made = zip(products, label_maps, strict=True)
+    return [segmentation(product, case, one) for product, one in made if not names or one.name in names]

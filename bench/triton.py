@@ -21,13 +21,13 @@ from bench.cases import cases
 from bench.figures import Figure, Target
 from bench.launch import CORES
 from bench.servers import free_port
+from service.composition.analysis import pipelines
 from service.domain.ports import Array, Backend
 from service.errors import Transient
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.inference.triton import TritonBackend
 from service.inference.triton_client import Address
-from service.pipelines import named
 from service.settings import load
 
 PART = "triton"
@@ -81,7 +81,7 @@ def _calls(folder: Path, models: Path) -> list[Call]:
     noted = Noted(models, CORES)
     noted.calls = []
     ct = read_ct([dcmread(path) for path in sorted(folder.glob("*.dcm"))])
-    named(load(None).pipeline).analyse(ct, noted, lambda _stage, _fraction: None)
+    pipelines(load(None))[0].analyse(ct, noted, lambda _stage, _fraction: None)
     return noted.calls
 
 

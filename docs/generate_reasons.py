@@ -1,11 +1,15 @@
 """Writes docs/reference/reject-reasons.md from the codes themselves: `python docs/generate_reasons.py [--check]`."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from service.domain.eligibility import Limits
-from service.errors import Flag, Reason
+from service.domain.flags import Flag
+from service.domain.pipeline import Pipeline
+from service.errors import Reason
 from service.imaging.lung_edges import MAX_EDGE_PART, MAX_END_PART, MAX_LEFT_OUT_PART
+from service.pipelines import BUILT_IN
 
 PAGE = Path(__file__).parent / "reference" / "reject-reasons.md"
 
@@ -86,17 +90,26 @@ A series is refused with every reason that applies, each with the values that de
 FLAGS = """
 ## Warnings
 
-The CT is analysed, but result, SR and PDF carry the warning.
+The CT is analysed, but result, SR and PDF carry the warning, where there are any with the values that raised it.
 
-| Code | Meaning |
-|---|---|
+| Code | Meaning | Pipelines |
+|---|---|---|
 """
+
+
+def raised_by(pipelines: Iterable[Pipeline]) -> dict[Flag, list[str]]:
+    """Every flag once, and the names of the pipelines that raise it."""
+    found: dict[Flag, list[str]] = {}
+    for pipeline in pipelines:
+        for flag in pipeline.flags:
+            found.setdefault(flag, []).append(f"`{pipeline.name}`")
+    return found
 
 
 def page() -> str:
     """The page; KeyError if a code has no rule."""
     reasons = (f"| `{reason}` | {reason.sentence} | {RULES[reason]} |\n" for reason in Reason)
-    flags = (f"| `{flag}` | {flag.sentence} |\n" for flag in Flag)
+    flags = (f"| `{flag}` | {flag.sentence} | {', '.join(names)} |\n" for flag, names in raised_by(BUILT_IN).items())
     return HEAD + "".join(reasons) + FLAGS + "".join(flags)
 
 

@@ -19,7 +19,7 @@ from service.domain.model_spec import METADATA_KEY, ModelSpec
 from service.inference.config import render_configs
 from service.inference.files import DIGESTS, MODEL_FILE
 from service.inference.metadata import with_spec_text
-from service.inference.repository import render_digests
+from service.inference.repository_files import render_digests
 
 ROOT = Path(__file__).resolve().parents[1] / "triton_repo"
 SPECS = (LUNG_OPACITY, LOBES)

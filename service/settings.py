@@ -175,7 +175,7 @@ class _Delivery(_Frozen):
     give_up_after_h: float = Field(72, gt=0, description="then it fails; `thoracle jobs retry` takes it up again")
 
 
-class Destination(_Delivery):
+class DicomDestination(_Delivery):
     """A PACS that gets the results by C-STORE."""
 
     kind: Literal["dimse"] = "dimse"
@@ -222,7 +222,7 @@ def _kind(value: Any) -> str:
 
 
 AnyDestination = Annotated[
-    Annotated[Destination, Tag("dimse")] | Annotated[WebDestination, Tag("dicomweb")], Discriminator(_kind)
+    Annotated[DicomDestination, Tag("dimse")] | Annotated[WebDestination, Tag("dicomweb")], Discriminator(_kind)
 ]
 
 

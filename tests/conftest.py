@@ -1,5 +1,6 @@
 """What several kinds of tests share."""
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -36,6 +37,12 @@ def halves(items: Sequence[pytest.Item]) -> list[pytest.Item]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         items[:] = halves(items)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves modules and tests out of garbage collection from here on: looking at them took a tenth of all time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

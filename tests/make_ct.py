@@ -9,8 +9,10 @@
 """
 
 import json
+import pickle
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +68,7 @@ class Spec:
     padding: bool = False
     feet_first_numbers: bool = False
     study: str = ""
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def seed_text(self) -> str:
@@ -109,13 +111,14 @@ class PhantomCT:
 def make(**options: Any) -> PhantomCT:
     """Scan the phantom; options are those of `Spec`. The same options give the same bytes."""
     spec = Spec(**options)
-    hu, truth = _scan(spec)
-    datasets = [_slice(spec, k, hu[k]) for k in range(spec.slices)]
+    hu, lobe_mask, finding_mask = _scan(replace(spec, attributes={}, study=""))
+    header = pickle.dumps(_header(spec))
+    datasets = [_slice(spec, pickle.loads(header), k, hu[k]) for k in range(spec.slices)]
     if spec.feet_first_numbers:
         datasets.reverse()
     for number, dataset in enumerate(datasets, start=1):
         dataset.InstanceNumber = number
-    return PhantomCT(datasets, truth, spec)
+    return PhantomCT(datasets, _truth(spec, lobe_mask.copy(), finding_mask.copy()), spec)
 
 
 def write(datasets: Iterable[Dataset], folder: Path) -> list[Path]:
@@ -135,15 +138,17 @@ def compress(datasets: Sequence[Dataset], transfer_syntax: str) -> list[Dataset]
     return list(datasets)
 
 
-def _scan(spec: Spec) -> tuple[NDArray[np.float32], Truth]:
-    """HU (slice, row, column) with noise, and the truth."""
+@lru_cache(maxsize=2)
+def _scan(spec: Spec) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
+    """HU with noise, lobes and findings, each (slice, row, column). Kept: many tests scan the same way."""
     shape = (spec.slices, spec.rows, spec.columns)
     hu, lobe_mask, finding_mask = np.empty(shape, np.float32), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     noise = np.random.default_rng(spec.seed)
     row, column = np.mgrid[: spec.rows, : spec.columns]
+    affine = spec.affine
     for k in range(spec.slices):
         index = np.stack([np.full_like(row, k), row, column, np.ones_like(row)])
-        lps = np.einsum("ij,jrc->irc", spec.affine, index)[:3]
+        lps = np.einsum("ij,jrc->irc", affine, index)[:3]
         x, y, z = (axis - centre for axis, centre in zip(lps, spec.centre_mm, strict=True))
         z = z - spec.shift_z_mm
         if spec.lungs:
@@ -152,16 +157,20 @@ def _scan(spec: Spec) -> tuple[NDArray[np.float32], Truth]:
         hu[k] = hounsfield(x, y, z, lobe_mask[k], finding_mask[k])
         hu[k] += noise.normal(0.0, spec.noise_hu, row.shape)
     assert not np.any(finding_mask[lobe_mask == 0]), "a finding lies outside the lungs"
+    return hu, lobe_mask, finding_mask
+
+
+def _truth(spec: Spec, lobe_mask: NDArray[np.uint8], finding_mask: NDArray[np.uint8]) -> Truth:
     kinds = {ball.finding for ball in spec.findings}
     findings_ml = {kind: sum(b.ml for b in spec.findings if b.finding == kind) for kind in sorted(kinds)}
-    return hu, Truth(spec.affine, lobe_mask, finding_mask, LEFT_LUNG.ml, RIGHT_LUNG.ml, findings_ml)
+    return Truth(spec.affine, lobe_mask, finding_mask, LEFT_LUNG.ml, RIGHT_LUNG.ml, findings_ml)
 
 
-def _slice(spec: Spec, k: int, hu: NDArray[np.float32]) -> Dataset:
-    """One valid CT image (PS3.3 A.3): slice `k` of the volume."""
-    dataset = _header(spec)
+def _slice(spec: Spec, dataset: Dataset, k: int, hu: NDArray[np.float32]) -> Dataset:
+    """Completes `dataset`, a copy of the header, to one valid CT image (PS3.3 A.3): slice `k` of the volume."""
+    affine = spec.affine
     slope = spec.slopes[k % len(spec.slopes)]
-    position = spec.affine[:3, 3] + k * spec.affine[:3, 0]
+    position = affine[:3, 3] + k * affine[:3, 0]
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[spec.seed_text, str(k)])
     dataset.ImagePositionPatient = [format_number_as_ds(float(p)) for p in position]
     dataset.SliceLocation = format_number_as_ds(float(position[2]))

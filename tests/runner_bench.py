@@ -5,16 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import arrivals
 import tiny_models
+from headlines import severity
 
 from service.analysis.analyst import Outcome, Run
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import Watchdog
 from service.domain.analysis import ModelUse
+from service.domain.flags import Flag
 from service.domain.job_state import State
 from service.domain.model_spec import ModelSpec
 from service.domain.priority import Urgency
@@ -40,7 +41,7 @@ from service.store.shadows import Shadows
 from service.store.spool import Spool
 from service.store.study_tables import StudyTables
 from service.worker.delivery import Courier
-from service.worker.destination import Destination
+from service.worker.destination import Target
 from service.worker.job_actions import JobActions
 from service.worker.runner import Runner
 
@@ -53,17 +54,17 @@ REFUSED = Outcome(
 class AnalysedStub:
     """As much of an Analysis as the runner looks at."""
 
-    flags = ()
+    flags: tuple[Flag, ...] = ()
     models: tuple[ModelUse, ...] = ()
-    lungs = MappingProxyType({"total": Region(4000.0, 100.0, 20.0, -800.0)})
-
-    class severity:
-        total = 7
+    headline = severity(7)
+    urgent = False
+    drift: Mapping[str, float] = {"severity_score": 7.0, "opacity_percent": 3.0}
 
 
 class SevereStub(AnalysedStub):
-    class severity:
-        total = 15
+    headline = severity(15)
+    urgent = True
+    drift: Mapping[str, float] = {"severity_score": 15.0, "opacity_percent": 3.0}
 
 
 ANALYSED = Outcome(
@@ -133,6 +134,7 @@ class Bench:
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self.clock = NOW
+        self.pipeline = CovidSeverity()
         self.analysis: Callable[[], Outcome] = lambda: ANALYSED
         self.verdicts: Callable[[Path], Verdict] = lambda path: Verdict.STORED
         self.sent: list[str] = []
@@ -146,7 +148,7 @@ class Bench:
         self._inbox.take(arrivals.arrival())
         (self.job_id,) = arrivals.create_due_jobs(records, NOW, lambda _: 1.0)
         policy = RetryPolicy((5.0, 60.0), timedelta(hours=1))
-        self.destinations = {"pacs": Destination(self.send, policy, frozenset(("lobes", "study")), "binary")}
+        self.destinations = {"pacs": Target(self.send, policy, frozenset(("lobes", "study")), "binary")}
         self.deliveries = Deliveries(engine)
         self.courier = courier = Courier(
             self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock
@@ -220,8 +222,8 @@ class Bench:
     def analysed_by(self, model: str, version: str) -> None:
         self.counted.append((model, version))
 
-    def scored(self, scanner: str, severity: int | None, opacity_percent: float) -> None:
-        self.counted.append((scanner, severity, opacity_percent))
+    def measured(self, pipeline: str, measure: str, scanner: str, value: float) -> None:
+        self.counted.append((pipeline, measure, scanner, value))
 
     def refused(self, scanner: str, reasons: Iterable[str]) -> None:
         self.counted.append((scanner, *reasons))

@@ -32,14 +32,17 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """One file. since: the time it shows at first. refresh: how often. by_scanner: whether scanners can be chosen."""
+    """One file. since: the time it shows at first. refresh: how often.
+
+    of_results: whether a pipeline, one of its numbers, a limit of it and scanners can be chosen.
+    """
 
     name: str
     title: str
     since: str
     refresh: str
     panels: Sequence[Panel]
-    by_scanner: bool = False
+    of_results: bool = False
 
 
 def quantile(share: float, histogram: str, window: str, by: str = "le", only: str = "") -> str:
@@ -180,9 +183,12 @@ OPERATIONS = Dashboard(
     ),
 )
 
-_CHOSEN = '{scanner=~"$scanner"}'
-_MODERATE = '{scanner=~"$scanner", le="14.0"}'
-_POINTS = "suffix: points"
+_WHICH = 'pipeline="$pipeline", measure="$measure", scanner=~"$scanner"'
+_CHOSEN = f"{{{_WHICH}}}"
+_UP_TO = f'{{{_WHICH}, le="$limit"}}'
+_OF_PIPELINE = '{pipeline="$pipeline", scanner=~"$scanner"}'
+_SCANNERS = '{scanner=~"$scanner"}'
+_VALUES = "thoracle_result_value"
 _LATENCY = "thoracle_acquisition_to_delivery_seconds"
 
 CLINICAL = Dashboard(
@@ -214,63 +220,64 @@ CLINICAL = Dashboard(
             help="The latency of studies whose scanner's clock or time zone is ahead is not known.",
         ),
         Panel(
-            "Severity scores of 30 days, scanners as chosen",
+            "$measure of 30 days, scanners as chosen",
             "short",
-            [(f"sum by (le) (increase(thoracle_severity_score_bucket{_CHOSEN}[30d]))", "{{le}}")],
+            [(f"sum by (le) (increase({_VALUES}_bucket{_CHOSEN}[30d]))", "{{le}}")],
             kind="bargauge",
-            help="CT severity score, 0-25: how many studies have at most this score, and more than the one before.",
+            help="How many studies have at most this value, and more than the one before.",
         ),
         Panel(
-            "Severity score, median of 7 days",
-            _POINTS,
-            [(quantile(0.5, "thoracle_severity_score", "7d", "le, scanner", _CHOSEN), "{{scanner}}")],
-            help="CT severity score. The lines: moderate from 6, severe from 15.",
-            limits=[6, 15],
-            axis=(0, 25),
+            "$measure, median of 7 days",
+            "short",
+            [(quantile(0.5, _VALUES, "7d", "le, scanner", _CHOSEN), "{{scanner}}")],
+            help="For the CT severity score: moderate from 6, severe from 15.",
         ),
         Panel(
-            "Severe studies, share of 7 days",
+            "$measure above $limit, share of 7 days",
             "percentunit",
             [
                 (
-                    f"1 - sum by (scanner) (increase(thoracle_severity_score_bucket{_MODERATE}[7d]))"
-                    f" / sum by (scanner) (increase(thoracle_severity_score_count{_CHOSEN}[7d]))",
+                    f"1 - sum by (scanner) (increase({_VALUES}_bucket{_UP_TO}[7d]))"
+                    f" / sum by (scanner) (increase({_VALUES}_count{_CHOSEN}[7d]))",
                     "{{scanner}}",
                 )
             ],
-            help="With a score of 15 or more.",
+            help="Studies with a higher value. For the CT severity score, above 14 is severe.",
             axis=(0, 1),
         ),
         Panel(
-            "Severity score, mean of 7 days",
-            _POINTS,
-            [(f"thoracle:severity_mean:7d{_CHOSEN}", "{{scanner}}")],
-            axis=(0, 25),
+            "$measure, mean of 7 days",
+            "short",
+            [(f"thoracle:result_mean:7d{_CHOSEN}", "{{scanner}}")],
         ),
         Panel(
             "Drift against 90 days",
-            _POINTS,
-            [(f"thoracle:severity_drift:90d{_CHOSEN}", "{{scanner}}")],
-            help="Mean score of 7 days less that of 90 days. The alert is beyond the lines, with 20 studies or more. "
+            "short",
+            [
+                (f"thoracle:result_drift:90d{_CHOSEN}", "{{scanner}}"),
+                (f"min(thoracle:result_drift_limit:90d{_CHOSEN})", "limit"),
+                (f"-min(thoracle:result_drift_limit:90d{_CHOSEN})", "limit below"),
+            ],
+            help="Mean of 7 days less that of 90 days. The alert is beyond the limit, with 20 studies or more; a "
+            "number that is not the severity score has a limit for each scanner, of which the least is shown. "
             "It says little before Prometheus has watched for some weeks.",
-            limits=[-3, 3],
         ),
         Panel(
             "Drift against 30 days",
-            _POINTS,
-            [(f"thoracle:severity_drift:30d{_CHOSEN}", "{{scanner}}")],
-            help="Mean score of 7 days less that of 30 days.",
-        ),
-        Panel(
-            "Affected part of the lungs, median of 7 days",
-            "percent",
-            [(quantile(0.5, "thoracle_opacity_percent", "7d", "le, scanner", _CHOSEN), "{{scanner}}")],
-            axis=(0, 100),
+            "short",
+            [(f"thoracle:result_drift:30d{_CHOSEN}", "{{scanner}}")],
+            help="Mean of 7 days less that of 30 days.",
         ),
         Panel(
             "Studies analysed per day",
             "short",
-            [(f"sum by (scanner) (increase(thoracle_opacity_percent_count{_CHOSEN}[1d]))", "{{scanner}}")],
+            [
+                (
+                    f"max by (scanner) (sum by (measure, scanner) (increase({_VALUES}_count{_OF_PIPELINE}[1d])))",
+                    "{{scanner}}",
+                )
+            ],
+            help="By the chosen pipeline. A number that some results lack is not what is counted.",
         ),
         Panel(
             "Studies per day by model",
@@ -307,7 +314,7 @@ CLINICAL = Dashboard(
             "short",
             [
                 (
-                    f"sum by (reason, scanner) (increase(thoracle_refused_studies_total{_CHOSEN}[30d]))",
+                    f"sum by (reason, scanner) (increase(thoracle_refused_studies_total{_SCANNERS}[30d]))",
                     "{{reason}} {{scanner}}",
                 )
             ],
@@ -331,19 +338,19 @@ CLINICAL = Dashboard(
             help="Studies that a candidate analysed beside the active version.",
         ),
         Panel(
-            "Change of the score in the shadow, mean of 7 days",
-            _POINTS,
+            "Change of the headline in the shadow, mean of 7 days",
+            "short",
             [
                 (
-                    "sum by (model, version) (increase(thoracle_shadow_score_change_sum[7d]))"
-                    " / sum by (model, version) (increase(thoracle_shadow_score_change_count[7d]))",
+                    "sum by (model, version) (increase(thoracle_shadow_headline_change_sum[7d]))"
+                    " / sum by (model, version) (increase(thoracle_shadow_headline_change_count[7d]))",
                     "{{model}} {{version}}",
                 )
             ],
-            help="Up or down, against the score of the active version.",
+            help="Up or down, against the headline of the active version.",
         ),
     ),
-    by_scanner=True,
+    of_results=True,
 )
 
 DASHBOARDS = (OPERATIONS, CLINICAL)
@@ -365,17 +372,19 @@ def document(dashboard: Dashboard) -> dict[str, Any]:
 
 def _variables(dashboard: Dashboard) -> Iterator[dict[str, Any]]:
     yield {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}
-    if dashboard.by_scanner:
-        query = "label_values(thoracle_opacity_percent_count, scanner)"
-        chosen = {"multi": True, "includeAll": True, "allValue": ".*", "current": {"text": "All", "value": "$__all"}}
-        yield {
-            "name": "scanner",
-            "label": "Scanner",
-            "type": "query",
-            "datasource": _SOURCE,
-            "query": query,
-            "refresh": 2,
-        } | chosen
+    if dashboard.of_results:
+        every = {"multi": True, "includeAll": True, "allValue": ".*", "current": {"text": "All", "value": "$__all"}}
+        of = 'pipeline="$pipeline", measure="$measure"'
+        yield _variable("pipeline", "Pipeline", f"label_values({_VALUES}_count, pipeline)")
+        yield _variable("measure", "Number", f'label_values({_VALUES}_count{{pipeline="$pipeline"}}, measure)')
+        limits = _variable("limit", "Limit", f"label_values({_VALUES}_bucket{{{of}}}, le)")
+        yield limits | {"sort": 3, "current": {"text": "14.0", "value": "14.0"}}  # sorted as numbers
+        yield _variable("scanner", "Scanner", f"label_values({_VALUES}_count, scanner)") | every
+
+
+def _variable(name: str, label: str, query: str) -> dict[str, Any]:
+    """What can be chosen is asked of Prometheus whenever the dashboard is opened or its time changes."""
+    return {"name": name, "label": label, "type": "query", "datasource": _SOURCE, "query": query, "refresh": 2}
 
 
 def _panel(number: int, panel: Panel) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from pydicom import dcmread
 
 from models.networks.cnn3d_classifier import SHAPE
 from service.domain.eligibility import Limits
-from service.domain.ports import Backend, Pipeline
+from service.domain.pipeline import Pipeline
+from service.domain.ports import Backend
 from service.errors import Rejected
 from service.imaging.gate import check_headers
 from service.imaging.harmonise import PlaneGrid, resample_like, to_box, to_plane_grid
@@ -83,7 +84,7 @@ def prepare(folder: Path, label: Infection, pipeline: Pipeline, backend: Backend
         raise Rejected(*eligibility.refusals)
     ct = read_ct([dcmread(path) for path in series[0].paths], eligibility.flags)
     analysis = pipeline.analyse(ct, backend, lambda stage, done: None)
-    hu, lungs = on_network_grid(ct.volume, analysis.lobe_mask > 0)
+    hu, lungs = on_network_grid(ct.volume, analysis.label_map("lobes").labels > 0)
     return Case(label, hu, lungs, str(ct.headers[0].get("PatientID", "")))
 
 

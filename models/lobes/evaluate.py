@@ -73,7 +73,7 @@ def on_ct(folder: Path, said: dict[str, Any] | None, marked: dict[str, Any], bac
     name_of = {str(dataset.SOPInstanceUID): name for name, dataset in files.items()}
     ct = read_ct(list(files.values()))
     analysis = CovidSeverity().analyse(ct, backend, lambda stage, done: None)
-    lungs = lungs_of(ct.volume.with_array(analysis.lobe_mask))
+    lungs = lungs_of(ct.volume.with_array(analysis.label_map("lobes").labels))
     result: dict[str, Any] = {}
     for method, labels in predict(ct.volume, lungs, backend).items():
         result[method] = measured = {}
@@ -82,7 +82,8 @@ def on_ct(folder: Path, said: dict[str, Any] | None, marked: dict[str, Any], bac
         if said is not None:
             named = [frozenset(Lobe[lobe] for lobe in said[name_of[uid]]["lobes"]) for uid in ct.sop_uids]
             pixel_mm2 = float(np.prod(ct.volume.spacing[1:]))
-            measured["slices"] = with_slice_labels(labels, analysis.finding_mask > 0, named, pixel_mm2)
+            opacity = analysis.label_map("findings").labels > 0
+            measured["slices"] = with_slice_labels(labels, opacity, named, pixel_mm2)
     return result
 
 

@@ -91,22 +91,23 @@ def compare(folder: Path, name: str, backend: OnnxBackend) -> ComparingBackend:
 
 def agreement_with_labels(case: ComparingBackend) -> dict[str, float]:
     """Dice and volumes on the source grid; voxel volumes of medseg9 are nominal."""
-    result, total = case.result, case.result.lungs["total"]
+    result, total = case.result, case.result.group("LUNG_TOTAL")
+    lungs, opacity = result.label_map("lobes").labels > 0, result.label_map("findings").labels > 0
     return {
-        "lung_dice": dice(result.lobe_mask > 0, case.lung),
-        "opacity_dice": dice(result.finding_mask > 0, case.opacity),
-        "lung_ml": round(total.volume_ml),
+        "lung_dice": dice(lungs, case.lung),
+        "opacity_dice": dice(opacity, case.opacity),
+        "lung_ml": round(total["volume_ml"]),
         "labelled_lung_ml": round(np.count_nonzero(case.lung) * case.ct.voxel_ml),
-        "opacity_ml": round(total.opacity_ml, 1),
+        "opacity_ml": round(total["opacity_ml"], 1),
         "labelled_opacity_ml": round(float(np.count_nonzero(case.opacity) * case.ct.voxel_ml), 1),
     } | _agreement(result)
 
 
 def _agreement(result: Analysis) -> dict[str, float]:
-    assert result.agreement is not None
+    values = {one.name: one.value for one in result.uncertainty}
     return {
-        "lung_agreement": round(result.agreement.lungs, 3),
-        "opacity_agreement": round(result.agreement.opacities, 3),
+        "lung_agreement": round(values["agreement_lungs"], 3),
+        "opacity_agreement": round(values["agreement_opacities"], 3),
     }
 
 
@@ -119,8 +120,12 @@ def false_percent(ct: CT, result: Analysis, tumour: tuple[tuple[float, float, fl
         axes = np.ogrid[tuple(slice(size) for size in outside.shape)]
         squares = [((axis - a) * mm) ** 2 for axis, a, mm in zip(axes, at, ct.volume.spacing, strict=True)]
         outside = squares[0] + squares[1] + squares[2] > radius_mm**2
-    lung = np.count_nonzero((result.lobe_mask > 0) & outside)
-    return round(100.0 * np.count_nonzero((result.finding_mask > 0) & outside) / lung, 2)
+    lungs, opacity = (_voxels(result, name, outside) for name in ("lobes", "findings"))
+    return round(100.0 * opacity / lungs, 2)
+
+
+def _voxels(result: Analysis, name: str, where: NDArray[np.bool_]) -> int:
+    return np.count_nonzero((result.label_map(name).labels > 0) & where)
 
 
 def on_dicom(folder: Path, backend: OnnxBackend, infected: dict[str, bool] | None) -> dict[str, Any]:
@@ -129,20 +134,20 @@ def on_dicom(folder: Path, backend: OnnxBackend, infected: dict[str, bool] | Non
     files = {path.name: pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))}
     ct = read_ct(list(files.values()))
     result = analyse(ct, backend)
-    total = result.lungs["total"]
+    total = result.group("LUNG_TOTAL")
     found: dict[str, Any] = {
-        "lung_ml": round(total.volume_ml),
-        "opacity_ml": round(total.opacity_ml, 1),
-        "opacity_percent": round(total.opacity_percent, 2),
-        "severity": result.severity.total,
-        "flags": [flag.value for flag in result.flags],
+        "lung_ml": round(total["volume_ml"]),
+        "opacity_ml": round(total["opacity_ml"], 1),
+        "opacity_percent": round(total["opacity_percent"], 2),
+        "severity": result.headline.value,
+        "flags": [flag.code for flag in result.flags],
     } | _agreement(result)
     if infected is None:
         found["false_percent"] = false_percent(ct, result, TUMOURS.get(folder.name))
     else:
         name_of = {str(dataset.SOPInstanceUID): name for name, dataset in files.items()}
         truth = np.array([infected[name_of[uid]] for uid in ct.sop_uids])
-        area = np.count_nonzero(result.finding_mask, (1, 2)).astype(float)
+        area = np.count_nonzero(result.label_map("findings").labels, (1, 2)).astype(float)
         found |= {"slices": len(truth), "infected_slices": int(truth.sum()), "slice_auc": auc(area, truth)}
     return found
 

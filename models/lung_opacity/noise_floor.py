@@ -100,13 +100,14 @@ def load(data: Path, series: Series) -> CT:
 
 def measure(ct: CT, series: Series, result: Analysis) -> dict[str, Any]:
     """Opacity of every lobe, and without pneumonia what of it is false: all that touches no known lesion."""
-    false = None if series.pneumonia else away_from(ct.volume, result.finding_mask > 0, series.lesions)
+    opacity, labels = result.label_map("findings").labels > 0, result.label_map("lobes").labels
+    false = None if series.pneumonia else away_from(ct.volume, opacity, series.lesions)
     lobes = {}
     for lobe in Lobe:
-        region = result.lobes[lobe]
-        lobes[lobe.name] = {"volume_ml": round(region.volume_ml, 2), "opacity_ml": round(region.opacity_ml, 3)}
+        region = result.group(lobe.name)
+        lobes[lobe.name] = {"volume_ml": round(region["volume_ml"], 2), "opacity_ml": round(region["opacity_ml"], 3)}
         if false is not None:
-            voxels = np.count_nonzero(false & (result.lobe_mask == lobe))
+            voxels = np.count_nonzero(false & (labels == lobe))
             lobes[lobe.name]["false_ml"] = round(float(voxels * ct.voxel_ml), 3)
     return {
         "pneumonia": series.pneumonia,

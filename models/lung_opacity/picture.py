@@ -30,6 +30,6 @@ def _slice(case: ComparingBackend, index: int) -> NDArray[np.uint8]:
     low, high = _WINDOW_HU
     grey = 255.0 * np.clip((case.ct.volume.array[index] - low) / (high - low), 0.0, 1.0)
     rgb = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-    for mask, colour in ((case.opacity[index], LABELLED), (case.result.finding_mask[index] > 0, FOUND)):
+    for mask, colour in ((case.opacity[index], LABELLED), (case.result.label_map("findings").labels[index] > 0, FOUND)):
         rgb[mask & ~ndimage.binary_erosion(mask)] = colour
     return rgb

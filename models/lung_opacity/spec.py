@@ -1,5 +1,7 @@
 """What the lung and opacity network eats and gives."""
 
+from dataclasses import asdict
+
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.imaging.harmonise import PlaneGrid
 from service.pipelines.covid_severity.score import NoiseFloor
@@ -25,5 +27,5 @@ SPEC = ModelSpec(
     window_hu=WINDOW_HU,
     thresholds={"lung": 0.5, "opacity": 0.5},
     licence="research use only: trained on data of unclear and non-commercial licence, see CARD.md",
-    noise_floor=NOISE_FLOOR,
+    noise_floor=asdict(NOISE_FLOOR),
 )

@@ -28,7 +28,15 @@ from service.evidence.encode import encode
 from service.evidence.notice import encode_notice
 from service.evidence.result import SeriesRefusal, result_document
 from service.evidence.times import with_fixed_zone
-from service.imaging.choose import Candidate, Ranked, candidate, choose, is_passed_over, of_one_patient, series_number
+from service.imaging.choose import (
+    Ranked,
+    SeriesOption,
+    choose,
+    is_passed_over,
+    of_one_patient,
+    series_number,
+    series_option,
+)
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.inference.recording_backend import RecordingBackend
@@ -46,7 +54,8 @@ class Outcome:
     """What became of a study; `series_uid` and `analysis` are None when every series was refused.
 
     refusals: of every series that was not analysed, headers: the first of each that could be read; by Series Instance
-    UID. document: result.json. asked: models that answered about a series before it was refused.
+    UID. document: result.json. asked: models that answered about a series before it was refused. candidates: models
+    whose candidate version had a part in it. without: why other candidates had none, by model name.
     """
 
     series_uid: str | None
@@ -57,6 +66,8 @@ class Outcome:
     document: Mapping[str, Any]
     headers: Mapping[str, Dataset] = field(default_factory=dict)
     asked: tuple[ModelUse, ...] = ()
+    candidates: frozenset[str] = frozenset()
+    without: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
@@ -117,7 +128,7 @@ class Analyst:
         asked: dict[str, ModelUse] = {}
         every = self._rank(series, expected_images, headers, watch)
         for ranked in every:
-            uid, eligibility = ranked.candidate.series_uid, ranked.candidate.eligibility
+            uid, eligibility = ranked.option.series_uid, ranked.option.eligibility
             if not eligibility.ok:
                 refusals[uid] = eligibility.refusals
             elif done is not None:
@@ -141,15 +152,15 @@ class Analyst:
         first_headers: dict[str, Dataset],
         watch: Stopwatch,
     ) -> tuple[Ranked, ...]:
-        candidates = []
+        options = []
         for number, one in enumerate(series):
             checking = partial(watch, "check", number / len(series))
-            candidates.append(self._candidate(one, expected_images.get(one.series_uid), first_headers, checking))
-        return choose(of_one_patient(candidates, first_headers))
+            options.append(self._option(one, expected_images.get(one.series_uid), first_headers, checking))
+        return choose(of_one_patient(options, first_headers))
 
-    def _candidate(
+    def _option(
         self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset], step: Step
-    ) -> Candidate:
+    ) -> SeriesOption:
         """A series whose headers cannot be checked is refused for itself: the others are none the worse for it."""
         step()
         try:
@@ -160,18 +171,18 @@ class Analyst:
             if isinstance(cause, (*UNPARSABLE, OSError)):
                 why = f"The headers cannot be parsed ({type(cause).__name__})."
                 refusals = (Refusal(Reason.UNREADABLE, why),)
-            return Candidate(series.series_uid, Eligibility(series.refusals or refusals))
+            return SeriesOption(series.series_uid, Eligibility(series.refusals or refusals))
 
     def _checked(
         self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset], step: Step
-    ) -> Candidate:
+    ) -> SeriesOption:
         """A series with what its headers say of it."""
         if series.refusals:
             first_headers[series.series_uid] = dcmread(series.paths[0], stop_before_pixels=True)
-            return Candidate(series.series_uid, Eligibility(series.refusals))
+            return SeriesOption(series.series_uid, Eligibility(series.refusals))
         headers = read_headers(series, step)
         first_headers[series.series_uid] = headers[0]
-        found = candidate(headers, check_headers(headers, self.limits, expected_images))
+        found = series_option(headers, check_headers(headers, self.limits, expected_images))
         return replace(found, series_uid=series.series_uid)
 
     def _analyse_series(
@@ -267,8 +278,8 @@ def _passed_over(
 
     failed: refusals by Series Instance UID until now.
     """
-    tried = [r.candidate for r in every if r.rank < chosen.rank]
-    refused = [r.candidate for r in every if is_passed_over(r.candidate, chosen.candidate)]
+    tried = [r.option for r in every if r.rank < chosen.rank]
+    refused = [r.option for r in every if is_passed_over(r.option, chosen.option)]
     found = [
         *((c, failed[c.series_uid]) for c in tried),
         *((c, c.eligibility.refusals) for c in refused if not c.eligibility.ok),

@@ -170,7 +170,7 @@ def add(
                 described = [_file(Path(what), spec, sha256 or [])]
             prepared = [install.prepare(base, model, each) for model, each in described]
         except Permanent as error:
-            job_actions.note_refusal(settings, who(), "add", Path(what).name, str(error))
+            job_actions.note_denial(settings, who(), "add", Path(what).name, str(error))
             raise
         if base != own:
             _create(settings, own)

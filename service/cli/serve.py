@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.cli.options import FAILURE, ConfigOption, err, in_words, settings_from
 from service.composition.storage import create_data_dir, host_locks, metrics_dir
 from service.errors import Permanent, ThoracleError
-from service.ops import logs, metrics
+from service.ops import counting_files, logs
 from service.ops.supervisor import HOPELESS
 from service.ops.zone import check_zone
 from service.roles import together
@@ -54,8 +54,8 @@ def serve(
         here = host_locks(settings)
         if role is Role.all:
             raise typer.Exit(together.run(settings, config))
-        name = here.claim(metrics.COUNTING, role.value)
-        metrics.count_in(metrics_dir(settings), name)
+        name = here.claim(counting_files.COUNTING, role.value)
+        counting_files.count_in(metrics_dir(settings), name)
         import_module(f"service.roles.{role.value}").run(settings, name)  # only what this process needs
     except (ThoracleError, OSError, SQLAlchemyError) as error:
         why = in_words(error)

@@ -38,9 +38,8 @@ from service.network.find import find_instances
 from service.network.peer import DicomNode, echo
 from service.network.send import send
 from service.network.tryout import Finding, Wanted, try_confirmation, try_storage
-from service.settings import AnyDestination, Destination, WebDestination
-from service.worker.destination import Ask, Find, Send
-from service.worker.destination import Destination as Target
+from service.settings import AnyDestination, DicomDestination, WebDestination
+from service.worker.destination import Ask, Find, Send, Target
 
 _KINDS = {
     "seg": (SEG,),
@@ -157,7 +156,7 @@ def _ways(name: str, destination: AnyDestination) -> tuple[Send, Ask | None, Fin
     return partial(send, node, convertible=True), partial(request, node), partial(find_instances, node)
 
 
-def _node(name: str, destination: Destination) -> DicomNode:
+def _node(name: str, destination: DicomDestination) -> DicomNode:
     return DicomNode(name, destination.ae_title, destination.host, destination.port, destination.calling_ae_title)
 
 

@@ -17,7 +17,7 @@ from service.ops.metrics import Metrics
 from service.settings import (
     Settings,
 )
-from service.store.audit import REFUSED, Audit
+from service.store.audit import DENIED, Audit
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.overview import Overview
@@ -77,7 +77,7 @@ def new_audit(settings: Settings) -> Audit:
     return Audit(engine, now)
 
 
-def note_refusal(settings: Settings, by: str, what: str, subject: str, why: str) -> None:
+def note_denial(settings: Settings, by: str, what: str, subject: str, why: str) -> None:
     """Write a refused change into the audit trail, where there is one: a refusal creates none."""
     if has_database(settings):
-        new_audit(settings).note(by, what, subject, REFUSED, why=why)
+        new_audit(settings).note(by, what, subject, DENIED, why=why)

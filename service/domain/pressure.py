@@ -19,8 +19,8 @@ class Cause(StrEnum):
     QUEUE = "queue"
 
 
-class Refusing(IntEnum):
-    """What is refused."""
+class TurnedAway(IntEnum):
+    """Which images senders are turned away with, under pressure."""
 
     NOTHING = 0
     NEW_STUDIES = 1
@@ -37,17 +37,17 @@ class Marks:
     resume_free_bytes: float = 0
     max_waiting: int | None = None
 
-    def by_space(self, free_bytes: float, before: Refusing) -> Refusing:
+    def by_space(self, free_bytes: float, before: TurnedAway) -> TurnedAway:
         """What is to be refused now; before: what was until now."""
-        if free_bytes < self.min_free_bytes * (1 if before is Refusing.EVERYTHING else 0.5):
-            return Refusing.EVERYTHING
+        if free_bytes < self.min_free_bytes * (1 if before is TurnedAway.EVERYTHING else 0.5):
+            return TurnedAway.EVERYTHING
         if free_bytes < (self.resume_free_bytes if before else self.min_free_bytes):
-            return Refusing.NEW_STUDIES
-        return Refusing.NOTHING
+            return TurnedAway.NEW_STUDIES
+        return TurnedAway.NOTHING
 
-    def by_queue(self, waiting: int, before: Refusing) -> Refusing:
+    def by_queue(self, waiting: int, before: TurnedAway) -> TurnedAway:
         """As `by_space`, for the number of jobs that wait."""
         if self.max_waiting is None:
-            return Refusing.NOTHING
+            return TurnedAway.NOTHING
         enough = self.max_waiting * (_QUEUE_RESUMES_AT if before else 1)
-        return Refusing.NEW_STUDIES if waiting >= enough else Refusing.NOTHING
+        return TurnedAway.NEW_STUDIES if waiting >= enough else TurnedAway.NOTHING

@@ -31,7 +31,7 @@ Score = tuple[bool, float, bool, bool, float, float, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SeriesOption:
     """One series of the study. kernels: the values of Convolution Kernel; series_number: None if not numbered."""
 
     series_uid: str
@@ -43,15 +43,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate with its place (1 is best), its score (smaller is better) and the score in words."""
+    """One series with its place (1 is best), its score (smaller is better) and the score in words."""
 
     rank: int
-    candidate: Candidate
+    option: SeriesOption
     score: Score
     reasons: tuple[str, ...]
 
 
-def candidate(headers: Sequence[Dataset], eligibility: Eligibility) -> Candidate:
+def series_option(headers: Sequence[Dataset], eligibility: Eligibility) -> SeriesOption:
     """What matters for the choice, from the headers of one series (at least one) and what the gate found.
 
     Of a refused series only the UID, by which it was grouped, is read: the rest may be unreadable.
@@ -59,8 +59,8 @@ def candidate(headers: Sequence[Dataset], eligibility: Eligibility) -> Candidate
     header = headers[0]
     series_uid = known_text(header, "SeriesInstanceUID")
     if not eligibility.ok:
-        return Candidate(series_uid, eligibility)
-    return Candidate(
+        return SeriesOption(series_uid, eligibility)
+    return SeriesOption(
         series_uid=series_uid,
         eligibility=eligibility,
         kernels=_known(_kernels, header, "ConvolutionKernel", ()),
@@ -87,40 +87,40 @@ def _known(read: Callable[[Dataset, str], T], header: Dataset, keyword: str, unk
         return unknown
 
 
-def of_one_patient(candidates: Sequence[Candidate], first_headers: Mapping[str, Dataset]) -> tuple[Candidate, ...]:
-    """The candidates; every CT series is refused if those of the study are of different patients: whose is the study?
+def of_one_patient(options: Sequence[SeriesOption], first_headers: Mapping[str, Dataset]) -> tuple[SeriesOption, ...]:
+    """The options; every CT series is refused if those of the study are of different patients: whose is the study?
 
     first_headers: one header of each series, by Series Instance UID. Series that are no CT are left out of it.
     """
     slices = {uid: header for uid, header in first_headers.items() if header.get("SOPClassUID") in CT_CLASSES}
     across = [
-        *(r.detail for c in candidates for r in c.eligibility.refusals if r.reason is Reason.MIXED_PATIENTS),
+        *(r.detail for c in options for r in c.eligibility.refusals if r.reason is Reason.MIXED_PATIENTS),
         *(refusal.detail for refusal in one_patient(list(slices.values()))),
     ]
     if not across:
-        return tuple(candidates)
+        return tuple(options)
     refusal = Refusal(Reason.MIXED_PATIENTS, f"Among the CT series of this study: {across[0]}")
-    return tuple(_refused(c, refusal) if c.series_uid in slices else c for c in candidates)
+    return tuple(_refused(c, refusal) if c.series_uid in slices else c for c in options)
 
 
-def _refused(c: Candidate, refusal: Refusal) -> Candidate:
-    """The candidate with one more reason against it, unless that is known already."""
+def _refused(c: SeriesOption, refusal: Refusal) -> SeriesOption:
+    """The series with one more reason against it, unless that is known already."""
     known = c.eligibility.refusals
     if any(r.reason is refusal.reason for r in known):
         return c
     return replace(c, eligibility=replace(c.eligibility, refusals=(*known, refusal)))
 
 
-def choose(candidates: Sequence[Candidate], kernels: Sequence[str] = ()) -> tuple[Ranked, ...]:
-    """Rank all candidates, best first; the first is to be analysed if it was not refused.
+def choose(options: Sequence[SeriesOption], kernels: Sequence[str] = ()) -> tuple[Ranked, ...]:
+    """Rank all options, best first; the first is to be analysed if it was not refused.
 
     kernels: beginnings of Convolution Kernel that the models were trained on, () if none is preferred.
     """
-    scored = sorted(((_score(c, kernels), c) for c in candidates), key=lambda pair: pair[0])
+    scored = sorted(((_score(c, kernels), c) for c in options), key=lambda pair: pair[0])
     return tuple(Ranked(rank, c, score, _reasons(score, c)) for rank, (score, c) in enumerate(scored, start=1))
 
 
-def is_passed_over(refused: Candidate, chosen: Candidate) -> bool:
+def is_passed_over(refused: SeriesOption, chosen: SeriesOption) -> bool:
     """Whether a refused series would have been preferred, as far as known: by its thickness, then its coverage.
 
     Series of another kind than a volume of the chest never would.
@@ -133,7 +133,7 @@ def is_passed_over(refused: Candidate, chosen: Candidate) -> bool:
     return one < other
 
 
-def _score(c: Candidate, kernels: Sequence[str]) -> Score:
+def _score(c: SeriesOption, kernels: Sequence[str]) -> Score:
     return (
         not c.eligibility.ok,
         _off_best_mm(c.eligibility.thickness_mm),
@@ -153,7 +153,7 @@ def _off_best_mm(thickness_mm: float | None) -> float:
     return round(max(low - thickness_mm, thickness_mm - high, 0.0), 2)
 
 
-def _reasons(score: Score, c: Candidate) -> tuple[str, ...]:
+def _reasons(score: Score, c: SeriesOption) -> tuple[str, ...]:
     refused, off_best_mm, other_kernel, contrast, extent_mm, _, _ = score
     thickness_mm = c.eligibility.thickness_mm
     return (

@@ -9,7 +9,8 @@ from service.domain.model_roles import mistakes
 from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
 from service.inference.files import embedded
-from service.inference.repository import embed, highest_version
+from service.inference.installed_models import highest_version
+from service.inference.repository import embed
 from service.inference.smoke_test import try_model
 from service.inference.spec_file import read_spec
 

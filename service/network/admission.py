@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from service.domain.pressure import Cause, Marks, Refusing
+from service.domain.pressure import Cause, Marks, TurnedAway
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ _LOOK_EVERY_S = 1.0
 class PressureObserver(Protocol):
     """Who shows what is refused."""
 
-    def refusing(self, cause: str, what: int) -> None:
+    def turned_away(self, cause: str, what: int) -> None:
         """Told at every look, also of what is not refused."""
         ...
 
@@ -43,7 +43,7 @@ class Admission:
         self._holds = holds
         self._observer = observer
         self._monotonic_s = monotonic_s
-        self._refusing = dict.fromkeys(Cause, Refusing.NOTHING)
+        self._turned_away = dict.fromkeys(Cause, TurnedAway.NOTHING)
         self._refused: WeakKeyDictionary[object, dict[str, str]] = WeakKeyDictionary()
         self._looked_s = float("-inf")
         self._looking = threading.Lock()
@@ -55,12 +55,12 @@ class Admission:
         another association: else its first images would be missing.
         """
         self.look()
-        what = max(self._refusing.values())
+        what = max(self._turned_away.values())
         refused = self._refused.setdefault(association, {})
-        if what is Refusing.NOTHING and refused.get(study_uid, instance_uid) == instance_uid:
+        if what is TurnedAway.NOTHING and refused.get(study_uid, instance_uid) == instance_uid:
             refused.pop(study_uid, None)
             return True
-        if what is not Refusing.EVERYTHING and self._holds(study_uid):
+        if what is not TurnedAway.EVERYTHING and self._holds(study_uid):
             return True
         refused.setdefault(study_uid, instance_uid)
         return False
@@ -74,17 +74,17 @@ class Admission:
         except OSError:  # what cannot be looked up cannot be written either: the sender is told by `Inbox.take`
             return
         else:
-            disk, queue = self._refusing[Cause.DISK], self._refusing[Cause.QUEUE]
+            disk, queue = self._turned_away[Cause.DISK], self._turned_away[Cause.QUEUE]
             self._note(Cause.DISK, self._marks.by_space(free_bytes, disk), f"{free_bytes / 1e9:.1f} GB are free")
             self._note(Cause.QUEUE, self._marks.by_queue(waiting, queue), f"{waiting} jobs wait for analysis")
         finally:
             self._looked_s = self._monotonic_s()
             self._looking.release()
 
-    def _note(self, cause: Cause, what: Refusing, why: str) -> None:
-        before, self._refusing[cause] = self._refusing[cause], what
-        self._observer.refusing(cause, what)
+    def _note(self, cause: Cause, what: TurnedAway, why: str) -> None:
+        before, self._turned_away[cause] = self._turned_away[cause], what
+        self._observer.turned_away(cause, what)
         if what > before:
-            log.error("%s refused: %s", "new studies are" if what is Refusing.NEW_STUDIES else "every image is", why)
+            log.error("%s refused: %s", "new studies are" if what is TurnedAway.NEW_STUDIES else "every image is", why)
         elif what < before:
             log.warning("%s taken again: %s", "images of begun studies are" if what else "new studies are", why)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.ops.job_routes import JobActions, actions
+from service.ops.job_routes import JobOperator, actions
 from service.ops.probes import Health, answer, probes
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class SelfReport:
 def create_app(
     version: str,
     jobs: Jobs,
-    operator: JobActions,
+    operator: JobOperator,
     job_states: Sequence[str],
     report: SelfReport,
     more: Sequence[APIRouter] = (),

@@ -39,7 +39,7 @@ class Said(BaseModel):
     comment: str = Field("", max_length=LONGEST_COMMENT, description="kept with the job; no patient data, please")
 
 
-class JobActions(Protocol):
+class JobOperator(Protocol):
     """LookupError: there is no such job; IllegalTransition: it cannot be done."""
 
     def retry(self, job_id: str, by: str) -> Job: ...
@@ -55,7 +55,7 @@ class JobActions(Protocol):
         ...
 
 
-def actions(operator: JobActions) -> APIRouter:
+def actions(operator: JobOperator) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/jobs/{job_id}", tags=["operator"])
 

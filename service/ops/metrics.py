@@ -1,38 +1,24 @@
 """What Prometheus sees. Labels are roles, reasons, destinations and kinds of scanners, never patient data.
 
-The receiver, the worker and the API are separate processes: counters go to files in one folder. The API adds them up,
-or each process answers for its own, never both. What the database knows the API reads at scrape time (`gauges`).
+Metrics are counted in files (`counting_files`). What the database knows the API reads at scrape time (`gauges`).
 """
 
-import json
 import logging
-import os
-import struct
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
-from prometheus_client.metrics_core import Metric
-from prometheus_client.mmap_dict import MmapedDict
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client import Counter, Gauge, Histogram
 
 from service.domain.delivery_state import Delivered
 from service.imaging.difference import Difference
+from service.ops.counting_files import counted_here, samples
 
 log = logging.getLogger(__name__)
 
 _REFUSING = "thoracle_receiver_refusing"
 SERVING_TROUBLE = "thoracle_serving_trouble"
-COUNTING = "counting"
-"""Of names that live processes hold (`FileLocks.claim`)."""
-
-_ADDING_UP = ("counter", "histogram")
-_OF_THE_LIVING = ("gauge_livemin", "gauge_livemax")
-_RESERVED_BYTES = 256 * 1024
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _STAGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 _RESULT_BUCKETS = (0, 0.5, 1, 2, 3, 5, 8, 11, 14, 17, 20, 25, 30, 50, 75, 100, 200, 500, 1000, 2000, 5000, 10000)
 """For scores, percentages and volumes in mL alike."""
@@ -48,45 +34,6 @@ _CAUSES = ("time", "memory", "unwanted")
 _SCANNERS = 20
 _OTHER_SCANNER = "other"
 _LATENCY_BUCKETS = (60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400, 259200)
-
-
-def count_in(folder: Path, name: str) -> None:
-    """Let `Metrics` made after this count in files of the folder; whichever process comes first makes it.
-
-    name: of the files, without "_". A process goes on from where a dead one of that name stopped, so that no counter
-    goes back and no file is left over; gauges begin anew. Two live processes must not have the same
-    (`FileLocks.claim`).
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for kind in _ADDING_UP:
-        if not _readable(path := folder / f"{kind}_{name}.db"):
-            _reserve(path)
-    for kind in _OF_THE_LIVING:
-        _reserve(folder / f"{kind}_{name}.db")
-    os.environ[_FOLDER] = str(folder)
-    # The library looks at the variable when it is imported, and that is before the settings are known.
-    values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call]
-
-
-def _readable(path: Path) -> bool:
-    """A power cut may take pages of a file; one such file would keep the counts of all processes from being read."""
-    try:
-        for key, *_ in MmapedDict.read_all_values_from_file(path):  # type: ignore[no-untyped-call]
-            json.loads(key)
-    except FileNotFoundError:
-        return False
-    except (ValueError, RuntimeError, struct.error) as error:
-        log.warning("%s cannot be read, its counts begin anew: %s", path.name, error)
-        return False
-    return True
-
-
-def _reserve(path: Path) -> None:
-    """The library maps a file with holes into memory: on a full disk, the first count in a hole kills the process."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, _RESERVED_BYTES)
-    part.rename(path)
 
 
 class Metrics:
@@ -106,7 +53,7 @@ class Metrics:
             ["modality", "status"],
             registry=None,
         )
-        self._refusing = Gauge(
+        self._turned_away = Gauge(
             _REFUSING,
             "What the receiver refuses, by cause: 0 nothing, 1 new studies, 2 everything",
             ["cause"],
@@ -221,8 +168,8 @@ class Metrics:
         self._instances.labels(modality, f"0x{status:04X}").inc()
         self._receive_seconds.observe(seconds)
 
-    def refusing(self, cause: str, what: int) -> None:
-        self._refusing.labels(cause).set(what)
+    def turned_away(self, cause: str, what: int) -> None:
+        self._turned_away.labels(cause).set(what)
 
     def study(self, outcome: str, pipeline: str, timings_s: Mapping[str, float]) -> None:
         self._studies.labels(outcome, pipeline or "none").inc()  # an empty label is none to Prometheus
@@ -291,51 +238,14 @@ class Metrics:
 
 def _counted_scanners() -> set[str]:
     """Those that have been counted where this process counts."""
-    if (folder := os.environ.get(_FOLDER)) is None:
-        return set()
-    samples = (sample for family in Counted(Path(folder), ()).collect() for sample in family.samples)
-    return {sample.labels["scanner"] for sample in samples if "scanner" in sample.labels} - {_OTHER_SCANNER}
+    return {one.labels["scanner"] for one in counted_here() if "scanner" in one.labels} - {_OTHER_SCANNER}
 
 
-def refusing(folder: Path, living: Container[str]) -> dict[str, int]:
+def turned_away(folder: Path, living: Container[str]) -> dict[str, int]:
     """What receivers refuse, by cause; empty if none lives."""
-    samples = (sample for family in Counted(folder, living).collect() for sample in family.samples)
-    return {s.labels["cause"]: int(s.value) for s in samples if s.name == _REFUSING}
+    return {one.labels["cause"]: int(one.value) for one in samples(folder, living) if one.name == _REFUSING}
 
 
 def serving_trouble(folder: Path, living: Container[str]) -> bool:
     """Whether a worker could not take up a model that is to be served."""
-    samples = (sample for family in Counted(folder, living).collect() for sample in family.samples)
-    return any(sample.name == SERVING_TROUBLE and sample.value for sample in samples)
-
-
-class Counted(Collector):
-    """What has been counted in files of a folder, by the process of one name or by all.
-
-    living: names of the processes whose gauges count; counters of the dead count, too.
-    """
-
-    def __init__(self, folder: Path, living: Container[str], name: str | None = None) -> None:
-        self._folder = folder
-        self._living = living
-        self._whose = "*" if name is None else name
-
-    def collect(self) -> Iterator[Metric]:
-        files = [path for kind in _ADDING_UP for path in self._files(kind)]
-        files += [path for kind in _OF_THE_LIVING for path in self._files(kind) if _name(path) in self._living]
-        yield from MultiProcessCollector.merge(list(map(str, files)))  # type: ignore[no-untyped-call]
-
-    def _files(self, kind: str) -> Iterator[Path]:
-        return self._folder.glob(f"{kind}_{self._whose}.db")
-
-
-def _name(path: Path) -> str:
-    return path.stem.rpartition("_")[2]
-
-
-def exposition(*collectors: Collector) -> bytes:
-    """The text that `/metrics` answers."""
-    registry = CollectorRegistry()
-    for collector in collectors:
-        registry.register(collector)
-    return generate_latest(registry)
+    return any(one.name == SERVING_TROUBLE and one.value for one in samples(folder, living))

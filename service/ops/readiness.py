@@ -3,18 +3,18 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from service.domain.pressure import Cause, Marks, Refusing
+from service.domain.pressure import Cause, Marks, TurnedAway
 from service.ops.disk import why_not_writable
 from service.ops.probes import WARNING
 
-_REFUSED = {Refusing.NEW_STUDIES: "new studies are refused", Refusing.EVERYTHING: "C-STORE is refused"}
+_REFUSED = {TurnedAway.NEW_STUDIES: "new studies are refused", TurnedAway.EVERYTHING: "C-STORE is refused"}
 
 
-def disk(free_bytes: float, marks: Marks, refusing: Mapping[str, int], folders: Sequence[Path]) -> str:
-    """ "ok", or what is wrong. refusing: as the receiver says. folders: that must be writable, if they are there."""
+def disk(free_bytes: float, marks: Marks, turned_away: Mapping[str, int], folders: Sequence[Path]) -> str:
+    """ "ok", or what is wrong. turned_away: as the receiver says. folders: that must be writable, if they are there."""
     if (wrong := writable(folders)) != "ok":
         return wrong
-    if what := Refusing(refusing.get(Cause.DISK, 0)):
+    if what := TurnedAway(turned_away.get(Cause.DISK, 0)):
         return f"the disk is nearly full ({free_bytes / 1e9:.1f} GB free): {_REFUSED[what]}"
     if free_bytes < marks.resume_free_bytes:
         at_gb = marks.min_free_bytes / 1e9
@@ -30,7 +30,7 @@ def writable(folders: Sequence[Path]) -> str:
     return "ok"
 
 
-def queue(refusing: Mapping[str, int]) -> str:
+def queue(turned_away: Mapping[str, int]) -> str:
     """ "ok", or what is wrong."""
-    what = Refusing(refusing.get(Cause.QUEUE, 0))
+    what = TurnedAway(turned_away.get(Cause.QUEUE, 0))
     return f"too many jobs wait for their analysis: {_REFUSED[what]}" if what else "ok"

@@ -13,8 +13,9 @@ from service.domain.job_state import State
 from service.domain.ports import Spool
 from service.ops import readiness
 from service.ops.api import SelfReport, create_app
+from service.ops.counting_files import COUNTING
 from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
-from service.ops.metrics import COUNTING, refusing, serving_trouble
+from service.ops.metrics import serving_trouble, turned_away
 from service.ops.model_routes import model_actions
 from service.ops.monitor import Listener
 from service.ops.probes import WARNING, Health
@@ -64,7 +65,7 @@ def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks
     """Without what only a worker or a receiver knows, where each answers for itself."""
     where, counting = metrics_dir(settings), host_locks(settings).claimed(COUNTING)
     alone = settings.monitoring.port is not None
-    refused = {} if alone else refusing(where, counting)
+    refused = {} if alone else turned_away(where, counting)
     everywhere = {
         "database": database_health(engine),
         "receiver": "ok" if present(alive, "receiver") else "no receiver process is running",

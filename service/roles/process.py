@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from service import __version__
 from service.composition.storage import host_locks, metrics_dir
-from service.ops.metrics import COUNTING, Counted, exposition
+from service.ops.counting_files import COUNTING, Counted, exposition
 from service.ops.monitor import Listener
 from service.ops.probes import Health, create_monitor
 from service.settings import Settings

@@ -10,7 +10,7 @@ from service.ops import readiness
 from service.ops.metrics import Metrics
 from service.ops.probes import Health
 from service.roles.process import folders, monitor, now, wait_for_sigterm
-from service.settings import Destination, Settings
+from service.settings import DicomDestination, Settings
 from service.store.backlog import Backlog
 from service.store.deliveries import Deliveries
 from service.store.inbox import Inbox
@@ -67,5 +67,5 @@ def _allowed(settings: Settings) -> tuple[str, ...]:
     """Also whoever is to report to us that it keeps the results; empty: everybody."""
     known = settings.receiver.allowed_calling_aets
     everywhere = settings.destinations.values()
-    reporting = {d.ae_title for d in everywhere if isinstance(d, Destination) and d.confirm == "commitment"}
+    reporting = {d.ae_title for d in everywhere if isinstance(d, DicomDestination) and d.confirm == "commitment"}
     return tuple({*known, *reporting}) if known else ()

@@ -16,7 +16,8 @@ from service.domain.serving import OFF
 from service.errors import Permanent, Rejected
 from service.imaging.difference import Difference
 from service.inference.files import model_files, serving_of
-from service.inference.repository import beside, listed_for_trial, versions_of
+from service.inference.installed_models import beside, versions_of
+from service.inference.model_trial import listed_for_trial
 from service.inference.smoke_test import try_model
 from service.rollout.parity import check_parity, check_sense, largest_ct
 

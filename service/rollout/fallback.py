@@ -3,8 +3,8 @@
 A candidate may also take the process with it. Then the run before did not end, and it is not asked again.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,36 +18,27 @@ from service.worker_step import worker_step
 _UNFINISHED = "the run before did not end; its process may have died of it"
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """candidates: models whose candidate had a part in the outcome. why_not: of those at fault, by model name."""
-
-    outcome: Outcome
-    candidates: Collection[str] = ()
-    why_not: Mapping[str, str] = field(default_factory=dict)
-
-
-def tried(assigned: Assigned, analyse: Callable[[Backend], Outcome], unfinished: bool) -> Tried:
-    """With its candidates, else with the active versions; what these raise passes through.
+def analyse_with_fallback(assigned: Assigned, analyse: Callable[[Backend], Outcome], unfinished: bool) -> Outcome:
+    """Analyse with the candidates, else with the active versions; what these raise passes through.
 
     unfinished: an earlier run of this analysis began and did not end.
     """
     if not assigned.others:
-        return Tried(analyse(assigned.active))
+        return analyse(assigned.active)
     if unfinished:
-        return Tried(analyse(assigned.active), why_not=dict.fromkeys(assigned.others, _UNFINISHED))
+        return replace(analyse(assigned.active), without=dict.fromkeys(assigned.others, _UNFINISHED))
     try:
         with worker_step(SQLAlchemyError):
             outcome = analyse(assigned.backend)
     except Unwanted:
         raise  # no model's fault
     except ThoracleError as error:
-        return Tried(analyse(assigned.active), why_not=dict.fromkeys(assigned.others, str(error)))
+        return replace(analyse(assigned.active), without=dict.fromkeys(assigned.others, str(error)))
     if refusing := [one.name for one in outcome.asked if one.name in assigned.others]:
         usual = analyse(assigned.active)
         # Where the headers decide, both refuse it.
         reasons = {refusal.reason for refusal in outcome.refusals.get(usual.series_uid or "", ())} - {Reason.NOT_CHOSEN}
         if reasons:
             why = f"it refuses what the active version analyses: {', '.join(sorted(reasons))}"
-            return Tried(usual, why_not=dict.fromkeys(refusing, why))
-    return Tried(outcome, assigned.candidates)
+            return replace(usual, without=dict.fromkeys(refusing, why))
+    return replace(outcome, candidates=assigned.candidates)

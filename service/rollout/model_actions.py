@@ -16,6 +16,8 @@ from service.errors import Permanent
 from service.imaging.difference import Difference
 from service.inference import repository
 from service.inference.files import digest_of
+from service.inference.installed_models import Installed, installed, served_of
+from service.inference.model_trial import checking
 from service.store.audit import Audit
 from service.store.shadows import LIMIT, Shadows
 
@@ -113,8 +115,8 @@ class ModelActions:
         self, name: str, version: str, rule: Rule, by: str, detail: dict[str, Any], progress: Progress
     ) -> Changed:
         root = self._root()
-        rule(repository.served_of(root, name))  # what makes no sense is refused before the gate's minute
-        with repository.checking(root, name, version, by):
+        rule(served_of(root, name))  # what makes no sense is refused before the gate's minute
+        with checking(root, name, version, by):
             passed = self._gate().check(root, name, version, progress)
         detail["sha256"] = passed.sha256
         if passed.difference:
@@ -148,7 +150,7 @@ class ModelActions:
     def _served(self, name: str) -> Served:
         """Nothing, where it cannot be told: the change says why."""
         try:
-            return repository.served_of(self._root(), name)
+            return served_of(self._root(), name)
         except (Permanent, OSError):
             return Served(OFF)
 
@@ -172,10 +174,10 @@ class ModelActions:
 
 def described(root: Path) -> list[Mapping[str, Any]]:
     """Every version of every model in a repository, and what is served of it."""
-    return [_described(one) for one in repository.installed(root)]
+    return [_described(one) for one in installed(root)]
 
 
-def _described(one: repository.Installed) -> dict[str, Any]:
+def _described(one: Installed) -> dict[str, Any]:
     candidate = one.served.candidate if one.state == "candidate" else None
     return {
         "name": one.spec.name,

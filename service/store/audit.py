@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from service.errors import ThoracleError
 from service.store.tables import audit
 
-BEGUN, DONE, REFUSED, FAILED = "begun", "done", "refused", "failed"
+BEGUN, DONE, DENIED, FAILED = "begun", "done", "refused", "failed"
+"""Outcomes of an entry. DENIED: the change cannot be made, and nothing was changed."""
 
 
 class Audit:
@@ -62,7 +63,7 @@ class Audit:
         if error is None:
             self._end(number, DONE, detail)
         elif isinstance(error, ThoracleError):
-            self._end(number, REFUSED, {**detail, "why": str(error)})
+            self._end(number, DENIED, {**detail, "why": str(error)})
         elif isinstance(error, Exception):
             self._end(number, FAILED, {**detail, "why": type(error).__name__})
 

@@ -17,7 +17,7 @@ from service.domain.job_state import SENDING, Event, IllegalTransition, State, i
 from service.store import delivery_rows as rows_of
 from service.store.job_rows import get, move, objects_of, open_again
 from service.store.journal import note
-from service.store.planning import OPEN, Plan, at, plan, settle, tell
+from service.store.planning import OPEN, Plan, at, begin, settle, tell
 from service.store.tables import commitments, deliveries, jobs
 
 _newer = jobs.alias("newer")
@@ -59,10 +59,10 @@ class Deliveries:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def plan(self, job_id: str, plans: Mapping[str, Plan], now: datetime) -> Job:
-        """What shall go where. Planning twice is planning once."""
+    def begin(self, job_id: str, plans: Mapping[str, Plan], now: datetime) -> Job:
+        """Write down the deliveries of a job that are planned. Twice is once."""
         with self._engine.begin() as connection:
-            return plan(connection, job_id, plans, Event.DELIVER, now)
+            return begin(connection, job_id, plans, Event.DELIVER, now)
 
     def retry(self, job_id: str, plans: Mapping[str, Plan], by: str, now: datetime) -> Job:
         """An operator's retry of a failed or undelivered job; IllegalTransition for any other, or one superseded."""
@@ -78,7 +78,7 @@ class Deliveries:
             gone = deliveries.c.destination.not_in(list(plans)) & not_there
             rows_of.withdraw(connection, job, gone, "no destination of it any more", now)
             rows_of.build_again(connection, job, not_there, plans, by, now)
-            return plan(connection, job_id, plans, Event.DELIVER, now)
+            return begin(connection, job_id, plans, Event.DELIVER, now)
 
     def resend(self, job_id: str, plans: Mapping[str, Plan], by: str, now: datetime) -> Job:
         """An operator wants all of it sent once more; IllegalTransition for a job that has nothing to send."""
@@ -86,7 +86,7 @@ class Deliveries:
             job = open_again(connection, job_id)
             wanted = deliveries.c.sop_instance_uid.in_([uid for one in plans.values() for uid in one.objects])
             rows_of.build_again(connection, job, wanted, plans, by, now)
-            return plan(connection, job_id, plans, Event.RESEND, now)
+            return begin(connection, job_id, plans, Event.RESEND, now)
 
     def replaced_by(self, job_id: str) -> tuple[Job, list[StoredObject]] | None:
         """The latest earlier job of the study of which anything may be at any destination, and what that is.

@@ -17,7 +17,7 @@ from service.domain.job_state import NOT_ANALYSED, Event, State, advance
 from service.domain.priority import after_analysis, virtual_time_s
 from service.domain.routing import StudyFacts
 from service.store.job_rows import get, move, objects_of
-from service.store.planning import NOWHERE, Plan, plan
+from service.store.planning import NOWHERE, Plan, begin
 from service.store.purged_jobs import first_with
 from service.store.shadows import plan_shadows
 from service.store.tables import UtcDateTime, evidence, jobs, refusals
@@ -96,7 +96,7 @@ class Jobs:
                 **first_with(connection, job_id, {o.sop_instance_uid for o in result.objects}),
             )
             plan_shadows(connection, job_id, result.shadows, now)
-            return plan(connection, job_id, plans, Event.DELIVER, now) if plans else get(connection, job_id)
+            return begin(connection, job_id, plans, Event.DELIVER, now) if plans else get(connection, job_id)
 
     def objects(self, job_id: str) -> list[StoredObject]:
         """The results of a job."""

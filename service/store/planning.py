@@ -37,7 +37,8 @@ class Plan:
 NOWHERE: Mapping[str, Plan] = MappingProxyType({})
 
 
-def plan(connection: sa.Connection, job_id: str, plans: Mapping[str, Plan], event: Event, now: datetime) -> Job:
+def begin(connection: sa.Connection, job_id: str, plans: Mapping[str, Plan], event: Event, now: datetime) -> Job:
+    """Write down the deliveries that are planned, and let the event happen to the job. Twice is once."""
     told = insert(connection, get(connection, job_id), plans, now)
     job = move(connection, job_id, event)
     if told:

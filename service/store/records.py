@@ -1,4 +1,4 @@
-"""What was received, and which studies are due for a job."""
+"""What was received, and which studies have changed since their last job (`job_creation` makes the next one)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,11 @@ import sqlalchemy as sa
 from service.domain.arrival import Arrival, is_other_image
 from service.domain.completion import StudyState, job_id
 from service.domain.job import Job
-from service.domain.job_state import Event, IllegalTransition, State, is_possible
-from service.domain.priority import Urgency, most_urgent, virtual_time_s
+from service.domain.job_state import IllegalTransition
+from service.domain.priority import Urgency, most_urgent
 from service.store.engine import durable
 from service.store.intake import Recorded, intake, is_given_up
-from service.store.job_rows import get, move
-from service.store.journal import note
+from service.store.job_creation import NewJobs, cancel_others, ct_digests, has_images, locked_study, state_of
 from service.store.purged_jobs import is_remainder, purged_predecessor
 from service.store.tables import instances, jobs, removals, series, studies
 
@@ -73,7 +72,7 @@ class Records:
         """Returns the studies that have changed since their last job."""
         changed = sa.select(studies).where(studies.c.revision > studies.c.job_revision)
         with self._engine.begin() as connection:
-            return [_state(row) for row in connection.execute(changed)]
+            return [state_of(row) for row in connection.execute(changed)]
 
     def create_jobs(self, study: StudyState, pipelines: Sequence[str], urgency: Urgency, now: datetime) -> list[str]:
         """Create the jobs of a complete study, one for each pipeline; returns their ids.
@@ -83,10 +82,10 @@ class Records:
         study's own counts if it is higher.
         """
         with self._engine.begin() as connection:
-            if _locked(connection, study.study_uid) != study:
+            if locked_study(connection, study.study_uid) != study:
                 return []
-            _cancel_others(connection, study.study_uid, pipelines)
-            new = _NewJobs(study, study.revision, most_urgent(study.urgency, urgency), now)
+            cancel_others(connection, study.study_uid, pipelines)
+            new = NewJobs(study, study.revision, most_urgent(study.urgency, urgency), now)
             return [new.create(connection, pipeline) for pipeline in pipelines or ("",)]
 
     def series_of(self, study_uid: str) -> list[SeriesRecord]:
@@ -112,7 +111,7 @@ class Records:
             if earlier is None:
                 return None
             revision = connection.execute(sa.select(jobs.c.revision).where(jobs.c.job_id == earlier)).scalar_one()
-            digests = _ct_digests(connection, job.study_uid)
+            digests = ct_digests(connection, job.study_uid)
             now = {job_id(job.study_uid, revision, digests, pipeline) for pipeline in (job.pipeline, "")}
             return earlier if earlier in now else None
 
@@ -122,109 +121,11 @@ class Records:
         IllegalTransition if its images were purged.
         """
         with self._engine.begin() as connection:
-            study = _locked(connection, study_uid)
-            if not _has_images(connection, study_uid):
+            study = locked_study(connection, study_uid)
+            if not has_images(connection, study_uid):
                 raise IllegalTransition("the images of the study were purged: send the study again")
-            new = _NewJobs(study, study.revision + 1, study.urgency, now, f", wanted by {by}")
+            new = NewJobs(study, study.revision + 1, study.urgency, now, f", wanted by {by}")
             return new.create(connection, pipeline)
-
-
-def _locked(connection: sa.Connection, study_uid: str) -> StudyState:
-    this = sa.select(studies).where(studies.c.study_uid == study_uid).with_for_update()
-    return _state(connection.execute(this).one())
-
-
-@dataclass(frozen=True, slots=True)
-class _NewJobs:
-    """The jobs of one revision of a study. why: of the journal's entry."""
-
-    study: StudyState
-    revision: int
-    urgency: Urgency
-    now: datetime
-    why: str = ""
-
-    def create(self, connection: sa.Connection, pipeline: str) -> str:
-        """Create one; returns its id."""
-        study_uid = self.study.study_uid
-        new = job_id(study_uid, self.revision, _ct_digests(connection, study_uid), pipeline)
-        row = {
-            "job_id": new,
-            "study_uid": study_uid,
-            "revision": self.revision,
-            "pipeline": pipeline,
-            "number": _next_number(connection, study_uid, pipeline),
-            "supersedes": _supersede_latest(connection, study_uid, pipeline),
-            "state": State.CREATED,
-            "urgency": self.urgency,
-            "priority": virtual_time_s(self.now, self.urgency),
-            "created_at": self.now,
-            "acquired_at": _acquired_at(connection, study_uid),
-        }
-        connection.execute(sa.insert(jobs).values(row | {"flags": [], "timings_s": {}, "error": ""}))
-        revisions = {"revision": self.revision, "job_revision": self.revision}
-        connection.execute(sa.update(studies).where(studies.c.study_uid == study_uid).values(revisions))
-        detail = f"revision {self.revision}, {pipeline or 'no pipeline takes it'}{self.why}"
-        note(connection, study_uid, new, "study complete", detail, self.now)
-        return new
-
-
-def _next_number(connection: sa.Connection, study_uid: str, pipeline: str) -> int:
-    own = (jobs.c.study_uid == study_uid) & (jobs.c.pipeline == pipeline)
-    return 1 + (connection.execute(sa.select(sa.func.max(jobs.c.number)).where(own)).scalar_one() or 0)
-
-
-def _supersede_latest(connection: sa.Connection, study_uid: str, pipeline: str) -> str | None:
-    """The study's latest job of the pipeline. Unless all its results were delivered, none of them will be any more."""
-    latest = connection.execute(
-        sa.select(jobs.c.job_id)
-        .where(jobs.c.study_uid == study_uid, jobs.c.pipeline == pipeline)
-        .order_by(jobs.c.revision.desc())
-        .limit(1)
-        .with_for_update()
-    ).scalar_one_or_none()
-    if latest is not None and is_possible(get(connection, latest).state, Event.SUPERSEDE):
-        move(connection, latest, Event.SUPERSEDE, "by a newer job of the study")
-    return latest
-
-
-def _cancel_others(connection: sa.Connection, study_uid: str, pipelines: Sequence[str]) -> None:
-    """Of pipelines that do not take the changed study, nothing more is analysed or sent."""
-    others = (jobs.c.study_uid == study_uid) & jobs.c.pipeline.not_in([*pipelines] or [""])
-    newest_first = sa.select(jobs.c.job_id).where(others).order_by(jobs.c.revision.desc(), jobs.c.job_id)
-    for other in connection.scalars(newest_first.with_for_update()).all():
-        if get(connection, other).state is not State.REFUSED and is_possible(
-            get(connection, other).state, Event.CANCEL
-        ):
-            move(connection, other, Event.CANCEL, "its pipeline does not take the changed study")
-
-
-def _ct_digests(connection: sa.Connection, study_uid: str) -> list[str]:
-    current_ct = instances.c.replaced_at.is_(None) & instances.c.ignored.is_(None)
-    return list(connection.scalars(sa.select(instances.c.sha256).where(instances.c.study_uid == study_uid, current_ct)))
-
-
-def _has_images(connection: sa.Connection, study_uid: str) -> bool:
-    """Whether anything is there that gets a study a job."""
-    this = (instances.c.study_uid == study_uid) & instances.c.replaced_at.is_(None)
-    kinds = connection.execute(sa.select(instances.c.sop_class_uid, instances.c.ignored).where(this).distinct())
-    return any(kind.ignored is None or is_other_image(kind.sop_class_uid) for kind in kinds)
-
-
-def _acquired_at(connection: sa.Connection, study_uid: str) -> datetime | None:
-    """Latest acquisition of the study's CT series."""
-    ct = sa.select(instances.c.series_uid).where(instances.c.study_uid == study_uid, instances.c.ignored.is_(None))
-    latest = sa.select(sa.func.max(series.c.acquired_at)).where(
-        series.c.study_uid == study_uid, series.c.series_uid.in_(ct)
-    )
-    acquired: datetime | None = connection.execute(latest).scalar_one()
-    return acquired
-
-
-def _state(row: sa.Row[Any]) -> StudyState:
-    return StudyState(
-        row.study_uid, row.calling_ae, row.revision, row.job_revision, row.last_ct_at, Urgency(row.urgency)
-    )
 
 
 def _series_record(row: sa.Row[Any], files: Sequence[sa.Row[Any]]) -> SeriesRecord:

@@ -19,7 +19,7 @@ from service.domain.job import Job
 from service.domain.job_state import State
 from service.network.commitment import Asked
 from service.store.deliveries import Confirmed, Deliveries
-from service.worker.destination import Ask, DeliveryObserver, Destination
+from service.worker.destination import Ask, DeliveryObserver, Target
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +35,7 @@ class Confirmation:
         self._observer = observer
         self._clock = clock
 
-    def seek(
-        self, job: Job, name: str, target: Destination, stored: Sequence[OpenDelivery], attempt: int
-    ) -> float | None:
+    def seek(self, job: Job, name: str, target: Target, stored: Sequence[OpenDelivery], attempt: int) -> float | None:
         """Ask for a commitment, or look whether it is there; seconds until the next look."""
         now, first = self._clock(), stored[0]
         wait_s = target.policy.wait_s(attempt, now - max(s.since for s in stored))
@@ -70,7 +68,7 @@ class Confirmation:
             log.warning("job %s: no commitment by %s, it is searched: %s", job.job_id, name, asked.message)
         return asked
 
-    def _find(self, job: Job, name: str, target: Destination, stored: Sequence[OpenDelivery]) -> bool:
+    def _find(self, job: Job, name: str, target: Target, stored: Sequence[OpenDelivery]) -> bool:
         """Whether the destination could be searched for what it stored."""
         there = target.find(job.study_uid, [s.sop_instance_uid for s in stored]) if target.find else None
         if there is None:

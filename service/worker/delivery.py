@@ -26,7 +26,7 @@ from service.store.deliveries import Deliveries, Instead
 from service.store.jobs import Jobs
 from service.store.planning import Plan
 from service.worker.confirmation import Confirmation, tell_end
-from service.worker.destination import DeliveryObserver, Destination, with_one_root
+from service.worker.destination import DeliveryObserver, Target, with_one_root
 from service.worker.substitutes import other_root, other_style, style_refused, wanted_of
 from service.worker_step import InternalError, worker_step
 
@@ -41,7 +41,7 @@ class Courier:
 
     def __init__(
         self,
-        destinations: Mapping[str, Destination],
+        destinations: Mapping[str, Target],
         spool: Spool,
         jobs: Jobs,
         deliveries: Deliveries,
@@ -69,11 +69,11 @@ class Courier:
         """What each destination gets of an analysed or refused job."""
         return self.plans(self._jobs.objects(job.job_id), job.facts)
 
-    def plan(self, job: Job) -> Sequence[str]:
-        """Note what is to be delivered of a job that has results; where something is open."""
+    def begin(self, job: Job) -> Sequence[str]:
+        """Write down the deliveries of a job that has results; returns the destinations where something is open."""
         plans = self.plans_of(job)
         if plans and job.state in (State.ANALYSED, *SENDING):
-            self._deliveries.plan(job.job_id, plans, self._clock())
+            self._deliveries.begin(job.job_id, plans, self._clock())
         return self._deliveries.destinations(job.job_id)
 
     def earlier(self, job: Job) -> Earlier | None:
@@ -110,7 +110,7 @@ class Courier:
             waits.append(self._confirmation.seek(job, name, target, stored, attempt))
         return min((wait_s for wait_s in waits if wait_s is not None), default=None)
 
-    def _send(self, job: Job, name: str, target: Destination) -> float | None:
+    def _send(self, job: Job, name: str, target: Target) -> float | None:
         """Seconds until what was not taken is to be sent again; None if nothing is.
 
         In rounds: what nothing stands in the way of, then what refers to it, also what goes out instead of something.
@@ -138,7 +138,7 @@ class Courier:
     def _to_send(self, job: Job, name: str) -> list[OpenDelivery]:
         return [w for w in self._deliveries.open(job.job_id, name) if w.state in TO_SEND]
 
-    def _attempt(self, job: Job, name: str, target: Destination, waiting: Sequence[OpenDelivery]) -> float | None:
+    def _attempt(self, job: Job, name: str, target: Target, waiting: Sequence[OpenDelivery]) -> float | None:
         """Send these; seconds until what was not taken of them is to be sent again, None if nothing is."""
         sent = self._sent(target, [w.stored for w in waiting])
         now = self._clock()
@@ -174,13 +174,13 @@ class Courier:
         tell_end(after, self._observer, now)
 
     def _instead(
-        self, job: Job, target: Destination, waiting: Sequence[OpenDelivery], sent: Sequence[StoreOutcome], over: bool
+        self, job: Job, target: Target, waiting: Sequence[OpenDelivery], sent: Sequence[StoreOutcome], over: bool
     ) -> Instead | None:
         """What goes out where the destination does not take the style it should get; None where it does."""
         refused = [one for w, one in zip(waiting, sent, strict=True) if style_refused(w, one, target, over)]
         return other_style(self._jobs.objects(job.job_id), target, refused[0].message) if refused else None
 
-    def _sent(self, target: Destination, objects: Sequence[StoredObject]) -> Sequence[StoreOutcome]:
+    def _sent(self, target: Target, objects: Sequence[StoredObject]) -> Sequence[StoreOutcome]:
         """One outcome per object. Storage that is away is no object's fault."""
         try:
             with worker_step(), self._spool.local([o.path for o in objects]) as paths:

@@ -33,8 +33,8 @@ class DeliveryObserver(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """One place that gets results.
+class Target:
+    """One destination of results, and how it is reached.
 
     kinds: of evidence. style: of the evidence that depends on one. fallback: the style that goes out where the
     destination does not take that one. answer_within_s: after that a commitment is asked for again, and what is not

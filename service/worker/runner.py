@@ -32,7 +32,7 @@ from service.evidence.result import headline_document
 from service.imaging.attributes import known_text
 from service.imaging.facts import series_facts
 from service.rollout.assignment import Assigned
-from service.rollout.fallback import tried
+from service.rollout.fallback import analyse_with_fallback
 from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.study_tables import StudyTables
 from service.worker.delivery import Courier
@@ -93,7 +93,7 @@ class Runner:
         """Analyse one job; of a job that is analysed, plan the deliveries once more."""
         job = self._jobs.get(job_id)
         if job.state not in NOT_ANALYSED:
-            return Deliver(tuple(self._courier.plan(job)))
+            return Deliver(tuple(self._courier.begin(job)))
         unfinished = job.state is State.RUNNING
         job = self._jobs.start(job_id, self._clock())
         try:
@@ -132,10 +132,11 @@ class Runner:
         with self._studies.open(job) as study:
             if not job.pipeline:
                 return self._save(job, not_taken(study[0], self._run(job)), ())
-            done = tried(assigned, partial(self._watched, job, study, assigned), unfinished)
-        event, result = self._save(job, done.outcome, done.candidates)
+            analyse = partial(self._watched, job, study, assigned)
+            outcome = analyse_with_fallback(assigned, analyse, unfinished)
+        event, result = self._save(job, outcome, outcome.candidates)
         if not any(model["candidate"] for model in result.models):
-            self._tell_without(job.job_id, assigned, done.why_not)
+            self._tell_without(job.job_id, assigned, outcome.without)
         return event, result
 
     def abandon(self, job_id: str) -> None:

@@ -10,10 +10,10 @@ from service.network.send import StoreOutcome
 from service.network.status import Verdict
 from service.store.deliveries import Instead
 from service.store.planning import Plan
-from service.worker.destination import Destination, with_one_root
+from service.worker.destination import Target, with_one_root
 
 
-def wanted_of(objects: Sequence[StoredObject], target: Destination) -> list[StoredObject]:
+def wanted_of(objects: Sequence[StoredObject], target: Target) -> list[StoredObject]:
     """The objects that a destination is to get.
 
     A destination whose style was not encoded, since it was added after the analysis, gets its fallback style, or else
@@ -25,7 +25,7 @@ def wanted_of(objects: Sequence[StoredObject], target: Destination) -> list[Stor
     return [o for o in kinds if o.style in (None, style)]
 
 
-def style_refused(waiting: OpenDelivery, sent: StoreOutcome, target: Destination, over: bool) -> bool:
+def style_refused(waiting: OpenDelivery, sent: StoreOutcome, target: Target, over: bool) -> bool:
     """Whether the destination cannot take the style, or does not understand it again and again (0xCxxx).
 
     Attempts that found nobody prove nothing: the answer before must be the same, unless the time for trying is `over`.
@@ -42,7 +42,7 @@ def _not_understood(status: int | None) -> bool:
     return status is not None and status >> 12 == 0xC
 
 
-def other_style(objects: Sequence[StoredObject], target: Destination, refusal: str) -> Instead | None:
+def other_style(objects: Sequence[StoredObject], target: Target, refusal: str) -> Instead | None:
     """The fallback style, where the destination refuses the style that it should get; None where there is none."""
     if target.fallback is None:
         return None
@@ -57,7 +57,7 @@ def other_root(
     objects: Sequence[StoredObject],
     held: Mapping[str, str],
     states: Sequence[tuple[StoredObject, Delivered]],
-    target: Destination,
+    target: Target,
     tried: Collection[str],
 ) -> Instead | None:
     """The best other study SR, where the planned one refers to what is not there; None where there is none.

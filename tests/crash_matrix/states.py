@@ -67,6 +67,9 @@ _ACCEPTED = _worker("service.store.deliveries:Deliveries.accepted", "after")
 _REPORT = "service.store.deliveries:Deliveries.report"
 
 
+_CREATION = "service.store.job_creation"
+
+
 def _states() -> Iterator[State]:
     yield from _receiving()
     yield from _completing()
@@ -94,7 +97,11 @@ def _receiving() -> Iterator[State]:
 
 def _completing() -> Iterator[State]:
     for key, moment, at in (
-        ("transaction", "the job is written, not committed", _worker("service.store.records:_new_job", "after")),
+        (
+            "transaction",
+            "the job is written, not committed",
+            _worker("service.store.job_creation:NewJobs.create", "after"),
+        ),
         ("job", "the engine does not know the job", _worker("service.store.records:Records.create_jobs", "after")),
         (
             "engine",

@@ -10,7 +10,8 @@ from typing import Any
 from shared_data import shared_data
 
 from service.analysis.analyst import Outcome
-from service.errors import Flag, Reason
+from service.domain.flags import LUNG_AT_EDGE, Flag
+from service.errors import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Right:
         if self.named:
             parts.append(f"naming {', '.join(self.named)}")
         if self.flags:
-            parts.append(f"or analysed with `{'` or `'.join(sorted(self.flags))}`")
+            parts.append(f"or analysed with `{'` or `'.join(sorted(flag.code for flag in self.flags))}`")
         if self.series_uid:
             parts.append("the second series")
         if self.same:
@@ -62,11 +63,11 @@ def got(outcome: Outcome, same: bool) -> str:
         return f"refused `{'`, `'.join(reasons)}`"
     if same:
         return _SAME
-    edge = [flag for flag in outcome.analysis.flags if flag in EDGE]
+    edge = [flag.code for flag in outcome.analysis.flags if flag in EDGE]
     return f"analysed with `{'`, `'.join(edge)}`" if edge else "analysed"
 
 
-EDGE = frozenset((Flag.LUNG_AT_EDGE,))
+EDGE = frozenset((LUNG_AT_EDGE,))
 _SAME = "analysed as the unmodified CT"
 
 RIGHT: Mapping[str, Right] = {

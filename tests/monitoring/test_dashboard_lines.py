@@ -1,4 +1,4 @@
-"""A line on a dashboard is where its alert rings, or where a word for the score changes."""
+"""A line on a dashboard is where its alert rings; panels of results are of any pipeline and number."""
 
 import json
 import re
@@ -9,13 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from service.pipelines.covid_severity.score import MAX, category
-
 DOCKER = Path(__file__).parents[2] / "docker"
 GROUPS = yaml.safe_load((DOCKER / "prometheus" / "alerts.yaml").read_text())["groups"]
 ALERTS = [rule["expr"] for group in GROUPS for rule in group["rules"] if "alert" in rule]
-WORDS = {float(score) for score in range(2, MAX + 1) if category(score) != category(score - 1)}
-NO_ALERT = {"From acquisition to the PACS": {1800.0}, "Severity score, median of 7 days": WORDS}
+NO_ALERT = {"From acquisition to the PACS": {1800.0}}
 
 
 def panels() -> Iterator[dict[str, Any]]:
@@ -45,4 +42,36 @@ def test_a_line_is_where_the_alert_rings(panel: dict[str, Any]) -> None:
 
 def test_what_clinicians_watch_has_its_lines() -> None:
     drawn = {panel["title"] for panel in DRAWN}
-    assert drawn >= {"Drift against 90 days", "Results overridden by radiologists", *NO_ALERT}
+    assert drawn >= {"Results overridden by radiologists", *NO_ALERT}
+
+
+def test_the_drift_is_drawn_with_the_limit_of_its_alert() -> None:
+    """It is a series of its own: each pipeline's numbers have another scale."""
+    (drift,) = (panel for panel in panels() if panel["title"] == "Drift against 90 days")
+    (alert,) = (expr for expr in ALERTS if "thoracle:result_drift:90d" in expr)
+    assert "thoracle:result_drift_limit:90d" in alert
+    queries = [target["expr"] for target in drift["targets"]]
+    assert [query.partition("{")[0] for query in queries] == [
+        "thoracle:result_drift:90d",
+        "min(thoracle:result_drift_limit:90d",
+        "-min(thoracle:result_drift_limit:90d",
+    ]
+
+
+def test_panels_of_results_are_of_the_pipeline_and_number_that_is_chosen() -> None:
+    """No dashboard names a pipeline or one of its numbers, but in the words that explain it."""
+    queries = [target["expr"] for panel in panels() for target in panel["targets"]]
+    of_results = [query for query in queries if re.search(r"thoracle(_result_|:result)", query)]
+    assert len(of_results) > 8
+    for query in of_results:
+        assert 'pipeline="$pipeline"' in query and 'scanner=~"$scanner"' in query
+        assert 'measure="$measure"' in query or "by (measure" in query
+    assert not re.search("covid|severity|opacity", " ".join(queries))
+
+
+def test_everything_that_a_panel_asks_for_can_be_chosen() -> None:
+    for file in sorted((DOCKER / "grafana" / "dashboards").glob("*.json")):
+        dashboard = json.loads(file.read_text())
+        offered = {variable["name"] for variable in dashboard["templating"]["list"]}
+        asked = set(re.findall(r"\$(\w+)", json.dumps(dashboard["panels"]).replace("${datasource}", "")))
+        assert asked - {"__rate_interval"} <= offered

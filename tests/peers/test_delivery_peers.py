@@ -30,7 +30,7 @@ from service.domain.job import Result, StoredObject
 from service.domain.job_state import Event, State
 from service.domain.work import DONE
 from service.evidence.context import Evidence
-from service.settings import AnyDestination, Destination, WebDestination
+from service.settings import AnyDestination, DicomDestination, WebDestination
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
@@ -51,7 +51,7 @@ PLAIN = [ExplicitVRLittleEndian]
 def evidence() -> tuple[Evidence, ...]:
     """In both styles."""
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
-    labelled = Destination(ae_title="PACS", host="pacs", seg="labelmap")
+    labelled = DicomDestination(ae_title="PACS", host="pacs", seg="labelmap")
     return evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), selections([labelled]))
 
 
@@ -73,7 +73,7 @@ class Hospital:
         stored = [_stored(item, paths[item.file_name]) for item in objects]
         self.jobs.start(self.job_id, self.now)
         self.jobs.finish(self.job_id, Event.ANALYSE, Result(series_uid="S", objects=stored), self.now)
-        self.courier.plan(self.jobs.get(self.job_id))
+        self.courier.begin(self.jobs.get(self.job_id))
 
     def deliver(self, attempts: int) -> State:
         """As many attempts, or until nothing is open."""
@@ -108,9 +108,9 @@ def _name(stored: dict[str, Any]) -> str:
     return f"{stored['kind']}{alone} {stored['style'] or ''}".strip()
 
 
-def destination(archive: ChoosyArchive, **options: Any) -> Destination:
+def destination(archive: ChoosyArchive, **options: Any) -> DicomDestination:
     node = {"ae_title": archive.AET, "host": "127.0.0.1", "port": archive.port, "answer_within_s": 90}
-    return Destination(**node | options)
+    return DicomDestination(**node | options)
 
 
 def got(archive: ChoosyArchive) -> list[Dataset]:

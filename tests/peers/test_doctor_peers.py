@@ -16,7 +16,7 @@ from pydicom.uid import (
 
 from service.composition.doctor import _destination, _peer
 from service.ops.doctor import Check
-from service.settings import Destination, Peer, Settings
+from service.settings import DicomDestination, Peer, Settings
 
 pytestmark = pytest.mark.peers
 
@@ -24,7 +24,7 @@ PLAIN = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 
 
 def told(archive: ChoosyArchive, **options: Any) -> list[Check]:
-    pacs = Destination(ae_title=archive.AET, host="127.0.0.1", port=archive.port, **options)
+    pacs = DicomDestination(ae_title=archive.AET, host="127.0.0.1", port=archive.port, **options)
     return list(_destination("pacs", pacs))
 
 
@@ -81,7 +81,7 @@ def test_an_archive_that_is_only_searched_or_confirms_nothing(tmp_path: Path) ->
 
 
 def test_a_host_name_that_cannot_be_resolved_is_named_and_ends_nothing() -> None:
-    pacs = Destination(ae_title="PACS", host="pacs.hospital.invalid")
+    pacs = DicomDestination(ae_title="PACS", host="pacs.hospital.invalid")
     (check,) = _destination("pacs", pacs)
     assert (check.ok, check.message) == (
         False,

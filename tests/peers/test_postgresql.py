@@ -106,7 +106,7 @@ def test_an_operator_and_an_outcome_that_come_at_once_take_turns(engine: sa.Engi
     [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
     jobs.finish(job, Event.ANALYSE, Result(series_uid="S.1", objects=[SEG]), at(90))
-    sending.plan(job, {"pacs": Plan([SEG.sop_instance_uid], Confirm.NONE)}, at(91))
+    sending.begin(job, {"pacs": Plan([SEG.sop_instance_uid], Confirm.NONE)}, at(91))
     stored = ObjectDelivery(SEG.sop_instance_uid, Delivered.STORED, 0, "")
     with ThreadPoolExecutor(1) as pool:
         with engine.begin() as connection:

@@ -12,7 +12,7 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend
 from service.domain.serving import canary, promote, rollback
 from service.errors import ThoracleError
-from service.inference import repository
+from service.inference.model_trial import listed_for_trial
 from service.inference.onnx import OnnxBackend
 from service.inference.repository import add, change, embed
 from service.inference.triton import TritonBackend
@@ -68,7 +68,7 @@ def test_versions_are_served_side_by_side_or_one_after_the_other(tmp_path: Path)
         models.check()  # what was only added harms nobody, though it does not load
         answers("2")
         beside = there({"lobes": "4"}, None)
-        with repository.listed_for_trial(root, "lobes", "4"), pytest.raises(ThoracleError):
+        with listed_for_trial(root, "lobes", "4"), pytest.raises(ThoracleError):
             beside.check()
         answers("2")
     assert told == [""] * len(told)

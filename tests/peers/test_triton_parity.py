@@ -47,5 +47,5 @@ def test_both_back_ends_agree_on_a_phantom(
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
     assert document["difference"]["worst_dice"] == 1.0
-    assert document["difference"]["score_change"] == 0
+    assert document["difference"]["headline_change"] == 0
     assert {(one["model"], one["largest"]) for one in document["answers"]} == {("lung-opacity", 0.0), ("lobes", 0.0)}

@@ -25,9 +25,11 @@ from service.evidence.seal import to_bytes
 from service.evidence.seg import segmentation
 from service.evidence.source import source_headers
 from service.imaging.attributes import MALFORMED, known_text
-from service.imaging.choose import candidate
+from service.imaging.choose import series_option
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
+
+pytestmark = pytest.mark.slow
 
 LIMITS = Limits(min_slices=1, min_extent_mm=0.0)
 ABSENT = None
@@ -38,7 +40,7 @@ ROUTED = ("StationName", "StudyDescription", "SeriesDescription", "BodyPartExami
 def read(datasets: Sequence[Dataset]) -> CT | tuple[Refusal, ...]:
     """The CT, or why it is refused; no other exception."""
     found = check_headers(datasets, LIMITS)
-    candidate(datasets, found)
+    series_option(datasets, found)
     scanner(*(known_text(datasets[0], keyword) for keyword in ROUTED[:2]))
     if found.refusals:
         return found.refusals

@@ -5,6 +5,7 @@ from typing import Any
 
 import make_ct
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
@@ -57,6 +58,7 @@ def _pixel_lps(header: Dataset, row: int, column: int) -> Any:
     return corner + along_row * between_columns * column + along_column * between_rows * row
 
 
+@pytest.mark.slow
 @few
 @given(orientations, st.randoms(use_true_random=False))
 def test_file_order_does_not_matter(orientation: str, random: Any) -> None:

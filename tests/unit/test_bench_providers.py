@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from bench.providers import _models, parity, speeds
 from bench.quantise import quantised, with_probability
 from bench.variants import BATCH, SERVICE, VARIANTS, session, why_absent
-from service.inference.repository import installed as installed_models
+from service.inference.installed_models import installed as installed_models
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 AT = np.full((2, 1, 1), 0.5)

@@ -24,6 +24,7 @@ def test_voxels_hold_the_known_volumes() -> None:
     assert all(truth.lobe_ml(lobe) > 100 for lobe in Lobe)
 
 
+@pytest.mark.slow
 def test_right_lung_lies_on_the_patients_right() -> None:
     for orientation in make_ct.ORIENTATIONS:
         truth = make_ct.make(orientation=orientation).truth
@@ -32,6 +33,7 @@ def test_right_lung_lies_on_the_patients_right() -> None:
         assert right[0] < left[0] - 100
 
 
+@pytest.mark.slow
 def test_positions_show_the_same_patient() -> None:
     masks = {o: make_ct.make(orientation=o).truth.lobe_mask for o in ("HFS", "HFP", "FFS", "FFP")}
     assert np.array_equal(masks["HFP"], masks["HFS"][:, ::-1, ::-1])

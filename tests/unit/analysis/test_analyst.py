@@ -12,6 +12,7 @@ import evidence_samples
 import make_ct
 import pytest
 import tiny_models
+from lungs_as_lobe import LungsAsLobe
 from pydicom import dcmread
 from pydicom.uid import MRImageStorage
 
@@ -30,18 +31,9 @@ from service.evidence.encode import encode
 from service.store.dicom_folder import scan
 from service.store.records import SeriesRecord
 
+pytestmark = pytest.mark.slow
+
 RUN = Run(evidence_samples.ANALYSED_AT)
-
-
-class LungsAsLobe:
-    """A pipeline that needs no model: all that is as thin as lung is one lobe."""
-
-    name = "lungs-as-lobe"
-    models = ()
-
-    def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
-        mask = (ct.volume.array < -700).astype("uint8")
-        return evidence_samples.analysis_of(ct, mask, 0 * mask)
 
 
 class NoBackend:
@@ -104,11 +96,10 @@ def test_a_study_of_two_patients_is_refused_whole(tmp_path: Path, mixed_itself: 
         assert [refusal.reason for refusal in refusals] == [Reason.MIXED_PATIENTS]
 
 
-class Refusing:
+class Refusing(LungsAsLobe):
     """Asks the lungs' network, and refuses what it answers where the CT is no finer than `than_mm`."""
 
     name = "refusing"
-    models = ()
 
     def __init__(self, than_mm: float) -> None:
         self._than_mm = than_mm
@@ -116,7 +107,7 @@ class Refusing:
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         backend.infer("lungs", {})
         if ct.volume.spacing[0] < self._than_mm:
-            return LungsAsLobe().analyse(ct, backend, progress)
+            return super().analyse(ct, backend, progress)
         raise Rejected(Refusal(Reason.NO_LUNG, ""))
 
 
@@ -146,11 +137,10 @@ def test_a_refusal_after_a_model_was_asked_names_it_and_one_before_names_none(tm
     assert analysed.models == analysed.analysis.models
 
 
-class Failing:
+class Failing(LungsAsLobe):
     """Raises `error` for the series that is tried first, here the thicker one of `two_series`."""
 
     name = "failing"
-    models = ()
 
     def __init__(self, error: Exception) -> None:
         self._errors = [error]
@@ -159,7 +149,7 @@ class Failing:
         progress("lungs", 0.0)
         if self._errors:
             raise self._errors.pop()
-        return LungsAsLobe().analyse(ct, backend, progress)
+        return super().analyse(ct, backend, progress)
 
 
 def two_series(folder: Path) -> tuple[str, str]:

@@ -18,6 +18,8 @@ from service.domain.job_state import State
 from service.domain.work import NOTHING_TO_DELIVER, Deliver
 from service.errors import Transient
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "watched_process.py"
 ROOT = Path(__file__).parents[3]
 

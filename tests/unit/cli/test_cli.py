@@ -7,17 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import evidence_samples
 import make_ct
 import pytest
 from damage_ct import CASES
+from lungs_as_lobe import LungsAsLobe
 from typer.testing import CliRunner
 
 from service import __version__
 from service.analysis.analyst import Analyst
 from service.cli import app
-from service.domain.analysis import Analysis
-from service.domain.ct import CT
 from service.domain.eligibility import Limits
 from service.evidence.context import SegKind, Selection, Style
 from service.store import dicom_folder as tree
@@ -209,17 +207,7 @@ def test_results_of_an_earlier_patient_never_lie_beside_the_new_ones(tmp_path: P
     assert json.loads((out / "result.json").read_text())["status"] == "refused"
 
 
-class LungsAsLobe:
-    """A pipeline without models: what is as thin as lung is one lobe."""
-
-    name = "lungs-as-lobe"
-    models = ()
-
-    def analyse(self, ct: CT, *_: object) -> Analysis:
-        mask = (ct.volume.array < -700).astype("uint8")
-        return evidence_samples.analysis_of(ct, mask, 0 * mask)
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(("slices", "names"), [(44, ["lobes.seg", "measurements.sr", "study.sr"]), (10, [])])
 def test_what_destinations_get_changes_nothing_that_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slices: int, names: list[str]
@@ -234,6 +222,7 @@ def test_what_destinations_get_changes_nothing_that_is_written(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(expected)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_at_the_end_of_a_series_is_named_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

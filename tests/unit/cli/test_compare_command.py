@@ -27,11 +27,18 @@ def document(active: str, candidate: str, score: tuple[int | None, int | None], 
         "candidate": [{"name": "lobes", "version": "2", "sha256": candidate * 64}],
         "difference": {
             "worst_dice": dice,
-            "score_change": None if before is None or after is None else after - before,
-            "score": {"reference": before, "candidate": after},
+            "headline_change": None if before is None or after is None else after - before,
+            "headline": {"reference": before, "candidate": after},
             "labels": {"RUL": {"dice": dice}},
         },
     }
+
+
+def of_0_2(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same document as version 0.2 wrote it: those that are there stay as they are."""
+    then = dict(found["difference"])
+    then |= {"score_change": then.pop("headline_change"), "score": then.pop("headline")}
+    return {**found, "difference": then}
 
 
 @pytest.fixture
@@ -42,7 +49,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
     documents = [
         *(document("a", "b", score, 0.5) for score in SCORES),
         document("a", "c", (3, 4), 0.9),
-        document("d", "c", (3, 3), 1.0),
+        of_0_2(document("d", "c", (3, 3), 1.0)),
     ]
     alone = sa.create_engine(f"sqlite:///{tmp_path}/records.db")  # without the jobs that the table refers to
     with alone.begin() as connection:
@@ -58,6 +65,15 @@ def test_each_pair_of_files_has_its_own_table(table: sa.Engine) -> None:
     assert done.exit_code == 0, done.output
     said = re.findall(r"1 \((\w)\1{11}\) → 2 \((\w)\2{11}\): (\d) studies .* changes in (\d)", done.output)
     assert said == [("d", "c", "1", "0"), ("a", "c", "1", "1"), ("a", "b", "4", "2")]
+    values = re.findall(r"(job\d) .* (\S+) → (\S+)", done.output)
+    assert values == [
+        ("job5", "3", "3"),
+        ("job4", "3", "4"),
+        ("job3", "–", "5"),
+        ("job2", "–", "–"),
+        ("job1", "3", "4"),
+        ("job0", "3", "3"),
+    ]
     assert re.findall(r"RUL +(\S+) +(\S+)", done.output) == [(f"{d:.4f}", f"{d:.4f}") for d in (1.0, 0.9, 0.5)]
 
 

@@ -16,7 +16,6 @@ from surface_distance import metrics
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.evidence.encode import encode
 
 DEMO_CT = Path(__file__).parents[3] / "demo" / "ct"
 
@@ -80,6 +79,7 @@ def test_many_cases_in_two_folders(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "bland-altman.svg").read_text().count("<circle") == 5
 
 
+@pytest.mark.slow
 def test_the_same_again_gives_the_same_bytes(tmp_path: Path) -> None:
     shrinking = {name: block(slice(2, 8), slice(3, 4 + k), slice(3, 13)) for k, name in enumerate("abcdefgh")}
     pred, truth = write(tmp_path / "p", **shrinking), write(tmp_path / "t", **dict.fromkeys(shrinking, LARGE))
@@ -203,11 +203,12 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, hd.Volume]:
     """Our Segmentations of a phantom, and its finding labels."""
     folder = tmp_path_factory.mktemp("ours")
     ct, analysis = evidence_samples.phantom(orientation="FFS", findings=make_ct.FINDINGS)
-    for item in encode(ct, analysis, evidence_samples.context(ct)):
+    for item in evidence_samples.encoded(ct, analysis, evidence_samples.context(ct)):
         (folder / item.file_name).write_bytes(item.content)
-    return folder, ct.volume.with_array(analysis.finding_mask)
+    return folder, ct.volume.with_array(analysis.label_map("findings").labels)
 
 
+@pytest.mark.slow
 def test_our_findings_against_nifti_need_a_word_on_what_is_what(ours: tuple[Path, hd.Volume], tmp_path: Path) -> None:
     folder, findings = ours
     truth = write_nifti(findings.with_array(np.where(findings.array, findings.array + 1, 0)), tmp_path / "t.nii.gz")
@@ -221,12 +222,14 @@ def test_our_findings_against_nifti_need_a_word_on_what_is_what(ours: tuple[Path
     assert 0 < found["t", "ggo"]["truth_ml"] < found["t", "any"]["truth_ml"]
 
 
+@pytest.mark.slow
 def test_segments_are_matched_by_their_label_not_by_their_number(ours: tuple[Path, hd.Volume], tmp_path: Path) -> None:
     """A CT without ground glass has high opacity as segment 1."""
     folder, _ = ours
     scan = make_ct.make(orientation="FFS", findings=tuple(b for b in make_ct.FINDINGS if b.finding == 2))
     ct, analysis = evidence_samples.from_phantom(scan)
-    (item,) = [i for i in encode(ct, analysis, evidence_samples.context(ct)) if i.file_name == "findings.seg.dcm"]
+    made = evidence_samples.encoded(ct, analysis, evidence_samples.context(ct))
+    (item,) = [one for one in made if one.file_name == "findings.seg.dcm"]
     (tmp_path / "few.seg.dcm").write_bytes(item.content)
     assert len(dcmread(tmp_path / "few.seg.dcm").SegmentSequence) == 1
     assert run(tmp_path / "few.seg.dcm", folder / "findings.seg.dcm", "-o", tmp_path)[0] == 0
@@ -235,14 +238,15 @@ def test_segments_are_matched_by_their_label_not_by_their_number(ours: tuple[Pat
     assert found["findings", "High opacity"]["dice"] > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_real_analysis_against_itself_and_against_a_shifted_copy(tmp_path: Path) -> None:
     """The demo CT through the product; the reference measures the same arrays."""
     analysed = CliRunner().invoke(app, ["analyse", str(DEMO_CT), "--out", str(tmp_path / "results")])
     assert analysed.exit_code == 0, analysed.output
     said = " ".join(analysed.output.split())
-    assert "CT severity score, Pan 2020, 0-25: 1/25 (mild), without noise floor 3/25" in said
-    assert "score doubtful: mirrored images disagree" in said
+    assert "CT severity score, Pan 2020, 0-25: 1 of 25, involvement: mild; 3 without noise floor." in said
+    assert "result doubtful: mirrored images disagree" in said
     seg = tmp_path / "results" / "lobes.seg.dcm"
     assert run(seg, seg, "-o", tmp_path / "same", "--labels", "RML=RML,*=lungs")[0] == 0
     same = rows(tmp_path / "same")

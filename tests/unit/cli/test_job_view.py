@@ -9,14 +9,16 @@ import arrivals
 import make_ct
 import pytest
 import sqlalchemy as sa
+from headlines import scored
 from typer.testing import CliRunner
 
 from service.cli import app
 from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered
+from service.domain.flags import THICK_SLICES
 from service.domain.job import Result, StoredObject
 from service.domain.job_state import Event
-from service.errors import Flag, Reason, Refusal
+from service.errors import Reason, Refusal
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
@@ -59,7 +61,7 @@ def run(folder: Path, *words: str) -> tuple[int, str]:
 
 
 def analysed(engine: sa.Engine, job_id: str, confirm: Confirm = Confirm.COMMITMENT) -> None:
-    result = Result(series_uid="S.1", severity_total=7, flags=[Flag.THICK_SLICES], objects=[LOBES])
+    result = Result(series_uid="S.1", headline=scored(7), flags=[THICK_SLICES], objects=[LOBES])
     Jobs(engine).finish(job_id, Event.ANALYSE, result, NOW, {"pacs": Plan(["9.1"], confirm)})
 
 
@@ -81,8 +83,8 @@ def test_a_job_shows_its_study_its_result_and_when_it_is_tried_again(
         "accession number: A[1] ",
         "analysed series: S.1 ",
         "urgency: routine",
-        "severity score: 7 of 25",
-        f"warning THICK_SLICES {Flag.THICK_SLICES.sentence}",
+        "CT severity score, Pan 2020, 0-25: 7/25 moderate, involvement: moderate; no noise floor",
+        f"warning THICK_SLICES {THICK_SLICES.sentence}",
         f"next attempt at pacs: {again}",
         "pacs lobes waiting to be sent 0xA700 1 " + again,
         "waiting to be sent 1 objects at pacs: out of resources",

@@ -7,6 +7,7 @@ from pathlib import Path
 import arrivals
 import pytest
 import sqlalchemy as sa
+from headlines import scored
 from typer.testing import CliRunner
 
 from service.cli import app
@@ -36,6 +37,7 @@ def site(folder: Path) -> tuple[Path, sa.Engine, str]:
     return config, engine, job_id
 
 
+@pytest.mark.slow
 def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_path: Path) -> None:
     config, engine, job_id = site(tmp_path)
     jobs = Jobs(engine)
@@ -76,7 +78,7 @@ def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_
     code, output = run("review", job_id, "--verdict", "accepted")
     assert (code, "has no result" in output) == (1, True)
     with engine.begin() as connection:
-        connection.execute(sa.update(tables.jobs).values(series_uid="1.2"))
+        connection.execute(sa.update(tables.jobs).values(series_uid="1.2", headline=scored(7)))
     code, output = run("review", job_id, "--verdict", "overridden", "--score", "26")
     assert (code, "outside 0-25" in output) == (1, True)
     assert run("review", job_id, "--verdict", "overridden", "--score", "4", "--comment", "[too] high")[0] == 0
@@ -121,7 +123,7 @@ def test_a_job_says_which_models_analysed_it_and_which_was_a_candidate(tmp_path:
         {"name": "lung-opacity", "version": "2", "sha256": "a" * 64, "candidate": False},
         {"name": "lobes", "version": "3", "sha256": "b" * 64, "candidate": True},
     ]
-    jobs.finish(job_id, Event.ANALYSE, Result(series_uid="1.2", severity_total=3, models=used), NOW)
+    jobs.finish(job_id, Event.ANALYSE, Result(series_uid="1.2", headline=scored(3), models=used), NOW)
     said = [
         CliRunner().invoke(app, ["jobs", *words, "--config", str(config)]) for words in (["show", job_id], ["list"])
     ]

@@ -7,6 +7,8 @@ import pytest
 
 from service.cli.lazy import COMMANDS, loaded
 
+pytestmark = pytest.mark.slow
+
 ANALYSING = {"SimpleITK", "dbos", "highdicom", "reportlab", "scipy"}
 HEAVY = {"alembic", "fastapi", "numpy", "onnxruntime", "pydicom", "pynetdicom", "sqlalchemy"} | ANALYSING
 

@@ -16,8 +16,11 @@ from typer.testing import CliRunner
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.cli import app
-from service.errors import Flag
+from service.domain.anatomy import Lobe
+from service.domain.flags import UNMEASURED_MODEL
 from service.inference.repository import embed
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
 DEMO_CT, SHIPPED = ROOT / "demo" / "ct", ROOT / "triton_repo"
@@ -77,9 +80,10 @@ def test_better_models_come_are_used_and_go(site: Path) -> None:
         ("lobes", "2"),
     ]
     assert all(m["sha256"] in listed for m in result["models"])
-    assert "UNMEASURED_MODEL" in result["flags"] and Flag.UNMEASURED_MODEL.sentence in result["warnings"]
-    assert 4000 < result["lungs"]["total"]["volume_ml"] < 5800
-    assert all(lobe["volume_ml"] > 300 for lobe in result["lobes"].values())
+    assert "UNMEASURED_MODEL" in result["flags"] and UNMEASURED_MODEL.sentence in result["warnings"]
+    found = result["measurements"]
+    assert 4000 < found["LUNG_TOTAL"]["volume_ml"] < 5800
+    assert all(found[lobe.name]["volume_ml"] > 300 for lobe in Lobe)
 
     assert "lobes: version 1 is active" in run("models", "remove", "lobes")[1]
     assert "lungs: none is active" in run("models", "remove", "lungs")[1]

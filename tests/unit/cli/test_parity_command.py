@@ -25,6 +25,7 @@ def black() -> bytes:
     return bytes(model.SerializeToString())
 
 
+@pytest.mark.slow
 def test_a_black_network_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = tiny_models.repository(tmp_path / "sound")
     other = tiny_models.repository(tmp_path / "other")
@@ -58,11 +59,16 @@ def test_without_a_folder_the_ct_is_that_on_which_models_are_tried(
 
 def test_the_table_holds_both_sides() -> None:
     ct, found = evidence_samples.phantom(findings=make_ct.FINDINGS)
-    nothing = evidence_samples.analysis_of(ct, found.lobe_mask, np.zeros_like(found.finding_mask))
+    lobes, findings = evidence_samples.masks(found)
+    nothing = evidence_samples.analysis_of(ct, lobes, np.zeros_like(findings))
     console = Console(width=80, record=True)
     console.print(difference_table(difference(found, nothing), "version 1", "models [2]"))
     lines = {line.split()[0]: line.split()[1:] for line in console.export_text().splitlines() if line.strip()}
     assert lines["version"] == ["1", "models", "[2]"], "a folder's name is no markup"
-    assert lines["lungs"][0] == "1.0000"
-    assert lines["opacity"] == ["0.0000", f"{found.lungs['total'].opacity_ml:.1f}", "0.0"]
-    assert lines["severity"] == ["score", str(found.severity.total), "0"]
+    total = found.group("LUNG_TOTAL")
+    assert lines["lobes"][0] == lines["RUL"][0] == "1.0000"
+    assert lines["findings"] == ["0.0000", f"{total['opacity_ml']:.1f}", "0.0"]
+    assert found.headline.value
+    assert lines["CT"] == ["severity", "score,", "Pan", "2020,", "0-25", f"{found.headline.value}", "0"]
+    assert lines["RLL.score"] == [f"{found.group('RLL')['score']:g}", "0"] != ["0", "0"]
+    assert lines["opacity_percent"] == [f"{total['opacity_percent']:.4g}", "0"]

@@ -56,7 +56,7 @@ def group(name: str, *measurements: Measurement) -> MeasurementGroup:
 
 def analysis(**changes: Any) -> Analysis:
     values: dict[str, Any] = {
-        "pipeline": PipelineUse("nodules", "2.1"),
+        "pipeline": PipelineUse("nodules", "2.1", 11000),
         "label_maps": (label_map({}),),
         "voxel_ml": 0.5,
         "groups": (),
@@ -176,7 +176,7 @@ VALUES = (
     Classification("CLASSIFICATION", NODULE, codes.CLASSIFICATION),
     Headline("Nodules", 2, codes.UNITY),
     ModelUse("nodules", "2", "ab" * 32),
-    PipelineUse("nodules", "2.1"),
+    PipelineUse("nodules", "2.1", 11000),
 )
 
 
@@ -191,4 +191,4 @@ def test_values_are_equal_by_what_they_say_and_never_change(value: Any) -> None:
 
 
 def test_a_pipeline_is_named_with_the_version_of_its_rules() -> None:
-    assert str(PipelineUse("nodules", "2.1")) == "nodules 2.1"
+    assert str(PipelineUse("nodules", "2.1", 11000)) == "nodules 2.1"

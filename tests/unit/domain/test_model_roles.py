@@ -1,5 +1,6 @@
 """A model that would not fit into the pipeline is told so before it is installed, one sentence per mistake."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,18 +8,23 @@ from typing import Any
 import pytest
 import tiny_models
 
+from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.domain.model_roles import mistakes
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_severity.score import NoiseFloor
 
 ROOT = Path(__file__).resolve().parents[3]
 LUNGS, LOBES = tiny_models.LUNGS, tiny_models.LOBES
+FLOOR = {"opacity_ml": 5.0, "opacity_percent": 0.7}
 
 
 def with_tensor(spec: ModelSpec, side: str, **changes: Any) -> ModelSpec:
     (tensor,) = getattr(spec, side)
     return replace(spec, **{side: (replace(tensor, **changes),)})
+
+
+def with_floor(**changes: float) -> ModelSpec:
+    return replace(LUNG_OPACITY, noise_floor=FLOOR | changes)
 
 
 def test_the_released_models_and_those_of_the_tests_fit() -> None:
@@ -41,7 +47,13 @@ def test_the_released_models_and_those_of_the_tests_fit() -> None:
         (replace(LUNGS, thresholds={"lung": 128.0}), "thresholds: each lies between 0 and 1"),
         (replace(LOBES, thresholds={"RUL": 0.5}), "thresholds: lobes has one for each of: none"),
         (replace(LUNGS, max_batch=0), "max_batch: at least 1"),
-        (replace(LUNGS, noise_floor=NoiseFloor(5.0, 0.7)), "noise_floor: lungs finds no opacity"),
+        (replace(LUNGS, noise_floor=FLOOR), "noise_floor: lungs finds no opacity"),
+        (with_floor(nodule_ml=5.0), "noise_floor: it has opacity_ml and opacity_percent"),
+        (with_floor(opacity_ml=0.0), "noise_floor: it lies above 0 mL and between 0 and 5 %"),
+        (with_floor(opacity_ml=math.inf), "noise_floor: it lies above 0 mL"),
+        (with_floor(opacity_ml=math.nan), "noise_floor: it lies above 0 mL"),
+        (with_floor(opacity_percent=0.0), "noise_floor: it lies above 0 mL"),
+        (with_floor(opacity_percent=5.0), "noise_floor: it lies above 0 mL and between 0 and 5 %"),
         (replace(LUNGS, inputs=LUNGS.inputs * 2), "inputs, outputs: one of each"),
         (with_tensor(LUNGS, "inputs", dtype="float32"), "inputs: body-crop gives int16 of dims [1, n, n]"),
         (with_tensor(LUNGS, "inputs", dims=(1, 128, 256)), "inputs: body-crop gives int16 of dims [1, n, n]"),

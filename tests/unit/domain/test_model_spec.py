@@ -6,7 +6,6 @@ import json
 import pytest
 
 from service.domain.model_spec import ModelSpec, TensorSpec
-from service.pipelines.covid_severity.score import NoiseFloor
 
 SPEC = ModelSpec(
     name="lung-opacity",
@@ -27,7 +26,7 @@ SPEC = ModelSpec(
         SPEC,
         dataclasses.replace(SPEC, window_hu=None, spacing_mm=None),
         dataclasses.replace(SPEC, layout="body-crop", source="elsewhere"),
-        dataclasses.replace(SPEC, noise_floor=NoiseFloor(5.0, 0.7)),
+        dataclasses.replace(SPEC, noise_floor={"opacity_ml": 5.0, "opacity_percent": 0.7}),
     ],
 )
 def test_round_trip(spec: ModelSpec) -> None:

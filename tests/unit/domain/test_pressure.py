@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.pressure import Marks, Refusing
+from service.domain.pressure import Marks, TurnedAway
 
 GB = 1e9
 MARKS = Marks(min_free_bytes=2 * GB, resume_free_bytes=4 * GB, max_waiting=100)
@@ -9,7 +9,7 @@ MARKS = Marks(min_free_bytes=2 * GB, resume_free_bytes=4 * GB, max_waiting=100)
 
 def by_space(*free_gb: float) -> list[str]:
     """What is refused, look by look."""
-    what, seen = Refusing.NOTHING, []
+    what, seen = TurnedAway.NOTHING, []
     for one in free_gb:
         what = MARKS.by_space(one * GB, what)
         seen.append(what.name)
@@ -25,18 +25,18 @@ def test_below_half_of_it_everything_is_refused_until_the_low_mark() -> None:
 
 
 def test_the_queue_refuses_at_its_limit_until_a_tenth_is_done() -> None:
-    assert MARKS.by_queue(99, Refusing.NOTHING) is Refusing.NOTHING
-    assert MARKS.by_queue(100, Refusing.NOTHING) is Refusing.NEW_STUDIES
-    assert MARKS.by_queue(90, Refusing.NEW_STUDIES) is Refusing.NEW_STUDIES
-    assert MARKS.by_queue(89, Refusing.NEW_STUDIES) is Refusing.NOTHING
+    assert MARKS.by_queue(99, TurnedAway.NOTHING) is TurnedAway.NOTHING
+    assert MARKS.by_queue(100, TurnedAway.NOTHING) is TurnedAway.NEW_STUDIES
+    assert MARKS.by_queue(90, TurnedAway.NEW_STUDIES) is TurnedAway.NEW_STUDIES
+    assert MARKS.by_queue(89, TurnedAway.NEW_STUDIES) is TurnedAway.NOTHING
 
 
 def test_without_limits_nothing_is_refused() -> None:
-    assert Marks().by_space(0, Refusing.EVERYTHING) is Refusing.NOTHING
-    assert Marks().by_queue(10**9, Refusing.NEW_STUDIES) is Refusing.NOTHING
+    assert Marks().by_space(0, TurnedAway.EVERYTHING) is TurnedAway.NOTHING
+    assert Marks().by_queue(10**9, TurnedAway.NEW_STUDIES) is TurnedAway.NOTHING
 
 
-@given(st.sampled_from(Refusing), st.floats(0, 1e13), st.integers(1, 10**6))
-def test_whatever_was_refused_ends_when_there_is_space_and_no_queue(what: Refusing, more: float, limit: int) -> None:
-    assert Marks(2 * GB, 4 * GB).by_space(4 * GB + more, what) is Refusing.NOTHING
-    assert Marks(max_waiting=limit).by_queue(0, what) is Refusing.NOTHING
+@given(st.sampled_from(TurnedAway), st.floats(0, 1e13), st.integers(1, 10**6))
+def test_whatever_was_refused_ends_when_there_is_space_and_no_queue(what: TurnedAway, more: float, limit: int) -> None:
+    assert Marks(2 * GB, 4 * GB).by_space(4 * GB + more, what) is TurnedAway.NOTHING
+    assert Marks(max_waiting=limit).by_queue(0, what) is TurnedAway.NOTHING

@@ -34,9 +34,9 @@ def test_what_an_image_says(said: str, urgency: Urgency) -> None:
     assert requested(said) is urgency
 
 
-def test_a_severe_result_is_urgent_and_nothing_becomes_less_urgent() -> None:
-    assert after_analysis(Urgency.ROUTINE, 14) is Urgency.ROUTINE
-    assert after_analysis(Urgency.ROUTINE, 15) is Urgency.URGENT
-    assert after_analysis(Urgency.STAT, 15) is Urgency.STAT
-    assert after_analysis(Urgency.URGENT, None) is Urgency.URGENT
+def test_an_urgent_result_makes_its_study_urgent_and_nothing_becomes_less_urgent() -> None:
+    assert after_analysis(Urgency.ROUTINE, urgent=False) is Urgency.ROUTINE
+    assert after_analysis(Urgency.ROUTINE, urgent=True) is Urgency.URGENT
+    assert after_analysis(Urgency.STAT, urgent=True) is Urgency.STAT
+    assert after_analysis(Urgency.URGENT, urgent=False) is Urgency.URGENT
     assert most_urgent(Urgency.ROUTINE, Urgency.STAT, Urgency.URGENT) is Urgency.STAT

@@ -16,6 +16,8 @@ from pydicom import Dataset, dcmread
 
 from service.evidence.context import ALWAYS, Evidence, Selection
 
+pytestmark = pytest.mark.slow
+
 
 def with_picture() -> tuple[Evidence, ...]:
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)

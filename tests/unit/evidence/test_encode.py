@@ -24,7 +24,9 @@ from service.domain.ct import CT
 from service.domain.flags import LOSSY
 from service.evidence.case import Case
 from service.evidence.context import ALWAYS, Evidence, Predecessor, SegKind, Selection, Style
-from service.settings import Destination
+from service.settings import DicomDestination
+
+pytestmark = pytest.mark.slow
 
 FILES = [
     "lobes.seg.dcm",
@@ -300,7 +302,7 @@ def test_a_root_refers_to_nothing_that_its_destination_does_not_get(sample: tupl
 
 
 def test_for_a_destination_there_is_also_a_root_that_refers_to_no_segmentation(sample: tuple[CT, Analysis]) -> None:
-    pacs = Destination(ae_title="PACS", host="pacs")
+    pacs = DicomDestination(ae_title="PACS", host="pacs")
     evidence = encoded(*sample, evidence_samples.context(sample[0]), selections([pacs]))
     assert [item.file_name for item in evidence] == [*FILES[:5], "study.binary.report-dicom.sr.dcm", FILES[5]]
     (page,) = (item for item in evidence if item.kind == "report-dicom")

@@ -177,6 +177,7 @@ def test_every_reason_has_its_advice_once() -> None:
     assert advice(twice) == ("Send the whole series again.", "Send a reconstruction with thinner slices.")
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes_in_another_process() -> None:
     script = (
         "import sys, hashlib; from notice_samples import *; from service.evidence.notice import encode_notice;"

@@ -33,6 +33,8 @@ from service.pipelines.covid_severity.measure import Measurements, OpacityRegion
 from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.score import severity
 
+pytestmark = pytest.mark.slow
+
 ALL = ALWAYS | {"text"}
 
 GOLDEN = {"LUL": (1336, 83), "LLL": (1609, 169), "RUL": (989, 101), "RML": (787, 37), "RLL": (1633, 115)}

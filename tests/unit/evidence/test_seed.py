@@ -65,7 +65,7 @@ NODULE = Segment(
 )
 VOLUME = Measurement("volume_ml", code("VOLUME"), 1 / 3, code("ML"), derivation=code("MEAN"), method=code("METHOD"))
 ANALYSIS = Analysis(
-    pipeline=PipelineUse("nodules", "2.1"),
+    pipeline=PipelineUse("nodules", "2.1", 11000),
     label_maps=(LabelMap(LabelMapKind("nodules", "AI nodules", code("KIND")), LABELS, (NODULE,)),),
     voxel_ml=0.00140625,
     groups=(
@@ -94,11 +94,11 @@ ANALYSIS = Analysis(
 CONTEXT = EvidenceContext(
     "0.1.0",
     datetime(2024, 5, 1, 14, 5, 30, 250000, tzinfo=UTC),
+    PipelineUse("nodules", "2.1", 12000),
     institution="Spital Süd",
     number=3,
     replaces=Earlier(2, datetime(2024, 5, 1, 13, tzinfo=UTC), False, (Predecessor("1.1", "1.2", "1.3", "1.4"),)),
     passed_over=(PassedOver((Reason.TILT,), 4),),
-    series_number=12000,
 )
 
 
@@ -159,7 +159,7 @@ WRITTEN = {
         "analysed at": "2024-05-01T14:05:30.250000+00:00",
         "institution": "Spital Süd",
         "number": 3,
-        "series number": 12000,
+        "pipeline": ["nodules", "2.1", 12000],
         "replaces": {
             "number": 2,
             "analysed at": "2024-05-01T13:00:00+00:00",

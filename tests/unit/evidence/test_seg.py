@@ -58,6 +58,7 @@ def assert_masks_come_back(result: dict[str, hd.seg.Segmentation], ct: CT, analy
     assert np.array_equal(mask_from(result["findings"], ct, Opacity), findings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", ["HFS", "HFP", "FFS", "FFDR"])
 def test_masks_come_back_on_the_source(orientation: str) -> None:
     ct, analysis = evidence_samples.phantom(orientation=orientation, findings=make_ct.FINDINGS)
@@ -65,6 +66,7 @@ def test_masks_come_back_on_the_source(orientation: str) -> None:
     assert_masks_come_back(result, ct, analysis)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reverse", [False, True])
 def test_enhanced_ct(reverse: bool) -> None:
     scan = make_ct.make(findings=make_ct.FINDINGS)
@@ -76,6 +78,7 @@ def test_enhanced_ct(reverse: bool) -> None:
     assert np.array_equal(back.array, masks(analysis)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
 @pytest.mark.parametrize("enhanced", [False, True])
 def test_masks_come_back_in_every_style(style: Style, enhanced: bool) -> None:
@@ -100,6 +103,7 @@ def test_a_labelmap_is_another_class_and_compressed() -> None:
     assert lobes.file_meta.TransferSyntaxUID == RLELossless
 
 
+@pytest.mark.slow
 def test_real_headers() -> None:
     datasets = [dcmread(p) for p in sorted(shared_data("dicom/rider-lung").glob("*.dcm"))]
     ct = read_ct(datasets)

@@ -14,6 +14,8 @@ from pydicom.tag import Tag
 from service.domain.ct import CT
 from service.evidence.source import clean_header, source_headers
 
+pytestmark = pytest.mark.slow
+
 JAPANESE = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 
 

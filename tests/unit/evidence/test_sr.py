@@ -25,6 +25,8 @@ from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.result import Measured
 from service.pipelines.covid_severity.score import severity
 
+pytestmark = pytest.mark.slow
+
 ALL = ALWAYS | {"text"}
 LIMITS = [("USE-LIM", "RUO"), ("USE-LIM", "NOT-APART")]
 

@@ -45,6 +45,7 @@ def test_the_area_of_every_surface_element_is_the_reference_s(spacing_mm: tuple[
     assert np.allclose(surfel_areas(spacing_mm), theirs, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spacing_mm", SPACINGS)
 @pytest.mark.parametrize("seed", range(4))
 def test_h95_and_surface_dice_are_the_reference_s(seed: int, spacing_mm: tuple[float, float, float]) -> None:

@@ -68,6 +68,7 @@ def test_there_and_back_every_voxel_is_where_it_was(orientation: str) -> None:
         assert inside[body_hu[k]].mean() > 0.95
 
 
+@pytest.mark.slow
 def test_crops_are_lungmasks_own() -> None:
     """Bounding boxes equal, HU equal to the rounding, on real slices from the apex to the base."""
     utils = pytest.importorskip("lungmask.utils")

@@ -1,4 +1,4 @@
-"""The choice: each rule decides when all earlier ones are equal, whatever the order of the candidates."""
+"""The choice: each rule decides when all earlier ones are equal, whatever the order of the options."""
 
 from dataclasses import replace
 from itertools import permutations
@@ -11,11 +11,11 @@ from pydicom.tag import Tag
 
 from service.domain.eligibility import Eligibility, Limits
 from service.errors import Reason, Refusal
-from service.imaging.choose import Candidate, candidate, choose, is_passed_over
+from service.imaging.choose import SeriesOption, choose, is_passed_over, series_option
 from service.imaging.gate import check_headers
 
 GOOD = Eligibility(slices=200, spacing_mm=1.0, thickness_mm=1.25, extent_mm=300.0)
-BEST = Candidate("1.2.5", GOOD, kernels=("B40f",), contrast=False, series_number=3)
+BEST = SeriesOption("1.2.5", GOOD, kernels=("B40f",), contrast=False, series_number=3)
 REFUSED = replace(GOOD, refusals=(Refusal(Reason.TILT, ""),))
 
 
@@ -35,9 +35,9 @@ REFUSED = replace(GOOD, refusals=(Refusal(Reason.TILT, ""),))
         replace(BEST, series_uid="1.2.6"),
     ],
 )
-def test_each_rule_decides(worse: Candidate) -> None:
+def test_each_rule_decides(worse: SeriesOption) -> None:
     for pair in ([BEST, worse], [worse, BEST]):
-        assert [ranked.candidate for ranked in choose(pair, kernels=["b4", "STANDARD"])] == [BEST, worse]
+        assert [ranked.option for ranked in choose(pair, kernels=["b4", "STANDARD"])] == [BEST, worse]
 
 
 def test_earlier_rules_outweigh_later_ones() -> None:
@@ -45,12 +45,12 @@ def test_earlier_rules_outweigh_later_ones() -> None:
     thick = replace(BEST, eligibility=replace(GOOD, thickness_mm=3.0))
     refused = replace(BEST, eligibility=REFUSED)
     for order in permutations([thin, thick, refused]):
-        assert [ranked.candidate for ranked in choose(order, kernels=["B40"])] == [thin, thick, refused]
+        assert [ranked.option for ranked in choose(order, kernels=["B40"])] == [thin, thick, refused]
 
 
 def test_kernel_never_refuses_and_needs_no_preference() -> None:
     (ranked,) = choose([replace(BEST, kernels=("unheard of",))])
-    assert ranked.candidate.eligibility.ok
+    assert ranked.option.eligibility.ok
 
 
 def test_every_candidate_is_recorded_with_reasons() -> None:
@@ -70,9 +70,10 @@ def test_every_candidate_is_recorded_with_reasons() -> None:
 def test_noise_in_positions_decides_nothing() -> None:
     noisy = replace(BEST, eligibility=replace(GOOD, thickness_mm=2.0001, extent_mm=300.003), series_number=2)
     clean = replace(BEST, eligibility=replace(GOOD, thickness_mm=2.0), series_number=3)
-    assert choose([clean, noisy])[0].candidate is noisy
+    assert choose([clean, noisy])[0].option is noisy
 
 
+@pytest.mark.slow
 def test_of_a_real_study() -> None:
     """Scout, thick and thin reconstruction of one study, from their headers."""
     study = {
@@ -85,10 +86,10 @@ def test_of_a_real_study() -> None:
         ),
     }
     names = {str(datasets[0].SeriesInstanceUID): name for name, datasets in study.items()}
-    ranking = choose([candidate(datasets, check_headers(datasets, Limits())) for datasets in study.values()])
-    assert [names[ranked.candidate.series_uid] for ranked in ranking] == ["thin", "thick", "scout"]
-    assert ranking[0].candidate.kernels == ("Br59f", "3") and ranking[0].candidate.contrast
-    assert not ranking[2].candidate.eligibility.ok
+    ranking = choose([series_option(datasets, check_headers(datasets, Limits())) for datasets in study.values()])
+    assert [names[ranked.option.series_uid] for ranked in ranking] == ["thin", "thick", "scout"]
+    assert ranking[0].option.kernels == ("Br59f", "3") and ranking[0].option.contrast
+    assert not ranking[2].option.eligibility.ok
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -109,7 +110,7 @@ def test_a_malformed_attribute_counts_as_unknown(keyword: str, vr: str, value: b
     dataset.ConvolutionKernel = ""
     dataset.SeriesNumber = None
     dataset[keyword] = RawDataElement(Tag(keyword), vr, len(value), value, 0, False, True)
-    found = candidate([dataset], GOOD)
+    found = series_option([dataset], GOOD)
     assert (found.series_number, found.kernels, found.contrast) == (None, (), False)
 
 
@@ -117,12 +118,12 @@ def test_a_malformed_attribute_counts_as_unknown(keyword: str, vr: str, value: b
 def test_series_number(written: str | None, number: int | None) -> None:
     dataset = make_ct.make(slices=1).datasets[0]
     dataset.SeriesNumber = written
-    assert candidate([dataset], GOOD).series_number == number
+    assert series_option([dataset], GOOD).series_number == number
 
 
-def refused(reason: Reason, thickness_mm: float | None, extent_mm: float = 300.0) -> Candidate:
+def refused(reason: Reason, thickness_mm: float | None, extent_mm: float = 300.0) -> SeriesOption:
     measured = replace(GOOD, thickness_mm=thickness_mm, extent_mm=extent_mm)
-    return Candidate("1.2.9", replace(measured, refusals=(Refusal(Reason.AGE, ""), Refusal(reason, ""))))
+    return SeriesOption("1.2.9", replace(measured, refusals=(Refusal(Reason.AGE, ""), Refusal(reason, ""))))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def refused(reason: Reason, thickness_mm: float | None, extent_mm: float = 300.0
     ],
 )
 def test_a_refused_series_is_better_by_thickness_and_coverage_unless_it_is_of_another_kind(
-    one: Candidate, better: bool
+    one: SeriesOption, better: bool
 ) -> None:
     chosen = replace(BEST, eligibility=replace(GOOD, thickness_mm=2.0))
     assert is_passed_over(one, chosen) is better

@@ -87,6 +87,7 @@ def test_zeros_after_the_end_of_a_code_stream_are_padding(syntax: str) -> None:
     assert np.array_equal(dataset.pixel_array, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "syntax, options, lossy",
     [

@@ -18,17 +18,20 @@ def check(datasets: list[Dataset]) -> Eligibility:
     return check_headers(datasets, Limits())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_contradiction_is_refused_by_name_only(case: Case) -> None:
     assert {refusal.reason for refusal in check(case.make()).refusals} == {case.reason}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PLACE, ids=str)
 def test_frames_of_a_multi_frame_ct_lie_in_one_stack(case: Case) -> None:
     found = check([enhanced_ct.enhance(case.make())])
     assert {refusal.reason for refusal in found.refusals} == {case.reason}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sequence, keyword, value",
     [
@@ -52,6 +55,7 @@ def test_frames_of_two_reconstructions(sequence: str, keyword: str, value: objec
     assert Reason.MULTIPHASE in {refusal.reason for refusal in check([enhanced]).refusals}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", LEGAL.values(), ids=LEGAL.keys())
 def test_what_scanners_vary_is_accepted(make: Callable[[], list[Dataset]]) -> None:
     assert check(make()).refusals == ()

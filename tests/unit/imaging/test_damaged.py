@@ -62,6 +62,7 @@ def of_asymmetric_body(pixels: Pixels) -> Pixels:
     return np.roll(pixels, 12, axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers", [BAD, range(40, 41), range(20, 21)], ids=["four", "one", "near the apex"])
 @pytest.mark.parametrize(
     "change, reason, words",
@@ -96,6 +97,7 @@ def test_half_a_slice_is_not_enough(sound: list[Dataset]) -> None:
     assert found.detail.startswith("Empty where their neighbours show the patient: slice 40 (")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers", [range(40, 41), range(40, 43)], ids=["one", "three"])
 def test_a_hole_in_a_slice_is_not_the_patient(fine: list[Dataset], numbers: range) -> None:
     (found,) = refusals(spoiled(fine, with_a_hole, numbers))

@@ -29,6 +29,7 @@ def reasons(found: Eligibility) -> set[Reason]:
     return {refusal.reason for refusal in found.refusals}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_refuses(case: Case) -> None:
     found = check(case.make())
@@ -196,6 +197,7 @@ def test_small_tilt_within_limit_passes() -> None:
     assert check(scanned(tilt_deg=0.5)).ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, slices, spacing_mm, flags",
     [
@@ -212,6 +214,7 @@ def test_real_ct_passes(name: str, slices: int, spacing_mm: float, flags: tuple[
     assert (found.slices, found.spacing_mm, found.flags) == (slices, pytest.approx(spacing_mm), flags)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spacing_mm, decimals", [(1.25, 1), (1.75, 1), (0.625, 2), (2.5, 0)])
 @pytest.mark.parametrize("cut", [False, True])
 def test_positions_rounded_when_written_are_one_grid(spacing_mm: float, decimals: int, cut: bool) -> None:
@@ -233,6 +236,7 @@ def written_rounded(spacing_mm: float, decimals: int, cut: bool) -> list[Dataset
     return slices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spacing_mm, unit_mm", [(1.25, 0.1), (0.625, 0.1), (1.75, 0.1), (1.25, 0.5), (0.625, 0.5), (0.7, 0.1), (2.5, 0.5)]
 )
@@ -255,6 +259,7 @@ def test_rounded_positions_are_known_by_their_values(
     assert not check(slices[:1] + slices[2:]).ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spacing_mm", [0.5, 1.0, 2.5])
 def test_multiples_of_half_a_millimetre_hide_no_missing_slice(spacing_mm: float) -> None:
     slices = scanned(slices=round(220 / spacing_mm), spacing_mm=spacing_mm, rows=8, columns=8)

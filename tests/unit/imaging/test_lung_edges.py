@@ -38,6 +38,7 @@ def refused(source: hd.Volume, hu: hd.Volume, probability: hd.Volume) -> tuple[R
     return caught.value.refusals
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dreamt", [True, False])
 @pytest.mark.parametrize("side", ["right", "left", "front", "back"])
 def test_a_narrow_field_of_view_is_refused_with_its_side(side: str, dreamt: bool) -> None:
@@ -63,6 +64,7 @@ def test_sides_are_the_patients_in_every_array_order(orientation: str) -> None:
     assert "left lung's surface to the left" in only.detail and "right" not in only.detail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", [-1024, -1000, -500, 0, 3071])
 def test_a_round_field_of_view_cuts_like_an_edge_whatever_fills_it(padding: int) -> None:
     """Noise in the image, none in the padding, which one slice lacks."""

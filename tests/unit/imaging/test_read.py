@@ -71,6 +71,7 @@ def test_slope_and_intercept_are_those_of_each_slice(phantom: make_ct.PhantomCT)
     assert np.abs(ct.volume.array - read_ct(phantom.datasets).volume.array).max() <= 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
 def test_compressed_equals_uncompressed(syntax: str, phantom: make_ct.PhantomCT, tmp_path: Path) -> None:
     plain = make_ct.make(findings=make_ct.FINDINGS, slices=84).datasets
@@ -234,6 +235,7 @@ def test_small_field_of_view_inside_the_body_is_hu() -> None:
     assert read_ct(scanned(rows=70, columns=90, pixel_mm=(2.5, 2.5))).flags == ()
 
 
+@pytest.mark.slow
 def test_names_of_all_scripts_and_private_tags_survive(tmp_path: Path) -> None:
     for character_set, name in (
         (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
@@ -248,6 +250,7 @@ def test_names_of_all_scripts_and_private_tags_survive(tmp_path: Path) -> None:
         assert header.private_block(0x0099, "THORACLE TEST")[1].value == b"\x00\x01"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_real_ct_equals_highdicom(name: str) -> None:
     datasets = sorted(load(name), key=lambda d: float(d.ImagePositionPatient[2]))[::4]
@@ -258,6 +261,7 @@ def test_real_ct_equals_highdicom(name: str) -> None:
     assert ct.flags == ((PADDING_MASKED,) if name.endswith("rider-lung") else ())
 
 
+@pytest.mark.slow
 def test_p001_is_read_in_little_memory() -> None:
     datasets = load("dicom/covid-ct-md/P001")
     tracemalloc.start()

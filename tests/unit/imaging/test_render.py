@@ -11,6 +11,8 @@ from service.imaging import render, render_3d, render_slice
 from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.report import MARKS
 
+pytestmark = pytest.mark.slow
+
 RIGHT_FRONT_HIGH = (Ball(Opacity.HIGH_OPACITY, (-72.0, -35.0, 35.0), 40.0),)
 
 

@@ -19,18 +19,10 @@ from service.errors import Permanent
 from service.inference import repository
 from service.inference.files import DIGESTS, read_digests, serving_of
 from service.inference.install import prepare
+from service.inference.installed_models import NUMBERS, highest_version, installed
+from service.inference.model_trial import checking, listed_for_trial
 from service.inference.onnx import OnnxBackend
-from service.inference.repository import (
-    NUMBERS,
-    add,
-    change,
-    checking,
-    create,
-    embed,
-    highest_version,
-    installed,
-    remove,
-)
+from service.inference.repository import add, change, create, embed, remove
 from service.inference.serving_file import SERVING, render_serving
 
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
@@ -170,7 +162,7 @@ def test_triton_loads_what_may_get_a_study_and_what_is_tried(own: Path) -> None:
     serve(own, lobes(2))
     add(own, lobes(3))
     assert listed(config) == [2]
-    with pytest.raises(Permanent, match="no good"), repository.listed_for_trial(own, "lobes", "3"):
+    with pytest.raises(Permanent, match="no good"), listed_for_trial(own, "lobes", "3"):
         assert listed(config) == [2, 3]
         raise Permanent("no good")
     assert listed(config) == [2]
@@ -183,7 +175,7 @@ def test_triton_loads_what_may_get_a_study_and_what_is_tried(own: Path) -> None:
 CHECKS = """
 import sys, time
 from pathlib import Path
-from service.inference.repository import checking, listed_for_trial
+from service.inference.model_trial import checking, listed_for_trial
 root = Path(sys.argv[1])
 with checking(root, "lobes", "3", "ada"), listed_for_trial(root, "lobes", "3"):
     print(flush=True)
@@ -349,6 +341,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], dict[str, str], dict[str, str
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_kill_at_any_step_leaves_the_old_or_the_new(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -386,6 +379,7 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new(
     assert len(seen) > 4
 
 
+@pytest.mark.slow
 def test_a_kill_while_the_repository_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for step in range(1, 99):
         root = tmp_path / str(step)

@@ -9,7 +9,6 @@ import tiny_models
 from service.domain.model_roles import mistakes
 from service.errors import Permanent
 from service.inference.spec_file import read_spec
-from service.pipelines.covid_severity.score import NoiseFloor
 
 HOW_TO = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "install-better-models.md"
 GOOD = tiny_models.toml(tiny_models.LUNGS)
@@ -57,9 +56,10 @@ def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, said: str) -
 
 def test_a_sites_own_noise_floor(tmp_path: Path) -> None:
     text = GOOD + "\n[noise_floor]\nopacity_ml = 2\nopacity_percent = {}\n"
-    assert read_spec(spec(tmp_path, text.format(0.5))).noise_floor == NoiseFloor(2.0, 0.5)
-    with pytest.raises(Permanent, match=r"noise_floor\.opacity_percent: Input should be less than 5"):
-        read_spec(spec(tmp_path, text.format(5)))
+    assert read_spec(spec(tmp_path, text.format(0.5))).noise_floor == {"opacity_ml": 2.0, "opacity_percent": 0.5}
+    for none in ("0", "-1", "inf", "nan", '"much"'):
+        with pytest.raises(Permanent, match=r"noise_floor\.opacity_percent: Input should be "):
+            read_spec(spec(tmp_path, text.format(none)))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class House:
         )
         self.association = Association()
 
-    def refusing(self, cause: str, what: int) -> None:
+    def turned_away(self, cause: str, what: int) -> None:
         self.shown[cause] = what
 
     def takes(self, study_uid: str, association: Association | None = None, image: str = "") -> bool:

@@ -42,6 +42,7 @@ class JobActions:
     def review(self, job_id: str, by: str, verdict: Verdict, score: int | None = None, comment: str = "") -> Job:
         now = datetime(2026, 3, 2, tzinfo=UTC)
         said = Review(verdict, by, now, score, comment)
+        said.check(25)
         return Job(f"{job_id} {said.verdict} {said.score}", "1.2", 1, None, State.DELIVERED, now, None)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import OperationalError
 
+from service.ops.counting_files import exposition
 from service.ops.gauges import DatabaseCollector, Reading, SpoolCollector, readings
-from service.ops.metrics import exposition
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 FAILS = """
 import sys
 if sys.argv[1] == "before":
@@ -20,6 +22,7 @@ dbos_logger.info("of no interest")
 """
 
 
+@pytest.mark.slow
 def test_what_the_engine_logs_is_one_json_object_too() -> None:
     for imported in ("before", "after"):
         done = subprocess.run([sys.executable, "-c", FAILS, imported], capture_output=True, text=True, check=True)

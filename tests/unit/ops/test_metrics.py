@@ -5,27 +5,33 @@ import os
 import subprocess
 import sys
 from collections.abc import Container
+from itertools import product
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.ops.metrics import Counted, count_in, exposition, refusing, serving_trouble
+from service.ops.counting_files import _RESERVED_BYTES, Counted, count_in, exposition
+from service.ops.metrics import serving_trouble, turned_away
+
+pytestmark = pytest.mark.slow
 
 REPORT = """
 import sys
 from pathlib import Path
-from service.ops.metrics import Metrics, count_in
+from service.ops.counting_files import count_in
+from service.ops.metrics import Metrics
 count_in(Path(sys.argv[1]), sys.argv[2])
 m = Metrics()
 m.association("accepted")
 m.instance("CT", 0x0000, 0.01)
-m.study("analysed", {"read": 2.0, "encode": 1.0})
+m.study("analysed", "covid-severity", {"read": 2.0, "encode": 1.0})
 m.delivery("pacs", "stored")
 m.delivered(90.0)
 m.canary(True)
 m.canary(False)
-m.scored("GE REVOLUTION", 7, 3.5)
+m.measured("covid-severity", "severity_score", "GE REVOLUTION", 7.0)
+m.measured("covid-severity", "opacity_percent", "GE REVOLUTION", 3.5)
 m.refused("GE REVOLUTION", ["TILT"])
 """
 
@@ -56,8 +62,8 @@ def test_two_processes_add_up(tmp_path: Path) -> None:
     assert samples["thoracle_deliveries_total", "pacs", "stored"] == 2
     assert samples["thoracle_acquisition_to_delivery_seconds_sum",] == 180.0
     assert samples["thoracle_backend_canary_failures_total",] == 2
-    assert samples["thoracle_severity_score_sum", "GE REVOLUTION"] == 14
-    assert samples["thoracle_opacity_percent_sum", "GE REVOLUTION"] == 7
+    watched = ("thoracle_result_value_sum", "GE REVOLUTION", "covid-severity")
+    assert (samples[*watched, "severity_score"], samples[*watched, "opacity_percent"]) == (14, 7)
     assert samples["thoracle_refused_studies_total", "GE REVOLUTION", "TILT"] == 2
     assert sampled(folder, "worker-1")["thoracle_associations_total", "accepted"] == 1, "of one process alone"
 
@@ -65,7 +71,8 @@ def test_two_processes_add_up(tmp_path: Path) -> None:
 AHEAD = """
 import logging, sys
 from pathlib import Path
-from service.ops.metrics import Metrics, count_in
+from service.ops.counting_files import count_in
+from service.ops.metrics import Metrics
 logging.basicConfig(format="%(message)s")
 count_in(Path(sys.argv[1]), "worker-0")
 m = Metrics()
@@ -90,37 +97,44 @@ def test_results_that_came_before_their_ct_have_no_latency(tmp_path: Path) -> No
 SCANNERS = """
 import sys
 from pathlib import Path
-from service.ops.metrics import Metrics, count_in
+from service.ops.counting_files import count_in
+from service.ops.metrics import Metrics
 count_in(Path(sys.argv[1]), sys.argv[2])
 m = Metrics()
 for n in range(int(sys.argv[3]), int(sys.argv[4])):
-    m.scored(f"SCANNER {n}", 1, 1.0)
+    for pipeline in ("covid-severity", "another-pipeline"):
+        for measure in ("severity_score", "opacity_percent"):
+            m.measured(pipeline, measure, f"SCANNER {n}", 1.0)
 """
 
 
 def test_only_so_many_scanners_have_a_label_whatever_is_sent_and_restarted(tmp_path: Path) -> None:
     for first, last in ((0, 15), (15, 30), (0, 15)):
         count(SCANNERS, tmp_path, "worker-0", first, last)
-    counts = {key[1]: n for key, n in sampled(tmp_path).items() if key[0] == "thoracle_severity_score_count"}
-    assert counts == {
-        **{f"SCANNER {n}": 2 for n in range(15)},
-        **{f"SCANNER {n}": 1 for n in range(15, 20)},
-        "other": 10,
-    }
-    assert (tmp_path / "histogram_worker-0.db").stat().st_size == 256 * 1024, "it never grows into a hole"
+    counts = {frozenset(key): n for key, n in sampled(tmp_path).items() if key[0] == "thoracle_result_value_count"}
+    for watched in product(("covid-severity", "another-pipeline"), ("severity_score", "opacity_percent")):
+        others = {"thoracle_result_value_count", *watched}
+        assert {next(iter(key - others)): n for key, n in counts.items() if others <= key} == {
+            **{f"SCANNER {n}": 2 for n in range(15)},
+            **{f"SCANNER {n}": 1 for n in range(15, 20)},
+            "other": 10,
+        }
+    file = (tmp_path / "histogram_worker-0.db").stat()
+    assert file.st_size == _RESERVED_BYTES and 512 * file.st_blocks >= file.st_size, "it never grows into a hole"
 
 
 REFUSES = """
 import sys
 from pathlib import Path
-from service.ops.metrics import Metrics, count_in
+from service.ops.counting_files import count_in
+from service.ops.metrics import Metrics
 count_in(Path(sys.argv[1]), sys.argv[2])
-Metrics().refusing("disk", int(sys.argv[3]))
+Metrics().turned_away("disk", int(sys.argv[3]))
 """
 
 
 def test_what_the_living_receivers_refuse_is_said_and_what_a_dead_one_did_is_not(tmp_path: Path) -> None:
-    assert refusing(tmp_path, ()) == {}
+    assert turned_away(tmp_path, ()) == {}
     for name, what, living, expected in (
         ("receiver-0", 2, {"receiver-0"}, {"disk": 2}),
         ("receiver-1", 1, {"receiver-0", "receiver-1"}, {"disk": 2}),
@@ -128,13 +142,14 @@ def test_what_the_living_receivers_refuse_is_said_and_what_a_dead_one_did_is_not
         ("receiver-0", 0, {"receiver-0"}, {"disk": 0}),
     ):
         count(REFUSES, tmp_path, name, what)
-        assert refusing(tmp_path, living) == expected
+        assert turned_away(tmp_path, living) == expected
 
 
 WATCHES = """
 import sys
 from pathlib import Path
-from service.ops.metrics import Metrics, count_in
+from service.ops.counting_files import count_in
+from service.ops.metrics import Metrics
 count_in(Path(sys.argv[1]), sys.argv[2])
 m = Metrics()
 for word in sys.argv[3:]:
@@ -199,4 +214,4 @@ def test_without_space_no_file_is_left_that_cannot_be_read(tmp_path: Path, monke
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"):
         count_in(tmp_path, "worker-0")
-    assert refusing(tmp_path, ()) == {}
+    assert turned_away(tmp_path, ()) == {}

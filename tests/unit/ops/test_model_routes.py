@@ -15,7 +15,7 @@ from service.ops.model_routes import model_actions
 from service.rollout.model_actions import Changed
 
 BY = {"X-Thoracle-Operator": "ada"}
-DIFFERENCE = Difference({"lungs": LabelDifference(0.9, 1.0, 2.0)}, (3, 4), {}, (1.0, 2.0))
+DIFFERENCE = Difference({"lobes": LabelDifference(0.9, 1.0, 2.0)}, "Score", (3, 4), {}, {"opacity_percent": (1.0, 2.0)})
 
 
 class JobActions:
@@ -73,7 +73,7 @@ def test_a_trial_is_answered_with_what_is_served_and_the_difference(api: TestCli
     assert operator.asked == [("canary", "lobes", "2", 0.1, "ada")]
     found = answer.json()
     assert (found["active"], found["candidate"]) == ("1", {"version": "2", "share": 0.1, "shadow": False})
-    assert found["difference"]["score_change"] == 1
+    assert found["difference"]["headline_change"] == 1
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ GB = 1e9
 MARKS = Marks(2 * GB, 4 * GB, 500)
 
 
-def disk(free_gb: float, refusing: int = 0, *folders: Path) -> str:
-    return readiness.disk(free_gb * GB, MARKS, {"disk": refusing}, folders)
+def disk(free_gb: float, turned_away: int = 0, *folders: Path) -> str:
+    return readiness.disk(free_gb * GB, MARKS, {"disk": turned_away}, folders)
 
 
 def test_a_disk_that_fills_up_is_a_warning_before_anything_is_refused() -> None:

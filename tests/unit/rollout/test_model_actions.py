@@ -14,8 +14,10 @@ from service.domain.ports import Array, Backend
 from service.domain.serving import OFF, Candidate, NoSuchModel, Served, canary, withdraw
 from service.errors import Permanent, Transient
 from service.inference.files import read_digests, serving_of
+from service.inference.installed_models import served_of
+from service.inference.model_trial import checking
 from service.inference.onnx import OnnxBackend
-from service.inference.repository import add, change, checking, embed, served_of
+from service.inference.repository import add, change, embed
 from service.inference.serving_file import SERVING, render_serving
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.acceptance import Gate, On, Passed
@@ -24,6 +26,8 @@ from service.store.audit import Audit
 from service.store.engine import sqlite_engine
 from service.store.migrations import upgrade
 from service.store.shadows import Shadows
+
+pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -44,7 +48,7 @@ class Site:
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self.audit = Audit(engine, lambda: NOW)
-        gate = Gate(CovidSeverity(), ct, self.on, server)
+        gate = Gate([CovidSeverity()], ct, self.on, server)
         self.operator = ModelActions(lambda: self.root, lambda: self.root, lambda: gate, self.audit, Shadows(engine))
 
     def on(self, versions: Mapping[str, str]) -> OnnxBackend:
@@ -220,7 +224,7 @@ def test_only_the_version_that_passed_is_promoted(tmp_path: Path, then: str, sai
                 return Passed(read_digests(site.root)["lobes/3/model.onnx"], None)
             return Passed("0" * 64, None)
 
-    site.operator._gate = lambda: Slow(CovidSeverity(), None, site.on)
+    site.operator._gate = lambda: Slow([CovidSeverity()], None, site.on)
     with pytest.raises(Permanent, match=said):
         site.operator.promote("lobes", None, "ada")
     assert site.served().active == "2"

@@ -100,7 +100,7 @@ class Bench:
         return Asked
 
     def shadow(self, model: str, version: str, outcome: str, difference: Difference | None) -> None:
-        self.counted.append((model, version, outcome, difference and difference.score_change))
+        self.counted.append((model, version, outcome, difference and difference.headline_change))
 
     def ended(self) -> Mapping[str, Any]:
         (row,) = self.shadows.of("lobes")
@@ -135,6 +135,7 @@ def bench(tmp_path: Path, analysed: Mapping[str, Outcome]) -> Bench:
     return Bench(tmp_path, analysed)
 
 
+@pytest.mark.slow
 def test_the_difference_is_recorded_and_counted_and_the_results_are_kept_apart(bench: Bench) -> None:
     assert bench.shadows.to_run() == [bench.job_id]
     assert bench.shadower.analyse(bench.job_id, 1) == DONE
@@ -142,9 +143,9 @@ def test_the_difference_is_recorded_and_counted_and_the_results_are_kept_apart(b
     assert row["state"] == Shadow.COMPARED
     versions = [{m["name"]: m["version"] for m in row["document"][side]} for side in ("reference", "candidate")]
     assert [found["lobes"] for found in versions] == ["1", "2"]
-    assert row["document"]["difference"]["labels"]["lungs"]["dice"] == 1.0, "the lungs are the same model's"
+    assert row["document"]["difference"]["labels"]["lobes"]["dice"] == 1.0, "the lungs are the same model's"
     assert row["document"]["difference"]["worst_dice"] < 1.0
-    change = row["document"]["difference"]["score_change"]
+    change = row["document"]["difference"]["headline_change"]
     assert bench.counted == [("lobes", "2", "compared", change)]
     kept = bench.folder / "results" / f"{bench.job_id}-shadow-lobes-2"
     assert [path.name for path in kept.iterdir()] == bench.kept() == ["result.json"]

@@ -47,8 +47,8 @@ def waiting(deliveries: Deliveries, job: str, name: str = "pacs") -> list[tuple[
 
 
 def test_a_job_is_delivered_when_every_destination_has_everything(deliveries: Deliveries, job: str) -> None:
-    assert deliveries.plan(job, plans("pacs", "archive"), at(91)).state is State.DELIVERING
-    assert deliveries.plan(job, plans("pacs", "archive"), at(92)).state is State.DELIVERING, "again, after a kill"
+    assert deliveries.begin(job, plans("pacs", "archive"), at(91)).state is State.DELIVERING
+    assert deliveries.begin(job, plans("pacs", "archive"), at(92)).state is State.DELIVERING, "again, after a kill"
     assert deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None).state is State.DELIVERING
     assert deliveries.open(job, "pacs") == []
     assert [o.stored for o in deliveries.open(job, "archive")] == [SEG, SR]
@@ -57,7 +57,7 @@ def test_a_job_is_delivered_when_every_destination_has_everything(deliveries: De
 
 
 def test_only_what_is_missing_is_sent_again(deliveries: Deliveries, job: str, engine: sa.Engine) -> None:
-    deliveries.plan(job, plans("pacs"), at(91))
+    deliveries.begin(job, plans("pacs"), at(91))
     deliveries.mark_sent(job, "pacs", BOTH)
     assert waiting(deliveries, job) == [("1.1", Delivered.SENT), ("1.2", Delivered.SENT)], "in flight when killed"
     first = [*outcomes(Delivered.STORED, [SEG]), *outcomes(Delivered.BUILT, [SR])]
@@ -73,7 +73,7 @@ def test_only_what_is_missing_is_sent_again(deliveries: Deliveries, job: str, en
 
 def test_the_time_of_the_first_store_depends_on_no_time_zone(deliveries: Deliveries, job: str) -> None:
     """The sessions of the PostgreSQL server of these tests are not in UTC."""
-    deliveries.plan(job, plans("pacs", confirm=Confirm.QUERY), at(91))
+    deliveries.begin(job, plans("pacs", confirm=Confirm.QUERY), at(91))
     for now in (at(100), at(200)):
         deliveries.record(job, "pacs", outcomes(Delivered.STORED), now, None)
     assert [(o.first_stored_at, o.since, o.stored_at) for o in deliveries.open(job, "pacs")] == [
@@ -84,14 +84,14 @@ def test_the_time_of_the_first_store_depends_on_no_time_zone(deliveries: Deliver
 def test_an_attempt_recorded_again_after_a_kill_changes_nothing(
     deliveries: Deliveries, job: str, engine: sa.Engine
 ) -> None:
-    deliveries.plan(job, plans("pacs"), at(91))
+    deliveries.begin(job, plans("pacs"), at(91))
     deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
     assert deliveries.record(job, "pacs", [], at(200), None).state is State.DELIVERED
     assert Overview(engine).list_jobs()[0]["delivered_at"] == at(100)
 
 
 def test_what_was_refused_waits_for_an_operator(deliveries: Deliveries, job: str) -> None:
-    deliveries.plan(job, plans("pacs"), at(91))
+    deliveries.begin(job, plans("pacs"), at(91))
     mixed = [*outcomes(Delivered.STORED, [SEG]), *outcomes(Delivered.REJECTED, [SR])]
     assert deliveries.record(job, "pacs", mixed, at(100), None).state is State.UNDELIVERED
     assert deliveries.open(job, "pacs") == []
@@ -101,7 +101,7 @@ def test_what_was_refused_waits_for_an_operator(deliveries: Deliveries, job: str
 
 
 def committing(deliveries: Deliveries, job: str) -> None:
-    deliveries.plan(job, plans("pacs", confirm=Confirm.COMMITMENT), at(91))
+    deliveries.begin(job, plans("pacs", confirm=Confirm.COMMITMENT), at(91))
     deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
     deliveries.ask(job, "pacs", "9.1", at(100))
     deliveries.accepted("9.1", at(101))
@@ -141,7 +141,7 @@ def test_an_answer_may_come_late_and_twice_but_not_to_a_question_nobody_asked(de
 
 
 def test_what_is_seen_there_is_committed_and_what_is_lost_is_sent_again(deliveries: Deliveries, job: str) -> None:
-    deliveries.plan(job, plans("pacs", confirm=Confirm.QUERY), at(91))
+    deliveries.begin(job, plans("pacs", confirm=Confirm.QUERY), at(91))
     deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
     deliveries.confirm(job, "pacs", frozenset(["1.1"]), {"1.2": "not found there"}, at(110))
     assert waiting(deliveries, job) == [("1.2", Delivered.BUILT)]
@@ -154,7 +154,7 @@ def test_what_is_open_when_time_is_over_is_refused(deliveries: Deliveries, job: 
 
 
 def test_an_operator_sends_everything_again(deliveries: Deliveries, job: str) -> None:
-    deliveries.plan(job, plans("pacs", "archive"), at(91))
+    deliveries.begin(job, plans("pacs", "archive"), at(91))
     for name in ("pacs", "archive"):
         deliveries.record(job, name, outcomes(Delivered.STORED), at(100), None)
     assert deliveries.resend(job, plans("archive"), "Kim", at(200)).state is State.DELIVERING
@@ -171,7 +171,7 @@ def test_the_notices_of_a_refused_job_are_delivered_and_it_stays_refused(
     jobs.start(job, at(70))
     jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90))
     notice = {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}
-    assert deliveries.plan(job, notice, at(91)).state is State.REFUSED
+    assert deliveries.begin(job, notice, at(91)).state is State.REFUSED
     assert [(due.job_id, due.destination) for due in deliveries.to_deliver()] == [(job, "pacs")]
     assert deliveries.record(job, "pacs", outcomes(Delivered.STORED, [SR]), at(100), None).state is State.REFUSED
     assert deliveries.to_deliver() == []
@@ -200,7 +200,7 @@ def test_why_a_study_was_refused_is_not_told_any_more_when_the_rest_has_come(
     [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
     jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90))
-    deliveries.plan(job, {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}, at(91))
+    deliveries.begin(job, {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}, at(91))
     newer(records, tmp_path)
     assert deliveries.to_deliver() == []
     assert deliveries.open(job, "pacs") == []
@@ -229,7 +229,7 @@ def test_what_an_archive_may_hold_is_named_as_replaced(
 def test_what_nobody_was_sent_replaces_nothing(
     deliveries: Deliveries, records: Records, job: str, tmp_path: Path
 ) -> None:
-    deliveries.plan(job, plans("pacs"), at(91))
+    deliveries.begin(job, plans("pacs"), at(91))
     assert deliveries.replaced_by(newer(records, tmp_path)) is None
 
 
@@ -246,18 +246,18 @@ def test_a_destination_that_confirms_no_more_releases_what_is_stored(deliveries:
 
 def test_a_plan_that_leaves_nothing_open_ends_the_job(deliveries: Deliveries, job: str) -> None:
     committing(deliveries, job)
-    assert deliveries.plan(job, plans("pacs"), at(110)).state is State.DELIVERED, "nothing has to be confirmed now"
+    assert deliveries.begin(job, plans("pacs"), at(110)).state is State.DELIVERED, "nothing has to be confirmed now"
 
 
 def test_sending_to_one_again_forgets_no_question_to_another(deliveries: Deliveries, job: str) -> None:
     committing(deliveries, job)
-    deliveries.plan(job, plans("archive"), at(105))
+    deliveries.begin(job, plans("archive"), at(105))
     deliveries.resend(job, plans("archive"), "Kim", at(106))
     assert deliveries.report(Report("9.1", frozenset(BOTH), {}), {}, {}, at(110)) is not None
 
 
 def test_nothing_goes_out_of_a_job_that_was_cancelled_meanwhile(deliveries: Deliveries, jobs: Jobs, job: str) -> None:
-    deliveries.plan(job, plans("pacs"), at(91))
+    deliveries.begin(job, plans("pacs"), at(91))
     deliveries.cancel(job, "Kim", at(92))
     assert not deliveries.mark_sent(job, "pacs", BOTH)
 
@@ -288,7 +288,7 @@ def test_an_operator_stops_the_notices_of_a_refused_job(
 
 
 def test_what_is_delivered_cannot_be_stopped_and_says_so(deliveries: Deliveries, job: str) -> None:
-    deliveries.plan(job, plans("pacs"), at(91))
+    deliveries.begin(job, plans("pacs"), at(91))
     deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
     with pytest.raises(IllegalTransition, match="is delivered, and nothing of it is on its way"):
         deliveries.cancel(job, "Kim", at(110))
@@ -297,7 +297,7 @@ def test_what_is_delivered_cannot_be_stopped_and_says_so(deliveries: Deliveries,
 def test_what_is_in_flight_when_it_is_cancelled_may_be_there(
     deliveries: Deliveries, records: Records, job: str, tmp_path: Path, engine: sa.Engine
 ) -> None:
-    deliveries.plan(job, plans("pacs"), at(91))
+    deliveries.begin(job, plans("pacs"), at(91))
     deliveries.mark_sent(job, "pacs", BOTH)
     assert deliveries.cancel(job, "Kim", at(92)).state is State.CANCELLED
     deliveries.record(job, "pacs", outcomes(Delivered.STORED, [SEG]), at(93), None)
@@ -308,7 +308,7 @@ def test_what_is_in_flight_when_it_is_cancelled_may_be_there(
 def test_a_destination_that_is_none_any_more_keeps_no_job_undelivered(
     deliveries: Deliveries, job: str, engine: sa.Engine
 ) -> None:
-    deliveries.plan(job, plans("old"), at(91))
+    deliveries.begin(job, plans("old"), at(91))
     deliveries.give_up(job, "old", "the destination is no longer configured", at(92))
     with pytest.raises(IllegalTransition, match="no destination is configured for it any more"):
         deliveries.retry(job, {}, "Kim", at(93))
@@ -325,7 +325,7 @@ def test_results_that_no_destination_wanted_can_be_sent_later(deliveries: Delive
 def test_a_report_for_a_job_that_is_forgotten_meanwhile_was_never_asked_for(
     deliveries: Deliveries, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deliveries.plan(job, {"pacs": Plan(BOTH, Confirm.COMMITMENT)}, at(91))
+    deliveries.begin(job, {"pacs": Plan(BOTH, Confirm.COMMITMENT)}, at(91))
     deliveries.ask(job, "pacs", "9.1", at(100))
 
     def forgotten(*_: object) -> None:
@@ -339,7 +339,7 @@ def test_an_object_that_is_kept_is_not_sent_again_because_an_old_attempt_ends_la
     deliveries: Deliveries, job: str, engine: sa.Engine
 ) -> None:
     """Two processes may have been at it: the one that was given up for dead reports what it saw."""
-    deliveries.plan(job, plans("pacs", confirm=Confirm.QUERY), at(91))
+    deliveries.begin(job, plans("pacs", confirm=Confirm.QUERY), at(91))
     deliveries.record(job, "pacs", outcomes(Delivered.STORED), at(100), None)
     deliveries.confirm(job, "pacs", frozenset(BOTH), {}, at(110))
     with pytest.raises(IllegalTransition, match="committed at its destination cannot wait"):

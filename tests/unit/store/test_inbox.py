@@ -137,6 +137,7 @@ def test_migrations_make_exactly_the_tables_we_use(engine: sa.Engine) -> None:
         assert compare_metadata(context, metadata) == []
 
 
+@pytest.mark.slow
 def test_several_processes_may_upgrade_at_once(database: str | Path) -> None:
     command = [sys.executable, "-c", UPGRADE, str(database)]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]

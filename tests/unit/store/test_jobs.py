@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from arrivals import arrival, at, create_due_jobs, keep
+from headlines import scored
 
 from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered
+from service.domain.flags import LOSSY, THICK_SLICES
 from service.domain.job import Result, StoredObject
 from service.domain.job_state import Event, IllegalTransition, State
 from service.domain.routing import StudyFacts
-from service.errors import Flag, Reason, Refusal
+from service.errors import Reason, Refusal
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.overview import Overview
@@ -25,8 +27,8 @@ SR = StoredObject("measurements.sr", "1.2.840.10008.5.1.4.1.1.88.34", "1.2", "re
 ANALYSED = Result(
     series_uid="S.1",
     refusals={"S.2": [Refusal(Reason.TOO_FEW, "12 slices.")]},
-    flags=[Flag.THICK_SLICES],
-    severity_total=9,
+    flags=[THICK_SLICES.because("4 mm."), LOSSY],
+    headline=scored(9),
     timings_s={"read": 1.5},
     objects=[SEG, SR],
 )
@@ -88,13 +90,17 @@ def test_an_operator_sees_the_job_with_reasons_and_latency(
     jobs: Jobs, deliveries: Deliveries, job: str, engine: sa.Engine
 ) -> None:
     analysed(jobs, job)
-    deliveries.plan(job, {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}, at(90))
+    deliveries.begin(job, {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}, at(90))
     deliveries.record(job, "pacs", [ObjectDelivery(SR.sop_instance_uid, Delivered.STORED, 0)], at(120), None)
     shown = Overview(engine).job(job)
     assert shown is not None
     assert shown["latency_s"] == 720.0
-    assert (shown["severity_total"], shown["flags"], shown["timings_s"]) == (9, ["THICK_SLICES"], {"read": 1.5})
-    assert shown["warnings"] == [Flag.THICK_SLICES.sentence]
+    assert (shown["headline"], shown["flags"], shown["timings_s"]) == (
+        scored(9),
+        ["THICK_SLICES", "LOSSY"],
+        {"read": 1.5},
+    )
+    assert shown["warnings"] == [f"{THICK_SLICES.sentence} 4 mm.", LOSSY.sentence]
     assert shown["reasons"] == [
         {
             "series_uid": "S.2",

@@ -14,7 +14,6 @@ from pydicom import dcmread
 from shared_data import shared_data
 
 from service.domain.anatomy import Lobe
-from service.evidence.encode import encode
 from service.imaging.labels import align
 from service.store.label_files import NotALabelMap, is_label_file, read_labels
 
@@ -120,11 +119,12 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> tuple[hd.Volume, Path,
     scan = make_ct.make(orientation="HFP", findings=make_ct.FINDINGS, pixel_mm=(3.0, 2.5))
     ct, analysis = evidence_samples.from_phantom(scan)
     make_ct.write(scan.datasets, folder / "ct")
-    for item in encode(ct, analysis, evidence_samples.context(ct)):
+    for item in evidence_samples.encoded(ct, analysis, evidence_samples.context(ct)):
         (folder / item.file_name).write_bytes(item.content)
-    return ct.volume.with_array(analysis.lobe_mask), folder, folder / "ct"
+    return ct.volume.with_array(analysis.label_map("lobes").labels), folder, folder / "ct"
 
 
+@pytest.mark.slow
 def test_our_segmentation_is_the_nifti_of_the_same_masks(
     evidence: tuple[hd.Volume, Path, Path], tmp_path: Path
 ) -> None:
@@ -138,6 +138,7 @@ def test_our_segmentation_is_the_nifti_of_the_same_masks(
         assert np.array_equal(aligned.pred([lobe]), aligned.truth([lobe]))
 
 
+@pytest.mark.slow
 def test_another_maker_s_segmentation(evidence: tuple[hd.Volume, Path, Path], tmp_path: Path) -> None:
     lobes, _, ct = evidence
     few = np.where(lobes.array == Lobe.RML, 1, np.where(lobes.array == Lobe.LLL, 2, 0)).astype(np.uint8)

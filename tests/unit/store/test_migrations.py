@@ -1,5 +1,6 @@
 """A database of the previous version, with work in flight, is carried over."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from service.domain.delivery import Confirm
 from service.domain.delivery_state import Delivered
 from service.domain.job_state import State
 from service.domain.review import Review, Verdict
+from service.pipelines.covid_severity.flags import FLAGS
 from service.store import migrations
 from service.store.audit import Audit
 from service.store.deliveries import Deliveries
 from service.store.intake import Recorded
 from service.store.jobs import Jobs
 from service.store.migrations import upgrade
+from service.store.migrations.versions import v0008_headline
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.retention import Retention
@@ -140,3 +143,63 @@ def test_migration_0006_numbers_the_results_of_each_study(old: sa.Engine) -> Non
     jobs = Jobs(old)
     assert {job_id: jobs.get(job_id).number for job_id in "jkl"} == {"j": 1, "l": 2, "k": 3}
     assert jobs.get("j").started_at is None and jobs.objects("j")[0].refers_to == ()
+
+
+def test_0008_makes_headlines_of_scores_and_gives_flags_their_sentences(old: sa.Engine) -> None:
+    """Results of 0.2: a score, a refusal, no score because a lobe was missing, a severe one, one that is not there."""
+    migrate(old, "0007")
+    copied = "study_uid, state, urgency, priority, created_at, timings_s, error"
+    ended = {
+        "scored": ("'1.2'", "7", ["THICK_SLICES", "NO_NOISE_FLOOR"]),
+        "refused": ("NULL", "NULL", []),
+        "lobe missing": ("'1.3'", "NULL", ["LOBE_MISSING"]),
+        "severe": ("'1.4'", "15", ["LUNG_AT_EDGE"]),
+        "clear": ("'1.5'", "0", ["OF_ANOTHER_VERSION"]),
+    }
+    with old.begin() as connection:
+        for number, (job_id, (series_uid, score, flags)) in enumerate(ended.items(), 2):
+            columns = f"job_id, revision, number, series_uid, severity_total, flags, {copied}"
+            values = f"'{job_id}', {number}, {number}, {series_uid}, {score}, '{json.dumps(flags)}', {copied}"
+            connection.execute(sa.text(f"INSERT INTO jobs ({columns}) SELECT {values} FROM jobs WHERE job_id = 'j'"))
+    upgrade(old)
+    assert "severity_total" not in {column["name"] for column in sa.inspect(old).get_columns("jobs")}
+    shown = {job_id: Overview(old).job(job_id) or {} for job_id in ("j", *ended)}
+    headlines = {job_id: job["headline"] for job_id, job in shown.items()}
+    assert headlines["scored"] == {
+        "name": "CT severity score, Pan 2020, 0-25",
+        "value": 7,
+        "max": 25,
+        "unit": "{score}",
+        "category": "moderate",
+        "words": "involvement: moderate",
+        "remark": "",
+    }
+    assert headlines["j"] is headlines["refused"] is None, "nothing was analysed"
+    missing = headlines["lobe missing"]
+    assert (missing["value"], missing["category"]) == (None, None)
+    assert missing["words"] == "no total score, a lobe was not found"
+    assert [headlines[job_id]["category"] for job_id in ("severe", "clear")] == ["severe", "none"]
+    assert [headlines[job_id]["value"] for job_id in ("severe", "clear")] == [15, 0]
+    assert {job_id: (job["flags"], job["warnings"]) for job_id, job in shown.items()} == {
+        "j": ([], []),
+        "scored": (
+            ["THICK_SLICES", "NO_NOISE_FLOOR"],
+            [
+                "Slices thicker than 3 mm: small opacities may be missed.",
+                "No noise floor is measured for this model: noise is scored, too.",
+            ],
+        ),
+        "refused": ([], []),
+        "lobe missing": (["LOBE_MISSING"], ["A lobe was not found: it is not scored, and there is no total."]),
+        "severe": (["LUNG_AT_EDGE"], ["Incomplete lungs: a lung reaches the edge of the images."]),
+        "clear": (["OF_ANOTHER_VERSION"], ["OF_ANOTHER_VERSION"]),
+    }
+    with old.connect() as connection:
+        nothing = sa.text("SELECT job_id FROM jobs WHERE headline IS NULL ORDER BY job_id")
+        assert connection.execute(nothing).scalars().all() == ["j", "refused"], "NULL, and no JSON null"
+
+
+@pytest.mark.parametrize("code", [flag.code for flag in FLAGS])
+def test_0008_knows_every_flag_that_version_0_2_raised(code: str) -> None:
+    """The words are those of then, whatever a flag says now."""
+    assert v0008_headline._SENTENCES[code].endswith(".")

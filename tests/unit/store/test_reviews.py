@@ -1,8 +1,12 @@
 """A radiologist's latest word on a result counts."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 from arrivals import arrival, at, create_due_jobs
+from headlines import scored
 
 from service.domain.job import NoSuchJob, Result
 from service.domain.job_state import Event, IllegalTransition
@@ -12,19 +16,27 @@ from service.store.overview import Overview
 from service.store.records import Records
 from service.store.reviews import Reviews
 
+SCORED = scored(7)
+
 
 @pytest.fixture
 def reviews(engine: sa.Engine) -> Reviews:
     return Reviews(engine)
 
 
-def analysed(records: Records, jobs: Jobs, study_uid: str, series_uid: str | None = "1.2") -> str:
+def analysed(
+    records: Records,
+    jobs: Jobs,
+    study_uid: str,
+    series_uid: str | None = "1.2",
+    headline: Mapping[str, Any] | None = SCORED,
+) -> str:
     """A job that has ended."""
     records.record(arrival(study_uid=study_uid), f"spool/{study_uid}", "a" * 64, lambda _: True)
     (job_id,) = create_due_jobs(records, at(600), lambda _: 1.0)
     jobs.start(job_id, at(600))
     event = Event.REFUSE if series_uid is None else Event.ANALYSE
-    jobs.finish(job_id, event, Result(series_uid=series_uid, severity_total=7), at(601))
+    jobs.finish(job_id, event, Result(series_uid=series_uid, headline=headline), at(601))
     return job_id
 
 
@@ -54,7 +66,30 @@ def test_only_results_are_reviewed(records: Records, jobs: Jobs, reviews: Review
     assert reviews.verdicts(at(0)) == {}
 
 
-@pytest.mark.parametrize(("verdict", "score"), [("accepted", 4), ("overridden", -1), ("overridden", 26)])
-def test_a_score_that_is_none_is_refused(verdict: str, score: int) -> None:
+@pytest.mark.parametrize("score", [-1, 26])
+def test_a_score_outside_the_scale_of_the_result_is_refused(
+    records: Records, jobs: Jobs, reviews: Reviews, score: int
+) -> None:
+    job_id = analysed(records, jobs, "1.1")
+    with pytest.raises(NoReview, match=f"the score {score} is outside 0-25"):
+        reviews.add(job_id, Review(Verdict.OVERRIDDEN, "ada", at(700), score))
+    assert reviews.verdicts(at(0)) == {}
+    for within in (0, 25):
+        reviews.add(job_id, Review(Verdict.OVERRIDDEN, "ada", at(700), within))
+    assert reviews.verdicts(at(0)) == {"overridden": 1}
+
+
+def test_the_scale_is_that_of_the_result(records: Records, jobs: Jobs, reviews: Reviews) -> None:
+    """Another pipeline's headline may go further, or have no end; then a verdict is given without a score."""
+    longer = analysed(records, jobs, "1.1", headline=SCORED | {"max": 40})
+    reviews.add(longer, Review(Verdict.OVERRIDDEN, "ada", at(700), 40))
+    open_ended = analysed(records, jobs, "1.2", headline=SCORED | {"max": None})
+    with pytest.raises(NoReview, match="no scale"):
+        reviews.add(open_ended, Review(Verdict.OVERRIDDEN, "ada", at(700), 4))
+    reviews.add(open_ended, Review(Verdict.OVERRIDDEN, "ada", at(700)))
+    assert reviews.verdicts(at(0)) == {"overridden": 2}
+
+
+def test_a_score_of_a_result_that_stands_is_refused() -> None:
     with pytest.raises(NoReview):
-        Review(Verdict(verdict), "ada", at(0), score)
+        Review(Verdict.ACCEPTED, "ada", at(0), 4)

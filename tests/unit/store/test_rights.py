@@ -21,6 +21,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     os.umask(before)
 
 
+@pytest.mark.slow
 def test_others_read_nothing_and_the_service_reads_all(umask: int, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data")
     spool, engine = open_storage(settings)

@@ -29,7 +29,7 @@ from service.store.records import Records
 from service.store.spool import Spool
 from service.worker.confirmation import keep_report
 from service.worker.delivery import Courier
-from service.worker.destination import Destination, with_one_root
+from service.worker.destination import Target, with_one_root
 
 NOW = arrivals.at(300)
 SEG, LABELMAP, SR, PDF = "1.9.1", "1.9.2", "1.9.3", "1.9.4"
@@ -60,7 +60,7 @@ class Bench:
         records, spool = Records(engine), Spool(folder)
         Inbox(spool, records).take(arrivals.arrival(acquired_at=arrivals.at(0)))
         (self.job_id,) = arrivals.create_due_jobs(records, NOW, lambda _: 1.0)
-        self.pacs = Destination(
+        self.pacs = Target(
             self.send,
             RetryPolicy((5.0, 60.0), timedelta(hours=1)),
             ALL,
@@ -86,7 +86,7 @@ class Bench:
         self.jobs.finish(self.job_id, Event.ANALYSE, Result(series_uid="S", objects=objects, facts=FACTS), NOW)
 
     def plan(self) -> Sequence[str]:
-        return self.courier.plan(self.jobs.get(self.job_id))
+        return self.courier.begin(self.jobs.get(self.job_id))
 
     def deliver(self, seconds: float = 0.0) -> float | None:
         self.clock += timedelta(seconds=seconds)
@@ -121,11 +121,11 @@ class Bench:
     def state(self) -> State:
         return self.jobs.get(self.job_id).state
 
-    def answering(self, uid: str, verdict: Verdict, status: int | None = None, **more: Any) -> Destination:
+    def answering(self, uid: str, verdict: Verdict, status: int | None = None, **more: Any) -> Target:
         """The PACS with another answer to one object."""
         return self.answering_in_turn(uid, [(verdict, status)], **more)
 
-    def answering_in_turn(self, uid: str, answers: Sequence[tuple[Verdict, int | None]], **more: Any) -> Destination:
+    def answering_in_turn(self, uid: str, answers: Sequence[tuple[Verdict, int | None]], **more: Any) -> Target:
         """The PACS with other answers to one object: the first to its first attempt, the last to all later ones."""
         left = list(answers)
 
@@ -352,6 +352,7 @@ def test_an_error_that_nobody_foresaw_is_recorded_and_ends(bench: Bench) -> None
     assert bench.state is State.UNDELIVERED
 
 
+@pytest.mark.slow
 def test_what_the_archive_takes_and_never_has_is_sent_three_times_and_then_ends_by_name(bench: Bench) -> None:
     bench.destinations["pacs"] = replace(bench.pacs, confirm=Confirm.QUERY, answer_within_s=20.0)
     bench.plan()
@@ -488,7 +489,7 @@ def test_where_label_maps_are_not_taken_the_binary_style_goes_out(
 NOBODY, BUSY = (Verdict.TRANSIENT, None), (Verdict.TRANSIENT, 0xC000)
 
 
-def labelled(bench: Bench, *answers: tuple[Verdict, int | None]) -> Destination:
+def labelled(bench: Bench, *answers: tuple[Verdict, int | None]) -> Target:
     """The PACS gets label maps, and answers to them so."""
     pacs = bench.answering_in_turn(LABELMAP, answers)
     return replace(pacs, style="labelmap", fallback="binary", confirm=Confirm.NONE)
@@ -541,6 +542,7 @@ def test_of_a_style_that_is_replaced_also_what_has_ended_is_withdrawn(tmp_path: 
     assert bench.state is State.DELIVERED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("style", "fallback", "gets"),
     [("labelmap.all-frames", "binary", SEG), ("labelmap.all-frames", None, SEG), ("binary.all-frames", None, SEG)],

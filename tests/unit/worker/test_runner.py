@@ -87,4 +87,8 @@ def test_scores_and_reasons_are_counted_by_kind_of_scanner(bench: Bench) -> None
     twice = (Refusal(Reason.TILT, "12 degrees."), Refusal(Reason.NOT_AXIAL, "coronal"))
     bench.analysis = lambda: replace(REFUSED, headers=headers, refusals={"1.2": twice, "1.3": twice[:1]})
     bench.runner.analyse(bench.receive_another_slice(), 1)
-    assert bench.counted == [("SIEMENS SOMATOM FORCE", 7, 3.0), ("SIEMENS SOMATOM FORCE", "NOT_AXIAL", "TILT")]
+    assert bench.counted == [
+        ("covid-severity", "severity_score", "SIEMENS SOMATOM FORCE", 7.0),
+        ("covid-severity", "opacity_percent", "SIEMENS SOMATOM FORCE", 3.0),
+        ("SIEMENS SOMATOM FORCE", "NOT_AXIAL", "TILT"),
+    ]

@@ -9,9 +9,10 @@ from runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, SevereStub
 
 from service.analysis.analyst import Outcome
 from service.domain.analysis import ModelUse
+from service.domain.flags import LOSSY
 from service.domain.job_state import State
 from service.domain.work import DONE, NOTHING_TO_DELIVER, Deliver
-from service.errors import Flag, Reason, Refusal
+from service.errors import Reason, Refusal
 from service.evidence.context import Evidence
 
 
@@ -48,7 +49,7 @@ def test_a_job_is_labelled_with_the_models_of_what_a_killed_run_kept(bench: Benc
 
     class First(AnalysedStub):
         models = (ModelUse("lobes", "2", "b" * 64),)
-        flags = (Flag.LOSSY,)
+        flags = (LOSSY,)
 
     class Second(SevereStub):
         models = (ModelUse("lobes", "3", "c" * 64),)
@@ -61,7 +62,7 @@ def test_a_job_is_labelled_with_the_models_of_what_a_killed_run_kept(bench: Benc
     (recorded,) = bench.overview.list_jobs()
     assert recorded["state"] == State.DELIVERING
     assert recorded["models"] == [{"name": "lobes", "version": "2", "sha256": "b" * 64, "candidate": True}]
-    assert (recorded["severity_total"], recorded["flags"]) == (7, ["LOSSY"])
+    assert (recorded["headline"]["value"], recorded["flags"]) == (7, ["LOSSY"])
     assert ("lobes", "2") in bench.counted and ("lobes", "3") not in bench.counted
     assert bench.seen == [("study", "analysed")]
 

@@ -13,6 +13,8 @@ from service.imaging.fissures.surface_fit import Family
 from service.imaging.lobes import lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
 
+pytestmark = pytest.mark.slow
+
 BOX = 64
 SHAPE = (90, 70, 110)
 AFFINE = np.array([[0, 0, 2.0, -110.0], [0, 2.0, 0, -70.0], [-2.5, 0, 0, 110.0], [0, 0, 0, 1]])

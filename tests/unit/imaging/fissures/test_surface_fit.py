@@ -31,6 +31,7 @@ def test_modes_are_the_leading_eigenfunctions_of_the_square() -> None:
     assert parts == pytest.approx(np.linalg.eigvalsh(covariance / SIZE**2)[::-1][:8], abs=5e-3)
 
 
+@pytest.mark.slow
 def test_another_processor_or_number_of_threads_gives_the_same_bits() -> None:
     """OpenBLAS has other kernels for other processors, and adds up in another order with more threads.
 

@@ -26,6 +26,8 @@ from service.pipelines.covid_severity.flags import LOBES_APPROXIMATE
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.pipelines.shared.slices import infer_slices, onto, views_of
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = Path(__file__).resolve().parents[4] / "triton_repo"
 
 

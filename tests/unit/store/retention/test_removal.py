@@ -29,6 +29,7 @@ class Killed(BaseException):
     """As if the process had ended here."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["remove", "remove_results"])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_kill_while_files_are_removed_leaves_nothing_behind(ward: Ward, step: str, moment: str) -> None:

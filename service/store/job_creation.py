@@ -1,0 +1,117 @@
+"""A study gets a job for each pipeline, which supersedes its latest one. Inside somebody's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.domain.arrival import is_other_image
+from service.domain.completion import StudyState, job_id
+from service.domain.job_state import Event, State, is_possible
+from service.domain.priority import Urgency, virtual_time_s
+from service.store.job_rows import get, move
+from service.store.journal import note
+from service.store.tables import instances, jobs, series, studies
+
+
+def locked_study(connection: sa.Connection, study_uid: str) -> StudyState:
+    """Returns the study as it is now, its row locked for this transaction."""
+    this = sa.select(studies).where(studies.c.study_uid == study_uid).with_for_update()
+    return state_of(connection.execute(this).one())
+
+
+@dataclass(frozen=True, slots=True)
+class NewJobs:
+    """The jobs of one revision of a study. why: of the journal's entry."""
+
+    study: StudyState
+    revision: int
+    urgency: Urgency
+    now: datetime
+    why: str = ""
+
+    def create(self, connection: sa.Connection, pipeline: str) -> str:
+        """Create one; returns its id."""
+        study_uid = self.study.study_uid
+        new = job_id(study_uid, self.revision, ct_digests(connection, study_uid), pipeline)
+        row = {
+            "job_id": new,
+            "study_uid": study_uid,
+            "revision": self.revision,
+            "pipeline": pipeline,
+            "number": _next_number(connection, study_uid, pipeline),
+            "supersedes": _supersede_latest(connection, study_uid, pipeline),
+            "state": State.CREATED,
+            "urgency": self.urgency,
+            "priority": virtual_time_s(self.now, self.urgency),
+            "created_at": self.now,
+            "acquired_at": _acquired_at(connection, study_uid),
+        }
+        connection.execute(sa.insert(jobs).values(row | {"flags": [], "timings_s": {}, "error": ""}))
+        revisions = {"revision": self.revision, "job_revision": self.revision}
+        connection.execute(sa.update(studies).where(studies.c.study_uid == study_uid).values(revisions))
+        detail = f"revision {self.revision}, {pipeline or 'no pipeline takes it'}{self.why}"
+        note(connection, study_uid, new, "study complete", detail, self.now)
+        return new
+
+
+def _next_number(connection: sa.Connection, study_uid: str, pipeline: str) -> int:
+    own = (jobs.c.study_uid == study_uid) & (jobs.c.pipeline == pipeline)
+    return 1 + (connection.execute(sa.select(sa.func.max(jobs.c.number)).where(own)).scalar_one() or 0)
+
+
+def _supersede_latest(connection: sa.Connection, study_uid: str, pipeline: str) -> str | None:
+    """The study's latest job of the pipeline. Unless all its results were delivered, none of them will be any more."""
+    latest = connection.execute(
+        sa.select(jobs.c.job_id)
+        .where(jobs.c.study_uid == study_uid, jobs.c.pipeline == pipeline)
+        .order_by(jobs.c.revision.desc())
+        .limit(1)
+        .with_for_update()
+    ).scalar_one_or_none()
+    if latest is not None and is_possible(get(connection, latest).state, Event.SUPERSEDE):
+        move(connection, latest, Event.SUPERSEDE, "by a newer job of the study")
+    return latest
+
+
+def cancel_others(connection: sa.Connection, study_uid: str, pipelines: Sequence[str]) -> None:
+    """Of pipelines that do not take the changed study, nothing more is analysed or sent."""
+    others = (jobs.c.study_uid == study_uid) & jobs.c.pipeline.not_in([*pipelines] or [""])
+    newest_first = sa.select(jobs.c.job_id).where(others).order_by(jobs.c.revision.desc(), jobs.c.job_id)
+    for other in connection.scalars(newest_first.with_for_update()).all():
+        if get(connection, other).state is not State.REFUSED and is_possible(
+            get(connection, other).state, Event.CANCEL
+        ):
+            move(connection, other, Event.CANCEL, "its pipeline does not take the changed study")
+
+
+def ct_digests(connection: sa.Connection, study_uid: str) -> list[str]:
+    """Returns the SHA-256 of each current CT image of a study."""
+    current_ct = instances.c.replaced_at.is_(None) & instances.c.ignored.is_(None)
+    return list(connection.scalars(sa.select(instances.c.sha256).where(instances.c.study_uid == study_uid, current_ct)))
+
+
+def has_images(connection: sa.Connection, study_uid: str) -> bool:
+    """Returns whether anything is there that gets a study a job."""
+    this = (instances.c.study_uid == study_uid) & instances.c.replaced_at.is_(None)
+    kinds = connection.execute(sa.select(instances.c.sop_class_uid, instances.c.ignored).where(this).distinct())
+    return any(kind.ignored is None or is_other_image(kind.sop_class_uid) for kind in kinds)
+
+
+def _acquired_at(connection: sa.Connection, study_uid: str) -> datetime | None:
+    """Returns when the latest CT series of the study was acquired."""
+    ct = sa.select(instances.c.series_uid).where(instances.c.study_uid == study_uid, instances.c.ignored.is_(None))
+    latest = sa.select(sa.func.max(series.c.acquired_at)).where(
+        series.c.study_uid == study_uid, series.c.series_uid.in_(ct)
+    )
+    acquired: datetime | None = connection.execute(latest).scalar_one()
+    return acquired
+
+
+def state_of(row: sa.Row[Any]) -> StudyState:
+    """Returns the state of a study from its row."""
+    return StudyState(
+        row.study_uid, row.calling_ae, row.revision, row.job_revision, row.last_ct_at, Urgency(row.urgency)
+    )
