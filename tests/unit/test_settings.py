@@ -2,6 +2,7 @@ from dataclasses import fields, replace
 from datetime import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 from pydantic import ValidationError
 
@@ -135,6 +136,16 @@ def test_the_variable_of_one_pipeline_is_refused_in_words(monkeypatch: pytest.Mo
     monkeypatch.setenv("THORACLE_PIPELINE", "covid-severity")
     with pytest.raises(ValidationError, match=r"`pipeline` is a list now: pipelines: \[covid-severity\]"):
         load(None)
+
+
+@pytest.mark.parametrize(
+    ("pipelines", "valid"),
+    [(["covid-severity"], True), ([{"name": "a", "when": [{"kernel": ["B30f"]}]}], True), ([{"nam": "a"}], False)],
+)
+def test_the_json_schema_knows_both_forms_of_a_pipeline(pipelines: list[object], valid: bool) -> None:
+    """The values of the Helm chart are checked with it."""
+    schema = jsonschema.Draft202012Validator(Settings.model_json_schema())
+    assert schema.is_valid({"pipelines": pipelines}) is valid
 
 
 def test_every_limit_of_the_gate_can_be_set_for_all_pipelines() -> None:
