@@ -256,7 +256,7 @@ def variants(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, hd.Volume):
         yield f"{path}.array", value.with_array(another(value.array))
         yield f"{path}.affine", hd.Volume(value.array, AFFINE + np.eye(4, k=3), "PATIENT", value.frame_of_reference_uid)
-    elif dataclasses.is_dataclass(value):
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value) if f"{path}.{field.name}" not in ELSEWHERE]
         for name in names:
             for where, changed in variants(getattr(value, name), f"{path}.{name}"):
