@@ -30,4 +30,6 @@ class WorkerAnalysis:
 
     def for_comparison(self) -> Self:
         """The same, but nothing that one analysis found is used for another: it would be compared with itself."""
-        return replace(self, analysts={name: replace(one, last=one.last.afresh()) for name, one in self.analysts.items()})
+        return replace(
+            self, analysts={name: replace(one, last=one.last.afresh()) for name, one in self.analysts.items()}
+        )

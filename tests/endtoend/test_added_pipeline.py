@@ -195,7 +195,9 @@ def test_a_late_slice_supersedes_within_each_pipeline(hospital: Hospital) -> Non
         assert (first[name]["supersedes"], second[name]["supersedes"]) == (None, first[name]["job_id"])
         details = {job["job_id"]: hospital.service.get(f"/api/jobs/{job['job_id']}") for job in jobs}
         before = {one["sop_instance_uid"] for one in details[first[name]["job_id"]]["objects"]}
-        replaced = predecessors(hospital, {one["sop_instance_uid"] for one in details[second[name]["job_id"]]["objects"]})
+        replaced = predecessors(
+            hospital, {one["sop_instance_uid"] for one in details[second[name]["job_id"]]["objects"]}
+        )
         assert replaced and replaced <= before, f"{name} replaces results of its own"
 
 

@@ -142,5 +142,3 @@ def test_a_refusal_names_the_model_whose_answer_another_pipeline_had_asked_for(
         outcome = analyst(pipeline, blind, last).analyse(scan([tmp_path]), unheard, {}, RUN)
         assert [r.reason for rs in outcome.refusals.values() for r in rs] == [Reason.NO_LUNG]
         assert [model.name for model in outcome.models] == [LUNG_OPACITY], pipeline.name
-
-
