@@ -74,6 +74,7 @@ RULES = {
     Reason.CODEC: "The transfer syntax is known and every frame decodes.",
     Reason.UNREADABLE: "All attributes needed are present and well formed; the detail names the one that is not.",
     Reason.FAILED: "No step raised an error; the detail names the error and the step, the log where it arose.",
+    Reason.NO_PIPELINE: "A rule of `pipelines` matches one of the study's CT series, or an analysis has no rules.",
     Reason.NOT_CHOSEN: "One series of a study is analysed, the best; the detail tells how this one ranked.",
 }
 

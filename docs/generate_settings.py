@@ -29,6 +29,8 @@ def rows(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") 
             yield from rows(nested, definitions, f"{prefix}{name}.")
             continue
         if entries := _entries(field, definitions):
+            if field.get("description"):
+                yield f"| `{prefix}{name}` | {_container(field)} | {_default(field)} | {field['description']} |\n"
             inner = f"{prefix}{name}[]." if field.get("type") == "array" else f"{prefix}{name}.NAME."
             yield from dict.fromkeys(row for one in entries for row in rows(one, definitions, inner))
             continue
@@ -57,6 +59,11 @@ def _entries(field: dict[str, Any], definitions: dict[str, Any]) -> list[dict[st
     return [definition for o in options if (definition := _nested(o, definitions)) is not None]
 
 
+def _container(field: dict[str, Any]) -> str:
+    """Type of a field whose entries have fields of their own."""
+    return "list" if field.get("type") == "array" else "mapping by NAME"
+
+
 def _type(field: dict[str, Any]) -> str:
     if "anyOf" in field:
         return " or ".join(_type(option) for option in field["anyOf"] if option.get("type") != "null")
@@ -75,7 +82,7 @@ def _type(field: dict[str, Any]) -> str:
 
 def _default(field: dict[str, Any]) -> str:
     value = field.get("default")
-    return "" if value in (None, "", []) else f"`{value}`"
+    return "" if value in (None, "", [], {}) else f"`{value}`"
 
 
 def page() -> str:

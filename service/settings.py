@@ -3,13 +3,26 @@
 An unknown key is an error: a misspelt setting never falls back silently to its default.
 """
 
+import os
 import sys
 from dataclasses import replace
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, StringConstraints, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    SecretStr,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from service.domain.eligibility import Limits
@@ -99,6 +112,14 @@ class Route(_Frozen):
         None, description="local time of day at which the first image of the CT came, e.g. [18:00, 07:00]"
     )
 
+    @model_validator(mode="after")
+    def _ages_in_order(self) -> Self:
+        if self.age and self.age[0] > self.age[1]:
+            raise ValueError(
+                f"age: from the first to the second, in years; nobody is from {self.age[0]:g} to {self.age[1]:g}"
+            )
+        return self
+
 
 class GateLimits(_Frozen):
     """Limits of the eligibility gate, for all pipelines. Without one, each pipeline's own holds."""
@@ -139,6 +160,13 @@ class PipelineChoice(_Frozen):
     @classmethod
     def _name_alone(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+
+class _OrNameAlone:
+    """For JSON schemas: an entry is the name of a pipeline, or the name with rules."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
 
 
 class _Delivery(_Frozen):
@@ -357,10 +385,11 @@ class Settings(BaseSettings):
     bucket: Bucket | None = Field(
         None, description="where received images and results are kept; default: the folder `data_dir`"
     )
-    pipelines: tuple[PipelineChoice, ...] = Field(
+    pipelines: tuple[Annotated[PipelineChoice, _OrNameAlone()], ...] = Field(
         (PipelineChoice(name="covid-severity"),),
         min_length=1,
-        description="which analyses to run; a study that several take has a job for each",
+        description="which analyses to run, each a name or a name with rules, e.g. [covid-severity, {name: another, "
+        "when: [{kernel: [B3*]}]}]; a study that several take has a job for each. As a variable: JSON",
     )
     institution: str = Field("", description="printed on the report where the CT names none")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
@@ -378,9 +407,10 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _several_pipelines(cls, values: Any) -> Any:
-        """Until version 0.2 there was one."""
-        if isinstance(values, dict) and "pipeline" in values:
-            raise ValueError(f"`pipeline` is a list now: pipelines: [{values['pipeline']}]")
+        """Until version 0.2 there was one. Of variables that are no settings pydantic tells nothing."""
+        one = os.environ.get("THORACLE_PIPELINE")
+        if isinstance(values, dict) and (one := values.get("pipeline", one)) is not None:
+            raise ValueError(f"`pipeline` is a list now: pipelines: [{one}]")
         return values
 
     @model_validator(mode="after")

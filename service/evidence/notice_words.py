@@ -55,6 +55,7 @@ ADVICE = {
     Reason.CODEC: "Send the series uncompressed.",
     Reason.UNREADABLE: "Send the series again as the scanner made it, with the attribute named above.",
     Reason.FAILED: "Send the series again as the scanner made it; if it fails again, tell the operator of Thoracle.",
+    Reason.NO_PIPELINE: "Nothing, if no analysis is wanted; else the operator changes the rules of `pipelines`.",
     Reason.NOT_CHOSEN: "Nothing: another series of the study stands for it.",
 }
 

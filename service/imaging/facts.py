@@ -1,12 +1,13 @@
 """What routing rules look at, from the header of one series."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from pydicom import Dataset
 
 from service.domain.routing import StudyFacts
-from service.imaging.attributes import items, known_text
+from service.imaging.attributes import Unreadable, items, known_text
 from service.imaging.gate.patient import youngest_age
 
 _PROCEDURES = ("ProcedureCodeSequence", "RequestedProcedureCodeSequence", "PerformedProtocolCodeSequence")
@@ -15,7 +16,10 @@ _PROCEDURES = ("ProcedureCodeSequence", "RequestedProcedureCodeSequence", "Perfo
 def series_facts(
     header: Dataset, calling_ae: str, called_ae: str, received_at: datetime, pipeline: str = ""
 ) -> StudyFacts:
-    """Facts of a series; an empty header gives those of the association alone. received_at: aware."""
+    """Facts of a series; an empty header gives those of the association alone. received_at: aware.
+
+    A malformed attribute is one that is not there: the gate refuses its series by name where it matters.
+    """
     return StudyFacts(
         calling_ae=calling_ae,
         called_ae=called_ae,
@@ -24,17 +28,36 @@ def series_facts(
         body_part=known_text(header, "BodyPartExamined"),
         received_at=received_at.astimezone(),
         kernels=tuple(filter(None, [known_text(header, "ConvolutionKernel")])),
-        contrast=tuple(filter(None, [known_text(header, "ContrastBolusAgent")])),
+        contrast=tuple(_contrast(header)),
         procedures=tuple(_procedures(header)),
-        age_years=youngest_age([header]),
+        age_years=_age_years(header),
         pipeline=pipeline,
     )
+
+
+def _contrast(header: Dataset) -> Iterator[str]:
+    """The agent as text (PS3.3 C.7.6.4), or coded, as multi-frame CT has it (PS3.3 C.7.6.4b)."""
+    if agent := known_text(header, "ContrastBolusAgent"):
+        yield agent
+    yield from _coded(header, "ContrastBolusAgentSequence")
 
 
 def _procedures(header: Dataset) -> Iterator[str]:
     """Codes and meanings of the requested and the performed procedure, and the description of the requested one."""
     for keyword in _PROCEDURES:
-        for item in items(header, keyword):
-            yield from filter(None, (known_text(item, name) for name in ("CodeValue", "CodeMeaning")))
+        yield from _coded(header, keyword)
     if description := known_text(header, "RequestedProcedureDescription"):
         yield description
+
+
+def _coded(header: Dataset, keyword: str) -> Iterator[str]:
+    """Code Value and Code Meaning of each item."""
+    with suppress(Unreadable):
+        for item in items(header, keyword):
+            yield from filter(None, (known_text(item, name) for name in ("CodeValue", "CodeMeaning")))
+
+
+def _age_years(header: Dataset) -> float | None:
+    with suppress(Unreadable):
+        return youngest_age([header])
+    return None

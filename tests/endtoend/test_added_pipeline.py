@@ -88,6 +88,11 @@ class Hospital:
         path = self.folder.parent / "service/data/results" / job["job_id"] / "result.json"
         return dict(json.loads(path.read_text()))
 
+    def objects(self, job: Mapping[str, Any]) -> set[str]:
+        """SOP Instance UIDs of a job's results."""
+        found = self.service.get(f"/api/jobs/{job['job_id']}") or {}
+        return {one["sop_instance_uid"] for one in found["objects"]}
+
     def held(self, name: str) -> list[Dataset]:
         """Objects of a study in the PACS, in the order in which they came."""
         files = [path for path in self.pacs.received if path.parent.name == self.sent[name]]
@@ -193,12 +198,8 @@ def test_a_late_slice_supersedes_within_each_pipeline(hospital: Hospital) -> Non
     assert first.keys() == second.keys() == BOTH
     for name in BOTH:
         assert (first[name]["supersedes"], second[name]["supersedes"]) == (None, first[name]["job_id"])
-        details = {job["job_id"]: hospital.service.get(f"/api/jobs/{job['job_id']}") for job in jobs}
-        before = {one["sop_instance_uid"] for one in details[first[name]["job_id"]]["objects"]}
-        replaced = predecessors(
-            hospital, {one["sop_instance_uid"] for one in details[second[name]["job_id"]]["objects"]}
-        )
-        assert replaced and replaced <= before, f"{name} replaces results of its own"
+        replaced = predecessors(hospital, hospital.objects(second[name]))
+        assert replaced and replaced <= hospital.objects(first[name]), f"{name} replaces results of its own"
 
 
 def predecessors(hospital: Hospital, uids: set[str]) -> set[str]:

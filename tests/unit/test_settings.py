@@ -1,10 +1,14 @@
+from dataclasses import fields, replace
 from datetime import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from service.settings import load
+from service.domain.eligibility import Limits
+from service.domain.routing import Rule
+from service.settings import GateLimits, Route, Settings, load
 
 
 def test_file_and_environment_are_merged_and_the_environment_wins(
@@ -16,7 +20,7 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
     settings = load(config)
     assert (settings.receiver.ae_title, settings.receiver.port) == ("AI", 10104)
     assert settings.limits.min_slices == 40
-    assert settings.limits.min_extent_mm == 200
+    assert settings.limits.min_extent_mm is None, "each pipeline's own holds"
 
 
 @pytest.mark.parametrize(
@@ -68,3 +72,88 @@ destinations:
     assert (pacs.kind, pacs.confirm, pacs.when[1].between) == ("dimse", "commitment", (time(18), time(7)))
     assert (archive.kind, archive.confirm, archive.seg) == ("dicomweb", "query", "labelmap")
     assert "secret" not in repr(archive)
+
+
+def configured(folder: Path, text: str) -> Settings:
+    config = folder / "thoracle.yaml"
+    config.write_text(text)
+    return load(config)
+
+
+def test_one_pipeline_runs_on_every_study_unless_told_otherwise() -> None:
+    assert [(one.name, one.when) for one in load(None).pipelines] == [("covid-severity", ())]
+
+
+def test_pipelines_are_names_or_have_rules(tmp_path: Path) -> None:
+    settings = configured(
+        tmp_path,
+        """
+pipelines:
+  - covid-severity
+  - name: emphysema-index
+    when:
+      - {kernel: ["B3*"], contrast: false, age: [40, 120]}
+      - {procedure: [CTTHOR]}
+""",
+    )
+    plain, ruled = settings.pipelines
+    assert (plain.name, plain.when, ruled.name) == ("covid-severity", (), "emphysema-index")
+    assert [Rule(**route.model_dump()) for route in ruled.when] == [
+        Rule(kernel=("B3*",), contrast=False, age=(40.0, 120.0)),
+        Rule(procedure=("CTTHOR",)),
+    ]
+
+
+def test_every_condition_of_a_rule_can_be_set() -> None:
+    assert set(Route.model_fields) == {field.name for field in fields(Rule)}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("pipeline: covid-severity", r"`pipeline` is a list now: pipelines: \[covid-severity\]"),
+        ("pipelines: []", "at least 1"),
+        ("pipelines: [a, {name: b}, a]", "each is named once"),
+        ("pipelines: [{name: a, when: [{pipeline: [b]}]}]", "`pipeline` is for destinations"),
+        ("pipelines: [{when: []}]", "name"),
+        ("pipelines: [{name: a, kernel: [B30f]}]", "kernel"),
+        ("pipelines: [{name: a, when: [{age: [40]}]}]", "age"),
+        ("pipelines: [{name: a, when: [{age: [90, 40]}]}]", "from the first to the second"),
+        ("pipelines: [{name: a, when: [{contrast: perhaps}]}]", "contrast"),
+    ],
+)
+def test_a_mistake_in_pipelines_is_told_in_words(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        configured(tmp_path, text)
+
+
+def test_pipelines_from_the_environment_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THORACLE_PIPELINES", '["covid-severity", {"name": "a", "when": [{"kernel": ["B30f"]}]}]')
+    assert [(one.name, len(one.when)) for one in load(None).pipelines] == [("covid-severity", 0), ("a", 1)]
+
+
+def test_the_variable_of_one_pipeline_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THORACLE_PIPELINE", "covid-severity")
+    with pytest.raises(ValidationError, match=r"`pipeline` is a list now: pipelines: \[covid-severity\]"):
+        load(None)
+
+
+@pytest.mark.parametrize(
+    ("pipelines", "valid"),
+    [(["covid-severity"], True), ([{"name": "a", "when": [{"kernel": ["B30f"]}]}], True), ([{"nam": "a"}], False)],
+)
+def test_the_json_schema_knows_both_forms_of_a_pipeline(pipelines: list[object], valid: bool) -> None:
+    """The values of the Helm chart are checked with it."""
+    schema = jsonschema.Draft202012Validator(Settings.model_json_schema())
+    assert schema.is_valid({"pipelines": pipelines}) is valid
+
+
+def test_every_limit_of_the_gate_can_be_set_for_all_pipelines() -> None:
+    assert list(GateLimits.model_fields) == [field.name for field in fields(Limits)]
+
+
+def test_limits_override_only_what_is_set(tmp_path: Path) -> None:
+    own = Limits(max_thickness_mm=3.0, min_slices=100, allow_derived=True)
+    assert load(None).limits.over(own) == own
+    settings = configured(tmp_path, "limits: {min_slices: 50, allow_derived: false, min_age_years: 0}")
+    assert settings.limits.over(own) == replace(own, min_slices=50, allow_derived=False, min_age_years=0.0)

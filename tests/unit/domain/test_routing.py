@@ -42,3 +42,51 @@ def test_what_the_ct_does_not_say_matches_no_pattern_but_any() -> None:
     unknown = replace(FACTS, station="")
     assert Rule(station=("*",)).matches(unknown)
     assert not Rule(station=("CT*",)).matches(unknown)
+
+
+SHARP = replace(
+    FACTS,
+    kernels=("Br40f", "3"),
+    contrast=("Iomeron 400",),
+    procedures=("CTTHOR", "CT Thorax"),
+    age_years=59.9,
+    pipeline="emphysema-index",
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "matches"),
+    [
+        (Rule(kernel=("br4*",)), True),
+        (Rule(kernel=("B70*", "3")), True),
+        (Rule(kernel=("B70*",)), False),
+        (Rule(contrast=True), True),
+        (Rule(contrast=False), False),
+        (Rule(procedure=("ct thorax",)), True),
+        (Rule(procedure=("CTABD*",)), False),
+        (Rule(age=(59.9, 120)), True),
+        (Rule(age=(0, 59.9)), True),
+        (Rule(age=(60, 120)), False),
+        (Rule(pipeline=("emphysema-*",)), True),
+        (Rule(pipeline=("covid-severity",)), False),
+        (Rule(kernel=("br4*",), age=(60, 120)), False),
+    ],
+)
+def test_kernel_contrast_procedure_age_and_pipeline_are_conditions(rule: Rule, matches: bool) -> None:
+    assert rule.matches(SHARP) is matches
+
+
+@pytest.mark.parametrize(
+    ("rule", "matches"),
+    [
+        (Rule(kernel=("B*",)), False),
+        (Rule(kernel=("*",)), True),
+        (Rule(contrast=True), False),
+        (Rule(contrast=False), True),
+        (Rule(procedure=("CT*",)), False),
+        (Rule(age=(0, 130)), False),
+        (Rule(pipeline=("covid-severity",)), False),
+    ],
+)
+def test_a_ct_that_tells_nothing_matches_no_condition_but_the_absence_of_contrast(rule: Rule, matches: bool) -> None:
+    assert rule.matches(FACTS) is matches

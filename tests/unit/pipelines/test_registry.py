@@ -98,7 +98,6 @@ def test_one_code_has_one_meaning() -> None:
 def test_one_private_code_has_one_meaning() -> None:
     """The code in an SR has the meaning of its warning's sentence."""
     other = Some(flags=(Flag("NOISY", "The images are noisy.", LOSSY.concept_value),))
-    with pytest.raises(
-        Permanent, match=f"LOSSY of covid-severity and NOISY of some have one private code, {LOSSY.concept_value}"
-    ):
+    why = f"LOSSY of covid-severity and NOISY of some have one private code, {LOSSY.concept_value}"
+    with pytest.raises(Permanent, match=why):
         checked((*BUILT_IN, other))
