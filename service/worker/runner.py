@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.analysis.analyst import Outcome, Run
 from service.analysis.open_study import Study, run_of
-from service.analysis.watchdog import Unwanted
+from service.analysis.watched_run import Unwanted
 from service.domain.job import Job, Result, StoredObject
 from service.domain.job_state import NOT_ANALYSED, Event, State, advance
 from service.domain.ports import Backend, Spool
