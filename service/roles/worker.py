@@ -35,6 +35,7 @@ from service.store.retention import Retention
 from service.store.study_tables import StudyTables
 from service.worker.backend_watch import BackendWatch
 from service.worker.delivery import Courier
+from service.worker.delivery_plans import DeliveryPlans
 from service.worker.janitor import Janitor
 from service.worker.runner import ANALYSIS_RETRIES, Runner
 from service.worker.sweeper import Sweeper
@@ -61,10 +62,11 @@ def run(settings: Settings, name: str) -> None:
     chosen = named(settings.pipeline)
     studies = Studies(spool, tables.records, partial(_expected_images, settings))
     analysis = WorkerAnalysis(analyst(settings, chosen, models.active), models, watchdog, studies)
-    courier = Courier(to.targets(settings.destinations), spool, tables.jobs, tables.deliveries, metrics, now)
+    targets = to.targets(settings.destinations)
+    plans = DeliveryPlans(targets, tables.jobs, tables.deliveries, now)
     work = Work(
-        studies=Runner(analysis, tables, spool, courier, metrics, notes.without_candidate, now),
-        deliveries=courier,
+        studies=Runner(analysis, tables, spool, plans, metrics, notes.without_candidate, now),
+        deliveries=Courier(targets, spool, tables.jobs, tables.deliveries, metrics, now),
         shadows=Shadower(analysis, tables, spool, metrics, ANALYSIS_RETRIES, now),
     )
     queues = {name: QueueOptions(one.concurrency, one.per_minute) for name, one in settings.destinations.items()}

@@ -33,7 +33,7 @@ from service.rollout.assignment import Assigned
 from service.rollout.fallback import analyse_with_fallback
 from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.study_tables import StudyTables
-from service.worker.delivery import Courier
+from service.worker.delivery_plans import DeliveryPlans
 from service.worker.saved_result import ENDED, SavedResult, from_json, to_json
 from service.worker_step import InternalError, worker_step
 
@@ -69,7 +69,7 @@ class Runner:
         analysis: WorkerAnalysis,
         tables: StudyTables,
         spool: Spool,
-        courier: Courier,
+        plans: DeliveryPlans,
         observer: StudyObserver,
         without: Callable[[str, str, str, str], None],
         clock: Callable[[], datetime],
@@ -82,7 +82,7 @@ class Runner:
         self._spool = spool
         self._records = tables.records
         self._jobs = tables.jobs
-        self._courier = courier
+        self._plans = plans
         self._observer = observer
         self._without = without
         self._clock = clock
@@ -91,7 +91,7 @@ class Runner:
         """Analyse one job; of a job that is analysed, plan the deliveries once more."""
         job = self._jobs.get(job_id)
         if job.state not in NOT_ANALYSED:
-            return Deliver(tuple(self._courier.begin(job)))
+            return Deliver(tuple(self._plans.begin(job)))
         unfinished = job.state is State.RUNNING
         job = self._jobs.start(job_id, self._clock())
         try:
@@ -113,7 +113,7 @@ class Runner:
         except ThoracleError as error:
             log.error("job %s failed: %s", job_id, error)
             event, result = Event.FAIL, Result(error=str(error))
-        plans = self._courier.plans(result.objects, result.facts)
+        plans = self._plans.of_results(result.objects, result.facts)
         finished = self._jobs.finish(job_id, event, result, self._clock(), plans)
         ended = advance(State.RUNNING, event)
         log.info("job %s: %s", job_id, ended)
@@ -187,7 +187,7 @@ class Runner:
         return outcome
 
     def _run(self, job: Job) -> Run:
-        return run_of(job, self._courier.earlier(job))
+        return run_of(job, self._plans.earlier(job))
 
     def _save(self, job: Job, outcome: Outcome, candidates: Collection[str]) -> tuple[Event, Result]:
         """Result files on disk first, then they may be recorded."""
