@@ -10,7 +10,7 @@ from typing import NoReturn
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import JobLimits, Watchdog
 from service.composition import destinations as to
-from service.composition.analysis import analysts, chosen_pipelines
+from service.composition.analysis import analysts, chosen_pipelines, pipelines
 from service.composition.backends import backend, checked_every_s
 from service.composition.storage import database, database_health, open_storage, shared_locks, watchdog_dir
 from service.domain.completion import SenderRules
