@@ -41,6 +41,7 @@ from service.store.shadows import Shadows
 from service.store.spool import Spool
 from service.store.study_tables import StudyTables
 from service.worker.delivery import Courier
+from service.worker.delivery_plans import DeliveryPlans
 from service.worker.destination import Target
 from service.worker.job_actions import JobActions
 from service.worker.runner import Runner
@@ -150,12 +151,11 @@ class Bench:
         policy = RetryPolicy((5.0, 60.0), timedelta(hours=1))
         self.destinations = {"pacs": Target(self.send, policy, frozenset(("lobes", "study")), "binary")}
         self.deliveries = Deliveries(engine)
-        self.courier = courier = Courier(
-            self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock
-        )
+        self.courier = Courier(self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock)
+        plans = DeliveryPlans(self.destinations, self.jobs, self.deliveries, lambda: self.clock)
         self.audit = Audit(engine, lambda: self.clock)
         self.operator = JobActions(
-            self.jobs, records, self.deliveries, Reviews(engine), courier, self.audit, lambda: self.clock
+            self.jobs, records, self.deliveries, Reviews(engine), plans, self.audit, lambda: self.clock
         )
         self.served = Served()
         self.runner = Runner(
@@ -167,7 +167,7 @@ class Bench:
             ),
             StudyTables.on(engine),
             self.spool,
-            courier,
+            plans,
             self,
             lambda *without: self.seen.append(("without", *without)),
             lambda: self.clock,

@@ -18,7 +18,7 @@ from service.analysis.stopwatch import Stopwatch
 from service.domain.analysis import Analysis, ModelUse, PipelineUse
 from service.domain.ct import CT
 from service.domain.eligibility import Eligibility, Limits
-from service.domain.flags import Flag
+from service.domain.flags import Flag, in_order
 from service.domain.pipeline import Pipeline
 from service.domain.ports import Backend, Progress, Step
 from service.domain.unparsable import UNPARSABLE
@@ -195,7 +195,8 @@ class Analyst:
     ) -> Result:
         reading, encoding = (partial(watch, stage, 0.0) for stage in ("read", "encode"))
         ct = self.last.get(files.content_key, flags, lambda: read_ct(list(datasets(files.paths, reading)), (), reading))
-        analysis = self.pipeline.analyse(ct, backend, watch)
+        found = self.pipeline.analyse(ct, backend, watch)
+        analysis = replace(found, flags=in_order((*ct.flags, *found.flags), self.pipeline.flags))
         body = self.pipeline.report(ct, analysis, encoding)
         return ct, analysis, encode(ct, analysis, body, context, self.selections, encoding), context
 

@@ -4,7 +4,6 @@ What one of them found in it, others use (`CT.remembered`). It is let go before 
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
 
 from service.domain.ct import CT
 from service.domain.flags import OF_THE_CT, Flag, in_order
@@ -28,7 +27,7 @@ class LastCt:
         ct = self._kept[1]
         if not self._keeps:
             self._kept = None
-        return replace(ct, flags=in_order((*flags, *ct.flags), OF_THE_CT))
+        return ct.with_flags(in_order((*flags, *ct.flags), OF_THE_CT))
 
     def afresh(self) -> "LastCt":
         """The same for comparisons, which find everything anew (`CT.afresh`)."""

@@ -12,8 +12,6 @@ from pydicom.errors import InvalidDicomError
 
 from service.composition import destinations as to
 from service.composition.storage import existing_storage, has_database, open_storage
-from service.domain.ports import Spool
-from service.ops.metrics import Metrics
 from service.settings import (
     Settings,
 )
@@ -23,7 +21,7 @@ from service.store.jobs import Jobs
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.reviews import Reviews
-from service.worker.delivery import Courier
+from service.worker.delivery_plans import DeliveryPlans
 from service.worker.job_actions import JobActions
 
 now = partial(datetime.now, UTC)
@@ -31,15 +29,15 @@ now = partial(datetime.now, UTC)
 
 def job_operator(settings: Settings) -> JobActions:
     """What an operator may do with jobs. Permanent if the service has no database yet."""
-    spool, engine = existing_storage(settings)
-    return job_operator_on(settings, spool, engine)
+    _, engine = existing_storage(settings)
+    return job_operator_on(settings, engine)
 
 
-def job_operator_on(settings: Settings, spool: Spool, engine: sa.Engine) -> JobActions:
+def job_operator_on(settings: Settings, engine: sa.Engine) -> JobActions:
     """The same on storage that is open."""
     jobs, deliveries = Jobs(engine), Deliveries(engine)
-    courier = Courier(to.targets(settings.destinations), spool, jobs, deliveries, Metrics(), now)
-    return JobActions(jobs, Records(engine), deliveries, Reviews(engine), courier, Audit(engine, now), now)
+    plans = DeliveryPlans(to.targets(settings.destinations), jobs, deliveries, now)
+    return JobActions(jobs, Records(engine), deliveries, Reviews(engine), plans, Audit(engine, now), now)
 
 
 def overview(settings: Settings) -> Overview:

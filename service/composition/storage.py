@@ -12,8 +12,9 @@ from service.domain.ports import Spool
 from service.errors import Permanent
 from service.settings import Settings
 from service.store.engine import database_engine, in_words
+from service.store.file_locks import FileLocks
 from service.store.integrity import why_unusable
-from service.store.liveness import FileLocks, Locks, locks
+from service.store.liveness import Locks, locks
 from service.store.migrations import schemas, upgrade
 from service.store.object_spool import ObjectSpool
 from service.store.s3 import s3_store

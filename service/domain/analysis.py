@@ -4,7 +4,9 @@ Every number carries its coded concept and its UCUM unit, every region its coded
 knows a pipeline.
 """
 
-from collections.abc import Mapping
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +15,7 @@ from pydicom.sr.coding import Code
 
 from service.domain import codes
 from service.domain.flags import Flag, doubts
+from service.domain.rounding import rounded
 
 LabelArray = NDArray[np.uint8]
 
@@ -145,6 +148,10 @@ class Classification:
     absent: Code | None = None
 
 
+_LARGE = 100_000.0
+"""Six digits are printed of a number; of larger ones all before the point."""
+
+
 @dataclass(frozen=True, slots=True)
 class Headline:
     """The one result to show in a list.
@@ -166,7 +173,8 @@ class Headline:
         """ "3 of 25", "12.3 mL" or "no value"."""
         if self.value is None:
             return "no value"
-        return f"{self.value:g} of {self.maximum:g}" if self.maximum is not None else self._with_unit(self.value)
+        value = rounded(self.value, self.unit)
+        return f"{value:g} of {self.maximum:g}" if self.maximum is not None else self._with_unit(value)
 
     @property
     def sentence(self) -> str:
@@ -176,9 +184,10 @@ class Headline:
         return f"{said}; {self.remark}." if self.remark else f"{said}."
 
     def _with_unit(self, value: float) -> str:
+        text = f"{value:g}" if abs(value) < _LARGE else f"{value:.0f}"
         if self.unit in (codes.SCORE, codes.UNITY):
-            return f"{value:g}"
-        return f"{value:g} {'%' if self.unit == codes.PERCENT else self.unit.meaning}"
+            return text
+        return f"{text} {'%' if self.unit == codes.PERCENT else self.unit.meaning}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +236,34 @@ class Analysis:
     drift: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        shapes = {label_map.labels.shape for label_map in self.label_maps}
-        if len(shapes) > 1:
-            raise ValueError(f"the label maps are not on one grid: {shapes}")
+        """ValueError for a result that contradicts itself: no object is built of it."""
+        if mistakes := list(self._mistakes()):
+            raise ValueError(f"the result of {self.pipeline} contradicts itself: {'; '.join(mistakes)}")
+
+    def _mistakes(self) -> Iterator[str]:
+        if len({label_map.labels.shape for label_map in self.label_maps}) > 1:
+            yield "the label maps are not on one grid"
+        segments = [segment.name for label_map in self.label_maps for segment in label_map.segments]
+        for what, names in (
+            ("label map", [label_map.name for label_map in self.label_maps]),
+            ("segment", segments),
+            ("group", [group.name for group in self.groups]),
+        ):
+            yield from (f"two of {what} {name}" for name, count in Counter(names).items() if count > 1)
+        for label_map in self.label_maps:
+            labels = [segment.label for segment in label_map.segments]
+            if len(set(labels)) < len(labels) or not all(1 <= label <= 255 for label in labels):
+                yield f"labels of {label_map.name} are not 1 to 255, each once"
+        about = {group.segment for group in self.groups if group.segment is not None}
+        yield from (f"no segment {name} for its group" for name in sorted(about - set(segments)))
+        numbers = [measured.value for group in self.groups for measured in group.measurements]
+        numbers += [measured.value for measured in self.uncertainty]
+        if self.headline.value is not None:
+            numbers.append(self.headline.value)
+        if not all(math.isfinite(number) for number in numbers):
+            yield "a number is not finite"
+        if self.headline.value is not None and self.headline.value > (self.headline.maximum or math.inf):
+            yield "the headline exceeds its scale"
 
     def label_map(self, name: str) -> LabelMap:
         """The label map of that name; KeyError if there is none."""

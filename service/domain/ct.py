@@ -28,7 +28,7 @@ class CT:
     volume: hd.Volume
     flags: tuple[Flag, ...] = ()
     frame_numbers: tuple[int, ...] = ()
-    memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    memo: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def remembered(self, key: Hashable, make: Callable[[], Found]) -> Found:
         """What `make` returned the first time that it was called with this key. Nobody may change it."""
@@ -39,7 +39,13 @@ class CT:
 
     def afresh(self) -> Self:
         """The same CT, of which nothing is remembered: whoever analyses it finds everything anew."""
-        return replace(self, memo={})
+        return replace(self)
+
+    def with_flags(self, flags: tuple[Flag, ...]) -> Self:
+        """The same CT with other flags; it remembers the same."""
+        flagged = replace(self, flags=flags)
+        object.__setattr__(flagged, "memo", self.memo)
+        return flagged
 
     @property
     def series_uid(self) -> str:

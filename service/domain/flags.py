@@ -34,6 +34,9 @@ class Flag:
         if len(self.sentence) > LONGEST_SENTENCE or not self.sentence.endswith("."):
             raise ValueError(f"the sentence of {self.code} has more than {LONGEST_SENTENCE} characters or no stop")
 
+        if len(self.concept_value) > 16:
+            raise ValueError(f"the code value of {self.code} has more than 16 characters")
+
     def __str__(self) -> str:
         return self.code
 
@@ -75,7 +78,9 @@ def doubts(flags: Iterable[Flag]) -> tuple[str, ...]:
 
 def in_order(raised: Iterable[Flag], order: Iterable[Flag]) -> tuple[Flag, ...]:
     """The raised flags, each once, in the given order; ValueError for one that the order does not have."""
-    by_code = {flag.code: flag for flag in raised}
+    by_code: dict[str, Flag] = {}
+    for flag in raised:
+        by_code.setdefault(flag.code, flag)
     known = [flag.code for flag in order]
     if unknown := by_code.keys() - set(known):
         raise ValueError(f"flags that are not declared: {', '.join(sorted(unknown))}")

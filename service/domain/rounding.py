@@ -53,8 +53,17 @@ def percent_text(value: float) -> str:
 
 
 def rounded(value: float, unit: Code) -> float:
-    """A number as numbers of its unit are written everywhere; KeyError for a unit without a rule."""
-    return _RULES[unit](value)
+    """A number as numbers of its unit are written everywhere; six digits of a unit without a rule of its own."""
+    return _RULES.get(unit, _six_digits)(value)
+
+
+def _six_digits(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _score(value: float) -> float:
+    """Whole scores as integers."""
+    return int(value) if float(value).is_integer() else ratio(value)
 
 
 _RULES: dict[Code, Callable[[float], float]] = {
@@ -62,7 +71,7 @@ _RULES: dict[Code, Callable[[float], float]] = {
     codes.PERCENT: percent,
     codes.HOUNSFIELD: hounsfield,
     codes.UNITY: ratio,
-    codes.SCORE: int,
+    codes.SCORE: _score,
 }
 
 

@@ -126,7 +126,8 @@ def _label_map(label_map: LabelMap) -> Json:
         }
         for one in label_map.segments
     ]
-    return {"name": label_map.name, "segments": segments}
+    kind = label_map.kind
+    return {"name": kind.name, "title": kind.title, "concept": _code(kind.concept), "segments": segments}
 
 
 def _group(group: MeasurementGroup) -> Json:
@@ -151,9 +152,9 @@ def _classification(found: Classification) -> Json:
     }
 
 
-def _flags(flags: Iterable[Flag]) -> list[list[str]]:
-    return [[flag.code, flag.detail] for flag in flags]
+def _flags(flags: Iterable[Flag]) -> list[list[str | None]]:
+    return [[flag.code, flag.detail, flag.sentence, flag.concept_value, flag.doubt] for flag in flags]
 
 
-def _code(code: Code | None) -> list[str] | None:
-    return None if code is None else [code.value, code.scheme_designator, code.meaning]
+def _code(code: Code | None) -> list[str | None] | None:
+    return None if code is None else [code.value, code.scheme_designator, code.meaning, code.scheme_version]

@@ -45,7 +45,7 @@ def picture_3d(
     rgb = np.zeros((glass.shape[0], glass.shape[2], 3), np.float32)
     clear = np.ones(rgb.shape[:2], np.float32)
     for back in range(1, glass.shape[1] - 1):
-        for layer in _layers(glass, solid, marks[0], others, back):
+        for layer in _layers(glass, solid, marks, others, back):
             rgb += (clear * layer.alpha)[..., None] * layer.rgb
             clear *= 1.0 - layer.alpha
     rgb += clear[..., None] * 255.0
@@ -67,11 +67,13 @@ Others = Sequence[tuple[Mark, NDArray[np.float32]]]
 """Marks after the first, each with its density."""
 
 
-def _layers(lungs: NDArray[Any], solid: NDArray[Any], first: Mark, others: Others, back: int) -> Iterator[_Layer]:
+def _layers(
+    lungs: NDArray[Any], solid: NDArray[Any], marks: Sequence[Mark], others: Others, back: int
+) -> Iterator[_Layer]:
     if lungs[:, back].any():
         yield _glass(lungs, back)
-    if solid[:, back].any():
-        yield _solid(solid, first, others, back)
+    if marks and solid[:, back].any():
+        yield _solid(solid, marks[0], others, back)
 
 
 def _glass(lungs: NDArray[np.float32], back: int) -> _Layer:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from itertools import combinations, product
 
+from service.domain.flags import OF_THE_CT
 from service.domain.pipeline import SERIES_NUMBERS, Pipeline
 from service.errors import Permanent
 from service.pipelines.covid_severity.pipeline import CovidSeverity
@@ -42,6 +43,9 @@ def _load(entry: EntryPoint) -> Pipeline:
 def checked(pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
     """The pipelines; Permanent where a name cannot be used, or names, series numbers or flags of two collide."""
     found = tuple(pipelines)
+    for one in found:
+        if missing := {flag.code for flag in OF_THE_CT} - {flag.code for flag in one.flags}:
+            raise Permanent(f"{one.name} does not declare the warnings {', '.join(sorted(missing))}")
     for one in found:
         if not _NAME.fullmatch(one.name):
             raise Permanent(f"a pipeline cannot be named {one.name!r}: small letters and digits, with - between words")

@@ -48,7 +48,7 @@ def run(settings: Settings, name: str) -> None:
     app = create_app(
         __version__,
         seen,
-        job_operator_on(settings, spool, engine),
+        job_operator_on(settings, engine),
         [state.value for state in State],
         SelfReport(
             healthy=lambda: {"database": database_health(engine)},

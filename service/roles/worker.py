@@ -34,6 +34,7 @@ from service.store.retention import Retention
 from service.store.study_tables import StudyTables
 from service.worker.backend_watch import BackendWatch
 from service.worker.delivery import Courier
+from service.worker.delivery_plans import DeliveryPlans
 from service.worker.janitor import Janitor
 from service.worker.runner import ANALYSIS_RETRIES, Runner
 from service.worker.sweeper import Sweeper
@@ -47,51 +48,40 @@ def run(settings: Settings, name: str) -> None:
     name: by which this process counts.
     """
     spool, engine = open_storage(settings)
-    tables, audit = StudyTables.on(engine), Audit(engine, now)
-    alive = shared_locks(settings, engine)
-    chosen = pipelines(settings)
-    metrics = Metrics(settings.destinations)
-    courier = Courier(to.targets(settings.destinations), spool, tables.jobs, tables.deliveries, metrics, now)
-
-    def told(versions: Mapping[str, str], trouble: str) -> None:
-        outcome = FAILED if trouble else DONE
-        audit.note(f"worker on {gethostname()}", "serve", "models", outcome, versions=dict(versions), why=trouble)
-        metrics.serving(not trouble)
-
-    def without(job_id: str, name: str, version: str, why: str) -> None:
-        here = f"worker on {gethostname()}"
-        audit.note(here, "analyse without the candidate", name, FAILED, version=version, job=job_id, why=why)
-        metrics.candidate_failed()
-
+    alive, metrics = shared_locks(settings, engine), Metrics(settings.destinations)
+    tables, notes = StudyTables.on(engine), _ModelNotes(Audit(engine, now), metrics)
     models = Models(
         partial(served_repository, settings),
         lambda versions, beside: backend(with_own_repository(settings), versions, beside, mends=True),
-        told,
+        notes.served,
     )
     watchdog = Watchdog(
         _job_limits(settings), watchdog_dir(settings), lambda: alive.held, metrics.stopped, _end_process
     )
+    chosen = pipelines(settings)
     studies = Studies(spool, tables.records, partial(_expected_images, settings))
     analysis = WorkerAnalysis(analysts(settings, chosen, models.active), models, watchdog, studies)
-    runner = Runner(analysis, tables, spool, courier, metrics, without, now)
-    shadower = Shadower(analysis.for_comparison(), tables, spool, metrics, ANALYSIS_RETRIES, now)
+    targets = to.targets(settings.destinations)
+    plans = DeliveryPlans(targets, tables.jobs, tables.deliveries, now)
+    work = Work(
+        studies=Runner(analysis, tables, spool, plans, metrics, notes.without_candidate, now),
+        deliveries=Courier(targets, spool, tables.jobs, tables.deliveries, metrics, now),
+        shadows=Shadower(analysis.for_comparison(), tables, spool, metrics, ANALYSIS_RETRIES, now),
+    )
     queues = {name: QueueOptions(one.concurrency, one.per_minute) for name, one in settings.destinations.items()}
-    durable = DurableEngine(database(settings, "flow.db"), alive, queues, Work(runner, courier, shadower))
-    watchdog.start()
-    durable.start()
+    durable = DurableEngine(database(settings, "flow.db"), alive, queues, work)
     takers = partial(chosen_pipelines, settings, studies.facts)
     rules = SenderRules(partial(_quiet_s, settings), partial(_urgency, settings), takers)
     sweeper = Sweeper(tables, durable, rules, partial(present, alive, "receiver"), now)
-    sweeper.start()
     keep, history = settings.retention.files_for, settings.retention.history_for
     janitor = Janitor(Retention(engine), spool, durable, metrics, keep, history, now)
-    janitor.start()
     watch = BackendWatch(models, alive, metrics, durable.retry_studies, checked_every_s(settings))
-    watch.start()
+    for part in (watchdog, durable, sweeper, janitor, watch):
+        part.start()
     log.info("worker ready: pipelines %s, on %s", ", ".join(one.name for one in chosen), computes())
 
     def at_work() -> bool:
-        return durable.alive and sweeper.alive and janitor.alive and watch.alive and watchdog.alive
+        return all(part.alive for part in (durable, sweeper, janitor, watch, watchdog))
 
     def threads() -> Health:
         return {"threads": "ok" if at_work() else "a thread ended, or the lock of this worker did"}
@@ -111,6 +101,27 @@ def run(settings: Settings, name: str) -> None:
         log.info("stopped with work in hand: it is taken over at the next start")
         logging.shutdown()
         os._exit(0)  # the running step's thread would keep the process for minutes
+
+
+class _ModelNotes:
+    """Notes for the audit trail, and counts, what becomes of models on this worker."""
+
+    def __init__(self, audit: Audit, metrics: Metrics) -> None:
+        self._audit = audit
+        self._metrics = metrics
+        self._who = f"worker on {gethostname()}"
+
+    def served(self, versions: Mapping[str, str], trouble: str) -> None:
+        """Other versions are served, or cannot be. trouble: why not, empty if they are."""
+        outcome = FAILED if trouble else DONE
+        self._audit.note(self._who, "serve", "models", outcome, versions=dict(versions), why=trouble)
+        self._metrics.serving(not trouble)
+
+    def without_candidate(self, job_id: str, name: str, version: str, why: str) -> None:
+        """A study was analysed without its candidate."""
+        what = "analyse without the candidate"
+        self._audit.note(self._who, what, name, FAILED, version=version, job=job_id, why=why)
+        self._metrics.candidate_failed()
 
 
 def _end_process() -> NoReturn:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.analysis.analyst import Outcome
-from service.analysis.watchdog import Unwanted
+from service.analysis.watched_run import Unwanted
 from service.domain.ports import Backend
 from service.errors import Reason, ThoracleError
 from service.rollout.assignment import Assigned

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.analysis.analyst import Outcome
 from service.analysis.open_study import Study, run_of
-from service.analysis.watchdog import Unwanted
+from service.analysis.watched_run import Unwanted
 from service.domain.analysis import Analysis
 from service.domain.job import Job
 from service.domain.job_state import UNWANTED

@@ -14,20 +14,23 @@ from pathlib import Path
 from service.domain.delivery import ObjectDelivery, OpenDelivery
 from service.domain.delivery_state import NOT_THERE, TO_SEND, Delivered
 from service.domain.job import Job, StoredObject
-from service.domain.job_state import SENDING, State
+from service.domain.job_state import SENDING
 from service.domain.ports import Spool
-from service.domain.routing import StudyFacts, routed
 from service.domain.work import Done, TryAgain, done_or_again
 from service.errors import ThoracleError
-from service.evidence.context import MEASUREMENTS, NEEDED, NOTICES, Earlier, Predecessor, is_segmentation, selects
+from service.evidence.context import (
+    MEASUREMENTS,
+    NEEDED,
+    is_segmentation,
+    selects,
+)
 from service.network.send import StoreOutcome
 from service.network.status import Verdict, is_warning
 from service.store.deliveries import Deliveries, Instead
 from service.store.jobs import Jobs
-from service.store.planning import Plan
 from service.worker.confirmation import Confirmation, tell_end
-from service.worker.destination import DeliveryObserver, Target, with_one_root
-from service.worker.substitutes import other_root, other_style, style_refused, wanted_of
+from service.worker.destination import DeliveryObserver, Target
+from service.worker.substitutes import other_root, other_style, style_refused
 from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
@@ -55,37 +58,6 @@ class Courier:
         self._observer = observer
         self._clock = clock
         self._confirmation = Confirmation(deliveries, observer, clock)
-
-    def plans(self, objects: Sequence[StoredObject], facts: StudyFacts | None) -> dict[str, Plan]:
-        """What each destination gets of these results, by the routing rules."""
-        plans = {}
-        for name, target in self._destinations.items():
-            wanted = [o.sop_instance_uid for o in with_one_root(wanted_of(objects, target))]
-            if wanted and (facts is None or routed(target.rules, facts)):
-                plans[name] = Plan(wanted, target.confirm)
-        return plans
-
-    def plans_of(self, job: Job) -> dict[str, Plan]:
-        """What each destination gets of an analysed or refused job."""
-        return self.plans(self._jobs.objects(job.job_id), job.facts)
-
-    def begin(self, job: Job) -> Sequence[str]:
-        """Write down the deliveries of a job that has results; returns the destinations where something is open."""
-        plans = self.plans_of(job)
-        if plans and job.state in (State.ANALYSED, *SENDING):
-            self._deliveries.begin(job.job_id, plans, self._clock())
-        return self._deliveries.destinations(job.job_id)
-
-    def earlier(self, job: Job) -> Earlier | None:
-        """What the results of this job replace in the archives."""
-        replaced = self._deliveries.replaced_by(job.job_id)
-        if replaced is None:
-            return None
-        before, objects = replaced
-        known = [o for o in objects if o.series_uid is not None]
-        there = [Predecessor(o.sop_class_uid, o.sop_instance_uid, str(o.series_uid), job.study_uid) for o in known]
-        notice = any(o.kind in NOTICES for o in objects)
-        return Earlier(before.number, before.started_at, notice, tuple(there))
 
     def deliver(self, job_id: str, destination: str, attempt: int) -> Done | TryAgain:
         """Make one attempt, counted from 1: send what the destination does not have yet, and have it confirmed."""

@@ -13,7 +13,7 @@ from service.store.job_rows import purged
 from service.store.jobs import Jobs
 from service.store.records import Records
 from service.store.reviews import Reviews
-from service.worker.delivery import Courier
+from service.worker.delivery_plans import DeliveryPlans
 
 
 class JobActions:
@@ -28,7 +28,7 @@ class JobActions:
         records: Records,
         deliveries: Deliveries,
         reviews: Reviews,
-        courier: Courier,
+        plans: DeliveryPlans,
         audit: Audit,
         clock: Callable[[], datetime],
     ) -> None:
@@ -36,7 +36,7 @@ class JobActions:
         self._records = records
         self._deliveries = deliveries
         self._reviews = reviews
-        self._courier = courier
+        self._plans = plans
         self._audit = audit
         self._clock = clock
 
@@ -44,7 +44,7 @@ class JobActions:
         """A failed job is analysed again; of an undelivered one the stored bytes are sent again."""
         with self._audit.entry(by, "retry", job_id), self._advised(job_id, "retry"):
             job = self._jobs.get(job_id)
-            return self._deliveries.retry(job_id, self._courier.plans_of(job), by, self._clock())
+            return self._deliveries.retry(job_id, self._plans.of_job(job), by, self._clock())
 
     def cancel(self, job_id: str, by: str) -> Job:
         """Nothing more is analysed or sent; what has been sent stays where it is."""
@@ -86,7 +86,7 @@ class JobActions:
     def _possible(self, job: Job) -> Iterator[tuple[str, str]]:
         """What can be done with a job in its state, each with what it means."""
         newest = not self._jobs.is_superseded(job.job_id)
-        plans = bool(self._courier.plans_of(job))
+        plans = bool(self._plans.of_job(job))
         if newest and (job.state is State.FAILED or (job.state is State.UNDELIVERED and plans)):
             yield "retry", "try it again"
         if newest and plans and is_possible(job.state, Event.RESEND):
@@ -100,7 +100,7 @@ class JobActions:
 
     def _resend(self, job_id: str, by: str, destinations: Sequence[str]) -> Job:
         job = self._jobs.get(job_id)
-        plans = self._courier.plans_of(job)
+        plans = self._plans.of_job(job)
         if unknown := sorted(set(destinations) - set(plans)):
             known = f"; it has something for {', '.join(plans)}" if plans else ""
             raise IllegalTransition(f"job {job_id} is {job.state} and has nothing for {', '.join(unknown)}{known}")

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.analysis.analyst import Outcome, Run, not_taken
 from service.analysis.open_study import Study, run_of
-from service.analysis.watchdog import Unwanted
+from service.analysis.watched_run import Unwanted
 from service.domain.job import Job, Result, StoredObject
 from service.domain.job_state import NOT_ANALYSED, Event, State, advance
 from service.domain.ports import Backend, Spool
@@ -35,7 +35,7 @@ from service.rollout.assignment import Assigned
 from service.rollout.fallback import analyse_with_fallback
 from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.study_tables import StudyTables
-from service.worker.delivery import Courier
+from service.worker.delivery_plans import DeliveryPlans
 from service.worker.saved_result import ENDED, SavedResult, from_json, to_json
 from service.worker_step import InternalError, worker_step
 
@@ -71,7 +71,7 @@ class Runner:
         analysis: WorkerAnalysis,
         tables: StudyTables,
         spool: Spool,
-        courier: Courier,
+        plans: DeliveryPlans,
         observer: StudyObserver,
         without: Callable[[str, str, str, str], None],
         clock: Callable[[], datetime],
@@ -84,7 +84,7 @@ class Runner:
         self._spool = spool
         self._records = tables.records
         self._jobs = tables.jobs
-        self._courier = courier
+        self._plans = plans
         self._observer = observer
         self._without = without
         self._clock = clock
@@ -93,7 +93,7 @@ class Runner:
         """Analyse one job; of a job that is analysed, plan the deliveries once more."""
         job = self._jobs.get(job_id)
         if job.state not in NOT_ANALYSED:
-            return Deliver(tuple(self._courier.begin(job)))
+            return Deliver(tuple(self._plans.begin(job)))
         unfinished = job.state is State.RUNNING
         job = self._jobs.start(job_id, self._clock())
         try:
@@ -119,7 +119,7 @@ class Runner:
 
     def _end(self, job: Job, event: Event, result: Result) -> Deliver:
         """Record how the analysis ended, and what goes where."""
-        plans = self._courier.plans(result.objects, result.facts)
+        plans = self._plans.of_results(result.objects, result.facts)
         finished = self._jobs.finish(job.job_id, event, result, self._clock(), plans)
         ended = advance(State.RUNNING, event)
         log.info("job %s: %s", job.job_id, ended)
@@ -195,7 +195,7 @@ class Runner:
         return outcome
 
     def _run(self, job: Job) -> Run:
-        return run_of(job, self._courier.earlier(job))
+        return run_of(job, self._plans.earlier(job))
 
     def _save(self, job: Job, outcome: Outcome, candidates: Collection[str]) -> tuple[Event, Result]:
         """Result files on disk first, then they may be recorded."""

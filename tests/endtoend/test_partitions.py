@@ -26,8 +26,8 @@ from running_service import AET, RunningService
 from service.domain.job_state import State
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send
+from service.store.advisory_locks import AdvisoryLocks
 from service.store.engine import database_engine
-from service.store.liveness import AdvisoryLocks
 from service.store.tables import deliveries, jobs
 from tests.soak.modality import images_of, phantom
 

@@ -40,6 +40,7 @@ from service.store.overview import Overview
 from service.store.records import Records
 from service.store.spool import Spool
 from service.worker.delivery import Courier
+from service.worker.delivery_plans import DeliveryPlans
 
 pytestmark = pytest.mark.peers
 
@@ -67,13 +68,15 @@ class Hospital:
         records, spool = Records(engine), Spool(folder)
         Inbox(spool, records).take(arrivals.arrival(acquired_at=arrivals.at(0)))
         (self.job_id,) = arrivals.create_due_jobs(records, self.now, lambda _: 1.0)
-        self.courier = Courier(targets({"pacs": pacs}), spool, self.jobs, Deliveries(engine), self, lambda: self.now)
+        destinations, deliveries = targets({"pacs": pacs}), Deliveries(engine)
+        self.courier = Courier(destinations, spool, self.jobs, deliveries, self, lambda: self.now)
         objects = [item for item in evidence if item.sop_instance_uid and item.sop_class_uid]
         paths = spool.save_results(self.job_id, {item.file_name: item.content for item in objects})
         stored = [_stored(item, paths[item.file_name]) for item in objects]
         self.jobs.start(self.job_id, self.now)
         self.jobs.finish(self.job_id, Event.ANALYSE, Result(series_uid="S", objects=stored), self.now)
-        self.courier.begin(self.jobs.get(self.job_id))
+        plans = DeliveryPlans(destinations, self.jobs, deliveries, lambda: self.now)
+        plans.begin(self.jobs.get(self.job_id))
 
     def deliver(self, attempts: int) -> State:
         """As many attempts, or until nothing is open."""

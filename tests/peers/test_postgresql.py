@@ -17,13 +17,13 @@ from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered
 from service.domain.job import Result, StoredObject
 from service.domain.job_state import Event, State
+from service.store.advisory_locks import AdvisoryLocks
 from service.store.deliveries import Deliveries
 from service.store.engine import database_engine
 from service.store.inbox import Inbox
 from service.store.intake import Recorded
 from service.store.job_rows import get
 from service.store.jobs import Jobs
-from service.store.liveness import AdvisoryLocks
 from service.store.migrations import upgrade
 from service.store.planning import Plan
 from service.store.presence import present

@@ -15,8 +15,8 @@ from s3_server import S3Server
 
 from service.domain.job_state import State
 from service.network.peer import DicomNode, echo
+from service.store.advisory_locks import AdvisoryLocks
 from service.store.engine import database_engine
-from service.store.liveness import AdvisoryLocks
 from service.store.object_spool import ObjectSpool
 from service.store.tables import jobs
 

@@ -1,5 +1,7 @@
 """A process is held exactly at the armed moment, and only there."""
 
+import functools
+import importlib
 import os
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash_matrix.holds import Holds, Point
+from tests.crash_matrix.states import points
 
 SCRIPT = """
 import json
@@ -65,3 +68,9 @@ def test_another_sitecustomize_runs_too(tmp_path: Path, holds: Holds) -> None:
     command = [sys.executable, "-c", SCRIPT, "worker"]
     said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert said.stdout.startswith("the other one\nbefore 0\n")
+
+
+@pytest.mark.parametrize("function", sorted({point.function for point in points()}))
+def test_every_moment_of_the_matrix_is_a_function_that_exists(function: str) -> None:
+    module, _, name = function.partition(":")
+    assert callable(functools.reduce(getattr, name.split("."), importlib.import_module(module)))

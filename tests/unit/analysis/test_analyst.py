@@ -18,7 +18,7 @@ from pydicom.uid import MRImageStorage
 
 from service.analysis.analyst import Analyst, Outcome, Run
 from service.analysis.open_study import Studies
-from service.analysis.watchdog import Unwanted
+from service.analysis.watched_run import Unwanted
 from service.domain.analysis import Analysis, ModelUse
 from service.domain.ct import CT
 from service.domain.eligibility import Limits

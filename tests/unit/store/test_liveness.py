@@ -12,8 +12,10 @@ import sqlalchemy as sa
 from dicom_peers import wait_until
 
 from service.store import liveness
+from service.store.advisory_locks import AdvisoryLocks
 from service.store.engine import database_engine
-from service.store.liveness import FileLocks, Locks
+from service.store.file_locks import FileLocks
+from service.store.liveness import Locks
 from service.store.presence import presence, present
 
 HOLD = """
@@ -134,5 +136,5 @@ def test_files_of_the_dead_are_removed(tmp_path: Path) -> None:
 
 
 def test_files_beside_sqlite_and_advisory_locks_on_postgresql(engine: sa.Engine, tmp_path: Path) -> None:
-    kind = liveness.AdvisoryLocks if engine.dialect.name == "postgresql" else FileLocks
+    kind = AdvisoryLocks if engine.dialect.name == "postgresql" else FileLocks
     assert isinstance(liveness.locks(engine, tmp_path), kind)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import Permanent, Transient
-from service.store.liveness import FileLocks
+from service.store.file_locks import FileLocks
 from service.worker.backend_watch import GROUP, BackendWatch
 
 

@@ -29,6 +29,7 @@ from service.store.records import Records
 from service.store.spool import Spool
 from service.worker.confirmation import keep_report
 from service.worker.delivery import Courier
+from service.worker.delivery_plans import DeliveryPlans
 from service.worker.destination import Target, with_one_root
 
 NOW = arrivals.at(300)
@@ -71,6 +72,7 @@ class Bench:
             answer_within_s=100.0,
         )
         self.destinations = {"pacs": self.pacs}
+        self.plans = DeliveryPlans(self.destinations, self.jobs, self.deliveries, lambda: self.clock)
         self.courier = Courier(self.destinations, spool, self.jobs, self.deliveries, self, lambda: self.clock)
         paths = spool.save_results(
             self.job_id, {uid: uid.encode() for uid in (*KINDS, *(o.sop_instance_uid for o in more))}
@@ -86,7 +88,7 @@ class Bench:
         self.jobs.finish(self.job_id, Event.ANALYSE, Result(series_uid="S", objects=objects, facts=FACTS), NOW)
 
     def plan(self) -> Sequence[str]:
-        return self.courier.begin(self.jobs.get(self.job_id))
+        return self.plans.begin(self.jobs.get(self.job_id))
 
     def deliver(self, seconds: float = 0.0) -> float | None:
         self.clock += timedelta(seconds=seconds)
@@ -163,7 +165,7 @@ def test_each_destination_gets_what_it_wants_by_its_rules(bench: Bench) -> None:
     other = replace(bench.pacs, style="labelmap", kinds=frozenset(["lobes"]), rules=(Rule(calling_ae=("CT*",)),))
     bench.destinations |= {"labelmaps": other, "never": replace(other, rules=(Rule(body_part=("HEAD",)),))}
     assert bench.plan() == ["labelmaps", "pacs"]
-    plans = bench.courier.plans_of(bench.jobs.get(bench.job_id))
+    plans = bench.plans.of_job(bench.jobs.get(bench.job_id))
     assert {name: plan.objects for name, plan in plans.items()} == {"pacs": [SEG, SR, PDF], "labelmaps": [LABELMAP]}
 
 
@@ -244,7 +246,7 @@ def test_what_an_operator_sends_again_was_delivered_before(bench: Bench) -> None
     bench.deliver()
     first = bench.overview.job(bench.job_id)
     bench.clock += timedelta(days=30)
-    bench.deliveries.resend(bench.job_id, bench.courier.plans_of(bench.jobs.get(bench.job_id)), "me", bench.clock)
+    bench.deliveries.resend(bench.job_id, bench.plans.of_job(bench.jobs.get(bench.job_id)), "me", bench.clock)
     assert bench.deliver() is None
     again = bench.overview.job(bench.job_id)
     assert first is not None and again is not None
@@ -365,7 +367,7 @@ def test_what_the_archive_takes_and_never_has_is_sent_three_times_and_then_ends_
     assert row["last_error"] == (
         "stored, but not found there, 3 times: the archive takes it and does not have it; it may assign other UIDs"
     )
-    bench.deliveries.resend(bench.job_id, bench.courier.plans_of(bench.jobs.get(bench.job_id)), "me", bench.clock)
+    bench.deliveries.resend(bench.job_id, bench.plans.of_job(bench.jobs.get(bench.job_id)), "me", bench.clock)
     row = bench.row(SEG)
     assert (row["state"], row["absences"], row["first_stored_at"]) == ("built", 0, None), "the operator starts anew"
 
@@ -443,7 +445,7 @@ def test_what_refers_to_a_refused_object_is_withheld_by_name(referring: Bench) -
     assert referring.counted == {"refused": 1, "stored": 1, "withheld": 1}
     referring.destinations["pacs"] = replace(referring.pacs, confirm=Confirm.NONE)
     referring.deliveries.retry(
-        referring.job_id, referring.courier.plans_of(referring.jobs.get(referring.job_id)), "me", referring.clock
+        referring.job_id, referring.plans.of_job(referring.jobs.get(referring.job_id)), "me", referring.clock
     )
     assert referring.deliver() is None
     assert (referring.sent[2:], referring.state) == ([SEG, SR], State.DELIVERED)
@@ -506,7 +508,7 @@ def test_what_was_answered_before_an_operator_sends_again_counts_no_more(referri
     referring.destinations["pacs"] = labelled(referring, BUSY, BUSY, (Verdict.STORED, 0))
     referring.plan()
     referring.deliver()
-    plans = referring.courier.plans_of(referring.jobs.get(referring.job_id))
+    plans = referring.plans.of_job(referring.jobs.get(referring.job_id))
     referring.deliveries.resend(referring.job_id, plans, "me", referring.clock)
     assert [referring.deliver(60) for _ in range(2)] == [60.0, None]
     assert referring.states == {LABELMAP: "stored", SR: "stored", PDF: "stored"}
@@ -551,7 +553,7 @@ def test_a_destination_whose_style_was_never_encoded_gets_one_that_was(
     bench: Bench, style: str, fallback: str | None, gets: str
 ) -> None:
     bench.destinations["pacs"] = replace(bench.pacs, style=style, fallback=fallback, confirm=Confirm.NONE)
-    assert bench.courier.plans_of(bench.jobs.get(bench.job_id))["pacs"].objects == [gets, SR, PDF]
+    assert bench.plans.of_job(bench.jobs.get(bench.job_id))["pacs"].objects == [gets, SR, PDF]
     bench.plan()
     assert (bench.deliver(), bench.sent, bench.state) == (None, [gets, SR, PDF], State.DELIVERED)
 

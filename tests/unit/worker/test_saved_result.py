@@ -10,7 +10,8 @@ from headlines import scored
 from runner_bench import ANALYSED, REFUSED, AnalysedStub, Bench
 
 from service.domain.flags import LOSSY, LUNG_AT_EDGE, Flag
-from service.domain.job import Event, Result, State
+from service.domain.job import Result
+from service.domain.job_state import Event, State
 from service.domain.priority import Urgency
 from service.errors import Reason, Refusal
 from service.worker.saved_result import ENDED, SavedResult, from_json, to_json
