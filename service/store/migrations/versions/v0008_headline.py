@@ -31,8 +31,14 @@ def upgrade() -> None:
     """The score becomes a headline; every flag gets the sentence that it had."""
     comment = "the result to show in a list; NULL: none"
     op.add_column("jobs", sa.Column("headline", sa.JSON(none_as_null=True), comment=comment))
-    plain = [sa.column(name) for name in ("job_id", "series_uid", "severity_total")]
-    jobs = sa.table("jobs", *plain, sa.column("flags", sa.JSON), sa.column("headline", sa.JSON))
+    jobs = sa.table(
+        "jobs",
+        sa.column("job_id", sa.Text),
+        sa.column("series_uid", sa.Text),
+        sa.column("severity_total", sa.Integer),
+        sa.column("flags", sa.JSON),
+        sa.column("headline", sa.JSON),
+    )
     connection = op.get_bind()
     for row in connection.execute(sa.select(jobs)).all():
         values: dict[str, Any] = {"flags": [_flag(code) for code in row.flags]}
