@@ -21,6 +21,7 @@ from bench.cases import cases
 from bench.figures import Figure, Target
 from bench.launch import CORES
 from bench.servers import free_port
+from service.composition.analysis import pipelines
 from service.domain.ports import Array, Backend
 from service.errors import Transient
 from service.imaging.read import read_ct

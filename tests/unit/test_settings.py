@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from service.domain.eligibility import Limits
 from service.settings import load
 
 
@@ -15,8 +16,16 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
     monkeypatch.setenv("THORACLE_RECEIVER__PORT", "10104")
     settings = load(config)
     assert (settings.receiver.ae_title, settings.receiver.port) == ("AI", 10104)
-    assert settings.limits.min_slices == 40
-    assert settings.limits.min_extent_mm == 200
+    limits = settings.limits.over(Limits(max_thickness_mm=3.0))
+    assert limits == Limits(min_slices=40, max_thickness_mm=3.0), "what is not set is the pipeline's own"
+    assert limits.min_extent_mm == 200
+
+
+def test_the_pipeline_of_version_0_2_is_said_to_be_a_list_now(tmp_path: Path) -> None:
+    config = tmp_path / "thoracle.yaml"
+    config.write_text("pipeline: covid-severity\n")
+    with pytest.raises(ValidationError, match=r"pipelines: \[covid-severity\]"):
+        load(config)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +36,10 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "receiver: {port: 0}",
         "receiver: {ae_title: ABCDEFGHIJKLMNOPQ}",
         "limits: {min_slises: 3}",
+        "limits: {min_slices: 0}",
+        "pipelines: []",
+        "pipelines: [covid-severity, covid-severity]",
+        "pipelines: [{name: covid-severity, when: [{pipeline: [covid-severity]}]}]",
         "destinations: {a: {kind: ftp, host: h}}",
         "destinations: {a: {ae_title: A, host: h, url: 'https://h'}}",
         "destinations: {a: {kind: dicomweb, url: 'https://h', confirm: commitment}}",
