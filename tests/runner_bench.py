@@ -198,10 +198,6 @@ class Bench:
         while self._retention.remove("S", self.spool):
             pass
 
-    @property
-    def pipeline(self) -> CovidSeverity:
-        return CovidSeverity()
-
     def on(self, backend: Any) -> "Bench":
         self.with_candidates = isinstance(backend, CompositeBackend)
         assert self.with_candidates or backend is self.served.backend

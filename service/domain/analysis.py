@@ -241,8 +241,9 @@ class Analysis:
             raise ValueError(f"the result of {self.pipeline} contradicts itself: {'; '.join(mistakes)}")
 
     def _mistakes(self) -> Iterator[str]:
-        if len({label_map.labels.shape for label_map in self.label_maps}) > 1:
-            yield "the label maps are not on one grid"
+        shapes = {label_map.labels.shape for label_map in self.label_maps}
+        if len(shapes) > 1:
+            yield f"the label maps are not on one grid: {', '.join(map(str, sorted(shapes)))}"
         segments = [segment.name for label_map in self.label_maps for segment in label_map.segments]
         for what, names in (
             ("label map", [label_map.name for label_map in self.label_maps]),

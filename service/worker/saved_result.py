@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from service.domain.job import Result
 from service.domain.job_state import Event
-from service.store.migrations.versions.v0008_headline import headline
+from service.store.migrations.versions.v0008_headline import result_of_version_0_2
 
 ENDED = "ended.json"
 
@@ -37,8 +37,7 @@ def from_json(content: bytes) -> SavedResult:
     Version 0.2 wrote a score and the codes of flags. What it began and a kill interrupted is recorded with both.
     """
     document = json.loads(content)
-    result = document["result"]
-    if "severity_total" in result:
-        result["headline"] = None if result["series_uid"] is None else headline(result["severity_total"])
-        result["flags"] = [{"code": f, "sentence": f"{f}.", "concept_value": f} for f in result["flags"]]
-    return _SAVED.validate_python(document)
+    result = document.get("result") if isinstance(document, dict) else None
+    if isinstance(result, dict) and "severity_total" in result:
+        document["result"] = result | result_of_version_0_2(result)
+    return _SAVED.validate_json(json.dumps(document))

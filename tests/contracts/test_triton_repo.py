@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ NOISE = json.loads((ROOT.parent / "models/lung_opacity" / lung_opacity_card.NOIS
 def test_the_noise_floor_was_measured_on_the_released_network() -> None:
     spec = SPEC_OF["lung-opacity"]
     assert NOISE["network_sha256"] == network_digest(model_path(spec))
-    assert spec.noise_floor is not None and NOISE["summary"]["floor"] == asdict(spec.noise_floor)
+    assert spec.noise_floor is not None and NOISE["summary"]["floor"] == dict(spec.noise_floor)
     assert NOISE["summary"]["lobes_above"] <= 0.05 * NOISE["summary"]["lobes"]
 
 

@@ -215,7 +215,7 @@ def test_what_destinations_get_changes_nothing_that_is_written(
     """The help names the files; a configuration with labelmaps and notices is for archives."""
     labelmaps = Selection(Style(SegKind.LABELMAP), frozenset(("lobes", "capture")))
     ready = Analyst(LungsAsLobe(), None, Limits(), "1", selections=(labelmaps,), notice=True)  # type: ignore[arg-type]
-    monkeypatch.setattr("service.cli.analyse.analyst", lambda *_: ready)
+    monkeypatch.setattr("service.cli.analyse.analysts", lambda *_: {"lungs-as-lobe": ready})
     make_ct.write(make_ct.make(slices=slices, spacing_mm=5.0).datasets, tmp_path / "in")
     run("analyse", tmp_path / "in", "--out", tmp_path / "out")
     expected = [*(f"{name}.dcm" for name in names), *(["report.pdf", "report.pdf.dcm"] if names else []), "result.json"]
@@ -228,7 +228,7 @@ def test_a_damaged_file_at_the_end_of_a_series_is_named_and_fails(
 ) -> None:
     """No slice is missing in the middle: the result is of what is there, and the exit code says that it is not all."""
     ready = Analyst(LungsAsLobe(), None, Limits(), "1")  # type: ignore[arg-type]
-    monkeypatch.setattr("service.cli.analyse.analyst", lambda *_: ready)
+    monkeypatch.setattr("service.cli.analyse.analysts", lambda *_: {"lungs-as-lobe": ready})
     paths = make_ct.write(make_ct.make(slices=44, spacing_mm=5.0).datasets, tmp_path / "in")
     paths[-1].write_bytes(paths[-1].read_bytes()[:300])
     code, output = run("analyse", tmp_path / "in", "--out", tmp_path / "out")

@@ -127,7 +127,7 @@ def test_a_headline_in_words(headline: Headline, value: str, sentence: str) -> N
 
 class TestAnalysis:
     def test_maps_and_groups_are_found_by_name(self) -> None:
-        maps = (label_map({}, "airways"), label_map({}, "nodules"))
+        maps = (replace(label_map({}, "airways"), segments=()), label_map({}, "nodules"))
         groups = (group("N2", millilitres("volume_ml", 2.0)), group("N1", millilitres("volume_ml", 1.0)))
         found = analysis(label_maps=maps, groups=groups)
         assert found.label_map("nodules") is maps[1] and found.label_map("airways") is maps[0]
@@ -144,6 +144,20 @@ class TestAnalysis:
         other = LabelMap(replace(KIND, name="airways"), np.zeros((2, 3, 5), np.uint8), ())
         with pytest.raises(ValueError, match=r"not on one grid: .*\(2, 3, 5\)"):
             analysis(label_maps=(label_map({}), other))
+
+    @pytest.mark.parametrize(
+        ("changes", "why"),
+        [
+            ({"groups": (group("N1"), group("N1"))}, "two of group N1"),
+            ({"label_maps": (label_map({}), label_map({}))}, "two of label map"),
+            ({"groups": (replace(group("N1"), segment="HILUM"),)}, "no segment HILUM"),
+            ({"groups": (group("N1", millilitres("volume_ml", float("nan"))),)}, "not finite"),
+            ({"headline": Headline("CT severity score", 26, codes.SCORE, 25)}, "exceeds its scale"),
+        ],
+    )
+    def test_a_result_that_contradicts_itself_is_not_built(self, changes: dict[str, Any], why: str) -> None:
+        with pytest.raises(ValueError, match=why):
+            analysis(**changes)
 
     def test_it_needs_neither_maps_nor_groups(self) -> None:
         """A pipeline may say one number and nothing else."""

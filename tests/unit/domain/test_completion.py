@@ -74,6 +74,13 @@ def test_whatever_the_wall_clock_does_a_study_is_due_once_and_in_time(slices: li
 
 
 def test_a_job_is_named_after_study_revision_and_content() -> None:
-    name = job_id("S", 2, ["aa", "bb"])
-    assert name == job_id("S", 2, ["bb", "aa"])
-    assert len({name, job_id("T", 2, ["aa", "bb"]), job_id("S", 3, ["aa", "bb"]), job_id("S", 2, ["aa"])}) == 4
+    name = job_id("S", 2, ["aa", "bb"], "p")
+    assert name == job_id("S", 2, ["bb", "aa"], "p")
+    others = (
+        ("T", 2, ["aa", "bb"], "p"),
+        ("S", 3, ["aa", "bb"], "p"),
+        ("S", 2, ["aa"], "p"),
+        ("S", 2, ["aa", "bb"], "q"),
+    )
+    assert len({name, *(job_id(*other) for other in others)}) == 5
+    assert job_id("S", 2, ["aa", "bb"], "") == "6d7a035e79fc884a", "as before there were several pipelines"

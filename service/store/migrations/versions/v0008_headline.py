@@ -1,5 +1,6 @@
 """A job's result is a headline of any pipeline, and its flags carry their sentences."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -59,6 +60,21 @@ def headline(score: int | None) -> dict[str, Any]:
         "category": None if score is None else _category(score),
         "words": words,
         "remark": "",
+    }
+
+
+def result_of_version_0_2(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a saved result of version 0.2 says, in the fields of now. result: as its file has it."""
+    score, percent = result["severity_total"], result.get("opacity_percent")
+    watched = {"severity_score": score, "opacity_percent": percent}
+    return {
+        "headline": None if result["series_uid"] is None else headline(score),
+        "urgent": score is not None and _category(score) == "severe",
+        "drift": {name: float(value) for name, value in watched.items() if value is not None},
+        "flags": [
+            {"code": code, "sentence": _SENTENCES.get(code, f"{code}."), "concept_value": f"Q-{code}"[:16]}
+            for code in result["flags"]
+        ],
     }
 
 

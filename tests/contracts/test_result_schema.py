@@ -1,0 +1,123 @@
+"""The schema of result.json takes any pipeline's result, and refuses one that cannot be."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import evidence_samples
+import jsonschema
+import make_ct
+import pytest
+
+from service.domain import codes
+from service.domain.analysis import Analysis, Headline, Measurement, MeasurementGroup, PipelineUse, Site
+from service.evidence.result import result_document
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/reference/result.schema.json").read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+NODULES = Analysis(
+    pipeline=PipelineUse("nodules", "0.1"),
+    label_maps=(),
+    voxel_ml=0.001,
+    groups=(
+        MeasurementGroup(
+            "NODULE_1",
+            codes.LUNG,
+            Site(codes.LUNG),
+            (Measurement("volume_ml", codes.VOLUME, 0.26, codes.MILLILITRE),),
+        ),
+    ),
+    headline=Headline("Largest nodule", None, codes.MILLILITRE, words="no nodule was found"),
+    models=(),
+    flags=(),
+)
+
+
+def document(pipeline: str, analysis: Analysis) -> dict[str, Any]:
+    made = result_document(
+        pipeline=pipeline, series_uid="1.2", analysis=analysis, analysed_at=evidence_samples.ANALYSED_AT
+    )
+    again: dict[str, Any] = json.loads(json.dumps(made))
+    return again
+
+
+@pytest.fixture(scope="module")
+def severity() -> dict[str, Any]:
+    """A valid result of covid-severity."""
+    made = document("covid-severity", evidence_samples.phantom(findings=make_ct.FINDINGS)[1])
+    VALIDATOR.validate(made)
+    return made
+
+
+def changed(found: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """A copy; path: keys with dots between them, the last one is set, or taken out where the value is `...`."""
+    copy: dict[str, Any] = json.loads(json.dumps(found))
+    *way, last = path.split(".")
+    place = copy
+    for key in way:
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("schema_version", "1.4"),
+        ("pipeline_version", None),
+        ("status", "done"),
+        ("status", "refused"),
+        ("mood", "good"),
+        ("flags", ["Lossy"]),
+        ("models", []),
+        ("uncertainty", None),
+        ("uncertainty.agreement_lungs", 1.5),
+        ("headline", None),
+        ("headline.value", 26),
+        ("headline.value", 3.5),
+        ("headline.value", "3"),
+        ("headline.max", 40),
+        ("headline.name", "CO-RADS"),
+        ("headline.category", "dire"),
+        ("headline.doubts", ...),
+        ("measurements", None),
+        ("measurements.RML", ...),
+        ("measurements.LUNG_TOTAL.opacity_percent", ...),
+        ("measurements.LUNG_TOTAL.opacity_percent", 101),
+        ("measurements.LUNG_TOTAL.volume_ml", -1),
+        ("measurements.LUNG_TOTAL.volume_ml", "much"),
+        ("measurements.RML.score", 6),
+        ("measurements.RML.score", 1.5),
+        ("measurements.SEVERITY.score", 26),
+        ("measurements.SEVERITY.noise_floor_percent", 5),
+        ("measurements.SEVERITY.noise_floor_ml", ...),
+        ("measurements.SEVERITY.score_without_noise_floor", ...),
+        ("classification", {"only one": 1.0}),
+        ("classification", {"a": 1.5, "b": 0.5}),
+    ],
+)
+def test_what_cannot_be_is_refused(severity: dict[str, Any], path: str, value: object) -> None:
+    assert not VALIDATOR.is_valid(changed(severity, path, value))
+
+
+def test_a_pipeline_that_nobody_has_heard_of_needs_no_other_schema() -> None:
+    made = document("nodules", NODULES)
+    VALIDATOR.validate(made)
+    assert made["headline"]["value"] is None and made["headline"]["max"] is None
+    assert made["measurements"] == {"NODULE_1": {"volume_ml": 0.3}}
+    assert not VALIDATOR.is_valid(made | {"pipeline": "covid-severity"}), "that one has a score and five lobes"
+
+
+def test_a_refusal_holds_no_number(severity: dict[str, Any]) -> None:
+    refused = result_document(
+        pipeline="nodules", series_uid=None, analysis=None, analysed_at=evidence_samples.ANALYSED_AT
+    )
+    refused["reasons"] = [{"series_uid": "1.2", "reason": "TILT", "sentence": "Tilted.", "detail": ""}]
+    VALIDATOR.validate(refused)
+    for key in ("headline", "measurements", "uncertainty", "pipeline_version"):
+        assert not VALIDATOR.is_valid(refused | {key: severity[key]}), key
+    assert not VALIDATOR.is_valid(refused | {"reasons": []})
