@@ -44,11 +44,7 @@ def checked(pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
     """The pipelines; Permanent where a name cannot be used, or names, series numbers or flags of two collide."""
     found = tuple(pipelines)
     for one in found:
-        if missing := {flag.code for flag in OF_THE_CT} - {flag.code for flag in one.flags}:
-            raise Permanent(f"{one.name} does not declare the warnings {', '.join(sorted(missing))}")
-    for one in found:
-        if not _NAME.fullmatch(one.name):
-            raise Permanent(f"a pipeline cannot be named {one.name!r}: small letters and digits, with - between words")
+        _check_alone(one)
     for one, other in combinations(found, 2):
         if one.name == other.name:
             raise Permanent(f"two pipelines are named {one.name}")
@@ -58,6 +54,14 @@ def checked(pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
             )
         _check_flags(one, other)
     return found
+
+
+def _check_alone(one: Pipeline) -> None:
+    """Permanent where its name cannot be used, or a warning that comes with a CT is not among its own."""
+    if not _NAME.fullmatch(one.name):
+        raise Permanent(f"a pipeline cannot be named {one.name!r}: small letters and digits, with - between words")
+    if missing := {flag.code for flag in OF_THE_CT} - {flag.code for flag in one.flags}:
+        raise Permanent(f"{one.name} does not declare the warnings {', '.join(sorted(missing))}")
 
 
 def _check_flags(one: Pipeline, other: Pipeline) -> None:

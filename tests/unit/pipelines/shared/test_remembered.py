@@ -27,7 +27,6 @@ from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.parity import compare_backends
 from service.store.dicom_folder import scan
 
-
 pytestmark = pytest.mark.slow
 
 
