@@ -44,11 +44,11 @@ def analyse(
 ) -> None:
     """Analyse a chest CT from disk, without a server.
 
-    Of each study the best series is chosen; every other one is listed with the reason. Writes lobes.seg.dcm,
-    findings.seg.dcm (if there are findings), measurements.sr.dcm, study.sr.dcm, report.pdf, report.pdf.dcm and
-    result.json, whatever destinations of a configuration would get; results that lie in the folder are removed first,
-    as they may be another patient's. INPUT with several studies: one folder per study, and one that fails does not stop
-    the others. Several pipelines: one folder for each, below that.
+    Of each study the best series is chosen; every other one is listed with the reason. Writes the Segmentations that
+    [bold]thoracle pipelines[/] lists, as far as anything was found, measurements.sr.dcm, study.sr.dcm, report.pdf,
+    report.pdf.dcm and result.json, whatever destinations of a configuration would get; results that lie in the folder
+    are removed first, as they may be another patient's. INPUT with several studies: one folder per study, and one that
+    fails does not stop the others. Several pipelines: one folder for each, below that.
 
     Exit code 0: analysed; 3: refused, the reasons are printed and in result.json; 2: usage; 1: failure of a study, or a
     DICOM file that is damaged or cannot be read, each named.

@@ -46,8 +46,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One result object on disk. kind: "lobes", "study" and the like; path: relative to the data directory.
+    """One result object on disk.
 
+    kind: "study", "measurements" and the like, or the name of a label map. path: relative to the data directory.
     style: for which destinations it was encoded; None: for all. refers_to: SOP Instance UIDs of other objects.
     """
 

@@ -1,6 +1,6 @@
 """Jobs of studies that begin anew: the images of their earlier jobs were purged. Inside somebody's transaction."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,11 +10,11 @@ from service.store.tables import deliveries, evidence, jobs, refusals
 
 
 def is_remainder(connection: sa.Connection, job_id: str) -> bool:
-    """Whether the job sees only what came after a purge: no job of the study was analysed since.
+    """Whether the job sees only what came after a purge: no job of the study was analysed since, by any pipeline.
 
     A purged job that saw no CT image took nothing from what can be analysed.
     """
-    for earlier in _earlier(connection, job_id):
+    for earlier in _of_earlier_revisions(connection, job_id):
         if earlier.purged_at is not None:
             if saw_no_ct(connection, earlier.job_id):
                 continue
@@ -46,6 +46,15 @@ def first_with(connection: sa.Connection, job_id: str, objects: Collection[str])
         if set(connection.scalars(own)) == set(objects):
             return {"number": earlier.number, "started_at": earlier.started_at}
     return {}
+
+
+def _of_earlier_revisions(connection: sa.Connection, job_id: str) -> Sequence[Any]:
+    """The earlier jobs of the study, of all pipelines, the newest first."""
+    this = sa.select(jobs.c.study_uid, jobs.c.revision).where(jobs.c.job_id == job_id)
+    study_uid, revision = connection.execute(this).one()
+    earlier = (jobs.c.study_uid == study_uid) & (jobs.c.revision < revision)
+    columns = (jobs.c.job_id, jobs.c.purged_at, jobs.c.series_uid)
+    return connection.execute(sa.select(*columns).where(earlier).order_by(jobs.c.revision.desc(), jobs.c.job_id)).all()
 
 
 def _earlier(connection: sa.Connection, job_id: str) -> Iterator[Any]:

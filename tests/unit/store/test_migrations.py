@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from arrivals import arrival, at, create_due_jobs
 
-from service.domain.delivery import Confirm
+from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered
 from service.domain.job_state import State
 from service.domain.review import Review, Verdict
@@ -203,3 +203,75 @@ def test_0008_makes_headlines_of_scores_and_gives_flags_their_sentences(old: sa.
 def test_0008_knows_every_flag_that_version_0_2_raised(code: str) -> None:
     """The words are those of then, whatever a flag says now."""
     assert v0008_headline._SENTENCES[code].endswith(".")
+
+
+def of_all_tables(engine: sa.Engine) -> dict[str, int]:
+    """Number of rows by table."""
+    metadata = sa.MetaData()
+    metadata.reflect(engine)
+    with engine.begin() as connection:
+        counted = {name: sa.select(sa.func.count()).select_from(table) for name, table in metadata.tables.items()}
+        return {name: connection.execute(count).scalar_one() for name, count in counted.items()}
+
+
+def with_rows_that_refer_to_it(engine: sa.Engine) -> None:
+    """Job j gets a predecessor, a refusal, a review, a commitment that was asked for, and a candidate in the shadow."""
+    now = "'2026-03-01 08:00:00'"
+    copied = "study_uid, state, urgency, priority, created_at, flags, timings_s, error"
+    rows = (
+        f"INSERT INTO jobs (job_id, revision, number, {copied}) "
+        f"SELECT 'i', 0, 0, {copied} FROM jobs WHERE job_id = 'j'",
+        "UPDATE jobs SET state = 'superseded' WHERE job_id = 'i'",
+        "UPDATE jobs SET supersedes = 'i' WHERE job_id = 'j'",
+        "INSERT INTO refusals (job_id, position, series_uid, reason, detail) VALUES ('j', 0, '1.9', 'TILT', '')",
+        f"INSERT INTO reviews (job_id, at, by_whom, verdict, comment) VALUES ('j', {now}, 'ada', 'accepted', '')",
+        f"INSERT INTO commitments (transaction_uid, job_id, destination, asked_at) VALUES ('2.1', 'j', 'pacs', {now})",
+        "INSERT INTO shadows (job_id, model, version, state, at, results, error) "
+        f"VALUES ('j', 'lobes', '2', 'waiting', {now}, 'j-shadow', '')",
+    )
+    with engine.begin() as connection:
+        for row in rows:
+            connection.execute(sa.text(row))
+
+
+@pytest.mark.parametrize("before", ["0007", "0008"])
+def test_0009_keeps_every_row_of_work_in_flight_and_its_references(old: sa.Engine, before: str) -> None:
+    """SQLite makes the table of jobs anew, to which six others refer."""
+    migrate(old, before)
+    with_rows_that_refer_to_it(old)
+    rows = of_all_tables(old)
+    upgrade(old)
+    assert of_all_tables(old) == rows
+    jobs, deliveries = Jobs(old), Deliveries(old)
+    assert [(jobs.get(job_id).pipeline, jobs.get(job_id).supersedes) for job_id in "ij"] == [
+        ("covid-severity", None),
+        ("covid-severity", "i"),
+    ]
+    assert [(due.job_id, due.destination) for due in deliveries.to_deliver()] == [("j", "pacs")]
+    assert Shadows(old).waiting("j") == [("lobes", "2")]
+    deliveries.mark_sent("j", "pacs", ["1.2"])
+    stored = [ObjectDelivery("1.2", Delivered.STORED, 0)]
+    assert deliveries.record("j", "pacs", stored, at(9), None).state is State.UNDELIVERED, "one object was refused"
+    with pytest.raises(sa.exc.IntegrityError), old.begin() as connection:
+        connection.execute(sa.text("DELETE FROM jobs WHERE job_id = 'j'"))
+    with pytest.raises(sa.exc.IntegrityError), old.begin() as connection:
+        connection.execute(sa.text("UPDATE shadows SET job_id = 'nobody'"))
+
+
+def test_0009_allows_one_job_of_each_pipeline_for_a_revision(old: sa.Engine) -> None:
+    upgrade(old)
+    columns = "study_uid, revision, number, state, urgency, priority, created_at, flags, timings_s, error"
+    insert = f"INSERT INTO jobs (job_id, pipeline, {columns}) SELECT :job, :pipeline, {columns} FROM jobs"
+    with old.begin() as connection:
+        connection.execute(sa.text(insert), {"job": "k", "pipeline": "emphysema-index"})
+    with pytest.raises(sa.exc.IntegrityError), old.begin() as connection:
+        one = f"{insert} WHERE job_id = 'j'"
+        connection.execute(sa.text(one), {"job": "l", "pipeline": "emphysema-index"})
+    records = Records(old)
+    assert records.record(arrival("9"), "spool/9", "b" * 64, lambda _: True) is Recorded.NEW
+    created = create_due_jobs(records, at(60), lambda _: 60.0, pipelines=("covid-severity", "emphysema-index"))
+    later = {Jobs(old).get(job_id).pipeline: Jobs(old).get(job_id) for job_id in created}
+    assert {pipeline: (job.number, job.supersedes) for pipeline, job in later.items()} == {
+        "covid-severity": (2, "j"),
+        "emphysema-index": (2, "k"),
+    }

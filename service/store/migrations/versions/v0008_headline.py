@@ -1,6 +1,5 @@
 """A job's result is a headline of any pipeline, and its flags carry their sentences."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,16 +33,19 @@ def upgrade() -> None:
     comment = "the result to show in a list; NULL: none"
     op.add_column("jobs", sa.Column("headline", sa.JSON(none_as_null=True), comment=comment))
     jobs = sa.table(
-        "jobs", *(sa.column(name) for name in ("job_id", "series_uid", "severity_total", "flags", "headline"))
+        "jobs",
+        sa.column("job_id", sa.Text),
+        sa.column("series_uid", sa.Text),
+        sa.column("severity_total", sa.Integer),
+        sa.column("flags", sa.JSON),
+        sa.column("headline", sa.JSON),
     )
     connection = op.get_bind()
     for row in connection.execute(sa.select(jobs)).all():
-        flags = row.flags if isinstance(row.flags, list) else json.loads(row.flags)
-        values = {"flags": json.dumps([_flag(code) for code in flags])}
+        values: dict[str, Any] = {"flags": [_flag(code) for code in row.flags]}
         if row.series_uid is not None:
-            values["headline"] = json.dumps(headline(row.severity_total))
-        update = sa.text(f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in values)} WHERE job_id = :job_id")
-        connection.execute(update, values | {"job_id": row.job_id})
+            values["headline"] = headline(row.severity_total)
+        connection.execute(sa.update(jobs).where(jobs.c.job_id == row.job_id).values(values))
     op.execute("ALTER TABLE jobs DROP COLUMN severity_total")  # SQLite: since 3.35, without a copy of the table
 
 
