@@ -28,7 +28,9 @@ def fails(command: list[str]) -> str:
 
 
 def test_an_unknown_pipeline_ends_it_at_once(tmp_path: Path) -> None:
-    assert "there is no pipeline 'nonsense'; there are: covid-severity" in fails(command(tmp_path, pipelines=["nonsense"]))
+    assert "there is no pipeline 'nonsense'; there are: covid-severity" in fails(
+        command(tmp_path, pipelines=["nonsense"])
+    )
 
 
 def test_a_misspelt_time_zone_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
