@@ -12,7 +12,7 @@ class LungsAsLobe(CovidSeverity):
     """All that is as thin as lung is one lobe; it is reported like a result of covid-severity."""
 
     name = "lungs-as-lobe"
-    models = ()
+    models: tuple[str, ...] = ()
 
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         mask = (ct.volume.array < -700).astype("uint8")

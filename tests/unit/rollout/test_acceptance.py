@@ -91,7 +91,7 @@ class Plain(CovidSeverity):
     """A pipeline without resampling: the phantom has the grid of the tiny network, and its lobes are known."""
 
     name = "plain"
-    models = ("lung-opacity",)
+    models: tuple[str, ...] = ("lung-opacity",)
 
     def __init__(self, lobe_mask: Array) -> None:
         self.lobe_mask = lobe_mask
