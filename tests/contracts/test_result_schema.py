@@ -17,7 +17,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs/reference/result.schema.j
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 NODULES = Analysis(
-    pipeline=PipelineUse("nodules", "0.1"),
+    pipeline=PipelineUse("nodules", "0.1", 20000),
     label_maps=(),
     voxel_ml=0.001,
     groups=(

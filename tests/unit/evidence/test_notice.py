@@ -69,7 +69,7 @@ def test_files_classes_and_numbers() -> None:
     assert report.SOPClassUID == report.file_meta.MediaStorageSOPClassUID == "1.2.840.10008.5.1.4.1.1.88.11"
     assert page.EncapsulatedDocument.rstrip(b"\0") == evidence[2].content.rstrip(b"\0")
     assert (report.SeriesNumber, page.SeriesNumber) == (9007, 9008)
-    assert report.SeriesDescription == "AI not analysed v1 14:05 research use only (unverified)"
+    assert report.SeriesDescription == "AI not analysed v1 14:05 covid-severity research use only"
     assert (report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag) == (
         *("COMPLETE", "UNVERIFIED"),
         "PRELIMINARY",

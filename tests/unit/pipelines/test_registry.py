@@ -8,7 +8,7 @@ import pytest
 import toy_pipeline
 
 from service.domain.eligibility import Limits
-from service.domain.flags import LOSSY, Flag
+from service.domain.flags import LOSSY, OF_THE_CT, Flag
 from service.errors import Permanent
 from service.pipelines import BUILT_IN, checked, installed, named
 
@@ -19,7 +19,7 @@ class Some:
 
     name: str = "some"
     series_number: int = 50000
-    flags: tuple[Flag, ...] = ()
+    flags: tuple[Flag, ...] = OF_THE_CT
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str, target: str) -> None:
@@ -89,15 +89,15 @@ def test_blocks_of_series_numbers_must_not_overlap(first: int, fits: bool) -> No
 
 
 def test_one_code_has_one_meaning() -> None:
-    same, other = Some(flags=(LOSSY,)), Some(flags=(replace(LOSSY, sentence="The images are noisy."),))
+    same, other = Some(), Some(flags=tuple(replace(one, sentence="The images are noisy.") for one in OF_THE_CT))
     assert checked((*BUILT_IN, same))
-    with pytest.raises(Permanent, match="covid-severity and some give the warning LOSSY different meanings"):
+    with pytest.raises(Permanent, match="covid-severity and some give the warning THICK_SLICES different meanings"):
         checked((*BUILT_IN, other))
 
 
 def test_one_private_code_has_one_meaning() -> None:
     """The code in an SR has the meaning of its warning's sentence."""
-    other = Some(flags=(Flag("NOISY", "The images are noisy.", LOSSY.concept_value),))
+    other = Some(flags=(*OF_THE_CT, Flag("NOISY", "The images are noisy.", LOSSY.concept_value)))
     why = f"LOSSY of covid-severity and NOISY of some have one private code, {LOSSY.concept_value}"
     with pytest.raises(Permanent, match=why):
         checked((*BUILT_IN, other))
