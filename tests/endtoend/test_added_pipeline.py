@@ -190,6 +190,8 @@ def test_objects_of_both_are_in_the_pacs_under_series_numbers_and_uids_of_their_
     emphysema = [one for one in held if one.SOPClassUID == SegmentationStorage and block(one) == ADDED]
     meanings = {s.SegmentedPropertyTypeCodeSequence[0].CodeMeaning for o in emphysema for s in o.SegmentSequence}
     assert "Pulmonary emphysema" in meanings and len(meanings) > 1
+    described = {block(one): one.SeriesDescription for one in held if one.SOPClassUID == EncapsulatedPDFStorage}
+    assert all(name in described[name] for name in BOTH), described
 
 
 def test_a_late_slice_supersedes_within_each_pipeline(hospital: Hospital) -> None:
@@ -238,6 +240,7 @@ def test_a_limit_of_one_pipeline_refuses_nothing_of_the_other(hospital: Hospital
     assert why["reason"] == "TOO_THICK" and "at most 3.0 mm" in why["detail"]
     notice = [one for one in hospital.held("thick") if block(one) == ADDED]
     assert sorted(one.Modality for one in notice) == ["DOC", "SR"]
+    assert [ADDED in str(one) for one in notice if one.Modality == "SR"] == [True], "it tells whose notice it is"
     assert {one["kind"] for one in refused["objects"]} == {"notice", "notice-page-dicom"}
 
 

@@ -28,6 +28,9 @@ from service.rollout.parity import compare_backends
 from service.store.dicom_folder import scan
 
 
+pytestmark = pytest.mark.slow
+
+
 class Counting(BackendWrapper):
     """Counts calls by model."""
 
