@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import evidence_samples
 import jsonschema
-import make_ct
 import pytest
+from helpers import evidence_samples, make_ct
 
 from service.domain import codes
 from service.domain.analysis import Analysis, Headline, Measurement, MeasurementGroup, PipelineUse, Site

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headlines import scored
-from runner_bench import ANALYSED, REFUSED, AnalysedStub, Bench
+from helpers.headlines import scored
+from helpers.runner_bench import ANALYSED, REFUSED, AnalysedStub, Bench
 
 from service.domain.flags import LOSSY, LUNG_AT_EDGE, Flag
 from service.domain.job import Result

@@ -5,11 +5,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import make_ct
 import numpy as np
 import pytest
-import tiny_models
-import toy_pipeline
+from helpers import make_ct, tiny_models, toy_pipeline
 
 from service.analysis.analyst import Analyst, Run
 from service.analysis.last_ct import LastCt
@@ -26,7 +24,6 @@ from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.parity import compare_backends
 from service.store.dicom_folder import scan
-
 
 pytestmark = pytest.mark.slow
 

@@ -1,7 +1,6 @@
 """A pipeline that needs no model, for tests of everything around an analysis."""
 
-import evidence_samples
-
+from helpers import evidence_samples
 from service.domain.analysis import Analysis
 from service.domain.ct import CT
 from service.domain.ports import Backend, Progress
