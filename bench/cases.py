@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import make_ct
+from helpers import make_ct
 
 from bench import ROOT
 

@@ -10,15 +10,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import make_ct
 import sqlalchemy as sa
-import tiny_models
-from dicom_peers import free_port, wait_until
-from many_hosts import Host
-from postgresql import PostgreSQL
+from helpers import make_ct, tiny_models
+from helpers.dicom_peers import free_port, wait_until
+from helpers.many_hosts import Host
+from helpers.postgresql import PostgreSQL
+from helpers.s3_server import S3Server
 from pydicom import Dataset
 from pydicom.uid import generate_uid
-from s3_server import S3Server
 
 from bench.figures import Figure, Target, columns
 from bench.sleeping import SLICE_S

@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from statistics import quantiles
 
-import make_ct
-from dicom_peers import wait_until
-from modalities import Sent, send_at_once
+from helpers import make_ct
+from helpers.dicom_peers import wait_until
+from helpers.modalities import Sent, send_at_once
+from helpers.receiving import dataset_bytes
+from helpers.running_service import AET, RunningService
 from pydicom import dcmread
-from receiving import dataset_bytes
-from running_service import AET, RunningService
 
 from bench.cases import SLICES, Case, cases, phantom
 from bench.figures import Figure, columns

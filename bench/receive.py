@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from time import perf_counter
 
-import make_ct
 import psutil
+from helpers import make_ct
 
 from bench.cases import SLICES, phantom
 from bench.figures import Figure, Target, columns

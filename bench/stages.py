@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import evidence_samples
+from helpers import evidence_samples
 from pydicom import dcmread
 
 from bench.cases import SLICES, Case, cases, phantom

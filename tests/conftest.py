@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from postgresql import PostgreSQL
+from helpers.postgresql import PostgreSQL
 
 # Read when torch and numpy are imported. Several processes of tests share the cores: threads beside them only spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

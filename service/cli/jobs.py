@@ -102,7 +102,7 @@ def retry(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs retry 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: job_actions.job_operator(settings_from(config)).retry(job_id, who()))
+    _do(lambda: job_actions.open_job_actions(settings_from(config)).retry(job_id, who()))
 
 
 @jobs.command()
@@ -116,7 +116,7 @@ def cancel(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs cancel 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: job_actions.job_operator(settings_from(config)).cancel(job_id, who()))
+    _do(lambda: job_actions.open_job_actions(settings_from(config)).cancel(job_id, who()))
 
 
 @jobs.command()
@@ -131,7 +131,7 @@ def resend(
 
       thoracle jobs resend 8de5317c801a1788 --to archive --config thoracle.yaml
     """
-    _do(lambda: job_actions.job_operator(settings_from(config)).resend(job_id, who(), to or ()))
+    _do(lambda: job_actions.open_job_actions(settings_from(config)).resend(job_id, who(), to or ()))
 
 
 @jobs.command()
@@ -144,7 +144,7 @@ def reanalyse(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs reanalyse 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: job_actions.job_operator(settings_from(config)).reanalyse(job_id, who()))
+    _do(lambda: job_actions.open_job_actions(settings_from(config)).reanalyse(job_id, who()))
 
 
 @jobs.command()
@@ -163,7 +163,7 @@ def review(
 
       thoracle jobs review 8de5317c801a1788 --verdict overridden --score 4 --config thoracle.yaml
     """
-    _do(lambda: job_actions.job_operator(settings_from(config)).review(job_id, who(), verdict, score, comment))
+    _do(lambda: job_actions.open_job_actions(settings_from(config)).review(job_id, who(), verdict, score, comment))
 
 
 def _do(action: Callable[[], Job]) -> None:

@@ -14,7 +14,7 @@ from service.cli.difference_table import difference_table
 from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.progress import trying
 from service.cli.tables import at_full_width, time_in_words
-from service.composition.model_actions import existing_model_operator, model_operator
+from service.composition.model_actions import existing_model_actions, open_model_actions
 from service.rollout.model_actions import Changed
 from service.settings import Settings
 from service.store.shadows import LIMIT, Shadow
@@ -51,7 +51,7 @@ def canary(
     """
     settings = _with_ct(settings_from(config), ct)
     with failures():
-        operator = model_operator(settings)
+        operator = open_model_actions(settings)
         with trying() as progress:
             changed = operator.canary(name, version, share, who(), progress)
         tell(name, changed)
@@ -68,7 +68,7 @@ def shadow(name: Name, version: Version, ct: CtOption = None, config: ConfigOpti
     """
     settings = _with_ct(settings_from(config), ct)
     with failures():
-        operator = model_operator(settings)
+        operator = open_model_actions(settings)
         with trying() as progress:
             changed = operator.shadow(name, version, who(), progress)
         tell(name, changed)
@@ -95,7 +95,7 @@ def promote(
     """
     settings = _with_ct(settings_from(config), ct)
     with failures():
-        operator = model_operator(settings)
+        operator = open_model_actions(settings)
         with trying() as progress:
             changed = operator.promote(name, version, who(), progress)
         tell(name, changed)
@@ -110,7 +110,7 @@ def rollback(name: Name, config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with failures():
-        tell(name, model_operator(settings).rollback(name, who()))
+        tell(name, open_model_actions(settings).rollback(name, who()))
 
 
 def withdraw(name: Name, config: ConfigOption = None) -> None:
@@ -122,7 +122,7 @@ def withdraw(name: Name, config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with failures():
-        tell(name, model_operator(settings).withdraw(name, who()))
+        tell(name, open_model_actions(settings).withdraw(name, who()))
 
 
 def compare(
@@ -139,7 +139,7 @@ def compare(
     """
     settings = settings_from(config)
     with failures():
-        found = existing_model_operator(settings).compared(name, version, limit)
+        found = existing_model_actions(settings).compared(name, version, limit)
     if not found:
         out.print(f"No candidate of {escape(name)} has been in the shadow.")
         return
@@ -170,7 +170,7 @@ def history(
     """
     settings = settings_from(config)
     with failures():
-        at_full_width(audit_table(existing_model_operator(settings).history(name)))
+        at_full_width(audit_table(existing_model_actions(settings).history(name)))
 
 
 def tell(name: str, changed: Changed) -> None:

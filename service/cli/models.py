@@ -16,7 +16,7 @@ from service.cli import model_life
 from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.progress import trying
 from service.composition import job_actions
-from service.composition.model_actions import model_operator, own_models, shipped_models
+from service.composition.model_actions import open_model_actions, own_models, shipped_models
 from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
@@ -174,7 +174,7 @@ def add(
             raise
         if base != own:
             _create(settings, own)
-        operator = model_operator(settings)
+        operator = open_model_actions(settings)
         for one in prepared:
             done = operator.add(one.content, one.spec, who())
             out.print(f"[green]installed[/] {escape(done.name)} version {done.version}, {one.seconds:.2g} s per image")
@@ -207,7 +207,7 @@ def remove(
     """
     settings = settings_from(config)
     with failures():
-        active = model_operator(settings).remove(name, version, who())
+        active = open_model_actions(settings).remove(name, version, who())
         out.print(f"{name}: version {active.version} is active" if active else f"{name}: none is active")
 
 

@@ -27,13 +27,13 @@ from service.worker.job_actions import JobActions
 now = partial(datetime.now, UTC)
 
 
-def job_operator(settings: Settings) -> JobActions:
-    """What an operator may do with jobs. Permanent if the service has no database yet."""
+def open_job_actions(settings: Settings) -> JobActions:
+    """Returns what an operator may do with jobs. Permanent if the service has no database yet."""
     _, engine = existing_storage(settings)
-    return job_operator_on(settings, engine)
+    return job_actions_on(settings, engine)
 
 
-def job_operator_on(settings: Settings, engine: sa.Engine) -> JobActions:
+def job_actions_on(settings: Settings, engine: sa.Engine) -> JobActions:
     """The same on storage that is open."""
     jobs, deliveries = Jobs(engine), Deliveries(engine)
     plans = DeliveryPlans(to.targets(settings.destinations), jobs, deliveries, now)

@@ -28,21 +28,21 @@ now = partial(datetime.now, UTC)
 _SHIPPED = "The shipped models are served, which are never changed; `thoracle models init` copies them."
 
 
-def model_operator(settings: Settings) -> ModelActions:
+def open_model_actions(settings: Settings) -> ModelActions:
     """Returns what an operator may do with models. Permanent where there is no database nor an own repository."""
     own_ones = (own_repository(settings) / DIGESTS).exists()
     if not own_ones and not has_database(settings):
         raise Permanent(f"{_SHIPPED} If the service has models of its own, name its configuration with --config.")
     _, engine = open_storage(settings)
-    return model_operator_on(settings, engine)
+    return model_actions_on(settings, engine)
 
 
-def existing_model_operator(settings: Settings) -> ModelActions:
+def existing_model_actions(settings: Settings) -> ModelActions:
     """The same for questions: nothing is created. Permanent if the service has no database yet."""
-    return model_operator_on(settings, existing_storage(settings)[1])
+    return model_actions_on(settings, existing_storage(settings)[1])
 
 
-def model_operator_on(settings: Settings, engine: sa.Engine) -> ModelActions:
+def model_actions_on(settings: Settings, engine: sa.Engine) -> ModelActions:
     """The same on storage that is open."""
 
     def own() -> Path:

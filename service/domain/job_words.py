@@ -60,8 +60,10 @@ def headline_value(headline: Mapping[str, Any] | None) -> str:
     """A job's headline (`Result.headline`) in a narrow column: "3/25 mild"; "" where there is none."""
     if headline is None or headline["value"] is None:
         return ""
-    scale = "" if headline["max"] is None else f"/{headline['max']:g}"
-    return f"{headline['value']:g}{scale} {headline['category'] or ''}".rstrip()
+    if headline["max"] is not None:
+        return f"{headline['value']:g}/{headline['max']:g} {headline['category'] or ''}".rstrip()
+    unit = "" if headline["unit"].startswith("{") or headline["unit"] == "1" else headline["unit"]
+    return " ".join(filter(None, (f"{headline['value']:g}", unit, headline["category"])))
 
 
 def headline_in_words(headline: Mapping[str, Any]) -> str:

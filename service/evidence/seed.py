@@ -23,7 +23,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sr.coding import Code
 
-from service.domain.analysis import Analysis, Classification, LabelMap, Measurement, MeasurementGroup
+from service.domain.analysis import Analysis, Classification, LabelMap, Measurement, MeasurementGroup, PipelineUse
 from service.domain.ct import CT
 from service.domain.flags import Flag
 from service.evidence.context import EvidenceContext
@@ -76,7 +76,7 @@ def _context(context: EvidenceContext) -> Json:
         "analysed at": context.analysed_at.isoformat(),
         "institution": context.institution,
         "number": context.number,
-        "pipeline": [context.pipeline.name, context.pipeline.version, context.pipeline.series_number],
+        "pipeline": _pipeline(context.pipeline),
         "replaces": replaced
         and {
             "number": replaced.number,
@@ -101,7 +101,7 @@ def _ct(ct: CT) -> Json:
 def _analysis(analysis: Analysis) -> Json:
     headline = analysis.headline
     return {
-        "pipeline": [analysis.pipeline.name, analysis.pipeline.version],
+        "pipeline": _pipeline(analysis.pipeline),
         "models": [[model.name, model.version, model.sha256] for model in analysis.models],
         "flags": _flags(analysis.flags),
         "headline": [headline.name, headline.value, _code(headline.unit), headline.maximum, headline.category],
@@ -113,6 +113,10 @@ def _analysis(analysis: Analysis) -> Json:
         "limitations": [_code(one) for one in analysis.limitations],
         "urgent": analysis.urgent,
     }
+
+
+def _pipeline(pipeline: PipelineUse) -> list[Any]:
+    return [pipeline.name, pipeline.version, pipeline.series_number]
 
 
 def _label_map(label_map: LabelMap) -> Json:

@@ -10,13 +10,13 @@ from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.ops.job_routes import JobOperator, actions
+from service.ops.job_routes import JobControl, job_routes
 from service.ops.probes import Health, answer, probes
 
 log = logging.getLogger(__name__)
 
 
-class Jobs(Protocol):
+class JobViews(Protocol):
     """What the API asks of the records."""
 
     def list_jobs(
@@ -47,8 +47,8 @@ class SelfReport:
 
 def create_app(
     version: str,
-    jobs: Jobs,
-    operator: JobOperator,
+    jobs: JobViews,
+    control: JobControl,
     job_states: Sequence[str],
     report: SelfReport,
     more: Sequence[APIRouter] = (),
@@ -89,6 +89,6 @@ def create_app(
         return dict(row)
 
     app.include_router(probes(version, dict, report.ready, report.metrics))
-    for router in (actions(operator), *more):
+    for router in (job_routes(control), *more):
         app.include_router(router)
     return app

@@ -39,7 +39,7 @@ class Said(BaseModel):
     comment: str = Field("", max_length=LONGEST_COMMENT, description="kept with the job; no patient data, please")
 
 
-class JobOperator(Protocol):
+class JobControl(Protocol):
     """LookupError: there is no such job; IllegalTransition: it cannot be done."""
 
     def retry(self, job_id: str, by: str) -> Job: ...
@@ -55,29 +55,29 @@ class JobOperator(Protocol):
         ...
 
 
-def actions(operator: JobOperator) -> APIRouter:
-    """The routes."""
+def job_routes(control: JobControl) -> APIRouter:
+    """Returns the routes."""
     router = APIRouter(prefix="/api/jobs/{job_id}", tags=["operator"])
 
     @router.post("/retry", summary="Try a failed or undelivered job again")
     def retry(job_id: str, by: By) -> dict[str, str]:
-        return _done(lambda: operator.retry(job_id, by))
+        return _done(lambda: control.retry(job_id, by))
 
     @router.post("/cancel", summary="Analyse and send nothing more of a job")
     def cancel(job_id: str, by: By) -> dict[str, str]:
-        return _done(lambda: operator.cancel(job_id, by))
+        return _done(lambda: control.cancel(job_id, by))
 
     @router.post("/resend", summary="Send the stored results once more")
     def resend(job_id: str, by: By, to: list[str] = Query((), description="only there")) -> dict[str, str]:
-        return _done(lambda: operator.resend(job_id, by, to))
+        return _done(lambda: control.resend(job_id, by, to))
 
     @router.post("/reanalyse", summary="Analyse the study again, as a new job")
     def reanalyse(job_id: str, by: By) -> dict[str, str]:
-        return _done(lambda: operator.reanalyse(job_id, by))
+        return _done(lambda: control.reanalyse(job_id, by))
 
     @router.post("/review", summary="Say whether a result stands or was overridden")
     def review(job_id: str, by: By, said: Said) -> dict[str, str]:
-        return _done(lambda: operator.review(job_id, by, said.verdict, said.score, said.comment))
+        return _done(lambda: control.review(job_id, by, said.verdict, said.score, said.comment))
 
     return router
 

@@ -27,7 +27,7 @@ class Changed(Protocol):
     def difference(self) -> Difference | None: ...
 
 
-class ModelActions(Protocol):
+class ModelControl(Protocol):
     """NoSuchModel; any other Permanent: it cannot be done, in words; Transient: not now."""
 
     def installed(self) -> Sequence[Mapping[str, Any]]: ...
@@ -53,40 +53,40 @@ class Trail(Protocol):
     ) -> Sequence[Mapping[str, Any]]: ...
 
 
-def model_actions(operator: ModelActions, trail: Trail) -> APIRouter:
+def model_routes(control: ModelControl, trail: Trail) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api", tags=["models"])
     model = "/models/{name}"
 
     @router.get("/models", summary="Every version of every model, and what is served of it")
     def models() -> dict[str, Any]:
-        return {"models": [dict(one) for one in _said(operator.installed)]}
+        return {"models": [dict(one) for one in _said(control.installed)]}
 
     @router.get(f"{model}/shadow", summary="How candidates differ from the active version, study by study")
     def compared(name: str, version: str | None = None, limit: int = Query(100, ge=1, le=1000)) -> dict[str, Any]:
-        return {"studies": [dict(one) for one in operator.compared(name, version, limit)]}
+        return {"studies": [dict(one) for one in control.compared(name, version, limit)]}
 
     @router.post(f"{model}/canary", summary="Let a version analyse a share of the studies")
     def canary(
         name: str, by: By, version: str, share: float = Query(gt=0, le=1, description="above 0, up to 1")
     ) -> dict[str, Any]:
-        return _done(lambda: operator.canary(name, version, share, by))
+        return _done(lambda: control.canary(name, version, share, by))
 
     @router.post(f"{model}/shadow", summary="Let a version analyse every study beside the active one")
     def shadow(name: str, by: By, version: str) -> dict[str, Any]:
-        return _done(lambda: operator.shadow(name, version, by))
+        return _done(lambda: control.shadow(name, version, by))
 
     @router.post(f"{model}/promote", summary="Make a version, or the candidate, the active one")
     def promote(name: str, by: By, version: str | None = None) -> dict[str, Any]:
-        return _done(lambda: operator.promote(name, version, by))
+        return _done(lambda: control.promote(name, version, by))
 
     @router.post(f"{model}/rollback", summary="Go back to the version before")
     def rollback(name: str, by: By) -> dict[str, Any]:
-        return _done(lambda: operator.rollback(name, by))
+        return _done(lambda: control.rollback(name, by))
 
     @router.post(f"{model}/withdraw", summary="End the trial of the candidate")
     def withdraw(name: str, by: By) -> dict[str, Any]:
-        return _done(lambda: operator.withdraw(name, by))
+        return _done(lambda: control.withdraw(name, by))
 
     @router.get("/audit", summary="Who changed what, the latest first")
     def audit(

@@ -6,8 +6,8 @@ from functools import partial
 import sqlalchemy as sa
 
 from service import __version__
-from service.composition.job_actions import job_operator_on
-from service.composition.model_actions import model_operator_on
+from service.composition.job_actions import job_actions_on
+from service.composition.model_actions import model_actions_on
 from service.composition.storage import database_health, host_locks, metrics_dir, open_storage, shared_locks
 from service.domain.job_state import State
 from service.domain.ports import Spool
@@ -16,7 +16,7 @@ from service.ops.api import SelfReport, create_app
 from service.ops.counting_files import COUNTING
 from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
 from service.ops.metrics import serving_trouble, turned_away
-from service.ops.model_routes import model_actions
+from service.ops.model_routes import model_routes
 from service.ops.monitor import Listener
 from service.ops.probes import WARNING, Health
 from service.roles.process import folders, measured, now, wait_for_sigterm
@@ -48,14 +48,14 @@ def run(settings: Settings, name: str) -> None:
     app = create_app(
         __version__,
         seen,
-        job_operator_on(settings, engine),
+        job_actions_on(settings, engine),
         [state.value for state in State],
         SelfReport(
             healthy=lambda: {"database": database_health(engine)},
             ready=lambda: _readiness(settings, spool, engine, alive),
             metrics=lambda: measured(settings, name, space, database_gauges),
         ),
-        [model_actions(model_operator_on(settings, engine), Audit(engine, now))],
+        [model_routes(model_actions_on(settings, engine), Audit(engine, now))],
     )
     with Listener("API", app, settings.api.host, settings.api.port) as listener:
         wait_for_sigterm(lambda: listener.alive)

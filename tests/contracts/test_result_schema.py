@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import evidence_samples
 import jsonschema
-import make_ct
 import pytest
+from helpers import evidence_samples, make_ct
 
 from service.domain import codes
 from service.domain.analysis import Analysis, Headline, Measurement, MeasurementGroup, PipelineUse, Site
@@ -17,7 +16,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs/reference/result.schema.j
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 NODULES = Analysis(
-    pipeline=PipelineUse("nodules", "0.1"),
+    pipeline=PipelineUse("nodules", "0.1", 20000),
     label_maps=(),
     voxel_ml=0.001,
     groups=(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 import sqlalchemy as sa
-from dicom_peers import wait_until
+from helpers.dicom_peers import wait_until
 
 from service.domain.delivery_state import Delivered
 from service.store.tables import deliveries

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import make_ct
 import sqlalchemy as sa
-from dicom_peers import wait_until
-from pacs_audit import Audit, audit, files_in, unfinished
-from receiving import dataset_bytes
+from helpers import make_ct
+from helpers.dicom_peers import wait_until
+from helpers.pacs_audit import Audit, audit, files_in, unfinished
+from helpers.receiving import dataset_bytes
 
 from service.domain.job_state import State as JobState
 from service.store.spool import Spool

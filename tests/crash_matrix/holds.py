@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicom_peers import wait_until
+from helpers.dicom_peers import wait_until
 
 HOOKS = Path(__file__).parent / "hooks"
 

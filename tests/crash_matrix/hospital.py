@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-import tiny_models
-from dicom_peers import free_port
-from postgresql import PostgreSQL
-from running_service import AET, RunningService
-from s3_server import S3Server
+from helpers import tiny_models
+from helpers.dicom_peers import free_port
+from helpers.postgresql import PostgreSQL
+from helpers.running_service import AET, RunningService
+from helpers.s3_server import S3Server
 
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send

@@ -4,7 +4,7 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
-from dicom_peers import Orthanc
+from helpers.dicom_peers import Orthanc
 
 from tests.crash_matrix.line import Line
 

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import make_ct
 import pytest
-import tiny_models
-import toy_pipeline
-from dicom_peers import free_port, wait_until
+from helpers import make_ct, tiny_models, toy_pipeline
+from helpers.dicom_peers import free_port, wait_until
+from helpers.running_service import AET, RunningService
 from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SegmentationStorage
-from running_service import AET, RunningService
 
 from demo.pacs import StandInPacs
 from service.domain.serving import shadow

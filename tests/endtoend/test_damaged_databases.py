@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import make_ct
 import pytest
-from dicom_peers import free_port, wait_until
+from helpers import make_ct
+from helpers.dicom_peers import free_port, wait_until
+from helpers.running_service import AET, RunningService
 from pydicom import dcmread
-from running_service import AET, RunningService
 
 from demo.pacs import StandInPacs
 from service.network.peer import DicomNode

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import make_ct
 import pytest
+from helpers import make_ct
 
 from demo import __main__ as demo
 

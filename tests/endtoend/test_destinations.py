@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_models
-from dicom_peers import Orthanc, free_port, wait_until
 from dicomweb_client import DICOMwebClient
-from make_ct import write
+from helpers import tiny_models
+from helpers.dicom_peers import Orthanc, free_port, wait_until
+from helpers.make_ct import write
+from helpers.running_service import AET, RunningService
 from pydicom import Dataset
-from running_service import AET, RunningService
 
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import make_ct
 import pytest
-from dicom_peers import free_port, wait_until
+from helpers import make_ct
+from helpers.dicom_peers import free_port, wait_until
+from helpers.receiving import Receiving
+from helpers.running_service import AET, RunningService
+from helpers.small_disk import SmallDisk
 from pydicom import dcmread
-from receiving import Receiving
-from running_service import AET, RunningService
-from small_disk import SmallDisk
 
 from demo.pacs import StandInPacs
 from service.network.peer import DicomNode

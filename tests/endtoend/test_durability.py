@@ -5,14 +5,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import make_ct
 import pytest
-import tiny_models
-from damage_ct import CASES
-from dicom_peers import free_port, wait_until
+from helpers import make_ct, tiny_models
+from helpers.damage_ct import CASES
+from helpers.dicom_peers import free_port, wait_until
+from helpers.receiving import dataset_bytes
+from helpers.running_service import AET, RunningService
 from pydicom import dcmread
-from receiving import dataset_bytes
-from running_service import AET, RunningService
 
 from demo.pacs import StandInPacs
 from service.network.peer import DicomNode

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from dbos import DBOSClient
-from dicom_peers import wait_until
-from postgresql import PostgreSQL
+from helpers.dicom_peers import wait_until
+from helpers.postgresql import PostgreSQL
 
-SCRIPT = Path(__file__).parents[1] / "flow_process.py"
+SCRIPT = Path(__file__).parents[1] / "helpers" / "flow_process.py"
 
 
 class Worker:

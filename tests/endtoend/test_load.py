@@ -3,13 +3,13 @@
 from collections import Counter
 from pathlib import Path
 
-import make_ct
 import pytest
-from dicom_peers import wait_until
-from modalities import send_at_once
+from helpers import make_ct
+from helpers.dicom_peers import wait_until
+from helpers.modalities import send_at_once
+from helpers.receiving import Receiving, dataset_bytes
+from helpers.running_service import RunningService
 from pydicom import dcmread
-from receiving import Receiving, dataset_bytes
-from running_service import RunningService
 
 from service.store.engine import sqlite_engine
 from service.store.records import Records

@@ -6,12 +6,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import make_ct
 import pytest
-import tiny_models
-from dicom_peers import free_port, wait_until
+from helpers import make_ct, tiny_models
+from helpers.dicom_peers import free_port, wait_until
+from helpers.running_service import AET, RunningService
 from pydicom import dcmread
-from running_service import AET, RunningService
 
 from demo.pacs import StandInPacs
 from service.inference.repository import add, embed

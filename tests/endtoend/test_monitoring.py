@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import make_ct
 import pytest
-from dicom_peers import free_port, wait_until
-from many_hosts import Host
+from helpers import make_ct
+from helpers.dicom_peers import free_port, wait_until
+from helpers.many_hosts import Host
+from helpers.running_service import AET
 from prometheus_client.parser import text_string_to_metric_families
-from running_service import AET
 from test_serve import command, fails
 
 from service.network.peer import DicomNode

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dicom_peers import Orthanc, free_port, wait_until
 from dicomweb_client import DICOMwebClient
+from helpers.dicom_peers import Orthanc, free_port, wait_until
+from helpers.running_service import AET, RunningService
+from helpers.shared_data import shared_data
 from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SegmentationStorage
-from running_service import AET, RunningService
-from shared_data import shared_data
 
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send

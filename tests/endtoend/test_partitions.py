@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-import tiny_models
-from dicom_peers import Orthanc, StoreScp, free_port, wait_until
-from make_ct import make, write
-from many_hosts import Host
-from network_namespaces import Link, Namespace
-from pacs_audit import audit, files_in, results_in, unfinished
-from postgresql import PostgreSQL
-from receiving import Receiving
-from running_service import AET, RunningService
+from helpers import tiny_models
+from helpers.dicom_peers import Orthanc, StoreScp, free_port, wait_until
+from helpers.make_ct import make, write
+from helpers.many_hosts import Host
+from helpers.network_namespaces import Link, Namespace
+from helpers.pacs_audit import audit, files_in, results_in, unfinished
+from helpers.postgresql import PostgreSQL
+from helpers.receiving import Receiving
+from helpers.running_service import AET, RunningService
 
 from service.domain.job_state import State
 from service.network.peer import DicomNode
@@ -44,7 +44,7 @@ def test_a_modality_that_vanishes_within_an_image_holds_its_place_for_the_idle_t
         link = ward.link()
         with Receiving(tmp_path / "data", host=link.here, max_associations=1) as receiving:
             address = (link.here, str(receiving.port), Receiving.AET)
-            command = [*ward.within, sys.executable, str(TESTS / "half_an_image.py"), *address]
+            command = [*ward.within, sys.executable, str(TESTS / "helpers" / "half_an_image.py"), *address]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as modality:
                 assert modality.stdout is not None
                 assert modality.stdout.readline() == "half\n"

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_models
-from dicom_peers import free_port, wait_until
-from make_ct import write
-from running_service import AET, RunningService
+from helpers import tiny_models
+from helpers.dicom_peers import free_port, wait_until
+from helpers.make_ct import write
+from helpers.running_service import AET, RunningService
 
 from demo.pacs import StandInPacs
 from service.inference.repository import create

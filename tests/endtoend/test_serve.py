@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dicom_peers import free_port, wait_until
-from running_service import RunningService
+from helpers.dicom_peers import free_port, wait_until
+from helpers.running_service import RunningService
 
 
 def command(folder: Path, **settings: Any) -> list[str]:

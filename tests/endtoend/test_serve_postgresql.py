@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-import tiny_models
-from dicom_peers import free_port, wait_until
-from make_ct import write
-from postgresql import PostgreSQL
+from helpers import tiny_models
+from helpers.dicom_peers import free_port, wait_until
+from helpers.make_ct import write
+from helpers.postgresql import PostgreSQL
+from helpers.running_service import AET, RunningService
 from pydicom import dcmread
-from running_service import AET, RunningService
 
 from demo.pacs import StandInPacs
 from service.network.peer import DicomNode

@@ -7,10 +7,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-import tiny_models
-from dicom_peers import free_port, wait_until
-from running_service import AET, RunningService
-from triton_server import TritonServer
+from helpers import tiny_models
+from helpers.dicom_peers import free_port, wait_until
+from helpers.running_service import AET, RunningService
+from helpers.triton_server import TritonServer
 
 from demo.pacs import StandInPacs
 from service.network.peer import DicomNode

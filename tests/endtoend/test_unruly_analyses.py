@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import make_ct
-from dicom_peers import wait_until
+from helpers import make_ct
+from helpers.dicom_peers import wait_until
+from helpers.running_service import AET, RunningService
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage
-from running_service import AET, RunningService
 from typer.testing import CliRunner
 
 from service.cli import app

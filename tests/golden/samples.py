@@ -11,9 +11,8 @@ from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
-import evidence_samples
-import make_ct
 import numpy as np
+from helpers import evidence_samples, make_ct
 from pydicom import dcmread
 
 from golden.plain_pdf import inflated

@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from fixed_fields import fixed  # noqa: E402
-from helm_chart import render  # noqa: E402
+from helpers.helm_chart import render  # noqa: E402
 
 if __name__ == "__main__":
     chart = Path(sys.argv[1]).resolve()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from helm_chart import Manifest
+from helpers.helm_chart import Manifest
 
 
 def environment(container: Manifest, secrets: Mapping[str, str]) -> dict[str, str]:

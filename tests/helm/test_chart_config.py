@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helm_chart import RELEASE, ROOT, VALUE_SETS, merged_values, of_kind, pods, render
+from helpers.helm_chart import RELEASE, ROOT, VALUE_SETS, merged_values, of_kind, pods, render
 from kubelet import environment
 
 from service.cli.serve import Role

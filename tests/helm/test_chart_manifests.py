@@ -10,7 +10,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
-from helm_chart import VALUE_SETS, Manifest, component, helm, merged_values, of_kind, pods, render
+from helpers.helm_chart import VALUE_SETS, Manifest, component, helm, merged_values, of_kind, pods, render
 from pod_security import violations
 
 from service.ops.api import SelfReport, create_app

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helm_chart import CHART, ROOT, helm, of_kind, render
+from helpers.helm_chart import CHART, ROOT, helm, of_kind, render
 
 pytestmark = pytest.mark.peers
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from helm_chart import CHART, helm
+from helpers.helm_chart import CHART, helm
 
 pytestmark = pytest.mark.peers
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import make_ct
 import pytest
-from dicom_peers import free_port, wait_until
-from helm_chart import CHART, ROOT, Manifest, component, of_kind, pods, render
+from helpers import make_ct
+from helpers.dicom_peers import free_port, wait_until
+from helpers.helm_chart import CHART, ROOT, Manifest, component, of_kind, pods, render
+from helpers.postgresql import PostgreSQL
+from helpers.s3_server import weed
 from kubelet import environment
-from postgresql import PostgreSQL
-from s3_server import weed
 
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send

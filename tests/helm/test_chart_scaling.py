@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helm_chart import CHART, NAMESPACE, RELEASE, of_kind, render
-from programs import program
+from helpers.helm_chart import CHART, NAMESPACE, RELEASE, of_kind, render
+from helpers.programs import program
 
 from service.domain.job_state import State
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fixed_fields import fixed
-from helm_chart import CHART, component, of_kind, render
+from helpers.helm_chart import CHART, component, of_kind, render
 
 from service.settings import load, served_repository
 

@@ -7,7 +7,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from shared_data import shared_data
+from helpers.shared_data import shared_data
 
 from service.analysis.analyst import Outcome
 from service.domain.flags import LUNG_AT_EDGE, Flag

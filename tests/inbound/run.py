@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import highdicom as hd
-import make_ct
 import numpy as np
+from helpers import make_ct
 
 from service.analysis.analyst import Analyst, Outcome, Run
 from service.composition.analysis import analyst, pipelines

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from programs import program
+from helpers.programs import program
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "docker" / "prometheus" / "alerts.yaml"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers.running_service import RunningService
 from prometheus_client.parser import text_string_to_metric_families
-from running_service import RunningService
 from watched import RULES, Prometheus, watched_service
 
 ROOT = Path(__file__).parents[2]

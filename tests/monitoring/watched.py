@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import make_ct
-import tiny_models
 import yaml
-from dicom_peers import free_port, wait_until
-from programs import program
+from helpers import make_ct, tiny_models
+from helpers.dicom_peers import free_port, wait_until
+from helpers.programs import program
+from helpers.running_service import AET, RunningService
 from pydicom import Dataset
 from pydicom.uid import generate_uid
-from running_service import AET, RunningService
 
 from demo.pacs import StandInPacs
 from service.network.peer import DicomNode

@@ -3,14 +3,11 @@
 import subprocess
 from pathlib import Path
 
-import evidence_samples
-import make_ct
 import numpy as np
 import pytest
 import SimpleITK
-import tiny_models
-import toy_pipeline
-from programs import program
+from helpers import evidence_samples, make_ct, tiny_models, toy_pipeline
+from helpers.programs import program
 
 from service.domain.analysis import Analysis
 from service.domain.ports import unheard

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
-import bad_peers
-import make_ct
 import pytest
+from helpers import bad_peers, make_ct
 from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.receiving import Receiving
 from pynetdicom.presentation import build_context
-from receiving import Receiving
 
 from service.network.dimse import VERIFICATION
 from service.network.peer import associate

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import make_ct
 import pytest
-from dicom_peers import Orthanc, QueryScp, StoreScp, free_port, wait_until
+from helpers import make_ct
+from helpers.dicom_peers import Orthanc, QueryScp, StoreScp, free_port, wait_until
+from helpers.receiving import Receiving
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence as Items
@@ -18,7 +19,6 @@ from pydicom.uid import CTImageStorage, MRImageStorage, generate_uid
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu import P_DATA_TF
-from receiving import Receiving
 
 from service.domain.commitment import OnReport, Reference, Report
 from service.network.commitment import answer_report, request

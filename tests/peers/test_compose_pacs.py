@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-import make_ct
 import pytest
-from dicom_peers import Orthanc, StoreScp, dcmtk, wait_until
+from helpers import make_ct
+from helpers.dicom_peers import Orthanc, StoreScp, dcmtk, wait_until
 from pydicom import dcmread
 
 pytestmark = pytest.mark.peers

@@ -11,11 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import arrivals
-import evidence_samples
-import make_ct
 import pytest
-from choosy_archive import ChoosyArchive
+from helpers import arrivals, evidence_samples, make_ct
+from helpers.choosy_archive import ChoosyArchive
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
     Comprehensive3DSRStorage,

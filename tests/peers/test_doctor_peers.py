@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from choosy_archive import ChoosyArchive
-from dicom_peers import Orthanc
+from helpers.choosy_archive import ChoosyArchive
+from helpers.dicom_peers import Orthanc
 from pydicom.uid import (
     ComprehensiveSRStorage,
     EncapsulatedPDFStorage,

@@ -4,16 +4,14 @@ import json
 import subprocess
 from pathlib import Path
 
-import enhanced_ct
-import evidence_samples
-import make_ct
 import numpy as np
 import pytest
 import SimpleITK
-from dicom_peers import dcmtk
-from programs import program
+from helpers import enhanced_ct, evidence_samples, make_ct
+from helpers.dicom_peers import dcmtk
+from helpers.programs import program
+from helpers.shared_data import shared_data
 from pydicom import Dataset, dcmread
-from shared_data import shared_data
 
 from service.domain import rounding
 from service.domain.analysis import Analysis

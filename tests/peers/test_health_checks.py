@@ -4,8 +4,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from dicom_peers import wait_until
-from receiving import Receiving
+from helpers.dicom_peers import wait_until
+from helpers.receiving import Receiving
 
 from service.network.peer import echo
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import make_ct
 import pytest
-from programs import program
+from helpers import make_ct
+from helpers.programs import program
 
 from tests.image.checks import LABELS, checked, labelled, listed
 from tests.image.engines import Image, opened, running_engine

@@ -3,12 +3,11 @@
 import subprocess
 from pathlib import Path
 
-import make_ct
-import notice_samples
 import pytest
-from dicom_peers import dcmtk
-from notice_samples import SCOUT, TOO_THICK, UID, header, several
-from programs import program
+from helpers import make_ct, notice_samples
+from helpers.dicom_peers import dcmtk
+from helpers.notice_samples import SCOUT, TOO_THICK, UID, header, several
+from helpers.programs import program
 from pydicom import Dataset
 
 from service.errors import Refusal

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import evidence_samples
-import make_ct
 import numpy as np
-import ohif
 import pytest
-from dicom_peers import Orthanc
+from helpers import evidence_samples, make_ct, ohif
+from helpers.dicom_peers import Orthanc
 from pydicom.uid import generate_uid
 
 from service.domain.anatomy import Lobe

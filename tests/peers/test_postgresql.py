@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at, create_due_jobs
-from dicom_peers import wait_until
-from postgresql import PostgreSQL
+from helpers.arrivals import arrival, at, create_due_jobs
+from helpers.dicom_peers import wait_until
+from helpers.postgresql import PostgreSQL
 
 from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered

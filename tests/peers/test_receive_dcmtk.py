@@ -6,10 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-import make_ct
 import pytest
-import receiving
-from dicom_peers import dcmtk, start_dcmtk, wait_until
+from helpers import make_ct, receiving
+from helpers.dicom_peers import dcmtk, start_dcmtk, wait_until
+from helpers.receiving import Receiving, dataset_bytes
+from helpers.shared_data import shared_data
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
     UID,
@@ -18,8 +19,6 @@ from pydicom.uid import (
     MRImageStorage,
     RLELossless,
 )
-from receiving import Receiving, dataset_bytes
-from shared_data import shared_data
 
 from service.domain.pressure import Marks
 from service.network.admission import Admission

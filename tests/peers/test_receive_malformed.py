@@ -5,12 +5,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import make_ct
 import pytest
+from helpers import make_ct
+from helpers.receiving import Receiving
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
-from receiving import Receiving
 
 from service.network.receive import DOES_NOT_MATCH
 

@@ -4,12 +4,11 @@ import subprocess
 from io import BytesIO
 from pathlib import Path
 
-import evidence_samples
-import make_ct
 import numpy as np
 import pytest
-from choosy_archive import ChoosyArchive
-from dicom_peers import dcmtk, require
+from helpers import evidence_samples, make_ct
+from helpers.choosy_archive import ChoosyArchive
+from helpers.dicom_peers import dcmtk, require
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
     UID,

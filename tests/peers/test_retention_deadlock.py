@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at, create_due_jobs
-from postgresql import PostgreSQL
+from helpers.arrivals import arrival, at, create_due_jobs
+from helpers.postgresql import PostgreSQL
 
 from service.domain.job import Result, StoredObject
 from service.domain.job_state import Event

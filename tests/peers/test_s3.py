@@ -9,11 +9,11 @@ from hashlib import sha256
 from pathlib import Path
 from random import Random
 
-import make_ct
 import pytest
-from arrivals import arrival
-from receiving import Receiving
-from s3_server import S3Server
+from helpers import make_ct
+from helpers.arrivals import arrival
+from helpers.receiving import Receiving
+from helpers.s3_server import S3Server
 
 from service.network.send import Verdict, send
 from service.store.object_spool import ObjectSpool

@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import make_ct
 import pytest
-from dicom_peers import Orthanc, StoreScp, free_port, wait_until
+from helpers import make_ct
+from helpers.dicom_peers import Orthanc, StoreScp, free_port, wait_until
+from helpers.receiving import Receiving, dataset_bytes
 from pydicom import dcmread
 from pydicom.uid import UID, JPEGLSLossless, RLELossless
 from pynetdicom import evt
 from pynetdicom.presentation import build_context
-from receiving import Receiving, dataset_bytes
 
 from service.network.dimse import VERIFICATION
 from service.network.find import count_images

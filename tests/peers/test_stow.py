@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import evidence_samples
-import make_ct
 import pytest
 import requests
-from dicom_peers import Orthanc, free_port, wait_until
+from helpers import evidence_samples, make_ct
+from helpers.dicom_peers import Orthanc, free_port, wait_until
+from helpers.tls_proxy import Authority, TlsProxy
 from pydicom import dcmread
-from tls_proxy import Authority, TlsProxy
 
 from service.network import web
 from service.network.send import StoreOutcome, Verdict

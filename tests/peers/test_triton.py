@@ -18,10 +18,10 @@ import numpy as np
 import onnx
 import pytest
 import tritonclient.grpc as grpc
-from dicom_peers import wait_until
+from helpers.dicom_peers import wait_until
+from helpers.tls_proxy import Authority
+from helpers.triton_server import TritonServer
 from onnx import numpy_helper
-from tls_proxy import Authority
-from triton_server import TritonServer
 from typer.testing import CliRunner
 
 from service.cli import app

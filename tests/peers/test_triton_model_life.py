@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_models
-from triton_server import TritonServer
+from helpers import tiny_models
+from helpers.triton_server import TritonServer
 
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend

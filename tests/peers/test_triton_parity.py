@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import make_ct
 import pytest
-from triton_server import TritonServer
+from helpers import make_ct
+from helpers.triton_server import TritonServer
 from typer.testing import CliRunner
 
 from service.cli import app

@@ -5,9 +5,9 @@ from contextlib import suppress
 from functools import cache
 from io import BytesIO
 
-import evidence_samples
 import pytest
-from odd_attributes import KEYWORDS, MACRO_KEYWORDS, SPOILT, spoilt, spoilt_macro, tiny, tiny_enhanced, unclean
+from helpers import evidence_samples
+from helpers.odd_attributes import KEYWORDS, MACRO_KEYWORDS, SPOILT, spoilt, spoilt_macro, tiny, tiny_enhanced, unclean
 from pydicom import Dataset, dcmread
 
 from service.domain.analysis import Analysis

@@ -3,9 +3,9 @@
 from functools import cache
 from typing import Any
 
-import make_ct
 import numpy as np
 import pytest
+from helpers import make_ct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset

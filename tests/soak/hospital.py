@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-import tiny_models
-from dicom_peers import Orthanc, free_port, wait_until
-from many_hosts import Host
-from postgresql import PostgreSQL
-from s3_server import S3Server
+from helpers import tiny_models
+from helpers.dicom_peers import Orthanc, free_port, wait_until
+from helpers.many_hosts import Host
+from helpers.postgresql import PostgreSQL
+from helpers.s3_server import S3Server
 
 from service.domain.job_state import State
 from service.network.peer import DicomNode, echo

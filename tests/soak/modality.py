@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import make_ct
+from helpers import make_ct
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 

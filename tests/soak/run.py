@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
-from pacs_audit import Audit, audit, files_in, unfinished
+from helpers.pacs_audit import Audit, audit, files_in, unfinished
 from pydicom.uid import generate_uid
 
 from service.domain.job_state import State

@@ -3,12 +3,11 @@
 import subprocess
 from pathlib import Path
 
-import enhanced_ct
-import make_ct
 import numpy as np
 import pytest
+from helpers import enhanced_ct, make_ct
+from helpers.shared_data import tool
 from pydicom import Dataset
-from shared_data import tool
 
 from service.domain.anatomy import Lobe
 from service.pipelines.covid_severity.opacities import Opacity

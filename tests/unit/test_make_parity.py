@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny_models
+from helpers import tiny_models
 
 from demo.__main__ import stop
 from demo.parity import models_for_triton

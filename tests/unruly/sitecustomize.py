@@ -13,8 +13,8 @@ _MODULE = "service.pipelines.covid_severity"
 
 
 def _analyse(_self, ct, _backend, progress):
-    import evidence_samples
     import numpy as np
+    from helpers import evidence_samples
 
     progress("lungs", 0.0)
     kind = str(ct.headers[0].SeriesDescription)

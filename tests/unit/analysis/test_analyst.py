@@ -8,11 +8,9 @@ from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
-import evidence_samples
-import make_ct
 import pytest
-import tiny_models
-from lungs_as_lobe import LungsAsLobe
+from helpers import evidence_samples, make_ct, tiny_models
+from helpers.lungs_as_lobe import LungsAsLobe
 from pydicom import dcmread
 from pydicom.uid import MRImageStorage
 

@@ -4,8 +4,8 @@ import gc
 import weakref
 from collections.abc import Callable
 
-import make_ct
 import pytest
+from helpers import make_ct
 
 from service.analysis.last_ct import LastCt
 from service.domain.ct import CT

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dicom_peers import wait_until
-from runner_bench import ANALYSED, NOW, Bench
+from helpers.dicom_peers import wait_until
+from helpers.runner_bench import ANALYSED, NOW, Bench
 
 from service.analysis.analyst import Outcome
 from service.analysis.memory import machine_bytes, rss_bytes
@@ -20,7 +20,7 @@ from service.errors import Transient
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).parents[2] / "watched_process.py"
+SCRIPT = Path(__file__).parents[2] / "helpers" / "watched_process.py"
 ROOT = Path(__file__).parents[3]
 
 

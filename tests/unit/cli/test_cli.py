@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import make_ct
 import pytest
-from damage_ct import CASES
-from lungs_as_lobe import LungsAsLobe
+from helpers import make_ct
+from helpers.damage_ct import CASES
+from helpers.lungs_as_lobe import LungsAsLobe
 from typer.testing import CliRunner
 
 from service import __version__

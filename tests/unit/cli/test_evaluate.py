@@ -5,12 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import evidence_samples
 import highdicom as hd
-import make_ct
 import numpy as np
 import pytest
-from label_files import volume, write_nifti
+from helpers import evidence_samples, make_ct
+from helpers.label_files import volume, write_nifti
 from pydicom import dcmread
 from surface_distance import metrics
 from typer.testing import CliRunner

@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
-import arrivals
-import make_ct
 import pytest
 import sqlalchemy as sa
-from headlines import scored
+from helpers import arrivals, make_ct
+from helpers.headlines import scored
 from typer.testing import CliRunner
 
 from service.cli import app

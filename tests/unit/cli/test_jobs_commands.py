@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-import arrivals
 import pytest
 import sqlalchemy as sa
-from headlines import scored
+from helpers import arrivals
+from helpers.headlines import scored
 from typer.testing import CliRunner
 
 from service.cli import app

@@ -9,9 +9,8 @@ from getpass import getuser
 from pathlib import Path
 from socket import gethostname
 
-import make_ct
 import pytest
-import tiny_models
+from helpers import make_ct, tiny_models
 from typer.testing import CliRunner
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import evidence_samples
-import make_ct
 import numpy as np
 import onnx
 import pytest
-import tiny_models
+from helpers import evidence_samples, make_ct, tiny_models
 from onnx import numpy_helper
 from rich.console import Console
 from typer.testing import CliRunner

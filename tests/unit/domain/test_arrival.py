@@ -1,8 +1,8 @@
 from datetime import UTC, datetime
 from io import BytesIO
 
-import make_ct
 import pytest
+from helpers import make_ct
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedCTImageStorage, SegmentationStorage
 

@@ -1,4 +1,4 @@
-from arrivals import at
+from helpers.arrivals import at
 from hypothesis import given
 from hypothesis import strategies as st
 

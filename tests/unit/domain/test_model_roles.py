@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_models
+from helpers import tiny_models
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.domain.model_roles import mistakes

@@ -5,13 +5,12 @@ import time
 from io import BytesIO
 from pathlib import Path
 
-import evidence_samples
-import make_ct
 import numpy as np
 import pytest
-from evidence_samples import encoded
+from helpers import evidence_samples, make_ct
+from helpers.evidence_samples import encoded
+from helpers.programs import program
 from PIL import Image
-from programs import program
 from pydicom import Dataset, dcmread
 
 from service.evidence.context import ALWAYS, Evidence, Selection

@@ -11,11 +11,10 @@ from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
-import evidence_samples
-import make_ct
 import numpy as np
 import pytest
-from evidence_samples import encoded
+from helpers import evidence_samples, make_ct
+from helpers.evidence_samples import encoded
 from pydicom import dcmread
 
 from service.composition.destinations import selections
@@ -197,7 +196,7 @@ def test_whatever_changes_the_bytes_gives_new_uids(
 
 def test_another_process_gives_the_same_uids(sample: tuple[CT, Analysis]) -> None:
     program = (
-        "import evidence_samples, make_ct; from service.evidence.case import Case; "
+        "from helpers import evidence_samples, make_ct; from service.evidence.case import Case; "
         "ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS); "
         "print(Case.of(ct, analysis, evidence_samples.context(ct)).uids('one'))"
     )

@@ -8,11 +8,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import evidence_samples
-import notice_samples
 import pytest
-from notice_samples import LONG, SCOUT, TOO_THICK, UID, header, several
-from programs import program
+from helpers import evidence_samples, notice_samples
+from helpers.notice_samples import LONG, SCOUT, TOO_THICK, UID, header, several
+from helpers.programs import program
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
@@ -69,7 +68,7 @@ def test_files_classes_and_numbers() -> None:
     assert report.SOPClassUID == report.file_meta.MediaStorageSOPClassUID == "1.2.840.10008.5.1.4.1.1.88.11"
     assert page.EncapsulatedDocument.rstrip(b"\0") == evidence[2].content.rstrip(b"\0")
     assert (report.SeriesNumber, page.SeriesNumber) == (9007, 9008)
-    assert report.SeriesDescription == "AI not analysed v1 14:05 research use only (unverified)"
+    assert report.SeriesDescription == "AI not analysed v1 14:05 covid-severity research use only"
     assert (report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag) == (
         *("COMPLETE", "UNVERIFIED"),
         "PRELIMINARY",
@@ -180,7 +179,7 @@ def test_every_reason_has_its_advice_once() -> None:
 @pytest.mark.slow
 def test_same_input_same_bytes_in_another_process() -> None:
     script = (
-        "import sys, hashlib; from notice_samples import *; from service.evidence.notice import encode_notice;"
+        "import sys, hashlib; from helpers.notice_samples import *; from service.evidence.notice import encode_notice;"
         "headers, refusals = several(3, PatientName='Wang^XiaoDong=王^小东');"
         "evidence = encode_notice(headers, refusals, context(headers), {UID + '.1': 3});"
         "print([hashlib.sha256(e.content).hexdigest() for e in evidence])"

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import enhanced_ct
-import evidence_samples
-import make_ct
 import pytest
-from evidence_samples import encoded
-from programs import program
+from helpers import enhanced_ct, evidence_samples, make_ct
+from helpers.evidence_samples import encoded
+from helpers.programs import program
 from pydicom import Dataset, dcmread
 
 from service.domain.analysis import Analysis, ModelUse

@@ -5,10 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import evidence_samples
 import jsonschema
-import make_ct
 import pytest
+from helpers import evidence_samples, make_ct
 
 from service.domain.analysis import ModelUse
 from service.domain.anatomy import Lobe

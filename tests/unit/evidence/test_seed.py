@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -108,7 +109,7 @@ def coded(value: str) -> list[str]:
 
 WRITTEN = {
     "analysis": {
-        "pipeline": ["nodules", "2.1"],
+        "pipeline": ["nodules", "2.1", 11000],
         "models": [["nodules", "7", "abababababababababababababababababababababababababababababababab"]],
         "flags": [["SHARP", "Kernel B70.", "Sharp kernel.", "Q-2", "noise is counted"]],
         "headline": ["Nodules", 2, coded("COUNT"), 9, "few"],
@@ -206,7 +207,7 @@ def test_the_serialisation_is_the_one_that_is_written_down() -> None:
 
 def test_the_seed_of_the_version_is_pinned() -> None:
     assert VERSION == "thoracle seed 1"
-    assert seed() == "b63485f19d7ce9181929c6b60fc170a4653eb8cbc6c537946011338609b5c40b"
+    assert seed() == "ecf485c9afe4e1b70bf552b4d9b07b899d6956759c6ee89bef1aa753c2adaf0e"
 
 
 def test_what_is_absent_is_null() -> None:
@@ -228,7 +229,7 @@ def test_memory_layout_changes_nothing() -> None:
 def test_a_number_that_is_none_has_no_seed(value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_record({"value": value})
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(ValueError, match="not finite"):
         records(analysis=dataclasses.replace(ANALYSIS, uncertainty=(dataclasses.replace(VOLUME, value=value),)))
 
 
@@ -262,7 +263,8 @@ def variants(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         names = [field.name for field in dataclasses.fields(value) if f"{path}.{field.name}" not in ELSEWHERE]
         for name in names:
             for where, changed in variants(getattr(value, name), f"{path}.{name}"):
-                yield where, dataclasses.replace(value, **{name: changed})
+                with suppress(ValueError):  # a result that contradicts itself is not built: it reaches no bytes
+                    yield where, dataclasses.replace(value, **{name: changed})
     elif isinstance(value, Code):
         for name in Code._fields:
             yield f"{path}.{name}", value._replace(**{name: another(getattr(value, name))})

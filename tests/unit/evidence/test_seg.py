@@ -2,16 +2,14 @@
 
 from io import BytesIO
 
-import enhanced_ct
-import evidence_samples
 import highdicom as hd
-import make_ct
 import numpy as np
 import pytest
-from evidence_samples import masks
+from helpers import enhanced_ct, evidence_samples, make_ct
+from helpers.evidence_samples import masks
+from helpers.shared_data import shared_data
 from pydicom import Dataset, dcmread
 from pydicom.uid import RLELossless
-from shared_data import shared_data
 
 from service.domain.analysis import Analysis
 from service.domain.anatomy import Lobe

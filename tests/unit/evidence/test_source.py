@@ -3,9 +3,8 @@
 from io import BytesIO
 from typing import Any
 
-import evidence_samples
-import make_ct
 import pytest
+from helpers import evidence_samples, make_ct
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 
-import evidence_samples
-import make_ct
 import pytest
-from evidence_samples import encoded
+from helpers import evidence_samples, make_ct
+from helpers.evidence_samples import encoded
 from pydicom import Dataset, dcmread
 
 from service.domain import rounding

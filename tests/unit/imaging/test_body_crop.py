@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import highdicom as hd
-import make_ct
 import numpy as np
 import pydicom
 import pytest
+from helpers import make_ct
 
 from service.imaging.body_crop import body_box, to_body_crops
 from service.imaging.harmonise import resample_like

@@ -3,9 +3,8 @@
 from dataclasses import replace
 from itertools import permutations
 
-import damage_ct
-import make_ct
 import pytest
+from helpers import damage_ct, make_ct
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 

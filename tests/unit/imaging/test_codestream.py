@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from io import BytesIO
 
-import make_ct
 import numpy as np
 import pytest
+from helpers import make_ct
 from PIL import Image
 from pydicom import Dataset
 from pydicom.encaps import encapsulate, generate_frames

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-import enhanced_ct
 import pytest
-from damage_ct import Case
-from inconsistent_ct import CASES, LEGAL, MIDDLE, PLACE, SECOND, beside, changed, small
+from helpers import enhanced_ct
+from helpers.damage_ct import Case
+from helpers.inconsistent_ct import CASES, LEGAL, MIDDLE, PLACE, SECOND, beside, changed, small
 from pydicom import Dataset
 from pydicom.uid import LegacyConvertedEnhancedCTImageStorage
 

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
 
-import enhanced_ct
-import make_ct
 import numpy as np
 import pytest
+from helpers import enhanced_ct, make_ct
 from numpy.typing import NDArray
 from pydicom import Dataset
 

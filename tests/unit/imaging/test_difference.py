@@ -3,11 +3,10 @@
 import json
 from dataclasses import replace
 
-import evidence_samples
-import make_ct
 import numpy as np
 import pytest
-from evidence_samples import masks
+from helpers import evidence_samples, make_ct
+from helpers.evidence_samples import masks
 
 from service.domain import codes
 from service.domain.analysis import Analysis, LabelMap

@@ -3,9 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import enhanced_ct
-import make_ct
 import pytest
+from helpers import enhanced_ct, make_ct
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement

@@ -3,17 +3,14 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import damage_ct
-import enhanced_ct
-import inconsistent_ct
-import make_ct
 import numpy as np
 import pydicom
 import pytest
-from damage_ct import CASES, LUNG_CASES, PIXEL_CASES, Case, scanned, tagged
+from helpers import damage_ct, enhanced_ct, inconsistent_ct, make_ct
+from helpers.damage_ct import CASES, LUNG_CASES, PIXEL_CASES, Case, scanned, tagged
+from helpers.shared_data import shared_data
 from pydicom import Dataset
 from pydicom.uid import JPEGBaseline8Bit, RTDoseStorage
-from shared_data import shared_data
 
 from service.domain.eligibility import Eligibility, Limits
 from service.domain.flags import AGE_UNKNOWN, LOSSY, THICK_SLICES, Flag

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import highdicom as hd
 import numpy as np
 import pytest
+from helpers.label_files import volume
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_files import volume
 
 from service.imaging.labels import Aligned, Labels, align, alone
 from service.imaging.lattice import GridMismatch, placement

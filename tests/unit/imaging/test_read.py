@@ -4,19 +4,18 @@ import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
-import enhanced_ct
 import highdicom as hd
-import make_ct
 import numpy as np
 import pydicom
 import pytest
-from damage_ct import LUNG_CASES, PIXEL_CASES, Case, scanned, tagged, without
+from helpers import enhanced_ct, make_ct
+from helpers.damage_ct import LUNG_CASES, PIXEL_CASES, Case, scanned, tagged, without
+from helpers.shared_data import shared_data
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.tag import Tag
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RLELossless
-from shared_data import shared_data
 
 from service.domain.eligibility import Limits
 from service.domain.flags import AGE_UNKNOWN, LOSSY, PADDING_MASKED, THICK_SLICES

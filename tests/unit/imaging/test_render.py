@@ -1,11 +1,10 @@
 """Pictures always show the patient's right on the left, anterior or the head up, whatever the source order."""
 
-import evidence_samples
-import make_ct
 import numpy as np
 import pytest
-from evidence_samples import masks
-from make_ct import Ball
+from helpers import evidence_samples, make_ct
+from helpers.evidence_samples import masks
+from helpers.make_ct import Ball
 
 from service.imaging import render, render_3d, render_slice
 from service.pipelines.covid_severity.opacities import Opacity

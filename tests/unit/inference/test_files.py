@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import tiny_models
+from helpers import tiny_models
 
 from service.errors import Permanent
 from service.inference.files import DIGESTS, digest_of, model_files, read_digests, serving_of, what_is_served

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import tiny_models
+from helpers import tiny_models
 from onnx import helper, numpy_helper
 
 from service.errors import Permanent

@@ -2,7 +2,7 @@
 
 import onnx
 import pytest
-import tiny_models
+from helpers import tiny_models
 from onnx import helper
 
 from service.domain.model_spec import METADATA_KEY

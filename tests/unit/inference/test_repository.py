@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import tiny_models
 from google.protobuf import text_format
+from helpers import tiny_models
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-import tiny_models
+from helpers import tiny_models
 
 from service.domain.model_roles import mistakes
 from service.errors import Permanent

@@ -6,8 +6,8 @@ from typing import Any
 import grpc as plain_grpc
 import numpy as np
 import pytest
-import tiny_models
 import tritonclient.grpc as grpc
+from helpers import tiny_models
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 

@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import evidence_samples
-import make_ct
 import numpy as np
 import pytest
 import torch
-from phantom import LUNG_HU
+from helpers import evidence_samples, make_ct
+from helpers.phantom import LUNG_HU
 from pytest import approx
 from torch import Generator
 

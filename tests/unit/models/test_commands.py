@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from shared_data import tool
+from helpers.shared_data import tool
 
 from models.repository import SPECS
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import make_ct
 import pytest
+from helpers import make_ct
 from pydicom import dcmread
 from pydicom.fileset import FileSet
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from service.domain.serving import Candidate, NoSuchModel, Served
 from service.errors import Permanent, Transient
 from service.imaging.difference import Difference, LabelDifference
-from service.ops.model_routes import model_actions
+from service.ops.model_routes import model_routes
 from service.rollout.model_actions import Changed
 
 BY = {"X-Thoracle-Operator": "ada"}
@@ -63,7 +63,7 @@ def operator() -> JobActions:
 @pytest.fixture
 def api(operator: JobActions) -> TestClient:
     app = FastAPI()
-    app.include_router(model_actions(operator, Trail()))
+    app.include_router(model_routes(operator, Trail()))
     return TestClient(app)
 
 

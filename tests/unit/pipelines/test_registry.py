@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-import toy_pipeline
+from helpers import toy_pipeline
 
 from service.domain.eligibility import Limits
 from service.domain.flags import LOSSY, OF_THE_CT, Flag

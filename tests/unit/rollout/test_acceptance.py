@@ -6,13 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import evidence_samples
-import half_precision
-import make_ct
 import numpy as np
 import onnx
 import pytest
-import tiny_models
+from helpers import evidence_samples, half_precision, make_ct, tiny_models
 from onnx import TensorProto, helper, numpy_helper
 from pydicom import dcmread
 
@@ -91,7 +88,7 @@ class Plain(CovidSeverity):
     """A pipeline without resampling: the phantom has the grid of the tiny network, and its lobes are known."""
 
     name = "plain"
-    models = ("lung-opacity",)
+    models: tuple[str, ...] = ("lung-opacity",)
 
     def __init__(self, lobe_mask: Array) -> None:
         self.lobe_mask = lobe_mask

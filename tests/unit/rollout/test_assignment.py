@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-import tiny_models
+from helpers import tiny_models
 from sqlalchemy.exc import OperationalError
 
 from service.domain.ports import Backend

@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import make_ct
 import numpy as np
 import pytest
-import tiny_models
+from helpers import make_ct, tiny_models
 
 from service.domain.ports import Array, Backend
 from service.domain.serving import OFF, Candidate, NoSuchModel, Served, canary, withdraw

@@ -6,11 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import arrivals
-import make_ct
 import pytest
-import tiny_models
-from runner_bench import Unwatched
+from helpers import arrivals, make_ct, tiny_models
+from helpers.runner_bench import Unwatched
 
 from service.analysis.analyst import Outcome
 from service.analysis.open_study import Studies

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from postgresql import PostgreSQL
+from helpers.postgresql import PostgreSQL
 
 from service.store.deliveries import Deliveries
 from service.store.engine import database_engine

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at, create_due_jobs, keep
+from helpers.arrivals import arrival, at, create_due_jobs, keep
 
 from service.domain.commitment import Report
 from service.domain.delivery import Confirm, ObjectDelivery

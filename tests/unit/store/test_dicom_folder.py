@@ -3,8 +3,8 @@
 from pathlib import Path
 from unittest.mock import ANY
 
-import make_ct
 import pytest
+from helpers import make_ct
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from arrivals import arrival, at
+from helpers.arrivals import arrival, at
 
 from service.store import spool as disk
 from service.store.spool import Spool

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
-import make_ct
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from arrivals import START, at, create_due_jobs
+from helpers import make_ct
+from helpers.arrivals import START, at, create_due_jobs
 
 from service.domain.arrival import Arrival, identify
 from service.store.engine import sqlite_engine

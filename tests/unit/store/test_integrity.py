@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at, create_due_jobs, keep
+from helpers.arrivals import arrival, at, create_due_jobs, keep
 
 from service.store.backlog import Backlog
 from service.store.engine import sqlite_engine

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at, create_due_jobs, keep
-from headlines import scored
+from helpers.arrivals import arrival, at, create_due_jobs, keep
+from helpers.headlines import scored
 
 from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import create_due_jobs
-from ward import LATER, NOW, REFUSED, Ward
+from helpers.arrivals import create_due_jobs
+from helpers.ward import LATER, NOW, REFUSED, Ward
 
 from service.domain import completion
 from service.domain.delivery_state import Delivered

@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-import evidence_samples
 import highdicom as hd
-import make_ct
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from label_files import volume, write_dcmqi_seg, write_nifti
+from helpers import evidence_samples, make_ct
+from helpers.label_files import volume, write_dcmqi_seg, write_nifti
+from helpers.shared_data import shared_data
 from pydicom import dcmread
-from shared_data import shared_data
 
 from service.domain.anatomy import Lobe
 from service.imaging.labels import align

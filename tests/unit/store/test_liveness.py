@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from dicom_peers import wait_until
+from helpers.dicom_peers import wait_until
 
 from service.store import liveness
 from service.store.advisory_locks import AdvisoryLocks

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from arrivals import arrival, at, create_due_jobs
+from helpers.arrivals import arrival, at, create_due_jobs
 
 from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered

@@ -13,7 +13,7 @@ from typing import Any
 
 import obstore
 import pytest
-from arrivals import arrival
+from helpers.arrivals import arrival
 from obstore.exceptions import GenericError
 from obstore.store import MemoryStore
 
@@ -143,7 +143,7 @@ def test_copies_are_gone_when_the_readers_are_done(spool: ObjectSpool) -> None:
 READER = """
 import sys, time
 from hashlib import sha256
-from arrivals import arrival
+from helpers.arrivals import arrival
 from obstore.store import MemoryStore
 from service.store.object_spool import ObjectSpool
 spool = ObjectSpool(MemoryStore())

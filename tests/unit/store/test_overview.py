@@ -1,7 +1,7 @@
 """What alerts ask of the tables: since when something waits, and when something last arrived."""
 
 import sqlalchemy as sa
-from arrivals import arrival, at, create_due_jobs
+from helpers.arrivals import arrival, at, create_due_jobs
 
 from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from arrivals import PIPELINE, arrival, at, create_due_jobs, keep
+from helpers.arrivals import PIPELINE, arrival, at, create_due_jobs, keep
 from pydicom.uid import (
     Comprehensive3DSRStorage,
     EncapsulatedPDFStorage,

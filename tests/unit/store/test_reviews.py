@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from arrivals import arrival, at, create_due_jobs
-from headlines import scored
+from helpers.arrivals import arrival, at, create_due_jobs
+from helpers.headlines import scored
 
 from service.domain.job import NoSuchJob, Result
 from service.domain.job_state import Event, IllegalTransition

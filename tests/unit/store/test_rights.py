@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from arrivals import arrival, keep
+from helpers.arrivals import arrival, keep
 
 from service.composition.storage import open_storage
 from service.settings import Settings

@@ -4,7 +4,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from arrivals import arrival
+from helpers.arrivals import arrival
 from obstore.store import MemoryStore
 
 from service.domain.ports import Spool

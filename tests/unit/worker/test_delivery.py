@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import arrivals
 import pytest
+from helpers import arrivals
 
 from service.domain.commitment import Reference, Report
 from service.domain.delivery import Confirm

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import arrivals
 import pytest
 import sqlalchemy as sa
-from dicom_peers import wait_until
+from helpers import arrivals
+from helpers.dicom_peers import wait_until
 
 from service.domain.job import Result
 from service.domain.job_state import Event

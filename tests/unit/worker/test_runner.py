@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.runner_bench import ANALYSED, REFUSED, Bench, SevereStub
 from pydicom import Dataset
-from runner_bench import ANALYSED, REFUSED, Bench, SevereStub
 
 from service.domain.job_state import IllegalTransition, State
 from service.domain.work import DONE, NOTHING_TO_DELIVER, Deliver

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, raising
+from helpers.runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, raising
 
 from service.analysis.analyst import Outcome
 from service.domain.analysis import ModelUse

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from runner_bench import ANALYSED, NOW, Bench, raising
+from helpers.runner_bench import ANALYSED, NOW, Bench, raising
 from sqlalchemy.exc import OperationalError
 
 from service.domain.job_state import IllegalTransition, State

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, SevereStub
+from helpers.runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, SevereStub
 
 from service.analysis.analyst import Outcome
 from service.domain.analysis import ModelUse

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headlines import scored
-from runner_bench import ANALYSED, REFUSED, AnalysedStub, Bench
+from helpers.headlines import scored
+from helpers.runner_bench import ANALYSED, REFUSED, AnalysedStub, Bench
 
 from service.domain.flags import LOSSY, LUNG_AT_EDGE, Flag
 from service.domain.job import Result
 from service.domain.job_state import Event, State
 from service.domain.priority import Urgency
+from service.domain.work import NOTHING_TO_DELIVER, Deliver
 from service.errors import Reason, Refusal
 from service.worker.saved_result import ENDED, SavedResult, from_json, to_json
 
@@ -84,7 +85,7 @@ def test_what_version_0_2_kept_is_recorded(bench: Bench) -> None:
     bench.spool.save_results(bench.job_id, {"lobes.seg.dcm": b"seg", ENDED: kept("analyse")})
     routine = bench.jobs.get(bench.job_id).priority
     bench.analysis = lambda: REFUSED
-    assert bench.runner.analyse(bench.job_id, 1) == ["pacs"]
+    assert bench.runner.analyse(bench.job_id, 1) == Deliver(("pacs",), bench.jobs.get(bench.job_id).priority)
     shown = bench.overview.job(bench.job_id)
     assert shown is not None
     assert (shown["state"], shown["series_uid"], shown["timings_s"]) == (State.DELIVERING, "1.2", {"check": 1.0})
@@ -123,7 +124,7 @@ def test_a_refusal_of_version_0_2_has_no_headline(bench: Bench) -> None:
     assert (found.event, found.result.headline, found.result.flags) == (Event.REFUSE, None, [])
     assert (found.result.urgent, found.result.drift) == (False, {})
     bench.spool.save_results(bench.job_id, {"result.json": b"{}", ENDED: refused})
-    assert bench.runner.analyse(bench.job_id, 1) == []
+    assert bench.runner.analyse(bench.job_id, 1) == NOTHING_TO_DELIVER
     assert bench.state is State.REFUSED
 
 

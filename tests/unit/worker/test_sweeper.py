@@ -1,10 +1,10 @@
 import time
 from pathlib import Path
 
-import arrivals
 import pytest
-from arrivals import PIPELINE
-from dicom_peers import wait_until
+from helpers import arrivals
+from helpers.arrivals import PIPELINE
+from helpers.dicom_peers import wait_until
 from sqlalchemy.exc import OperationalError
 
 from service.domain.completion import SenderRules

@@ -5,11 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
-import make_ct
 import numpy as np
 import pytest
-import tiny_models
-from evidence_samples import masks
+from helpers import make_ct, tiny_models
+from helpers.evidence_samples import masks
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from service.domain.analysis import Analysis

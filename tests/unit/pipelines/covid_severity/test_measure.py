@@ -1,9 +1,9 @@
 """Millilitres, percentages and mean HU against phantoms whose truth is known."""
 
-import make_ct
 import numpy as np
 import pytest
-from phantom import FINDING_HU, LUNG_HU
+from helpers import make_ct
+from helpers.phantom import FINDING_HU, LUNG_HU
 from scipy import ndimage
 
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import make_ct
 import numpy as np
 import pydicom
 import pytest
-from evidence_samples import masks
+from helpers import make_ct
+from helpers.evidence_samples import masks
+from helpers.shared_data import shared_data
 from scipy import ndimage
-from shared_data import shared_data
 
 from service.domain import codes
 from service.domain.analysis import Analysis, PipelineUse

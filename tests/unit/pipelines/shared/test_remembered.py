@@ -5,11 +5,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import make_ct
 import numpy as np
 import pytest
-import tiny_models
-import toy_pipeline
+from helpers import make_ct, tiny_models, toy_pipeline
 
 from service.analysis.analyst import Analyst, Run
 from service.analysis.last_ct import LastCt

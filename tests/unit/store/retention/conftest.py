@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from helpers.ward import Ward
 from obstore.store import MemoryStore
-from ward import Ward
 
 from service.domain.ports import Spool
 from service.store.object_spool import ObjectSpool

@@ -2,9 +2,9 @@
 
 import pytest
 import sqlalchemy as sa
-from arrivals import PIPELINE, create_due_jobs
+from helpers.arrivals import PIPELINE, create_due_jobs
+from helpers.ward import KEEP, LATER, NOW, REFUSED, Ward
 from pydicom.uid import MRImageStorage
-from ward import KEEP, LATER, NOW, REFUSED, Ward
 
 from service.domain.delivery import Confirm
 from service.domain.job import Result

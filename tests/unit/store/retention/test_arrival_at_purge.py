@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 import sqlalchemy as sa
-from ward import KEEP, LATER, NOW, Ward
+from helpers.ward import KEEP, LATER, NOW, Ward
 
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from helpers.ward import KEEP, LATER, NOW, REFUSED, Ward
 from pydicom.uid import SegmentationStorage
-from ward import KEEP, LATER, NOW, REFUSED, Ward
 
 from service.domain.delivery import Confirm
 from service.domain.delivery_state import Delivered

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import sqlalchemy as sa
-from ward import LATER, NOW, Ward
+from helpers.ward import LATER, NOW, Ward
 
 from service.domain.job_state import Event
 from service.store.shadows import Shadow, Shadows, results_of

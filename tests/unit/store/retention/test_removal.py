@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from ward import Ward
+from helpers.ward import Ward
 
 from service.store.spool import Spool as DiskSpool
 from service.store.tables import removals

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "emphysema_index"
+FOLDER = Path(__file__).parents[1] / "emphysema_index"
 """A folder of `sys.path` that holds the package and its entry point."""
 
 NAME = "emphysema-index"

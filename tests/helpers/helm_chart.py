@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from programs import program
+
+from helpers.programs import program
 
 Manifest = Mapping[str, Any]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "thoracle"
 VALUE_SETS = sorted((CHART / "ci").glob("*-values.yaml"))
 

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Self
 
-from programs import program
+from helpers.programs import program
 
 
 class Authority:

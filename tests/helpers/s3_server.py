@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from dicom_peers import free_port, wait_until
 
+from helpers.dicom_peers import free_port, wait_until
 from service.store.object_spool import ObjectSpool
 from service.store.s3 import s3_store
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
 def shared_data(name: str) -> Path:

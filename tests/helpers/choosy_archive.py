@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from dicom_peers import free_port, wait_until
 from pydicom import Dataset
 from pydicom.uid import AllTransferSyntaxes, generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
+
+from helpers.dicom_peers import free_port, wait_until
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"

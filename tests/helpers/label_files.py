@@ -7,7 +7,8 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import SimpleITK as sitk
-from programs import program
+
+from helpers.programs import program
 
 
 def volume(array: np.ndarray, spacing_mm: tuple[float, float, float] = (2.0, 1.0, 1.0)) -> hd.Volume:

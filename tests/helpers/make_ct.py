@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from phantom import FINDINGS, LEFT_LUNG, RIGHT_LUNG, Array, Ball, Truth, findings, hounsfield, lobes
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
+
+from helpers.phantom import FINDINGS, LEFT_LUNG, RIGHT_LUNG, Array, Ball, Truth, findings, hounsfield, lobes
 
 __all__ = ["FINDINGS", "ORIENTATIONS", "Ball", "PhantomCT", "Spec", "compress", "make", "write"]
 

@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dicom_peers import Orthanc, require
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from helpers.dicom_peers import Orthanc, require
+
 VERSION = "3.13.2"
-BUILD = Path(__file__).parents[1] / "build"
+BUILD = Path(__file__).parents[2] / "build"
 PICTURES = BUILD / "pictures"
 _WAIT_MS = 90_000
 _FLAGS = (

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from io import BytesIO
 
-import enhanced_ct
-import make_ct
 from highdicom._standard_utils import get_iod_module_map, get_module_attribute_map, get_sop_class_iod_map
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
@@ -16,6 +14,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage
 
+from helpers import enhanced_ct, make_ct
 from service.evidence import source
 from service.imaging import attributes, frames
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import make_ct
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
@@ -22,6 +21,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from helpers import make_ct
 from service.errors import Reason
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-from dicom_peers import free_port, wait_until
+
+from helpers.dicom_peers import free_port, wait_until
 
 AET = "THORACLE"
 

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from dicom_peers import ENVIRONMENT, require
+from helpers.dicom_peers import ENVIRONMENT, require
 
 # Before each line of dcmsend's log the seconds since the epoch, with milliseconds.
 _LOG = """

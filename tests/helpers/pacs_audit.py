@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import obstore
 import sqlalchemy as sa
-from dicom_peers import Orthanc
 
+from helpers.dicom_peers import Orthanc
 from service.domain.delivery_state import Delivered
 from service.domain.job_state import State
 from service.store.names import RECEIVED, RESULTS

@@ -1,7 +1,6 @@
 """A pipeline that needs no model, for tests of everything around an analysis."""
 
-import evidence_samples
-
+from helpers import evidence_samples
 from service.domain.analysis import Analysis
 from service.domain.ct import CT
 from service.domain.ports import Backend, Progress
@@ -12,7 +11,7 @@ class LungsAsLobe(CovidSeverity):
     """All that is as thin as lung is one lobe; it is reported like a result of covid-severity."""
 
     name = "lungs-as-lobe"
-    models = ()
+    models: tuple[str, ...] = ()
 
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         mask = (ct.volume.array < -700).astype("uint8")

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import psycopg
 import pytest
-from dicom_peers import free_port, wait_until
+
+from helpers.dicom_peers import free_port, wait_until
 
 _USER = "postgres"
 

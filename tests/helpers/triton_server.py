@@ -14,8 +14,8 @@ from typing import Self
 
 import psutil
 import pytest
-from dicom_peers import free_port, wait_until
 
+from helpers.dicom_peers import free_port, wait_until
 from service.inference.triton_client import Address
 
 

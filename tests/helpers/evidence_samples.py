@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import highdicom as hd
-import make_ct
 import numpy as np
 from pydicom import Dataset
 
+from helpers import make_ct
 from service.domain.analysis import Analysis, LabelArray, ModelUse, PipelineUse
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.domain.ct import CT

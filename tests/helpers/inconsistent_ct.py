@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import make_ct
-from damage_ct import Case
 from pydicom import Dataset
 
+from helpers import make_ct
+from helpers.damage_ct import Case
 from service.errors import Reason
 
 SECOND, MIDDLE, UPPER, ONE = slice(1, None, 2), slice(35, 50), slice(0, 44), slice(40, 41)

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import sqlalchemy as sa
-from arrivals import arrival, create_due_jobs
 
+from helpers.arrivals import arrival, create_due_jobs
 from service.domain.arrival import Arrival
 from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered

@@ -7,10 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import arrivals
-import tiny_models
-from headlines import severity
-
+from helpers import arrivals, tiny_models
+from helpers.headlines import severity
 from service.analysis.analyst import Outcome, Run
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import Watchdog

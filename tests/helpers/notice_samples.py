@@ -5,10 +5,9 @@ from copy import deepcopy
 from functools import cache
 from typing import Any
 
-import evidence_samples
-import make_ct
 from pydicom import Dataset
 
+from helpers import evidence_samples, make_ct
 from service.errors import Reason, Refusal
 from service.evidence.context import EvidenceContext
 

@@ -1,0 +1,1 @@
+"""What several tests share: phantoms, samples, real peers, and processes of the service."""
