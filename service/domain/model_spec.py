@@ -1,4 +1,4 @@
-"""What a model eats and gives, written once and embedded in its ONNX file (metadata key `thoracle.spec`).
+"""Model inputs and outputs, written once and embedded in its ONNX file (metadata key `thoracle.spec`).
 
 `triton_repo/<name>/config.pbtxt` is rendered from it. The file's SHA-256 stands in `triton_repo/SHA256SUMS`.
 """
@@ -23,7 +23,7 @@ lung-boxes: the right and the left lung's mask, each stretched to a box (`imagin
 CALL_BATCH = 4
 """Images per call: more saves no time on a CPU and costs memory."""
 
-_LEFT_OUT_WHEN_EMPTY = ("layout", "source", "noise_floor")
+_LEFT_OUT_WHEN_EMPTY = ("layout", "source", "noise_floor", "measured")
 """Fields younger than the first released files, whose bytes and digests must stay."""
 
 
@@ -48,6 +48,7 @@ class ModelSpec:
     thresholds: decision threshold per output channel name.
     layout: how the model is fed; None in files older than the field, see `input_layout`.
     noise_floor: what it finds in patients without any finding, by name with its unit; None: not measured.
+    measured: figures of the model's card that results quote, by name with their unit.
     source: where a model that a site installed came from; "" for those released with Thoracle.
     sha256: of the ONNX file; "" inside the file itself, filled in by the loader.
     """
@@ -63,6 +64,7 @@ class ModelSpec:
     licence: str = ""
     layout: Layout | None = None
     noise_floor: Mapping[str, float] | None = None
+    measured: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
     sha256: str = ""
 

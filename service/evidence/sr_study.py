@@ -59,10 +59,10 @@ def _reference(case: Case, member: Evidence) -> Dataset:
 def _studywide(case: Case) -> Iterator[Group]:
     """Groups about the whole study, also of what is absent: it has no segment to point at. The limits come first."""
     limits = [Evaluation(codes.USE_LIMITATION, limit) for limit in (codes.RESEARCH_USE, *case.analysis.limitations)]
-    for group in case.analysis.groups:
-        if group.segment is None:
-            yield _group(case, group, limits)
-            limits = []
+    studywide = [group for group in case.analysis.groups if group.segment is None]
+    for group in studywide or [MeasurementGroup("LIMITATIONS", codes.LUNG, _LUNG)]:
+        yield _group(case, group, limits)
+        limits = []
 
 
 def _classification(case: Case) -> Iterator[Group]:

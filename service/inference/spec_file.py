@@ -38,6 +38,7 @@ class _Spec(_Table):
     spacing_mm: float | None = None
     window_hu: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None
     thresholds: dict[str, float] = Field(default_factory=dict)
+    measured: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     noise_floor: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = None
 
 
@@ -65,5 +66,6 @@ def read_spec(path: Path) -> ModelSpec:
         licence=written.licence,
         layout=written.layout,
         noise_floor=written.noise_floor,
+        measured=written.measured,
         source=written.source,
     )

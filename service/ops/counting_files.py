@@ -25,7 +25,7 @@ COUNTING = "counting"
 
 _ADDING_UP = ("counter", "histogram")
 _OF_THE_LIVING = ("gauge_livemin", "gauge_livemax")
-_RESERVED_BYTES = 256 * 1024
+_RESERVED_BYTES = 2 * 1024 * 1024
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 

@@ -206,7 +206,7 @@ class Runner:
             flags=analysis.flags if analysis else (),
             headline=headline_document(analysis.headline) if analysis else None,
             urgent=analysis is not None and analysis.urgent,
-            drift=analysis.drift if analysis else {},
+            drift=dict(analysis.drift) if analysis else {},
             scanner=_scanner(outcome),
             timings_s=outcome.timings_s,
             objects=list(_described(outcome.evidence)),

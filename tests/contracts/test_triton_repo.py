@@ -148,6 +148,11 @@ def test_cards_are_rendered_and_about_the_released_weights(name: str) -> None:
     assert metrics["sha256"] == digest
 
 
+def test_figures_that_results_quote_are_those_of_the_card() -> None:
+    metrics = json.loads((ROOT.parent / "models/lobes" / METRICS).read_text())
+    assert SPEC_OF["lobes"].measured == {"fissure_distance_mm": metrics["mean"]["found"]["mean_mm"]}
+
+
 NOISE = json.loads((ROOT.parent / "models/lung_opacity" / lung_opacity_card.NOISE).read_text())
 
 

@@ -12,7 +12,7 @@ from service.domain.flags import (
 )
 
 LOBES_APPROXIMATE = Flag(
-    "LOBES_APPROXIMATE", "Lobes: approximate, borders 4.5 mm from fissures on average.", "Q-LOBES-APPROX"
+    "LOBES_APPROXIMATE", "Lobes: approximate, their borders are not exactly the fissures.", "Q-LOBES-APPROX"
 )
 LOBE_MISSING = Flag("LOBE_MISSING", "A lobe was not found: it is not scored, and there is no total.", "Q-LOBE-MISSING")
 NO_CLASSIFIER = Flag("NO_CLASSIFIER", "Classification: no validated model installed.", "Q-NO-CLASSIFIER")

@@ -120,7 +120,9 @@ def _quality(specs: Sequence[ModelSpec]) -> Iterator[Flag]:
         if spec.source:
             yield UNMEASURED_MODEL
         elif spec.name == LOBES:
-            yield warnings.LOBES_APPROXIMATE
+            distance_mm = spec.measured.get("fissure_distance_mm")
+            told = "" if distance_mm is None else f"Borders lie {distance_mm:g} mm from drawn fissures on average."
+            yield warnings.LOBES_APPROXIMATE.because(told)
         if spec.name == LUNG_OPACITY and spec.noise_floor is None:
             yield warnings.NO_NOISE_FLOOR
 

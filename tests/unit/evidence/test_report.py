@@ -114,7 +114,7 @@ def test_everything_of_the_papers_report_is_there(tmp_path: Path) -> None:
         "kernel B40f",
         "v1 of 2024-05-01 14:05",
         "3D rendering",
-        "Lobes: approximate, borders 4.5 mm from fissures on average.",
+        "Lobes: approximate, their borders are not exactly the fissures.",
         "lung-opacity-2d · version 1 · SHA-256 abababababab",
         "Grey scale -1250 to 250 HU",
     ):

@@ -46,6 +46,8 @@ def upgrade() -> None:
         if row.series_uid is not None:
             values["headline"] = headline(row.severity_total)
         connection.execute(sa.update(jobs).where(jobs.c.job_id == row.job_id).values(values))
+    if connection.dialect.name == "postgresql":
+        op.execute("COMMENT ON COLUMN jobs.flags IS 'code and warning of each'")
     op.execute("ALTER TABLE jobs DROP COLUMN severity_total")  # SQLite: since 3.35, without a copy of the table
 
 

@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.add_column("jobs", column)
     key = ["study_uid", "revision", "pipeline"]
     if op.get_bind().dialect.name == "postgresql":
+        op.execute("COMMENT ON COLUMN jobs.number IS 'of the study''s results by this pipeline: 1, 2, 3, ...'")
         op.drop_constraint("jobs_study_uid_revision_key", "jobs")
         op.create_unique_constraint(None, "jobs", key)
         return
