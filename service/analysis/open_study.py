@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
-from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom import dcmread
 
 from service.analysis.analyst import Run
 from service.domain.job import Job
@@ -26,6 +25,10 @@ Study = tuple[list[SeriesFiles], Callable[[str, float], None], Mapping[str, int]
 
 ExpectedImages = Callable[[str, Sequence[SeriesRecord]], Mapping[str, int]]
 """How many images the sender holds by Series Instance UID, for a study UID and its series; empty if nobody knows."""
+
+
+_HEADERS_TRIED = 3
+"""Images of a series that are looked at before it counts as unreadable."""
 
 
 def run_of(job: Job, replaces: Earlier | None = None) -> Run:
@@ -55,16 +58,20 @@ class Studies:
         self._expected_images = expected_images
 
     def facts(self, study_uid: str) -> list[StudyFacts]:
-        """What rules look at, of each series of a study that has CT images; OSError if they cannot be read now."""
-        return [self._series_facts(one) for one in self._records.series_of(study_uid) if one.paths]
+        """What rules look at, of each series of a study that has CT images; OSError if they cannot be read now.
 
-    def _series_facts(self, one: SeriesRecord) -> StudyFacts:
-        """A header that cannot be parsed tells nothing; the gate refuses its series by name."""
-        with self._spool.local(one.paths[:1]) as (path,):
-            header = Dataset()
-            with suppress(*UNPARSABLE, InvalidDicomError, EOFError):
+        Nothing of a series of which no header can be parsed: the gate refuses it by name.
+        """
+        facts = (self._series_facts(one) for one in self._records.series_of(study_uid))
+        return [one for one in facts if one is not None]
+
+    def _series_facts(self, one: SeriesRecord) -> StudyFacts | None:
+        """By the first header that can be parsed, None if there is none."""
+        for relative in one.paths[:_HEADERS_TRIED]:
+            with self._spool.local([relative]) as (path,), suppress(*UNPARSABLE):
                 header = dcmread(path, stop_before_pixels=True)
-        return series_facts(header, one.calling_ae, one.called_ae, one.first_received_at)
+                return series_facts(header, one.calling_ae, one.called_ae, one.first_received_at)
+        return None
 
     @contextmanager
     def open(self, job: Job, doing: str = "") -> Iterator[Study]:

@@ -58,7 +58,7 @@ def chosen_pipelines(
 ) -> tuple[str, ...]:
     """Names of the pipelines that are to analyse a study: those whose rules match any of its CT series.
 
-    A study without CT gets the first one, whose job is refused by name. facts_of: of the CT series of a study.
+    A study without CT that can be read gets the first one, whose job is refused by name. facts_of: of its CT series.
     """
     if not any(one.when for one in settings.pipelines):
         return tuple(one.name for one in settings.pipelines)

@@ -1,0 +1,86 @@
+"""Which pipelines a received study gets: by the headers of its series, as far as they can be parsed."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import arrivals, make_ct
+
+from service.analysis.open_study import Studies
+from service.composition.analysis import chosen_pipelines
+from service.settings import Settings
+from service.store.engine import sqlite_engine
+from service.store.inbox import Inbox
+from service.store.migrations import upgrade
+from service.store.records import Records
+from service.store.spool import Spool
+
+SOFT, SHARP = "covid-severity", "emphysema-index"
+SETTINGS = Settings(
+    pipelines=[{"name": SOFT, "when": [{"kernel": ["B4*"]}]}, {"name": SHARP, "when": [{"kernel": ["B7*"]}]}]
+)
+JUNK = b"no DICOM"
+
+
+class Received:
+    """Studies in a spool."""
+
+    def __init__(self, folder: Path) -> None:
+        engine = sqlite_engine(folder / "records.db")
+        upgrade(engine)
+        spool, records = Spool(folder), Records(engine)
+        self._inbox = Inbox(spool, records)
+        self.studies = Studies(spool, records, lambda study, series: {})
+        self._images = 0
+
+    def take(self, content: bytes, series_uid: str = "S.1", **identity: Any) -> None:
+        self._images += 1
+        name = str(self._images)
+        self._inbox.take(arrivals.arrival(name, content=content, series_uid=series_uid, **identity))
+
+    def pipelines(self) -> tuple[str, ...]:
+        return chosen_pipelines(SETTINGS, self.studies.facts, "S")
+
+
+def image(kernel: str) -> bytes:
+    dataset = make_ct.make(slices=1, rows=8, columns=8, lungs=False, attributes={"ConvolutionKernel": kernel})
+    written = BytesIO()
+    dataset.datasets[0].save_as(written, enforce_file_format=True)
+    return written.getvalue()
+
+
+@pytest.fixture
+def received(tmp_path: Path) -> Received:
+    return Received(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "pipelines"),
+    [(["B40f"], (SOFT,)), (["B70f"], (SHARP,)), (["B70f", "B40f"], (SOFT, SHARP)), (["H30s"], ())],
+)
+def test_a_pipeline_takes_a_study_of_which_any_series_matches(
+    received: Received, kernels: list[str], pipelines: tuple[str, ...]
+) -> None:
+    for number, kernel in enumerate(kernels):
+        received.take(image(kernel), f"S.{number}")
+    assert received.pipelines() == pipelines
+
+
+def test_a_series_is_judged_by_the_first_header_that_can_be_parsed(received: Received) -> None:
+    for content in (JUNK, image("B70f")):
+        received.take(content)
+    assert received.pipelines() == (SHARP,)
+
+
+def test_an_unreadable_study_goes_to_an_analysis_that_refuses_it_by_name(received: Received) -> None:
+    """Not to none: nobody would hear of it."""
+    received.take(JUNK)
+    assert received.studies.facts("S") == []
+    assert received.pipelines() == (SOFT,)
+
+
+def test_an_unreadable_series_decides_nothing(received: Received) -> None:
+    received.take(JUNK, "S.1")
+    received.take(image("B70f"), "S.2")
+    assert received.pipelines() == (SHARP,)
