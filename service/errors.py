@@ -1,4 +1,4 @@
-"""Why something did not work: refused by name, worth another try, or final.
+"""Reasons and errors: refusals by name, temporary errors, and final errors.
 
 `Rejected` is about the CT (a refusal a radiologist can read), `Transient` and `Permanent` are about the
 machinery around it. Errors are classified where they arise, with `raise ... from exc`.

@@ -1,4 +1,4 @@
-"""What goes wrong again and again is said once, and once that it is over."""
+"""Logs a repeated failure once, and once more when it is over."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""A thread that looks again and again. All state is in the database, so it may be killed at any moment."""
+"""A thread that runs a task at regular intervals. All state is in the database, so it may be killed at any moment."""
 
 import threading
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""The worker step: an error that nobody thought of gets a name here, so that it harms one series, study or candidate.
+"""The worker step: turns an unexpected error into InternalError, so that it harms one series, study or candidate.
 
 Besides the C-STORE handler this is the only place that catches every exception.
 """

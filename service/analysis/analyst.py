@@ -1,4 +1,4 @@
-"""The one path of a study, on one screen: choose → read → analyse → encode.
+"""Analyses one study: choose a series → read it → analyse it → encode the result.
 
 No network, no database, no settings: the command line and the service both walk it. Of a study's series the best one
 that passes every gate is analysed; every other one gets its reasons.

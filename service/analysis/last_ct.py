@@ -1,4 +1,4 @@
-"""The CT that was read last: pipelines that analyse the same series one after the other read it once.
+"""Keeps the CT that was read last, so that several pipelines on the same series read it only once.
 
 What one of them found in it, others use (`CT.remembered`). It is let go before another one is read.
 """

@@ -1,4 +1,4 @@
-"""Ends an analysis that takes too long or too much memory, or that nobody wants any more; then the next one begins.
+"""Ends an analysis over its time or memory limit, or whose job was cancelled or superseded; then the next begins.
 
 First it is asked: its next report of progress, and its next question to the back end, raise. What does not hear, as an
 endless loop or a lock that is never freed, ends with its process: the outcome is recorded, so that the job is not

@@ -1,4 +1,4 @@
-"""One analysis that is being watched: its next report of progress or question to the back end may end it."""
+"""A watched analysis: its next progress report or call of the back end raises Stopped if it must end."""
 
 import threading
 from collections.abc import Callable, Mapping

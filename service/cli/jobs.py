@@ -1,4 +1,4 @@
-"""`thoracle jobs`: what became of which study, and what an operator may do about it."""
+"""`thoracle jobs`: lists and shows jobs, and retries, cancels, resends, reanalyses and reviews them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

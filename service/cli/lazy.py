@@ -1,4 +1,4 @@
-"""Commands whose modules are imported when they are called: most need libraries that take seconds, and few the same."""
+"""Imports the module of a command when it is called: libraries take seconds to load, and few commands share them."""
 
 from importlib import import_module
 from typing import Any

@@ -1,4 +1,4 @@
-"""`thoracle models canary, shadow, promote, rollback, withdraw, compare, history`: what becomes of a version."""
+"""`thoracle models canary, shadow, promote, rollback, withdraw, compare, history`: the served versions."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

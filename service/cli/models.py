@@ -1,4 +1,4 @@
-"""`thoracle models`: which models there are, other people's better ones beside them, and the way back.
+"""`thoracle models`: lists the models, installs others as new versions, and removes versions.
 
 What becomes of a version that is installed is in `model_life`.
 """

@@ -1,1 +1,1 @@
-"""Settings become the objects that the processes work with."""
+"""Builds the objects that the processes work with, from the settings."""

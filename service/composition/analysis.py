@@ -1,4 +1,4 @@
-"""Settings become the analysis of a study, and what a version of a model has to pass before it has a part in it."""
+"""Builds the analysis of a study and the acceptance check of model versions, and chooses a study's pipelines."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace

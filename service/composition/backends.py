@@ -1,4 +1,4 @@
-"""Settings become the back end on which models run."""
+"""Builds the back end on which models run, from the settings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ def backend(
     beside: Sequence[Backend] = (),
     mends: bool = False,
 ) -> Backend:
-    """Permanent if a model is missing or not the one that was released. A Triton server may be away.
+    """Returns the back end; Permanent if a model is missing or not the released one. A Triton server may be away.
 
     versions: to serve in place of the active ones, by model name. beside: may share what they have loaded.
     mends: may have a server's models loaded anew.

@@ -1,4 +1,4 @@
-"""Destinations as the settings name them become destinations that a worker delivers to."""
+"""Builds the destinations that a worker delivers to, from the settings."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -81,7 +81,7 @@ def selections(destinations: Iterable[AnyDestination]) -> tuple[Selection, ...]:
 
 
 def notice_wanted(destinations: Iterable[AnyDestination]) -> bool:
-    """Does any destination want to be told why nothing was analysed?"""
+    """Returns whether any destination wants a notice: why nothing was analysed."""
     return any(destination.notice for destination in destinations)
 
 

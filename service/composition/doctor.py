@@ -1,4 +1,4 @@
-"""Settings become what `thoracle doctor` checks."""
+"""Builds the checks of `thoracle doctor`, from the settings."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Settings become what operators work with: jobs, the audit trail."""
+"""Builds the operators' actions on jobs, and the audit trail, from the settings."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Settings become what operators work with: models."""
+"""Builds the operators' actions on models, from the settings."""
 
 from datetime import UTC, datetime
 from functools import partial

@@ -1,4 +1,4 @@
-"""Settings become storage: the data directory or the bucket, the database, the locks."""
+"""Opens the storage that the settings name: the data directory or the bucket, the database, the locks."""
 
 import os
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""Words and rules of the trade. No input or output happens here."""
+"""Domain terms and rules. No input or output happens here."""

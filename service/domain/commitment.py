@@ -1,4 +1,4 @@
-"""Storage commitment (PS3.4 Annex J): a PACS says of each object whether it keeps it from now on."""
+"""Storage commitment (PS3.4 Annex J): a PACS answers for each object whether it will keep it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

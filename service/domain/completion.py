@@ -1,4 +1,4 @@
-"""When a study is complete. The clock is an argument; the state lives in the database.
+"""Decides when a study is complete. The clock is an argument; the state lives in the database.
 
 The unit is the study: the best of its series is analysed, so every series must have come. It is due when no CT image
 of any of its series came for the sender's quiet period, and something changed since its last job. A study of images
@@ -58,7 +58,7 @@ def quiet_by_wall_clock(studies: Iterable[StudyState], now: datetime) -> dict[st
 
 
 class Silence:
-    """How long studies have been quiet, for one that looks at them again and again.
+    """Measures for how long each study has been quiet, over repeated calls of `look`.
 
     The first look believes the database, so that a restart forgets nothing. After it only what was seen counts: a study
     that changed since the last look has changed now, whatever the wall clock says. Time in which nobody could receive

@@ -1,4 +1,4 @@
-"""The life of a job: its state is a table.
+"""States of a job, and the table of transitions between them.
 
 created → queued → running → analysed → delivering → delivered
                       ├─────→ refused         └────→ undelivered

@@ -1,4 +1,4 @@
-"""Plain words for what the tables call states and steps: one table, for the command line and the HTTP API.
+"""Plain words for states and steps as the database names them, for the command line and the HTTP API.
 
 The tables keep their short names; people read these.
 """

@@ -1,4 +1,4 @@
-"""What a model of each name has to be: its name is its role in the pipeline.
+"""Model roles (`ROLES`), and what a model must fulfil for each. A model's name is its role.
 
 The pipeline feeds a model as its spec says; what it may say is said here, and checked before a model is installed.
 """

@@ -26,7 +26,7 @@ class Drift:
 
 
 class Pipeline(Protocol):
-    """One published system, as papers.md describes it.
+    """A pipeline: one published system that analyses a chest CT.
 
     title: in one line, for lists. models: names of those without which it does not run.
     optional_models: of those that it uses where they are installed. limits: of the gate.

@@ -1,4 +1,4 @@
-"""What the core asks of the outside world."""
+"""Interfaces (ports) that the core uses: back end, inbox, spool, progress, observers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -136,7 +136,7 @@ class Spool(Protocol):
 
 
 class ReceiverObserver(Protocol):
-    """Who counts what the receiver does. Labels are outcomes and modalities, never patient data."""
+    """Counts what the receiver does. Labels are outcomes and modalities, never patient data."""
 
     def association(self, outcome: str) -> None:
         """An association was accepted, rejected, released or aborted."""

@@ -1,4 +1,4 @@
-"""When the receiver takes no new studies, and when it takes nothing at all. C-STORE then answers 0xA700.
+"""Decides when the receiver refuses new studies, and when it refuses everything. C-STORE then answers 0xA700.
 
 There are two causes: little free space, and too many jobs that wait. Each has two marks: what is refused at one is
 taken again only at the other, so that the answer does not change from slice to slice.
@@ -13,7 +13,7 @@ _QUEUE_RESUMES_AT = 0.9
 
 
 class Cause(StrEnum):
-    """Why."""
+    """Why new studies are refused."""
 
     DISK = "disk"
     QUEUE = "queue"

@@ -1,4 +1,4 @@
-"""Which job goes first: the one with the earliest virtual time.
+"""Order of the jobs: the one with the earliest virtual time goes first.
 
 That is when its study was complete, less a head start for urgent ones. So STAT goes before routine, and still nothing
 starves: whatever has waited longer than another's head start goes before it.

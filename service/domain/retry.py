@@ -1,4 +1,4 @@
-"""When to try again. Time is an argument."""
+"""Waits between attempts. Time is an argument."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What a radiologist says of a result: it stands, or it was overridden."""
+"""A radiologist's review of a result: accepted or overridden."""
 
 from dataclasses import dataclass
 from datetime import datetime

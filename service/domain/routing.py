@@ -1,4 +1,4 @@
-"""Which pipelines analyse a study, and which destinations get the results: rules on what the study is.
+"""Routing rules: they choose, from facts of a study, its pipelines and the destinations of its results.
 
 Names are compared without regard to case; * and ? stand for any.
 """

@@ -1,4 +1,4 @@
-"""Which version of a model analyses which study, and how that changes.
+"""Chooses the version of a model that analyses a study, and changes which versions are served.
 
     installed → candidate → active → previous
 

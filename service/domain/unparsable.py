@@ -1,4 +1,4 @@
-"""What pydicom raises where bytes make no dataset or no value."""
+"""Exceptions that pydicom raises for bytes that make no dataset or no value."""
 
 import struct
 import zlib

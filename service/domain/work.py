@@ -1,4 +1,4 @@
-"""The work that the durable engine drives, and what each piece of it answers.
+"""Interfaces of the work that the durable engine runs, and what each returns.
 
 The engine knows nothing of analyses and destinations; the modules that do the work know nothing of the engine.
 

@@ -1,4 +1,4 @@
-"""What all encoders work from: one CT, its analysis and their context, with headers cleaned and UIDs ready."""
+"""The input of all encoders: one CT, its analysis and their context, with headers cleaned and UIDs ready."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What evidence is, and what besides the CT and its analysis decides its bytes."""
+"""Kinds of evidence, and everything besides the CT and its analysis that determines its bytes."""
 
 import re
 from collections.abc import Collection, Iterable

@@ -1,4 +1,4 @@
-"""Who made an object: our equipment, one contributing equipment per model, the identity of the algorithms."""
+"""The makers of an object: our equipment, one contributing equipment per model, identity of the algorithms."""
 
 from collections.abc import Iterable
 from typing import Any

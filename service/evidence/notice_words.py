@@ -1,4 +1,4 @@
-"""What a notice says besides the reasons: that it is no finding, and what can be done about each reason."""
+"""Texts of a notice besides the reasons: that it is no finding, and advice for each reason."""
 
 from collections.abc import Iterable
 

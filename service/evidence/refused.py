@@ -1,4 +1,4 @@
-"""What the notice's encoders work from: the refused series of one study and whose study it is."""
+"""The input of the notice's encoders: the refused series of one study, and its patient."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

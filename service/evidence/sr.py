@@ -1,4 +1,4 @@
-"""What both Structured Reports share: document, observer, one image in the library, values with units.
+"""Shared parts of the Structured Reports: document, observer, one image in the library, values with units.
 
 Comprehensive 3D SR, TID 1500. Region groups (TID 1411) and study groups (TID 1501) go into separate documents: one
 document with both makes validators report false errors.

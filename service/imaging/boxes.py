@@ -1,4 +1,4 @@
-"""Bounding boxes: most of a CT is no lung, and what is no lung need not be worked on."""
+"""Bounding boxes of masks: they restrict the work to the part of a CT that is lung."""
 
 from typing import Any
 

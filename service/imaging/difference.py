@@ -1,4 +1,4 @@
-"""How two analyses of one CT differ: what another back end, or another version of a model, changes for the reader.
+"""Compares two analyses of one CT: what another back end, or another version of a model, changes for the reader.
 
 Unlike `service.imaging.agreement` nothing is undefined, because no truth is involved: a label that neither analysis has
 is the same in both, one that only one of them has agrees in nothing.

@@ -1,4 +1,4 @@
-"""Lobes from the lungs: what a model says, lung by lung, back onto the source grid.
+"""Lobes on the source grid, from a model's probabilities for each lung.
 
 A model sees each lung in its own box (`lung_boxes`), or axial slices (`lobes_in_lungs`).
 """

@@ -1,4 +1,4 @@
-"""Where the lungs are incomplete: cut off by an edge of the images, or found and then left out.
+"""Finds incomplete lungs: cut off by an edge of the images, or found and then left out.
 
 Everything is measured on the model grid, whose axes run to the patient's feet, back and left; the sides named are the
 patient's. Limits and what real CTs measure: docs/decisions/0102 and 0103.

@@ -1,4 +1,4 @@
-"""What all back ends around another one have in common."""
+"""Base class of the back ends that wrap another one."""
 
 from typing import Self
 

@@ -1,4 +1,4 @@
-"""Circuit breaker: who fails again and again is left alone for a while, and one trial decides whether it is back."""
+"""Circuit breaker: after repeated failures no call is made for a while; then one trial decides whether it closes."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Some models from other back ends than the rest: for a study that the candidate of a model analyses."""
+"""Routes each model name to its own back end, for studies analysed by a candidate version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Does an ONNX file say what the network says that it was made from? The gate before any of them may be used."""
+"""Checks that an ONNX file gives the same answers as the network it was made from, before it may be used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

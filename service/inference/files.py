@@ -1,4 +1,4 @@
-"""What is in a model repository, checked as it is read; `service.inference.repository` changes it.
+"""Reads a model repository and checks what it reads; `service.inference.repository` changes it.
 
 triton_repo/SHA256SUMS                     digests of every model file
 triton_repo/serving.json                   which versions are served (`service.inference.serving_file`)

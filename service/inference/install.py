@@ -1,4 +1,4 @@
-"""From a model file to a new version in the repository: described, tried, and only then installed."""
+"""Turns a model file into a new version in the repository: it is described, tried, and only then installed."""
 
 import hashlib
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""What is installed in a model repository, and what is served of it."""
+"""Lists the versions installed in a model repository, and which of them are served."""
 
 import json
 from collections.abc import Mapping

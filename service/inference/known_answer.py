@@ -1,4 +1,4 @@
-"""Does a server run these very models, and rightly? An image whose answer is known is the only way to tell.
+"""Known-answer check: a fixed image with a known answer shows whether a server runs exactly these models correctly.
 
 A server says that it is ready while a model's process is dead, serves another file under the same name and version, or
 computes on hardware where 16 bits are too few.

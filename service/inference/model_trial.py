@@ -1,4 +1,4 @@
-"""A version that is checked before it is served: one at a time, and loaded by Triton for as long as the check lasts."""
+"""Lets one version at a time be checked before it is served; Triton loads it for as long as the check lasts."""
 
 import fcntl
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A back end that notes which of its models are used: a refusal that rests on an answer names who gave it.
+"""A back end that records which of its models are used: a refusal that follows from an answer names the model.
 
 An answer may have been given before, for another pipeline (`CT.remembered`), so a model counts as soon as its spec is
 read.

@@ -1,4 +1,4 @@
-"""A model is tried before it is installed: does it run, at every batch size, and say the same each time?"""
+"""Tries a model before it is installed: it must run at every batch size and give the same answer each time."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Drawn chests for models: no patient's, and the same every time."""
+"""Synthetic chest images as input of models: of no patient, and the same every time."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""What goes into a model is checked against its spec, whichever back end runs it."""
+"""Checks the inputs of a model against its spec, for every back end."""
 
 from collections.abc import Mapping
 

@@ -1,6 +1,6 @@
 """A Triton server behind `domain.ports.Backend`, for the same repository that ONNX Runtime reads.
 
-The specs come from the repository's files; that the server serves those very files a canary shows, before the first
+The specs come from the repository's files; a known-answer check shows that the server serves them, before the first
 inference and again and again. A server that is away or wrong makes every call Transient, so the study is tried later.
 """
 

@@ -1,4 +1,4 @@
-"""What is asked of Triton over gRPC, and its errors in this project's words."""
+"""Client of Triton over gRPC; it turns Triton's errors into those of this project."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Which studies the receiver takes now: asked before every C-STORE, looked up once a second."""
+"""Decides which studies the receiver accepts: called before every C-STORE, updated once a second."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ _LOOK_EVERY_S = 1.0
 
 
 class PressureObserver(Protocol):
-    """Who shows what is refused."""
+    """Reports what is refused."""
 
     def turned_away(self, cause: str, what: int) -> None:
         """Told at every look, also of what is not refused."""

@@ -1,4 +1,4 @@
-"""Other ways to send an object that a peer does not take as it is stored.
+"""Renditions: other encodings of an object, for a peer that does not accept the stored one.
 
 A rendition in another transfer syntax is the same object (PS3.5 10): its attributes and pixels do not change, so it
 keeps its UIDs. A rendition in another SOP class is another object: its SOP Instance UID derives from the original's,

@@ -1,4 +1,4 @@
-"""What the status of a C-STORE or STOW-RS means for us (PS3.4 B.2.3, PS3.7 Annex C, PS3.18 Annex I)."""
+"""Interprets the status of a C-STORE or STOW-RS (PS3.4 B.2.3, PS3.7 Annex C, PS3.18 Annex I)."""
 
 from enum import StrEnum
 
@@ -18,7 +18,7 @@ TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
 
 class Verdict(StrEnum):
-    """Is it there, may it be there, may it get there later, or never?
+    """Outcome of a store request: the object is there, may be there, may get there later, or never will.
 
     UNCLEAR: the peer took it and did not say in a way that we understand what it did with it.
     """

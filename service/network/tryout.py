@@ -1,4 +1,4 @@
-"""Whether a peer would do what it is configured for, asked without sending it anything that it would keep."""
+"""Checks that a peer would do what it is configured for, without sending it anything that it would keep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Gauges that are read when Prometheus asks: what the database knows, and the space that is left."""
+"""Prometheus gauges that are read at each scrape, from the database and the disk; counters are in `metrics`."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""What an operator may do with a job, over HTTP. Whoever does it names himself in a header, for the journal.
+"""HTTP routes of the operators' actions on a job. Every change needs the operator's name in a header, for the journal.
 
 The header also keeps foreign web pages out: a browser sends no header of its own choice to another origin unasked.
 """

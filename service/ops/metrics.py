@@ -1,4 +1,4 @@
-"""What Prometheus sees. Labels are roles, reasons, destinations and kinds of scanners, never patient data.
+"""Declares the Prometheus metrics. Labels are roles, reasons, destinations and kinds of scanners, never patient data.
 
 Metrics are counted in files (`counting_files`). What the database knows the API reads at scrape time (`gauges`).
 """

@@ -1,4 +1,4 @@
-"""What an operator may do with models, over HTTP, and the audit trail. As `actions`: whoever does it names himself.
+"""HTTP routes of models and the audit trail. As in `job_routes`, a change needs the operator's name in a header.
 
 A change that has to pass the gate is answered when it has, after a minute or so.
 """

@@ -1,4 +1,4 @@
-"""What every process answers to those who watch it: is it alive, can it work, what has it counted."""
+"""HTTP probes of every process: whether it is alive, whether it can work, and its metrics."""
 
 from collections.abc import Callable, Mapping
 

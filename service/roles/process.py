@@ -1,4 +1,4 @@
-"""What the processes have in common: until when they run, and how they answer for themselves."""
+"""Shared code of the processes: waiting for SIGTERM, probes and metrics."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""All processes of a service on one host, and who minds them."""
+"""Runs all processes of a service on one host, under a supervisor."""
 
 import sys
 from pathlib import Path

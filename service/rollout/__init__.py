@@ -1,1 +1,1 @@
-"""How another version of a model comes into use: accepted, tried, compared, chosen for studies."""
+"""Rollout of model versions: acceptance, trial, comparison, choice for each study."""

@@ -1,4 +1,4 @@
-"""What a version of a model has to pass before it analyses any patient's CT.
+"""Acceptance: the check that a version of a model must pass before it analyses any patient's CT.
 
 It is the file that was installed, fits its role, runs, and says nothing absurd about a chest CT; where a server runs
 the models, the server says the same of it as ONNX Runtime in this process does. How far it is from the active version
@@ -41,7 +41,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """in_process: ONNX Runtime. server: the back end that serves patients, where it is another one.
+    """The acceptance check. in_process: ONNX Runtime. server: the back end that serves patients, if another.
 
     pipelines: that are to run with it. ct: a folder with a chest CT, None if there is none.
     """

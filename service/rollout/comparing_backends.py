@@ -1,4 +1,4 @@
-"""Back ends around back ends: one that answers nothing twice, and one whose every answer is compared."""
+"""Back ends that wrap others: one keeps every answer, one compares every answer with a reference."""
 
 from collections.abc import Mapping
 from hashlib import sha256

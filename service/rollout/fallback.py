@@ -1,4 +1,4 @@
-"""A model on trial costs no study its result: where it fails, or refuses what the active versions analyse, these do it.
+"""Falls back to the active versions where a candidate fails, or refuses a study that the active versions analyse.
 
 A candidate may also take the process with it. Then the run before did not end, and it is not asked again.
 """

@@ -1,4 +1,4 @@
-"""What an operator may do with models, from the command line or by the API. The workers take it up with the next study.
+"""Operators' actions on models, from the command line or the API. The workers take it up with the next study.
 
 Whoever wants what is in the audit trail, refusals too. A version passes the gate before it gets any study.
 """

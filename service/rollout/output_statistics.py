@@ -1,4 +1,4 @@
-"""What a network said in all calls of one analysis, and how far that is from what it says elsewhere."""
+"""Statistics of a network's answers in one analysis, and their distance from those of a reference."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Self

@@ -1,4 +1,4 @@
-"""Do two back ends say the same of one CT? Asked before a back end or a model is trusted with patients.
+"""Parity: compares two back ends on one CT, before a back end or a model is used for patients.
 
 The whole path of the CT runs on both. Masks, volumes and scores are compared, and every answer of the networks: 16 bits
 can make one all black, or not a number, while the server reports success.

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class ShadowObserver(Protocol):
-    """Who counts what candidates say. difference: None where there is none."""
+    """Counts the outcomes of candidates in the shadow. difference: None where there is none."""
 
     def shadow(self, model: str, version: str, outcome: str, difference: Difference | None) -> None: ...
 

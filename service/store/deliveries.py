@@ -1,4 +1,4 @@
-"""What is on its way to which destination. Each method is one transaction, and tells the journal.
+"""Deliveries of jobs to destinations, in the database. Each method is one transaction, and tells the journal.
 
 Whoever changes rows of a job locks the job first (`get`), or two processes wait for each other.
 """

@@ -1,4 +1,4 @@
-"""A study gets a job for each pipeline, which supersedes its latest one. Inside somebody's transaction."""
+"""Creates jobs, one for each pipeline; each supersedes the earlier (late slice), in the caller's transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ def _supersede_latest(connection: sa.Connection, study_uid: str, pipeline: str) 
 
 
 def cancel_others(connection: sa.Connection, study_uid: str, pipelines: Sequence[str]) -> None:
-    """Of pipelines that do not take the changed study, nothing more is analysed or sent."""
+    """Cancel the jobs of pipelines that do not take the changed study: nothing more is analysed or sent."""
     others = (jobs.c.study_uid == study_uid) & jobs.c.pipeline.not_in([*pipelines] or [""])
     newest_first = sa.select(jobs.c.job_id).where(others).order_by(jobs.c.revision.desc(), jobs.c.job_id)
     for other in connection.scalars(newest_first.with_for_update()).all():

@@ -1,4 +1,4 @@
-"""Who is alive: a lock for each process, freed the moment its holder dies, kill -9 and power cut included.
+"""Liveness of processes: a lock for each, freed the moment its holder dies, kill -9 and power cut included.
 
 Locks come in groups: the engine's executors, and the roles that `/readyz` looks for. On one host the kernel holds them
 (files), on several hosts PostgreSQL does (advisory locks of a session).

@@ -1,4 +1,4 @@
-"""What shall go where, and when all of it is there. Inside somebody's transaction.
+"""Plans the deliveries of a job, and ends the job when all are settled, in the caller's transaction.
 
 A job ends when nothing is open any more at any destination: delivered, or undelivered if anything is not there.
 """

@@ -1,4 +1,4 @@
-"""What was received, and which studies have changed since their last job (`job_creation` makes the next one)."""
+"""Records received files; finds studies changed since their last job (`job_creation` makes the next one)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class Records:
     def create_jobs(self, study: StudyState, pipelines: Sequence[str], urgency: Urgency, now: datetime) -> list[str]:
         """Create the jobs of a complete study, one for each pipeline; returns their ids.
 
-        None, and nothing is done, if anything came for the study since it was looked at: it is not complete.
+        Empty, and nothing is done, if anything came for the study since it was looked at: it is not complete.
         pipelines: their names; without any the study gets a job that is refused by name. urgency: of its sender; the
         study's own counts if it is higher.
         """

@@ -1,4 +1,4 @@
-"""What radiologists said of results. The latest word on a job counts; the earlier ones stay."""
+"""Radiologists' reviews of results, in the database. The latest word on a job counts; the earlier ones stay."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Asks the back end again and again whether it still answers rightly: a server says that it is ready when it is not.
+"""Repeats the known-answer check of the back end: a server may report that it is ready when it is not.
 
 A worker whose back end is away goes on receiving work: its analyses wait, and no longer than it is away.
 """
@@ -19,7 +19,7 @@ GROUP = "back end"
 
 
 class CanaryObserver(Protocol):
-    """Who counts what the canary says."""
+    """Counts the outcomes of known-answer checks."""
 
     def canary(self, ok: bool) -> None: ...
 

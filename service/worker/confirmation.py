@@ -1,4 +1,4 @@
-"""What a destination stored is delivered when it answers for it (Storage Commitment) or is seen to have it (a query).
+"""Confirms stored objects as delivered: the destination commits to them (Storage Commitment), or a query finds them.
 
 Whatever becomes of the question, somebody decides: a commitment that is refused, not supported or not answered is
 followed by a query. A destination that cannot be searched is asked again.

@@ -1,4 +1,4 @@
-"""One place that gets results, and how it is reached."""
+"""A destination of results, and the functions that reach it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

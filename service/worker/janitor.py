@@ -34,7 +34,7 @@ class Engine(Protocol):
 
 
 class PurgeObserver(Protocol):
-    """Who counts what is purged."""
+    """Counts what is purged."""
 
     def purged(self, size_bytes: int) -> None: ...
 

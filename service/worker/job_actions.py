@@ -1,4 +1,4 @@
-"""What an operator may do with a job, from the command line or by the API. The workers take it up within seconds."""
+"""Operators' actions on jobs, from the command line or the API. The workers take it up within seconds."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

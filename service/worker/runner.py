@@ -46,7 +46,7 @@ ANALYSIS_RETRIES = RetryPolicy((60.0, 300.0), timedelta(hours=24))
 
 
 class StudyObserver(Protocol):
-    """Who counts what becomes of studies. Labels are outcomes, never patient data."""
+    """Counts the outcomes of studies. Labels are outcomes, never patient data."""
 
     def study(self, outcome: str, pipeline: str, timings_s: Mapping[str, float]) -> None: ...
 

@@ -1,4 +1,4 @@
-"""How an analysis ended, kept beside its objects: a run after a kill records that, and not what it found itself.
+"""The outcome of an analysis, saved beside its objects: a run after a kill records the saved one, not its own.
 
 The two may differ: meanwhile another model may have become the active one.
 """

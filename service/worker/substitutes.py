@@ -1,4 +1,4 @@
-"""What goes out in place of a result object that a destination does not take, or that must not go there."""
+"""Chooses what is sent in place of a result object that a destination does not take, or that must not go there."""
 
 from collections.abc import Collection, Mapping, Sequence
 

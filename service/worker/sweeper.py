@@ -1,4 +1,4 @@
-"""Finds complete studies, and sees to it that the engine is at every job that is not done.
+"""Creates the jobs of complete studies, and makes sure that the engine works on every job that is not done.
 
 All state is in the database; this only ticks. The jobs table is the truth: what the engine lost, or what an operator
 reopened, is queued again.
@@ -87,7 +87,7 @@ class Sweeper(PeriodicTask):
             self._tables.jobs.mark_queued(job_id)
 
     def _create_jobs(self, study: StudyState, now: datetime) -> None:
-        """Of a study that cannot be looked at now the jobs are created later."""
+        """Create the jobs of a complete study; later, if its images cannot be read now."""
         try:
             pipelines = self._rules.pipelines(study.study_uid)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Where the parts of the page go."""
+"""Layout of the report page."""
 
 from service.domain.report import ReportBody
 from service.evidence.case import Case

@@ -1,4 +1,4 @@
-"""The page that says why a CT was not analysed; looks like the report, so that it is known for what it is."""
+"""The page of a notice: why a CT was not analysed. It looks like the report, so that readers recognise it."""
 
 from service.evidence.refused import RefusedSeries, RefusedStudy
 from service.evidence.report import words

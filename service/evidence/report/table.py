@@ -1,4 +1,4 @@
-"""The table of regions."""
+"""Draws the table of the report; its columns and rows are the pipeline's (`<pipeline>/report.py`)."""
 
 from service.domain.report import Table, TableRow
 from service.evidence.report.page import ACCENT, INNER, MARGIN, PALE, RULE, SOFT, WHITE, WIDTH, Page

@@ -1,4 +1,4 @@
-"""Surfaces over the columns of a lung's box, and the one of a family that a field speaks for.
+"""Surfaces over the columns of a lung's box: fits a parametric family of surfaces to a field.
 
 A surface is a height per column. Heights of neighbouring columns go together (Gaussian process, squared exponential).
 """

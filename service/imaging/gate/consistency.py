@@ -1,4 +1,4 @@
-"""One acquisition, one reconstruction: what has to be the same in every slice, and what has to run along the stack.
+"""Checks one acquisition and reconstruction: which attributes are the same in every slice or run along the stack.
 
 Slices of two reconstructions can lie on one regular grid, every second one from the other. Each attribute is
 compared over all slices (PS3.3 C.7.5.1, C.7.6.2, C.8.2.1, C.8.15.3): either it is constant, or it follows the stack.

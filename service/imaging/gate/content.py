@@ -1,4 +1,4 @@
-"""What the images are: SOP class, Image Type, rescale, transfer syntax, completeness."""
+"""Checks what the images are: SOP class, Image Type, rescale, transfer syntax, completeness."""
 
 import re
 from collections import Counter

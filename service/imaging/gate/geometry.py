@@ -1,4 +1,4 @@
-"""Where the slices lie: one axial orientation, one grid, one regular stack without gaps (PS3.3 C.7.6.2)."""
+"""Checks the position of the slices: one orientation, one grid, one regular stack without gaps (PS3.3 C.7.6.2)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

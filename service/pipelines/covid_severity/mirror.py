@@ -1,4 +1,4 @@
-"""Do the networks say the same of a mirrored patient? Where they do not, their numbers deserve no trust.
+"""Compares the networks' answers on mirrored slices; where they differ, the result is doubtful.
 
 Left and right mean nothing to lungs and opacities, so a network that knows what it sees answers the mirror image
 alike. Every third slice is asked twice, which costs a third more and finds the same as asking all of them.

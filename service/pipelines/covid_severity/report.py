@@ -1,4 +1,4 @@
-"""What the report prints: score, extent and classification, a table of lobes and lungs, four pictures."""
+"""Content of the report: score, extent and classification, a table of lobes and lungs, four pictures."""
 
 from collections.abc import Iterator
 

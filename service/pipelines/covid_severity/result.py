@@ -1,4 +1,4 @@
-"""From what was measured to the neutral result: coded groups, headline and summary."""
+"""Converts the measurements to the neutral result: coded groups, headline and summary."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Measured:
 
 
 def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUse], flags: Sequence[Flag]) -> Analysis:
-    """The same as any pipeline gives it."""
+    """Returns the neutral result, the type that every pipeline returns."""
     total = found.regions.lungs["total"]
     drift = {"opacity_percent": total.opacity_percent}
     if found.severity.total is not None:

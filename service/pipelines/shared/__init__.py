@@ -1,1 +1,1 @@
-"""What several pipelines use: lungs and lobes by the installed models, slices shown to a model."""
+"""Shared by several pipelines: lungs and lobes by the installed models, slices shown to a model."""
