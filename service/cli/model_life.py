@@ -1,6 +1,6 @@
 """`thoracle models canary, shadow, promote, rollback, withdraw, compare, history`: the served versions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -131,7 +131,7 @@ def compare(
     limit: Annotated[int, typer.Option(min=1, max=LIMIT, help="Only the latest studies.")] = LIMIT,
     config: ConfigOption = None,
 ) -> None:
-    """Show what shadow mode found: study by study, and per label over all of one candidate and one active version.
+    """Show what shadow mode found: study by study, and per label over all of one pipeline and one pair of versions.
 
     [bold]Example[/]
 
@@ -143,19 +143,27 @@ def compare(
     if not found:
         out.print(f"No candidate of {escape(name)} has been in the shadow.")
         return
-    studies = Table("job", "version", "state", "when", "worst Dice", "headline", "", box=None)
+    studies = Table("job", "pipeline", "version", "state", "when", "worst Dice", "headline", "", box=None)
     for one in found:
-        difference = (one["document"] or {}).get("difference")
+        document = one["document"] or {}
+        difference = document.get("difference")
         worst = f"{difference['worst_dice']:.4f}" if difference else ""
         headline = f"{_value(difference, 'reference')} → {_value(difference, 'candidate')}" if difference else ""
         studies.add_row(
-            one["job_id"], one["version"], one["state"], time_in_words(one["at"]), worst, headline, one["error"]
+            one["job_id"],
+            document.get("pipeline", ""),
+            one["version"],
+            one["state"],
+            time_in_words(one["at"]),
+            worst,
+            headline,
+            one["error"],
         )
     at_full_width(studies)
-    for pair, differences in _by_pair(name, found).items():
+    for group, differences in _by_group(name, found).items():
         out.print(_per_label(differences))
         changed = sum(_value(one, "reference") != _value(one, "candidate") for one in differences)
-        out.print(f"{pair}: {len(differences)} studies compared; the headline changes in {changed}.")
+        out.print(f"{group}: {len(differences)} studies compared; the headline changes in {changed}.")
 
 
 def history(
@@ -196,32 +204,36 @@ def _with_ct(settings: Settings, ct: Path | None) -> Settings:
     return settings.model_copy(update={"inference": settings.inference.model_copy(update={"trial_ct": ct})})
 
 
-def _by_pair(name: str, found: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The differences of each candidate from each active version, with digests: one number may have had two files."""
-    pairs: dict[str, list[dict[str, Any]]] = {}
+def _by_group(name: str, found: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The differences by pipeline, active version and candidate, with digests: one number may have had two files."""
+    groups: dict[str, list[dict[str, Any]]] = {}
     for one in found:
         if one["state"] == Shadow.COMPARED:
-            before, after = (_version(name, one["document"][of]) for of in ("reference", "candidate"))
-            pairs.setdefault(f"{before} → {after}", []).append(one["document"]["difference"])
-    return pairs
+            document = one["document"]
+            pipeline = document.get("pipeline", "pipeline not recorded")
+            before, after = (_version(name, document[of]) for of in ("reference", "candidate"))
+            groups.setdefault(f"{pipeline}, {before} → {after}", []).append(document["difference"])
+    return groups
 
 
 def _version(name: str, models: Iterable[Mapping[str, str]]) -> str:
     return next((f"{one['version']} ({one['sha256'][:DIGITS]})" for one in models if one["name"] == name), "none")
 
 
-def _per_label(differences: list[dict[str, Any]]) -> Table:
+def _per_label(differences: Sequence[Mapping[str, Any]]) -> Table:
+    """Every label that any of the studies has, with the number of those that have it."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("label")
     for heading in ("mean Dice", "worst Dice"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for label in differences[0]["labels"]:
-        dice = [one["labels"][label]["dice"] for one in differences]
-        table.add_row(label, f"{sum(dice) / len(dice):.4f}", f"{min(dice):.4f}")
+    table.add_column("studies", justify="right", no_wrap=True)
+    for label in dict.fromkeys(label for one in differences for label in one["labels"]):
+        dice = [one["labels"][label]["dice"] for one in differences if label in one["labels"]]
+        table.add_row(label, f"{sum(dice) / len(dice):.4f}", f"{min(dice):.4f}", str(len(dice)))
     return table
 
 
-def _value(difference: dict[str, Any], of: str) -> str:
+def _value(difference: Mapping[str, Any], of: str) -> str:
     """The headline's value; documents of before schema 2.0 call it a score."""
     value = (difference.get("headline") or difference["score"])[of]
     return "–" if value is None else f"{value:g}"
