@@ -114,7 +114,9 @@ OPERATIONS = Dashboard(
             limits=[1800],
         ),
         Panel(
-            "Studies per hour", "short", [("sum by (outcome) (increase(thoracle_studies_total[1h]))", "{{outcome}}")]
+            "Studies per hour",
+            "short",
+            [("sum by (pipeline, outcome) (increase(thoracle_studies_total[1h]))", "{{pipeline}} {{outcome}}")],
         ),
         Panel(
             "Seconds per stage, mean",
@@ -187,7 +189,6 @@ _WHICH = 'pipeline="$pipeline", measure="$measure", scanner=~"$scanner"'
 _CHOSEN = f"{{{_WHICH}}}"
 _UP_TO = f'{{{_WHICH}, le="$limit"}}'
 _OF_PIPELINE = '{pipeline="$pipeline", scanner=~"$scanner"}'
-_SCANNERS = '{scanner=~"$scanner"}'
 _VALUES = "thoracle_result_value"
 _LATENCY = "thoracle_acquisition_to_delivery_seconds"
 
@@ -304,8 +305,8 @@ CLINICAL = Dashboard(
         Panel(
             "Refused studies, share of a day",
             "percentunit",
-            [("thoracle:refused_share:1d", "{{reason}}")],
-            help="The alert is above the line, with 10 studies a day or more.",
+            [("thoracle:refused_share:1d", "{{pipeline}} {{reason}}")],
+            help="Of each pipeline's studies. The alert is above the line, with 10 studies a day or more.",
             limits=[0.2],
             axis=(0, 1),
         ),
@@ -314,10 +315,11 @@ CLINICAL = Dashboard(
             "short",
             [
                 (
-                    f"sum by (reason, scanner) (increase(thoracle_refused_studies_total{_SCANNERS}[30d]))",
+                    f"sum by (reason, scanner) (increase(thoracle_refused_studies_total{_OF_PIPELINE}[30d]))",
                     "{{reason}} {{scanner}}",
                 )
             ],
+            help="By the chosen pipeline.",
             kind="bargauge",
         ),
         Panel(
@@ -331,8 +333,8 @@ CLINICAL = Dashboard(
             "short",
             [
                 (
-                    "sum by (model, version, outcome) (increase(thoracle_shadow_studies_total[1d]))",
-                    "{{model}} {{version}}: {{outcome}}",
+                    "sum by (pipeline, model, version, outcome) (increase(thoracle_shadow_studies_total[1d]))",
+                    "{{pipeline}}, {{model}} {{version}}: {{outcome}}",
                 )
             ],
             help="Studies that a candidate analysed beside the active version.",
@@ -342,9 +344,9 @@ CLINICAL = Dashboard(
             "short",
             [
                 (
-                    "sum by (model, version) (increase(thoracle_shadow_headline_change_sum[7d]))"
-                    " / sum by (model, version) (increase(thoracle_shadow_headline_change_count[7d]))",
-                    "{{model}} {{version}}",
+                    "sum by (pipeline, model, version) (increase(thoracle_shadow_headline_change_sum[7d]))"
+                    " / sum by (pipeline, model, version) (increase(thoracle_shadow_headline_change_count[7d]))",
+                    "{{pipeline}}, {{model}} {{version}}",
                 )
             ],
             help="Up or down, against the headline of the active version.",

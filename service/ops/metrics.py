@@ -33,6 +33,7 @@ _OUTCOMES = (
 _CAUSES = ("time", "memory", "unwanted")
 _SCANNERS = 20
 _OTHER_SCANNER = "other"
+_NO_PIPELINE = "none"  # an empty label is none to Prometheus
 _LATENCY_BUCKETS = (60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400, 259200)
 
 
@@ -106,8 +107,8 @@ class Metrics:
         )
         self._refused = Counter(
             "thoracle_refused_studies",
-            "Studies of which nothing could be analysed, by each of their reasons and kind of scanner",
-            ["reason", "scanner"],
+            "Studies of which nothing could be analysed, by pipeline, each of their reasons and kind of scanner",
+            ["pipeline", "reason", "scanner"],
             registry=None,
         )
         self._scanners = _counted_scanners()
@@ -125,20 +126,20 @@ class Metrics:
         self._shadows = Counter(
             "thoracle_shadow_studies",
             "Studies that candidates analysed in the shadow, by outcome",
-            ["model", "version", "outcome"],
+            ["pipeline", "model", "version", "outcome"],
             registry=None,
         )
         self._shadow_headline_change = Histogram(
             "thoracle_shadow_headline_change",
             "How far the headline of a candidate is from that of the active version, up or down",
-            ["model", "version"],
+            ["pipeline", "model", "version"],
             buckets=_SCORE_CHANGE_BUCKETS,
             registry=None,
         )
         self._shadow_worst_dice = Histogram(
             "thoracle_shadow_worst_dice",
             "Least Dice of all labels between a candidate and the active version",
-            ["model", "version"],
+            ["pipeline", "model", "version"],
             buckets=_DICE_BUCKETS,
             registry=None,
         )
@@ -172,7 +173,7 @@ class Metrics:
         self._turned_away.labels(cause).set(what)
 
     def study(self, outcome: str, pipeline: str, timings_s: Mapping[str, float]) -> None:
-        self._studies.labels(outcome, pipeline or "none").inc()  # an empty label is none to Prometheus
+        self._studies.labels(outcome, pipeline or _NO_PIPELINE).inc()
         for stage, seconds in timings_s.items():
             self._stage_seconds.labels(stage).observe(seconds)
 
@@ -182,10 +183,10 @@ class Metrics:
     def measured(self, pipeline: str, measure: str, scanner: str, value: float) -> None:
         self._results.labels(pipeline, measure, self._scanner(scanner)).observe(value)
 
-    def refused(self, scanner: str, reasons: Iterable[str]) -> None:
+    def refused(self, pipeline: str, scanner: str, reasons: Iterable[str]) -> None:
         label = self._scanner(scanner)
         for reason in reasons:
-            self._refused.labels(reason, label).inc()
+            self._refused.labels(pipeline or _NO_PIPELINE, reason, label).inc()
 
     def _scanner(self, name: str) -> str:
         """The label: the first ones that came have their own, so that no sender can make up more and more."""
@@ -200,12 +201,12 @@ class Metrics:
     def candidate_failed(self) -> None:
         self._candidate_failures.inc()
 
-    def shadow(self, model: str, version: str, outcome: str, difference: Difference | None) -> None:
-        self._shadows.labels(model, version, outcome).inc()
+    def shadow(self, pipeline: str, model: str, version: str, outcome: str, difference: Difference | None) -> None:
+        self._shadows.labels(pipeline, model, version, outcome).inc()
         if difference is not None:
-            self._shadow_worst_dice.labels(model, version).observe(difference.worst_dice)
+            self._shadow_worst_dice.labels(pipeline, model, version).observe(difference.worst_dice)
             if difference.headline_change is not None:
-                self._shadow_headline_change.labels(model, version).observe(abs(difference.headline_change))
+                self._shadow_headline_change.labels(pipeline, model, version).observe(abs(difference.headline_change))
 
     def serving(self, ok: bool) -> None:
         self._serving_trouble.set(int(not ok))

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 class ShadowObserver(Protocol):
     """Counts the outcomes of candidates in the shadow. difference: None where there is none."""
 
-    def shadow(self, model: str, version: str, outcome: str, difference: Difference | None) -> None: ...
+    def shadow(self, pipeline: str, model: str, version: str, outcome: str, difference: Difference | None) -> None: ...
 
 
 class Shadower:
@@ -73,28 +73,29 @@ class Shadower:
         self._fail(job_id, "the worker process died repeatedly meanwhile")
 
     def _fail(self, job_id: str, error: str) -> None:
+        job = self._jobs.get(job_id)
         for model, version in self._shadows.waiting(job_id):
-            self._end(job_id, model, version, Shadow.FAILED, error=error)
+            self._end(job, model, version, Shadow.FAILED, error=error)
 
     def _run(self, job: Job, model: str, version: str, attempt: int) -> float | None:
         try:
             with worker_step(SQLAlchemyError):  # what cannot be recorded now the engine tries again
                 both = None if _past(job) else self._models.beside(model, version)
                 if both is None:
-                    self._end(job.job_id, model, version, Shadow.WITHDRAWN)
+                    self._end(job, model, version, Shadow.WITHDRAWN)
                 else:
                     self._compare(job, model, version, *both)
         except (Transient, OSError) as error:
             wait_s = self._retries.wait_s(attempt, self._clock() - job.created_at)
             if wait_s is None:
-                self._end(job.job_id, model, version, Shadow.FAILED, error=str(error))
+                self._end(job, model, version, Shadow.FAILED, error=str(error))
             return wait_s
         except Unwanted:
-            self._end(job.job_id, model, version, Shadow.WITHDRAWN)
+            self._end(job, model, version, Shadow.WITHDRAWN)
         except ThoracleError as error:
             if isinstance(error, InternalError):
                 log.error("job %s in the shadow: %s\n%s", job.job_id, error.kind, error.where)
-            self._end(job.job_id, model, version, Shadow.FAILED, error=str(error))
+            self._end(job, model, version, Shadow.FAILED, error=str(error))
         return None
 
     def _compare(self, job: Job, model: str, version: str, active: Backend, candidate: Backend) -> None:
@@ -108,19 +109,20 @@ class Shadower:
         self._spool.save_results(results, files)
         if _past(self._jobs.get(job.job_id)):  # a purge that had looked before this began removes nothing any more
             self._spool.remove_results(results)
-            self._end(job.job_id, model, version, Shadow.WITHDRAWN)
+            self._end(job, model, version, Shadow.WITHDRAWN)
             return
         if before.analysis is None or after.analysis is None or before.series_uid != after.series_uid:
             why = f"active: {_in_words(before)}; candidate: {_in_words(after)}"
-            self._end(job.job_id, model, version, Shadow.FAILED, error=f"nothing to compare: {why}")
+            self._end(job, model, version, Shadow.FAILED, error=f"nothing to compare: {why}")
             return
         found = difference(before.analysis, after.analysis)
         document = {
+            "pipeline": job.pipeline,
             "reference": _models(before.analysis),
             "candidate": _models(after.analysis),
             "difference": found.as_document(),
         }
-        self._end(job.job_id, model, version, Shadow.COMPARED, document=document, found=found)
+        self._end(job, model, version, Shadow.COMPARED, document=document, found=found)
 
     def _watched(self, job: Job, study: Study, backend: Backend) -> Outcome:
         """The analysis within the limits of any."""
@@ -139,7 +141,7 @@ class Shadower:
 
     def _end(
         self,
-        job_id: str,
+        job: Job,
         model: str,
         version: str,
         state: Shadow,
@@ -148,9 +150,9 @@ class Shadower:
         error: str = "",
         found: Difference | None = None,
     ) -> None:
-        self._shadows.end(job_id, model, version, state, self._clock(), document=document, error=error)
-        self._observer.shadow(model, version, state, found)
-        log.info("job %s in the shadow, %s %s: %s %s", job_id, model, version, state, error)
+        self._shadows.end(job.job_id, model, version, state, self._clock(), document=document, error=error)
+        self._observer.shadow(job.pipeline, model, version, state, found)
+        log.info("job %s in the shadow, %s %s: %s %s", job.job_id, model, version, state, error)
 
 
 def _past(job: Job) -> bool:

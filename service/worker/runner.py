@@ -58,7 +58,7 @@ class StudyObserver(Protocol):
         """A number of a result that is watched over many studies. scanner: manufacturer and model."""
         ...
 
-    def refused(self, scanner: str, reasons: Iterable[str]) -> None:
+    def refused(self, pipeline: str, scanner: str, reasons: Iterable[str]) -> None:
         """Nothing of a study could be analysed; each reason once."""
         ...
 
@@ -158,7 +158,7 @@ class Runner:
             self._observer.measured(job.pipeline, measure, result.scanner, value)
         if ended is State.REFUSED:
             reasons = {refusal.reason for refusals in result.refusals.values() for refusal in refusals}
-            self._observer.refused(result.scanner, sorted(reasons))
+            self._observer.refused(job.pipeline, result.scanner, sorted(reasons))
 
     def _tell_without(self, job_id: str, assigned: Assigned, why_not: Mapping[str, str]) -> None:
         for name, why in why_not.items():

@@ -219,7 +219,8 @@ class Bench:
     def measured(self, pipeline: str, measure: str, scanner: str, value: float) -> None:
         self.counted.append((pipeline, measure, scanner, value))
 
-    def refused(self, scanner: str, reasons: Iterable[str]) -> None:
+    def refused(self, pipeline: str, scanner: str, reasons: Iterable[str]) -> None:
+        assert pipeline == arrivals.PIPELINE
         self.counted.append((scanner, *reasons))
 
     def delivery(self, destination: str, outcome: str) -> None:

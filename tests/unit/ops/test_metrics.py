@@ -20,6 +20,7 @@ REPORT = """
 import sys
 from pathlib import Path
 from service.ops.counting_files import count_in
+from service.imaging.difference import Difference
 from service.ops.metrics import Metrics
 count_in(Path(sys.argv[1]), sys.argv[2])
 m = Metrics()
@@ -32,7 +33,11 @@ m.canary(True)
 m.canary(False)
 m.measured("covid-severity", "severity_score", "GE REVOLUTION", 7.0)
 m.measured("covid-severity", "opacity_percent", "GE REVOLUTION", 3.5)
-m.refused("GE REVOLUTION", ["TILT"])
+m.refused("covid-severity", "GE REVOLUTION", ["TILT"])
+m.refused("", "GE REVOLUTION", ["NO_PIPELINE"])
+for pipeline, change in (("covid-severity", 2.0), ("another-pipeline", -40.0)):
+    difference = Difference({}, "", (50.0, 50.0 + change), {}, {})
+    m.shadow(pipeline, "lobes", "2", "compared", difference)
 """
 
 
@@ -57,14 +62,19 @@ def test_two_processes_add_up(tmp_path: Path) -> None:
     samples = sampled(folder)
     assert samples["thoracle_associations_total", "accepted"] == 2
     assert samples["thoracle_instances_total", "0x0000", "CT"] == 2
-    assert samples["thoracle_studies_total", "analysed"] == 2
+    assert samples["thoracle_studies_total", "analysed", "covid-severity"] == 2
     assert samples["thoracle_stage_seconds_sum", "read"] == 4.0
     assert samples["thoracle_deliveries_total", "pacs", "stored"] == 2
     assert samples["thoracle_acquisition_to_delivery_seconds_sum",] == 180.0
     assert samples["thoracle_backend_canary_failures_total",] == 2
     watched = ("thoracle_result_value_sum", "GE REVOLUTION", "covid-severity")
     assert (samples[*watched, "severity_score"], samples[*watched, "opacity_percent"]) == (14, 7)
-    assert samples["thoracle_refused_studies_total", "GE REVOLUTION", "TILT"] == 2
+    assert samples["thoracle_refused_studies_total", "GE REVOLUTION", "TILT", "covid-severity"] == 2
+    assert samples["thoracle_refused_studies_total", "GE REVOLUTION", "NO_PIPELINE", "none"] == 2
+    for pipeline, change in (("covid-severity", 4), ("another-pipeline", 80)):
+        assert samples["thoracle_shadow_studies_total", *sorted(("2", "compared", "lobes", pipeline))] == 2
+        assert samples["thoracle_shadow_headline_change_sum", *sorted(("2", "lobes", pipeline))] == change
+        assert samples["thoracle_shadow_worst_dice_count", *sorted(("2", "lobes", pipeline))] == 2
     assert sampled(folder, "worker-1")["thoracle_associations_total", "accepted"] == 1, "of one process alone"
 
 

@@ -97,8 +97,8 @@ class Bench:
 
         return Asked
 
-    def shadow(self, model: str, version: str, outcome: str, difference: Difference | None) -> None:
-        self.counted.append((model, version, outcome, difference and difference.headline_change))
+    def shadow(self, pipeline: str, model: str, version: str, outcome: str, difference: Difference | None) -> None:
+        self.counted.append((pipeline, model, version, outcome, difference and difference.headline_change))
 
     def ended(self) -> Mapping[str, Any]:
         (row,) = self.shadows.of("lobes")
@@ -139,12 +139,13 @@ def test_the_difference_is_recorded_and_counted_and_the_results_are_kept_apart(b
     assert bench.shadower.analyse(bench.job_id, 1) == DONE
     row = bench.ended()
     assert row["state"] == Shadow.COMPARED
+    assert row["document"]["pipeline"] == arrivals.PIPELINE
     versions = [{m["name"]: m["version"] for m in row["document"][side]} for side in ("reference", "candidate")]
     assert [found["lobes"] for found in versions] == ["1", "2"]
     assert row["document"]["difference"]["labels"]["lobes"]["dice"] == 1.0, "the lungs are the same model's"
     assert row["document"]["difference"]["worst_dice"] < 1.0
     change = row["document"]["difference"]["headline_change"]
-    assert bench.counted == [("lobes", "2", "compared", change)]
+    assert bench.counted == [(arrivals.PIPELINE, "lobes", "2", "compared", change)]
     kept = bench.folder / "results" / f"{bench.job_id}-shadow-lobes-2"
     assert [path.name for path in kept.iterdir()] == bench.kept() == ["result.json"]
     assert bench.jobs.objects(bench.job_id) == [], "none of it is a result of the job"
@@ -164,7 +165,7 @@ def test_a_candidate_that_fails_harms_nothing(bench: Bench, error: Exception, sa
     bench.raises(error)
     assert bench.shadower.analyse(bench.job_id, 1) == DONE
     assert (bench.ended()["state"], bench.ended()["error"]) == (Shadow.FAILED, said)
-    assert bench.counted == [("lobes", "2", "failed", None)]
+    assert bench.counted == [(arrivals.PIPELINE, "lobes", "2", "failed", None)]
     assert bench.jobs.get(bench.job_id).state is State.ANALYSED
 
 
