@@ -30,7 +30,7 @@ def analyse(
     destination: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for the results.")],
     pipeline: Annotated[
         list[str] | None,
-        typer.Option(help="Which analysis to run; may be repeated; default: the configuration's."),
+        typer.Option(help="Which analysis to run; may be repeated; default: every one that the configuration names."),
     ] = None,
     analysed_at: Annotated[
         datetime | None,
@@ -49,6 +49,8 @@ def analyse(
     report.pdf.dcm and result.json, whatever destinations of a configuration would get; results that lie in the folder
     are removed first, as they may be another patient's. INPUT with several studies: one folder per study, and one that
     fails does not stop the others. Several pipelines: one folder for each, below that.
+
+    The rules (`when`) of the configuration's `pipelines` are not applied: every pipeline analyses what it is given.
 
     Exit code 0: analysed; 3: refused, the reasons are printed and in result.json; 2: usage; 1: failure of a study, or a
     DICOM file that is damaged or cannot be read, each named.
