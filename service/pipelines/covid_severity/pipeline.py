@@ -1,4 +1,4 @@
-"""The pipeline: lungs, five lobes, opacities and the CT severity score (papers.md A, Topff 2023).
+"""The pipeline: lungs, five lobes, opacities and the CT severity score (Topff 2023).
 
 The 3-class classifier is not part of it yet: there are no probabilities, and the report says so.
 """
