@@ -57,7 +57,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, documents: Sequence[
     alone = sa.create_engine(f"sqlite:///{tmp_path}/records.db")  # without the jobs that the table refers to
     with alone.begin() as connection:
         for number, found in enumerate(documents):
-            row = {"job_id": f"job{number}", "model": "lobes", "version": "2", "state": Shadow.COMPARED}
+            row: dict[str, Any] = {"job_id": f"job{number}", "model": "lobes", "version": "2", "state": Shadow.COMPARED}
             row |= {"at": NOW + timedelta(minutes=number), "results": "", "document": found, "error": ""}
             connection.execute(sa.insert(shadows).values(row))
     return engine
