@@ -4,16 +4,18 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from types import MappingProxyType
 
 from pydicom import dcmread
 
 from service.analysis.analyst import Run
 from service.domain.job import Job
 from service.domain.ports import Spool
-from service.domain.routing import StudyFacts
+from service.domain.routing import Rule, StudyFacts, routed
 from service.domain.unparsable import UNPARSABLE
 from service.errors import Reason, Refusal
 from service.evidence.context import Earlier
+from service.imaging.attributes import texts
 from service.imaging.facts import series_facts
 from service.store.dicom_folder import SeriesFiles
 from service.store.records import Records, SeriesRecord
@@ -49,27 +51,50 @@ def _not_ct(record: SeriesRecord) -> tuple[Refusal, ...]:
     return (Refusal(Reason.NOT_CT, f"{kinds}."),)
 
 
+_NO_RULE = (Refusal(Reason.NO_PIPELINE, "No rule of the pipeline matches this series."),)
+
+
 class Studies:
     """Opens the studies of jobs."""
 
-    def __init__(self, spool: Spool, records: Records, expected_images: ExpectedImages) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        records: Records,
+        expected_images: ExpectedImages,
+        rules: Mapping[str, Sequence[Rule]] = MappingProxyType({}),
+    ) -> None:
+        """rules: which series each pipeline takes, by its name; without any it takes all."""
         self._spool = spool
         self._records = records
         self._expected_images = expected_images
+        self._rules = rules
 
     def facts(self, study_uid: str) -> list[StudyFacts]:
         """What rules look at, of each series of a study that has CT images; OSError if they cannot be read now.
 
-        Nothing of a series of which no header can be parsed: the gate refuses it by name.
+        Nothing of a series of which no header can be parsed, nor of a scout, which is never analysed: the gate refuses
+        them by name.
         """
         facts = (self._series_facts(one) for one in self._records.series_of(study_uid))
         return [one for one in facts if one is not None]
 
+    def _not_taken(self, job: Job, records: Sequence[SeriesRecord]) -> frozenset[str]:
+        """UIDs of series that no rule of the job's pipeline takes, while one takes another of the study's series."""
+        if not (rules := self._rules.get(job.pipeline)):
+            return frozenset()
+        facts = {one.series_uid: self._series_facts(one) for one in records}
+        known = {uid: one for uid, one in facts.items() if one is not None}
+        others = frozenset(uid for uid, one in known.items() if not routed(rules, one))
+        return others if len(others) < len(known) else frozenset()
+
     def _series_facts(self, one: SeriesRecord) -> StudyFacts | None:
-        """By the first header that can be parsed, None if there is none."""
+        """By the first header that can be parsed; None if there is none, and for a scout."""
         for relative in one.paths[:_HEADERS_TRIED]:
-            with self._spool.local([relative]) as (path,), suppress(*UNPARSABLE):
+            with suppress(FileNotFoundError, *UNPARSABLE), self._spool.local([relative]) as (path,):
                 header = dcmread(path, stop_before_pixels=True)
+                if "LOCALIZER" in texts(header, "ImageType"):
+                    return None
                 return series_facts(header, one.calling_ae, one.called_ae, one.first_received_at)
         return None
 
@@ -87,8 +112,15 @@ class Studies:
 
         with ExitStack() as open_files:
             paths = [tuple(open_files.enter_context(self._spool.local(r.paths))) for r in records]
+            not_taken = self._not_taken(job, records)
             files = [
-                SeriesFiles(job.study_uid, r.series_uid, p, _not_ct(r), tuple(r.paths))
+                SeriesFiles(
+                    job.study_uid,
+                    r.series_uid,
+                    p,
+                    _NO_RULE if r.series_uid in not_taken else _not_ct(r),
+                    tuple(r.paths),
+                )
                 for r, p in zip(records, paths, strict=True)
             ]
             yield files, progress, self._expected_images(job.study_uid, records)

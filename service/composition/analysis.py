@@ -60,13 +60,18 @@ def chosen_pipelines(
 
     A study without CT that can be read gets the first one, whose job is refused by name. facts_of: of its CT series.
     """
-    if not any(one.when for one in settings.pipelines):
-        return tuple(one.name for one in settings.pipelines)
+    if len(settings.pipelines) == 1 and not settings.pipelines[0].when:
+        return (settings.pipelines[0].name,)
     series = facts_of(study_uid)
     if not series:
         return (settings.pipelines[0].name,)
-    rules = {one.name: tuple(Rule(**route.model_dump()) for route in one.when) for one in settings.pipelines}
+    rules = pipeline_rules(settings)
     return tuple(name for name, own in rules.items() if any(routed(own, facts) for facts in series))
+
+
+def pipeline_rules(settings: Settings) -> dict[str, tuple[Rule, ...]]:
+    """Which series each pipeline takes, by its name; no rule: every series."""
+    return {one.name: tuple(Rule(**route.model_dump()) for route in one.when) for one in settings.pipelines}
 
 
 def gate(settings: Settings) -> Gate:

@@ -75,8 +75,13 @@ class LabelMap:
 
     @property
     def present(self) -> tuple[Segment, ...]:
-        """Segments that have voxels."""
-        found = set(np.flatnonzero(np.bincount(self.labels.ravel(), minlength=256)).tolist())
+        """Segments that have voxels; ValueError if a voxel has a label that no segment describes."""
+        counts = np.zeros(256, np.int64)
+        for plane in self.labels:
+            counts += np.bincount(plane.ravel(), minlength=256)
+        found = set(np.flatnonzero(counts).tolist())
+        if unknown := sorted(found - {0, *(segment.label for segment in self.segments)}):
+            raise ValueError(f"{self.name} has labels without a segment: {', '.join(map(str, unknown))}")
         return tuple(segment for segment in self.segments if segment.label in found)
 
 
@@ -255,16 +260,32 @@ class Analysis:
             labels = [segment.label for segment in label_map.segments]
             if len(set(labels)) < len(labels) or not all(1 <= label <= 255 for label in labels):
                 yield f"labels of {label_map.name} are not 1 to 255, each once"
+        for group in self.groups:
+            if len({one.name for one in group.measurements}) < len(group.measurements):
+                yield f"two measurements of {group.name} have one name"
+        taken = {"QUALITY", *([] if self.classification is None else [self.classification.name])}
+        yield from (f"a group is named {group.name}" for group in self.groups if group.name in taken)
+        yield from (
+            f"two groups are about {name}"
+            for name, count in Counter(group.segment for group in self.groups if group.segment).items()
+            if count > 1
+        )
+        yield from (f"{one.name} has no segments" for one in self.label_maps if not one.segments)
         about = {group.segment for group in self.groups if group.segment is not None}
         yield from (f"no segment {name} for its group" for name in sorted(about - set(segments)))
         numbers = [measured.value for group in self.groups for measured in group.measurements]
         numbers += [measured.value for measured in self.uncertainty]
+        numbers += [*self.drift.values(), *(one.value for one in self._probabilities)]
         if self.headline.value is not None:
             numbers.append(self.headline.value)
         if not all(math.isfinite(number) for number in numbers):
             yield "a number is not finite"
         if self.headline.value is not None and self.headline.value > (self.headline.maximum or math.inf):
             yield "the headline exceeds its scale"
+
+    @property
+    def _probabilities(self) -> tuple[ClassProbability, ...]:
+        return () if self.classification is None else self.classification.probabilities
 
     def label_map(self, name: str) -> LabelMap:
         """The label map of that name; KeyError if there is none."""

@@ -36,12 +36,13 @@ class SenderRules:
     """What the settings say about studies.
 
     quiet_s, urgency: by calling AE title; after so much silence a study is complete. pipelines: names of those that
-    are to analyse a study, by its UID; OSError if its images cannot be looked at now.
+    are to analyse a study, by its UID; OSError if its images cannot be looked at now. every: all that are configured.
     """
 
     quiet_s: Callable[[str], float]
     urgency: Callable[[str], Urgency]
     pipelines: Callable[[str], Sequence[str]]
+    every: Sequence[str]
 
 
 def due(study: StudyState, quiet_for_s: float, quiet_s: float) -> bool:

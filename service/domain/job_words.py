@@ -37,6 +37,7 @@ _STEPS = {
     Event.SUPERSEDE: "superseded",
     Event.RESEND: "to be sent once more",
     Event.CANCEL: "cancelled",
+    "choose again": "pipelines chosen again",
     "ask for commitment": "commitment requested",
     "send again": "to be sent again",
     "review": "reviewed",

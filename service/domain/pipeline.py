@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # they bring libraries that only an analysis needs
     from service.domain.report import ReportBody
 
 
-SERIES_NUMBERS = 1000
-"""Series Numbers of one pipeline's block: ten results of a study with up to a hundred series each."""
+SERIES_NUMBERS = 10_000
+"""Series Numbers of one pipeline's block: a hundred results of a study with up to a hundred series each."""
 
 
 @dataclass(frozen=True, slots=True)

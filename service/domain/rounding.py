@@ -16,11 +16,13 @@ _SMALLEST = 0.001
 
 def millilitres(value_ml: float) -> float:
     """One decimal; three below 0.1 mL."""
-    return _visible(value_ml, round(value_ml, 1 if value_ml >= 0.1 else 3))
+    return _visible(value_ml, round(value_ml, 1 if abs(value_ml) >= 0.1 else 3))
 
 
 def percent(value: float) -> float:
     """One decimal, three below 0.1 %; truncated: 4.99 % (score 1) must not read as 5.0 % (score 2)."""
+    if value < 0:
+        return -percent(-value)
     step = 10 if value >= 0.1 else 1000
     return _visible(value, floor(value * step + 1e-6) / step)
 
@@ -39,6 +41,8 @@ def decimals(rounded: float) -> str:
     """A rounded volume or percentage as text: "0", "0.04" or "12.0"."""
     if not rounded:
         return "0"
+    if rounded < 0:
+        return f"-{decimals(-rounded)}"
     return f"{rounded:.1f}" if rounded >= 0.1 else f"{rounded:.3f}".rstrip("0")
 
 
@@ -76,4 +80,6 @@ _RULES: dict[Code, Callable[[float], float]] = {
 
 
 def _visible(value: float, rounded: float) -> float:
+    if value < 0:
+        return -_visible(-value, -rounded)
     return max(float(rounded), _SMALLEST) if value > 0 else 0.0

@@ -51,9 +51,9 @@ def model_uid(model: ModelUse) -> str:
 def segment_algorithms(analysis: Analysis) -> hd.AlgorithmIdentificationSequence:
     """One item for all models together (PS3.3 C.8.20.4): highdicom and others read no more than one."""
     return hd.AlgorithmIdentificationSequence(
-        name=_joined(model.name for model in analysis.models),
+        name=_joined(model.name for model in analysis.models) or analysis.pipeline.name,
         family=codes.ARTIFICIAL_INTELLIGENCE,
-        version=_joined(model.version for model in analysis.models),
+        version=_joined(model.version for model in analysis.models) or analysis.pipeline.version,
         source=MANUFACTURER,
         parameters={"pipeline": str(analysis.pipeline)} | {f"{m.name} sha256": m.sha256 for m in analysis.models},
     )
@@ -62,8 +62,8 @@ def segment_algorithms(analysis: Analysis) -> hd.AlgorithmIdentificationSequence
 def sr_algorithm(analysis: Analysis, *parameters: str) -> sr.AlgorithmIdentification:
     """The same as TID 4019."""
     return sr.AlgorithmIdentification(
-        name=_joined(model.name for model in analysis.models),
-        version=_joined(model.version for model in analysis.models),
+        name=_joined(model.name for model in analysis.models) or analysis.pipeline.name,
+        version=_joined(model.version for model in analysis.models) or analysis.pipeline.version,
         parameters=[
             f"pipeline {analysis.pipeline}",
             *(f"{m.name} sha256 {m.sha256}" for m in analysis.models),

@@ -4,16 +4,28 @@ from collections.abc import Iterable
 
 from service.errors import Reason, Refusal
 
-NOT_ANALYSED = (
-    "Not analysed is not the same as normal.",
-    "Thoracle did not analyse this CT: there is no score, no measurement and no segmentation.",
-    "Read the images as usual; do not wait for a result.",
-)
-NO_CT = (
-    "Not analysed is not the same as normal.",
-    "Thoracle analyses CT only, and this study holds none: there is no score, no measurement and no segmentation.",
-    "Read the images as usual; do not wait for a result.",
-)
+_NOT_NORMAL = "Not analysed is not the same as normal."
+_NOTHING = "there is no score, no measurement and no segmentation of it"
+
+
+def not_analysed(pipeline: str) -> tuple[str, ...]:
+    """What a notice says first. pipeline: its name; other analyses of the CT have results or notices of their own."""
+    return (
+        _NOT_NORMAL,
+        f"The analysis {pipeline} of this CT was not done: {_NOTHING}.",
+        f"Read the images as usual; do not wait for a result of {pipeline}.",
+    )
+
+
+def no_ct(pipeline: str) -> tuple[str, ...]:
+    """The same of a study without CT."""
+    return (
+        _NOT_NORMAL,
+        f"Thoracle analyses CT only, and this study holds none: {_NOTHING}.",
+        f"Read the images as usual; do not wait for a result of {pipeline}.",
+    )
+
+
 SEND = "A thin axial series of both lungs, original slices, is analysed as soon as it is sent."
 
 OTHER_KIND = frozenset((Reason.NOT_CT, Reason.LOCALIZER, Reason.DOSE_REPORT))

@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from service.errors import Reason, Refusal, Rejected
 from service.evidence.context import EvidenceContext
-from service.evidence.notice_words import NO_CT, NOT_ANALYSED, OTHER_KIND, SEND, advice
+from service.evidence.notice_words import OTHER_KIND, SEND, advice, no_ct, not_analysed
 from service.evidence.replaced import replaces
 from service.evidence.seed import notice_records
 from service.evidence.source import clean_header
@@ -94,8 +94,8 @@ class RefusedStudy:
         too_young = any(r.reason is Reason.AGE for one in self.series for r in one.refusals)
         earlier = replaces("notice", self)
         if all(one.is_no_ct for one in self.series):
-            return (*NO_CT, *earlier)
-        return (*NOT_ANALYSED, *earlier, *(() if too_young else (SEND,)))
+            return (*no_ct(self.context.pipeline.name), *earlier)
+        return (*not_analysed(self.context.pipeline.name), *earlier, *(() if too_young else (SEND,)))
 
 
 def _cleaned(header: Dataset) -> Dataset:

@@ -11,4 +11,5 @@ def replaces(what: str, case: Filed) -> tuple[str, ...]:
         return ()
     kind = "notice" if earlier.notice else "result"
     when = f" of {written(earlier.analysed_at, case.header):%Y-%m-%d %H:%M}" if earlier.analysed_at else ""
-    return (f"This {what} (v{case.context.number}) replaces {kind} v{earlier.number}{when}.",)
+    this = f"This {what} (v{case.context.number}) of {case.context.pipeline.name}"
+    return (f"{this} replaces {kind} v{earlier.number}{when}.",)

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydicom import Dataset
 
 from service.domain.routing import StudyFacts
-from service.imaging.attributes import Unreadable, items, known_text
+from service.imaging.attributes import Unreadable, items, known_text, texts
 from service.imaging.gate.patient import youngest_age
 
 _PROCEDURES = ("ProcedureCodeSequence", "RequestedProcedureCodeSequence", "PerformedProtocolCodeSequence")
@@ -27,7 +27,7 @@ def series_facts(
         descriptions=tuple(known_text(header, name) for name in ("StudyDescription", "SeriesDescription")),
         body_part=known_text(header, "BodyPartExamined"),
         received_at=received_at.astimezone(),
-        kernels=tuple(filter(None, [known_text(header, "ConvolutionKernel")])),
+        kernels=texts(header, "ConvolutionKernel"),
         contrast=tuple(_contrast(header)),
         procedures=tuple(_procedures(header)),
         age_years=_age_years(header),

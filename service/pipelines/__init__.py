@@ -20,6 +20,7 @@ BUILT_IN: tuple[Pipeline, ...] = (CovidSeverity(),)
 
 _MEMBERS = (*Pipeline.__annotations__, "analyse", "report")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LABEL_MAP = re.compile(r"[a-z][a-z0-9_]{0,15}")
 """Names are folders of results, labels of metrics and values of rules."""
 
 
@@ -60,6 +61,11 @@ def _check_alone(one: Pipeline) -> None:
     """Permanent where its name cannot be used, or a warning that comes with a CT is not among its own."""
     if not _NAME.fullmatch(one.name):
         raise Permanent(f"a pipeline cannot be named {one.name!r}: small letters and digits, with - between words")
+    for kind in one.label_maps:
+        if not _LABEL_MAP.fullmatch(kind.name):
+            raise Permanent(
+                f"a label map of {one.name} cannot be named {kind.name!r}: at most 16 small letters, digits and _"
+            )
     if missing := {flag.code for flag in OF_THE_CT} - {flag.code for flag in one.flags}:
         raise Permanent(f"{one.name} does not declare the warnings {', '.join(sorted(missing))}")
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import JobLimits, Watchdog
 from service.composition import destinations as to
-from service.composition.analysis import analysts, chosen_pipelines, pipelines
+from service.composition.analysis import analysts, chosen_pipelines, pipeline_rules, pipelines
 from service.composition.backends import backend, checked_every_s
 from service.composition.storage import database, database_health, open_storage, shared_locks, watchdog_dir
 from service.domain.completion import SenderRules
@@ -59,7 +59,7 @@ def run(settings: Settings, name: str) -> None:
         _job_limits(settings), watchdog_dir(settings), lambda: alive.held, metrics.stopped, _end_process
     )
     chosen = pipelines(settings)
-    studies = Studies(spool, tables.records, partial(_expected_images, settings))
+    studies = Studies(spool, tables.records, partial(_expected_images, settings), pipeline_rules(settings))
     analysis = WorkerAnalysis(analysts(settings, chosen, models.active), models, watchdog, studies)
     targets = to.targets(settings.destinations)
     plans = DeliveryPlans(targets, tables.jobs, tables.deliveries, now)
@@ -71,7 +71,7 @@ def run(settings: Settings, name: str) -> None:
     queues = {name: QueueOptions(one.concurrency, one.per_minute) for name, one in settings.destinations.items()}
     durable = DurableEngine(database(settings, "flow.db"), alive, queues, work)
     takers = partial(chosen_pipelines, settings, studies.facts)
-    rules = SenderRules(partial(_quiet_s, settings), partial(_urgency, settings), takers)
+    rules = SenderRules(partial(_quiet_s, settings), partial(_urgency, settings), takers, [one.name for one in chosen])
     sweeper = Sweeper(tables, durable, rules, partial(present, alive, "receiver"), now)
     keep, history = settings.retention.files_for, settings.retention.history_for
     janitor = Janitor(Retention(engine), spool, durable, metrics, keep, history, now)

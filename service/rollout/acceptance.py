@@ -83,10 +83,11 @@ class Gate:
         progress("reading the CT", 0.0)
         ct = largest_ct(folder)
         candidate = self.in_process(wanted)
-        needed = {model for pipeline in self.pipelines for model in pipeline.models}
+        pipelines = [one for one in self.pipelines if name in (*one.models, *one.optional_models)] or self.pipelines
+        needed = {model for pipeline in pipelines for model in pipeline.models}
         missing = [model for model in needed if active.get(model, OFF) == OFF]
         reference = None if missing else self.in_process(active)
-        found = [check_sense(one, ct, reference, candidate, progress).difference for one in self.pipelines]
+        found = [check_sense(one, ct, reference, candidate, progress).difference for one in pipelines]
         passed = Passed(candidate.spec(name).sha256, next((one for one in found if one), None))
         if self.server is None:
             return passed
@@ -96,6 +97,6 @@ class Gate:
         with listed_for_trial(repository, name, wanted[name]):
             served = self.server(wanted)
             served.check()
-            for pipeline in self.pipelines:
+            for pipeline in pipelines:
                 check_parity(pipeline, ct, candidate, served, lambda stage, part: progress(f"server: {stage}", part))
         return passed

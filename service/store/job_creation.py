@@ -9,11 +9,15 @@ import sqlalchemy as sa
 
 from service.domain.arrival import is_other_image
 from service.domain.completion import StudyState, job_id
+from service.domain.delivery_state import NOT_THERE
 from service.domain.job_state import Event, State, is_possible
 from service.domain.priority import Urgency, virtual_time_s
+from service.store.delivery_rows import withdraw
 from service.store.job_rows import get, move
 from service.store.journal import note
-from service.store.tables import instances, jobs, series, studies
+from service.store.planning import OPEN
+from service.store.purged_jobs import saw_no_ct
+from service.store.tables import deliveries, instances, jobs, series, studies
 
 
 def locked_study(connection: sa.Connection, study_uid: str) -> StudyState:
@@ -63,28 +67,41 @@ def _next_number(connection: sa.Connection, study_uid: str, pipeline: str) -> in
 
 
 def _supersede_latest(connection: sa.Connection, study_uid: str, pipeline: str) -> str | None:
-    """The study's latest job of the pipeline. Unless all its results were delivered, none of them will be any more."""
-    latest = connection.execute(
-        sa.select(jobs.c.job_id)
-        .where(jobs.c.study_uid == study_uid, jobs.c.pipeline == pipeline)
-        .order_by(jobs.c.revision.desc())
-        .limit(1)
-        .with_for_update()
-    ).scalar_one_or_none()
+    """The study's latest job of the pipeline. Unless all its results were delivered, none of them will be any more.
+
+    The first job of a pipeline supersedes one that analysed nothing for want of a pipeline or of a CT.
+    """
+    latest = _latest(connection, study_uid, jobs.c.pipeline == pipeline)
+    if latest is None:
+        other = _latest(connection, study_uid, jobs.c.state == State.REFUSED)
+        if other is not None and (not get(connection, other).pipeline or saw_no_ct(connection, other)):
+            latest = other
     if latest is not None and is_possible(get(connection, latest).state, Event.SUPERSEDE):
         move(connection, latest, Event.SUPERSEDE, "by a newer job of the study")
     return latest
 
 
-def cancel_others(connection: sa.Connection, study_uid: str, pipelines: Sequence[str]) -> None:
-    """Cancel the jobs of pipelines that do not take the changed study: nothing more is analysed or sent."""
+def _latest(connection: sa.Connection, study_uid: str, which: sa.ColumnElement[bool]) -> str | None:
+    query = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid, which)
+    newest = query.order_by(jobs.c.revision.desc(), jobs.c.job_id).limit(1).with_for_update()
+    latest: str | None = connection.execute(newest).scalar_one_or_none()
+    return latest
+
+
+def cancel_others(connection: sa.Connection, study_uid: str, pipelines: Sequence[str], now: datetime) -> None:
+    """Cancel the jobs of pipelines that do not take the changed study: nothing more is analysed or sent.
+
+    Of a refused one the notices that are on their way, or wait for an operator, are withdrawn.
+    """
     others = (jobs.c.study_uid == study_uid) & jobs.c.pipeline.not_in([*pipelines] or [""])
     newest_first = sa.select(jobs.c.job_id).where(others).order_by(jobs.c.revision.desc(), jobs.c.job_id)
     for other in connection.scalars(newest_first.with_for_update()).all():
-        if get(connection, other).state is not State.REFUSED and is_possible(
-            get(connection, other).state, Event.CANCEL
-        ):
-            move(connection, other, Event.CANCEL, "its pipeline does not take the changed study")
+        job = get(connection, other)
+        why = "its pipeline does not take the changed study"
+        if job.state is State.REFUSED:
+            withdraw(connection, job, OPEN | deliveries.c.state.in_(NOT_THERE), why, now)
+        elif is_possible(job.state, Event.CANCEL):
+            move(connection, other, Event.CANCEL, why)
 
 
 def ct_digests(connection: sa.Connection, study_uid: str) -> list[str]:

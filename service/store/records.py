@@ -15,6 +15,7 @@ from service.domain.priority import Urgency, most_urgent
 from service.store.engine import durable
 from service.store.intake import Recorded, intake, is_given_up
 from service.store.job_creation import NewJobs, cancel_others, ct_digests, has_images, locked_study, state_of
+from service.store.journal import note
 from service.store.purged_jobs import is_remainder, purged_predecessor
 from service.store.tables import instances, jobs, removals, series, studies
 
@@ -84,7 +85,7 @@ class Records:
         with self._engine.begin() as connection:
             if locked_study(connection, study.study_uid) != study:
                 return []
-            cancel_others(connection, study.study_uid, pipelines)
+            cancel_others(connection, study.study_uid, pipelines, now)
             new = NewJobs(study, study.revision, most_urgent(study.urgency, urgency), now)
             return [new.create(connection, pipeline) for pipeline in pipelines or ("",)]
 
@@ -118,14 +119,31 @@ class Records:
     def create_job_again(self, study_uid: str, pipeline: str, by: str, now: datetime) -> str:
         """A new job of one pipeline on what is there of a study, changed or not, because `by` wants it; its id.
 
-        IllegalTransition if its images were purged.
+        IllegalTransition if its images were purged, or changed since the latest jobs: every pipeline gets a new job
+        when the study is complete.
         """
         with self._engine.begin() as connection:
-            study = locked_study(connection, study_uid)
-            if not has_images(connection, study_uid):
-                raise IllegalTransition("the images of the study were purged: send the study again")
+            study = _reopened(connection, study_uid)
             new = NewJobs(study, study.revision + 1, study.urgency, now, f", wanted by {by}")
             return new.create(connection, pipeline)
+
+    def choose_again(self, job: Job, by: str, now: datetime) -> None:
+        """Let the rules of now choose the pipelines of a study that none took; IllegalTransition as above."""
+        with self._engine.begin() as connection:
+            study = _reopened(connection, job.study_uid)
+            this = studies.c.study_uid == job.study_uid
+            connection.execute(sa.update(studies).where(this).values(revision=study.revision + 1))
+            note(connection, job.study_uid, job.job_id, "choose again", f"by {by}", now)
+
+
+def _reopened(connection: sa.Connection, study_uid: str) -> StudyState:
+    """The study, its row locked; IllegalTransition if nobody can have a new job of it now."""
+    study = locked_study(connection, study_uid)
+    if not has_images(connection, study_uid):
+        raise IllegalTransition("the images of the study were purged: send the study again")
+    if study.revision > study.job_revision:
+        raise IllegalTransition("images of the study came since: it gets new jobs as soon as it is complete")
+    return study
 
 
 def _series_record(row: sa.Row[Any], files: Sequence[sa.Row[Any]]) -> SeriesRecord:

@@ -1,6 +1,7 @@
 """What each destination gets of a result, and what that replaces there."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from service.domain.job import Job, StoredObject
@@ -36,7 +37,7 @@ class DeliveryPlans:
 
     def of_job(self, job: Job) -> dict[str, Plan]:
         """Returns what each destination gets of an analysed or refused job."""
-        return self.of_results(self._jobs.objects(job.job_id), job.facts)
+        return self.of_results(self._jobs.objects(job.job_id), of_pipeline(job.facts, job))
 
     def begin(self, job: Job) -> Sequence[str]:
         """Write down the deliveries of a job that has results; returns the destinations where something is open."""
@@ -55,3 +56,8 @@ class DeliveryPlans:
         there = [Predecessor(o.sop_class_uid, o.sop_instance_uid, str(o.series_uid), job.study_uid) for o in known]
         notice = any(o.kind in NOTICES for o in objects)
         return Earlier(before.number, before.started_at, notice, tuple(there))
+
+
+def of_pipeline(facts: StudyFacts | None, job: Job) -> StudyFacts | None:
+    """The facts with the job's pipeline: those that version 0.2 recorded have none."""
+    return None if facts is None else replace(facts, pipeline=job.pipeline)

@@ -64,6 +64,9 @@ class JobActions:
                 raise IllegalTransition(f"job {job_id} is {job.state}: its analysis is not done")
             if job.purged_at is not None:
                 raise IllegalTransition(purged(job_id, job.purged_at))
+            if not job.pipeline:
+                self._records.choose_again(job, by, self._clock())
+                return job
             return self._jobs.get(self._records.create_job_again(job.study_uid, job.pipeline, by, self._clock()))
 
     def review(self, job_id: str, by: str, verdict: Verdict, score: int | None = None, comment: str = "") -> Job:

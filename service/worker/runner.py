@@ -35,7 +35,7 @@ from service.rollout.assignment import Assigned
 from service.rollout.fallback import analyse_with_fallback
 from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.study_tables import StudyTables
-from service.worker.delivery_plans import DeliveryPlans
+from service.worker.delivery_plans import DeliveryPlans, of_pipeline
 from service.worker.saved_result import ENDED, SavedResult, from_json, to_json
 from service.worker_step import InternalError, worker_step
 
@@ -119,7 +119,7 @@ class Runner:
 
     def _end(self, job: Job, event: Event, result: Result) -> Deliver:
         """Record how the analysis ended, and what goes where."""
-        plans = self._plans.of_results(result.objects, result.facts)
+        plans = self._plans.of_results(result.objects, of_pipeline(result.facts, job))
         finished = self._jobs.finish(job.job_id, event, result, self._clock(), plans)
         ended = advance(State.RUNNING, event)
         log.info("job %s: %s", job.job_id, ended)

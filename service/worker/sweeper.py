@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.5
 _TICKS_BETWEEN_CHECKS = 20
 _JUMP_S = 5.0
+_UNREAD_S = 300.0
+"""For so long the jobs of a study wait for images that rules look at: the storage may be away."""
 
 
 class Engine(Protocol):
@@ -68,9 +70,7 @@ class Sweeper(PeriodicTask):
         self._deaf = LogOnce(
             log, "%s: no study is completed meanwhile", "a receiver runs again: quiet periods begin anew"
         )
-        self._unseen = LogOnce(
-            log, "the images of a complete study cannot be read (%s): its jobs wait", "images can be read again"
-        )
+        self._unread_since_s: dict[str, float] = {}
         self._looks = 1  # the first tick checks
 
     def tick(self) -> None:
@@ -91,9 +91,16 @@ class Sweeper(PeriodicTask):
         try:
             pipelines = self._rules.pipelines(study.study_uid)
         except OSError as error:
-            self._unseen.tell(type(error).__name__)
-            return
-        self._unseen.tell("")
+            since_s = self._unread_since_s.setdefault(study.study_uid, self._monotonic_s())
+            if self._monotonic_s() - since_s < _UNREAD_S:
+                return
+            log.error(
+                "the images of a complete study cannot be read for %.0f s (%s): every pipeline gets a job",
+                _UNREAD_S,
+                type(error).__name__,
+            )
+            pipelines = self._rules.every
+        self._unread_since_s.pop(study.study_uid, None)
         urgency = self._rules.urgency(study.calling_ae)
         for job_id in self._tables.records.create_jobs(study, pipelines, urgency, now):
             log.info("study complete, job %s created", job_id)

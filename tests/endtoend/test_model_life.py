@@ -88,10 +88,8 @@ def test_versions_change_while_studies_come_and_a_broken_one_changes_nothing(tmp
             results = tmp_path / "service/data/results"
             kept = json.loads((results / f"{beside['job_id']}-shadow-lobes-2/result.json").read_text())
             assert {m["name"]: m["version"] for m in kept["models"]}["lobes"] == "2"
-            assert (
-                'thoracle_shadow_studies_total{model="lobes",outcome="compared",pipeline="covid-severity",version="2"} 1.0'
-                in service.metrics()
-            )
+            labels = 'model="lobes",outcome="compared",pipeline="covid-severity",version="2"'
+            assert f"thoracle_shadow_studies_total{{{labels}}} 1.0" in service.metrics()
 
             status, answer = hospital.post("/api/models/lobes/withdraw")
             assert (status, answer["active"], answer["candidate"]) == (200, "1", None), answer

@@ -76,8 +76,9 @@ class TestLabelMap:
         assert label_map({(0, 0, 0): 1, (1, 2, 3): 7, (0, 1, 2): 255}).present == SEGMENTS
         assert label_map({}).present == ()
 
-    def test_a_label_without_a_segment_is_not_present(self) -> None:
-        assert label_map({(0, 0, 0): 2}).present == ()
+    def test_a_label_without_a_segment_is_an_error(self) -> None:
+        with pytest.raises(ValueError, match="2"):
+            label_map({(0, 0, 0): 2}).present  # noqa: B018
 
     def test_it_is_itself_alone(self) -> None:
         """Comparing voxels by accident would take seconds."""
@@ -127,7 +128,7 @@ def test_a_headline_in_words(headline: Headline, value: str, sentence: str) -> N
 
 class TestAnalysis:
     def test_maps_and_groups_are_found_by_name(self) -> None:
-        maps = (replace(label_map({}, "airways"), segments=()), label_map({}, "nodules"))
+        maps = (replace(label_map({}, "airways"), segments=(segment(1, "TRACHEA"),)), label_map({}, "nodules"))
         groups = (group("N2", millilitres("volume_ml", 2.0)), group("N1", millilitres("volume_ml", 1.0)))
         found = analysis(label_maps=maps, groups=groups)
         assert found.label_map("nodules") is maps[1] and found.label_map("airways") is maps[0]

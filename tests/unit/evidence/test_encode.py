@@ -233,7 +233,7 @@ def test_everything_is_filed_under_the_source_study(
         for keyword in ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "StudyDescription"):
             assert dataset[keyword].value == source[keyword].value, (item.file_name, keyword)
         assert dataset.SpecificCharacterSet == "ISO_IR 192"
-        assert dataset.SeriesDescription.endswith(" v1 14:05 research use only (unverified)")
+        assert dataset.SeriesDescription.endswith(" v1 14:05 covid-severity research use only")
         assert 9001 <= dataset.SeriesNumber <= 9005
         assert dataset.SeriesDate == dataset.ContentDate == dataset.InstanceCreationDate == "20240501"
         assert dataset.SeriesTime == dataset.ContentTime == dataset.InstanceCreationTime == "140530"

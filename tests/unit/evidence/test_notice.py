@@ -162,7 +162,7 @@ def test_it_may_replace_an_earlier_result(tmp_path: Path, notice_before: bool, w
     replaces = evidence_samples.replacing(earlier, notice=notice_before)
     context = notice_samples.context([header()], number=3, replaces=replaces)
     evidence = encode_notice([header()], {UID: (TOO_THICK,)}, context, {UID: 28})
-    assert f"This notice (v3) replaces {what} v1 of 2024-05-01 13:58." in printed(evidence, tmp_path)
+    assert f"This notice (v3) of covid-severity replaces {what} v1 of 2024-05-01 13:58." in printed(evidence, tmp_path)
     (study,) = parsed(evidence)[0].PredecessorDocumentsSequence
     assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.2.3.4"
     assert not {e.sop_instance_uid for e in evidence[:2]} & {e.sop_instance_uid for e in one()}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from helpers import toy_pipeline
 
+from service.domain.analysis import LabelMapKind
 from service.domain.eligibility import Limits
 from service.domain.flags import LOSSY, OF_THE_CT, Flag
 from service.errors import Permanent
@@ -20,6 +21,7 @@ class Some:
     name: str = "some"
     series_number: int = 50000
     flags: tuple[Flag, ...] = OF_THE_CT
+    label_maps: tuple[LabelMapKind, ...] = ()
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str, target: str) -> None:
@@ -78,13 +80,13 @@ def test_two_pipelines_of_one_name_are_an_error() -> None:
         checked((*BUILT_IN, Some(name="covid-severity")))
 
 
-@pytest.mark.parametrize(("first", "fits"), [(8001, False), (9999, False), (8000, True), (10000, True)])
+@pytest.mark.parametrize(("first", "fits"), [(18999, False), (9001, False), (19000, True)])
 def test_blocks_of_series_numbers_must_not_overlap(first: int, fits: bool) -> None:
     some = Some(series_number=first)
     if fits:
         assert checked((*BUILT_IN, some))
     else:
-        with pytest.raises(Permanent, match="series numbers of covid-severity and some overlap: they need 1000 each"):
+        with pytest.raises(Permanent, match="series numbers of covid-severity and some overlap: they need 10000 each"):
             checked((*BUILT_IN, some))
 
 

@@ -22,7 +22,7 @@ from service.store.spool import Spool
 from service.store.study_tables import StudyTables
 from service.worker.sweeper import Sweeper
 
-RULES = SenderRules(lambda ae: 10.0, lambda ae: Urgency.ROUTINE, lambda study_uid: [PIPELINE])
+RULES = SenderRules(lambda ae: 10.0, lambda ae: Urgency.ROUTINE, lambda study_uid: [PIPELINE], [PIPELINE])
 
 
 class Engine:

@@ -1,6 +1,7 @@
 """The sweeper asks which pipelines take a complete study; one that cannot be looked at keeps no other waiting."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -35,11 +36,14 @@ class Ward:
         self._database = sqlite_engine(folder / "records.db")
         upgrade(self._database)
         self.takers: dict[str, Sequence[str] | OSError] = {}
-        self._now, self._passed_s = arrivals.at(5), 0.0
+        self._passed_s = 0.0
         self._inbox = Inbox(Spool(folder), Records(self._database))
-        rules = SenderRules(lambda ae: 1.0, lambda ae: Urgency.ROUTINE, self._takers)
+        rules = SenderRules(lambda ae: 1.0, lambda ae: Urgency.ROUTINE, self._takers, ("a", "b"))
         tables = StudyTables.on(self._database)
-        self._sweeper = Sweeper(tables, Engine(), rules, lambda: True, lambda: self._now, lambda: self._passed_s)
+        self._sweeper = Sweeper(tables, Engine(), rules, lambda: True, self._now, lambda: self._passed_s)
+
+    def _now(self) -> datetime:
+        return arrivals.at(5) + timedelta(seconds=self._passed_s)
 
     def _takers(self, study_uid: str) -> Sequence[str]:
         found = self.takers[study_uid]
@@ -51,7 +55,8 @@ class Ward:
         self.takers[study_uid] = takers
         self._inbox.take(arrivals.arrival(study_uid=study_uid, content=study_uid.encode()))
 
-    def sweep(self) -> None:
+    def sweep(self, after_s: float = 0.0) -> None:
+        self._passed_s += after_s
         self._sweeper.tick()
         self._passed_s += 2.0
         self._sweeper.tick()
@@ -77,8 +82,20 @@ def test_a_study_whose_images_cannot_be_read_waits_alone(tmp_path: Path, caplog:
     ward.receive("away", OSError(5, "Input/output error"))
     ward.receive("here", ["a"])
     ward.sweep()
-    assert ward.jobs() == {("here", "a")}
-    assert "the images of a complete study cannot be read (OSError): its jobs wait" in caplog.text
+    ward.sweep(after_s=200)
+    assert ward.jobs() == {("here", "a")} and not caplog.text
     ward.takers["away"] = ["a"]
     ward.sweep()
     assert ward.jobs() == {("here", "a"), ("away", "a")}
+
+
+def test_a_study_whose_images_stay_unreadable_goes_to_every_pipeline(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which refuse it by name: a study that waits for ever is one that nobody hears of."""
+    ward = Ward(tmp_path)
+    ward.receive("away", OSError(5, "Input/output error"))
+    ward.sweep()
+    ward.sweep(after_s=300)
+    assert ward.jobs() == {("away", "a"), ("away", "b")}
+    assert "cannot be read for 300 s (OSError): every pipeline gets a job" in caplog.text
