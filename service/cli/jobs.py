@@ -138,7 +138,8 @@ def resend(
 def reanalyse(job_id: JobId, config: ConfigOption = None) -> None:
     """Analyse the study of a job again, with the models and the configuration of now.
 
-    It becomes a new job, which supersedes the study's latest one; its results say which earlier ones they replace.
+    It becomes a new job of the same pipeline, which supersedes that pipeline's latest one; its results say which
+    earlier ones they replace. Of a study that no pipeline took, the rules choose again.
 
     [bold]Example[/]
 

@@ -256,16 +256,10 @@ class Deliveries:
             return settle(connection, job_id, now)
 
     def cancel(self, job_id: str, by: str, now: datetime) -> Job:
-        """An operator wants nothing more of it; IllegalTransition if there is nothing to stop.
-
-        Notices that a destination does not have are withdrawn too: else they would keep the study from being purged.
-        """
+        """An operator wants nothing more of it; IllegalTransition if there is nothing to stop."""
         with self._engine.begin() as connection:
             job = get(connection, job_id)
-            stoppable = OPEN | deliveries.c.state.in_(NOT_THERE) if job.state is State.REFUSED else OPEN
-            unconfirmed = (deliveries.c.job_id == job_id) & (deliveries.c.state == Delivered.STORED) & OPEN
-            stopped = connection.execute(sa.update(deliveries).where(unconfirmed).values(confirm=Confirm.NONE)).rowcount
-            stopped += rows_of.withdraw(connection, job, stoppable, "cancelled", now)
+            stopped = rows_of.stop(connection, job, "cancelled", now)
             if not is_possible(job.state, Event.CANCEL) or (job.state is State.REFUSED and not stopped):
                 raise IllegalTransition(f"job {job_id} is {job.state}, and nothing of it is on its way")
             return move(connection, job_id, Event.CANCEL, f"by {by}")

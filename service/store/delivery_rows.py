@@ -5,9 +5,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from service.domain.delivery import ABSENCES_AT_MOST, ObjectDelivery
+from service.domain.delivery import ABSENCES_AT_MOST, Confirm, ObjectDelivery
 from service.domain.delivery_state import NOT_THERE, TO_SEND, Delivered, DeliveryEvent, advance_delivery
 from service.domain.job import Job
+from service.domain.job_state import State
 from service.store.job_rows import get
 from service.store.journal import note
 from service.store.planning import OPEN, Plan, at, insert, settle, tell
@@ -82,6 +83,18 @@ def withdraw(connection: sa.Connection, job: Job, which: sa.ColumnElement[bool],
     for destination, count in counts:
         tell(connection, job.job_id, destination, [(Delivered.WITHDRAWN, why)] * count, now)
     return sum(count for _, count in counts)
+
+
+def stop(connection: sa.Connection, job: Job, why: str, now: datetime) -> int:
+    """Nothing more of a job goes anywhere; how many objects that stopped.
+
+    What a destination stored counts as delivered, unconfirmed or not; what it does not have is withdrawn. So are a
+    refused job's notices that wait for an operator: else they would keep the study from being purged.
+    """
+    unconfirmed = (deliveries.c.job_id == job.job_id) & (deliveries.c.state == Delivered.STORED) & OPEN
+    stopped = connection.execute(sa.update(deliveries).where(unconfirmed).values(confirm=Confirm.NONE)).rowcount
+    stoppable = OPEN | deliveries.c.state.in_(NOT_THERE) if job.state is State.REFUSED else OPEN
+    return stopped + withdraw(connection, job, stoppable, why, now)
 
 
 def replace(

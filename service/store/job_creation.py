@@ -9,15 +9,13 @@ import sqlalchemy as sa
 
 from service.domain.arrival import is_other_image
 from service.domain.completion import StudyState, job_id
-from service.domain.delivery_state import NOT_THERE
 from service.domain.job_state import Event, State, is_possible
 from service.domain.priority import Urgency, virtual_time_s
-from service.store.delivery_rows import withdraw
+from service.store.delivery_rows import stop
 from service.store.job_rows import get, move
 from service.store.journal import note
-from service.store.planning import OPEN
 from service.store.purged_jobs import saw_no_ct
-from service.store.tables import deliveries, instances, jobs, series, studies
+from service.store.tables import instances, jobs, series, studies
 
 
 def locked_study(connection: sa.Connection, study_uid: str) -> StudyState:
@@ -91,7 +89,7 @@ def _latest(connection: sa.Connection, study_uid: str, which: sa.ColumnElement[b
 def cancel_others(connection: sa.Connection, study_uid: str, pipelines: Sequence[str], now: datetime) -> None:
     """Cancel the jobs of pipelines that do not take the changed study: nothing more is analysed or sent.
 
-    Of a refused one the notices that are on their way, or wait for an operator, are withdrawn.
+    Of a refused one the notices that are on their way, or wait for an operator, are withdrawn (`stop`).
     """
     others = (jobs.c.study_uid == study_uid) & jobs.c.pipeline.not_in([*pipelines] or [""])
     newest_first = sa.select(jobs.c.job_id).where(others).order_by(jobs.c.revision.desc(), jobs.c.job_id)
@@ -99,7 +97,7 @@ def cancel_others(connection: sa.Connection, study_uid: str, pipelines: Sequence
         job = get(connection, other)
         why = "its pipeline does not take the changed study"
         if job.state is State.REFUSED:
-            withdraw(connection, job, OPEN | deliveries.c.state.in_(NOT_THERE), why, now)
+            stop(connection, job, why, now)
         elif is_possible(job.state, Event.CANCEL):
             move(connection, other, Event.CANCEL, why)
 

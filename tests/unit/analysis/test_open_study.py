@@ -1,5 +1,6 @@
 """Which pipelines a received study gets: by the headers of its series, as far as they can be parsed."""
 
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ import pytest
 from helpers import arrivals, make_ct
 
 from service.analysis.open_study import Studies
-from service.composition.analysis import chosen_pipelines
+from service.composition.analysis import chosen_pipelines, pipeline_rules
+from service.domain.job import Job
+from service.domain.job_state import State
+from service.errors import Reason
 from service.settings import Settings
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
@@ -29,9 +33,9 @@ class Received:
     def __init__(self, folder: Path) -> None:
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
-        spool, records = Spool(folder), Records(engine)
-        self._inbox = Inbox(spool, records)
-        self.studies = Studies(spool, records, lambda study, series: {})
+        self._spool, self._records = Spool(folder), Records(engine)
+        self._inbox = Inbox(self._spool, self._records)
+        self.studies = Studies(self._spool, self._records, lambda study, series: {})
         self._images = 0
 
     def take(self, content: bytes, series_uid: str = "S.1", **identity: Any) -> None:
@@ -42,9 +46,18 @@ class Received:
     def pipelines(self) -> tuple[str, ...]:
         return chosen_pipelines(SETTINGS, self.studies.facts, "S")
 
+    def not_taken(self, pipeline: str) -> dict[str, tuple[Reason, ...]]:
+        """The reasons why series are left out of a pipeline's analysis, by Series Instance UID."""
+        rules = pipeline_rules(SETTINGS)
+        studies = Studies(self._spool, self._records, lambda study, series: {}, rules)
+        job = Job("j", "S", 1, None, State.RUNNING, datetime.now(UTC), None, pipeline=pipeline)
+        with studies.open(job) as (files, _, _):
+            return {one.series_uid: tuple(refusal.reason for refusal in one.refusals) for one in files}
 
-def image(kernel: str) -> bytes:
-    dataset = make_ct.make(slices=1, rows=8, columns=8, lungs=False, attributes={"ConvolutionKernel": kernel})
+
+def image(kernel: str, **attributes: Any) -> bytes:
+    attributes["ConvolutionKernel"] = kernel
+    dataset = make_ct.make(slices=1, rows=8, columns=8, lungs=False, attributes=attributes)
     written = BytesIO()
     dataset.datasets[0].save_as(written, enforce_file_format=True)
     return written.getvalue()
@@ -84,3 +97,24 @@ def test_an_unreadable_series_decides_nothing(received: Received) -> None:
     received.take(JUNK, "S.1")
     received.take(image("B70f"), "S.2")
     assert received.pipelines() == (SHARP,)
+
+
+def test_a_scout_decides_nothing(received: Received) -> None:
+    """It has a kernel, too, and is never analysed."""
+    received.take(image("B70f", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), "S.1")
+    received.take(image("B40f"), "S.2")
+    assert received.pipelines() == (SOFT,)
+
+
+def test_a_pipeline_analyses_the_series_that_its_rules_take_and_no_other(received: Received) -> None:
+    received.take(image("B40f"), "S.1")
+    received.take(image("B70f"), "S.2")
+    received.take(JUNK, "S.3")
+    assert received.not_taken(SHARP) == {"S.1": (Reason.NO_PIPELINE,), "S.2": (), "S.3": ()}
+    assert received.not_taken(SOFT) == {"S.1": (), "S.2": (Reason.NO_PIPELINE,), "S.3": ()}
+
+
+def test_a_pipeline_whose_rules_take_no_series_any_more_sees_all(received: Received) -> None:
+    """Its job stands, the gate says why each series cannot be analysed."""
+    received.take(image("H30s"), "S.1")
+    assert received.not_taken(SHARP) == {"S.1": ()}

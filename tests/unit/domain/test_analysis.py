@@ -126,6 +126,11 @@ def test_a_headline_in_words(headline: Headline, value: str, sentence: str) -> N
     assert (headline.value_in_words, headline.sentence) == (value, sentence)
 
 
+VOLUME = millilitres("volume_ml", 1.0)
+TYPE = Classification("TYPE", NODULE, codes.CLASSIFICATION)
+UNKNOWABLE = ClassProbability(codes.class_probability("solid"), "solid", float("nan"))
+
+
 class TestAnalysis:
     def test_maps_and_groups_are_found_by_name(self) -> None:
         maps = (replace(label_map({}, "airways"), segments=(segment(1, "TRACHEA"),)), label_map({}, "nodules"))
@@ -152,6 +157,13 @@ class TestAnalysis:
             ({"groups": (group("N1"), group("N1"))}, "two of group N1"),
             ({"label_maps": (label_map({}), label_map({}))}, "two of label map"),
             ({"groups": (replace(group("N1"), segment="HILUM"),)}, "no segment HILUM"),
+            ({"groups": (group("N1", VOLUME, VOLUME),)}, "two measurements of N1 have one name"),
+            ({"groups": (group("QUALITY"),)}, "a group is named QUALITY"),
+            ({"groups": (group("TYPE"),), "classification": TYPE}, "a group is named TYPE"),
+            ({"groups": [replace(group(n), segment="LARGE") for n in ("N1", "N2")]}, "two groups are about LARGE"),
+            ({"label_maps": (replace(label_map({}), segments=()),)}, "nodules has no segments"),
+            ({"drift": {"score": float("inf")}}, "not finite"),
+            ({"classification": replace(TYPE, probabilities=(UNKNOWABLE,))}, "not finite"),
             ({"groups": (group("N1", millilitres("volume_ml", float("nan"))),)}, "not finite"),
             ({"headline": Headline("CT severity score", 26, codes.SCORE, 25)}, "exceeds its scale"),
         ],

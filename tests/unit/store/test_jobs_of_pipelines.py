@@ -1,6 +1,7 @@
 """Several pipelines on one study: each has its own jobs, numbers and results, until all of them are done."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from helpers.ward import LATER, NOW, REFUSED, Ward
 from service.domain import completion
 from service.domain.delivery_state import Delivered
 from service.domain.job import Job, Result
-from service.domain.job_state import Event, State
+from service.domain.job_state import Event, IllegalTransition, State
+from service.errors import Reason, Refusal
 from service.store import job_creation
 from service.store.spool import Spool
 
@@ -254,3 +256,80 @@ def test_cancelling_one_pipelines_job_does_not_touch_the_other(ward: Ward) -> No
     ward.deliveries.cancel(jobs[B], "Kim", LATER)
     assert states(ward, jobs) == {A: State.DELIVERING, B: State.CANCELLED}
     assert [one.job_id for one in ward.deliveries.to_deliver()] == [jobs[A]]
+
+
+NOTHING_FOR_US = Result(refusals={"": (Refusal(Reason.NO_PIPELINE, "No rule matches."),)})
+NO_CT = Result(refusals={"S.1": (Refusal(Reason.NOT_CT, "It is SR."),)})
+
+
+def refuse(ward: Ward, job_id: str, result: Result) -> None:
+    """Refuse with a notice on its way to the PACS."""
+    notice = ward.results(job_id).objects
+    ward.finish(job_id, Event.REFUSE, replace(result, objects=notice), "pacs")
+
+
+@pytest.mark.parametrize(("reached", "after"), [(None, Delivered.WITHDRAWN), (Delivered.STORED, Delivered.STORED)])
+def test_a_notice_of_a_pipeline_that_takes_the_changed_study_no_more_is_not_waited_for(
+    ward: Ward, reached: Delivered | None, after: Delivered
+) -> None:
+    """One that is stored and not confirmed counts as delivered; none keeps the study from being purged."""
+    ward.receive("1")
+    refused = due(ward, A, B)[B]
+    refuse(ward, refused, REFUSED)
+    if reached:
+        ward.store(refused, reached)
+    ward.receive("2")
+    deliver(ward, due(ward, A)[A])
+    assert [state for _, state in ward.deliveries.states(refused, "pacs")] == [after]
+    assert refused not in {one.job_id for one in ward.deliveries.to_deliver()}
+    assert ward.due() == ["S"]
+
+
+@pytest.mark.parametrize(("pipelines", "result"), [((), NOTHING_FOR_US), ((B,), NO_CT)])
+def test_a_first_job_supersedes_one_that_had_nothing_to_analyse(
+    ward: Ward, pipelines: tuple[str, ...], result: Result
+) -> None:
+    """Else its notice would stand beside the result: "no pipeline", "no CT"."""
+    ward.receive("1")
+    (before,) = due(ward, *pipelines).values()
+    refuse(ward, before, result)
+    ward.receive("2")
+    jobs = due(ward, A, *pipelines)
+    assert ward.jobs.get(jobs[A]).supersedes == before
+    assert before not in {one.job_id for one in ward.deliveries.to_deliver()}
+
+
+def test_a_first_job_does_not_supersede_another_pipelines_refusal(ward: Ward) -> None:
+    ward.receive("1")
+    refuse(ward, due(ward, B)[B], REFUSED)
+    ward.receive("2")
+    assert ward.jobs.get(due(ward, A, B)[A]).supersedes is None
+
+
+def test_a_changed_study_is_not_analysed_again_by_hand(ward: Ward) -> None:
+    """The change gives every pipeline a new job; one by hand would keep the others from theirs."""
+    ward.receive("1")
+    first = due(ward, A, B)
+    ward.receive("2")
+    with pytest.raises(IllegalTransition, match="it gets new jobs as soon as it is complete"):
+        ward.records.create_job_again("S", A, "Kim", NOW)
+    assert due(ward, A, B).keys() == first.keys()
+
+
+def test_pipelines_of_a_study_that_none_took_are_chosen_again(ward: Ward) -> None:
+    """By the rules of now: the operator may have mended them."""
+    ward.receive("1")
+    (none,) = due(ward).values()
+    refuse(ward, none, NOTHING_FOR_US)
+    ward.records.choose_again(ward.jobs.get(none), "Kim", NOW)
+    jobs = due(ward, A, B)
+    assert jobs.keys() == {A, B}
+    assert none in {ward.jobs.get(job_id).supersedes for job_id in jobs.values()}
+
+
+def test_pipelines_are_not_chosen_again_while_images_come(ward: Ward) -> None:
+    ward.receive("1")
+    (none,) = due(ward).values()
+    ward.receive("2")
+    with pytest.raises(IllegalTransition, match="came since"):
+        ward.records.choose_again(ward.jobs.get(none), "Kim", NOW)
