@@ -148,7 +148,11 @@ class PipelineChoice(_Frozen):
     """One analysis, and which studies get it. A name alone means: all studies."""
 
     name: str = Field(description="of the pipeline, as `thoracle pipelines` lists it")
-    when: tuple[Route, ...] = Field((), description="studies that match any of these rules; empty: all studies")
+    when: tuple[Route, ...] = Field(
+        (),
+        description="studies of which any CT series matches any of these rules; only series that match are analysed; "
+        "empty: all",
+    )
 
     @model_validator(mode="after")
     def _before_the_analysis(self) -> Self:

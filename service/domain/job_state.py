@@ -5,8 +5,10 @@ created → queued → running → analysed → delivering → delivered
                       └─────→ failed
 
 `failed` and `undelivered` wait for an operator's retry, and an operator may cancel whatever has not ended. Until its
-results are delivered, a newer job of the same study supersedes a job: its results would be those of an incomplete
-study. A refused job stays refused while the notices that say why are delivered.
+results are delivered, a newer job of the same study and pipeline supersedes a job: its results would be those of an
+incomplete study, or an operator wanted it analysed again. A job that is delivered, refused, failed or cancelled keeps
+its state then; the newer one names it in `supersedes`. A refused job stays refused while the notices that say why are
+delivered.
 
 The states of its result objects have a table of their own: `domain.delivery_state`.
 """

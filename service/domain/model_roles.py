@@ -17,7 +17,10 @@ LOBES = "lobes"
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One role. channels: of the output, in this order. thresholded: those that need a threshold in the spec."""
+    """One role. channels: of the output, in this order. thresholded: those that need a threshold in the spec.
+
+    required: the last version of its model cannot be removed. False for a role that only some pipelines use.
+    """
 
     purpose: str
     layouts: tuple[Layout, ...]
