@@ -80,7 +80,7 @@ _SENTENCES = {
     Reason.UNREADABLE: "A required attribute is missing or cannot be read.",
     Reason.FAILED: "The analysis of the series failed.",
     Reason.NOT_CHOSEN: "Another series of the study suits the analysis better.",
-    Reason.NO_PIPELINE: "No analysis is set up for this kind of study.",
+    Reason.NO_PIPELINE: "No analysis is set up for this kind of CT.",
 }
 
 

@@ -2,18 +2,19 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from service.analysis.analyst import Run
 from service.domain.job import Job
 from service.domain.ports import Spool
 from service.domain.routing import Rule, StudyFacts, routed
 from service.domain.unparsable import UNPARSABLE
-from service.errors import Reason, Refusal
+from service.errors import Reason, Refusal, is_storage_error
 from service.evidence.context import Earlier
 from service.imaging.attributes import texts
 from service.imaging.facts import series_facts
@@ -49,6 +50,20 @@ def _not_ct(record: SeriesRecord) -> tuple[Refusal, ...]:
         return ()
     kinds = "; ".join(text.removeprefix(f"{Reason.NOT_CT}: ") for text in record.ignored)
     return (Refusal(Reason.NOT_CT, f"{kinds}."),)
+
+
+def _header(path: Path) -> Dataset | None:
+    """The header of a file, None if it cannot be parsed; OSError if the storage fails."""
+    try:
+        header = dcmread(path, stop_before_pixels=True)
+        texts(header, "ImageType")
+    except OSError as error:
+        if is_storage_error(error):
+            raise
+        return None
+    except UNPARSABLE:
+        return None
+    return header
 
 
 _NO_RULE = (Refusal(Reason.NO_PIPELINE, "No rule of the pipeline matches this series."),)
@@ -91,11 +106,11 @@ class Studies:
     def _series_facts(self, one: SeriesRecord) -> StudyFacts | None:
         """By the first header that can be parsed; None if there is none, and for a scout."""
         for relative in one.paths[:_HEADERS_TRIED]:
-            with suppress(FileNotFoundError, *UNPARSABLE), self._spool.local([relative]) as (path,):
-                header = dcmread(path, stop_before_pixels=True)
-                if "LOCALIZER" in texts(header, "ImageType"):
-                    return None
-                return series_facts(header, one.calling_ae, one.called_ae, one.first_received_at)
+            with self._spool.local([relative]) as (path,):
+                header = _header(path)
+            if header is not None:
+                scout = "LOCALIZER" in texts(header, "ImageType")
+                return None if scout else series_facts(header, one.calling_ae, one.called_ae, one.first_received_at)
         return None
 
     @contextmanager
@@ -118,7 +133,7 @@ class Studies:
                     job.study_uid,
                     r.series_uid,
                     p,
-                    _NO_RULE if r.series_uid in not_taken else _not_ct(r),
+                    _not_ct(r) or (_NO_RULE if r.series_uid in not_taken else ()),
                     tuple(r.paths),
                 )
                 for r, p in zip(records, paths, strict=True)

@@ -145,7 +145,12 @@ def reanalyse(job_id: JobId, config: ConfigOption = None) -> None:
 
       thoracle jobs reanalyse 8de5317c801a1788 --config thoracle.yaml
     """
-    _do(lambda: job_actions.open_job_actions(settings_from(config)).reanalyse(job_id, who()))
+    with _possible():
+        job = job_actions.open_job_actions(settings_from(config)).reanalyse(job_id, who())
+        if job.job_id == job_id:
+            out.print(f"job {job_id} has no pipeline: the rules choose again as soon as the study has been quiet")
+        else:
+            out.print(f"job {job.job_id} is {job.state}")
 
 
 @jobs.command()

@@ -16,11 +16,10 @@ from service.settings import (
     Settings,
 )
 from service.store.audit import DENIED, Audit
-from service.store.deliveries import Deliveries
-from service.store.jobs import Jobs
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.reviews import Reviews
+from service.store.study_tables import StudyTables
 from service.worker.delivery_plans import DeliveryPlans
 from service.worker.job_actions import JobActions
 
@@ -35,9 +34,10 @@ def open_job_actions(settings: Settings) -> JobActions:
 
 def job_actions_on(settings: Settings, engine: sa.Engine) -> JobActions:
     """The same on storage that is open."""
-    jobs, deliveries = Jobs(engine), Deliveries(engine)
-    plans = DeliveryPlans(to.targets(settings.destinations), jobs, deliveries, now)
-    return JobActions(jobs, Records(engine), deliveries, Reviews(engine), plans, Audit(engine, now), now)
+    tables = StudyTables.on(engine)
+    plans = DeliveryPlans(to.targets(settings.destinations), tables.jobs, tables.deliveries, now)
+    configured = [one.name for one in settings.pipelines]
+    return JobActions(tables, Reviews(engine), plans, configured, Audit(engine, now), now)
 
 
 def overview(settings: Settings) -> Overview:

@@ -27,12 +27,19 @@ def series_facts(
         descriptions=tuple(known_text(header, name) for name in ("StudyDescription", "SeriesDescription")),
         body_part=known_text(header, "BodyPartExamined"),
         received_at=received_at.astimezone(),
-        kernels=texts(header, "ConvolutionKernel"),
+        kernels=_kernels(header),
         contrast=tuple(_contrast(header)),
         procedures=tuple(_procedures(header)),
         age_years=_age_years(header),
         pipeline=pipeline,
     )
+
+
+def _kernels(header: Dataset) -> tuple[str, ...]:
+    """All values; the reconstruction of some scanners has several."""
+    with suppress(Unreadable):
+        return texts(header, "ConvolutionKernel")
+    return ()
 
 
 def _contrast(header: Dataset) -> Iterator[str]:

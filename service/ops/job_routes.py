@@ -71,7 +71,7 @@ def job_routes(control: JobControl) -> APIRouter:
     def resend(job_id: str, by: By, to: list[str] = Query((), description="only there")) -> dict[str, str]:
         return _done(lambda: control.resend(job_id, by, to))
 
-    @router.post("/reanalyse", summary="Analyse the study again, as a new job")
+    @router.post("/reanalyse", summary="Analyse the study again, as a new job; without a pipeline: choose again")
     def reanalyse(job_id: str, by: By) -> dict[str, str]:
         return _done(lambda: control.reanalyse(job_id, by))
 

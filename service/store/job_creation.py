@@ -12,7 +12,7 @@ from service.domain.completion import StudyState, job_id
 from service.domain.job_state import Event, State, is_possible
 from service.domain.priority import Urgency, virtual_time_s
 from service.store.delivery_rows import stop
-from service.store.job_rows import get, move
+from service.store.job_rows import get, lock_jobs, move
 from service.store.journal import note
 from service.store.purged_jobs import saw_no_ct
 from service.store.tables import instances, jobs, series, studies
@@ -91,15 +91,12 @@ def cancel_others(connection: sa.Connection, study_uid: str, pipelines: Sequence
 
     Of a refused one the notices that are on their way, or wait for an operator, are withdrawn (`stop`).
     """
-    others = (jobs.c.study_uid == study_uid) & jobs.c.pipeline.not_in([*pipelines] or [""])
-    newest_first = sa.select(jobs.c.job_id).where(others).order_by(jobs.c.revision.desc(), jobs.c.job_id)
-    for other in connection.scalars(newest_first.with_for_update()).all():
-        job = get(connection, other)
-        why = "its pipeline does not take the changed study"
-        if job.state is State.REFUSED:
-            stop(connection, job, why, now)
-        elif is_possible(job.state, Event.CANCEL):
-            move(connection, other, Event.CANCEL, why)
+    why = "its pipeline does not take the changed study"
+    every = [get(connection, one) for one in lock_jobs(connection, study_uid)]
+    for job in (one for one in every if one.pipeline not in (pipelines or [""])):
+        stop(connection, job, why, now)
+        if job.state is not State.REFUSED and is_possible(job.state, Event.CANCEL):
+            move(connection, job.job_id, Event.CANCEL, why)
 
 
 def ct_digests(connection: sa.Connection, study_uid: str) -> list[str]:

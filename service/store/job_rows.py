@@ -1,6 +1,6 @@
 """Rows of the jobs table, read and changed inside somebody's transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,16 @@ def get(connection: sa.Connection, job_id: str) -> Job:
         row.started_at,
         row.pipeline,
     )
+
+
+def lock_jobs(connection: sa.Connection, study_uid: str) -> Sequence[str]:
+    """All jobs of a study, before anything of them is changed, the newest first; their ids.
+
+    In another order two transactions may wait for each other.
+    """
+    newest_first = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)
+    newest_first = newest_first.order_by(jobs.c.revision.desc(), jobs.c.job_id)
+    return connection.scalars(newest_first.with_for_update()).all()
 
 
 def move(connection: sa.Connection, job_id: str, event: Event, detail: str = "", **values: object) -> Job:

@@ -50,7 +50,7 @@ class Overview:
             row = connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id)).mappings().one_or_none()
             if row is None:
                 return None
-            newer = connection.execute(sa.select(jobs.c.job_id).where(jobs.c.supersedes == job_id)).scalar_one_or_none()
+            newer = connection.execute(_successors(row)).scalars().first()
             why = connection.execute(
                 sa.select(refusals).where(refusals.c.job_id == job_id).order_by(refusals.c.position)
             ).mappings()
@@ -127,6 +127,16 @@ class Overview:
     def _counts(self, query: sa.Select[str, int]) -> dict[str, int]:
         with self._engine.begin() as connection:
             return {str(key): count for key, count in connection.execute(query)}
+
+
+def _successors(job: sa.RowMapping) -> sa.Select[str]:
+    """Ids of the jobs that superseded a job: more than one where a study without a pipeline got several.
+
+    That of its own pipeline comes first.
+    """
+    other = sa.case((jobs.c.pipeline == job["pipeline"], 0), else_=1)
+    superseding = sa.select(jobs.c.job_id).where(jobs.c.supersedes == job["job_id"])
+    return superseding.order_by(other, jobs.c.revision, jobs.c.pipeline)
 
 
 def _job(row: sa.RowMapping) -> dict[str, Any]:

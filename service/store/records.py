@@ -15,6 +15,7 @@ from service.domain.priority import Urgency, most_urgent
 from service.store.engine import durable
 from service.store.intake import Recorded, intake, is_given_up
 from service.store.job_creation import NewJobs, cancel_others, ct_digests, has_images, locked_study, state_of
+from service.store.job_rows import lock_jobs
 from service.store.journal import note
 from service.store.purged_jobs import is_remainder, purged_predecessor
 from service.store.tables import instances, jobs, removals, series, studies
@@ -139,10 +140,12 @@ class Records:
 def _reopened(connection: sa.Connection, study_uid: str) -> StudyState:
     """The study, its row locked; IllegalTransition if nobody can have a new job of it now."""
     study = locked_study(connection, study_uid)
+    lock_jobs(connection, study_uid)
     if not has_images(connection, study_uid):
         raise IllegalTransition("the images of the study were purged: send the study again")
     if study.revision > study.job_revision:
-        raise IllegalTransition("images of the study came since: it gets new jobs as soon as it is complete")
+        why = "images of the study came since, or its pipelines are chosen again"
+        raise IllegalTransition(f"{why}: it gets new jobs as soon as it is complete")
     return study
 
 

@@ -17,6 +17,7 @@ from service.domain.delivery_state import Delivered
 from service.domain.job_state import AT_REST, State
 from service.domain.ports import Spool
 from service.store.deliveries import NEWEST
+from service.store.job_rows import lock_jobs
 from service.store.journal import note
 from service.store.names import RESULTS
 from service.store.planning import STORED_FOR_GOOD
@@ -69,7 +70,7 @@ class Retention:
         """Put all files of the study on the list of removals; None, and nothing is changed, if it is no longer due."""
         with self._engine.begin() as connection:
             _lock(connection, study_uid)
-            _lock_jobs(connection, study_uid)
+            lock_jobs(connection, study_uid)
             if connection.execute(_due(before).where(studies.c.study_uid == study_uid)).first() is None:
                 return None
             return _give_up(connection, study_uid, now)
@@ -108,7 +109,7 @@ class Retention:
             _lock(connection, study_uid)
             if connection.execute(_past(purged_before).where(studies.c.study_uid == study_uid)).first() is None:
                 return False
-            _lock_jobs(connection, study_uid)
+            lock_jobs(connection, study_uid)
             own_jobs = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)
             for table in (commitments, deliveries, evidence, refusals, reviews, shadows):
                 connection.execute(sa.delete(table).where(table.c.job_id.in_(own_jobs)))
@@ -120,13 +121,6 @@ class Retention:
 def _lock(connection: sa.Connection, study_uid: str) -> None:
     """Arrivals of the study, and operators who want a new job of it, wait until this transaction ends."""
     connection.execute(sa.select(studies.c.study_uid).where(studies.c.study_uid == study_uid).with_for_update()).all()
-
-
-def _lock_jobs(connection: sa.Connection, study_uid: str) -> None:
-    """Before anything of them is changed, the newest first: in another order two may wait for each other."""
-    newest_first = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)
-    newest_first = newest_first.order_by(jobs.c.revision.desc(), jobs.c.job_id)
-    connection.execute(newest_first.with_for_update()).all()
 
 
 def _due(before: datetime) -> sa.Select[str]:

@@ -1,6 +1,6 @@
 """Operators' actions on jobs, from the command line or the API. The workers take it up within seconds."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -8,11 +8,9 @@ from service.domain.job import Job
 from service.domain.job_state import NOT_ANALYSED, Event, IllegalTransition, State, is_possible
 from service.domain.review import Review, Verdict
 from service.store.audit import Audit
-from service.store.deliveries import Deliveries
 from service.store.job_rows import purged
-from service.store.jobs import Jobs
-from service.store.records import Records
 from service.store.reviews import Reviews
+from service.store.study_tables import StudyTables
 from service.worker.delivery_plans import DeliveryPlans
 
 
@@ -24,17 +22,16 @@ class JobActions:
 
     def __init__(
         self,
-        jobs: Jobs,
-        records: Records,
-        deliveries: Deliveries,
+        tables: StudyTables,
         reviews: Reviews,
         plans: DeliveryPlans,
+        pipelines: Collection[str],
         audit: Audit,
         clock: Callable[[], datetime],
     ) -> None:
-        self._jobs = jobs
-        self._records = records
-        self._deliveries = deliveries
+        """pipelines: names of those that are configured."""
+        self._jobs, self._records, self._deliveries = tables.jobs, tables.records, tables.deliveries
+        self._pipelines = pipelines
         self._reviews = reviews
         self._plans = plans
         self._audit = audit
@@ -57,13 +54,18 @@ class JobActions:
             return self._resend(job_id, by, destinations)
 
     def reanalyse(self, job_id: str, by: str) -> Job:
-        """A new job of the same pipeline, with the models and settings of now. It supersedes the latest one."""
+        """A new job of the same pipeline, with the models and settings of now. It supersedes the latest one.
+
+        Of a job without a pipeline: the same job; the rules choose again as soon as the study has been quiet.
+        """
         with self._audit.entry(by, "reanalyse", job_id), self._advised(job_id, "reanalyse"):
             job = self._jobs.get(job_id)
             if job.state in NOT_ANALYSED:
                 raise IllegalTransition(f"job {job_id} is {job.state}: its analysis is not done")
             if job.purged_at is not None:
                 raise IllegalTransition(purged(job_id, job.purged_at))
+            if job.pipeline and job.pipeline not in self._pipelines:
+                raise IllegalTransition(f"the pipeline {job.pipeline} is not configured any more")
             if not job.pipeline:
                 self._records.choose_again(job, by, self._clock())
                 return job
@@ -98,7 +100,7 @@ class JobActions:
             job.state is not State.REFUSED or self._deliveries.destinations(job.job_id)
         ):
             yield "cancel", "stop it"
-        if job.state not in NOT_ANALYSED:
+        if job.state not in NOT_ANALYSED and (not job.pipeline or job.pipeline in self._pipelines):
             yield "reanalyse", "analyse the study again, as a new job"
 
     def _resend(self, job_id: str, by: str, destinations: Sequence[str]) -> Job:

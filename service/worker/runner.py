@@ -26,7 +26,7 @@ from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
 from service.domain.work import NOTHING_TO_DELIVER, Deliver, TryAgain
-from service.errors import ThoracleError, Transient
+from service.errors import Reason, ThoracleError, Transient
 from service.evidence.context import Evidence
 from service.evidence.result import headline_document
 from service.imaging.attributes import known_text
@@ -158,6 +158,8 @@ class Runner:
             self._observer.measured(job.pipeline, measure, result.scanner, value)
         if ended is State.REFUSED:
             reasons = {refusal.reason for refusals in result.refusals.values() for refusal in refusals}
+            if job.pipeline:
+                reasons.discard(Reason.NO_PIPELINE)  # another series of the study was the pipeline's
             self._observer.refused(job.pipeline, result.scanner, sorted(reasons))
 
     def _tell_without(self, job_id: str, assigned: Assigned, why_not: Mapping[str, str]) -> None:

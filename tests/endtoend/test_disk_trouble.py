@@ -52,7 +52,7 @@ def disk_says(service: RunningService) -> str:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    with SmallDisk(tmp_path / "disk", 64 * MB) as disk:
+    with SmallDisk(tmp_path / "disk", 96 * MB) as disk:
         yield disk
 
 

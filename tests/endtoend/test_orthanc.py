@@ -83,7 +83,7 @@ def test_every_object_says_what_it_is_and_that_nobody_verified_it(
     assert classes.count(SegmentationStorage) == 2
     assert classes.count(Comprehensive3DSRStorage) == 3, "one of them for a PACS that refuses Segmentations"
     assert classes.count(EncapsulatedPDFStorage) == 1
-    assert all("unverified" in d.SeriesDescription for d in results)
+    assert all("research use only" in d.SeriesDescription for d in results)
     assert {d.get("VerificationFlag", "UNVERIFIED") for d in results} == {"UNVERIFIED"}
 
 

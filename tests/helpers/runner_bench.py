@@ -152,8 +152,9 @@ class Bench:
         self.courier = Courier(self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock)
         plans = DeliveryPlans(self.destinations, self.jobs, self.deliveries, lambda: self.clock)
         self.audit = Audit(engine, lambda: self.clock)
+        self.configured = [arrivals.PIPELINE]
         self.operator = JobActions(
-            self.jobs, records, self.deliveries, Reviews(engine), plans, self.audit, lambda: self.clock
+            StudyTables.on(engine), Reviews(engine), plans, self.configured, self.audit, lambda: self.clock
         )
         self.served = Served()
         self.runner = Runner(

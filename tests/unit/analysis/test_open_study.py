@@ -1,13 +1,17 @@
 """Which pipelines a received study gets: by the headers of its series, as far as they can be parsed."""
 
 from datetime import UTC, datetime
+from errno import EINVAL
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from helpers import arrivals, make_ct
+from pydicom.uid import MRImageStorage
 
+from service.analysis import open_study
 from service.analysis.open_study import Studies
 from service.composition.analysis import chosen_pipelines, pipeline_rules
 from service.domain.job import Job
@@ -31,6 +35,7 @@ class Received:
     """Studies in a spool."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self._spool, self._records = Spool(folder), Records(engine)
@@ -45,6 +50,10 @@ class Received:
 
     def pipelines(self) -> tuple[str, ...]:
         return chosen_pipelines(SETTINGS, self.studies.facts, "S")
+
+    def remove_files(self) -> None:
+        for path in self._spool.received():
+            (self._folder / path).unlink()
 
     def not_taken(self, pipeline: str) -> dict[str, tuple[Reason, ...]]:
         """The reasons why series are left out of a pipeline's analysis, by Series Instance UID."""
@@ -118,3 +127,29 @@ def test_a_pipeline_whose_rules_take_no_series_any_more_sees_all(received: Recei
     """Its job stands, the gate says why each series cannot be analysed."""
     received.take(image("H30s"), "S.1")
     assert received.not_taken(SHARP) == {"S.1": ()}
+
+
+def test_missing_files_are_waited_for(received: Received) -> None:
+    """A folder that is not mounted must not choose a pipeline."""
+    received.take(image("B70f"))
+    received.remove_files()
+    with pytest.raises(FileNotFoundError):
+        received.pipelines()
+
+
+@pytest.mark.parametrize("errno", [None, EINVAL])
+def test_bytes_that_pydicom_calls_an_error_of_the_system_are_unreadable(
+    received: Received, monkeypatch: pytest.MonkeyPatch, errno: int | None
+) -> None:
+    """Else one damaged file would keep its study waiting, as a storage that is away does."""
+    received.take(image("B70f"))
+    error = OSError("No tag to read") if errno is None else OSError(errno, "Invalid argument")
+    monkeypatch.setattr(open_study, "dcmread", Mock(side_effect=error))
+    assert received.pipelines() == (SOFT,)
+
+
+def test_what_is_no_ct_is_named_so_whatever_the_rules_say(received: Received) -> None:
+    for uid, kernel in (("S.1", "B40f"), ("S.2", "B70f")):
+        mr = {"sop_class_uid": str(MRImageStorage), "modality": "MR"}
+        received.take(image(kernel), uid, **mr)
+    assert received.not_taken(SHARP) == {"S.1": (Reason.NOT_CT,), "S.2": (Reason.NOT_CT,)}

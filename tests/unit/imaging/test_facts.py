@@ -98,10 +98,12 @@ def test_a_multi_frame_ct_tells_kernel_and_contrast_from_where_they_stand_there(
         "StudyDescription",
     ],
 )
-def test_a_malformed_attribute_is_one_that_is_not_there(keyword: str) -> None:
+@pytest.mark.parametrize("vr", ["its own", "OB", "FD", "SQ"])
+def test_a_malformed_attribute_is_one_that_is_not_there(keyword: str, vr: str) -> None:
     """Whatever a sender writes, its study gets its jobs, and no other study waits for that."""
     dataset, tag, junk = header(), Tag(tag_for_keyword(keyword)), b"\xff\xfe\x00\x01\x02"
-    dataset[tag] = RawDataElement(tag, dictionary_VR(tag), len(junk), junk, 0, False, True)
+    vr = dictionary_VR(tag) if vr == "its own" else vr
+    dataset[tag] = RawDataElement(tag, vr, len(junk), junk, 0, False, True)
     found = facts(dataset)
     assert (found.body_part, found.procedures) == ("CHEST", ())
     assert found.age_years is None or found.age_years == pytest.approx(60.0, abs=0.1)

@@ -11,11 +11,12 @@ from helpers.arrivals import create_due_jobs
 from helpers.ward import LATER, NOW, REFUSED, Ward
 
 from service.domain import completion
-from service.domain.delivery_state import Delivered
+from service.domain.delivery_state import UNDER_WAY, Delivered
 from service.domain.job import Job, Result
 from service.domain.job_state import Event, IllegalTransition, State
 from service.errors import Reason, Refusal
 from service.store import job_creation
+from service.store.overview import Overview
 from service.store.spool import Spool
 
 A, B = "covid-severity", "emphysema-index"
@@ -119,6 +120,8 @@ def test_a_pipeline_that_takes_the_changed_study_no_more_does_nothing_more(
     ward.receive("2")
     assert due(ward, A).keys() == {A}
     assert ward.jobs.get(first[B]).state is after
+    waiting = {state for _, state in ward.deliveries.states(first[B], "pacs")} & {*UNDER_WAY}
+    assert not waiting, "nobody is told that something is still to be sent"
     assert first[B] not in {one.job_id for one in ward.deliveries.to_deliver()}
     assert first[B] not in {job_id for job_id, _ in (*ward.jobs.to_enqueue(), *ward.jobs.to_analyse())}
 
@@ -324,7 +327,8 @@ def test_pipelines_of_a_study_that_none_took_are_chosen_again(ward: Ward) -> Non
     ward.records.choose_again(ward.jobs.get(none), "Kim", NOW)
     jobs = due(ward, A, B)
     assert jobs.keys() == {A, B}
-    assert none in {ward.jobs.get(job_id).supersedes for job_id in jobs.values()}
+    assert [ward.jobs.get(job_id).supersedes for job_id in jobs.values()] == [none] * 2
+    assert (Overview(ward.engine).job(none) or {})["superseded_by"] == jobs[A], "the first of them"
 
 
 def test_pipelines_are_not_chosen_again_while_images_come(ward: Ward) -> None:

@@ -92,3 +92,12 @@ def test_scores_and_reasons_are_counted_by_kind_of_scanner(bench: Bench) -> None
         ("covid-severity", "opacity_percent", "SIEMENS SOMATOM FORCE", 3.0),
         ("SIEMENS SOMATOM FORCE", "NOT_AXIAL", "TILT"),
     ]
+
+
+def test_a_job_of_a_pipeline_that_is_not_configured_any_more_is_not_analysed_again(bench: Bench) -> None:
+    """The new job could only fail, and would have superseded a good one."""
+    bench.runner.analyse(bench.job_id, 1)
+    bench.configured.clear()
+    with pytest.raises(IllegalTransition, match="the pipeline covid-severity is not configured any more"):
+        bench.operator.reanalyse(bench.job_id, "Kim")
+    assert bench.state is State.DELIVERING
