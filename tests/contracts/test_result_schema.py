@@ -8,9 +8,11 @@ import jsonschema
 import pytest
 from helpers import evidence_samples, make_ct
 
+from service.analysis.analyst import Run, not_taken
 from service.domain import codes
 from service.domain.analysis import Analysis, Headline, Measurement, MeasurementGroup, PipelineUse, Site
 from service.evidence.result import result_document
+from service.store.dicom_folder import SeriesFiles
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/reference/result.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -120,3 +122,9 @@ def test_a_refusal_holds_no_number(severity: dict[str, Any]) -> None:
     for key in ("headline", "measurements", "uncertainty", "pipeline_version"):
         assert not VALIDATOR.is_valid(refused | {key: severity[key]}), key
     assert not VALIDATOR.is_valid(refused | {"reasons": []})
+
+
+def test_it_takes_the_refusal_of_a_study_that_no_pipeline_takes() -> None:
+    made = not_taken([SeriesFiles("1.2", "1.2.3", ())], Run(evidence_samples.ANALYSED_AT)).document
+    VALIDATOR.validate(json.loads(json.dumps(made)))
+    assert (made["pipeline"], [one["reason"] for one in made["reasons"]]) == ("", ["NO_PIPELINE"])
