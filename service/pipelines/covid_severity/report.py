@@ -41,7 +41,8 @@ _VOLUMES = ("volume_ml", "opacity_ml", "ground_glass_ml", "high_opacity_ml")
 
 _OPACITY = "Opacity is ground-glass plus high opacity, of any cause."
 _LOBE = "Lobe: 0 none, 1 <5 %, 2 ≤25 %, 3 ≤50 %, 4 ≤75 %, 5 >75 % affected."
-_TOTAL = "Total: mild 1-5, moderate 6-14, severe 15-25."
+_MILD, _MODERATE = score.HIGHEST["mild"], score.HIGHEST["moderate"]
+_TOTAL = f"Total: mild 1-{_MILD}, moderate {_MILD + 1}-{_MODERATE}, severe {_MODERATE + 1}-{score.MAX}."
 
 
 def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
@@ -80,7 +81,7 @@ def _severity(analysis: Analysis) -> Card:
         lines.append(Line(score.WITHIN_NORMAL, 8.0))
     if analysis.doubts:
         lines.append(Line(f"! Score doubtful: {', '.join(analysis.doubts)}", 7.5, bold=True, wrapped=True))
-    bar = Bar(headline.value / score.MAX, (5.5 / score.MAX, 14.5 / score.MAX))
+    bar = Bar(headline.value / score.MAX, ((_MILD + 0.5) / score.MAX, (_MODERATE + 0.5) / score.MAX))
     return Card(score.NAME, f"{headline.value:g} / {score.MAX}", published, bar, tuple(lines))
 
 

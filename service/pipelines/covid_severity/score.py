@@ -19,6 +19,9 @@ WITHIN_NORMAL = "within what is found in normal lungs"
 
 Category = Literal["none", "mild", "moderate", "severe"]
 
+HIGHEST: Mapping[Category, int] = {"none": 0, "mild": 5, "moderate": 14, "severe": MAX}
+"""The highest total of each category, in increasing order."""
+
 
 class Opacity(Protocol):
     """Opacity of one lobe, as `measure.Region` has it."""
@@ -66,9 +69,7 @@ def category(total: int) -> Category:
     """Involvement: none 0, mild 1-5, moderate 6-14, severe 15-25."""
     if not 0 <= total <= MAX:
         raise ValueError(f"severity {total} is outside 0-{MAX}")
-    if total == 0:
-        return "none"
-    return "mild" if total <= 5 else "moderate" if total <= 14 else "severe"
+    return next(name for name, highest in HIGHEST.items() if total <= highest)
 
 
 @dataclass(frozen=True, slots=True)
