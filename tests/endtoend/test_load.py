@@ -50,7 +50,7 @@ def test_while_a_study_is_analysed(tmp_path: Path, studies: dict[str, list[Path]
 def test_those_for_whom_there_is_no_association_left_get_through_later(
     tmp_path: Path, studies: dict[str, list[Path]]
 ) -> None:
-    with Receiving(tmp_path, max_associations=2) as receiver:
+    with Receiving(tmp_path, calls={"max_associations": 2}) as receiver:
         sent = send_at_once(studies, receiver.port, tmp_path)
         assert sent.rejected == receiver.counts.associations.count("rejected") > 0
         assert receiver.counts.associations.count("accepted") == 8

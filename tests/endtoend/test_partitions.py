@@ -42,7 +42,7 @@ def test_a_modality_that_vanishes_within_an_image_holds_its_place_for_the_idle_t
     (image,) = write(make(slices=1).datasets, tmp_path / "ct")
     with Namespace() as ward:
         link = ward.link()
-        with Receiving(tmp_path / "data", host=link.here, max_associations=1) as receiving:
+        with Receiving(tmp_path / "data", host=link.here, calls={"max_associations": 1}) as receiving:
             address = (link.here, str(receiving.port), Receiving.AET)
             command = [*ward.within, sys.executable, str(TESTS / "helpers" / "half_an_image.py"), *address]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as modality:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,9 +50,10 @@ class Receiving:
         port: int = 0,
         spool: ports.Spool | None = None,
         host: str = "127.0.0.1",
-        max_associations: int = 20,
+        calls: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
+        """calls: of `Listening`, who may call; options: of `Receiver`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.engine = sqlite_engine(folder / "records.db", "NORMAL")
         upgrade(self.engine)
@@ -60,7 +62,7 @@ class Receiving:
         self.inbox = Inbox(spool or Spool(folder), self.records)
         self.counts = Counts()
         self._host = host
-        listening = Listening(self.AET, host, port, max_associations=max_associations)
+        listening = Listening(self.AET, host, port, **(calls or {}))
         self._receiver = Receiver(self.inbox, self.counts, listening, **options)
 
     def __enter__(self) -> Self:

@@ -131,7 +131,7 @@ def test_a_sender_killed_midway_leaves_whole_files_and_may_send_again(tmp_path: 
 
 
 def test_an_unknown_calling_ae_is_rejected(tmp_path: Path, phantom: list[Path]) -> None:
-    with Receiving(tmp_path, allowed_calling_aets=["CT1"]) as receiver:
+    with Receiving(tmp_path, calls={"allowed_calling_aets": ["CT1"]}) as receiver:
         stranger = dcmtk("storescu", "-aet", "STRANGER", "127.0.0.1", receiver.port, phantom[0])
         assert stranger.returncode != 0
         assert "Calling AE Title Not Recognized" in stranger.stderr
@@ -140,7 +140,7 @@ def test_an_unknown_calling_ae_is_rejected(tmp_path: Path, phantom: list[Path]) 
 
 
 def test_another_called_ae_is_rejected_where_required(tmp_path: Path) -> None:
-    with Receiving(tmp_path, require_called_aet=True) as receiver:
+    with Receiving(tmp_path, calls={"require_called_aet": True}) as receiver:
         assert dcmtk("echoscu", "-aec", "ELSEWHERE", "127.0.0.1", receiver.port).returncode != 0
         assert dcmtk("echoscu", "-aec", receiver.AET, "127.0.0.1", receiver.port).returncode == 0
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-_MODULE = "service.pipelines.covid_severity"
+_MODULE = "service.pipelines.covid_severity.pipeline"
 
 
 def _analyse(_self, ct, _backend, progress):

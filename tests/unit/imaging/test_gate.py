@@ -41,8 +41,8 @@ def test_leaves_pixels_to_others(case: Case) -> None:
 
 def test_every_header_reason_has_a_case() -> None:
     cased = {case.reason for case in (*CASES, *inconsistent_ct.CASES, *PIXEL_CASES, *LUNG_CASES)}
-    # the sender's count, an error of ours, the other series of the study, what a network found
-    by_others = {Reason.INCOMPLETE, Reason.FAILED, Reason.NOT_CHOSEN, Reason.LUNG_LOST}
+    # the sender's count, an error of ours, the other series of the study, the rules, what a network found
+    by_others = {Reason.INCOMPLETE, Reason.FAILED, Reason.NOT_CHOSEN, Reason.NO_PIPELINE, Reason.LUNG_LOST}
     assert set(Reason) - cased == by_others
 
 
