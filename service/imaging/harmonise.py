@@ -29,6 +29,7 @@ BODY_HU = -300.0
 _WIDEST = 9
 """Taps of the low pass at most."""
 
+_NO_ANGLE = 1e-100
 _NO_MOTION = sitk.Transform()  # type: ignore[no-untyped-call]
 
 
@@ -135,8 +136,10 @@ def _resampled(volume: hd.Volume, reference: hd.Volume, outside: float) -> NDArr
 
 
 def _direction(volume: hd.Volume) -> list[float]:
-    cosines: list[float] = volume.direction[:, ::-1].flatten().tolist()
-    return cosines
+    """Direction cosines in ITK's order of axes. From subnormal numbers ITK makes positions that are not a number."""
+    cosines = volume.direction[:, ::-1].flatten()
+    found: list[float] = (cosines * (np.abs(cosines) >= _NO_ANGLE)).tolist()
+    return found
 
 
 def _empty(like: hd.Volume, shape: Sequence[int], spacing: Sequence[float], position: NDArray[np.float64]) -> hd.Volume:

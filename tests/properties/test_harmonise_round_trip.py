@@ -4,7 +4,7 @@ from itertools import permutations, product
 
 import highdicom as hd
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -31,6 +31,7 @@ def centre_of(mask: NDArray[np.bool_], volume: hd.Volume) -> NDArray[np.float64]
     position=st.tuples(*[st.floats(-300.0, 300.0)] * 3),
     side=st.sampled_from((-1, 1)),
 )
+@example("FPL", (1.125, 1.0), 1.0, 2.225073858507203e-309, (0.0, 0.0, 0.0), -1)  # subnormal direction cosines
 def test_a_blob_comes_back_to_its_voxels(
     orientation: str,
     pixel_mm: tuple[float, float],
