@@ -104,7 +104,7 @@ class Studies:
         return others if len(others) < len(known) else frozenset()
 
     def _series_facts(self, one: SeriesRecord) -> StudyFacts | None:
-        """By the first header that can be parsed; None if there is none, and for a scout."""
+        """Returns the facts in the first header that can be parsed; None if there is none, and for a scout."""
         for relative in one.paths[:_HEADERS_TRIED]:
             with self._spool.local([relative]) as (path,):
                 header = _header(path)

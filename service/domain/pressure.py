@@ -13,7 +13,7 @@ _QUEUE_RESUMES_AT = 0.9
 
 
 class Cause(StrEnum):
-    """Why new studies are refused."""
+    """A reason why new studies are refused: what is full."""
 
     DISK = "disk"
     QUEUE = "queue"

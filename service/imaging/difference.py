@@ -18,7 +18,7 @@ Value = float | None
 """None where it was not determined."""
 
 Pair = tuple[Value, Value]
-"""Of the reference and of the candidate."""
+"""Two values of one measurement: that of the reference, that of the candidate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ _WIDEST = 9
 """Taps of the low pass at most."""
 
 _NO_ANGLE = 1e-100
+"""A smaller direction cosine counts as zero."""
 _NO_MOTION = sitk.Transform()  # type: ignore[no-untyped-call]
 
 

@@ -28,7 +28,7 @@ BLOCKS = {BUILT_IN: range(9000, 10000), ADDED: range(99000, 100000)}
 
 NOISE_HU = 50.0
 BELOW_950_PERCENT = 2.2
-"""Of lung at -850 HU with this noise: 2.01 standard deviations below, for HU are rounded to integers."""
+"""The part of lung at -850 HU that this noise puts below -950 HU: 2.01 standard deviations, as HU are integers."""
 
 WHEN = [
     {"name": BUILT_IN, "when": [{"description": ["*chest*"]}]},

@@ -67,7 +67,7 @@ class DurableEngine:
                 limiter=None if limit is None else {"limit": limit, "period": 60.0},
                 polling_interval_sec=_POLL_S,
             )
-        self._watcher.start(self._executor)
+        self._watcher.watch_as(self._executor)
 
     def stop(self, wait_s: int = 30) -> bool:
         """Stop taking work and let running steps end for up to `wait_s`. True if nothing is left running here.

@@ -1,7 +1,6 @@
 """A thread in each worker process that leaves no workflow stranded, whoever died."""
 
 import logging
-import threading
 import time
 from collections.abc import Collection
 
@@ -9,6 +8,7 @@ from dbos import DBOS, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.work import Work
+from service.periodic_task import PeriodicTask
 from service.store.durable_engine.dbos_internals import DEAD, PENDING, take_over
 from service.store.durable_engine.workflows import kind_and_job
 from service.store.liveness import Locks
@@ -22,44 +22,32 @@ _LOOK_EVERY_S = 2.0
 _LOST_AFTER_S = 30.0
 
 
-class Watcher:
+class Watcher(PeriodicTask):
     """Takes over the work of dead processes, gives up work that kills processes, and resumes what was lost.
 
     running: ids of the workflows that really run in this process, kept up to date by `Workflows`.
     """
 
     def __init__(self, locks: Locks, work: Work, running: Collection[str | None]) -> None:
+        super().__init__("engine-watcher", _LOOK_EVERY_S)
         self._locks = locks
         self._work = work
         self._running = running
         self._executor = ""
         self._suspects: dict[str, float] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="engine-watcher", daemon=True)
 
-    def start(self, executor: str) -> None:
+    def watch_as(self, executor: str) -> None:
         """Begin to watch. executor: the id of this process."""
         self._executor = executor
-        self._thread.start()
+        self.start()
 
-    def stop(self) -> None:
-        """Stop watching."""
-        self._stop.set()
-        self._thread.join()
-
-    @property
-    def alive(self) -> bool:
-        """Returns whether the thread still watches."""
-        return self._thread.is_alive()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(_LOOK_EVERY_S):
-            try:
-                self._take_over_dead_executors()
-                self._abandon_poison_work()
-                self._resume_lost_work()
-            except SQLAlchemyError as error:
-                log.warning("engine database is busy, watching again in 2 s: %s", type(error).__name__)
+    def _look(self) -> None:
+        try:
+            self._take_over_dead_executors()
+            self._abandon_poison_work()
+            self._resume_lost_work()
+        except SQLAlchemyError as error:
+            log.warning("engine database is busy, watching again in 2 s: %s", type(error).__name__)
 
     def _take_over_dead_executors(self) -> None:
         for executor in {w.executor_id for w in _in_status(PENDING) if w.executor_id} - {self._executor}:

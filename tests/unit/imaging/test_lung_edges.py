@@ -88,7 +88,7 @@ def test_a_lung_that_only_touches_the_edge_is_flagged() -> None:
 
 
 def test_a_flag_of_the_edge_tells_how_much_of_which_lung_lies_at_which_side() -> None:
-    """Of an ellipsoid's face, 1 - (17/18)² lies in its outermost two of 18 columns, 1 - (16/17)² of 17."""
+    """The outermost two of 18 columns hold 1 - (17/18)² of an ellipsoid's face; of 17 columns, 1 - (16/17)²."""
     right = f"Of the right lung's surface to the right, {1 - (17 / 18) ** 2:.0%} lies at the edge of the images."
     left = f"Of the left lung's surface to the left, {1 - (16 / 17) ** 2:.0%} lies at the edge of the images."
     for columns, expected in ((slice(22, None), right), (slice(106), left), (slice(22, 106), f"{right} {left}")):

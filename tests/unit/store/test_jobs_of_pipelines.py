@@ -320,7 +320,7 @@ def test_a_changed_study_is_not_analysed_again_by_hand(ward: Ward) -> None:
 
 
 def test_pipelines_of_a_study_that_none_took_are_chosen_again(ward: Ward) -> None:
-    """By the rules of now: the operator may have mended them."""
+    """The rules of now decide: the operator may have corrected them."""
     ward.receive("1")
     (none,) = due(ward).values()
     refuse(ward, none, NOTHING_FOR_US)
