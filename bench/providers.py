@@ -20,7 +20,6 @@ from bench.cases import DEMO, real_cts
 from bench.figures import Figure
 from bench.quantise import quantised, with_probability
 from bench.variants import BATCH, SERVICE, VARIANTS, session, why_absent
-from service.domain.model_roles import LUNG_OPACITY, ROLES
 from service.domain.model_spec import ModelSpec
 from service.imaging.read import read_ct
 from service.inference.conversion import MAX_DIFFERENCE, MAX_FLIPPED, Fidelity
@@ -44,8 +43,8 @@ Sessions = Mapping[str, ort.InferenceSession]
 def measure(work: Path, repeat: int) -> Iterator[Figure]:
     """Speed as a ratio to the service's way, memory, and what the parity gate says, of every variant that runs here."""
     repository = load(None).inference.repository
-    spec = OnnxBackend(repository).spec(LUNG_OPACITY)
-    thresholds = np.array([spec.thresholds[name] for name in ROLES[LUNG_OPACITY].channels])[:, None, None]
+    spec = OnnxBackend(repository).spec("lung-opacity")
+    thresholds = np.array([spec.thresholds[name] for name in spec.outputs[0].channels])[:, None, None]
     cts = {ct.name: _slices(ct.folder, spec) for ct in real_cts()}
     models = _models(repository / spec.name / spec.version / MODEL_FILE, _slices(DEMO, spec), work)
     sessions = {name: session(name, model) for name, model in models.items()}

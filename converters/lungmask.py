@@ -25,10 +25,10 @@ from torch import nn
 from converters.onnx_export import export
 from converters.onnx_graph import without_output
 from service.domain.anatomy import Lobe
-from service.domain.model_roles import LOBES, LUNGS
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.errors import Permanent
 from service.inference.conversion import Fidelity, check_conversion
+from service.pipelines.shared.model_roles import LOBES, LUNGS
 
 SIZE = 256
 WINDOW_HU = (-1024, 600)
@@ -164,7 +164,9 @@ def _network(weights: Path) -> tuple[nn.Module, int]:
 
 
 def _spec(weights: Path, classes: int) -> ModelSpec:
-    name, channels = (LUNGS, ("lung",)) if classes == _LUNG_CLASSES else (LOBES, tuple(lobe.name for lobe in Lobe))
+    name, channels = (
+        (LUNGS.name, ("lung",)) if classes == _LUNG_CLASSES else (LOBES.name, tuple(lobe.name for lobe in Lobe))
+    )
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     plane = (SIZE, SIZE)
     return ModelSpec(
@@ -174,7 +176,7 @@ def _spec(weights: Path, classes: int) -> ModelSpec:
         outputs=(TensorSpec("probability", "uint8", (len(channels), *plane), (", ".join(channels), *_PLANE)),),
         max_batch=MAX_BATCH,
         window_hu=WINDOW_HU,
-        thresholds={"lung": 0.5} if name == LUNGS else {},
+        thresholds={"lung": 0.5} if name == LUNGS.name else {},
         licence="Apache-2.0, as the package lungmask",
         layout="body-crop",
         source=f"lungmask {version('lungmask')}, {weights.name}, SHA-256 {digest}",

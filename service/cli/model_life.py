@@ -43,7 +43,7 @@ def canary(
     """Let a version analyse a share of the studies. Its results are delivered.
 
     Which studies it gets follows from their Study Instance UID: the same ones when they are analysed again.
-    It has to pass the same gate as for `promote`.
+    It has to pass the same acceptance check as for `promote`.
 
     [bold]Example[/]
 
@@ -80,7 +80,7 @@ def promote(
     ct: CtOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make a version the active one, if it passes the gate.
+    """Make a version the active one, if it passes the acceptance check.
 
     The file must be unaltered, run, and say nothing absurd about a chest CT
     (all black, the same everywhere, not a number). Where Triton serves, its

@@ -17,11 +17,11 @@ from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.progress import trying
 from service.composition import job_actions
 from service.composition.model_actions import open_model_actions, own_models, shipped_models
-from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
 from service.inference import install, repository
 from service.inference.files import DIGESTS, read_digests
+from service.pipelines import MODEL_ROLES
 from service.rollout.model_actions import described
 from service.settings import Settings, served_repository, trial_ct
 from service.store.audit import DONE
@@ -85,8 +85,8 @@ def list_(config: ConfigOption = None) -> None:
             out.print(f"{state} [bold]{escape(one['name'])}[/] version {one['version']}{trial}, {escape(origin)}")
             out.print(f"          licence: {escape(one['licence'])}")
             out.print(f"          sha256: {one['sha256']}")
-        for name in ROLES.keys() - {one["name"] for one in found}:
-            out.print(f"none      [bold]{name}[/] ({ROLES[name].purpose})")
+        for name in MODEL_ROLES.keys() - {one["name"] for one in found}:
+            out.print(f"none      [bold]{name}[/] ({MODEL_ROLES[name].purpose})")
         here = {one["sha256"] for one in found}
         shipped = shipped_models()
         for key, digest in read_digests(shipped).items():
@@ -168,7 +168,7 @@ def add(
                 described = _lungmask(weights or [], sha256 or [], ct or trial_ct(settings))
             else:
                 described = [_file(Path(what), spec, sha256 or [])]
-            prepared = [install.prepare(base, model, each) for model, each in described]
+            prepared = [install.prepare(base, model, each, MODEL_ROLES) for model, each in described]
         except Permanent as error:
             job_actions.note_denial(settings, who(), "add", Path(what).name, str(error))
             raise

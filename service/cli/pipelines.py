@@ -22,7 +22,8 @@ def pipelines(config: ConfigOption = None) -> None:
             chosen = running.get(one.name)
             state = "[dim]installed[/]" if chosen is None else "[green]runs[/]     "
             out.print(f"{state} [bold]{escape(one.name)}[/] {one.version}: {escape(one.title)}")
-            out.print(f"          models: {', '.join(one.models) or 'none'}; series from {one.series_number}")
+            models = ", ".join(role.name for role in one.models)
+            out.print(f"          models: {models or 'none'}; series from {one.series_number}")
             files = ", ".join(product.file_name for product in segmentation_products(one.label_maps))
             out.print(f"          segmentations: {files or 'none'}")
             if chosen is not None:

@@ -13,7 +13,7 @@ from service.domain.ports import Backend
 from service.domain.routing import Rule, StudyFacts, routed
 from service.inference.onnx import OnnxBackend
 from service.pipelines import named
-from service.rollout.acceptance import Gate
+from service.rollout.acceptance import Acceptance
 from service.settings import Settings, trial_ct, with_own_repository
 
 
@@ -34,8 +34,8 @@ def analyst(settings: Settings, chosen: Pipeline, loaded: Backend | None = None)
     loaded: the models, if they are.
     """
     runs_on = loaded or backend(settings)
-    for name in chosen.models:
-        runs_on.spec(name)
+    for role in chosen.models:
+        runs_on.spec(role.name)
     everywhere = settings.destinations.values()
     return Analyst(
         chosen,
@@ -74,8 +74,8 @@ def pipeline_rules(settings: Settings) -> dict[str, tuple[Rule, ...]]:
     return {one.name: tuple(Rule(**route.model_dump()) for route in one.when) for one in settings.pipelines}
 
 
-def gate(settings: Settings) -> Gate:
-    """For models of the site's own repository."""
+def acceptance(settings: Settings) -> Acceptance:
+    """The acceptance check of the site's own models."""
 
     def in_process(versions: Mapping[str, str]) -> Backend:
         ours = with_own_repository(settings).inference
@@ -85,4 +85,4 @@ def gate(settings: Settings) -> Gate:
         return backend(with_own_repository(settings), versions)
 
     elsewhere = server if settings.inference.backend != "onnx" else None
-    return Gate(pipelines(settings), trial_ct(settings), in_process, elsewhere)
+    return Acceptance(pipelines(settings), trial_ct(settings), in_process, elsewhere)

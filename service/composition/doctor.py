@@ -36,7 +36,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     yield checks.check_port("api", settings.api.host, settings.api.port, running)
     yield checks.check_decoders()
     try:
-        needed = tuple(dict.fromkeys(model for one in pipelines(settings) for model in one.models))
+        needed = tuple(dict.fromkeys(role.name for one in pipelines(settings) for role in one.models))
     except Permanent as error:
         yield checks.Check("pipeline", False, str(error))
         return

@@ -21,7 +21,7 @@ from service.store.audit import Audit
 from service.store.shadows import Shadows
 
 if TYPE_CHECKING:
-    from service.rollout.acceptance import Gate
+    from service.rollout.acceptance import Acceptance
 
 now = partial(datetime.now, UTC)
 
@@ -51,15 +51,14 @@ def model_actions_on(settings: Settings, engine: sa.Engine) -> ModelActions:
             raise Permanent(_SHIPPED)
         return root
 
-    def gate() -> "Gate":
-        from service.composition.analysis import (
-            gate,  # only here: it takes seconds to import, and most questions need none
-        )
+    def check() -> "Acceptance":
+        # Only here: it takes seconds to import, and most questions need none.
+        from service.composition.analysis import acceptance
 
-        return gate(settings)
+        return acceptance(settings)
 
     served = partial(served_repository, settings)
-    return ModelActions(served, own, gate, Audit(engine, now), Shadows(engine))
+    return ModelActions(served, own, check, Audit(engine, now), Shadows(engine))
 
 
 def shipped_models() -> Path:

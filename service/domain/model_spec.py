@@ -10,15 +10,21 @@ from typing import Any, Literal, Self
 
 METADATA_KEY = "thoracle.spec"
 
-DType = Literal["int16", "uint8", "float32"]
-
-Layout = Literal["plane-grid", "body-crop", "lung-boxes"]
-"""How a model is fed.
-
-plane-grid: axial slices in HU at `spacing_mm`, centred on the body (`imaging.harmonise.to_plane_grid`).
-body-crop: axial slices in HU, each cropped to its body and stretched (`imaging.body_crop.to_body_crops`).
-lung-boxes: the right and the left lung's mask, each stretched to a box (`imaging.lobes.lung_boxes`).
-"""
+DType = Literal[
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+]
+"""Type of a tensor's values, as NumPy names it. UINT8 stands for probabilities, 255 = certain."""
 
 CALL_BATCH = 4
 """Images per call: more saves no time on a CPU and costs memory."""
@@ -36,6 +42,12 @@ class TensorSpec:
     dims: tuple[int, ...]
     axes: tuple[str, ...]
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of its channels, where the first axis names every one of them ("left, right"); else none."""
+        names = tuple(self.axes[0].split(", ")) if self.axes else ()
+        return names if self.dims and len(names) == self.dims[0] else ()
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -46,7 +58,8 @@ class ModelSpec:
     spacing_mm: in-plane spacing of the model's grid, or None where the grid is relative.
     window_hu: HU range that the graph clips to, or None.
     thresholds: decision threshold per output channel name.
-    layout: how the model is fed; None in files older than the field, see `input_layout`.
+    layout: how the model is fed, in a word that its role knows (`pipelines.shared.model_roles`); None in files older
+    than the field, see `input_layout`.
     noise_floor: what it finds in patients without any finding, by name with its unit; None: not measured.
     measured: figures of the model's card that results quote, by name with their unit.
     source: where a model that a site installed came from; "" for those released with Thoracle.
@@ -62,14 +75,14 @@ class ModelSpec:
     window_hu: tuple[int, int] | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     licence: str = ""
-    layout: Layout | None = None
+    layout: str | None = None
     noise_floor: Mapping[str, float] | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
     sha256: str = ""
 
     @property
-    def input_layout(self) -> Layout:
+    def input_layout(self) -> str:
         """`layout`; without one, slices if they have a spacing, else lungs in boxes."""
         return self.layout or ("lung-boxes" if self.spacing_mm is None else "plane-grid")
 

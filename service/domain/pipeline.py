@@ -1,10 +1,12 @@
 """What a pipeline is: one published system that analyses a chest CT."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from service.domain.eligibility import Limits
 from service.domain.flags import Flag
+from service.domain.model_roles import Role
 from service.domain.ports import Backend, Progress, Step
 
 if TYPE_CHECKING:  # they bring libraries that only an analysis needs
@@ -28,8 +30,8 @@ class Drift:
 class Pipeline(Protocol):
     """A pipeline: one published system that analyses a chest CT.
 
-    title: in one line, for lists. models: names of those without which it does not run.
-    optional_models: of those that it uses where they are installed. limits: of the gate.
+    title: in one line, for lists. models: roles without whose model it does not run.
+    optional_models: roles whose model it uses where one is installed. limits: of the gate.
     flags: every warning that a result may carry, in the order to show them. label_maps: that it may produce.
     series_number: start of its block of Series Numbers (`evidence.context`).
     A reviewer may correct the headline of a result, within its scale.
@@ -38,8 +40,8 @@ class Pipeline(Protocol):
     name: str
     version: str
     title: str
-    models: tuple[str, ...]
-    optional_models: tuple[str, ...]
+    models: tuple[Role, ...]
+    optional_models: tuple[Role, ...]
     limits: Limits
     flags: tuple[Flag, ...]
     label_maps: "tuple[LabelMapKind, ...]"
@@ -53,3 +55,8 @@ class Pipeline(Protocol):
     def report(self, ct: "CT", analysis: "Analysis", step: Step) -> "ReportBody":
         """What the report of its analysis prints. step: called between the parts, seconds apart at most."""
         ...
+
+
+def roles_of(pipelines: Iterable[Pipeline]) -> dict[str, Role]:
+    """The model roles of the pipelines, by name."""
+    return {role.name: role for one in pipelines for role in (*one.models, *one.optional_models)}

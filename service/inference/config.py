@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.domain.priority import Urgency
+from service.inference.tensors import TRITON_TYPES
 
 Variant = Literal["cpu", "gpu", "tensorrt"]
 
@@ -36,8 +37,6 @@ QUEUE_TIMEOUT_S = 300
 """A request that waited longer is refused. It may ask for less, never for more."""
 
 _WORKSPACE_BYTES = 2 * 2**30
-
-_TRITON_TYPES = {"int16": "TYPE_INT16", "uint8": "TYPE_UINT8", "float32": "TYPE_FP32"}
 
 _HEADER = "# Generated from the spec inside the model file. Do not edit.\n"
 
@@ -83,7 +82,7 @@ def render_config(spec: ModelSpec, versions: Sequence[str] = (), variant: Varian
 
 
 def _tensor(tensor: TensorSpec) -> dict[str, Any]:
-    return {"name": tensor.name, "data_type": _TRITON_TYPES[tensor.dtype], "dims": list(tensor.dims)}
+    return {"name": tensor.name, "data_type": f"TYPE_{TRITON_TYPES[tensor.dtype]}", "dims": list(tensor.dims)}
 
 
 def _instances(variant: Variant) -> dict[str, Any]:
@@ -139,7 +138,7 @@ def _batches(spec: ModelSpec) -> list[int]:
 
 def _warm_up(spec: ModelSpec, batch: int) -> dict[str, Any]:
     def image(tensor: TensorSpec) -> dict[str, Any]:
-        return {"data_type": _TRITON_TYPES[tensor.dtype], "dims": list(tensor.dims), "random_data": True}
+        return {"data_type": f"TYPE_{TRITON_TYPES[tensor.dtype]}", "dims": list(tensor.dims), "random_data": True}
 
     return {
         "name": f"batch of {batch}",

@@ -1,11 +1,11 @@
 """Turns a model file into a new version in the repository: it is described, tried, and only then installed."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from service.domain.model_roles import mistakes
+from service.domain.model_roles import Role, mistakes
 from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
 from service.inference.files import embedded
@@ -17,7 +17,7 @@ from service.inference.spec_file import read_spec
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A model file that fits its role and ran; seconds: of its trial, per slice (or pair of lung boxes)."""
+    """A model file that fits its role and ran; seconds: of its trial, per image."""
 
     content: bytes
     spec: ModelSpec
@@ -48,13 +48,13 @@ def describe(path: Path, digest: str, spec_file: Path | None, released: Collecti
     return replace(spec, source=f"{spec.source}; {origin}" if spec_file else spec.source or origin)
 
 
-def prepare(repository: Path, model: bytes, spec: ModelSpec) -> Prepared:
-    """Check a model against its role and try it; nothing is written.
+def prepare(repository: Path, model: bytes, spec: ModelSpec, roles: Mapping[str, Role]) -> Prepared:
+    """Check a model against its role and try it; nothing is written. roles: that there are, by name.
 
     It keeps its version where that is higher than every one that was ever installed, else it gets the next. Permanent,
     in words, if anything is wrong with it.
     """
-    if wrong := mistakes(spec):
+    if wrong := mistakes(spec, roles):
         raise Permanent("The spec does not fit. " + "; ".join(wrong) + ".")
     highest = highest_version(repository, spec.name)
     keeps = spec.version.isdigit() and int(spec.version) > highest

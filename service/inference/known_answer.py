@@ -13,18 +13,19 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
 from service.inference.files import ModelFile
 from service.inference.onnx import load_model
-from service.inference.synthetic_ct import drawn
+from service.inference.synthetic_ct import synthetic_inputs
+from service.inference.tensors import one_step
 
-MAX_APART = 2 / 255
-"""Of a probability: other hardware rounds otherwise."""
+MAX_STEPS_APART = 2
+"""Of 255: other hardware rounds otherwise."""
 
 MAX_FURTHER_APART = 1e-3
 """Part of the answer that may be further apart: where a rounding tips a steep edge."""
 
 
 @dataclass(frozen=True, slots=True)
-class Canary:
-    """inputs: one drawn image. expected: what ONNX Runtime in this process said about it."""
+class KnownAnswer:
+    """inputs: one synthetic image. expected: what ONNX Runtime in this process said about it."""
 
     spec: ModelSpec
     inputs: Mapping[str, Array]
@@ -36,26 +37,24 @@ class Canary:
         return next((what for what in found if what is not None), None)
 
 
-def canary(file: ModelFile) -> Canary:
+def known_answer(file: ModelFile) -> KnownAnswer:
     """Runs the model once; Permanent if it is not what its spec says."""
     model = load_model(file.content, file.key)
-    (tensor,) = model.spec.inputs
-    inputs = {tensor.name: drawn(model.spec)[None]}
-    return Canary(model.spec, inputs, model.infer(inputs))
+    inputs = synthetic_inputs(model.spec)
+    return KnownAnswer(model.spec, inputs, model.infer(inputs))
 
 
 def _wrong(answer: Array, expected: Array) -> str | None:
     if answer.shape != expected.shape or answer.dtype != expected.dtype:
         return f"its answer is {answer.dtype} of shape {answer.shape}, not {expected.dtype} of {expected.shape}"
-    whole = answer.dtype.kind in "iu"
-    if not whole and not np.isfinite(answer).all():
+    if not np.isfinite(answer).all():
         return "its answer holds values that are not numbers (NaN or infinity)"
     if expected.any() and not answer.any():
         return "its answer is all black: 0 everywhere"
-    if np.ptp(expected) and not np.ptp(answer):
+    if expected.min() < expected.max() and answer.min() == answer.max():
         return f"its answer is the same everywhere: {answer.flat[0]}"
-    allowed = round(255 * MAX_APART) if whole else MAX_APART
-    apart = np.abs(answer.astype(np.float64) - expected.astype(np.float64)) > allowed
+    difference = np.abs(answer.astype(np.float64) - expected.astype(np.float64))
+    apart = difference > MAX_STEPS_APART * one_step(expected)
     if apart.mean() > MAX_FURTHER_APART:
         return (
             f"{apart.mean():.2%} of its answer is not what this model says: it is another file, or computed otherwise"

@@ -19,7 +19,7 @@ from service.domain.ports import Array
 from service.domain.priority import Urgency
 from service.errors import Permanent, ThoracleError, Transient
 from service.inference.files import embedded, model_files
-from service.inference.synthetic_ct import drawn
+from service.inference.synthetic_ct import synthetic_inputs
 from service.inference.tensors import check_inputs
 
 PROVIDER = "CPUExecutionProvider"
@@ -27,7 +27,8 @@ PROVIDER = "CPUExecutionProvider"
 _ORT_ERRORS = tuple(one for one in vars(runtime).values() if isinstance(one, type) and issubclass(one, Exception))
 """One class for each kind of failure, without a common base."""
 
-_ORT_TYPES = {"int16": "tensor(int16)", "uint8": "tensor(uint8)", "float32": "tensor(float)"}
+_ORT_NAMES = {"float32": "float", "float64": "double"}
+"""Types that ONNX names otherwise than NumPy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,7 @@ class OnnxBackend:
         self._why_not = ""
 
     def _check(self, model: Model) -> None:
-        (tensor,) = model.spec.inputs
-        answer = model.infer({tensor.name: drawn(model.spec)[None]})
+        answer = model.infer(synthetic_inputs(model.spec))
         first = self._first.setdefault(model.spec.sha256, answer)
         if any(answer[output].tobytes() != first[output].tobytes() for output in first):
             raise Transient(f"Model {model.spec.name} no longer answers an image as it did at the start.")
@@ -145,7 +145,7 @@ def _session(content: bytes, key: str) -> ort.InferenceSession:
 def _check_tensors(spec: ModelSpec, session: ort.InferenceSession, key: str) -> None:
     """The graph's inputs and outputs are those of the spec; the first axis is the free batch axis."""
     for declared, actual in ((spec.inputs, session.get_inputs()), (spec.outputs, session.get_outputs())):
-        expected = [(t.name, _ORT_TYPES[t.dtype], t.dims) for t in declared]
+        expected = [(t.name, f"tensor({_ORT_NAMES.get(t.dtype, t.dtype)})", t.dims) for t in declared]
         found = [(a.name, a.type, tuple(a.shape[1:])) for a in actual]
         if expected != found:
             raise Permanent(f"Model file {key} has tensors {found}, but its spec says {expected}.")

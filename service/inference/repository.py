@@ -16,7 +16,6 @@ import json
 import shutil
 from pathlib import Path
 
-from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec
 from service.domain.serving import OFF, Rule, Served, without
 from service.errors import Permanent
@@ -82,8 +81,8 @@ def add(repository: Path, model: bytes) -> ModelSpec:
     return spec
 
 
-def change(repository: Path, name: str, rule: Rule) -> Served:
-    """Change what is served of a model; what is served now.
+def change(repository: Path, name: str, rule: Rule, required: bool = True) -> Served:
+    """Change what is served of a model; what is served now. required: a version has to stay active.
 
     Permanent, and nothing is changed, if the rule refuses it, or if a version that it names is not installed, altered,
     or cannot be loaded. Whether it is any good has to be known before.
@@ -92,7 +91,7 @@ def change(repository: Path, name: str, rule: Rule) -> Served:
         served = served_of(repository, name)
         changed = rule(served)
         candidate = changed.candidate.version if changed.candidate else OFF
-        _refuse_to_do_without(name, served, changed)
+        _refuse_to_do_without(name, served, changed, required)
         for version in {changed.active, candidate} - {served.active, OFF}:
             load_version(repository, name, version)
         configure(repository, name, changed)
@@ -100,12 +99,12 @@ def change(repository: Path, name: str, rule: Rule) -> Served:
     return changed
 
 
-def remove(repository: Path, name: str, version: str | None = None) -> ModelSpec | None:
+def remove(repository: Path, name: str, version: str | None = None, required: bool = True) -> ModelSpec | None:
     """Remove one version, the active one unless named; returns the spec that is active now, None if none is.
 
-    If it was active, the one before it is; the last version of a model that the pipeline can do without just goes.
-    Permanent if there is no such version, if the pipeline cannot do without it, or if there is none before it or that
-    one is no good.
+    If it was active, the one before it is; the last version of a model that is not required just goes. Permanent if
+    there is no such version, if one is required and would be left out, or if there is none before it or that one is no
+    good.
     """
     folder = repository / name
     with changing(repository) as staging:
@@ -117,11 +116,11 @@ def remove(repository: Path, name: str, version: str | None = None) -> ModelSpec
         if gone not in versions:
             raise Permanent(f"There is no {name} version {gone or 'at all'} in {repository}.")
         left = [v for v in versions if v != gone]
-        if not left and _required(name):
+        if not left and required:
             raise Permanent(f"{name} version {gone} is the only one, and nothing can be analysed without it.")
         changed = without(served, gone) if left else None
         if changed:
-            _refuse_to_do_without(name, served, changed)
+            _refuse_to_do_without(name, served, changed, required)
         given = numbers(repository) | {name: highest_version(repository, name)}
         given_text = json.dumps(given, sort_keys=True) + "\n"
         if changed:
@@ -146,12 +145,8 @@ def _serve(repository: Path, name: str, served: Served | None) -> None:
     replace(repository / SERVING, render_serving(serving | ({name: served} if served else {})))
 
 
-def _required(name: str) -> bool:
-    return name not in ROLES or ROLES[name].required
-
-
-def _refuse_to_do_without(name: str, before: Served, after: Served) -> None:
-    if after.active == OFF and before.active != OFF and _required(name):
+def _refuse_to_do_without(name: str, before: Served, after: Served, required: bool) -> None:
+    if after.active == OFF and before.active != OFF and required:
         raise Permanent(f"Nothing can be analysed without {name}.")
 
 

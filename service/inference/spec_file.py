@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.domain.model_spec import DType, Layout, ModelSpec, TensorSpec
+from service.domain.model_spec import DType, ModelSpec, TensorSpec
 from service.errors import Permanent
 
 
@@ -20,7 +20,7 @@ class _Table(BaseModel):
 class _Tensor(_Table):
     name: str
     dtype: DType
-    dims: list[Annotated[int, Field(ge=1)]]
+    dims: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     axes: list[str]
 
     def spec(self) -> TensorSpec:
@@ -29,7 +29,7 @@ class _Tensor(_Table):
 
 class _Spec(_Table):
     name: str
-    layout: Layout
+    layout: Annotated[str, Field(min_length=1)]
     inputs: list[_Tensor]
     outputs: list[_Tensor]
     max_batch: Annotated[int, Field(ge=1)]

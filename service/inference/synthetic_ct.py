@@ -3,22 +3,38 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.model_spec import ModelSpec
+from service.domain.model_spec import ModelSpec, TensorSpec
+from service.domain.ports import Array
 
 _AIR_HU, _SOFT_HU, _LUNG_HU, _OPACITY_HU, _NOISE_HU = -1000.0, 40.0, -850.0, -550.0, 30.0
+_MASKS = ("uint8", "bool")
 
 
-def drawn(spec: ModelSpec, number: int = 0) -> NDArray[np.int16] | NDArray[np.uint8]:
-    """What a model of this spec takes, drawn, without the batch axis; another image for every number."""
-    (tensor,) = spec.inputs
-    if spec.input_layout == "lung-boxes":
-        return np.stack([_ellipsoid(tensor.dims[-1])] * 2)
-    return _slice(tensor.dims[-1], np.random.default_rng(number)).astype(np.int16)[None]
+def synthetic_inputs(spec: ModelSpec, number: int = 0) -> dict[str, Array]:
+    """One image for a model of this spec, by tensor, with a batch axis of 1; another image for every number.
+
+    A tensor of UINT8 or true and false is a mask; of other whole numbers HU; of fractions HU / 1000. The last two axes
+    of an image are rows and columns, the last axes but the first those of a mask.
+    """
+    return {tensor.name: _drawn(tensor, number)[None] for tensor in spec.inputs}
 
 
-def _slice(size: int, random: np.random.Generator) -> NDArray[np.float64]:
+def _drawn(tensor: TensorSpec, number: int) -> Array:
+    if tensor.dtype in _MASKS:
+        first, *space = tensor.dims if len(tensor.dims) > 1 else (1, *tensor.dims)
+        return np.stack([_ellipsoid(*space)] * first).reshape(tensor.dims).astype(tensor.dtype)
+    rows, columns = tensor.dims[-2:] if len(tensor.dims) > 1 else (1, *tensor.dims)
+    hu = _slice(rows, columns, np.random.default_rng(number))
+    image = np.broadcast_to(hu if len(tensor.dims) > 1 else hu[0], tensor.dims)
+    if tensor.dtype.startswith("float"):
+        return (image / 1000.0).astype(tensor.dtype)
+    limits = np.iinfo(tensor.dtype)
+    return image.clip(limits.min, limits.max).astype(tensor.dtype)
+
+
+def _slice(rows: int, columns: int, random: np.random.Generator) -> NDArray[np.float64]:
     """An axial slice of a chest: a body with two lungs of a random height and an opacity in each."""
-    row, column = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    row, column = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
     hu = np.where((row / 0.8) ** 2 + (column / 0.95) ** 2 < 1.0, _SOFT_HU, _AIR_HU)
     height = random.uniform(0.3, 0.6)
     for middle in (-0.45, 0.45):
@@ -27,7 +43,7 @@ def _slice(size: int, random: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(hu + random.normal(0.0, _NOISE_HU, hu.shape))
 
 
-def _ellipsoid(size: int) -> NDArray[np.uint8]:
-    """A lung that fills its box."""
-    x, y, z = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j, -1 : 1 : size * 1j]
-    return np.where(x**2 + y**2 + z**2 < 1.0, 255, 0).astype(np.uint8)
+def _ellipsoid(*size: int) -> NDArray[np.uint8]:
+    """A lung that fills its box, of any number of axes."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, length) if length > 1 else [0.0] for length in size), indexing="ij")
+    return np.where(sum(axis**2 for axis in axes) < 1.0, 255, 0).astype(np.uint8)

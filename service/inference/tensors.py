@@ -1,10 +1,31 @@
-"""Checks the inputs of a model against its spec, for every back end."""
+"""Tensors of models, for every back end: their types, the check of inputs, and which differences count."""
 
 from collections.abc import Mapping
 
-from service.domain.model_spec import ModelSpec, TensorSpec
+import numpy as np
+
+from service.domain.model_spec import DType, ModelSpec, TensorSpec
 from service.domain.ports import Array
 from service.errors import Permanent
+
+TRITON_TYPES: Mapping[DType, str] = {
+    "bool": "BOOL",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "uint8": "UINT8",
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+}
+"""As its protocol names them; its configurations write TYPE_ before."""
+
+_MOST_PROBABLE = 255
+"""Of UINT8 probabilities."""
 
 
 def check_inputs(spec: ModelSpec, inputs: Mapping[str, Array]) -> None:
@@ -14,6 +35,19 @@ def check_inputs(spec: ModelSpec, inputs: Mapping[str, Array]) -> None:
         raise Permanent(f"Model {spec.name} takes {sorted(expected)}, not {sorted(inputs)}.")
     for name, array in inputs.items():
         _check_input(spec, expected[name], array)
+    if len({len(array) for array in inputs.values()}) > 1:
+        raise Permanent(f"Model {spec.name} takes as many images in each of {', '.join(expected)}.")
+
+
+def one_step(expected: Array) -> float:
+    """The difference from an answer up to which it may be rounding: one of 255 parts of its range.
+
+    The range is that of probabilities, or of the answer where that is larger. Whole numbers up to 255 that are not
+    UINT8 probabilities, and true and false, are right or wrong: any difference is larger than a step.
+    """
+    if expected.dtype == np.uint8:
+        return 1.0
+    return float(np.abs(expected.astype(np.float64)).max(initial=1.0)) / _MOST_PROBABLE
 
 
 def _check_input(spec: ModelSpec, tensor: TensorSpec, array: Array) -> None:

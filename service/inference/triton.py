@@ -21,7 +21,7 @@ from service.errors import Permanent, Transient
 from service.inference.breaker import Breaker
 from service.inference.config import priority_level
 from service.inference.files import model_files, serving_of
-from service.inference.known_answer import Canary, canary
+from service.inference.known_answer import KnownAnswer, known_answer
 from service.inference.tensors import check_inputs
 from service.inference.triton_batch import InMessages, InSharedMemory, InSharedMemoryIfPossible, Transport
 from service.inference.triton_client import (
@@ -80,7 +80,7 @@ class TritonBackend:
         self._transport = _transport(shared_memory, address, self._client, self.specs, concurrency)
         self._under_way = UnderWay()
         self._priority = priority_level(Urgency.ROUTINE)
-        self._known: list[Canary] = []
+        self._known: list[KnownAnswer] = []
         self._knowing = Lock()
         self._breaker = Breaker(self._try)
 
@@ -178,10 +178,10 @@ class TritonBackend:
                         "or its config.pbtxt names other versions"
                     )
         self._transport.renew()
-        for known in self._canaries():
+        for known in self._known_answers():
             self._check(known)
 
-    def _check(self, known: Canary) -> None:
+    def _check(self, known: KnownAnswer) -> None:
         """A model that fails is asked again, for all workers wait while it is loaded anew: some times, for one of its
         processes may be dead. For wrong answers it is loaded anew once, until they are right again; for a version on
         trial never, beside which the active one serves."""
@@ -202,7 +202,7 @@ class TritonBackend:
                 self._sing(known)
         self._loaded_anew.discard(name)
 
-    def _sing(self, known: Canary) -> None:
+    def _sing(self, known: KnownAnswer) -> None:
         """As many requests at once as there may be: the server may have as many processes, and one may be dead."""
         with ThreadPoolExecutor(self.concurrency) as threads:
             asked = [threads.submit(self._ask, known.spec, known.inputs, UnderWay()) for _ in range(self.concurrency)]
@@ -217,11 +217,11 @@ class TritonBackend:
                     f"repository: {wrong}"
                 )
 
-    def _canaries(self) -> list[Canary]:
+    def _known_answers(self) -> list[KnownAnswer]:
         """Made once, when they are first needed."""
         with self._knowing:
             if not self._known:
-                self._known = [canary(file) for file in self._files.values()]
+                self._known = [known_answer(file) for file in self._files.values()]
             return self._known
 
 

@@ -14,11 +14,10 @@ from service.domain.model_spec import ModelSpec, TensorSpec
 from service.domain.ports import Array
 from service.errors import Transient
 from service.inference.shared_memory import PREFIX, CannotShare, Region, aligned, files, left_behind
+from service.inference.tensors import TRITON_TYPES
 from service.inference.triton_client import Terms, TritonClient, Wrong
 
 log = logging.getLogger(__name__)
-
-_TYPES = {"int16": "INT16", "uint8": "UINT8", "float32": "FP32"}
 
 
 class Transport(Protocol):
@@ -154,14 +153,14 @@ class InSharedMemoryIfPossible:
 
 
 def _input(tensor: TensorSpec, array: Array) -> grpc.InferInput:
-    return grpc.InferInput(tensor.name, array.shape, _TYPES[tensor.dtype])
+    return grpc.InferInput(tensor.name, array.shape, TRITON_TYPES[tensor.dtype])
 
 
 def _check_answer(spec: ModelSpec, batch: int, answer: grpc.InferResult) -> None:
     """Wrong if the server gave another thing than the spec says, for so many images."""
     for tensor in spec.outputs:
         given = answer.get_output(tensor.name)
-        expected = _TYPES[tensor.dtype], [batch, *tensor.dims]
+        expected = TRITON_TYPES[tensor.dtype], [batch, *tensor.dims]
         if given is None or (given.datatype, list(given.shape)) != expected:
             found = f"{given.datatype} of shape {list(given.shape)}" if given else "nothing"
             raise Wrong(

@@ -1,6 +1,6 @@
 """HTTP routes of models and the audit trail. As in `job_routes`, a change needs the operator's name in a header.
 
-A change that has to pass the gate is answered when it has, after a minute or so.
+A change that has to pass the acceptance check is answered when it has, after a minute or so.
 """
 
 from collections.abc import Callable, Mapping, Sequence

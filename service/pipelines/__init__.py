@@ -5,12 +5,13 @@ A pipeline of ours is one folder and one line in `BUILT_IN`. A site's own is a p
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from itertools import combinations, product
 
 from service.domain.flags import OF_THE_CT
-from service.domain.pipeline import SERIES_NUMBERS, Pipeline
+from service.domain.model_roles import Role
+from service.domain.pipeline import SERIES_NUMBERS, Pipeline, roles_of
 from service.errors import Permanent
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 
@@ -42,7 +43,7 @@ def _load(entry: EntryPoint) -> Pipeline:
 
 
 def checked(pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
-    """The pipelines; Permanent where a name cannot be used, or names, series numbers or flags of two collide."""
+    """The pipelines; Permanent where a name cannot be used, or what two of them declare collides."""
     found = tuple(pipelines)
     for one in found:
         _check_alone(one)
@@ -54,6 +55,7 @@ def checked(pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
                 f"the series numbers of {one.name} and {other.name} overlap: they need {SERIES_NUMBERS} each"
             )
         _check_flags(one, other)
+        _check_roles(one, other)
     return found
 
 
@@ -68,6 +70,9 @@ def _check_alone(one: Pipeline) -> None:
             )
     if missing := {flag.code for flag in OF_THE_CT} - {flag.code for flag in one.flags}:
         raise Permanent(f"{one.name} does not declare the warnings {', '.join(sorted(missing))}")
+    for role in (*one.models, *one.optional_models):
+        if not isinstance(role, Role) or not _NAME.fullmatch(role.name):
+            raise Permanent(f"{one.name} has no usable model role in {role!r}: a `Role` with a name like lung-opacity")
 
 
 def _check_flags(one: Pipeline, other: Pipeline) -> None:
@@ -80,7 +85,17 @@ def _check_flags(one: Pipeline, other: Pipeline) -> None:
             raise Permanent(f"the warnings {both} have one private code, {flag.concept_value}")
 
 
+def _check_roles(one: Pipeline, other: Pipeline) -> None:
+    """Permanent where two roles have one name: a model of that name could not be checked."""
+    ours, theirs = roles_of([one]), roles_of([other])
+    if unlike := [name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]]:
+        raise Permanent(f"{one.name} and {other.name} have different model roles named {', '.join(sorted(unlike))}")
+
+
 PIPELINES = checked((*BUILT_IN, *installed()))
+
+MODEL_ROLES: Mapping[str, Role] = roles_of(PIPELINES)
+"""Every model role, by name."""
 
 
 def named(name: str) -> Pipeline:

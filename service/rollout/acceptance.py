@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.domain.model_roles import mistakes
-from service.domain.pipeline import Pipeline
+from service.domain.pipeline import Pipeline, roles_of
 from service.domain.ports import Backend, Progress, unheard
 from service.domain.serving import OFF
 from service.errors import Permanent, Rejected
@@ -40,7 +40,7 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class Acceptance:
     """The acceptance check. in_process: ONNX Runtime. server: the back end that serves patients, if another.
 
     pipelines: that are to run with it. ct: a folder with a chest CT, None if there is none.
@@ -50,6 +50,11 @@ class Gate:
     ct: Path | None
     in_process: On
     server: On | None = None
+
+    @property
+    def required(self) -> frozenset[str]:
+        """Names of the models without which one of the pipelines does not run."""
+        return frozenset(role.name for one in self.pipelines for role in one.models)
 
     def check(self, repository: Path, name: str, version: str, progress: Progress = unheard) -> Passed:
         """Permanent, in words, if the version does not pass. Transient if the server is away.
@@ -61,7 +66,7 @@ class Gate:
         active = {model: served.active for model, served in serving_of(repository).items()}
         wanted = active | {name: version}
         file = model_files(repository, wanted)[name]
-        if wrong := mistakes(file.spec):
+        if wrong := mistakes(file.spec, roles_of(self.pipelines)):
             raise Permanent("The spec does not fit. " + "; ".join(wrong) + ".")
         try_model(file.content)
         if self.ct is None:
@@ -83,8 +88,8 @@ class Gate:
         progress("reading the CT", 0.0)
         ct = largest_ct(folder)
         candidate = self.in_process(wanted)
-        pipelines = [one for one in self.pipelines if name in (*one.models, *one.optional_models)] or self.pipelines
-        needed = {model for pipeline in pipelines for model in pipeline.models}
+        pipelines = [one for one in self.pipelines if name in roles_of([one])] or self.pipelines
+        needed = {role.name for pipeline in pipelines for role in pipeline.models}
         missing = [model for model in needed if active.get(model, OFF) == OFF]
         reference = None if missing else self.in_process(active)
         found = [check_sense(one, ct, reference, candidate, progress).difference for one in pipelines]

@@ -5,9 +5,6 @@ from hashlib import sha256
 from threading import Lock
 from typing import Any
 
-import numpy as np
-
-from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend
 from service.inference.backend_wrapper import BackendWrapper
@@ -44,15 +41,14 @@ class ComparingBackend(BackendWrapper):
 
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         answer = self._backend.infer(name, inputs)
-        (tensor,) = self.spec(name).outputs
         reference = self._alike(name)
-        expected = reference.infer(name, inputs)[tensor.name] if reference else None
-        for number, channel in enumerate(ROLES[name].channels):
-            values = answer[tensor.name][:, number].astype(np.float64)
+        expected = reference.infer(name, inputs) if reference else None
+        found = _channels(self.spec(name), answer)
+        wanted = {} if expected is None else _channels(self.spec(name), expected)
+        for channel, values in found.items():
             with self._lock:
                 so_far = self._answers.get((name, channel), OutputStatistics(name, channel))
-                other = None if expected is None else expected[:, number]
-                self._answers[name, channel] = so_far.with_call(values, other)
+                self._answers[name, channel] = so_far.with_call(values, wanted.get(channel))
         return answer
 
     def _alike(self, name: str) -> Backend | None:
@@ -61,6 +57,18 @@ class ComparingBackend(BackendWrapper):
             return None
         alike = _shape(self._reference.spec(name)) == _shape(self._backend.spec(name))
         return self._reference if alike else None
+
+
+def _channels(spec: ModelSpec, answer: Mapping[str, Array]) -> dict[str, Array]:
+    """The values of each channel that the spec names, else of the whole tensor; of several outputs, with their name."""
+    found = {}
+    for tensor in spec.outputs:
+        before = "" if len(spec.outputs) == 1 else f"{tensor.name} "
+        for number, channel in enumerate(tensor.channels):
+            found[f"{before}{channel}"] = answer[tensor.name][:, number]
+        if not tensor.channels:
+            found[tensor.name] = answer[tensor.name]
+    return found
 
 
 def _shape(spec: ModelSpec) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """Operators' actions on models, from the command line or the API. The workers take it up with the next study.
 
-Whoever wants what is in the audit trail, refusals too. A version passes the gate before it gets any study.
+Whoever wants what is in the audit trail, refusals too. A version passes the acceptance check before it gets any study.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,13 +22,13 @@ from service.store.audit import Audit
 from service.store.shadows import LIMIT, Shadows
 
 if TYPE_CHECKING:
-    from service.rollout.acceptance import Gate
+    from service.rollout.acceptance import Acceptance
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """served: of the model, now. difference: from what was active before, None where the gate was not asked or had
-    nothing to compare with."""
+    """served: of the model, now. difference: from what was active before, None where there was no acceptance check
+    or nothing to compare with."""
 
     served: Served
     difference: Difference | None = None
@@ -37,24 +37,24 @@ class Changed:
 class ModelActions:
     """by: who wants it. Every change: Permanent, in words, and nothing is changed, if it cannot be done.
 
-    progress: is told of the gate, which takes a minute.
+    progress: is told of the acceptance check, which takes a minute.
     """
 
     def __init__(
         self,
         seen: Callable[[], Path],
         root: Callable[[], Path],
-        gate: Callable[[], "Gate"],
+        acceptance: Callable[[], "Acceptance"],
         audit: Audit,
         shadows: Shadows,
     ) -> None:
         """seen: the repository that is served. root: the one that may be changed; Permanent if there is none yet.
 
-        gate: is asked for when a version is to pass it.
+        acceptance: is asked for when a version is to pass it, or may be done without.
         """
         self._seen = seen
         self._root = root
-        self._gate = gate
+        self._acceptance = acceptance
         self._audit = audit
         self._shadows = shadows
 
@@ -68,18 +68,18 @@ class ModelActions:
     def canary(self, name: str, version: str, share: float, by: str, progress: Progress = unheard) -> Changed:
         """The version analyses a share of the studies, above 0 and up to 1."""
         with self._entry(by, "canary", name, version, share=share) as detail:
-            return self._gated(name, version, canary(version, share), by, detail, progress)
+            return self._checked(name, version, canary(version, share), by, detail, progress)
 
     def shadow(self, name: str, version: str, by: str, progress: Progress = unheard) -> Changed:
         """The version analyses every study beside the active one; nobody is shown its results."""
         with self._entry(by, "shadow", name, version) as detail:
-            return self._gated(name, version, shadow(version), by, detail, progress)
+            return self._checked(name, version, shadow(version), by, detail, progress)
 
     def promote(self, name: str, version: str | None, by: str, progress: Progress = unheard) -> Changed:
         """The version, or the candidate, becomes the active one."""
         chosen = version or self._served(name).on_trial
         with self._entry(by, "promote", name, chosen) as detail:
-            return self._gated(name, chosen or OFF, promote(chosen), by, detail, progress)
+            return self._checked(name, chosen or OFF, promote(chosen), by, detail, progress)
 
     def rollback(self, name: str, by: str) -> Changed:
         """The version before is active again, at once: it has analysed patients' CTs already."""
@@ -95,7 +95,7 @@ class ModelActions:
         """Remove a version, the active one unless named; the spec that is active now, None if none is."""
         chosen = version or self._served(name).active or None
         with self._entry(by, "remove", name, chosen) as detail:
-            active = repository.remove(self._root(), name, chosen)
+            active = repository.remove(self._root(), name, chosen, self._required(name))
             detail["after"] = self._standing(name, self._served(name))
             return active
 
@@ -111,13 +111,13 @@ class ModelActions:
         """The audit trail of one model, the latest first."""
         return self._audit.entries(name)
 
-    def _gated(
+    def _checked(
         self, name: str, version: str, rule: Rule, by: str, detail: dict[str, Any], progress: Progress
     ) -> Changed:
         root = self._root()
-        rule(served_of(root, name))  # what makes no sense is refused before the gate's minute
+        rule(served_of(root, name))  # what makes no sense is refused before the check's minute
         with checking(root, name, version, by):
-            passed = self._gate().check(root, name, version, progress)
+            passed = self._acceptance().check(root, name, version, progress)
         detail["sha256"] = passed.sha256
         if passed.difference:
             worst = round(passed.difference.worst_dice, 4)
@@ -135,7 +135,7 @@ class ModelActions:
             detail["before"] = self._standing(name, served)  # it may have changed since the entry was written
             return rule(served)
 
-        changed = repository.change(self._root(), name, noted)
+        changed = repository.change(self._root(), name, noted, self._required(name))
         detail["after"] = self._standing(name, changed)
         return changed
 
@@ -146,6 +146,9 @@ class ModelActions:
         sha256 = self._digest(name, version) if version else None
         with self._audit.entry(by, what, name, version=version, sha256=sha256, before=before, **asked) as detail:
             yield detail
+
+    def _required(self, name: str) -> bool:
+        return name in self._acceptance().required
 
     def _served(self, name: str) -> Served:
         """Nothing, where it cannot be told: the change says why."""

@@ -6,19 +6,20 @@ from typing import Any, Self
 import numpy as np
 
 from service.domain.ports import Array
+from service.inference.tensors import one_step
 
 MAX_FURTHER = 1e-3
-"""Part of the values that may differ by more than one step of 255, as `inference.known_answer` has it. In 16 bits the
+"""Part of the values that may differ by more than one step, as `inference.known_answer` has it. In 16 bits the
 released network stays far below it (docs/decisions/0094)."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputStatistics:
-    """Of one channel of one model; UINT8 probabilities, 255 = certain.
+    """Of one channel of one model, of any type; differences are counted in steps (`inference.tensors.one_step`).
 
     values: how many. low, high: the least and the greatest, of numbers only. not_numbers: NaN and infinite ones.
     compared: values that have an expected one beside them; expected_low, expected_high: of those. largest: the greatest
-    difference; further: values that differ by more than one.
+    difference, in steps; further: values that differ by more than one.
     """
 
     model: str
@@ -36,6 +37,7 @@ class OutputStatistics:
     def with_call(self, values: Array, expected: Array | None) -> Self:
         """After one more call. Arrays of one shape; expected: None where there is nothing to compare with."""
         numbers = np.isfinite(values)
+        values = values.astype(np.float64)
         after = replace(
             self,
             values=self.values + values.size,
@@ -45,7 +47,7 @@ class OutputStatistics:
         )
         if expected is None:
             return after
-        apart = np.abs(values - expected)
+        apart = np.abs(values - expected.astype(np.float64)) / one_step(expected)
         return replace(
             after,
             compared=self.compared + values.size,
@@ -68,11 +70,11 @@ class OutputStatistics:
     def nonsense(self) -> str | None:
         """What no working network says of a whole CT, in words; None if it may be right.
 
-        One value everywhere may be right where the same one is expected, to one step of 255.
+        One value everywhere may be right where the same one is expected, to one step, or where there is but one.
         """
         if self.not_numbers:
             return f"{self} holds values that are not numbers (NaN or infinity)"
-        if self.low < self.high or (self._expected_constant and self.largest <= 1.0):
+        if self.low < self.high or self.values == 1 or (self._expected_constant and self.largest <= 1.0):
             return None
         return f"{self} is all black: 0 everywhere" if self.high == 0 else f"{self} is {self.high:g} everywhere"
 

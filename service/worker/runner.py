@@ -21,6 +21,7 @@ from service.analysis.open_study import Study, run_of
 from service.analysis.watched_run import Unwanted
 from service.domain.job import Job, Result, StoredObject
 from service.domain.job_state import NOT_ANALYSED, Event, State, advance
+from service.domain.pipeline import roles_of
 from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
@@ -236,7 +237,7 @@ class Runner:
     def _shadows(self, job: Job) -> dict[str, str]:
         """Candidates of models that the job's pipeline uses, version by model name."""
         pipeline = self._analysis.analyst_of(job).pipeline
-        uses = {*pipeline.models, *pipeline.optional_models}
+        uses = roles_of([pipeline])
         return {name: version for name, version in self._models.shadows().items() if name in uses}
 
     def _facts(self, job: Job, outcome: Outcome) -> StudyFacts:

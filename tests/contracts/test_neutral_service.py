@@ -22,8 +22,6 @@ ALLOWED = {
     "domain/anatomy.py": "anatomy: the five lobes",
     "domain/flags.py": "the sentence of THICK_SLICES, which is in delivered SRs, names opacities",
     "domain/label_selection.py": "docstring: a label of the examples of `thoracle evaluate`",
-    "domain/model_roles.py": "the roles of the models that are shipped, which several pipelines share",
-    "domain/model_spec.py": "docstring: the layout of the lobes' model",
     "imaging/agreement/plot.py": "SVG: fill-opacity",
     "imaging/figures.py": "docstring: opacity as the example of a noun",
     "imaging/fissures/__init__.py": _FISSURES,

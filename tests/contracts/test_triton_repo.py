@@ -59,7 +59,7 @@ def test_the_service_loads_exactly_these_models() -> None:
     backend = OnnxBackend(ROOT)
     assert {spec.name for spec in backend.specs} == {spec.name for spec in SPECS}
     for pipeline in PIPELINES:
-        for name in pipeline.models:
+        for name in (role.name for role in pipeline.models):
             assert backend.spec(name).licence
 
 

@@ -15,6 +15,7 @@ from service.domain.model_spec import ModelSpec, TensorSpec
 from service.domain.serving import promote
 from service.inference.install import prepare
 from service.inference.repository import add, change, create
+from service.pipelines import MODEL_ROLES
 from service.settings import default_repository
 
 SIZE = 128
@@ -112,7 +113,7 @@ def repository(folder: Path) -> Path:
 
 def serve(repository: Path, model: bytes, spec: ModelSpec) -> ModelSpec:
     """Install a network as the next version, and make it the active one; its spec."""
-    installed = add(repository, prepare(repository, model, spec).content)
+    installed = add(repository, prepare(repository, model, spec, MODEL_ROLES).content)
     change(repository, installed.name, promote(installed.version))
     return installed
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import tiny_models
+from helpers import tiny_models, toy_pipeline
 from helpers.triton_server import TritonServer
 
 from service.domain.model_spec import ModelSpec
@@ -30,10 +30,27 @@ def drawn(spec: ModelSpec) -> dict[str, Array]:
     return {tensor.name: values.astype(tensor.dtype)}
 
 
+def several_tensors_of_any_type(root: Path, server: TritonServer) -> None:
+    """FP32 and true or false go in, true or false and INT64 come out, inside the messages or through shared memory."""
+    name, random = toy_pipeline.MODEL.name, np.random.default_rng(0)
+    shape = 3, *toy_pipeline.MODEL.inputs[0].dims
+    asked = {"hu": random.normal(-900, 60, shape).astype(np.float32), "lung": random.random(shape) < 0.5}
+    alone = OnnxBackend(root, 1).infer(name, asked)
+    assert 0 < alone["count"].sum() < asked["lung"].sum()
+    for shared_memory in ("never", "always"):
+        backend = TritonBackend(root, server.address, shared_memory=shared_memory)
+        backend.check()
+        said = backend.infer(name, asked)
+        assert {tensor: array.dtype for tensor, array in said.items()} == {"emphysema": bool, "count": np.int64}
+        assert all(np.array_equal(said[tensor], alone[tensor]) for tensor in alone)
+
+
 @pytest.mark.timeout(900)
 def test_versions_are_served_side_by_side_or_one_after_the_other(tmp_path: Path) -> None:
     root = tiny_models.repository(tmp_path / "models")
     tiny_models.serve(root, tiny_models.lobes(), tiny_models.LOBES)
+    add(root, embed(toy_pipeline.network(), tiny_models.numbered(toy_pipeline.MODEL, 1)))
+    change(root, toy_pipeline.MODEL.name, promote("1"))
     told: list[str] = []
     with TritonServer(tmp_path / "server", root) as server:
 
@@ -51,6 +68,7 @@ def test_versions_are_served_side_by_side_or_one_after_the_other(tmp_path: Path)
             assert np.array_equal(said, alone)
 
         answers("2")
+        several_tensors_of_any_type(root, server)
         add(root, embed(tiny_models.lobes(), tiny_models.numbered(tiny_models.LOBES, 3)))
         change(root, "lobes", canary("3", 1.0))
         answers("3")

@@ -13,7 +13,7 @@ from service.domain.anatomy import Lobe
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
 from service.domain.flags import UNMEASURED_MODEL, Flag, in_order
-from service.domain.model_roles import LOBES, LUNG_OPACITY, LUNGS
+from service.domain.model_roles import Role
 from service.domain.model_spec import ModelSpec
 from service.domain.pipeline import Drift
 from service.domain.ports import Backend, Progress, Step
@@ -30,6 +30,7 @@ from service.pipelines.covid_severity.score import NoiseFloor, Severity, severit
 from service.pipelines.shared import lobe_segments
 from service.pipelines.shared.lobes import lobes_of
 from service.pipelines.shared.lungs import lungs_of, slice_answers
+from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, LUNGS
 from service.pipelines.shared.slices import asking, infer_slices
 
 AGREEMENT_LUNGS, AGREEMENT_OPACITIES = 0.97, 0.92
@@ -42,8 +43,8 @@ class CovidSeverity:
     name: str = "covid-severity"
     version: str = "1.0"
     title: str = "Lungs, lobes, opacities and the CT severity score (0-25)"
-    models: tuple[str, ...] = (LUNG_OPACITY, LOBES)
-    optional_models: tuple[str, ...] = (LUNGS,)
+    models: tuple[Role, ...] = (LUNG_OPACITY, LOBES)
+    optional_models: tuple[Role, ...] = (LUNGS,)
     limits: Limits = Limits()
     flags: tuple[Flag, ...] = warnings.FLAGS
     label_maps: tuple[LabelMapKind, ...] = (lobe_segments.KIND, own.FINDINGS_KIND)
@@ -65,13 +66,13 @@ class CovidSeverity:
         regions = measure(ct.volume.array, lobe_mask, opacity_mask, ct.voxel_ml)
         progress("measure", 1.0)
         scored = {lobe.name: regions.lobes[lobe] if regions.lobes[lobe].volume_ml > 0.0 else None for lobe in Lobe}
-        specs = [backend.spec(name) for name in (LUNG_OPACITY, LUNGS, LOBES) if backend.has(name)]
+        specs = [backend.spec(role.name) for role in (LUNG_OPACITY, LUNGS, LOBES) if backend.has(role.name)]
         found = Measured(
             lobe_mask,
             opacity_mask,
             ct.voxel_ml,
             regions,
-            severity(scored, _noise_floor(backend.spec(LUNG_OPACITY))),
+            severity(scored, _noise_floor(backend.spec(LUNG_OPACITY.name))),
             agreement,
         )
         raised = (
@@ -102,7 +103,7 @@ def _lungs_and_opacities(
     """Lungs, opacities (slice, row, column) that may reach a voxel beyond the lungs, and how sure that is."""
     stage = "lungs and opacities"
     progress(stage, 0.0)  # before resampling, whose seconds are not those of reading
-    spec = backend.spec(LUNG_OPACITY)
+    spec = backend.spec(LUNG_OPACITY.name)
     answers = slice_answers(ct, backend, lambda done: progress(stage, 0.6 * done))
     with asking(backend, 1) as other:  # what follows leaves a core free
         in_mirror = other.submit(infer_slices, [mirrored(answers.grid)], spec, backend)
@@ -119,11 +120,11 @@ def _quality(specs: Sequence[ModelSpec]) -> Iterator[Flag]:
     for spec in specs:
         if spec.source:
             yield UNMEASURED_MODEL
-        elif spec.name == LOBES:
+        elif spec.name == LOBES.name:
             distance_mm = spec.measured.get("fissure_distance_mm")
             told = "" if distance_mm is None else f"Borders lie {distance_mm:g} mm from drawn fissures on average."
             yield warnings.LOBES_APPROXIMATE.because(told)
-        if spec.name == LUNG_OPACITY and spec.noise_floor is None:
+        if spec.name == LUNG_OPACITY.name and spec.noise_floor is None:
             yield warnings.NO_NOISE_FLOOR
 
 

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.ct import CT
-from service.domain.model_roles import LOBES
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
 from service.imaging.fissures.follow import follow_fissures
 from service.imaging.lobes import LOBES_OF, lobes_in_lungs, lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
 from service.pipelines.shared.lungs import lungs_made_with
+from service.pipelines.shared.model_roles import LOBES
 from service.pipelines.shared.slices import infer_slices, onto, views_of
 
 _STAGE = "lobes"
@@ -24,7 +24,7 @@ Answer = tuple[dict[Side, NDArray[np.uint8]], dict[Side, hd.Volume]]
 
 def lobes_of(ct: CT, lungs: Lungs, backend: Backend, progress: Progress) -> NDArray[np.uint8]:
     """Lobe labels of exactly the lung voxels, axes (slice, row, column); found once for these lungs, read only."""
-    made_with = (*lungs_made_with(backend), backend.spec(LOBES).sha256)
+    made_with = (*lungs_made_with(backend), backend.spec(LOBES.name).sha256)
     found = ct.remembered(("lobes", *made_with), lambda: find_lobes(ct.volume, lungs, backend, progress))
     progress(_STAGE, 1.0)
     return found
@@ -33,7 +33,7 @@ def lobes_of(ct: CT, lungs: Lungs, backend: Backend, progress: Progress) -> NDAr
 def find_lobes(volume: hd.Volume, lungs: Lungs, backend: Backend, progress: Progress) -> NDArray[np.uint8]:
     """Lobe labels of exactly the lung voxels, axes (slice, row, column) of `volume`."""
     progress(_STAGE, 0.0)
-    spec = backend.spec(LOBES)
+    spec = backend.spec(LOBES.name)
     if spec.input_layout == "lung-boxes":
         probability, boxes = _in_boxes(lungs, spec, backend)
         progress(_STAGE, 0.1)

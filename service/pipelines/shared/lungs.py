@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.ct import CT
-from service.domain.model_roles import LUNG_OPACITY, LUNGS
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
 from service.imaging.lungs import Lungs, find_lungs
+from service.pipelines.shared.model_roles import LUNG_OPACITY, LUNGS
 from service.pipelines.shared.slices import infer_slices, onto, views_of
 
 Told = Callable[[float], None]
@@ -39,7 +39,7 @@ class SliceAnswers:
 
 def slice_answers(ct: CT, backend: Backend, done: Told) -> SliceAnswers:
     """The network's answers, asked for once."""
-    spec = backend.spec(LUNG_OPACITY)
+    spec = backend.spec(LUNG_OPACITY.name)
 
     def ask() -> SliceAnswers:
         (grid,) = views_of(ct.volume, spec)
@@ -56,7 +56,7 @@ def lungs_of(ct: CT, answers: SliceAnswers, backend: Backend, done: Told) -> Lun
 
     def find() -> Lungs:
         probability = answers.lung
-        if spec.name == LUNGS:
+        if spec.name == LUNGS.name:
             views = views_of(ct.volume, spec)
             said = infer_slices(views, spec, backend, lambda part: done(_CLEANING_FROM * part))
             (probability,) = onto(answers.grid, views, said)
@@ -68,8 +68,8 @@ def lungs_of(ct: CT, answers: SliceAnswers, backend: Backend, done: Told) -> Lun
 
 def lungs_made_with(backend: Backend) -> tuple[str, ...]:
     """Digests of the models that the lungs depend on."""
-    return backend.spec(LUNG_OPACITY).sha256, _lung_model(backend).sha256
+    return backend.spec(LUNG_OPACITY.name).sha256, _lung_model(backend).sha256
 
 
 def _lung_model(backend: Backend) -> ModelSpec:
-    return backend.spec(LUNGS) if backend.has(LUNGS) else backend.spec(LUNG_OPACITY)
+    return backend.spec(LUNGS.name) if backend.has(LUNGS.name) else backend.spec(LUNG_OPACITY.name)

@@ -9,7 +9,6 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.model_roles import ROLES
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
 from service.imaging.body_crop import to_body_crops
@@ -52,7 +51,7 @@ def infer_slices(
         for number, one in enumerate(as_completed(asked), 1):
             one.result()
             done(min(1.0, number * batch / len(hu)))
-    for channel, name in enumerate(ROLES[spec.name].channels):
+    for channel, name in enumerate(spec.outputs[0].channels):
         said[channel] = centred(said[channel], spec.thresholds.get(name, 0.5))
     return said
 

@@ -12,7 +12,7 @@ BELOW_HU = -950.0
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """volume_ml: of the region. below_ml: of its voxels below -950 HU."""
+    """volume_ml: of the region. below_ml: of its voxels that are emphysema."""
 
     volume_ml: float
     below_ml: float
@@ -23,12 +23,11 @@ class Region:
         return 100.0 * self.below_ml / self.volume_ml if self.volume_ml else 0.0
 
 
-def measure(hu: NDArray[np.float32], lobes: NDArray[np.uint8], voxel_ml: float) -> dict[Lobe, Region]:
-    """hu, lobes (`Lobe`): one shape (slice, row, column)."""
-    below = hu < BELOW_HU
+def measure(emphysema: NDArray[np.bool_], lobes: NDArray[np.uint8], voxel_ml: float) -> dict[Lobe, Region]:
+    """emphysema, lobes (`Lobe`): one shape (slice, row, column)."""
     regions = {}
     for lobe in Lobe:
         inside = lobes == lobe
-        count, thin = np.count_nonzero(inside), np.count_nonzero(inside & below)
+        count, thin = np.count_nonzero(inside), np.count_nonzero(inside & emphysema)
         regions[lobe] = Region(int(count) * voxel_ml, int(thin) * voxel_ml)
     return regions

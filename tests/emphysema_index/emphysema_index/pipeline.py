@@ -1,12 +1,14 @@
-"""The pipeline: lungs and lobes by the shared models, then a threshold."""
+"""The pipeline: lungs and lobes by the shared models, then a threshold, or a model of its own."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emphysema_index import codes as own
 from emphysema_index.flags import FLAGS, SHARP_KERNEL
 from emphysema_index.measure import BELOW_HU, Region, measure
+from emphysema_index.network import EMPHYSEMA_VOXELS, emphysema_voxels
 from emphysema_index.report import report_body
 from service.domain import codes
 from service.domain.analysis import (
@@ -24,26 +26,27 @@ from service.domain.anatomy import Lobe
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
 from service.domain.flags import UNMEASURED_MODEL, Flag, in_order
-from service.domain.model_roles import LOBES, LUNG_OPACITY, LUNGS
+from service.domain.model_roles import Role
 from service.domain.pipeline import Drift
 from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
 from service.pipelines.shared import lobe_segments
 from service.pipelines.shared.lobes import lobes_of
 from service.pipelines.shared.lungs import lungs_of, slice_answers
+from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, LUNGS
 
 NAME = "Emphysema index (LAA-950)"
 SHARP_KERNELS = ("B60", "B70", "B80", "LUNG", "BONE", "FC5")
 
 
 class EmphysemaIndex:
-    """Voxels below -950 HU per lobe. A toy: no model of its own, nothing validated."""
+    """Voxels below -950 HU per lobe. A toy: nothing is validated."""
 
     name: str = "emphysema-index"
     version: str = "1.0"
     title: str = "Part of each lobe below -950 HU"
-    models: tuple[str, ...] = (LUNG_OPACITY, LOBES)
-    optional_models: tuple[str, ...] = (LUNGS,)
+    models: tuple[Role, ...] = (LUNG_OPACITY, LOBES)
+    optional_models: tuple[Role, ...] = (LUNGS, EMPHYSEMA_VOXELS)
     limits: Limits = Limits(max_thickness_mm=3.0)
     flags: tuple[Flag, ...] = FLAGS
     label_maps: tuple[LabelMapKind, ...] = (lobe_segments.KIND, own.KIND)
@@ -56,14 +59,18 @@ class EmphysemaIndex:
         answers = slice_answers(ct, backend, lambda done: progress(stage, 0.8 * done))
         lungs = lungs_of(ct, answers, backend, lambda done: progress(stage, 0.8 + 0.2 * done))
         lobes = lobes_of(ct, lungs, backend, progress)
-        regions = measure(ct.volume.array, lobes, ct.voxel_ml)
-        emphysema = ((ct.volume.array < BELOW_HU) & (lobes > 0)).astype(np.uint8)
-        specs = [backend.spec(name) for name in (LUNG_OPACITY, LUNGS, LOBES) if backend.has(name)]
+        found = _emphysema(ct.volume.array, lobes > 0, backend)
+        regions = measure(found, lobes, ct.voxel_ml)
+        emphysema = LabelMap(own.KIND, found.astype(np.uint8), (own.EMPHYSEMA,))
+        specs = [backend.spec(role.name) for role in (*self.models, *self.optional_models) if backend.has(role.name)]
         raised = [*ct.flags, *lungs.flags, *(UNMEASURED_MODEL for spec in specs if spec.source), *_sharp(ct)]
         total = _total(regions)
         return Analysis(
             pipeline=PipelineUse(self.name, self.version, self.series_number),
-            label_maps=(lobe_segments.label_map(lobes), LabelMap(own.KIND, emphysema, (own.EMPHYSEMA,))),
+            label_maps=(
+                lobe_segments.label_map(lobes),
+                emphysema,
+            ),
             voxel_ml=ct.voxel_ml,
             groups=tuple(_groups(regions)),
             headline=Headline(NAME, round(total.percent, 1), codes.PERCENT, words="not validated"),
@@ -76,6 +83,13 @@ class EmphysemaIndex:
     def report(self, ct: CT, analysis: Analysis, step: Step) -> ReportBody:
         """What the report prints."""
         return report_body(ct, analysis, step)
+
+
+def _emphysema(hu: NDArray[np.float32], lung: NDArray[np.bool_], backend: Backend) -> NDArray[np.bool_]:
+    """Which voxels are emphysema, axes (slice, row, column)."""
+    if backend.has(EMPHYSEMA_VOXELS.name):
+        return emphysema_voxels(hu, lung, backend)
+    return (hu < BELOW_HU) & lung
 
 
 def _sharp(ct: CT) -> Iterator[Flag]:

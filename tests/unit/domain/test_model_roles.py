@@ -1,73 +1,48 @@
-"""A model that would not fit into the pipeline is told so before it is installed, one sentence per mistake."""
+"""A model fits its role or is told why not, for tensors of any number, type and rank."""
 
-import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import tiny_models
 
-from models.lung_opacity.spec import SPEC as LUNG_OPACITY
-from service.domain.model_roles import mistakes
+from service.domain.model_roles import Role, Shape, Tensors, mistakes
 from service.domain.model_spec import ModelSpec, TensorSpec
-from service.inference.onnx import OnnxBackend
 
-ROOT = Path(__file__).resolve().parents[3]
-LUNGS, LOBES = tiny_models.LUNGS, tiny_models.LOBES
-FLOOR = {"opacity_ml": 5.0, "opacity_percent": 0.7}
+PATCH = TensorSpec("patch", "float32", (1, 16, 48, 48), ("channel", "slice", "row", "column"))
+SPACING = TensorSpec("spacing", "float64", (3,), ("mm",))
+MASK = TensorSpec("mask", "bool", (16, 48, 48), ("slice", "row", "column"))
+SPEC = ModelSpec("tumour", "1", (PATCH, SPACING), (MASK,), 1)
+ROLE = Role(
+    "tumour",
+    "the primary tumour",
+    Tensors(
+        {"patch": Shape("float32", (1, None, None, None)), "spacing": Shape("float64", (3,))},
+        {"mask": Shape("bool", (None, None, None))},
+    ),
+)
+ROLES = {ROLE.name: ROLE}
 
 
-def with_tensor(spec: ModelSpec, side: str, **changes: Any) -> ModelSpec:
-    (tensor,) = getattr(spec, side)
-    return replace(spec, **{side: (replace(tensor, **changes),)})
-
-
-def with_floor(**changes: float) -> ModelSpec:
-    return replace(LUNG_OPACITY, noise_floor=FLOOR | changes)
-
-
-def test_the_released_models_and_those_of_the_tests_fit() -> None:
-    released = OnnxBackend(ROOT / "triton_repo").specs
-    assert [mistakes(spec) for spec in (*released, LUNGS, LOBES)] == [[]] * (len(released) + 2)
-    on_a_plane_grid = replace(LUNGS, layout="plane-grid", spacing_mm=1.5, window_hu=None)
-    assert mistakes(on_a_plane_grid) == []
+def test_a_model_with_the_tensors_of_its_role_fits() -> None:
+    assert mistakes(SPEC, ROLES) == []
+    larger = replace(PATCH, dims=(1, 32, 96, 96)), SPACING
+    assert mistakes(replace(SPEC, inputs=larger), ROLES) == [], "None is any size"
+    assert mistakes(replace(SPEC, inputs=(SPACING, PATCH)), ROLES) == [], "tensors go by their names"
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("changes", "said"),
     [
-        (replace(LUNGS, name="heart"), "name: 'heart' is no role; there are lung-opacity, lungs, lobes"),
-        (replace(LUNGS, layout="lung-boxes"), "layout: lungs is fed as plane-grid or body-crop, not as lung-boxes"),
-        (replace(LUNGS, layout="plane-grid"), "spacing_mm: a plane grid needs"),
-        (replace(LUNGS, layout="plane-grid", spacing_mm=-1.5), "spacing_mm: a plane grid needs"),
-        (replace(LUNGS, window_hu=None), "window_hu: a body crop is clipped"),
-        (replace(LUNGS, window_hu=(600, -1024)), "window_hu: a body crop is clipped"),
-        (replace(LUNGS, thresholds={}), "thresholds: lungs has one for each of: lung"),
-        (replace(LUNGS, thresholds={"lung": 128.0}), "thresholds: each lies between 0 and 1"),
-        (replace(LOBES, thresholds={"RUL": 0.5}), "thresholds: lobes has one for each of: none"),
-        (replace(LUNGS, max_batch=0), "max_batch: at least 1"),
-        (replace(LUNGS, noise_floor=FLOOR), "noise_floor: lungs finds no opacity"),
-        (with_floor(nodule_ml=5.0), "noise_floor: it has opacity_ml and opacity_percent"),
-        (with_floor(opacity_ml=0.0), "noise_floor: it lies above 0 mL and between 0 and 5 %"),
-        (with_floor(opacity_ml=math.inf), "noise_floor: it lies above 0 mL"),
-        (with_floor(opacity_ml=math.nan), "noise_floor: it lies above 0 mL"),
-        (with_floor(opacity_percent=0.0), "noise_floor: it lies above 0 mL"),
-        (with_floor(opacity_percent=5.0), "noise_floor: it lies above 0 mL and between 0 and 5 %"),
-        (replace(LUNGS, inputs=LUNGS.inputs * 2), "inputs, outputs: one of each"),
-        (with_tensor(LUNGS, "inputs", dtype="float32"), "inputs: body-crop gives int16 of dims [1, n, n]"),
-        (with_tensor(LUNGS, "inputs", dims=(1, 128, 256)), "inputs: body-crop gives int16 of dims [1, n, n]"),
-        (with_tensor(LUNGS, "inputs", dims=()), "inputs: body-crop gives int16 of dims [1, n, n]"),
-        (with_tensor(LUNGS, "outputs", dims=(2, 128, 128)), "outputs: lungs answers uint8 probabilities"),
-        (with_tensor(LUNGS, "outputs", dtype="float32"), "outputs: lungs answers uint8 probabilities"),
-        (with_tensor(LOBES, "outputs", axes=("LUL, LLL, RUL, RML, RLL",)), 'first of the axes is "RUL, RML, RLL, LUL,'),
-        (with_tensor(LOBES, "outputs", axes=()), 'first of the axes is "RUL, RML, RLL, LUL,'),
+        ({"name": "heart"}, "name: 'heart' is no role; there are tumour"),
+        ({"inputs": (PATCH,)}, "inputs: tumour has patch, spacing, not patch"),
+        ({"inputs": (PATCH, SPACING, SPACING)}, "inputs: tumour has patch, spacing, not patch, spacing, spacing"),
+        ({"outputs": (replace(MASK, name="lesion"),)}, "outputs: tumour has mask, not lesion"),
+        ({"outputs": (replace(MASK, dtype="uint8"),)}, "outputs: mask is bool of dims [n, n, n]"),
+        ({"inputs": (replace(PATCH, dims=(2, 16, 48, 48)), SPACING)}, "patch is float32 of dims [1, n, n, n]"),
+        ({"inputs": (replace(PATCH, dims=(1, 48, 48)), SPACING)}, "patch is float32 of dims [1, n, n, n]"),
+        ({"max_batch": 0}, "max_batch: at least 1"),
     ],
 )
-def test_every_mistake_is_named(spec: ModelSpec, said: str) -> None:
-    assert any(said in mistake for mistake in mistakes(spec)), mistakes(spec)
-
-
-def test_boxes_are_three_dimensional() -> None:
-    boxes = replace(LOBES, layout="lung-boxes", inputs=(TensorSpec("lungs", "uint8", (2, 64, 64), ()),))
-    assert any("lung-boxes gives uint8 of dims [2, n, n, n]" in mistake for mistake in mistakes(boxes))
+def test_every_mistake_is_named(changes: dict[str, Any], said: str) -> None:
+    found = mistakes(replace(SPEC, **changes), ROLES)
+    assert any(said in mistake for mistake in found), found

@@ -15,14 +15,15 @@ from service.errors import Permanent
 from service.inference.files import read_digests
 from service.inference.install import check_digest, describe, prepare
 from service.inference.repository import embed
+from service.pipelines import MODEL_ROLES
 
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
 RELEASED = read_digests(SHIPPED).values()
 
 
 def test_a_new_model_gets_the_next_number_and_is_tried() -> None:
-    first = prepare(SHIPPED, tiny_models.lungs(), tiny_models.LUNGS)
-    second = prepare(SHIPPED, tiny_models.lobes(), tiny_models.LOBES)
+    first = prepare(SHIPPED, tiny_models.lungs(), tiny_models.LUNGS, MODEL_ROLES)
+    second = prepare(SHIPPED, tiny_models.lobes(), tiny_models.LOBES, MODEL_ROLES)
     assert (first.spec.version, second.spec.version) == ("1", "2")
     assert first.seconds > 0.0
 
@@ -31,7 +32,7 @@ def test_a_new_model_gets_the_next_number_and_is_tried() -> None:
 def test_a_higher_number_inside_the_file_is_kept_with_its_bytes(inside: int, gets: str) -> None:
     numbered = tiny_models.numbered(tiny_models.LOBES, inside)
     content = embed(tiny_models.lobes(), numbered)
-    candidate = prepare(SHIPPED, content, numbered)
+    candidate = prepare(SHIPPED, content, numbered, MODEL_ROLES)
     assert candidate.spec.version == gets
     assert (candidate.content == content) == (str(inside) == gets)
 
@@ -79,13 +80,13 @@ def _fix_the_batch(graph: onnx.GraphProto) -> None:
 )
 def test_a_broken_model_is_refused_in_words(model: bytes, said: str) -> None:
     with pytest.raises(Permanent, match=said):
-        prepare(SHIPPED, model, tiny_models.LUNGS)
+        prepare(SHIPPED, model, tiny_models.LUNGS, MODEL_ROLES)
 
 
 def test_a_spec_that_does_not_fit_is_refused_with_all_its_mistakes() -> None:
     spec = replace(tiny_models.LUNGS, window_hu=None, thresholds={})
     with pytest.raises(Permanent, match=r"window_hu: .*; thresholds: "):
-        prepare(SHIPPED, tiny_models.lungs(), spec)
+        prepare(SHIPPED, tiny_models.lungs(), spec, MODEL_ROLES)
 
 
 def test_a_digest_is_compared_if_one_is_expected(tmp_path: Path) -> None:

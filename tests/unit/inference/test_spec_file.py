@@ -9,6 +9,7 @@ from helpers import tiny_models
 from service.domain.model_roles import mistakes
 from service.errors import Permanent
 from service.inference.spec_file import read_spec
+from service.pipelines import MODEL_ROLES
 
 HOW_TO = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "install-better-models.md"
 GOOD = tiny_models.toml(tiny_models.LUNGS)
@@ -29,7 +30,7 @@ def test_the_templates_of_the_how_to_fit(tmp_path: Path) -> None:
     templates = re.findall(r"```toml\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
     assert templates
     for template in templates:
-        assert mistakes(read_spec(spec(tmp_path, template))) == []
+        assert mistakes(read_spec(spec(tmp_path, template)), MODEL_ROLES) == []
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,9 @@ def test_the_templates_of_the_how_to_fit(tmp_path: Path) -> None:
         ("max_batch = 4", "max_batch = 0", "max_batch: Input should be greater than or equal to 1"),
         ("max_batch = 4", 'max_batch = "4"', "max_batch: Input should be a valid integer"),
         ("max_batch = 4", 'max_batch = 4\nversion = "3"', "version: Extra inputs are not permitted"),
-        ('"body-crop"', '"body"', "layout: Input should be 'plane-grid', 'body-crop' or 'lung-boxes'"),
-        ('"int16"', '"int8"', "inputs.0.dtype: Input should be 'int16', 'uint8' or 'float32'"),
+        ('"body-crop"', '""', "layout: String should have at least 1 character"),
+        ('"int16"', '"int4"', "inputs.0.dtype: Input should be 'bool', 'int8', 'int16',"),
+        ("dims = [1, 128, 128]", "dims = []", "inputs.0.dims: List should have at least 1 item"),
         ("[1, 128, 128]", "[1, 128, -1]", "inputs.0.dims.2: Input should be greater than or equal to 1"),
         ("[-1024, 600]", "[-1024]", "window_hu: List should have at least 2 items"),
         ("max_batch = 4", "max_batch = ", "is not TOML"),

@@ -16,7 +16,7 @@ from service.domain.priority import Urgency
 from service.errors import Permanent, Transient
 from service.inference import repository, triton_batch
 from service.inference.breaker import Breaker
-from service.inference.known_answer import Canary
+from service.inference.known_answer import KnownAnswer
 from service.inference.shared_memory import CannotShare, Region
 from service.inference.triton import TritonBackend
 from service.inference.triton_batch import InMessages, InSharedMemory, InSharedMemoryIfPossible
@@ -100,7 +100,7 @@ class Loaded(TritonBackend):
     def _count(self, name: str) -> None:
         self.reloaded += 1
 
-    def _sing(self, known: Canary) -> None:
+    def _sing(self, known: KnownAnswer) -> None:
         match self.sings.pop(0) if self.sings else "right":
             case "broken":
                 raise Broken("no memory")
@@ -108,7 +108,7 @@ class Loaded(TritonBackend):
                 raise Wrong("all black")
 
     def ask(self) -> None:
-        self._check(Canary(self.spec("lobes"), {}, {}))
+        self._check(KnownAnswer(self.spec("lobes"), {}, {}))
 
 
 @pytest.fixture(scope="module")

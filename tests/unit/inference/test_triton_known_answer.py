@@ -9,21 +9,21 @@ import pytest
 
 from service.domain.ports import Array
 from service.inference.files import model_files
-from service.inference.known_answer import Canary, canary
+from service.inference.known_answer import KnownAnswer, known_answer
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, Canary]:
-    return {name: canary(file) for name, file in model_files(ROOT / "triton_repo").items()}
+def known() -> dict[str, KnownAnswer]:
+    return {name: known_answer(file) for name, file in model_files(ROOT / "triton_repo").items()}
 
 
 def probability(answer: Array) -> dict[str, Array]:
     return {"probability": answer}
 
 
-def test_the_drawn_image_makes_every_channel_say_something(known: dict[str, Canary]) -> None:
+def test_the_drawn_image_makes_every_channel_say_something(known: dict[str, KnownAnswer]) -> None:
     for one in known.values():
         (expected,) = one.expected.values()
         for channel in expected[0]:
@@ -32,7 +32,7 @@ def test_the_drawn_image_makes_every_channel_say_something(known: dict[str, Cana
         assert one.wrong(one.expected) is None
 
 
-def test_rounding_of_other_hardware_is_forgiven(known: dict[str, Canary]) -> None:
+def test_rounding_of_other_hardware_is_forgiven(known: dict[str, KnownAnswer]) -> None:
     expected = known["lung-opacity"].expected["probability"]
     near = np.clip(expected.astype(int) + np.random.default_rng(0).integers(-2, 3, expected.shape), 0, 255)
     near[0, 0, :8, 0] = 128
@@ -52,7 +52,7 @@ SPOILT: dict[str, tuple[Callable[[Array], Array], str]] = {
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_a_wrong_answer_is_named(known: dict[str, Canary], name: str) -> None:
+def test_a_wrong_answer_is_named(known: dict[str, KnownAnswer], name: str) -> None:
     spoil, said = SPOILT[name]
     one = known["lung-opacity"]
     assert re.search(said, str(one.wrong(probability(spoil(one.expected["probability"])))))
@@ -61,7 +61,7 @@ def test_a_wrong_answer_is_named(known: dict[str, Canary], name: str) -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_is_named(value: float) -> None:
     right = np.linspace(0, 1, 10_000, dtype=np.float32)
-    one = Canary(None, {}, probability(right))  # type: ignore[arg-type]
+    one = KnownAnswer(None, {}, probability(right))  # type: ignore[arg-type]
     spoilt = right.copy()
     spoilt[5000] = value
     assert one.wrong(probability(right + np.float32(0.007))) is None

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import toy_pipeline
@@ -10,8 +11,10 @@ from helpers import toy_pipeline
 from service.domain.analysis import LabelMapKind
 from service.domain.eligibility import Limits
 from service.domain.flags import LOSSY, OF_THE_CT, Flag
+from service.domain.model_roles import Role, Tensors
 from service.errors import Permanent
 from service.pipelines import BUILT_IN, checked, installed, named
+from service.pipelines.shared.model_roles import LOBES
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Some:
     series_number: int = 50000
     flags: tuple[Flag, ...] = OF_THE_CT
     label_maps: tuple[LabelMapKind, ...] = ()
+    models: tuple[Role, ...] = ()
+    optional_models: tuple[Role, ...] = ()
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str, target: str) -> None:
@@ -104,6 +109,21 @@ def test_one_private_code_has_one_meaning() -> None:
     why = f"LOSSY of covid-severity and NOISY of some have one private code, {LOSSY.concept_value}"
     with pytest.raises(Permanent, match=why):
         checked((*BUILT_IN, other))
+
+
+def test_one_name_is_one_model_role() -> None:
+    """A pipeline may share a role of the service, and bring its own; it cannot redefine one."""
+    own = Role("nodules", "nodules", Tensors({}, {}))
+    assert checked((*BUILT_IN, Some(models=(LOBES,), optional_models=(own,))))
+    other = Role("lobes", "the lobes of the liver", Tensors({}, {}))
+    with pytest.raises(Permanent, match="covid-severity and some have different model roles named lobes"):
+        checked((*BUILT_IN, Some(optional_models=(other,))))
+
+
+@pytest.mark.parametrize("role", ["lobes", Role("Up and down", "", Tensors({}, {}))], ids=["only a name", "no folder"])
+def test_what_is_no_model_role_is_an_error(role: Any) -> None:
+    with pytest.raises(Permanent, match="some has no usable model role in"):
+        checked([Some(models=(role,))])
 
 
 def test_warnings_of_the_gate_must_be_declared() -> None:

@@ -15,6 +15,7 @@ from pydicom import dcmread
 
 from service.domain.analysis import Analysis
 from service.domain.ct import CT
+from service.domain.model_roles import Role
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend, Progress
 from service.errors import Permanent, Reason, Refusal, Rejected
@@ -23,8 +24,9 @@ from service.inference import repository
 from service.inference.files import embedded
 from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY
 from service.pipelines.shared.slices import views_of
-from service.rollout.acceptance import Gate
+from service.rollout.acceptance import Acceptance
 from service.rollout.comparing_backends import ComparingBackend
 from service.rollout.output_statistics import OutputStatistics
 from service.rollout.parity import Parity, check_parity, check_sense, compare_backends, largest_ct
@@ -88,7 +90,7 @@ class Plain(CovidSeverity):
     """A pipeline without resampling: the phantom has the grid of the tiny network, and its lobes are known."""
 
     name = "plain"
-    models: tuple[str, ...] = ("lung-opacity",)
+    models: tuple[Role, ...] = (LUNG_OPACITY,)
 
     def __init__(self, lobe_mask: Array) -> None:
         self.lobe_mask = lobe_mask
@@ -105,11 +107,11 @@ class Plain(CovidSeverity):
 
 
 class Unconcerned(Plain):
-    """A pipeline that needs other models: it has no part in the gate."""
+    """A pipeline that needs other models: it has no part in the check."""
 
     name = "unconcerned"
-    models: tuple[str, ...] = ("lobes",)
-    optional_models: tuple[str, ...] = ()
+    models: tuple[Role, ...] = (LOBES,)
+    optional_models: tuple[Role, ...] = ()
 
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         raise AssertionError("it does not use the model that is tried")
@@ -191,15 +193,15 @@ def test_a_healthy_ct_may_have_no_opacity_anywhere(root: Path) -> None:
 
 @pytest.mark.slow
 def test_on_a_healthy_ct_only_the_constant_that_is_expected_is_excused(root: Path, tmp_path: Path) -> None:
-    """A version that calls everything opacity, where the active one finds none, does not pass the gate."""
+    """A version that calls everything opacity, where the active one finds none, does not pass."""
     size, pixel = tiny_models.SIZE, (3.2, 3.2)
     phantom = make_ct.make(rows=size, columns=size, pixel_mm=pixel, slices=30, spacing_mm=8.0, noise_hu=1.0)
     make_ct.write(phantom.datasets, tmp_path)
     pipelines = [Unconcerned(phantom.truth.lobe_mask), Plain(phantom.truth.lobe_mask)]
-    gate = Gate(pipelines, tmp_path, lambda versions: OnnxBackend(root, versions=versions))
+    acceptance = Acceptance(pipelines, tmp_path, lambda versions: OnnxBackend(root, versions=versions))
     with pytest.raises(Permanent, match=r"lung-opacity, opacity, is 255 everywhere\.$"):
-        gate.check(root, "lung-opacity", number_of("all opacity"))
-    assert gate.check(root, "lung-opacity", number_of("hardly any")).difference is not None
+        acceptance.check(root, "lung-opacity", number_of("all opacity"))
+    assert acceptance.check(root, "lung-opacity", number_of("hardly any")).difference is not None
 
 
 def test_what_the_reference_cannot_be_asked_is_judged_by_itself(root: Path) -> None:

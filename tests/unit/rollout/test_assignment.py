@@ -13,6 +13,7 @@ from service.errors import Permanent, Transient
 from service.inference.install import prepare
 from service.inference.onnx import OnnxBackend
 from service.inference.repository import add, change, create
+from service.pipelines import MODEL_ROLES
 from service.rollout.assignment import Models
 from service.settings import default_repository
 
@@ -52,7 +53,7 @@ class Site:
             raise self.why_ailing
 
     def install_lobes(self) -> str:
-        return add(self.root, prepare(self.root, tiny_models.lobes(), tiny_models.LOBES).content).version
+        return add(self.root, prepare(self.root, tiny_models.lobes(), tiny_models.LOBES, MODEL_ROLES).content).version
 
     def lobes(self, study: str = "1.2.3") -> str:
         return self.models.for_study(study).backend.spec("lobes").version
@@ -160,7 +161,7 @@ def test_the_candidate_analyses_its_share_and_only_with_its_own_model(site: Site
 
 
 def test_a_model_that_is_new_can_be_tried_too(site: Site) -> None:
-    add(site.root, prepare(site.root, tiny_models.lungs(), tiny_models.LUNGS).content)
+    add(site.root, prepare(site.root, tiny_models.lungs(), tiny_models.LUNGS, MODEL_ROLES).content)
     change(site.root, "lungs", canary("1", 1.0))
     assigned = site.models.for_study("1.2.3")
     assert (assigned.backend.has("lungs"), site.models.active.has("lungs")) == (True, False)

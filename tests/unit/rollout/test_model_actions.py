@@ -1,4 +1,4 @@
-"""A version passes the gate before it gets any study; a broken one changes nothing, and the audit trail tells of it."""
+"""A version is checked before it gets any study; a broken one changes nothing, and the audit trail tells of it."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from service.inference.onnx import OnnxBackend
 from service.inference.repository import add, change, embed
 from service.inference.serving_file import SERVING, render_serving
 from service.pipelines.covid_severity.pipeline import CovidSeverity
-from service.rollout.acceptance import Gate, On, Passed
+from service.rollout.acceptance import Acceptance, On, Passed
 from service.rollout.model_actions import ModelActions
 from service.store.audit import Audit
 from service.store.engine import sqlite_engine
@@ -47,8 +47,11 @@ class Site:
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self.audit = Audit(engine, lambda: NOW)
-        gate = Gate([CovidSeverity()], ct, self.on, server)
-        self.operator = ModelActions(lambda: self.root, lambda: self.root, lambda: gate, self.audit, Shadows(engine))
+        acceptance = Acceptance([CovidSeverity()], ct, self.on, server)
+        self.operator = ModelActions(self._root, self._root, lambda: acceptance, self.audit, Shadows(engine))
+
+    def _root(self) -> Path:
+        return self.root
 
     def on(self, versions: Mapping[str, str]) -> OnnxBackend:
         return OnnxBackend(self.root, 1, versions)
@@ -125,23 +128,23 @@ def test_the_audit_trail_says_which_version_went_and_which_came(tmp_path: Path) 
     assert "after" not in site.latest()
 
 
-def test_the_audit_trail_names_the_candidate_that_the_gate_refuses(tmp_path: Path) -> None:
+def test_the_audit_trail_names_the_candidate_that_the_check_refuses(tmp_path: Path) -> None:
     site = Site(tmp_path, None)
     site.install(tiny_models.lobes(), 3)
     change(site.root, "lobes", canary("3", 0.25))
-    gate, begun = site.operator._gate, []
+    acceptance, begun = site.operator._acceptance, []
 
-    def asked() -> Gate:
+    def asked() -> Acceptance:
         begun.append(site.audit.entries(limit=1)[0])
-        return gate()
+        return acceptance()
 
-    site.operator._gate = asked
+    site.operator._acceptance = asked
     with pytest.raises(Permanent, match="no CT to try it on"):
         site.operator.promote("lobes", None, "ada")
     for detail in (begun[0]["detail"], site.latest()):
         assert (detail["version"], detail["sha256"]) == ("3", site.digest("3"))
         assert detail["before"]["active"] == {"version": "2", "sha256": site.digest("2")}
-    assert begun[0]["outcome"] == "begun", "a kill during the gate leaves as much"
+    assert begun[0]["outcome"] == "begun", "a kill during the check leaves as much"
 
 
 def test_a_new_model_is_compared_with_its_absence_and_may_be_switched_off_again(tmp_path: Path, ct: Path) -> None:
@@ -209,13 +212,13 @@ def test_the_first_version_of_a_required_model_is_not_excused_by_itself(tmp_path
     ],
 )
 def test_only_the_version_that_passed_is_promoted(tmp_path: Path, then: str, said: str) -> None:
-    """While the gate tries the candidate, another one takes its place, or the file is installed anew."""
+    """While the check tries the candidate, another one takes its place, or the file is installed anew."""
     site = Site(tmp_path, None)
     site.install(tiny_models.lobes(), 3)
     site.install(tiny_models.lobes(), 4)
     change(site.root, "lobes", canary("3", 0.1))
 
-    class Slow(Gate):
+    class Slow(Acceptance):
         def check(self, *_: Any) -> Passed:
             if then == "another candidate":
                 change(site.root, "lobes", withdraw)
@@ -223,7 +226,7 @@ def test_only_the_version_that_passed_is_promoted(tmp_path: Path, then: str, sai
                 return Passed(read_digests(site.root)["lobes/3/model.onnx"], None)
             return Passed("0" * 64, None)
 
-    site.operator._gate = lambda: Slow([CovidSeverity()], None, site.on)
+    site.operator._acceptance = lambda: Slow([CovidSeverity()], None, site.on)
     with pytest.raises(Permanent, match=said):
         site.operator.promote("lobes", None, "ada")
     assert site.served().active == "2"

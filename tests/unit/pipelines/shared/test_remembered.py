@@ -14,7 +14,6 @@ from service.analysis.last_ct import LastCt
 from service.domain.analysis import Analysis
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
-from service.domain.model_roles import LOBES, LUNG_OPACITY
 from service.domain.pipeline import Pipeline
 from service.domain.ports import Array, Backend, unheard
 from service.errors import Reason
@@ -22,6 +21,7 @@ from service.imaging.read import read_ct
 from service.inference.backend_wrapper import BackendWrapper
 from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY
 from service.rollout.parity import compare_backends
 from service.store.dicom_folder import scan
 
@@ -45,7 +45,7 @@ class WrongLobes(BackendWrapper):
 
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         answer = self._backend.infer(name, inputs)
-        return {tensor: np.zeros_like(said) for tensor, said in answer.items()} if name == LOBES else answer
+        return {tensor: np.zeros_like(said) for tensor, said in answer.items()} if name == LOBES.name else answer
 
 
 class Blind(BackendWrapper):
@@ -88,7 +88,7 @@ def test_a_second_pipeline_asks_the_networks_nothing(backend: Backend, added: Pi
     counting = Counting(backend)
     CovidSeverity().analyse(ct, counting, unheard)
     first = dict(counting.calls)
-    assert first.keys() == {LUNG_OPACITY, LOBES}
+    assert first.keys() == {LUNG_OPACITY.name, LOBES.name}
     added.analyse(ct, counting, unheard)
     assert counting.calls == first
 
@@ -120,7 +120,7 @@ def analysed(pipeline: Pipeline, ct: CT, backend: Backend) -> tuple[object, ...]
 def test_a_comparison_of_back_ends_sees_a_wrong_answer_of_the_same_model(backend: Backend, ct: CT) -> None:
     CovidSeverity().analyse(ct, backend, unheard)
     found = compare_backends(CovidSeverity(), ct, backend, WrongLobes(backend), unheard)
-    assert any(answers.model == LOBES and answers.mistake for answers in found.answers), found.mistakes
+    assert any(answers.model == LOBES.name and answers.mistake for answers in found.answers), found.mistakes
 
 
 def test_a_shadow_analysis_finds_everything_anew(backend: Backend, added: Pipeline, ct: CT) -> None:
@@ -141,4 +141,4 @@ def test_a_refusal_names_the_model_whose_answer_another_pipeline_had_asked_for(
     for pipeline in (CovidSeverity(), added):
         outcome = analyst(pipeline, blind, last).analyse(scan([tmp_path]), unheard, {}, RUN)
         assert [r.reason for rs in outcome.refusals.values() for r in rs] == [Reason.NO_LUNG]
-        assert [model.name for model in outcome.models] == [LUNG_OPACITY], pipeline.name
+        assert [model.name for model in outcome.models] == [LUNG_OPACITY.name], pipeline.name

@@ -1,0 +1,93 @@
+"""Roles of the models that several pipelines use: they find lungs, lobes and opacities.
+
+A model is fed in one of three layouts:
+
+plane-grid: axial slices in HU at `spacing_mm`, centred on the body (`imaging.harmonise.to_plane_grid`).
+body-crop: axial slices in HU, each cropped to its body and stretched (`imaging.body_crop.to_body_crops`).
+lung-boxes: the right and the left lung's mask, each stretched to a box (`imaging.lobes.lung_boxes`).
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from service.domain.anatomy import Lobe
+from service.domain.model_roles import Role
+from service.domain.model_spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ImageModel:
+    """A `Check`: one image in, one UINT8 probability for each channel out, of the same size.
+
+    layouts: in which it may be fed. channels: of the output, in this order. thresholded: those that
+    need a threshold in the spec. finds_opacity: its spec may say what it finds in normal lungs.
+    """
+
+    layouts: tuple[str, ...]
+    channels: tuple[str, ...]
+    thresholded: tuple[str, ...] = ()
+    finds_opacity: bool = False
+
+    def __call__(self, spec: ModelSpec) -> Iterator[str]:
+        yield from self._settings(spec)
+        yield from self._tensors(spec)
+
+    def _settings(self, spec: ModelSpec) -> Iterator[str]:
+        layout = spec.input_layout
+        if layout not in self.layouts:
+            yield f"layout: {spec.name} is fed as {' or '.join(self.layouts)}, not as {layout}"
+        if layout == "plane-grid" and (spec.spacing_mm is None or spec.spacing_mm <= 0.0):
+            yield "spacing_mm: a plane grid needs the distance of its pixels in mm"
+        if layout == "body-crop" and (spec.window_hu is None or spec.window_hu[0] >= spec.window_hu[1]):
+            yield "window_hu: a body crop is clipped before it is stretched, which needs [least, greatest] HU"
+        if sorted(spec.thresholds) != sorted(self.thresholded):
+            yield f"thresholds: {spec.name} has one for each of: {', '.join(self.thresholded) or 'none'}"
+        if not all(0.0 < threshold < 1.0 for threshold in spec.thresholds.values()):
+            yield "thresholds: each lies between 0 and 1"
+        if spec.noise_floor is not None and not self.finds_opacity:
+            yield f"noise_floor: {spec.name} finds no opacity"
+        elif spec.noise_floor is not None:
+            yield from _noise_floor(spec.noise_floor)
+
+    def _tensors(self, spec: ModelSpec) -> Iterator[str]:
+        if len(spec.inputs) != 1 or len(spec.outputs) != 1:
+            yield "inputs, outputs: one of each"
+            return
+        (taken,), (given,) = spec.inputs, spec.outputs
+        boxes = spec.input_layout == "lung-boxes"
+        dtype, channels, rank = ("uint8", 2, 3) if boxes else ("int16", 1, 2)
+        size = taken.dims[-1] if taken.dims else 0
+        space = (size,) * rank
+        if (taken.dtype, taken.dims) != (dtype, (channels, *space)) or size < 1:
+            shape = ", ".join([str(channels), *["n"] * rank])
+            yield f"inputs: {spec.input_layout} gives {dtype} of dims [{shape}]"
+        if (given.dtype, given.dims) != ("uint8", (len(self.channels), *space)):
+            yield f"outputs: {spec.name} answers uint8 probabilities (255 = certain) of dims [channels, as the input]"
+        if given.channels != self.channels:
+            yield f'outputs: the first of the axes is "{", ".join(self.channels)}", the channels in this order'
+
+
+def _noise_floor(floor: Mapping[str, float]) -> Iterator[str]:
+    """Opacity in one lobe of normal lungs: 5 % of a lobe is scored 2 by the published rule, and is never noise."""
+    if floor.keys() != {"opacity_ml", "opacity_percent"}:
+        yield "noise_floor: it has opacity_ml and opacity_percent"
+    elif not (0.0 < floor["opacity_ml"] < math.inf and 0.0 < floor["opacity_percent"] < 5.0):
+        yield "noise_floor: it lies above 0 mL and between 0 and 5 %"
+
+
+LUNG_OPACITY = Role(
+    "lung-opacity",
+    "lungs and opacities",
+    ImageModel(("plane-grid",), ("lung", "opacity"), ("lung", "opacity"), finds_opacity=True),
+)
+
+LUNGS = Role(
+    "lungs", "lungs, instead of those of lung-opacity", ImageModel(("plane-grid", "body-crop"), ("lung",), ("lung",))
+)
+
+LOBES = Role(
+    "lobes",
+    "five lobes",
+    ImageModel(("lung-boxes", "plane-grid", "body-crop"), tuple(lobe.name for lobe in Lobe)),
+)
