@@ -177,10 +177,11 @@ class _Delivery(_Frozen):
     """What all destinations have in common."""
 
     when: tuple[Route, ...] = Field((), description="studies that match any of these rules; empty: all studies")
-    send: tuple[Literal["seg", "sr", "pdf", "capture", "text"], ...] = Field(
+    send: tuple[Literal["seg", "sr", "pdf", "capture", "text", "heat-maps"], ...] = Field(
         ("seg", "sr", "pdf"),
         min_length=1,
-        description="what to send; capture: the report as Secondary Capture; text: its numbers as Basic Text SR",
+        description="what to send; capture: the report as Secondary Capture; text: its numbers as Basic Text SR; "
+        "heat-maps: what made the models decide, as Parametric Maps, of pipelines that tell it",
     )
     seg: Literal["binary", "labelmap"] = Field(
         "binary", description="kind of the Segmentations; where a destination takes no label maps, it gets binary ones"

@@ -17,7 +17,7 @@ from service.cli.options import FAILURE, REFUSED, USAGE, ConfigOption, err, fail
 from service.composition.analysis import analysts
 from service.domain.ports import Progress as Report
 from service.errors import ThoracleError
-from service.evidence.context import PRODUCTS, Selection, segmentation_products
+from service.evidence.context import ALWAYS, HEAT_MAP, PRODUCTS, Selection, segmentation_products
 from service.pipelines import PIPELINES, named
 from service.store.dicom_folder import DAMAGED, UNREADABLE, SeriesFiles, scan
 
@@ -80,7 +80,7 @@ def analyse(
                 err.print(f"There are no DICOM files in {escape(str(source))}.")
                 raise typer.Exit(USAGE)
             ready = {
-                name: replace(one, selections=(Selection(),), notice=False)
+                name: replace(one, selections=(Selection(kinds=ALWAYS | {HEAT_MAP.kind}),), notice=False)
                 for name, one in analysts(settings, chosen).items()
             }
             _clear(destination)

@@ -11,6 +11,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
+    ParametricMapStorage,
     RLELossless,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
@@ -21,6 +22,7 @@ from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule
 from service.evidence.context import (
     CAPTURE,
+    HEAT_MAP,
     MEASUREMENTS,
     NEEDED,
     NOTICES,
@@ -47,6 +49,7 @@ _KINDS = {
     "pdf": (REPORT_DICOM.kind,),
     "capture": (CAPTURE.kind,),
     "text": (TEXT.kind,),
+    "heat-maps": (HEAT_MAP.kind,),
 }
 _PLAIN = str(ExplicitVRLittleEndian)
 _ENCODINGS = {
@@ -55,6 +58,7 @@ _ENCODINGS = {
     "pdf": ((str(EncapsulatedPDFStorage), _PLAIN),),
     "text": ((str(BasicTextSRStorage), _PLAIN),),
     "capture": ((str(SecondaryCaptureImageStorage), _PLAIN),),
+    "heat-maps": ((str(ParametricMapStorage), str(RLELossless)),),
 }
 _LABEL_MAP = ("1.2.840.10008.5.1.4.1.1.66.7", str(RLELossless))
 

@@ -5,6 +5,7 @@ knows a pipeline.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from service.domain.flags import Flag, doubts
 from service.domain.rounding import rounded
 
 LabelArray = NDArray[np.uint8]
+
+_HEAT_MAP_NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
 
 Rgb = tuple[int, int, int]
 
@@ -85,9 +88,17 @@ class LabelMap:
         return tuple(segment for segment in self.segments if segment.label in found)
 
 
+Point = tuple[float, float, float]
+"""In the frame of reference of the CT, LPS, in mm (PS3.3 C.7.6.2.1.1)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One number, unrounded. name: in result.json, with its unit ("volume_ml"). derivation, method: as in TID 300."""
+    """One number, unrounded.
+
+    name: in result.json, with its unit ("volume_ml"). derivation, method: as in TID 300. line: the points between which
+    it was measured, for instance the ends of a long axis; none where it was not measured along a line.
+    """
 
     name: str
     concept: Code
@@ -95,6 +106,7 @@ class Measurement:
     unit: Code
     derivation: Code | None = None
     method: Code | None = None
+    line: tuple[Point, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +163,24 @@ class Classification:
     concept: Code
     probabilities: tuple[ClassProbability, ...] = ()
     absent: Code | None = None
+
+
+GREATEST_HEAT = 255
+"""The greatest value of a heat map."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatMap:
+    """What made a model decide, on the source grid.
+
+    name: of its file ("covid" for heat-map.covid.pm.dcm). title: for people. explains: name of the classification or
+    group. values: uint8, axes (slice, row, column); 0: no influence, 255: the greatest in this CT.
+    """
+
+    name: str
+    title: str
+    explains: str
+    values: LabelArray
 
 
 _LARGE = 100_000.0
@@ -223,7 +253,7 @@ class Analysis:
     voxel_ml: volume of one voxel of the label maps. groups: measurements about segments and about the study, in the
     order to show them. uncertainty: how sure the models are, for the quality group. limitations: what the models cannot
     tell, coded. summary: the result in sentences. urgent: whether the study is to be read first. drift: what is watched
-    over many studies, by name.
+    over many studies, by name. explanations: what made the models decide.
     """
 
     pipeline: PipelineUse
@@ -239,6 +269,7 @@ class Analysis:
     summary: tuple[str, ...] = ()
     urgent: bool = False
     drift: Mapping[str, float] = field(default_factory=dict)
+    explanations: tuple[HeatMap, ...] = ()
 
     def __post_init__(self) -> None:
         """ValueError for a result that contradicts itself: no object is built of it."""
@@ -246,14 +277,15 @@ class Analysis:
             raise ValueError(f"the result of {self.pipeline} contradicts itself: {'; '.join(mistakes)}")
 
     def _mistakes(self) -> Iterator[str]:
-        shapes = {label_map.labels.shape for label_map in self.label_maps}
+        shapes = {one.labels.shape for one in self.label_maps} | {one.values.shape for one in self.explanations}
         if len(shapes) > 1:
-            yield f"the label maps are not on one grid: {', '.join(map(str, sorted(shapes)))}"
+            yield f"label maps and heat maps are not on one grid: {', '.join(map(str, sorted(shapes)))}"
         segments = [segment.name for label_map in self.label_maps for segment in label_map.segments]
         for what, names in (
             ("label map", [label_map.name for label_map in self.label_maps]),
             ("segment", segments),
             ("group", [group.name for group in self.groups]),
+            ("heat map", [heat_map.name for heat_map in self.explanations]),
         ):
             yield from (f"two of {what} {name}" for name, count in Counter(names).items() if count > 1)
         for label_map in self.label_maps:
@@ -273,8 +305,11 @@ class Analysis:
         yield from (f"{one.name} has no segments" for one in self.label_maps if not one.segments)
         about = {group.segment for group in self.groups if group.segment is not None}
         yield from (f"no segment {name} for its group" for name in sorted(about - set(segments)))
-        numbers = [measured.value for group in self.groups for measured in group.measurements]
-        numbers += [measured.value for measured in self.uncertainty]
+        yield from self._mistakes_of_heat_maps()
+        measurements = [*(one for group in self.groups for one in group.measurements), *self.uncertainty]
+        yield from (f"{one.name} was measured along a line of one point" for one in measurements if len(one.line) == 1)
+        numbers = [one.value for one in measurements]
+        numbers += [coordinate for one in measurements for point in one.line for coordinate in point]
         numbers += [*self.drift.values(), *(one.value for one in self._probabilities)]
         if self.headline.value is not None:
             numbers.append(self.headline.value)
@@ -282,6 +317,17 @@ class Analysis:
             yield "a number is not finite"
         if self.headline.value is not None and self.headline.value > (self.headline.maximum or math.inf):
             yield "the headline exceeds its scale"
+
+    def _mistakes_of_heat_maps(self) -> Iterator[str]:
+        explained = {group.name for group in self.groups}
+        explained |= set() if self.classification is None else {self.classification.name}
+        for one in self.explanations:
+            if not _HEAT_MAP_NAME.fullmatch(one.name):
+                yield f"a heat map cannot be named {one.name!r}: at most 16 small letters, digits and _"
+            if one.explains not in explained:
+                yield f"there is no {one.explains} for the heat map {one.name} to explain"
+            if one.values.dtype != np.uint8 or not one.values.any():
+                yield f"the heat map {one.name} is not UINT8, or 0 everywhere"
 
     @property
     def _probabilities(self) -> tuple[ClassProbability, ...]:

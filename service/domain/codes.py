@@ -29,10 +29,13 @@ ATTENUATION: Code = codes.DCM.AttenuationCoefficient
 MEAN: Code = codes.SCT.Mean
 
 MILLILITRE = Code("mL", "UCUM", "mL")
+MILLIMETRE: Code = codes.UCUM.Millimeter
 PERCENT: Code = codes.UCUM.Percent
 HOUNSFIELD: Code = codes.UCUM.HounsfieldUnit
 UNITY: Code = codes.UCUM.NoUnits
 SCORE = Code("{score}", "UCUM", "score")
+
+INFLUENCE = private("INFLUENCE", "Influence on the result")
 
 CLASSIFICATION = private("CLASSIF", "Classification")
 NO_CLASSIFIER = private("CLASSIF-NONE", "No validated model installed")
@@ -64,6 +67,7 @@ PRODUCTS = {
     "text": private("OBJ-TEXT", "Report as text"),
     "report-dicom": private("OBJ-PDF", "Report as PDF"),
     "capture": private("OBJ-PICTURE", "Report as a picture"),
+    "heat-map": private("OBJ-HEAT-MAP", "Heat map: what made a model decide"),
 }
 """How the study SR names the result's other objects, by kind; a label map has its own concept."""
 

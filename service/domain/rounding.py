@@ -32,6 +32,11 @@ def hounsfield(value_hu: float) -> int:
     return round(value_hu)
 
 
+def millimetres(value_mm: float) -> float:
+    """One decimal: finer than any voxel."""
+    return _visible(value_mm, round(value_mm, 1))
+
+
 def ratio(value: float) -> float:
     """Two decimals, for probabilities and Dice."""
     return round(float(value), 2)
@@ -72,6 +77,7 @@ def _score(value: float) -> float:
 
 _RULES: dict[Code, Callable[[float], float]] = {
     codes.MILLILITRE: millilitres,
+    codes.MILLIMETRE: millimetres,
     codes.PERCENT: percent,
     codes.HOUNSFIELD: hounsfield,
     codes.UNITY: ratio,

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from service.domain.analysis import LabelMapKind, PipelineUse
 from service.errors import Reason
@@ -40,13 +41,19 @@ DEFAULT_STYLE = Style()
 class Product:
     """One kind of evidence object.
 
-    offset: of its Series Number in the pipeline's block. title: what a list of series shows.
+    offset: of its Series Number in the pipeline's block. title: what a list of series shows. several: a result may have
+    more than one of it, each with a name of its own.
     """
 
     kind: str
     file_name: str
     offset: int
     title: str
+    several: bool = False
+
+    def named(self, name: str, number: int) -> Self:
+        """One of several. number: from 0, of its Series Number."""
+        return replace(self, file_name=self._with(name), offset=self.offset + number)
 
     def file_name_in(self, style: Style | None) -> str:
         """Unique in a set of several styles; plain for the default style and for what belongs to every style."""
@@ -62,7 +69,8 @@ class Product:
         """Whether this is a name that the product has in some style."""
         kind, rest = self.file_name.split(".", 1)
         style = rf"\.({'|'.join(SegKind)})(\.all-frames)?(\.[a-z+-]+)?"
-        return re.fullmatch(rf"{kind}({style})?\.{re.escape(rest)}", file_name) is not None
+        name = r"\.[a-z0-9_]+" if self.several else ""
+        return re.fullmatch(rf"{kind}({style})?{name}\.{re.escape(rest)}", file_name) is not None
 
     def _with(self, what: str) -> str:
         kind, rest = self.file_name.split(".", 1)
@@ -78,9 +86,10 @@ NOTICE = Product("notice", "notice.sr.dcm", 7, "AI not analysed")
 NOTICE_PAGE = Product("notice-page", "notice.pdf", 8, "AI not analysed")
 NOTICE_PAGE_DICOM = Product("notice-page-dicom", "notice.pdf.dcm", 8, "AI not analysed")
 TEXT = Product("text", "report.sr.dcm", 9, "AI text report")
+HEAT_MAP = Product("heat-map", "heat-map.pm.dcm", 80, "AI heat map", several=True)
 
 PRODUCTS = (
-    *(MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT),
+    *(MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT, HEAT_MAP),
     *(NOTICE, NOTICE_PAGE, NOTICE_PAGE_DICOM),
 )
 """Kinds of evidence that any pipeline gives. Every other kind is a Segmentation, named by its label map."""

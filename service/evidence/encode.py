@@ -15,6 +15,7 @@ from service.evidence.case import Case, Filed
 from service.evidence.context import (
     ALWAYS,
     CAPTURE,
+    HEAT_MAP,
     MEASUREMENTS,
     REPORT,
     REPORT_DICOM,
@@ -30,6 +31,7 @@ from service.evidence.context import (
 )
 from service.evidence.encapsulate import EncapsulatedPdf
 from service.evidence.equipment import contributing_equipment
+from service.evidence.heat_map import parametric_map
 from service.evidence.report import report_pdf
 from service.evidence.seal import seal
 from service.evidence.seg import segmentation
@@ -46,7 +48,7 @@ def encode(
     selections: Sequence[Selection] = (Selection(),),
     step: Step = no_step,
 ) -> tuple[Evidence, ...]:
-    """SEGs, SRs and report, in the order to send them: what is referred to comes first, the root of the result last.
+    """SEGs, SRs, report and heat maps, in the order to send them: what is referred to comes first, the root last.
 
     The same arguments give the same bytes. There is no SEG where there would be no segment, and no measurements SR
     without a SEG. SEGs and their SR come once for each style; the study SR, which is the root, once for each selection
@@ -58,7 +60,7 @@ def encode(
     pdf = report_pdf(case, body)
     parts = [item for style in styles for item in _regions(case.styled(style), step)]
     step()
-    parts += _whole(case, body, pdf, frozenset().union(*(selection.kinds for selection in selections)))
+    parts += _whole(case, body, pdf, frozenset().union(*(selection.kinds for selection in selections)), step)
     step()
     return (*parts, *_roots(case, parts, selections), Evidence(REPORT.kind, REPORT.file_name, pdf, None, None))
 
@@ -81,12 +83,17 @@ def _regions(case: Case, step: Step) -> Iterator[Evidence]:
         yield replace(finished(MEASUREMENTS, document, case, case.style), refers_to=uids)
 
 
-def _whole(case: Case, body: ReportBody, pdf: bytes, kinds: Collection[str]) -> Iterator[Evidence]:
+def _whole(case: Case, body: ReportBody, pdf: bytes, kinds: Collection[str], step: Step) -> Iterator[Evidence]:
     """What belongs to every style."""
     if TEXT.kind in kinds:
         yield finished(TEXT, text_sr(case, body), case)
     models = contributing_equipment(case.analysis)
     yield finished(REPORT_DICOM, EncapsulatedPdf(pdf, case, REPORT_DICOM, codes.PDF_TITLE, models), case)
+    if HEAT_MAP.kind in kinds:
+        for number, heat_map in enumerate(case.analysis.explanations):
+            step()
+            product = HEAT_MAP.named(heat_map.name, number)
+            yield finished(product, parametric_map(product, case, heat_map), case)
     if CAPTURE.kind in kinds:
         yield finished(CAPTURE, report_capture(pdf, case), case)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.domain.analysis import Analysis, Classification, Headline, Measurement, MeasurementGroup, ModelUse
+from service.domain.analysis import Analysis, Classification, Headline, HeatMap, Measurement, MeasurementGroup, ModelUse
 from service.domain.rounding import ratio, rounded
 from service.errors import Refusal
 
@@ -85,7 +85,11 @@ def _numbers(analysis: Analysis, passed_over: Sequence[str]) -> dict[str, Any]:
         "classification": _classification(analysis.classification),
         "uncertainty": _measurements(analysis.uncertainty),
         "models": _models(analysis.models),
-    }
+    } | ({"explanations": [_explanation(one) for one in analysis.explanations]} if analysis.explanations else {})
+
+
+def _explanation(heat_map: HeatMap) -> dict[str, str]:
+    return {"name": heat_map.name, "title": heat_map.title, "explains": heat_map.explains}
 
 
 def headline_document(headline: Headline) -> dict[str, Any]:
@@ -102,9 +106,18 @@ def headline_document(headline: Headline) -> dict[str, Any]:
     }
 
 
-def _group(group: MeasurementGroup) -> dict[str, float | int | str]:
-    """Measurements by name; the name says the unit. Evaluations: meanings by the meaning of what was judged."""
-    return _measurements(group.measurements) | {one.concept.meaning: one.value.meaning for one in group.evaluations}
+def _group(group: MeasurementGroup) -> dict[str, Any]:
+    """Measurements by name; the name says the unit. Evaluations: meanings by the meaning of what was judged.
+
+    Lines: points in LPS mm, by the name of their measurement and "_line".
+    """
+    lines = {
+        f"{one.name}_line": [[round(coordinate, 2) for coordinate in point] for point in one.line]
+        for one in group.measurements
+        if one.line
+    }
+    judged = {one.concept.meaning: one.value.meaning for one in group.evaluations}
+    return _measurements(group.measurements) | lines | judged
 
 
 def _measurements(measurements: Sequence[Measurement]) -> dict[str, Any]:

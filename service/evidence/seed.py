@@ -4,13 +4,14 @@ Version 1. The seed is the SHA-256 of these records, in this order, each ended b
 
     1. "thoracle seed 1"
     2. JSON of what the result is about: context, CT and analysis, with all numbers unrounded
-    3. arrays: Hounsfield units, then the labels of each label map; each as JSON {"array": name, "dtype", "shape"} and
-       its bytes in C order, little endian
+    3. arrays: Hounsfield units, then the labels of each label map, then the values of each heat map; each as JSON
+       {"array": name, "dtype", "shape"} and its bytes in C order, little endian
     4. headers: each cleaned source header as an Explicit VR Little Endian data set (PS3.5 A.2)
 
 JSON is ASCII with sorted keys, no spaces, floats as Python's shortest representation. It names things in the words
 below, never by the names of classes or attributes: code can be renamed, and no UID changes. A change of this
-serialisation changes every UID, needs another version and a decision record.
+serialisation changes every UID, needs another version and a decision record. Lines of measurements and heat maps came
+later (docs/decisions/0149) and stand in it only where there are some: results without them keep their UIDs.
 """
 
 import json
@@ -40,6 +41,8 @@ def seed_records(ct: CT, sources: Sequence[Dataset], analysis: Analysis, context
     yield from _array("hu", ct.volume.array)
     for label_map in analysis.label_maps:
         yield from _array(label_map.name, label_map.labels)
+    for heat_map in analysis.explanations:
+        yield from _array(heat_map.name, heat_map.values)
     yield from header_records(sources)
 
 
@@ -100,6 +103,7 @@ def _ct(ct: CT) -> Json:
 
 def _analysis(analysis: Analysis) -> Json:
     headline = analysis.headline
+    heat_maps = [[one.name, one.title, one.explains] for one in analysis.explanations]
     return {
         "pipeline": _pipeline(analysis.pipeline),
         "models": [[model.name, model.version, model.sha256] for model in analysis.models],
@@ -112,7 +116,7 @@ def _analysis(analysis: Analysis) -> Json:
         "uncertainty": [_measurement(one) for one in analysis.uncertainty],
         "limitations": [_code(one) for one in analysis.limitations],
         "urgent": analysis.urgent,
-    }
+    } | ({"heat maps": heat_maps} if heat_maps else {})
 
 
 def _pipeline(pipeline: PipelineUse) -> list[Any]:
@@ -145,7 +149,9 @@ def _group(group: MeasurementGroup) -> Json:
 
 
 def _measurement(one: Measurement) -> list[Any]:
-    return [one.name, *(_code(code) for code in (one.concept, one.unit, one.derivation, one.method)), float(one.value)]
+    codes = [_code(code) for code in (one.concept, one.unit, one.derivation, one.method)]
+    line = [[[float(coordinate) for coordinate in point] for point in one.line]] if one.line else []
+    return [one.name, *codes, float(one.value), *line]
 
 
 def _classification(found: Classification) -> Json:

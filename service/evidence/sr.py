@@ -18,6 +18,7 @@ from service.evidence import equipment
 from service.evidence.case import Case
 from service.evidence.context import EvidenceContext, Product
 from service.evidence.series import series
+from service.evidence.sr_coordinates import Coordinates
 from service.evidence.uids import Uids
 
 _DOCUMENTS = (Comprehensive3DSRStorage, BasicTextSRStorage)
@@ -86,11 +87,16 @@ def tracking(uids: Uids, name: str) -> sr.TrackingIdentifier:
     return sr.TrackingIdentifier(uids("tracking", name), name)
 
 
-def number(measured: Measurement) -> sr.Measurement:
-    """One measurement, rounded as numbers of its unit are everywhere."""
+def number(measured: Measurement, along: Coordinates | None = None) -> sr.Measurement:
+    """One measurement, rounded as numbers of its unit are everywhere. along: what it was measured along."""
     value = rounded(measured.value, measured.unit)
     return sr.Measurement(
-        measured.concept, value, measured.unit, derivation=measured.derivation, method=measured.method
+        measured.concept,
+        value,
+        measured.unit,
+        derivation=measured.derivation,
+        method=measured.method,
+        referenced_coordinates=None if along is None else [along],
     )
 
 

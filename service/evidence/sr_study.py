@@ -1,6 +1,10 @@
-"""The SR of the whole study: its groups, quality and classification as TID 1501 groups; the root of the result."""
+"""The SR of the whole study as TID 1501 groups: its own, numbers taken along lines, quality, classification.
+
+It is the root of the result.
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from highdicom import sr
 from pydicom import Dataset
@@ -8,9 +12,10 @@ from pydicom import Dataset
 from service.domain import codes
 from service.domain.analysis import Classification, Evaluation, Measurement, MeasurementGroup, Site
 from service.evidence.case import Case
-from service.evidence.context import CAPTURE, STUDY, Evidence, is_segmentation
+from service.evidence.context import CAPTURE, HEAT_MAP, STUDY, Evidence, is_segmentation
 from service.evidence.sr import document, finding_site, number, tracking
 from service.evidence.sr_basic_text import text
+from service.evidence.sr_coordinates import coordinates
 
 Group = sr.MeasurementsAndQualitativeEvaluations
 
@@ -23,7 +28,7 @@ def study_sr(case: Case, members: Sequence[Evidence] = ()) -> sr.Comprehensive3D
 
     members: the result's other objects, to which it refers.
     """
-    groups = [*_studywide(case), *_classification(case)]
+    groups = [*_studywide(case), *_along_lines(case), *_classification(case)]
     if case.warnings or case.analysis.uncertainty:
         groups.append(_quality(case))
     references = [_reference(case, member) for member in members]
@@ -43,7 +48,7 @@ def _member(case: Case, member: Evidence) -> sr.ContentItem:
     if is_segmentation(member.kind):
         concept = case.analysis.label_map(member.kind).kind.concept
         return sr.ImageContentItem(concept, *uids, relationship_type=_CONTAINS)
-    kind = sr.ImageContentItem if member.kind == CAPTURE.kind else sr.CompositeContentItem
+    kind = sr.ImageContentItem if member.kind in (CAPTURE.kind, HEAT_MAP.kind) else sr.CompositeContentItem
     return kind(codes.PRODUCTS[member.kind], *uids, relationship_type=_CONTAINS)
 
 
@@ -63,6 +68,14 @@ def _studywide(case: Case) -> Iterator[Group]:
     for group in studywide or [MeasurementGroup("LIMITATIONS", codes.LUNG, _LUNG)]:
         yield _group(case, group, limits)
         limits = []
+
+
+def _along_lines(case: Case) -> Iterator[Group]:
+    """What was measured of a segment along lines."""
+    for group in case.analysis.groups:
+        lines = tuple(measured for measured in group.measurements if measured.line)
+        if group.segment is not None and lines:
+            yield _group(case, replace(group, measurements=lines, evaluations=()))
 
 
 def _classification(case: Case) -> Iterator[Group]:
@@ -89,7 +102,10 @@ def _group(case: Case, group: MeasurementGroup, first: Sequence[Evaluation] = ()
         tracking_identifier=tracking(case.uids, group.name),
         finding_type=group.finding,
         finding_sites=[finding_site(group.site)],
-        measurements=[number(measured) for measured in group.measurements],
+        measurements=[
+            number(measured, coordinates(measured.line, case) if measured.line else None)
+            for measured in group.measurements
+        ],
         qualitative_evaluations=[
             sr.QualitativeEvaluation(one.concept, one.value) for one in (*first, *group.evaluations)
         ],

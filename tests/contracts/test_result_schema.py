@@ -1,16 +1,18 @@
 """The schema of result.json takes any pipeline's result, and refuses one that cannot be."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from helpers import evidence_samples, make_ct
 
 from service.analysis.analyst import Run, not_taken
 from service.domain import codes
-from service.domain.analysis import Analysis, Headline, Measurement, MeasurementGroup, PipelineUse, Site
+from service.domain.analysis import Analysis, Headline, HeatMap, Measurement, MeasurementGroup, PipelineUse, Site
 from service.evidence.result import result_document
 from service.store.dicom_folder import SeriesFiles
 
@@ -111,6 +113,22 @@ def test_a_pipeline_that_nobody_has_heard_of_needs_no_other_schema() -> None:
     assert made["headline"]["value"] is None and made["headline"]["max"] is None
     assert made["measurements"] == {"NODULE_1": {"volume_ml": 0.3}}
     assert not VALIDATOR.is_valid(made | {"pipeline": "covid-severity"}), "that one has a score and five lobes"
+
+
+def test_lines_and_heat_maps_are_told_where_there_are_some() -> None:
+    line = ((0.0, 0.0, -10.0), (12.345, 0.0, -10.0))
+    axis = Measurement("axis_mm", codes.private("AXIS", "Long axis"), 12.345, codes.MILLIMETRE, line=line)
+    heat = HeatMap("heat", "What counted", "NODULE_1", np.ones((1, 1, 1), np.uint8))
+    groups = tuple(replace(one, measurements=(*one.measurements, axis)) for one in NODULES.groups)
+    made = document("nodules", replace(NODULES, groups=groups, explanations=(heat,)))
+    VALIDATOR.validate(made)
+    axis_line = [[0.0, 0.0, -10.0], [12.35, 0.0, -10.0]]
+    assert made["measurements"]["NODULE_1"] == {"volume_ml": 0.3, "axis_mm": 12.3, "axis_mm_line": axis_line}
+    assert made["explanations"] == [{"name": "heat", "title": "What counted", "explains": "NODULE_1"}]
+    assert not VALIDATOR.is_valid(changed(made, "measurements.NODULE_1.axis_mm_line", 12.3))
+    assert not VALIDATOR.is_valid(changed(made, "measurements.NODULE_1.axis_mm_line", axis_line[:1]))
+    assert not VALIDATOR.is_valid(changed(made, "measurements.NODULE_1.axis_mm", axis_line))
+    assert not VALIDATOR.is_valid(changed(made, "explanations", []))
 
 
 def test_a_refusal_holds_no_number(severity: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from service.inference.onnx import OnnxBackend
 
 pytestmark = pytest.mark.peers
 
-EVERYTHING = ALWAYS | {"capture", "text"}
+EVERYTHING = ALWAYS | {"capture", "text", "heat-map"}
 
 
 @pytest.fixture(scope="module")

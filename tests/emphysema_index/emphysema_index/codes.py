@@ -12,4 +12,5 @@ PULMONARY_EMPHYSEMA = Code("87433001", "SCT", "Pulmonary emphysema")
 EMPHYSEMA = Segment(1, "EMPHYSEMA", "Below -950 HU", codes.MORPHOLOGY, PULMONARY_EMPHYSEMA, (86, 180, 233))
 
 INDEX = private("LAA-950", "Lung volume below -950 HU, percent of region")
+WIDTH = private("WIDTH-950", "Greatest width of voxels below -950 HU in one slice")
 BELOW_950 = private("VOL-950", "Lung volume below -950 HU")

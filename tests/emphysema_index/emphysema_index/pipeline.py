@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from emphysema_index import codes as own
 from emphysema_index.flags import FLAGS, SHARP_KERNEL
-from emphysema_index.measure import BELOW_HU, Region, measure
+from emphysema_index.measure import BELOW_HU, Region, heat, measure, widest
 from emphysema_index.network import EMPHYSEMA_VOXELS, emphysema_voxels
 from emphysema_index.report import report_body
 from service.domain import codes
 from service.domain.analysis import (
     Analysis,
     Headline,
+    HeatMap,
     LabelMap,
     LabelMapKind,
     Measurement,
@@ -72,12 +73,13 @@ class EmphysemaIndex:
                 emphysema,
             ),
             voxel_ml=ct.voxel_ml,
-            groups=tuple(_groups(regions)),
+            groups=(*_groups(regions), _emphysema_group(ct, found, total)),
             headline=Headline(NAME, round(total.percent, 1), codes.PERCENT, words="not validated"),
             models=tuple(ModelUse(spec.name, spec.version, spec.sha256) for spec in specs),
             flags=in_order(raised, self.flags),
             summary=(f"Both lungs: {total.percent:.1f} % below -950 HU.",),
             drift={"emphysema_percent": total.percent},
+            explanations=tuple(_explanations(ct, found)),
         )
 
     def report(self, ct: CT, analysis: Analysis, step: Step) -> ReportBody:
@@ -111,10 +113,26 @@ def _groups(regions: Mapping[Lobe, Region]) -> Iterator[MeasurementGroup]:
         yield MeasurementGroup(
             lobe.name, segment.type, site, measurements, category=segment.category, segment=segment.name
         )
-    found = own.EMPHYSEMA
-    volume = Measurement("volume_ml", codes.VOLUME, total.below_ml, codes.MILLILITRE)
-    lung = Site(codes.LUNG)
-    yield MeasurementGroup(found.name, found.type, lung, (volume,), category=found.category, segment=found.name)
+
+
+def _emphysema_group(ct: CT, found: NDArray[np.bool_], total: Region) -> MeasurementGroup:
+    """Volume, and the greatest width with its two ends."""
+    segment = own.EMPHYSEMA
+    measured = [Measurement("volume_ml", codes.VOLUME, total.below_ml, codes.MILLILITRE)]
+    if (ends := widest(found)) is not None:
+        left, right = ct.volume.map_indices_to_reference(np.array(ends))
+        line = ((left[0], left[1], left[2]), (right[0], right[1], right[2]))
+        width_mm = float(np.linalg.norm(right - left))
+        measured.append(Measurement("width_mm", own.WIDTH, width_mm, codes.MILLIMETRE, line=line))
+    return MeasurementGroup(
+        segment.name, segment.type, Site(codes.LUNG), tuple(measured), category=segment.category, segment=segment.name
+    )
+
+
+def _explanations(ct: CT, found: NDArray[np.bool_]) -> Iterator[HeatMap]:
+    values = heat(ct.volume.array, found)
+    if values.any():
+        yield HeatMap("depth", "How far below -950 HU", own.EMPHYSEMA.name, values)
 
 
 def _measurements(region: Region) -> Iterator[Measurement]:

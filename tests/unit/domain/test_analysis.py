@@ -15,6 +15,7 @@ from service.domain.analysis import (
     ClassProbability,
     Evaluation,
     Headline,
+    HeatMap,
     LabelMap,
     LabelMapKind,
     Measurement,
@@ -131,6 +132,14 @@ TYPE = Classification("TYPE", NODULE, codes.CLASSIFICATION)
 UNKNOWABLE = ClassProbability(codes.class_probability("solid"), "solid", float("nan"))
 
 
+ORIGIN, NOWHERE = (0.0, 0.0, 0.0), (0.0, float("inf"), 0.0)
+HEAT = np.ones((2, 3, 4), np.uint8)
+
+
+def heat_map(**changes: Any) -> HeatMap:
+    return replace(HeatMap("heat", "What counted", "TYPE", HEAT), **changes)
+
+
 class TestAnalysis:
     def test_maps_and_groups_are_found_by_name(self) -> None:
         maps = (replace(label_map({}, "airways"), segments=(segment(1, "TRACHEA"),)), label_map({}, "nodules"))
@@ -165,12 +174,25 @@ class TestAnalysis:
             ({"drift": {"score": float("inf")}}, "not finite"),
             ({"classification": replace(TYPE, probabilities=(UNKNOWABLE,))}, "not finite"),
             ({"groups": (group("N1", millilitres("volume_ml", float("nan"))),)}, "not finite"),
+            ({"groups": (group("N1", replace(VOLUME, line=((0.0, 0.0, 0.0),))),)}, "along a line of one point"),
+            ({"groups": (group("N1", replace(VOLUME, line=(ORIGIN, NOWHERE))),)}, "not finite"),
+            ({"explanations": (heat_map(), heat_map())}, "two of heat map heat"),
+            ({"explanations": (heat_map(name="Heat map"),)}, "cannot be named 'Heat map'"),
+            ({"explanations": (heat_map(explains="N9"),)}, "no N9 for the heat map heat to explain"),
+            ({"explanations": (heat_map(values=HEAT * 0),)}, "0 everywhere"),
+            ({"explanations": (heat_map(values=HEAT / 2),)}, "not UINT8"),
+            ({"explanations": (heat_map(values=HEAT[:1]),)}, "not on one grid"),
             ({"headline": Headline("CT severity score", 26, codes.SCORE, 25)}, "exceeds its scale"),
         ],
     )
     def test_a_result_that_contradicts_itself_is_not_built(self, changes: dict[str, Any], why: str) -> None:
         with pytest.raises(ValueError, match=why):
             analysis(**changes)
+
+    def test_a_heat_map_explains_a_classification_or_a_group(self) -> None:
+        maps = heat_map(), heat_map(name="more", explains="N1")
+        found = analysis(classification=TYPE, groups=(group("N1"),), explanations=maps)
+        assert found.explanations == maps
 
     def test_it_needs_neither_maps_nor_groups(self) -> None:
         """A pipeline may say one number and nothing else."""

@@ -57,6 +57,7 @@ STANDARD = {
     "121075": dictionary.DCM.Recommendation,
     "%": dictionary.UCUM.Percent,
     "[hnsf'U]": dictionary.UCUM.HounsfieldUnit,
+    "mm": dictionary.UCUM.Millimeter,
     "1": dictionary.UCUM.NoUnits,
 }
 OWN_SCHEME_OR_UNIT = {codes.PRIVATE, "RFC5646"}
@@ -89,7 +90,7 @@ def test_private_codes_are_unique() -> None:
 def test_nothing_is_left_without_a_code() -> None:
     assert set(SEGMENT_OF) == set(Lobe) and set(covid_severity.OPACITIES) == set(Opacity)
     assert set(covid_severity.CATEGORIES) == set(get_args(Category)) and set(covid_severity.VOLUME_OF) == set(Opacity)
-    assert set(codes.PRODUCTS) == (ALWAYS | {"text", "capture"}) - {SEG, "study"}
+    assert set(codes.PRODUCTS) == (ALWAYS | {"text", "capture", "heat-map"}) - {SEG, "study"}
 
 
 def test_an_sr_warns_in_the_words_of_the_flag() -> None:
