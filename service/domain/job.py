@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.flags import Flag
-from service.domain.job_state import State
+from service.domain.job_state import Event, State
 from service.domain.priority import Urgency
 from service.domain.routing import StudyFacts
 from service.domain.scanner import UNKNOWN
@@ -64,7 +64,9 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How an analysis ended. series_uid: the analysed series, None when every series was refused or it failed.
+    """How an analysis ended, as it is recorded: the rows of the job, and a file beside its objects.
+
+    series_uid: the analysed series, None when every series was refused or it failed. error: why it failed.
 
     headline: ready for JSON, as `evidence.result` has it; None where nothing was analysed. urgent: it is to be read
     first. drift: what is watched over many studies, by name. scanner: as `domain.scanner` names it.
@@ -85,3 +87,10 @@ class Result:
     models: Sequence[Mapping[str, Any]] = ()
     shadows: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+
+    @property
+    def event(self) -> Event:
+        """What it is to the job: FAIL with an error, ANALYSE with an analysed series, else REFUSE."""
+        if self.error:
+            return Event.FAIL
+        return Event.REFUSE if self.series_uid is None else Event.ANALYSE

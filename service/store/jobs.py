@@ -66,10 +66,8 @@ class Jobs:
         """The analysis will be tried again."""
         return self._move(job_id, Event.RETRY, error, error=error)
 
-    def finish(
-        self, job_id: str, event: Event, result: Result, now: datetime, plans: Mapping[str, Plan] = NOWHERE
-    ) -> Job:
-        """The analysis ended (ANALYSE, REFUSE or FAIL), and what goes where is known at the same moment.
+    def finish(self, job_id: str, result: Result, now: datetime, plans: Mapping[str, Plan] = NOWHERE) -> Job:
+        """The analysis ended, and what goes where is known at the same moment.
 
         The very objects of an earlier job are one result: they keep its number and time.
         """
@@ -81,7 +79,7 @@ class Jobs:
             move(
                 connection,
                 job_id,
-                event,
+                result.event,
                 result.error or ", ".join(sorted({r.reason for rs in result.refusals.values() for r in rs})),
                 finished_at=now,
                 series_uid=result.series_uid,

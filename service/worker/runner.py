@@ -20,7 +20,7 @@ from service.analysis.analyst import Outcome, Run, not_taken
 from service.analysis.open_study import Study, run_of
 from service.analysis.watched_run import Unwanted
 from service.domain.job import Job, Result, StoredObject
-from service.domain.job_state import NOT_ANALYSED, Event, State, advance
+from service.domain.job_state import NOT_ANALYSED, State, advance
 from service.domain.pipeline import roles_of
 from service.domain.ports import Backend, Spool
 from service.domain.retry import RetryPolicy
@@ -37,7 +37,7 @@ from service.rollout.fallback import analyse_with_fallback
 from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.study_tables import StudyTables
 from service.worker.delivery_plans import DeliveryPlans, of_pipeline
-from service.worker.saved_result import ENDED, SavedResult, from_json, to_json
+from service.worker.saved_result import ENDED, from_json, to_json
 from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class Runner:
         job = self._jobs.start(job_id, self._clock())
         try:
             with worker_step(SQLAlchemyError):  # what cannot be recorded now the engine tries again
-                event, result = self._analysed(job, unfinished)
+                result = self._analysed(job, unfinished)
         except Unwanted as error:
             log.info("job %s: nothing more is done: %s", job_id, error)
             return NOTHING_TO_DELIVER
@@ -109,25 +109,25 @@ class Runner:
             if wait_s is not None:
                 self._jobs.retry(job_id, str(error))
                 return TryAgain(wait_s)
-            event, result = Event.FAIL, Result(error=str(error))
+            result = Result(error=str(error))
         except InternalError as error:
             log.error("job %s failed: %s\n%s", job_id, error.kind, error.where)
-            event, result = Event.FAIL, Result(error=f"{error}; the log tells where")
+            result = Result(error=f"{error}; the log tells where")
         except ThoracleError as error:
             log.error("job %s failed: %s", job_id, error)
-            event, result = Event.FAIL, Result(error=str(error))
-        return self._end(job, event, result)
+            result = Result(error=str(error))
+        return self._end(job, result)
 
-    def _end(self, job: Job, event: Event, result: Result) -> Deliver:
+    def _end(self, job: Job, result: Result) -> Deliver:
         """Record how the analysis ended, and what goes where."""
         plans = self._plans.of_results(result.objects, of_pipeline(result.facts, job))
-        finished = self._jobs.finish(job.job_id, event, result, self._clock(), plans)
-        ended = advance(State.RUNNING, event)
+        finished = self._jobs.finish(job.job_id, result, self._clock(), plans)
+        ended = advance(State.RUNNING, result.event)
         log.info("job %s: %s", job.job_id, ended)
         self._count(job, ended, result)
         return Deliver(tuple(plans), finished.priority if finished.priority != job.priority else None)
 
-    def _analysed(self, job: Job, unfinished: bool) -> tuple[Event, Result]:
+    def _analysed(self, job: Job, unfinished: bool) -> Result:
         """Analyse the study, with its candidates where it has any, and save the results."""
         assigned = self._models.for_study(job.study_uid)
         with self._studies.open(job) as study:
@@ -135,10 +135,10 @@ class Runner:
                 return self._save(job, not_taken(study[0], self._run(job)), ())
             analyse = partial(self._watched, job, study, assigned)
             outcome = analyse_with_fallback(assigned, analyse, unfinished)
-        event, result = self._save(job, outcome, outcome.candidates)
+        result = self._save(job, outcome, outcome.candidates)
         if not any(model["candidate"] for model in result.models):
             self._tell_without(job.job_id, assigned, outcome.without)
-        return event, result
+        return result
 
     def abandon(self, job_id: str) -> None:
         """Mark the job failed: the processes that ran it died again and again."""
@@ -147,7 +147,7 @@ class Runner:
 
     def _fail(self, job_id: str, error: str) -> None:
         """What no step of the job can record itself."""
-        self._jobs.finish(job_id, Event.FAIL, Result(error=error), self._clock())
+        self._jobs.finish(job_id, Result(error=error), self._clock())
         self._observer.study(State.FAILED, self._jobs.get(job_id).pipeline, {})
         log.error("job %s failed: %s", job_id, error)
 
@@ -200,7 +200,7 @@ class Runner:
     def _run(self, job: Job) -> Run:
         return run_of(job, self._plans.earlier(job))
 
-    def _save(self, job: Job, outcome: Outcome, candidates: Collection[str]) -> tuple[Event, Result]:
+    def _save(self, job: Job, outcome: Outcome, candidates: Collection[str]) -> Result:
         """Result files on disk first, then they may be recorded."""
         analysis = outcome.analysis
         result = Result(
@@ -219,20 +219,19 @@ class Runner:
         )
         files = {e.file_name: e.content for e in outcome.evidence}
         files["result.json"] = json.dumps(outcome.document, indent=2).encode()
-        return self._kept(job.job_id, files, SavedResult(Event.ANALYSE if analysis else Event.REFUSE, result))
+        return self._kept(job.job_id, files, result)
 
-    def _kept(self, job_id: str, files: Mapping[str, bytes], ended: SavedResult) -> tuple[Event, Result]:
+    def _kept(self, job_id: str, files: Mapping[str, bytes], result: Result) -> Result:
         """Save the results; what is kept. After a kill this may be all of the run before, whose models, bytes and UIDs
         may be others: a predecessor may have moved on meanwhile, a model, or the software."""
-        files = {**files, ENDED: to_json(ended)}
+        files = {**files, ENDED: to_json(result)}
         paths = self._spool.save_results(job_id, files)
         if ENDED not in paths:  # kept by a version that did not write it, and never recorded
             self._spool.remove_results(job_id)
             paths = self._spool.save_results(job_id, files)
         with self._spool.local([paths[ENDED]]) as (file,):
             kept = from_json(file.read_bytes())
-        objects = [replace(one, path=paths[one.path]) for one in kept.result.objects]
-        return kept.event, replace(kept.result, objects=objects)
+        return replace(kept, objects=[replace(one, path=paths[one.path]) for one in kept.objects])
 
     def _shadows(self, job: Job) -> dict[str, str]:
         """Candidates of models that the job's pipeline uses, version by model name."""

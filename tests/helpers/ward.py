@@ -10,7 +10,7 @@ from service.domain.arrival import Arrival
 from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered
 from service.domain.job import Result, StoredObject
-from service.domain.job_state import Event, State
+from service.domain.job_state import State
 from service.domain.ports import Spool
 from service.errors import Reason, Refusal
 from service.store.deliveries import Deliveries
@@ -51,10 +51,10 @@ class Ward:
         (job_id,) = create_due_jobs(self.records, NOW + timedelta(seconds=1), lambda _: 0.0)
         return job_id
 
-    def finish(self, job_id: str, event: Event, result: Result, to: str | None = None) -> None:
+    def finish(self, job_id: str, result: Result, to: str | None = None) -> None:
         self.jobs.start(job_id, NOW)
         plans = {to: Plan([o.sop_instance_uid for o in result.objects], Confirm.COMMITMENT)} if to else {}
-        self.jobs.finish(job_id, event, result, NOW, plans)
+        self.jobs.finish(job_id, result, NOW, plans)
 
     def results(self, job_id: str) -> Result:
         paths = self.spool.save_results(job_id, {"a.dcm": b"result"})
@@ -70,7 +70,7 @@ class Ward:
         for instance in instances:
             self.receive(instance)
         job_id = self.job()
-        self.finish(job_id, Event.ANALYSE, self.results(job_id), "pacs")
+        self.finish(job_id, self.results(job_id), "pacs")
         self.store(job_id, Delivered.STORED)
         self.deliveries.confirm(job_id, "pacs", frozenset([f"{job_id}.1"]), {}, NOW)
         assert self.jobs.get(job_id).state is State.DELIVERED

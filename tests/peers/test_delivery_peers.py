@@ -25,7 +25,7 @@ from pydicom.uid import (
 
 from service.composition.destinations import selections, targets
 from service.domain.job import Result, StoredObject
-from service.domain.job_state import Event, State
+from service.domain.job_state import State
 from service.domain.work import DONE
 from service.evidence.context import Evidence
 from service.settings import AnyDestination, DicomDestination, WebDestination
@@ -72,7 +72,7 @@ class Hospital:
         paths = spool.save_results(self.job_id, {item.file_name: item.content for item in objects})
         stored = [_stored(item, paths[item.file_name]) for item in objects]
         self.jobs.start(self.job_id, self.now)
-        self.jobs.finish(self.job_id, Event.ANALYSE, Result(series_uid="S", objects=stored), self.now)
+        self.jobs.finish(self.job_id, Result(series_uid="S", objects=stored), self.now)
         plans = DeliveryPlans(destinations, self.jobs, deliveries, lambda: self.now)
         plans.begin(self.jobs.get(self.job_id))
 

@@ -16,7 +16,7 @@ from helpers.postgresql import PostgreSQL
 from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered
 from service.domain.job import Result, StoredObject
-from service.domain.job_state import Event, State
+from service.domain.job_state import State
 from service.store.advisory_locks import AdvisoryLocks
 from service.store.deliveries import Deliveries
 from service.store.engine import database_engine
@@ -105,7 +105,7 @@ def test_an_operator_and_an_outcome_that_come_at_once_take_turns(engine: sa.Engi
     Inbox(Spool(tmp_path), records).take(arrival())
     [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
-    jobs.finish(job, Event.ANALYSE, Result(series_uid="S.1", objects=[SEG]), at(90))
+    jobs.finish(job, Result(series_uid="S.1", objects=[SEG]), at(90))
     sending.begin(job, {"pacs": Plan([SEG.sop_instance_uid], Confirm.NONE)}, at(91))
     stored = ObjectDelivery(SEG.sop_instance_uid, Delivered.STORED, 0, "")
     with ThreadPoolExecutor(1) as pool:

@@ -11,7 +11,6 @@ from helpers.arrivals import arrival, at, create_due_jobs
 from helpers.postgresql import PostgreSQL
 
 from service.domain.job import Result, StoredObject
-from service.domain.job_state import Event
 from service.store.deliveries import Deliveries
 from service.store.engine import database_engine
 from service.store.job_rows import get
@@ -45,7 +44,7 @@ def two_jobs(engine: sa.Engine) -> list[str]:
         jobs.start(job, at(70))
         result = StoredObject("study", "1.2", f"1.{number}", f"results/{number}", "a" * 64)
         plans = {"pacs": Plan([result.sop_instance_uid], "none")}
-        jobs.finish(job, Event.ANALYSE, Result(series_uid="S.1", objects=[result]), at(90), plans)
+        jobs.finish(job, Result(series_uid="S.1", objects=[result]), at(90), plans)
         sending.cancel(job, "me", at(91))
         made.append(job)
     return made

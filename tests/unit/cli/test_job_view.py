@@ -16,7 +16,6 @@ from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered
 from service.domain.flags import THICK_SLICES
 from service.domain.job import Result, StoredObject
-from service.domain.job_state import Event
 from service.errors import Reason, Refusal
 from service.store.deliveries import Deliveries
 from service.store.engine import sqlite_engine
@@ -61,7 +60,7 @@ def run(folder: Path, *words: str) -> tuple[int, str]:
 
 def analysed(engine: sa.Engine, job_id: str, confirm: Confirm = Confirm.COMMITMENT) -> None:
     result = Result(series_uid="S.1", headline=scored(7), flags=[THICK_SLICES], objects=[LOBES])
-    Jobs(engine).finish(job_id, Event.ANALYSE, result, NOW, {"pacs": Plan(["9.1"], confirm)})
+    Jobs(engine).finish(job_id, result, NOW, {"pacs": Plan(["9.1"], confirm)})
 
 
 def record(engine: sa.Engine, job_id: str, state: Delivered, status: int | None, error: str = "") -> None:
@@ -122,9 +121,9 @@ def test_a_refused_action_says_what_would_work(
 ) -> None:
     if reached == "refused":
         result = Result(refusals={"S.1": [Refusal(Reason.TOO_FEW, "1 slice")]})
-        Jobs(engine).finish(job_id, Event.REFUSE, result, NOW)
+        Jobs(engine).finish(job_id, result, NOW)
     elif reached == "failed":
-        Jobs(engine).finish(job_id, Event.FAIL, Result(error="disk full"), NOW)
+        Jobs(engine).finish(job_id, Result(error="disk full"), NOW)
     elif reached == "delivered":
         analysed(engine, job_id, Confirm.NONE)
         record(engine, job_id, Delivered.STORED, 0)

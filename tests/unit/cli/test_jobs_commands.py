@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.domain.job import Result
-from service.domain.job_state import Event, State
+from service.domain.job_state import State
 from service.store import tables
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
@@ -41,7 +41,7 @@ def site(folder: Path) -> tuple[Path, sa.Engine, str]:
 def test_an_operator_sees_and_does_what_can_be_done_and_is_told_what_cannot(tmp_path: Path) -> None:
     config, engine, job_id = site(tmp_path)
     jobs = Jobs(engine)
-    jobs.finish(job_id, Event.FAIL, Result(error="disk full"), NOW)
+    jobs.finish(job_id, Result(error="disk full"), NOW)
 
     def run(*words: str) -> tuple[int, str]:
         result = CliRunner().invoke(app, ["jobs", *words, "--config", str(config)])
@@ -96,7 +96,7 @@ def test_what_others_wrote_is_shown_as_it_is(tmp_path: Path) -> None:
     """In brackets, it is no command to the terminal, and not left out."""
     config, engine, job_id = site(tmp_path)
     error = "write [errno 28] to [/x] failed"
-    Jobs(engine).finish(job_id, Event.FAIL, Result(error=error), NOW)
+    Jobs(engine).finish(job_id, Result(error=error), NOW)
     with engine.begin() as connection:
         connection.execute(sa.update(tables.jobs).values(series_uid="1.2"))
     for words in (["show", job_id], ["list"], ["review", "[/x] [28]", "--verdict", "accepted"]):
@@ -123,7 +123,7 @@ def test_a_job_says_which_models_analysed_it_and_which_was_a_candidate(tmp_path:
         {"name": "lung-opacity", "version": "2", "sha256": "a" * 64, "candidate": False},
         {"name": "lobes", "version": "3", "sha256": "b" * 64, "candidate": True},
     ]
-    jobs.finish(job_id, Event.ANALYSE, Result(series_uid="1.2", headline=scored(3), models=used), NOW)
+    jobs.finish(job_id, Result(series_uid="1.2", headline=scored(3), models=used), NOW)
     said = [
         CliRunner().invoke(app, ["jobs", *words, "--config", str(config)]) for words in (["show", job_id], ["list"])
     ]

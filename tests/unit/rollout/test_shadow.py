@@ -13,7 +13,7 @@ from helpers.runner_bench import Unwatched
 from service.analysis.analyst import Outcome
 from service.analysis.open_study import Studies
 from service.domain.job import Result
-from service.domain.job_state import Event, State
+from service.domain.job_state import State
 from service.domain.retry import RetryPolicy
 from service.domain.work import DONE, TryAgain
 from service.errors import Permanent, Reason, Refusal, Transient
@@ -72,7 +72,7 @@ class Bench:
         self.inbox.take(arrivals.arrival())
         (self.job_id,) = arrivals.create_due_jobs(records, NOW, lambda _: 1.0)
         self.jobs.start(self.job_id, NOW)
-        self.jobs.finish(self.job_id, Event.ANALYSE, Result(shadows={"lobes": "2"}), NOW)
+        self.jobs.finish(self.job_id, Result(series_uid="S.1", shadows={"lobes": "2"}), NOW)
         self.shadower = Shadower(
             WorkerAnalysis(
                 {arrivals.PIPELINE: self},  # type: ignore[dict-item]

@@ -11,7 +11,7 @@ from service.domain.commitment import Report
 from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered
 from service.domain.job import NoSuchJob, Result, StoredObject
-from service.domain.job_state import Event, IllegalTransition, State
+from service.domain.job_state import IllegalTransition, State
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.overview import Overview
@@ -30,7 +30,7 @@ def job(records: Records, jobs: Jobs, tmp_path: Path) -> str:
     keep(Spool(tmp_path), records, arrival("1", acquired_at=at(-600)))
     [job_id] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job_id, at(70))
-    jobs.finish(job_id, Event.ANALYSE, Result(series_uid="S.1", objects=[SEG, SR]), at(90))
+    jobs.finish(job_id, Result(series_uid="S.1", objects=[SEG, SR]), at(90))
     return job_id
 
 
@@ -169,7 +169,7 @@ def test_the_notices_of_a_refused_job_are_delivered_and_it_stays_refused(
     keep(Spool(tmp_path), records, arrival("1"))
     [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
-    jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90))
+    jobs.finish(job, Result(objects=[SR]), at(90))
     notice = {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}
     assert deliveries.begin(job, notice, at(91)).state is State.REFUSED
     assert [(due.job_id, due.destination) for due in deliveries.to_deliver()] == [(job, "pacs")]
@@ -199,7 +199,7 @@ def test_why_a_study_was_refused_is_not_told_any_more_when_the_rest_has_come(
     keep(Spool(tmp_path), records, arrival("1"))
     [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
-    jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90))
+    jobs.finish(job, Result(objects=[SR]), at(90))
     deliveries.begin(job, {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}, at(91))
     newer(records, tmp_path)
     assert deliveries.to_deliver() == []
@@ -275,7 +275,7 @@ def test_an_operator_stops_the_notices_of_a_refused_job(
     [job] = create_due_jobs(records, at(60), lambda _: 60.0)
     jobs.start(job, at(70))
     notice = {"pacs": Plan([SR.sop_instance_uid], Confirm.NONE)}
-    jobs.finish(job, Event.REFUSE, Result(objects=[SR]), at(90), notice)
+    jobs.finish(job, Result(objects=[SR]), at(90), notice)
     deliveries.mark_sent(job, "pacs", BOTH)
     assert deliveries.cancel(job, "Kim", at(92)).state is State.REFUSED
     deliveries.record(job, "pacs", outcomes(Delivered.BUILT, [SR]), at(93), at(99))

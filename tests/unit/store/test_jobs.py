@@ -12,7 +12,7 @@ from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered
 from service.domain.flags import LOSSY, THICK_SLICES
 from service.domain.job import Result, StoredObject
-from service.domain.job_state import Event, IllegalTransition, State
+from service.domain.job_state import IllegalTransition, State
 from service.domain.routing import StudyFacts
 from service.errors import Reason, Refusal
 from service.store.deliveries import Deliveries
@@ -45,7 +45,7 @@ def job(engine: sa.Engine, tmp_path: Path) -> str:
 
 def analysed(jobs: Jobs, job: str) -> None:
     jobs.start(job, at(70))
-    jobs.finish(job, Event.ANALYSE, ANALYSED, at(90))
+    jobs.finish(job, ANALYSED, at(90))
 
 
 def test_the_outbox_empties_when_the_engine_has_the_job(jobs: Jobs, job: str) -> None:
@@ -69,7 +69,7 @@ def test_a_failed_attempt_is_queued_again(jobs: Jobs, job: str) -> None:
 
 def test_an_illegal_step_changes_nothing(jobs: Jobs, job: str) -> None:
     with pytest.raises(IllegalTransition):
-        jobs.finish(job, Event.ANALYSE, ANALYSED, at(90))
+        jobs.finish(job, ANALYSED, at(90))
     assert jobs.get(job).state is State.CREATED
     assert jobs.objects(job) == []
 
@@ -124,7 +124,7 @@ def test_an_operator_sees_the_job_with_reasons_and_latency(
 def test_what_routing_rules_look_at_is_kept(jobs: Jobs, job: str) -> None:
     facts = StudyFacts("CT1", "THORACLE", "ROOM 2", ("Thorax", ""), "CHEST", at(60))
     jobs.start(job, at(70))
-    assert jobs.finish(job, Event.ANALYSE, replace(ANALYSED, facts=facts), at(90)).facts == facts
+    assert jobs.finish(job, replace(ANALYSED, facts=facts), at(90)).facts == facts
 
 
 @pytest.mark.parametrize("state", [State.CREATED, State.RUNNING, State.ANALYSED])
@@ -132,7 +132,7 @@ def test_a_cancelled_job_goes_nowhere(jobs: Jobs, deliveries: Deliveries, job: s
     if state is not State.CREATED:
         jobs.start(job, at(70))
     if state is State.ANALYSED:
-        jobs.finish(job, Event.ANALYSE, ANALYSED, at(90))
+        jobs.finish(job, ANALYSED, at(90))
     assert deliveries.cancel(job, "Kim", at(95)).state is State.CANCELLED
     with pytest.raises(IllegalTransition, match="cancelled cannot start"):
         jobs.start(job, at(100))

@@ -13,7 +13,7 @@ from helpers.ward import LATER, NOW, REFUSED, Ward
 from service.domain import completion
 from service.domain.delivery_state import UNDER_WAY, Delivered
 from service.domain.job import Job, Result
-from service.domain.job_state import Event, IllegalTransition, State
+from service.domain.job_state import IllegalTransition, State
 from service.errors import Reason, Refusal
 from service.store import job_creation
 from service.store.overview import Overview
@@ -35,7 +35,7 @@ def due(ward: Ward, *pipelines: str) -> dict[str, str]:
 
 def deliver(ward: Ward, job_id: str) -> Job:
     """Analyse, send and have committed."""
-    ward.finish(job_id, Event.ANALYSE, ward.results(job_id), "pacs")
+    ward.finish(job_id, ward.results(job_id), "pacs")
     ward.store(job_id, Delivered.STORED)
     ward.deliveries.confirm(job_id, "pacs", frozenset([f"{job_id}.1"]), {}, NOW)
     job = ward.jobs.get(job_id)
@@ -131,11 +131,11 @@ def bring(ward: Ward, job_id: str, state: State) -> None:
     if state is State.RUNNING:
         ward.jobs.start(job_id, NOW)
     elif state is State.FAILED:
-        ward.finish(job_id, Event.FAIL, Result(error="broken"))
+        ward.finish(job_id, Result(error="broken"))
     elif state is State.REFUSED:
-        ward.finish(job_id, Event.REFUSE, REFUSED)
+        ward.finish(job_id, REFUSED)
     elif state is State.DELIVERING:
-        ward.finish(job_id, Event.ANALYSE, ward.results(job_id), "pacs")
+        ward.finish(job_id, ward.results(job_id), "pacs")
     elif state is State.DELIVERED:
         deliver(ward, job_id)
     assert ward.jobs.get(job_id).state is state
@@ -158,7 +158,7 @@ def test_a_study_is_purged_when_the_jobs_of_all_pipelines_are_done(ward: Ward) -
     jobs = due(ward, A, B)
     deliver(ward, jobs[A])
     assert ward.due() == []
-    ward.finish(jobs[B], Event.REFUSE, REFUSED)
+    ward.finish(jobs[B], REFUSED)
     assert ward.due() == ["S"]
     ward.purge()
     assert ward.files() == set() and ward.results_are_gone(jobs[A])
@@ -168,7 +168,7 @@ def test_a_failed_job_keeps_the_study_until_its_pipeline_takes_it_no_more(ward: 
     ward.receive("1")
     jobs = due(ward, A, B)
     deliver(ward, jobs[A])
-    ward.finish(jobs[B], Event.FAIL, Result(error="broken"))
+    ward.finish(jobs[B], Result(error="broken"))
     assert ward.due() == [], "an operator may retry it"
     ward.receive("2")
     deliver(ward, due(ward, A)[A])
@@ -246,7 +246,7 @@ def test_a_refusal_is_told_once_a_pipeline_analysed_what_came_after_a_purge(ward
     ward.receive("2")
     jobs = due(ward, A, B)
     deliver(ward, jobs[A])
-    ward.finish(jobs[B], Event.REFUSE, REFUSED)
+    ward.finish(jobs[B], REFUSED)
     ward.receive("3")
     assert not any(ward.records.is_remainder(job_id) for job_id in due(ward, A, B).values())
 
@@ -255,7 +255,7 @@ def test_cancelling_one_pipelines_job_does_not_touch_the_other(ward: Ward) -> No
     ward.receive("1")
     jobs = due(ward, A, B)
     for job_id in jobs.values():
-        ward.finish(job_id, Event.ANALYSE, ward.results(job_id), "pacs")
+        ward.finish(job_id, ward.results(job_id), "pacs")
     ward.deliveries.cancel(jobs[B], "Kim", LATER)
     assert states(ward, jobs) == {A: State.DELIVERING, B: State.CANCELLED}
     assert [one.job_id for one in ward.deliveries.to_deliver()] == [jobs[A]]
@@ -268,7 +268,7 @@ NO_CT = Result(refusals={"S.1": (Refusal(Reason.NOT_CT, "It is SR."),)})
 def refuse(ward: Ward, job_id: str, result: Result) -> None:
     """Refuse with a notice on its way to the PACS."""
     notice = ward.results(job_id).objects
-    ward.finish(job_id, Event.REFUSE, replace(result, objects=notice), "pacs")
+    ward.finish(job_id, replace(result, objects=notice), "pacs")
 
 
 @pytest.mark.parametrize(("reached", "after"), [(None, Delivered.WITHDRAWN), (Delivered.STORED, Delivered.STORED)])

@@ -6,7 +6,6 @@ from helpers.arrivals import arrival, at, create_due_jobs
 from service.domain.delivery import Confirm, ObjectDelivery
 from service.domain.delivery_state import Delivered
 from service.domain.job import Result, StoredObject
-from service.domain.job_state import Event
 from service.store.deliveries import Deliveries
 from service.store.jobs import Jobs
 from service.store.overview import Overview
@@ -24,12 +23,12 @@ def begun(records: Records, study_uid: str, seconds: float) -> str:
     return job_id
 
 
-def finished(jobs: Jobs, job_id: str, uid: str, event: Event = Event.ANALYSE) -> None:
+def finished(jobs: Jobs, job_id: str, uid: str, series_uid: str | None = "1.2") -> None:
     """With one object, at 200 s on its way to both destinations."""
     jobs.start(job_id, at(150))
     plans = {name: Plan([uid], confirm) for name, confirm in ((CONFIRMED, Confirm.QUERY), (PLAIN, Confirm.NONE))}
-    result = Result(series_uid="1.2", objects=[StoredObject("study", "1.2", uid, f"results/{uid}", "b" * 64)])
-    jobs.finish(job_id, event, result, at(200), plans)
+    result = Result(series_uid=series_uid, objects=[StoredObject("study", "1.2", uid, f"results/{uid}", "b" * 64)])
+    jobs.finish(job_id, result, at(200), plans)
 
 
 def test_the_oldest_that_waits_counts_and_what_is_at_work_does_not(
@@ -53,7 +52,7 @@ def test_the_oldest_at_work_counts_from_when_it_was_begun_and_no_more_when_it_ha
     jobs.start(second, at(140))
     jobs.start(first, at(160))
     assert overview.running_since() == at(140)
-    jobs.finish(second, Event.FAIL, Result(error="no memory"), at(180))
+    jobs.finish(second, Result(error="no memory"), at(180))
     assert overview.running_since() == at(160)
     jobs.retry(first, "the disk is full")
     assert overview.running_since() is None, "it waits for its next attempt"
@@ -89,7 +88,7 @@ def test_what_was_stored_in_words_that_nobody_understood_is_delivered_when_it_is
 
 def test_notices_that_nobody_sends_any_more_wait_for_nothing(engine: sa.Engine, records: Records, jobs: Jobs) -> None:
     """A newer job of the study came: what an earlier one had to say of a refusal is not sent."""
-    finished(jobs, begun(records, "1.1", 100), "1.9", Event.REFUSE)
+    finished(jobs, begun(records, "1.1", 100), "1.9", None)
     assert Overview(engine).undelivered().keys() == {CONFIRMED, PLAIN}
     records.record(arrival("2", study_uid="1.1"), "spool/2", "c" * 64, lambda _: True)
     create_due_jobs(records, at(300), lambda _: 1.0)
@@ -101,7 +100,7 @@ def test_a_purge_is_overdue_when_a_study_could_have_gone_or_its_files_are_still_
 ) -> None:
     job, retention = begun(records, "1.1", 100), Retention(engine)
     jobs.start(job, at(150))
-    jobs.finish(job, Event.ANALYSE, Result(series_uid="1.2"), at(200))
+    jobs.finish(job, Result(series_uid="1.2"), at(200))
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE events SET at = '2026-03-02 00:00:00'"))
     late = at(10_000_000)

@@ -9,7 +9,7 @@ from helpers.arrivals import arrival, at, create_due_jobs
 from helpers.headlines import scored
 
 from service.domain.job import NoSuchJob, Result
-from service.domain.job_state import Event, IllegalTransition
+from service.domain.job_state import IllegalTransition
 from service.domain.review import NoReview, Review, Verdict
 from service.store.jobs import Jobs
 from service.store.overview import Overview
@@ -35,8 +35,7 @@ def analysed(
     records.record(arrival(study_uid=study_uid), f"spool/{study_uid}", "a" * 64, lambda _: True)
     (job_id,) = create_due_jobs(records, at(600), lambda _: 1.0)
     jobs.start(job_id, at(600))
-    event = Event.REFUSE if series_uid is None else Event.ANALYSE
-    jobs.finish(job_id, event, Result(series_uid=series_uid, headline=headline), at(601))
+    jobs.finish(job_id, Result(series_uid=series_uid, headline=headline), at(601))
     return job_id
 
 

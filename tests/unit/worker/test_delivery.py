@@ -13,7 +13,7 @@ from helpers import arrivals
 from service.domain.commitment import Reference, Report
 from service.domain.delivery import Confirm
 from service.domain.job import Result, StoredObject
-from service.domain.job_state import Event, State
+from service.domain.job_state import State
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule, StudyFacts
 from service.domain.work import TryAgain
@@ -85,7 +85,7 @@ class Bench:
         ]
         objects += [replace(o, path=paths[o.sop_instance_uid]) for o in more]
         self.jobs.start(self.job_id, NOW)
-        self.jobs.finish(self.job_id, Event.ANALYSE, Result(series_uid="S", objects=objects, facts=FACTS), NOW)
+        self.jobs.finish(self.job_id, Result(series_uid="S", objects=objects, facts=FACTS), NOW)
 
     def plan(self) -> Sequence[str]:
         return self.plans.begin(self.jobs.get(self.job_id))

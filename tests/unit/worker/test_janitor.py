@@ -9,7 +9,6 @@ from helpers import arrivals
 from helpers.dicom_peers import wait_until
 
 from service.domain.job import Result
-from service.domain.job_state import Event
 from service.errors import Reason, Refusal
 from service.store.engine import sqlite_engine
 from service.store.jobs import Jobs
@@ -49,7 +48,7 @@ class House:
         arrivals.keep(self.spool, self.records, arrivals.arrival(study_uid=study_uid, content=b"12345"))
         (job_id,) = arrivals.create_due_jobs(self.records, NOW, lambda _: 0.0)
         self.jobs.start(job_id, NOW)
-        self.jobs.finish(job_id, Event.REFUSE, REFUSED, NOW, NOWHERE)
+        self.jobs.finish(job_id, REFUSED, NOW, NOWHERE)
         return job_id
 
     def after(self, days: float) -> int:

@@ -75,7 +75,7 @@ def test_what_a_version_kept_that_did_not_say_how_it_ended_is_saved_anew(bench: 
 
 
 def test_a_refusal_is_kept_as_it_was_found(bench: Bench) -> None:
-    _, kept = bench.runner._save(bench.jobs.get(bench.job_id), REFUSED, ())
+    kept = bench.runner._save(bench.jobs.get(bench.job_id), REFUSED, ())
     assert kept.refusals == {"1.2": [Refusal(Reason.TILT, "12 degrees.")]}
     assert kept.facts == bench.runner._facts(bench.jobs.get(bench.job_id), REFUSED)
 

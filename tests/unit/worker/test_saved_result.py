@@ -15,7 +15,7 @@ from service.domain.job_state import Event, State
 from service.domain.priority import Urgency
 from service.domain.work import NOTHING_TO_DELIVER, Deliver
 from service.errors import Reason, Refusal
-from service.worker.saved_result import ENDED, SavedResult, from_json, to_json
+from service.worker.saved_result import ENDED, from_json, to_json
 
 OF_0_2: dict[str, Any] = {
     "series_uid": "1.2",
@@ -65,8 +65,8 @@ def bench(tmp_path: Path) -> Bench:
 def test_it_is_read_as_it_was_written(bench: Bench) -> None:
     flags = (LOSSY, LUNG_AT_EDGE.because("Right lung: 12 % of its surface."))
     first = replace(ANALYSED, analysis=with_flags(flags))
-    event, recorded = bench.runner._save(bench.jobs.get(bench.job_id), first, ())
-    assert event is Event.ANALYSE
+    recorded = bench.runner._save(bench.jobs.get(bench.job_id), first, ())
+    assert recorded.event is Event.ANALYSE
     assert [flag.warning for flag in recorded.flags] == [flag.warning for flag in flags]
     assert [flag.doubt for flag in recorded.flags] == [None, "incomplete lungs"]
     assert recorded.headline == scored(7)
@@ -112,7 +112,7 @@ def test_what_version_0_2_kept_is_recorded(bench: Bench) -> None:
 
 @pytest.mark.parametrize(("score", "urgent"), [(14, False), (15, True), (None, False)])
 def test_a_score_of_version_0_2_is_as_urgent_as_it_was(score: int | None, urgent: bool) -> None:
-    found = from_json(kept("analyse", severity_total=score)).result
+    found = from_json(kept("analyse", severity_total=score))
     assert found.urgent is urgent
     assert found.headline is not None and found.headline["value"] == score
     assert found.drift.get("severity_score") == score, "what was not scored is not watched"
@@ -121,17 +121,15 @@ def test_a_score_of_version_0_2_is_as_urgent_as_it_was(score: int | None, urgent
 def test_a_refusal_of_version_0_2_has_no_headline(bench: Bench) -> None:
     refused = kept("refuse", series_uid=None, flags=[], severity_total=None, opacity_percent=None, objects=[])
     found = from_json(refused)
-    assert (found.event, found.result.headline, found.result.flags) == (Event.REFUSE, None, [])
-    assert (found.result.urgent, found.result.drift) == (False, {})
+    assert (found.event, found.headline, found.flags) == (Event.REFUSE, None, [])
+    assert (found.urgent, found.drift) == (False, {})
     bench.spool.save_results(bench.job_id, {"result.json": b"{}", ENDED: refused})
     assert bench.runner.analyse(bench.job_id, 1) == NOTHING_TO_DELIVER
     assert bench.state is State.REFUSED
 
 
 def test_a_refusal_is_read_as_it_was_written() -> None:
-    refused = SavedResult(
-        Event.REFUSE, Result(refusals={"1.2": [Refusal(Reason.TILT, "12 degrees.")]}, flags=[], objects=[], models=[])
-    )
+    refused = Result(refusals={"1.2": [Refusal(Reason.TILT, "12 degrees.")]}, flags=[], objects=[], models=[])
     assert from_json(to_json(refused)) == refused
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from service.domain.completion import SenderRules
 from service.domain.job import Result
-from service.domain.job_state import Event, State
+from service.domain.job_state import State
 from service.domain.priority import Urgency
 from service.store.deliveries import Deliveries, Due
 from service.store.engine import sqlite_engine
@@ -73,7 +73,7 @@ def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: 
     sweeper.check()
     assert engine.studies == [job_id, job_id], "the engine is asked to be at every job that is not done"
     jobs.start(job_id, now)
-    jobs.finish(job_id, Event.FAIL, Result(error="no"), now)
+    jobs.finish(job_id, Result(error="no"), now)
     sweeper.check()
     assert len(engine.studies) == 2, "a job that is done is left alone"
     assert engine.deliveries == []
@@ -189,7 +189,7 @@ def test_candidates_are_queued_until_they_have_analysed_the_job(tmp_path: Path) 
     Inbox(Spool(tmp_path), records).take(arrivals.arrival())
     (job_id,) = arrivals.create_due_jobs(records, arrivals.at(60), lambda _: 1.0)
     jobs.start(job_id, arrivals.at(60))
-    jobs.finish(job_id, Event.ANALYSE, Result(shadows={"lobes": "2"}), arrivals.at(61))
+    jobs.finish(job_id, Result(series_uid="S.1", shadows={"lobes": "2"}), arrivals.at(61))
     sweeper = Sweeper(
         StudyTables.on(database),
         engine,

@@ -8,7 +8,7 @@ from pydicom.uid import MRImageStorage
 
 from service.domain.delivery import Confirm
 from service.domain.job import Result
-from service.domain.job_state import Event, IllegalTransition, State
+from service.domain.job_state import IllegalTransition, State
 from service.errors import Reason, Refusal
 from service.store.planning import Plan
 
@@ -43,7 +43,7 @@ def test_the_same_images_again_are_recognised(ward: Ward) -> None:
     ward.receive("1")
     part = ward.job()
     assert ward.records.same_again(ward.jobs.get(part)) is None
-    ward.finish(part, Event.REFUSE, REFUSED)
+    ward.finish(part, REFUSED)
     ward.receive("2")
     assert ward.records.same_again(ward.jobs.get(ward.job())) == first
 
@@ -69,7 +69,7 @@ NOT_CT = Result(refusals={"S.2": (Refusal(Reason.NOT_CT, "MR Image Storage."),)}
 def purged_without_ct(ward: Ward) -> str:
     ward.receive("1", **MR)
     job_id = ward.job()
-    ward.finish(job_id, Event.REFUSE, NOT_CT)
+    ward.finish(job_id, NOT_CT)
     ward.purge()
     return job_id
 
@@ -98,7 +98,7 @@ def test_a_ct_that_comes_after_the_purge_of_a_study_without_ct_is_whole(ward: Wa
     ward.receive("3")
     whole = ward.job()
     assert not ward.records.is_remainder(whole)
-    ward.finish(whole, Event.REFUSE, REFUSED)
+    ward.finish(whole, REFUSED)
     ward.purge(LATER + 2 * KEEP)
     ward.receive("4")
     assert ward.records.is_remainder(ward.job())

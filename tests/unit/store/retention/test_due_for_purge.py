@@ -11,7 +11,7 @@ from pydicom.uid import SegmentationStorage
 from service.domain.delivery import Confirm
 from service.domain.delivery_state import Delivered
 from service.domain.job import Result
-from service.domain.job_state import Event, State
+from service.domain.job_state import State
 from service.store.intake import Recorded
 from service.store.planning import Plan
 
@@ -37,7 +37,7 @@ def test_what_was_never_confirmed_is_kept(ward: Ward) -> None:
     assert ward.due() == [], "its job is still to be made"
     job_id = ward.job()
     assert ward.due() == [], "it is not analysed"
-    ward.finish(job_id, Event.ANALYSE, ward.results(job_id), "pacs")
+    ward.finish(job_id, ward.results(job_id), "pacs")
     assert ward.due() == [], "nothing was sent"
     ward.store(job_id, Delivered.STORED)
     assert ward.due() == [], "nothing was committed"
@@ -60,7 +60,7 @@ def test_the_time_counts_from_the_last_thing_that_happened(ward: Ward) -> None:
 def test_a_study_of_which_no_destination_wants_anything_goes(ward: Ward) -> None:
     ward.receive("1")
     job_id = ward.job()
-    ward.finish(job_id, Event.ANALYSE, ward.results(job_id))
+    ward.finish(job_id, ward.results(job_id))
     assert (ward.jobs.get(job_id).state, ward.due()) == (State.ANALYSED, ["S"])
     ward.purge()
     assert (ward.files(), ward.results_are_gone(job_id)) == (set(), True)
@@ -69,7 +69,7 @@ def test_a_study_of_which_no_destination_wants_anything_goes(ward: Ward) -> None
 def test_a_failed_study_waits_for_an_operator(ward: Ward) -> None:
     ward.receive("1")
     job_id = ward.job()
-    ward.finish(job_id, Event.FAIL, Result(error="no"))
+    ward.finish(job_id, Result(error="no"))
     assert ward.due() == []
     ward.deliveries.cancel(job_id, "me", NOW)
     assert ward.due() == ["S"]
@@ -77,7 +77,7 @@ def test_a_failed_study_waits_for_an_operator(ward: Ward) -> None:
 
 def test_a_failure_that_a_newer_job_made_good_holds_nothing(ward: Ward) -> None:
     ward.receive("1")
-    ward.finish(ward.job(), Event.FAIL, Result(error="no"))
+    ward.finish(ward.job(), Result(error="no"))
     ward.delivered("2")
     assert ward.due() == ["S"]
 
@@ -98,7 +98,7 @@ def test_a_refused_study_goes_when_its_notice_has_arrived_or_nobody_wants_it(
     ward.receive("1")
     job_id = ward.job()
     objects = ward.results(job_id).objects
-    ward.finish(job_id, Event.REFUSE, Result(refusals=REFUSED.refusals, objects=objects), "pacs")
+    ward.finish(job_id, Result(refusals=REFUSED.refusals, objects=objects), "pacs")
     assert ward.due() == []
     ward.store(job_id, Delivered.REJECTED)
     assert ward.due() == [], "nobody was told why"
@@ -108,7 +108,7 @@ def test_a_refused_study_goes_when_its_notice_has_arrived_or_nobody_wants_it(
 
 def test_a_refused_study_without_a_notice_goes(ward: Ward) -> None:
     ward.receive("1")
-    ward.finish(ward.job(), Event.REFUSE, REFUSED)
+    ward.finish(ward.job(), REFUSED)
     assert ward.due() == ["S"]
 
 

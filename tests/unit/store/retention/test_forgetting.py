@@ -6,7 +6,6 @@ from datetime import timedelta
 import sqlalchemy as sa
 from helpers.ward import LATER, NOW, Ward
 
-from service.domain.job_state import Event
 from service.store.shadows import Shadow, Shadows, results_of
 from service.store.tables import metadata, reviews
 
@@ -45,7 +44,7 @@ def test_a_study_that_came_again_keeps_its_history(ward: Ward) -> None:
 def test_what_candidates_said_in_the_shadow_goes_with_the_job_and_its_rows_are_forgotten(ward: Ward) -> None:
     ward.receive("1")
     job_id = ward.job()
-    ward.finish(job_id, Event.ANALYSE, replace(ward.results(job_id), shadows={"lobes": "2", "lungs": "1"}))
+    ward.finish(job_id, replace(ward.results(job_id), shadows={"lobes": "2", "lungs": "1"}))
     ward.spool.save_results(results_of(job_id, "lobes", "2"), {"result.json": b"what the candidate said"})
     shadows = Shadows(ward.engine)
     shadows.end(job_id, "lobes", "2", Shadow.COMPARED, NOW)
