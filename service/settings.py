@@ -181,7 +181,7 @@ class _Delivery(_Frozen):
         ("seg", "sr", "pdf"),
         min_length=1,
         description="what to send; capture: the report as Secondary Capture; text: its numbers as Basic Text SR; "
-        "heat-maps: what made the models decide, as Parametric Maps, of pipelines that tell it",
+        "heat-maps: what made the models decide, as Parametric Maps, for pipelines that provide them",
     )
     seg: Literal["binary", "labelmap"] = Field(
         "binary", description="kind of the Segmentations; where a destination takes no label maps, it gets binary ones"

@@ -46,9 +46,10 @@ def analyse(
 
     Of each study the best series is chosen; every other one is listed with the reason. Writes the Segmentations that
     [bold]thoracle pipelines[/] lists, as far as anything was found, measurements.sr.dcm, study.sr.dcm, report.pdf,
-    report.pdf.dcm and result.json, whatever destinations of a configuration would get; results that lie in the folder
-    are removed first, as they may be another patient's. INPUT with several studies: one folder per study, and one that
-    fails does not stop the others. Several pipelines: one folder for each, below that.
+    report.pdf.dcm, result.json, and heat-map.NAME.pm.dcm of pipelines that have any, whatever destinations of a
+    configuration would get; results that lie in the folder are removed first, as they may be another patient's. INPUT
+    with several studies: one folder per study, and one that fails does not stop the others. Several pipelines: one
+    folder for each, below that.
 
     The rules (`when`) of the configuration's `pipelines` are not applied: every pipeline analyses what it is given.
 

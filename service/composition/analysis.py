@@ -12,7 +12,7 @@ from service.domain.pipeline import Pipeline
 from service.domain.ports import Backend
 from service.domain.routing import Rule, StudyFacts, routed
 from service.inference.onnx import OnnxBackend
-from service.pipelines import named
+from service.pipelines import PIPELINES, named
 from service.rollout.acceptance import Acceptance
 from service.settings import Settings, trial_ct, with_own_repository
 
@@ -85,4 +85,4 @@ def acceptance(settings: Settings) -> Acceptance:
         return backend(with_own_repository(settings), versions)
 
     elsewhere = server if settings.inference.backend != "onnx" else None
-    return Acceptance(pipelines(settings), trial_ct(settings), in_process, elsewhere)
+    return Acceptance(pipelines(settings), PIPELINES, trial_ct(settings), in_process, elsewhere)

@@ -4,10 +4,7 @@ Every number carries its coded concept and its UCUM unit, every region its coded
 knows a pipeline.
 """
 
-import math
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,12 +12,12 @@ from numpy.typing import NDArray
 from pydicom.sr.coding import Code
 
 from service.domain import codes
+from service.domain.contradictions import contradictions
 from service.domain.flags import Flag, doubts
 from service.domain.rounding import rounded
 
 LabelArray = NDArray[np.uint8]
 
-_HEAT_MAP_NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
 
 Rgb = tuple[int, int, int]
 
@@ -174,7 +171,8 @@ class HeatMap:
     """What made a model decide, on the source grid.
 
     name: of its file ("covid" for heat-map.covid.pm.dcm). title: for people. explains: name of the classification or
-    group. values: uint8, axes (slice, row, column); 0: no influence, 255: the greatest in this CT.
+    group. values: uint8, axes (slice, row, column); 0: no influence, 255: full influence. A map that would be 0
+    everywhere is left out.
     """
 
     name: str
@@ -273,65 +271,8 @@ class Analysis:
 
     def __post_init__(self) -> None:
         """ValueError for a result that contradicts itself: no object is built of it."""
-        if mistakes := list(self._mistakes()):
-            raise ValueError(f"the result of {self.pipeline} contradicts itself: {'; '.join(mistakes)}")
-
-    def _mistakes(self) -> Iterator[str]:
-        shapes = {one.labels.shape for one in self.label_maps} | {one.values.shape for one in self.explanations}
-        if len(shapes) > 1:
-            yield f"label maps and heat maps are not on one grid: {', '.join(map(str, sorted(shapes)))}"
-        segments = [segment.name for label_map in self.label_maps for segment in label_map.segments]
-        for what, names in (
-            ("label map", [label_map.name for label_map in self.label_maps]),
-            ("segment", segments),
-            ("group", [group.name for group in self.groups]),
-            ("heat map", [heat_map.name for heat_map in self.explanations]),
-        ):
-            yield from (f"two of {what} {name}" for name, count in Counter(names).items() if count > 1)
-        for label_map in self.label_maps:
-            labels = [segment.label for segment in label_map.segments]
-            if len(set(labels)) < len(labels) or not all(1 <= label <= 255 for label in labels):
-                yield f"labels of {label_map.name} are not 1 to 255, each once"
-        for group in self.groups:
-            if len({one.name for one in group.measurements}) < len(group.measurements):
-                yield f"two measurements of {group.name} have one name"
-        taken = {"QUALITY", *([] if self.classification is None else [self.classification.name])}
-        yield from (f"a group is named {group.name}" for group in self.groups if group.name in taken)
-        yield from (
-            f"two groups are about {name}"
-            for name, count in Counter(group.segment for group in self.groups if group.segment).items()
-            if count > 1
-        )
-        yield from (f"{one.name} has no segments" for one in self.label_maps if not one.segments)
-        about = {group.segment for group in self.groups if group.segment is not None}
-        yield from (f"no segment {name} for its group" for name in sorted(about - set(segments)))
-        yield from self._mistakes_of_heat_maps()
-        measurements = [*(one for group in self.groups for one in group.measurements), *self.uncertainty]
-        yield from (f"{one.name} was measured along a line of one point" for one in measurements if len(one.line) == 1)
-        numbers = [one.value for one in measurements]
-        numbers += [coordinate for one in measurements for point in one.line for coordinate in point]
-        numbers += [*self.drift.values(), *(one.value for one in self._probabilities)]
-        if self.headline.value is not None:
-            numbers.append(self.headline.value)
-        if not all(math.isfinite(number) for number in numbers):
-            yield "a number is not finite"
-        if self.headline.value is not None and self.headline.value > (self.headline.maximum or math.inf):
-            yield "the headline exceeds its scale"
-
-    def _mistakes_of_heat_maps(self) -> Iterator[str]:
-        explained = {group.name for group in self.groups}
-        explained |= set() if self.classification is None else {self.classification.name}
-        for one in self.explanations:
-            if not _HEAT_MAP_NAME.fullmatch(one.name):
-                yield f"a heat map cannot be named {one.name!r}: at most 16 small letters, digits and _"
-            if one.explains not in explained:
-                yield f"there is no {one.explains} for the heat map {one.name} to explain"
-            if one.values.dtype != np.uint8 or not one.values.any():
-                yield f"the heat map {one.name} is not UINT8, or 0 everywhere"
-
-    @property
-    def _probabilities(self) -> tuple[ClassProbability, ...]:
-        return () if self.classification is None else self.classification.probabilities
+        if found := list(contradictions(self)):
+            raise ValueError(f"the result of {self.pipeline} contradicts itself: {'; '.join(found)}")
 
     def label_map(self, name: str) -> LabelMap:
         """The label map of that name; KeyError if there is none."""

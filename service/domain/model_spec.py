@@ -24,7 +24,7 @@ DType = Literal[
     "float32",
     "float64",
 ]
-"""Type of a tensor's values, as NumPy names it. UINT8 stands for probabilities, 255 = certain."""
+"""Type of a tensor's values, as NumPy names it. Outputs of UINT8 are probabilities, 255 = certain."""
 
 CALL_BATCH = 4
 """Images per call: more saves no time on a CPU and costs memory."""

@@ -48,6 +48,8 @@ class Case:
 
     @classmethod
     def of(cls, ct: CT, analysis: Analysis, context: EvidenceContext) -> Self:
+        """ValueError if a label map or a heat map has another grid than the CT: it would be shown where it is not."""
+        _check_grid(ct, analysis)
         sources = tuple(source_headers(ct))
         return cls(ct, analysis, context, sources, uids_of(seed_records(ct, sources, analysis, context)))
 
@@ -80,3 +82,11 @@ class Case:
     def warnings(self) -> tuple[str, ...]:
         """Quality warnings and better series that were refused, in sentences."""
         return (*self.context.passed_over_warnings, *(flag.warning for flag in self.flags))
+
+
+def _check_grid(ct: CT, analysis: Analysis) -> None:
+    grids = {one.name: one.labels.shape for one in analysis.label_maps}
+    grids |= {one.name: one.values.shape for one in analysis.explanations}
+    for name, shape in grids.items():
+        if shape != tuple(ct.volume.spatial_shape):
+            raise ValueError(f"{name} has the grid {shape}, the CT {tuple(ct.volume.spatial_shape)}")

@@ -53,7 +53,7 @@ class Product:
 
     def named(self, name: str, number: int) -> Self:
         """One of several. number: from 0, of its Series Number."""
-        return replace(self, file_name=self._with(name), offset=self.offset + number)
+        return replace(self, file_name=self._with(name), offset=self.offset + number, title=f"{self.title} {name}")
 
     def file_name_in(self, style: Style | None) -> str:
         """Unique in a set of several styles; plain for the default style and for what belongs to every style."""

@@ -107,7 +107,7 @@ def _roots(case: Case, parts: Sequence[Evidence], selections: Sequence[Selection
         root = finished(STUDY, study_sr(own, members), own, style)
         name = root.file_name
         if members != tuple(part for part in parts if part.style in (None, style)):
-            name = STUDY.file_name_of(style, [one.kind for one in members])
+            name = STUDY.file_name_of(style, dict.fromkeys(one.kind for one in members))
         yield replace(root, file_name=name, refers_to=tuple(str(one.sop_instance_uid) for one in members))
 
 

@@ -10,8 +10,9 @@ from service.evidence import equipment
 from service.evidence.case import Case
 from service.evidence.context import Product
 from service.evidence.series import series
+from service.evidence.sr import private_scheme
 
-_LABEL = "INFLUENCE"
+_LABEL, _LONGEST = "INFLUENCE", 64
 
 
 def parametric_map(product: Product, case: Case, heat_map: HeatMap) -> hd.pm.ParametricMap:
@@ -30,14 +31,21 @@ def parametric_map(product: Product, case: Case, heat_map: HeatMap) -> hd.pm.Par
         voi_lut_transformations=[hd.VOILUTTransformation(GREATEST_HEAT / 2, GREATEST_HEAT)],
         transfer_syntax_uid=RLELossless,
         content_label="HEAT_MAP",
-        content_description=f"{heat_map.title}. {codes.RESEARCH_USE.meaning}"[:64],
+        content_description=_description(heat_map.title),
         content_creator_name=equipment.CREATOR,
         contributing_equipment=equipment.contributing_equipment(case.analysis),
         **series(case, product, heat_map.name),
         **equipment.equipment(case.context),
     )
     made.BodyPartExamined = "CHEST"
+    made.CodingSchemeIdentificationSequence = [private_scheme()]
     return made
+
+
+def _description(title: str) -> str:
+    """Content Description (LO, 64 characters). A long title is cut, never the use limitation."""
+    limitation = f". {codes.RESEARCH_USE.meaning}"
+    return f"{title[: _LONGEST - len(limitation)]}{limitation}"
 
 
 def _scale() -> hd.pm.RealWorldValueMapping:

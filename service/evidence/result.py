@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.domain.analysis import Analysis, Classification, Headline, HeatMap, Measurement, MeasurementGroup, ModelUse
+from service.domain.analysis import (
+    Analysis,
+    Classification,
+    Headline,
+    HeatMap,
+    Measurement,
+    MeasurementGroup,
+    ModelUse,
+)
+from service.domain.contradictions import LINE_SUFFIX
 from service.domain.rounding import ratio, rounded
 from service.errors import Refusal
 
@@ -109,10 +118,10 @@ def headline_document(headline: Headline) -> dict[str, Any]:
 def _group(group: MeasurementGroup) -> dict[str, Any]:
     """Measurements by name; the name says the unit. Evaluations: meanings by the meaning of what was judged.
 
-    Lines: points in LPS mm, by the name of their measurement and "_line".
+    Lines: points in LPS mm, by the name of their measurement and `LINE_SUFFIX`.
     """
     lines = {
-        f"{one.name}_line": [[round(coordinate, 2) for coordinate in point] for point in one.line]
+        f"{one.name}{LINE_SUFFIX}": [[round(float(coordinate), 2) for coordinate in point] for point in one.line]
         for one in group.measurements
         if one.line
     }

@@ -11,6 +11,9 @@ from service.evidence.case import Case
 _SAME_SLICE = 0.05
 """Part of the distance of two slices up to which a point lies in one."""
 
+_ROUNDING = 1e-3
+"""Of a voxel: what mapping to mm and back may add to a point on the border of the CT."""
+
 Coordinates = sr.CoordinatesForMeasurement | sr.CoordinatesForMeasurement3D
 
 
@@ -24,13 +27,13 @@ def coordinates(line: Sequence[Point], case: Case) -> Coordinates:
     points = np.asarray(line, np.float64)
     slices, rows, columns = volume.map_reference_to_indices(points, round_output=False).T
     for found, length in zip((slices, rows, columns), volume.spatial_shape, strict=True):
-        if found.min() < -0.5 or found.max() > length - 0.5:
+        if found.min() < -0.5 - _ROUNDING or found.max() > length - 0.5 + _ROUNDING:
             raise ValueError(f"a line of a measurement leaves the CT: {points.tolist()}")
     number = int(np.rint(slices[0]))
     if np.abs(slices - number).max() > _SAME_SLICE:
         uid = str(case.header.FrameOfReferenceUID)
         return sr.CoordinatesForMeasurement3D(sr.GraphicTypeValues3D.POLYLINE, points, uid)
-    on_image = np.stack([columns, rows], axis=1) + 0.5
+    on_image = (np.stack([columns, rows], axis=1) + 0.5).clip(0.0, (volume.spatial_shape[2], volume.spatial_shape[1]))
     return sr.CoordinatesForMeasurement(sr.GraphicTypeValues.POLYLINE, on_image, _image(case, number))
 
 

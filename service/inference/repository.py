@@ -14,6 +14,7 @@ these rules, `installed_models` reads, `repository_config` renders, `model_trial
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from service.domain.model_spec import ModelSpec
@@ -26,6 +27,14 @@ from service.inference.metadata import read_spec_text, with_spec_text
 from service.inference.repository_config import configure
 from service.inference.repository_files import changing, listed, rename, replace, write, write_digests
 from service.inference.serving_file import SERVING, render_serving
+
+Asked = Callable[[], bool]
+"""Asked only where it matters: the answer takes seconds."""
+
+
+def always() -> bool:
+    """A model that is required."""
+    return True
 
 
 def create(repository: Path, shipped: Path) -> None:
@@ -81,8 +90,8 @@ def add(repository: Path, model: bytes) -> ModelSpec:
     return spec
 
 
-def change(repository: Path, name: str, rule: Rule, required: bool = True) -> Served:
-    """Change what is served of a model; what is served now. required: a version has to stay active.
+def change(repository: Path, name: str, rule: Rule, required: Asked = always) -> Served:
+    """Change what is served of a model; what is served now. required: whether a version has to stay active.
 
     Permanent, and nothing is changed, if the rule refuses it, or if a version that it names is not installed, altered,
     or cannot be loaded. Whether it is any good has to be known before.
@@ -99,7 +108,7 @@ def change(repository: Path, name: str, rule: Rule, required: bool = True) -> Se
     return changed
 
 
-def remove(repository: Path, name: str, version: str | None = None, required: bool = True) -> ModelSpec | None:
+def remove(repository: Path, name: str, version: str | None = None, required: Asked = always) -> ModelSpec | None:
     """Remove one version, the active one unless named; returns the spec that is active now, None if none is.
 
     If it was active, the one before it is; the last version of a model that is not required just goes. Permanent if
@@ -116,7 +125,7 @@ def remove(repository: Path, name: str, version: str | None = None, required: bo
         if gone not in versions:
             raise Permanent(f"There is no {name} version {gone or 'at all'} in {repository}.")
         left = [v for v in versions if v != gone]
-        if not left and required:
+        if not left and required():
             raise Permanent(f"{name} version {gone} is the only one, and nothing can be analysed without it.")
         changed = without(served, gone) if left else None
         if changed:
@@ -145,8 +154,8 @@ def _serve(repository: Path, name: str, served: Served | None) -> None:
     replace(repository / SERVING, render_serving(serving | ({name: served} if served else {})))
 
 
-def _refuse_to_do_without(name: str, before: Served, after: Served, required: bool) -> None:
-    if after.active == OFF and before.active != OFF and required:
+def _refuse_to_do_without(name: str, before: Served, after: Served, required: Asked) -> None:
+    if after.active == OFF and before.active != OFF and required():
         raise Permanent(f"Nothing can be analysed without {name}.")
 
 

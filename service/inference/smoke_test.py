@@ -10,7 +10,7 @@ from service.domain.ports import Array
 from service.errors import Permanent
 from service.inference.onnx import load_model
 from service.inference.synthetic_ct import synthetic_inputs
-from service.inference.tensors import one_step
+from service.inference.tensors import check_numbers, one_step
 
 MAX_CHANGED = 1e-4
 """Part of the answer that may change by more than one of 255 with the batch around it."""
@@ -19,8 +19,8 @@ MAX_CHANGED = 1e-4
 def try_model(content: bytes) -> float:
     """Load a model file and run it on synthetic images; seconds per image on one core.
 
-    Permanent if the file is not what its spec says, if it fails at a batch size up to `max_batch`, or if its answer
-    for an image depends on the others in the batch.
+    Permanent if the file is not what its spec says, if it fails at a batch size up to `max_batch`, if it answers values
+    that are not numbers, or if its answer for an image depends on the others in the batch.
     """
     model = load_model(content, "of the trial")
     images = [synthetic_inputs(model.spec, number) for number in range(model.spec.max_batch)]
@@ -29,6 +29,7 @@ def try_model(content: bytes) -> float:
     seconds = (time.perf_counter() - started) / len(images)
     for batch in sorted({min(2, len(images)), len(images)}):
         together = model.infer(_joined(images[:batch]))
+        check_numbers(model.spec, together)
         for tensor in model.spec.outputs:
             _check(tensor, together[tensor.name], _joined(alone[:batch])[tensor.name])
     return seconds

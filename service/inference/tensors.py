@@ -42,12 +42,21 @@ def check_inputs(spec: ModelSpec, inputs: Mapping[str, Array]) -> None:
 def one_step(expected: Array) -> float:
     """The difference from an answer up to which it may be rounding: one of 255 parts of its range.
 
-    The range is that of probabilities, or of the answer where that is larger. Whole numbers up to 255 that are not
-    UINT8 probabilities, and true and false, are right or wrong: any difference is larger than a step.
+    The range is that of probabilities, or of the answer where that is larger. True and false, and whole numbers up to
+    255 that are not UINT8, are labels or small counts: a step is so small that any difference is larger than two.
     """
     if expected.dtype == np.uint8:
         return 1.0
-    return float(np.abs(expected.astype(np.float64)).max(initial=1.0)) / _MOST_PROBABLE
+    largest = float(np.abs(expected.astype(np.float64)).max(initial=1.0))
+    right_or_wrong = expected.dtype.kind != "f" and largest <= _MOST_PROBABLE
+    return (1.0 if right_or_wrong else largest) / _MOST_PROBABLE
+
+
+def check_numbers(spec: ModelSpec, answer: Mapping[str, Array]) -> None:
+    """Permanent if an answer holds NaN or infinity: nothing could be compared with it."""
+    for name, array in answer.items():
+        if not np.isfinite(array).all():
+            raise Permanent(f"Model {spec.name} answers values that are not numbers (NaN or infinity) as {name}.")
 
 
 def _check_input(spec: ModelSpec, tensor: TensorSpec, array: Array) -> None:

@@ -187,11 +187,11 @@ class TritonBackend:
         trial never, beside which the active one serves."""
         name = known.spec.name
         try:
-            self._sing(known)
+            self._check_answers(known)
         except Broken:
             try:
                 for _ in range(_AGAIN):
-                    self._sing(known)
+                    self._check_answers(known)
             except Broken as error:
                 in_vain = isinstance(error, Wrong) and name in self._loaded_anew
                 if not self._mends or name not in self._active or in_vain:
@@ -199,10 +199,10 @@ class TritonBackend:
                 log.warning("model %s is loaded anew: %s", name, error)
                 self._loaded_anew.add(name)
                 self._client.reload(name)
-                self._sing(known)
+                self._check_answers(known)
         self._loaded_anew.discard(name)
 
-    def _sing(self, known: KnownAnswer) -> None:
+    def _check_answers(self, known: KnownAnswer) -> None:
         """As many requests at once as there may be: the server may have as many processes, and one may be dead."""
         with ThreadPoolExecutor(self.concurrency) as threads:
             asked = [threads.submit(self._ask, known.spec, known.inputs, UnderWay()) for _ in range(self.concurrency)]

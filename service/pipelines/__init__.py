@@ -70,7 +70,10 @@ def _check_alone(one: Pipeline) -> None:
             )
     if missing := {flag.code for flag in OF_THE_CT} - {flag.code for flag in one.flags}:
         raise Permanent(f"{one.name} does not declare the warnings {', '.join(sorted(missing))}")
-    for role in (*one.models, *one.optional_models):
+    roles = (*one.models, *one.optional_models)
+    if len({getattr(role, "name", role) for role in roles}) < len(roles):
+        raise Permanent(f"{one.name} declares a model role twice")
+    for role in roles:
         if not isinstance(role, Role) or not _NAME.fullmatch(role.name):
             raise Permanent(f"{one.name} has no usable model role in {role!r}: a `Role` with a name like lung-opacity")
 

@@ -43,17 +43,19 @@ class Passed:
 class Acceptance:
     """The acceptance check. in_process: ONNX Runtime. server: the back end that serves patients, if another.
 
-    pipelines: that are to run with it. ct: a folder with a chest CT, None if there is none.
+    pipelines: that run. installed: all that there are: a model can be checked before the pipeline that needs it runs.
+    ct: a folder with a chest CT, None if there is none.
     """
 
     pipelines: Sequence[Pipeline]
+    installed: Sequence[Pipeline]
     ct: Path | None
     in_process: On
     server: On | None = None
 
     @property
     def required(self) -> frozenset[str]:
-        """Names of the models without which one of the pipelines does not run."""
+        """Names of the models without which a pipeline that runs could not go on."""
         return frozenset(role.name for one in self.pipelines for role in one.models)
 
     def check(self, repository: Path, name: str, version: str, progress: Progress = unheard) -> Passed:
@@ -66,7 +68,7 @@ class Acceptance:
         active = {model: served.active for model, served in serving_of(repository).items()}
         wanted = active | {name: version}
         file = model_files(repository, wanted)[name]
-        if wrong := mistakes(file.spec, roles_of(self.pipelines)):
+        if wrong := mistakes(file.spec, roles_of(self.installed)):
             raise Permanent("The spec does not fit. " + "; ".join(wrong) + ".")
         try_model(file.content)
         if self.ct is None:
@@ -88,7 +90,7 @@ class Acceptance:
         progress("reading the CT", 0.0)
         ct = largest_ct(folder)
         candidate = self.in_process(wanted)
-        pipelines = [one for one in self.pipelines if name in roles_of([one])] or self.pipelines
+        pipelines = _using(name, self.pipelines) or _using(name, self.installed)
         needed = {role.name for pipeline in pipelines for role in pipeline.models}
         missing = [model for model in needed if active.get(model, OFF) == OFF]
         reference = None if missing else self.in_process(active)
@@ -105,3 +107,7 @@ class Acceptance:
             for pipeline in pipelines:
                 check_parity(pipeline, ct, candidate, served, lambda stage, part: progress(f"server: {stage}", part))
         return passed
+
+
+def _using(model: str, pipelines: Sequence[Pipeline]) -> list[Pipeline]:
+    return [one for one in pipelines if model in roles_of([one])]

@@ -50,7 +50,7 @@ class ModelActions:
     ) -> None:
         """seen: the repository that is served. root: the one that may be changed; Permanent if there is none yet.
 
-        acceptance: is asked for when a version is to pass it, or may be done without.
+        acceptance: builds the check; called when a version has to pass it, or when a model would be left without one.
         """
         self._seen = seen
         self._root = root
@@ -95,7 +95,7 @@ class ModelActions:
         """Remove a version, the active one unless named; the spec that is active now, None if none is."""
         chosen = version or self._served(name).active or None
         with self._entry(by, "remove", name, chosen) as detail:
-            active = repository.remove(self._root(), name, chosen, self._required(name))
+            active = repository.remove(self._root(), name, chosen, lambda: self._required(name))
             detail["after"] = self._standing(name, self._served(name))
             return active
 
@@ -135,7 +135,7 @@ class ModelActions:
             detail["before"] = self._standing(name, served)  # it may have changed since the entry was written
             return rule(served)
 
-        changed = repository.change(self._root(), name, noted, self._required(name))
+        changed = repository.change(self._root(), name, noted, lambda: self._required(name))
         detail["after"] = self._standing(name, changed)
         return changed
 

@@ -70,7 +70,7 @@ class Parity:
 
 
 def check_parity(pipeline: Pipeline, ct: CT, reference: Backend, candidate: Backend, progress: Progress) -> Parity:
-    """The gate before another back end for the same models; Permanent, with every mistake in words."""
+    """The check of another back end for the same models; Permanent, with every mistake in words."""
     found = compare_backends(pipeline, ct, reference, candidate, progress)
     return _passed(found, found.mistakes)
 
@@ -78,7 +78,7 @@ def check_parity(pipeline: Pipeline, ct: CT, reference: Backend, candidate: Back
 def check_sense(
     pipeline: Pipeline, ct: CT, reference: Backend | None, candidate: Backend, progress: Progress
 ) -> Parity:
-    """The gate before another version of a model, which may differ but not talk nonsense; Permanent, in words."""
+    """The check of another version of a model, which may differ but not talk nonsense; Permanent, in words."""
     found = compare_backends(pipeline, ct, reference, candidate, progress)
     return _passed(found, found.nonsense)
 

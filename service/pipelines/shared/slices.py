@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
+from service.errors import Permanent
 from service.imaging.body_crop import to_body_crops
 from service.imaging.harmonise import PlaneGrid, resample_like, to_plane_grid
 
@@ -51,7 +52,10 @@ def infer_slices(
         for number, one in enumerate(as_completed(asked), 1):
             one.result()
             done(min(1.0, number * batch / len(hu)))
-    for channel, name in enumerate(spec.outputs[0].channels):
+    names = spec.outputs[0].channels
+    if len(names) != len(said):
+        raise Permanent(f"The spec of model {spec.name} does not name the channels of its answer.")
+    for channel, name in enumerate(names):
         said[channel] = centred(said[channel], spec.thresholds.get(name, 0.5))
     return said
 

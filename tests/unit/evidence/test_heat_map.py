@@ -12,6 +12,7 @@ from pydicom.uid import ParametricMapStorage
 
 from service.domain.analysis import Analysis, HeatMap
 from service.domain.ct import CT
+from service.evidence.case import Case
 from service.evidence.context import ALWAYS, HEAT_MAP, PRODUCTS, Evidence, Selection
 
 WANTED = [Selection(kinds=ALWAYS | {HEAT_MAP.kind}), Selection()]
@@ -47,6 +48,10 @@ def test_each_is_a_parametric_map_in_a_series_of_its_own(evidence: tuple[Evidenc
     assert {one.SOPClassUID for one in found.values()} == {ParametricMapStorage}
     assert [one.SeriesNumber for one in found.values()] == [9080, 9081]
     assert len({one.SeriesInstanceUID for one in found.values()}) == 2
+    assert [one.SeriesDescription[:17] for one in found.values()] == ["AI heat map upper", "AI heat map lower"]
+    assert {one.CodingSchemeIdentificationSequence[0].CodingSchemeDesignator for one in found.values()} == {
+        "99THORACLE"
+    }
     assert found["heat-map.upper.pm.dcm"].ContentDescription.startswith("Upper lobe. Research use only")
 
 
@@ -63,6 +68,23 @@ def test_frames_are_the_slices_with_heat_at_their_place(
             assert position == pytest.approx(ct.volume.map_indices_to_reference(np.array([[number, 0, 0]]))[0])
         (scale,) = found.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence
         assert 255 * scale.RealWorldValueSlope + scale.RealWorldValueIntercept == pytest.approx(1.0)
+
+
+def test_a_long_title_is_cut_and_never_the_use_limitation(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    named = replace(analysis, explanations=(replace(analysis.explanations[0], title="X" * 99),))
+    (found,) = heat_maps(encoded(ct, named, evidence_samples.context(ct), WANTED)).values()
+    assert found.ContentDescription == f"{'X' * 21}. Research use only. Not for diagnostic use"
+
+
+def test_a_map_on_another_grid_than_the_ct_is_an_error(sample: tuple[CT, Analysis]) -> None:
+    """A classifier without any label map: nothing else would notice."""
+    ct, analysis = sample
+    coarse = replace(analysis.explanations[0], values=analysis.explanations[0].values[:, ::2, ::2])
+    lobe = replace(analysis.group("RUL"), segment=None)
+    alone = replace(analysis, label_maps=(), groups=(lobe,), explanations=(coarse,))
+    with pytest.raises(ValueError, match="upper has the grid"):
+        Case.of(ct, alone, evidence_samples.context(ct))
 
 
 def test_only_who_wants_them_gets_them_and_the_root_refers_to_them(evidence: tuple[Evidence, ...]) -> None:

@@ -98,7 +98,6 @@ WITH_LINE = dataclasses.replace(VOLUME, name="axis_mm", line=((1.0, 2.0, 3.0), (
 EVERYTHING = dataclasses.replace(
     ANALYSIS,
     groups=tuple(dataclasses.replace(one, measurements=(WITH_LINE,)) for one in ANALYSIS.groups),
-    uncertainty=(WITH_LINE,),
     explanations=(HeatMap("heat", "Heat", "N1", HEAT), HeatMap("more", "More", "CLASSES", HEAT)),
 )
 """Also what stands in the seed only where there is some."""
@@ -306,8 +305,8 @@ def variants_of_many(value: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield where, (*value[:index], changed, *value[index + 1 :])
 
 
-ELSEWHERE = {"ct.headers", "ct.memo"}
-"""Headers come cleaned, as sources; what is remembered of a CT is no part of it."""
+ELSEWHERE = {"ct.headers", "ct.memo", "analysis.uncertainty.line"}
+"""Headers come cleaned, as sources; what is remembered of a CT is no part of it; an uncertainty has no line."""
 
 NOT_IN_THE_BYTES = {"analysis.voxel_ml", "analysis.drift"}
 """The first is told by the affine, the second is for dashboards."""

@@ -72,6 +72,13 @@ def test_of_an_enhanced_ct_the_frame_is_named(sample: tuple[CT, Analysis]) -> No
     assert image.ReferencedSOPSequence[0].ReferencedFrameNumber == numbers[10]
 
 
+def test_a_line_from_edge_to_edge_stays_on_the_image(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    rows, columns = ct.volume.spatial_shape[1:]
+    found = coordinates(line(ct, ((10, -0.5, -0.5), (10, rows - 0.5, columns - 0.5))), case(ct, analysis))
+    assert list(found.GraphicData) == pytest.approx([0.0, 0.0, columns, rows])
+
+
 @pytest.mark.parametrize("end", [(10, 40, 128), (44, 40, 50), (10, -1, 50)])
 def test_a_line_that_leaves_the_ct_is_an_error(sample: tuple[CT, Analysis], end: tuple[int, int, int]) -> None:
     ct, analysis = sample

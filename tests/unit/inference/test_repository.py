@@ -29,6 +29,11 @@ from service.pipelines import MODEL_ROLES
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
 
 
+def never() -> bool:
+    """A model that no pipeline requires."""
+    return False
+
+
 def lungs(version: int) -> bytes:
     return embed(tiny_models.lungs(), tiny_models.numbered(tiny_models.LUNGS, version))
 
@@ -99,7 +104,7 @@ def test_versions_come_and_go(own: Path) -> None:
     assert back is not None
     assert back.version == "1"
     assert (own / "lobes/config.pbtxt").read_bytes() == (SHIPPED / "lobes/config.pbtxt").read_bytes()
-    assert remove(own, "lungs", required=False) is None
+    assert remove(own, "lungs", required=never) is None
     assert active(own) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
     assert (own / DIGESTS).read_bytes() == (SHIPPED / DIGESTS).read_bytes()
 
@@ -114,7 +119,7 @@ def test_a_number_is_given_once(own: Path) -> None:
         add(own, lobes(3))
     assert add(own, lobes(4)).version == "4"
     add(own, lungs(1))
-    remove(own, "lungs", "1", required=False)
+    remove(own, "lungs", "1", required=never)
     assert prepare(own, tiny_models.lungs(), tiny_models.LUNGS, MODEL_ROLES).spec.version == "2"
     (own / NUMBERS).write_text("[]")
     with pytest.raises(Permanent, match=r"numbers\.json, cannot be read"):
@@ -280,7 +285,7 @@ def test_the_last_version_of_a_model_that_is_not_needed_may_go(own: Path) -> Non
     serve(own, lungs(2))
     change(own, "lungs", rollback)
     assert remove(own, "lungs", "2") is not None
-    assert remove(own, "lungs", required=False) is None
+    assert remove(own, "lungs", required=never) is None
     assert "lungs" not in active(own)
 
 
@@ -338,7 +343,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], dict[str, str], dict[str, str
     "promoted": (lambda root: change(root, "lobes", promote("3")), SHIPPED_ONES, SHIPPED_ONES | {"lobes": "3"}),
     "rolled back": (lambda root: change(root, "lobes", rollback), SHIPPED_ONES | {"lobes": "2"}, SHIPPED_ONES),
     "back": (lambda root: remove(root, "lobes"), SHIPPED_ONES | {"lobes": "2"}, SHIPPED_ONES),
-    "away": (lambda root: remove(root, "lungs", required=False), SHIPPED_ONES | {"lungs": "1"}, SHIPPED_ONES),
+    "away": (lambda root: remove(root, "lungs", required=never), SHIPPED_ONES | {"lungs": "1"}, SHIPPED_ONES),
 }
 
 

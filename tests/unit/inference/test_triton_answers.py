@@ -100,7 +100,7 @@ class Loaded(TritonBackend):
     def _count(self, name: str) -> None:
         self.reloaded += 1
 
-    def _sing(self, known: KnownAnswer) -> None:
+    def _check_answers(self, known: KnownAnswer) -> None:
         match self.sings.pop(0) if self.sings else "right":
             case "broken":
                 raise Broken("no memory")

@@ -53,7 +53,9 @@ def root(tmp_path: Path, roles: dict[str, Role]) -> Path:
 def test_its_model_is_installed_tried_and_used(root: Path, added: Pipeline, tmp_path: Path) -> None:
     ct = make_ct.write(DATASETS, tmp_path / "ct")
     without = added.analyse(read_ct(DATASETS), OnnxBackend(root), unheard)
-    acceptance = Acceptance([*BUILT_IN, added], tmp_path / "ct", lambda versions: OnnxBackend(root, versions=versions))
+    acceptance = Acceptance(
+        BUILT_IN, [*BUILT_IN, added], tmp_path / "ct", lambda versions: OnnxBackend(root, versions=versions)
+    )
     assert ct and NAME not in {model.name for model in without.models}
     passed = acceptance.check(root, NAME, "1")
     assert passed.difference is not None and passed.difference.worst_dice == 1.0
@@ -84,10 +86,10 @@ def test_a_model_that_does_not_fit_the_role_is_refused(tmp_path: Path, roles: di
 
 
 def test_no_pipeline_needs_it_so_it_may_go(root: Path, added: Pipeline) -> None:
-    acceptance = Acceptance([*BUILT_IN, added], None, lambda versions: OnnxBackend(root, versions=versions))
+    acceptance = Acceptance([*BUILT_IN, added], [], None, lambda versions: OnnxBackend(root, versions=versions))
     assert acceptance.required == {"lung-opacity", "lobes"}
     for version in "12":
-        assert remove(root, NAME, version, required=NAME in acceptance.required) is None
+        assert remove(root, NAME, version, required=lambda: NAME in acceptance.required) is None
 
 
 def test_as_many_images_in_each_tensor() -> None:

@@ -120,6 +120,12 @@ def test_one_name_is_one_model_role() -> None:
         checked((*BUILT_IN, Some(optional_models=(other,))))
 
 
+def test_a_pipeline_declares_a_role_once() -> None:
+    weaker = Role("lobes", "anything", Tensors({}, {}))
+    with pytest.raises(Permanent, match="some declares a model role twice"):
+        checked([Some(models=(LOBES,), optional_models=(weaker,))])
+
+
 @pytest.mark.parametrize("role", ["lobes", Role("Up and down", "", Tensors({}, {}))], ids=["only a name", "no folder"])
 def test_what_is_no_model_role_is_an_error(role: Any) -> None:
     with pytest.raises(Permanent, match="some has no usable model role in"):

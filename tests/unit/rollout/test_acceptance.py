@@ -198,7 +198,7 @@ def test_on_a_healthy_ct_only_the_constant_that_is_expected_is_excused(root: Pat
     phantom = make_ct.make(rows=size, columns=size, pixel_mm=pixel, slices=30, spacing_mm=8.0, noise_hu=1.0)
     make_ct.write(phantom.datasets, tmp_path)
     pipelines = [Unconcerned(phantom.truth.lobe_mask), Plain(phantom.truth.lobe_mask)]
-    acceptance = Acceptance(pipelines, tmp_path, lambda versions: OnnxBackend(root, versions=versions))
+    acceptance = Acceptance(pipelines, pipelines, tmp_path, lambda versions: OnnxBackend(root, versions=versions))
     with pytest.raises(Permanent, match=r"lung-opacity, opacity, is 255 everywhere\.$"):
         acceptance.check(root, "lung-opacity", number_of("all opacity"))
     assert acceptance.check(root, "lung-opacity", number_of("hardly any")).difference is not None

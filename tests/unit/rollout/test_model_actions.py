@@ -47,7 +47,7 @@ class Site:
         engine = sqlite_engine(folder / "records.db")
         upgrade(engine)
         self.audit = Audit(engine, lambda: NOW)
-        acceptance = Acceptance([CovidSeverity()], ct, self.on, server)
+        acceptance = Acceptance([CovidSeverity()], [CovidSeverity()], ct, self.on, server)
         self.operator = ModelActions(self._root, self._root, lambda: acceptance, self.audit, Shadows(engine))
 
     def _root(self) -> Path:
@@ -226,7 +226,7 @@ def test_only_the_version_that_passed_is_promoted(tmp_path: Path, then: str, sai
                 return Passed(read_digests(site.root)["lobes/3/model.onnx"], None)
             return Passed("0" * 64, None)
 
-    site.operator._acceptance = lambda: Slow([CovidSeverity()], None, site.on)
+    site.operator._acceptance = lambda: Slow([CovidSeverity()], [CovidSeverity()], None, site.on)
     with pytest.raises(Permanent, match=said):
         site.operator.promote("lobes", None, "ada")
     assert site.served().active == "2"

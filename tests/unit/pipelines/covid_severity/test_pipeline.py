@@ -48,7 +48,7 @@ class ThresholdBackend:
         self.lobes = lobes
         plane, box = (SIZE, SIZE), (BOX, BOX, BOX)
         hu, lungs = TensorSpec("hu", "int16", (1, *plane), ()), TensorSpec("lungs", "uint8", (2, *box), ())
-        two, five = TensorSpec("p", "uint8", (2, *plane), ()), TensorSpec("p", "uint8", (5, *box), ())
+        two, five = TensorSpec("p", "uint8", (2, *plane), ("lung, opacity",)), TensorSpec("p", "uint8", (5, *box), ())
         self.concurrency = 2
         self.specs = {
             "lung-opacity": ModelSpec(
