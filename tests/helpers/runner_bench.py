@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers import arrivals, tiny_models
+from helpers.databases import open_database
 from helpers.headlines import severity
 from service.analysis.analyst import Outcome, Run
 from service.analysis.open_study import Studies
@@ -27,10 +28,8 @@ from service.rollout.assignment import Assigned
 from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.audit import Audit
 from service.store.deliveries import Deliveries
-from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
-from service.store.migrations import upgrade
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.retention import Retention
@@ -130,8 +129,7 @@ class Bench:
     """A runner with one job; `analysis` and `verdicts` decide what happens."""
 
     def __init__(self, folder: Path, watchdog: Watchdog | None = None) -> None:
-        engine = sqlite_engine(folder / "records.db")
-        upgrade(engine)
+        engine = open_database(folder / "records.db")
         self.clock = NOW
         self.pipeline = CovidSeverity()
         self.analysis: Callable[[], Outcome] = lambda: ANALYSED

@@ -9,6 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 from helpers import arrivals, make_ct
+from helpers.databases import open_database
 from pydicom.uid import MRImageStorage
 
 from service.analysis import open_study
@@ -18,9 +19,7 @@ from service.domain.job import Job
 from service.domain.job_state import State
 from service.errors import Reason
 from service.settings import Settings
-from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
-from service.store.migrations import upgrade
 from service.store.records import Records
 from service.store.spool import Spool
 
@@ -36,8 +35,7 @@ class Received:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        engine = sqlite_engine(folder / "records.db")
-        upgrade(engine)
+        engine = open_database(folder / "records.db")
         self._spool, self._records = Spool(folder), Records(engine)
         self._inbox = Inbox(self._spool, self._records)
         self.studies = Studies(self._spool, self._records, lambda study, series: {})

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from helpers.databases import open_database
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.store.engine import sqlite_engine
-from service.store.migrations import upgrade
 from service.store.shadows import Shadow, Shadows
 from service.store.tables import shadows
 
@@ -52,8 +51,7 @@ def of_0_2(found: Mapping[str, Any]) -> Mapping[str, Any]:
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, documents: Sequence[Mapping[str, Any]]) -> sa.Engine:
     """The tables of a service in which these were compared, the last one last."""
     monkeypatch.setenv("THORACLE_DATA_DIR", str(tmp_path))
-    engine = sqlite_engine(tmp_path / "records.db")
-    upgrade(engine)
+    engine = open_database(tmp_path / "records.db")
     alone = sa.create_engine(f"sqlite:///{tmp_path}/records.db")  # without the jobs that the table refers to
     with alone.begin() as connection:
         for number, found in enumerate(documents):

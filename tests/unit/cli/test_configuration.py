@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from helpers.databases import open_database
 from typer.testing import CliRunner
 
 from service.cli import app, configuration
 from service.store.engine import sqlite_engine
-from service.store.migrations import upgrade
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def run(*words: str) -> tuple[int, str]:
 def site(config: Path, data_dir: Path) -> None:
     """The configuration of a service that has a database."""
     data_dir.mkdir()
-    upgrade(sqlite_engine(data_dir / "records.db"))
+    open_database(data_dir / "records.db")
     config.parent.mkdir(exist_ok=True)
     config.write_text(json.dumps({"data_dir": str(data_dir)}))
 

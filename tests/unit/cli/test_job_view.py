@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from helpers import arrivals, make_ct
+from helpers.databases import open_database
 from helpers.headlines import scored
 from typer.testing import CliRunner
 
@@ -18,10 +19,8 @@ from service.domain.flags import THICK_SLICES
 from service.domain.job import Result, StoredObject
 from service.errors import Reason, Refusal
 from service.store.deliveries import Deliveries
-from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
-from service.store.migrations import upgrade
 from service.store.planning import Plan
 from service.store.records import Records
 from service.store.spool import Spool
@@ -36,8 +35,7 @@ def engine(tmp_path: Path) -> sa.Engine:
     """The database of a service with one destination that has received one study, accession number A[1]."""
     config = {"data_dir": str(tmp_path), "destinations": PACS}
     (tmp_path / "thoracle.yaml").write_text(json.dumps(config), encoding="utf-8")
-    engine = sqlite_engine(tmp_path / "records.db")
-    upgrade(engine)
+    engine = open_database(tmp_path / "records.db")
     (image,) = make_ct.make(slices=1).datasets
     image.AccessionNumber = "A[1]"
     image.save_as(file := BytesIO(), enforce_file_format=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from helpers import arrivals
+from helpers.databases import open_database
 from helpers.headlines import scored
 from typer.testing import CliRunner
 
@@ -14,10 +15,8 @@ from service.cli import app
 from service.domain.job import Result
 from service.domain.job_state import State
 from service.store import tables
-from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
-from service.store.migrations import upgrade
 from service.store.records import Records
 from service.store.spool import Spool
 
@@ -28,8 +27,7 @@ def site(folder: Path) -> tuple[Path, sa.Engine, str]:
     """The configuration of a service with one job that runs, its database, and the job."""
     config = folder / "thoracle.yaml"
     config.write_text(json.dumps({"data_dir": str(folder)}))
-    engine = sqlite_engine(folder / "records.db")
-    upgrade(engine)
+    engine = open_database(folder / "records.db")
     records, jobs = Records(engine), Jobs(engine)
     Inbox(Spool(folder), records).take(arrivals.arrival())
     (job_id,) = arrivals.create_due_jobs(records, NOW, lambda ae: 1.0)

@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from service.store.engine import sqlite_engine
-from service.store.migrations import upgrade
+from helpers.databases import open_database
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +26,7 @@ def run(*words: object) -> tuple[int, str]:
 
 def site(config: Path, data_dir: Path) -> None:
     data_dir.mkdir()
-    upgrade(sqlite_engine(data_dir / "records.db"))
+    open_database(data_dir / "records.db")
     document = {"data_dir": str(data_dir), "institution": "Universitätsklinikum Łódź"}
     config.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
 

@@ -17,6 +17,8 @@ from service.evidence.context import ALWAYS, HEAT_MAP, PRODUCTS, Evidence, Selec
 
 WANTED = [Selection(kinds=ALWAYS | {HEAT_MAP.kind}), Selection()]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sample() -> tuple[CT, Analysis]:

@@ -20,6 +20,8 @@ from service.evidence.sr_coordinates import coordinates
 AXIS = codes.private("AXIS", "Long axis")
 IN_ONE, ACROSS = ((10, 40, 30), (10, 40, 50)), ((10, 40, 30), (14, 40, 30))
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sample() -> tuple[CT, Analysis]:

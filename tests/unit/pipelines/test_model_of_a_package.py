@@ -50,6 +50,7 @@ def root(tmp_path: Path, roles: dict[str, Role]) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_its_model_is_installed_tried_and_used(root: Path, added: Pipeline, tmp_path: Path) -> None:
     ct = make_ct.write(DATASETS, tmp_path / "ct")
     without = added.analyse(read_ct(DATASETS), OnnxBackend(root), unheard)
@@ -66,6 +67,7 @@ def test_its_model_is_installed_tried_and_used(root: Path, added: Pipeline, tmp_
     assert used.headline == without.headline
 
 
+@pytest.mark.slow
 def test_every_output_is_compared(root: Path, added: Pipeline) -> None:
     one, other = (OnnxBackend(root, versions={NAME: version}) for version in "12")
     same = compare_backends(added, read_ct(DATASETS), one, one, unheard)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import make_ct, tiny_models
+from helpers.databases import open_database
 
 from service.domain.ports import Array, Backend
 from service.domain.serving import OFF, Candidate, NoSuchModel, Served, canary, withdraw
@@ -22,8 +23,6 @@ from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.acceptance import Acceptance, On, Passed
 from service.rollout.model_actions import ModelActions
 from service.store.audit import Audit
-from service.store.engine import sqlite_engine
-from service.store.migrations import upgrade
 from service.store.shadows import Shadows
 
 pytestmark = pytest.mark.slow
@@ -44,8 +43,7 @@ class Site:
     def __init__(self, folder: Path, ct: Path | None, server: On | None = None) -> None:
         self.root = tiny_models.repository(folder / "models")
         tiny_models.serve(self.root, tiny_models.lobes(), tiny_models.LOBES)
-        engine = sqlite_engine(folder / "records.db")
-        upgrade(engine)
+        engine = open_database(folder / "records.db")
         self.audit = Audit(engine, lambda: NOW)
         acceptance = Acceptance([CovidSeverity()], [CovidSeverity()], ct, self.on, server)
         self.operator = ModelActions(self._root, self._root, lambda: acceptance, self.audit, Shadows(engine))

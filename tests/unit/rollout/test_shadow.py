@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from helpers import arrivals, make_ct, tiny_models
+from helpers.databases import open_database
 from helpers.runner_bench import Unwatched
 
 from service.analysis.analyst import Outcome
@@ -24,10 +25,8 @@ from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.shadow import Shadower
 from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.deliveries import Deliveries
-from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
-from service.store.migrations import upgrade
 from service.store.records import Records
 from service.store.retention import Retention
 from service.store.shadows import Shadow, Shadows, results_of
@@ -56,8 +55,7 @@ class Bench:
     """A shadower with one analysed job, whose candidate is lobes 2."""
 
     def __init__(self, folder: Path, analysed: Mapping[str, Outcome]) -> None:
-        engine = sqlite_engine(folder / "records.db")
-        upgrade(engine)
+        engine = open_database(folder / "records.db")
         self.clock = NOW
         self.counted: list[tuple[Any, ...]] = []
         self.analyses: dict[object, Callable[[], Outcome]] = {

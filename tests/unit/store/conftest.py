@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from helpers.databases import open_database
 from helpers.postgresql import PostgreSQL
 
 from service.store.deliveries import Deliveries
-from service.store.engine import database_engine
 from service.store.jobs import Jobs
-from service.store.migrations import upgrade
 from service.store.records import Records
 
 
@@ -25,8 +24,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
 
 @pytest.fixture
 def engine(database: str | Path) -> Iterator[sa.Engine]:
-    engine = database_engine(database)
-    upgrade(engine)
+    engine = open_database(database)
     yield engine
     engine.dispose()
 

@@ -13,11 +13,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from helpers import make_ct
 from helpers.arrivals import START, at, create_due_jobs
+from helpers.databases import open_database
 
 from service.domain.arrival import Arrival, identify
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
-from service.store.migrations import upgrade
 from service.store.records import Records
 from service.store.spool import Spool
 from service.store.tables import instances, metadata
@@ -66,7 +66,7 @@ def test_nothing_is_recorded_when_the_disk_fails(
 
 
 def test_a_database_that_cannot_grow_is_a_full_disk(tmp_path: Path) -> None:
-    upgrade(sqlite_engine(tmp_path / "records.db"))
+    open_database(tmp_path / "records.db")
     full = sqlite_engine(tmp_path / "records.db")
     sa.event.listen(full, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count=1"))
     [one] = slices(1)
@@ -94,8 +94,7 @@ def test_a_whole_database_can_be_made_again_from_the_spool(inbox: Inbox, tmp_pat
     arrivals = slices(3)
     for one in arrivals:
         inbox.take(one)
-    fresh = sqlite_engine(tmp_path / "fresh.db")
-    upgrade(fresh)
+    fresh = open_database(tmp_path / "fresh.db")
     records = Records(fresh)
     later = datetime.now(UTC) + timedelta(hours=1)
     assert Inbox(Spool(tmp_path), records).reconcile(later) == 3
@@ -108,7 +107,7 @@ def test_a_whole_database_can_be_made_again_from_the_spool(inbox: Inbox, tmp_pat
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 8192, b"no database at all " * 1000])
 def test_a_damaged_database_keeps_nothing(tmp_path: Path, damage: bytes) -> None:
-    upgrade(engine := sqlite_engine(tmp_path / "records.db"))
+    engine = open_database(tmp_path / "records.db")
     inbox = Inbox(Spool(tmp_path), Records(engine))
     [one] = slices(1)
     inbox.take(one)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from helpers.arrivals import arrival, at, create_due_jobs, keep
+from helpers.databases import open_database
 
 from service.store.backlog import Backlog
 from service.store.engine import sqlite_engine
 from service.store.integrity import Unusable, why_unusable
 from service.store.jobs import Jobs
-from service.store.migrations import upgrade
 from service.store.records import Records
 from service.store.spool import Spool
 
@@ -21,7 +21,7 @@ from service.store.spool import Spool
 def path(tmp_path: Path) -> Path:
     """A database with a few hundred pages."""
     path = tmp_path / "records.db"
-    upgrade(engine := sqlite_engine(path))
+    engine = open_database(path)
     engine.dispose()
     with closing(sqlite3.connect(path)) as connection, connection:
         rows = [(f"study {n}", "CT1", 0, 0, "routine", 1) for n in range(20_000)]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from helpers.arrivals import PIPELINE, arrival, at, create_due_jobs, keep
+from helpers.databases import open_database
 from pydicom.uid import (
     Comprehensive3DSRStorage,
     EncapsulatedPDFStorage,
@@ -17,9 +18,7 @@ from pydicom.uid import (
 from service.domain.arrival import Arrival
 from service.domain.job_state import State
 from service.domain.priority import Urgency
-from service.store.engine import database_engine
 from service.store.jobs import Jobs
-from service.store.migrations import upgrade
 from service.store.records import Records
 from service.store.spool import Spool
 from service.store.tables import instances, series
@@ -213,8 +212,7 @@ def test_a_job_of_other_images_can_be_wanted_again(records: Records, store: Stor
 def test_a_restart_forgets_nothing(engine: sa.Engine, database: str | Path, store: Store) -> None:
     store(arrival("1"))
     engine.dispose()
-    again = database_engine(database)
-    upgrade(again)
+    again = open_database(database)
     assert create_due_jobs(Records(again), at(59), quiet_60) == []
     assert len(create_due_jobs(Records(again), at(60), quiet_60)) == 1
 

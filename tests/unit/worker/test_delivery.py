@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from helpers import arrivals
+from helpers.databases import open_database
 
 from service.domain.commitment import Reference, Report
 from service.domain.delivery import Confirm
@@ -20,10 +21,8 @@ from service.domain.work import TryAgain
 from service.network.commitment import Asked
 from service.network.send import StoreOutcome, Verdict
 from service.store.deliveries import Deliveries
-from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
-from service.store.migrations import upgrade
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.spool import Spool
@@ -47,8 +46,7 @@ class Bench:
     """
 
     def __init__(self, folder: Path, referring: bool = False, more: Sequence[StoredObject] = ()) -> None:
-        engine = sqlite_engine(folder / "records.db")
-        upgrade(engine)
+        engine = open_database(folder / "records.db")
         self.clock = NOW
         self.attempt = 0
         self.sent: list[str] = []

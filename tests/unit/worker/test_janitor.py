@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from helpers import arrivals
+from helpers.databases import open_database
 from helpers.dicom_peers import wait_until
 
 from service.domain.job import Result
 from service.errors import Reason, Refusal
-from service.store.engine import sqlite_engine
 from service.store.jobs import Jobs
-from service.store.migrations import upgrade
 from service.store.planning import NOWHERE
 from service.store.records import Records
 from service.store.retention import Retention
@@ -30,8 +29,7 @@ class House:
     """Refused studies, and a worker that purges after a week."""
 
     def __init__(self, folder: Path, keep: timedelta | None = 7 * DAY, history: timedelta | None = 30 * DAY) -> None:
-        self.engine = sqlite_engine(folder / "records.db")
-        upgrade(self.engine)
+        self.engine = open_database(folder / "records.db")
         self.records, self.jobs, self.spool = Records(self.engine), Jobs(self.engine), Spool(folder)
         self.clock = NOW
         self.at_work: set[str] = set()

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from helpers import arrivals
 from helpers.arrivals import PIPELINE
+from helpers.databases import open_database
 from helpers.dicom_peers import wait_until
 from sqlalchemy.exc import OperationalError
 
@@ -15,7 +16,6 @@ from service.store.deliveries import Deliveries, Due
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
-from service.store.migrations import upgrade
 from service.store.records import Records
 from service.store.shadows import Shadow, Shadows
 from service.store.spool import Spool
@@ -47,8 +47,7 @@ class Engine:
 
 
 def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: Path) -> None:
-    database = sqlite_engine(tmp_path / "records.db")
-    upgrade(database)
+    database = open_database(tmp_path / "records.db")
     records, jobs, engine = Records(database), Jobs(database), Engine()
     now, passed_s = arrivals.at(5), 0.0
     sweeper = Sweeper(
@@ -82,8 +81,7 @@ def test_a_complete_study_is_queued_once_and_checked_until_it_is_done(tmp_path: 
 def test_no_study_is_completed_while_nobody_could_receive_the_rest_of_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    database = sqlite_engine(tmp_path / "records.db")
-    upgrade(database)
+    database = open_database(tmp_path / "records.db")
     records, engine = Records(database), Engine()
     receiving, passed_s = True, 0.0
     sweeper = Sweeper(
@@ -118,8 +116,7 @@ def test_a_clock_set_back_is_told_and_delays_no_attempt(
 
     It may have been set back while no worker was running; and the database may fail when it is noticed.
     """
-    database = sqlite_engine(tmp_path / "records.db")
-    upgrade(database)
+    database = open_database(tmp_path / "records.db")
 
     def due(_: Deliveries) -> list[Due]:
         if fails:
@@ -156,7 +153,7 @@ def test_a_database_that_fails_is_told_once_and_looked_at_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "records.db"
-    upgrade(fresh := sqlite_engine(path))
+    fresh = open_database(path)
     fresh.dispose()
     good = path.read_bytes()
     path.write_bytes(b"not a database at all" * 1000)
@@ -183,8 +180,7 @@ def test_a_database_that_fails_is_told_once_and_looked_at_again(
 
 
 def test_candidates_are_queued_until_they_have_analysed_the_job(tmp_path: Path) -> None:
-    database = sqlite_engine(tmp_path / "records.db")
-    upgrade(database)
+    database = open_database(tmp_path / "records.db")
     records, jobs, engine, shadows = Records(database), Jobs(database), Engine(), Shadows(database)
     Inbox(Spool(tmp_path), records).take(arrivals.arrival())
     (job_id,) = arrivals.create_due_jobs(records, arrivals.at(60), lambda _: 1.0)

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 from helpers import arrivals
+from helpers.databases import open_database
 
 from service.domain.completion import SenderRules
 from service.domain.priority import Urgency
-from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
-from service.store.migrations import upgrade
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.spool import Spool
@@ -33,8 +32,7 @@ class Ward:
     """A sweeper and its clock; takers: pipelines by study, or the error of looking at it."""
 
     def __init__(self, folder: Path) -> None:
-        self._database = sqlite_engine(folder / "records.db")
-        upgrade(self._database)
+        self._database = open_database(folder / "records.db")
         self.takers: dict[str, Sequence[str] | OSError] = {}
         self._passed_s = 0.0
         self._inbox = Inbox(Spool(folder), Records(self._database))

@@ -5,12 +5,12 @@ from threading import Thread
 
 import pytest
 import sqlalchemy as sa
+from helpers.databases import open_database
 from helpers.ward import KEEP, LATER, NOW, Ward
 
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.intake import Recorded
-from service.store.migrations import upgrade
 from service.store.spool import Spool as DiskSpool
 
 
@@ -53,7 +53,7 @@ def test_a_file_whose_study_is_forgotten_before_it_is_recorded_is_saved_again(wa
 
 def test_a_file_is_taken_off_the_list_for_good_before_its_sender_is_told(tmp_path: Path) -> None:
     """A receiver's other commits may be lost in a power cut: the spool gives them back, but not this one."""
-    upgrade(sqlite_engine(tmp_path / "records.db"))
+    open_database(tmp_path / "records.db")
     receiver = sqlite_engine(tmp_path / "records.db", "NORMAL")
     ward, full, levels = Ward(receiver, DiskSpool(tmp_path)), 2, list[int]()
     ward.delivered("1")
