@@ -51,7 +51,7 @@ lint: $(VENV)/.test ## check style, types and import layers
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.test ## run the service's tests that need no network, server or real peer (about a minute; ARGS=... for pytest)
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m 'not peers and not slow' --ignore=tests/unit/models \
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not peers and not slow' --ignore=tests/unit/models \
 	  --ignore=tests/unit/converters tests/unit tests/properties tests/contracts $(ARGS)
 
 check: lint unit ## both, before each commit; whether the generated pages are up to date is among the tests

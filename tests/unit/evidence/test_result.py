@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import jsonschema
 import pytest
 from helpers import evidence_samples, make_ct
 
-from service.domain.analysis import ModelUse
+from service.domain.analysis import Analysis, ModelUse
 from service.domain.anatomy import Lobe
+from service.domain.ct import CT
 from service.domain.flags import LOSSY, LUNG_AT_EDGE
 from service.errors import Reason, Refusal
 from service.evidence.result import SeriesRefusal, result_document
@@ -37,10 +39,15 @@ def valid(document: dict[str, Any]) -> dict[str, Any]:
     return again
 
 
+@cache
+def sample() -> tuple[CT, Analysis]:
+    return evidence_samples.phantom(findings=make_ct.FINDINGS)
+
+
 def analysed(measured: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """measured, changes: other than in the phantom, of what was measured and of the analysis."""
-    ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS)
-    analysis = evidence_samples.remeasured(ct, analysis, **(measured or {}))
+    ct, analysis = sample()
+    analysis = evidence_samples.remeasured(ct, analysis, **(measured or {})) if measured else analysis
     return result_document(
         pipeline="covid-severity",
         series_uid=ct.series_uid,

@@ -34,6 +34,7 @@ def test_refuses(case: Case) -> None:
     assert not found.ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PIXEL_CASES + LUNG_CASES, ids=str)
 def test_leaves_pixels_to_others(case: Case) -> None:
     assert check(case.make()).ok
@@ -76,6 +77,7 @@ def test_details_carry_the_numbers() -> None:
     assert refusal.detail == "2 missing in 1 gap(s), the largest 7.50 mm. Slice spacing is 2.50 mm."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", sorted(make_ct.ORIENTATIONS))
 def test_accepts_every_patient_position(orientation: str) -> None:
     found = check(scanned(orientation=orientation, feet_first_numbers=True))

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 SCRIPT = """
 import sys
@@ -39,6 +40,7 @@ def run(child: str, note: Path, count: int, timeout_s: float = 20) -> int:
     return supervisor.wait(30)
 
 
+@pytest.mark.slow
 def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     assert run(DIES, tmp_path / "note", count=2) == 0
 
@@ -50,6 +52,7 @@ def test_a_child_that_no_restart_would_mend_ends_all(tmp_path: Path) -> None:
     assert note.read_text().count("started") == 1
 
 
+@pytest.mark.slow
 def test_a_child_that_ran_before_is_started_again_however_it_ends(tmp_path: Path) -> None:
     assert run(DIES_TWICE, tmp_path / "note", count=3) == 0
 

@@ -149,6 +149,7 @@ def test_a_clock_set_back_is_told_and_delays_no_attempt(
     assert "the clock was set back by 7200 s" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_database_that_fails_is_told_once_and_looked_at_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
