@@ -121,23 +121,23 @@ def test_legacy_converted_enhanced_equals_classic() -> None:
 
 class TestPadding:
     def test_value_becomes_air(self) -> None:
-        ct = read_ct(scanned(padding=True))
+        ct = read_ct(scanned(slices=8, padding=True))
         assert ct.flags == (PADDING_MASKED,)
         assert np.all(ct.volume.array[:, 0, 0] == -1024) and ct.volume.array.min() == -1024
 
     def test_found_without_the_attribute(self) -> None:
-        ct = read_ct(scanned(padding=True, attributes={"PixelPaddingValue": None}))
+        ct = read_ct(scanned(slices=8, padding=True, attributes={"PixelPaddingValue": None}))
         assert ct.flags == (PADDING_MASKED,) and ct.volume.array.min() == -1024
 
     def test_unsigned_spelling_of_a_signed_value(self) -> None:
-        slices = scanned(padding=True)
+        slices = scanned(slices=8, padding=True)
         expected = read_ct(slices).volume.array
         for dataset in slices:
             dataset["PixelPaddingValue"] = pydicom.DataElement("PixelPaddingValue", "US", 63536)
         assert np.array_equal(read_ct(slices).volume.array, expected)
 
     def test_range(self) -> None:
-        slices = tagged(PixelPaddingValue=0, PixelPaddingRangeLimit=30)
+        slices = scanned(slices=8, attributes={"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 30})
         stored = np.stack([d.pixel_array for d in slices])
         hu = read_ct(slices).volume.array
         assert np.all(hu[stored <= 30] == -1024) and np.array_equal(hu[stored > 30], stored[stored > 30] - 1024.0)
@@ -150,7 +150,7 @@ class TestPadding:
         ],
     )
     def test_another_value_representation(self, vr: str, value: object) -> None:
-        slices = scanned(padding=True)
+        slices = scanned(slices=8, padding=True)
         expected = read_ct(slices).volume.array
         for dataset in slices:
             dataset["PixelPaddingValue"] = pydicom.DataElement("PixelPaddingValue", vr, value)
@@ -163,12 +163,12 @@ class TestPadding:
     )
     def test_several_values_are_refused_by_name(self, vr: str, value: object) -> None:
         """Nothing tells which one counts; another series of the study may be analysed instead."""
-        slices = scanned(padding=True)
+        slices = scanned(slices=8, padding=True)
         for dataset in slices:
             dataset["PixelPaddingValue"] = pydicom.DataElement("PixelPaddingValue", vr, value)
         refusals = check_headers(slices, Limits()).refusals
         assert [str(refusal) for refusal in refusals] == [
-            "UNREADABLE: A required attribute is missing or cannot be read. PixelPaddingValue has 2 values in 88 of 88 "
+            "UNREADABLE: A required attribute is missing or cannot be read. PixelPaddingValue has 2 values in 8 of 8 "
             "images."
         ]
 
