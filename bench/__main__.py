@@ -39,7 +39,8 @@ def main() -> None:
         work = Path(folder)
         machine = describe(work)
         console.print(f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average_before'][0]}")
-        figures, load_after = [], {}
+        figures: list[Figure] = []
+        load_after: dict[str, float] = {}
         for part in (part for part in PARTS if part in options.only):
             figures += _measured(part, work, options.repeat)
             load_after[part] = round(os.getloadavg()[0], 2)

@@ -23,6 +23,6 @@ def infer(backend: OnnxBackend, name: str, inputs: Mapping[str, Array]) -> dict[
 
 
 if __name__ == "__main__":
-    OnnxBackend.infer = infer  # type: ignore[method-assign]
+    OnnxBackend.infer = infer  # type: ignore[method-assign, assignment]
     sys.argv = ["thoracle", *sys.argv[4:]]
     main()

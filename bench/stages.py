@@ -38,7 +38,7 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
     pipeline = pipelines(settings)[0]
     ready = analyst(settings, pipeline)
     analysis = pipeline.analyse(ct, ready.backend, lambda _stage, _fraction: None)
-    context = EvidenceContext(__version__, evidence_samples.ANALYSED_AT)
+    context = EvidenceContext(__version__, evidence_samples.ANALYSED_AT, analysis.pipeline)
     body = pipeline.report(ct, analysis, no_step)
     encode(ct, analysis, body, context)  # the first time, as `bench.analyse` has it, loads code tables and fonts
     _, encode_s = timed(lambda: encode(ct, analysis, pipeline.report(ct, analysis, no_step), context), repeat)
@@ -53,7 +53,7 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
 def measure_seg(work: Path, repeat: int) -> Iterator[Figure]:
     """From lobe labels to the bytes of the SEG: five segments, 400 x 512 x 512."""
     ct, analysis = evidence_samples.from_phantom(phantom())
-    case = EvidenceCase.of(ct, analysis, EvidenceContext(__version__, evidence_samples.ANALYSED_AT))
+    case = EvidenceCase.of(ct, analysis, EvidenceContext(__version__, evidence_samples.ANALYSED_AT, analysis.pipeline))
     name = f"lobes SEG, {SLICES} x 512 x 512, 5 lobes"
     _, first_s = timed(lambda: _seg_bytes(case), 1)
     yield Figure(SEG_PART, f"{name}, first time", "s", first_s, note="loads code tables")

@@ -7,7 +7,11 @@ from typing import Self
 from pydicom import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.pdu import P_DATA_TF
-from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance, Verification
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+    Verification,
+)
 
 
 class StandInPacs:
@@ -36,13 +40,14 @@ class StandInPacs:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
+        if self._server is not None:
+            self._server.shutdown()
 
     def _store(self, event: evt.Event) -> int:
         dataset = event.dataset
         folder = self._folder / str(dataset.StudyInstanceUID)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{dataset.Modality}-{dataset.SeriesNumber}-{event.request.AffectedSOPInstanceUID}.dcm"
+        path = folder / f"{dataset.Modality}-{dataset.SeriesNumber}-{dataset.SOPInstanceUID}.dcm"
         path.write_bytes(event.encoded_dataset())
         self.received.append(path)
         return 0x0000

@@ -151,8 +151,9 @@ class ClassProbability:
 class Classification:
     """Which class a CT belongs to.
 
-    name: tracking identifier. finding: what is classified. probabilities: empty where there is no validated model.
-    absent: says in that case why.
+    name: tracking identifier. finding: what is classified. probabilities: empty where there is no model for it.
+    absent: says in that case why. decision: the class that the pipeline decides for, None if it leaves that open.
+    experimental: the model was not validated on patients of other hospitals; results say so.
     """
 
     name: str
@@ -160,6 +161,8 @@ class Classification:
     concept: Code
     probabilities: tuple[ClassProbability, ...] = ()
     absent: Code | None = None
+    decision: Code | None = None
+    experimental: bool = False
 
 
 GREATEST_HEAT = 255

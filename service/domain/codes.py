@@ -38,6 +38,8 @@ SCORE = Code("{score}", "UCUM", "score")
 INFLUENCE = private("INFLUENCE", "Influence on the result")
 
 CLASSIFICATION = private("CLASSIF", "Classification")
+VALIDATION = private("VALIDATION", "Validation of the model")
+EXPERIMENTAL = private("EXPERIMENTAL", "Experimental: not validated on patients of other hospitals")
 NO_CLASSIFIER = private("CLASSIF-NONE", "No validated model installed")
 
 USE_LIMITATION = private("USE-LIM", "Use limitation")

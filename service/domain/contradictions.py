@@ -89,6 +89,9 @@ def _of_numbers(analysis: "Analysis") -> Iterator[str]:
     numbers += [coordinate for one in measurements for point in one.line for coordinate in point]
     numbers += analysis.drift.values()
     numbers += [] if analysis.classification is None else [one.value for one in analysis.classification.probabilities]
+    found = analysis.classification
+    if found is not None and found.decision is not None and not found.probabilities:
+        yield f"{found.name} decides for a class without a probability"
     value = analysis.headline.value
     if not all(math.isfinite(number) for number in (*numbers, 0.0 if value is None else value)):
         yield "a number is not finite"

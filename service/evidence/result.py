@@ -3,7 +3,7 @@
 Numbers are rounded as in the structured and the printed report (`domain.rounding`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -94,7 +94,17 @@ def _numbers(analysis: Analysis, passed_over: Sequence[str]) -> dict[str, Any]:
         "classification": _classification(analysis.classification),
         "uncertainty": _measurements(analysis.uncertainty),
         "models": _models(analysis.models),
-    } | ({"explanations": [_explanation(one) for one in analysis.explanations]} if analysis.explanations else {})
+    } | dict(_where_there_is_some(analysis))
+
+
+def _where_there_is_some(analysis: Analysis) -> Iterator[tuple[str, Any]]:
+    """What only some pipelines tell."""
+    found = analysis.classification
+    if found is not None and (found.decision is not None or found.experimental):
+        decision = None if found.decision is None else found.decision.meaning
+        yield "decision", {"class": decision, "experimental": found.experimental}
+    if analysis.explanations:
+        yield "explanations", [_explanation(one) for one in analysis.explanations]
 
 
 def _explanation(heat_map: HeatMap) -> dict[str, str]:

@@ -10,8 +10,9 @@ Version 1. The seed is the SHA-256 of these records, in this order, each ended b
 
 JSON is ASCII with sorted keys, no spaces, floats as Python's shortest representation. It names things in the words
 below, never by the names of classes or attributes: code can be renamed, and no UID changes. A change of this
-serialisation changes every UID, needs another version and a decision record. Lines of measurements and heat maps came
-later (docs/decisions/0149) and stand in it only where there are some: results without them keep their UIDs.
+serialisation changes every UID, needs another version and a decision record. Lines of measurements, heat maps, and the
+decision of a classification came later (docs/decisions/0149) and stand in it only where there are some: results without
+them keep their UIDs.
 """
 
 import json
@@ -159,6 +160,8 @@ def _classification(found: Classification) -> Json:
         "name": found.name,
         "codes": [_code(one) for one in (found.finding, found.concept, found.absent)],
         "classes": [[_code(one.concept), one.title, one.value] for one in found.probabilities],
+        **({"decision": _code(found.decision)} if found.decision else {}),
+        **({"experimental": True} if found.experimental else {}),
     }
 
 

@@ -83,8 +83,10 @@ def _classification(case: Case) -> Iterator[Group]:
     if found is None:
         return
     values = tuple(Measurement(one.title, one.concept, one.value, codes.UNITY) for one in found.probabilities)
-    absent = () if found.absent is None else (Evaluation(found.concept, found.absent),)
-    yield _group(case, MeasurementGroup(found.name, found.finding, _LUNG, values, absent))
+    judged = [Evaluation(found.concept, one) for one in (found.absent, found.decision) if one is not None]
+    if found.experimental:
+        judged.append(Evaluation(codes.VALIDATION, codes.EXPERIMENTAL))
+    yield _group(case, MeasurementGroup(found.name, found.finding, _LUNG, values, tuple(judged)))
 
 
 def _quality(case: Case) -> Group:

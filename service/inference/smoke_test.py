@@ -27,6 +27,8 @@ def try_model(content: bytes) -> float:
     started = time.perf_counter()
     alone = [model.infer(image) for image in images]
     seconds = (time.perf_counter() - started) / len(images)
+    for answer in alone:
+        check_numbers(model.spec, answer)
     for batch in sorted({min(2, len(images)), len(images)}):
         together = model.infer(_joined(images[:batch]))
         check_numbers(model.spec, together)

@@ -12,7 +12,17 @@ from helpers import evidence_samples, make_ct
 
 from service.analysis.analyst import Run, not_taken
 from service.domain import codes
-from service.domain.analysis import Analysis, Headline, HeatMap, Measurement, MeasurementGroup, PipelineUse, Site
+from service.domain.analysis import (
+    Analysis,
+    Classification,
+    ClassProbability,
+    Headline,
+    HeatMap,
+    Measurement,
+    MeasurementGroup,
+    PipelineUse,
+    Site,
+)
 from service.evidence.result import result_document
 from service.store.dicom_folder import SeriesFiles
 
@@ -129,6 +139,18 @@ def test_lines_and_heat_maps_are_told_where_there_are_some() -> None:
     assert not VALIDATOR.is_valid(changed(made, "measurements.NODULE_1.axis_mm_line", axis_line[:1]))
     assert not VALIDATOR.is_valid(changed(made, "measurements.NODULE_1.axis_mm", axis_line))
     assert not VALIDATOR.is_valid(changed(made, "explanations", []))
+
+
+def test_a_decision_is_told_and_that_it_is_experimental() -> None:
+    solid = codes.private("SOLID", "Solid nodule")
+    classes = tuple(ClassProbability(codes.class_probability(one), one, 0.5) for one in ("solid", "other"))
+    found = Classification("TYPE", codes.LUNG, codes.CLASSIFICATION, classes)
+    assert "decision" not in document("nodules", replace(NODULES, classification=found))
+    made = document("nodules", replace(NODULES, classification=replace(found, decision=solid, experimental=True)))
+    VALIDATOR.validate(made)
+    assert made["decision"] == {"class": "Solid nodule", "experimental": True}
+    assert made["classification"] == {"solid": 0.5, "other": 0.5}
+    assert not VALIDATOR.is_valid(changed(made, "decision.experimental", ...))
 
 
 def test_a_refusal_holds_no_number(severity: dict[str, Any]) -> None:

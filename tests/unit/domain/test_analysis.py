@@ -173,6 +173,7 @@ class TestAnalysis:
             ({"label_maps": (replace(label_map({}), segments=()),)}, "nodules has no segments"),
             ({"drift": {"score": float("inf")}}, "not finite"),
             ({"classification": replace(TYPE, probabilities=(UNKNOWABLE,))}, "not finite"),
+            ({"classification": replace(TYPE, decision=NODULE)}, "TYPE decides for a class without a probability"),
             ({"groups": (group("N1", millilitres("volume_ml", float("nan"))),)}, "not finite"),
             ({"groups": (group("N1", replace(VOLUME, line=((0.0, 0.0, 0.0),))),)}, "along a line of one point"),
             ({"groups": (group("N1", replace(VOLUME, line=(ORIGIN, NOWHERE))),)}, "not finite"),

@@ -67,6 +67,9 @@ NODULE = Segment(
     1, "N1", "Nodule 1", code("CATEGORY"), code("TYPE"), (10, 20, 30), laterality=code("SIDE"), region=code("REGION")
 )
 VOLUME = Measurement("volume_ml", code("VOLUME"), 1 / 3, code("ML"), derivation=code("MEAN"), method=code("METHOD"))
+CLASSES = Classification(
+    "CLASSES", code("PATTERN"), code("CLASS"), (ClassProbability(code("P-A"), "class a", 0.1),), code("ABSENT")
+)
 ANALYSIS = Analysis(
     pipeline=PipelineUse("nodules", "2.1", 11000),
     label_maps=(LabelMap(LabelMapKind("nodules", "AI nodules", code("KIND")), LABELS, (NODULE,)),),
@@ -85,9 +88,7 @@ ANALYSIS = Analysis(
     headline=Headline("Nodules", 2, code("COUNT"), 9, "few", "two nodules", "not validated"),
     models=(ModelUse("nodules", "7", "ab" * 32),),
     flags=(Flag("SHARP", "Sharp kernel.", "Q-2", "noise is counted", "Kernel B70."),),
-    classification=Classification(
-        "CLASSES", code("PATTERN"), code("CLASS"), (ClassProbability(code("P-A"), "class a", 0.1),), code("ABSENT")
-    ),
+    classification=CLASSES,
     uncertainty=(Measurement("agreement", code("DICE"), 0.97, code("1"), code("MEAN"), code("METHOD")),),
     limitations=(code("LIMIT"),),
     summary=("Both lungs.",),
@@ -98,6 +99,7 @@ WITH_LINE = dataclasses.replace(VOLUME, name="axis_mm", line=((1.0, 2.0, 3.0), (
 EVERYTHING = dataclasses.replace(
     ANALYSIS,
     groups=tuple(dataclasses.replace(one, measurements=(WITH_LINE,)) for one in ANALYSIS.groups),
+    classification=dataclasses.replace(CLASSES, decision=code("DECISION"), experimental=True),
     explanations=(HeatMap("heat", "Heat", "N1", HEAT), HeatMap("more", "More", "CLASSES", HEAT)),
 )
 """Also what stands in the seed only where there is some."""
@@ -223,6 +225,8 @@ def test_the_seed_of_the_version_is_pinned() -> None:
 def test_lines_and_heat_maps_follow_what_was_there_before() -> None:
     _, told, _, _, _, _, named, heat, again, same, *headers = records(analysis=EVERYTHING)
     written = json.loads(told)["analysis"]
+    classified = WRITTEN["analysis"]["classification"] | {"decision": coded("DECISION"), "experimental": True}
+    assert written["classification"] == classified
     assert written["heat maps"] == [["heat", "Heat", "N1"], ["more", "More", "CLASSES"]]
     (lined,), (plain,) = (one["groups"][0]["measurements"] for one in (written, WRITTEN["analysis"]))
     assert lined == ["axis_mm", *plain[1:], [[1.0, 2.0, 3.0], [4.0, 5.0, 6.5]]]

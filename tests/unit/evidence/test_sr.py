@@ -9,7 +9,7 @@ from helpers import evidence_samples, make_ct
 from helpers.evidence_samples import encoded
 from pydicom import Dataset, dcmread
 
-from service.domain import rounding
+from service.domain import codes, rounding
 from service.domain.analysis import Analysis
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
@@ -208,6 +208,17 @@ def test_probabilities_are_one_neutral_group(sample: tuple[CT, Analysis]) -> Non
     values = numbers(found["CLASSIFICATION"])
     assert [v for v, _ in values.values()] == list(classes.values()) and len(values) == 3
     assert evaluations(found["CLASSIFICATION"]) == [] and evaluations(found["QUALITY"]) == []
+
+
+def test_a_decision_and_that_a_model_is_experimental_are_evaluations(sample: tuple[CT, Analysis]) -> None:
+    ct, analysis = sample
+    classes = {"COVID-19": 0.78, "Other pulmonary infection": 0.17, "No imaging signs of infection": 0.05}
+    plain = evidence_samples.remeasured(ct, analysis, probabilities=classes)
+    assert plain.classification is not None
+    decided = replace(plain.classification, decision=codes.private("COVID", "COVID-19"), experimental=True)
+    found = groups(documents(ct, replace(plain, classification=decided))["study"])["CLASSIFICATION"]
+    assert evaluations(found) == [("CLASSIF", "COVID"), ("VALIDATION", "EXPERIMENTAL")]
+    assert len(numbers(found)) == 3
 
 
 def test_self_agreement_is_measured_in_the_quality_group(sample: tuple[CT, Analysis]) -> None:
