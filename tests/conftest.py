@@ -39,7 +39,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[:] = halves(items)
 
 
-gc.disable()  # until all tests are collected: little of what that makes is garbage
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """No garbage collection until all tests are collected; xdist's first process collects none."""
+    if hasattr(session.config, "workerinput") or not session.config.getoption("numprocesses", None):
+        gc.disable()
 
 
 def pytest_collection_finish() -> None:

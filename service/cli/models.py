@@ -196,8 +196,8 @@ def remove(
 ) -> None:
     """Remove a version of a model. If it was active, the one before it is active again.
 
-    If none was before it, promote another one first; only the last version of a model
-    that the analysis can do without goes as it is.
+    If none was before it, promote another one first; the last version of a model
+    goes only if no pipeline that runs needs it.
 
     [bold]Examples[/]
 

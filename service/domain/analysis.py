@@ -138,6 +138,9 @@ class MeasurementGroup:
         raise KeyError(name)
 
 
+_EXPERIMENTAL = "Classification: experimental, not validated on patients of other hospitals."
+
+
 @dataclass(frozen=True, slots=True)
 class ClassProbability:
     """Probability of one class, 0 to 1. title: the class as reports print it."""
@@ -152,8 +155,9 @@ class Classification:
     """Which class a CT belongs to.
 
     name: tracking identifier. finding: what is classified. probabilities: empty where there is no model for it.
-    absent: says in that case why. decision: the class that the pipeline decides for, None if it leaves that open.
-    experimental: the model was not validated on patients of other hospitals; results say so.
+    absent: says in that case why. decision: the class that the pipeline decides for, None if it leaves that open; its
+    meaning is the title of one of the probabilities. experimental: the model was not validated on patients of other
+    hospitals; every report warns of it.
     """
 
     name: str
@@ -163,6 +167,11 @@ class Classification:
     absent: Code | None = None
     decision: Code | None = None
     experimental: bool = False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know with it, in sentences."""
+        return (_EXPERIMENTAL,) if self.experimental else ()
 
 
 GREATEST_HEAT = 255

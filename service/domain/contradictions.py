@@ -1,4 +1,4 @@
-"""What a result contradicts itself in: no object is built of such a result."""
+"""Contradictions within one result. No object is built of a result that has any."""
 
 import math
 import re
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from service.domain.analysis import Analysis
 
 LINE_SUFFIX = "_line"
-"""What result.json calls the line of a measurement ends so."""
+"""End of the name of a measurement's line in result.json."""
 
 _MOST_HEAT_MAPS = 20
-"""As many have Series Numbers of their own."""
+"""So many Series Numbers are kept for them."""
 
 _HEAT_MAP_NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
 
@@ -26,6 +26,7 @@ def contradictions(analysis: "Analysis") -> Iterator[str]:
     yield from _of_label_maps(analysis)
     yield from _of_groups(analysis)
     yield from _of_heat_maps(analysis)
+    yield from _of_classification(analysis)
     yield from _of_numbers(analysis)
 
 
@@ -77,6 +78,19 @@ def _of_heat_maps(analysis: "Analysis") -> Iterator[str]:
             yield f"the heat map {one.name} is not UINT8, or 0 everywhere"
 
 
+def _of_classification(analysis: "Analysis") -> Iterator[str]:
+    found = analysis.classification
+    if found is None:
+        return
+    titles = [one.title for one in found.probabilities]
+    if len(set(titles)) < len(titles):
+        yield f"two classes of {found.name} have one title"
+    if found.decision is not None and found.decision.meaning not in titles:
+        yield f"{found.name} decides for a class without a probability: {found.decision.meaning}"
+    if found.decision is not None and found.absent is not None:
+        yield f"{found.name} is absent, and decides"
+
+
 def _of_numbers(analysis: "Analysis") -> Iterator[str]:
     measurements = [*(one for group in analysis.groups for one in group.measurements), *analysis.uncertainty]
     for one in measurements:
@@ -89,9 +103,6 @@ def _of_numbers(analysis: "Analysis") -> Iterator[str]:
     numbers += [coordinate for one in measurements for point in one.line for coordinate in point]
     numbers += analysis.drift.values()
     numbers += [] if analysis.classification is None else [one.value for one in analysis.classification.probabilities]
-    found = analysis.classification
-    if found is not None and found.decision is not None and not found.probabilities:
-        yield f"{found.name} decides for a class without a probability"
     value = analysis.headline.value
     if not all(math.isfinite(number) for number in (*numbers, 0.0 if value is None else value)):
         yield "a number is not finite"

@@ -27,7 +27,7 @@ class Shape:
     """A tensor that a role asks for. dims: without the batch axis; None: of any size.
 
     An output of UINT8 is taken for probabilities, 255 = certain: where two servers are compared, a difference of one is
-    rounding. Labels and counts need another type of whole numbers, in which any difference up to 255 is a mistake.
+    rounding. Labels and counts need another type of whole numbers: where none exceeds 255, any difference is a mistake.
     """
 
     dtype: DType

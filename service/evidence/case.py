@@ -80,8 +80,10 @@ class Case:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Quality warnings and better series that were refused, in sentences."""
-        return (*self.context.passed_over_warnings, *(flag.warning for flag in self.flags))
+        """Quality warnings, better series that were refused, and an experimental classification, in sentences."""
+        found = self.analysis.classification
+        classified = () if found is None else found.warnings
+        return (*self.context.passed_over_warnings, *(flag.warning for flag in self.flags), *classified)
 
 
 def _check_grid(ct: CT, analysis: Analysis) -> None:

@@ -88,13 +88,17 @@ def _reason(refused: SeriesRefusal) -> dict[str, str]:
 def _numbers(analysis: Analysis, passed_over: Sequence[str]) -> dict[str, Any]:
     return {
         "flags": [flag.code for flag in analysis.flags],
-        "warnings": [*(flag.warning for flag in analysis.flags), *passed_over],
+        "warnings": [*(flag.warning for flag in analysis.flags), *passed_over, *_of_classification(analysis)],
         "headline": headline_document(analysis.headline) | {"doubts": list(analysis.doubts)},
         "measurements": {group.name: _group(group) for group in analysis.groups},
         "classification": _classification(analysis.classification),
         "uncertainty": _measurements(analysis.uncertainty),
         "models": _models(analysis.models),
     } | dict(_where_there_is_some(analysis))
+
+
+def _of_classification(analysis: Analysis) -> tuple[str, ...]:
+    return () if analysis.classification is None else analysis.classification.warnings
 
 
 def _where_there_is_some(analysis: Analysis) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""The SR of the whole study as TID 1501 groups: its own, numbers taken along lines, quality, classification.
+"""The SR of the whole study as TID 1501 groups: study-wide numbers, numbers along lines, classification, quality.
 
 It is the root of the result.
 """
@@ -29,7 +29,7 @@ def study_sr(case: Case, members: Sequence[Evidence] = ()) -> sr.Comprehensive3D
     members: the result's other objects, to which it refers.
     """
     groups = [*_studywide(case), *_along_lines(case), *_classification(case)]
-    if case.warnings or case.analysis.uncertainty:
+    if case.flags or case.context.passed_over or case.analysis.uncertainty:
         groups.append(_quality(case))
     references = [_reference(case, member) for member in members]
     variant = [str(member.sop_instance_uid) for member in members]

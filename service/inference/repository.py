@@ -28,12 +28,12 @@ from service.inference.repository_config import configure
 from service.inference.repository_files import changing, listed, rename, replace, write, write_digests
 from service.inference.serving_file import SERVING, render_serving
 
-Asked = Callable[[], bool]
-"""Asked only where it matters: the answer takes seconds."""
+IsRequired = Callable[[], bool]
+"""Whether a pipeline that runs needs a model. Called only where it matters: the answer takes seconds."""
 
 
-def always() -> bool:
-    """A model that is required."""
+def is_required() -> bool:
+    """Returns True: the model is required."""
     return True
 
 
@@ -90,7 +90,7 @@ def add(repository: Path, model: bytes) -> ModelSpec:
     return spec
 
 
-def change(repository: Path, name: str, rule: Rule, required: Asked = always) -> Served:
+def change(repository: Path, name: str, rule: Rule, required: IsRequired = is_required) -> Served:
     """Change what is served of a model; what is served now. required: whether a version has to stay active.
 
     Permanent, and nothing is changed, if the rule refuses it, or if a version that it names is not installed, altered,
@@ -108,7 +108,9 @@ def change(repository: Path, name: str, rule: Rule, required: Asked = always) ->
     return changed
 
 
-def remove(repository: Path, name: str, version: str | None = None, required: Asked = always) -> ModelSpec | None:
+def remove(
+    repository: Path, name: str, version: str | None = None, required: IsRequired = is_required
+) -> ModelSpec | None:
     """Remove one version, the active one unless named; returns the spec that is active now, None if none is.
 
     If it was active, the one before it is; the last version of a model that is not required just goes. Permanent if
@@ -126,7 +128,7 @@ def remove(repository: Path, name: str, version: str | None = None, required: As
             raise Permanent(f"There is no {name} version {gone or 'at all'} in {repository}.")
         left = [v for v in versions if v != gone]
         if not left and required():
-            raise Permanent(f"{name} version {gone} is the only one, and nothing can be analysed without it.")
+            raise Permanent(f"{name} version {gone} is the only one, and a pipeline that runs needs it.")
         changed = without(served, gone) if left else None
         if changed:
             _refuse_to_do_without(name, served, changed, required)
@@ -154,9 +156,9 @@ def _serve(repository: Path, name: str, served: Served | None) -> None:
     replace(repository / SERVING, render_serving(serving | ({name: served} if served else {})))
 
 
-def _refuse_to_do_without(name: str, before: Served, after: Served, required: Asked) -> None:
+def _refuse_to_do_without(name: str, before: Served, after: Served, required: IsRequired) -> None:
     if after.active == OFF and before.active != OFF and required():
-        raise Permanent(f"Nothing can be analysed without {name}.")
+        raise Permanent(f"A pipeline that runs needs {name}.")
 
 
 def embed(model: bytes, spec: ModelSpec) -> bytes:

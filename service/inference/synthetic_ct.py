@@ -12,7 +12,7 @@ _AIR_HU, _SOFT_HU, _LUNG_HU, _OPACITY_HU, _NOISE_HU = -1000.0, 40.0, -850.0, -55
 _MASKS = ("uint8", "bool")
 
 _SMALLER = 0.05
-"""By so much the lung of one image is smaller than that of the image before."""
+"""The lung of each image has a smaller radius than that of the image before."""
 
 
 def synthetic_inputs(spec: ModelSpec, number: int = 0) -> dict[str, Array]:

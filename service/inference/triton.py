@@ -123,8 +123,10 @@ class TritonBackend:
         return self._breaker.call(partial(self._infer, spec, inputs))
 
     def _infer(self, spec: ModelSpec, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """After a failure whose cause is not told the canary is asked, then this again, once for each instance: one may
-        be dead. It is never final: the server may be short of memory now, for a batch but not for the canary."""
+        """After a failure whose cause is not told, the known-answer check is made, then this is asked again, once for
+        each instance: one may be dead. It is never final: the server may be short of memory for a batch, not for the
+        check.
+        """
         try:
             return self._ask(spec, inputs, self._under_way)
         except Broken as error:
@@ -138,7 +140,7 @@ class TritonBackend:
         try:
             return self._ask(spec, inputs, self._under_way)
         except Broken as error:
-            raise Transient(f"{error} (again and again, while the canary is answered rightly)") from error
+            raise Transient(f"{error} (again and again, while the known-answer check passes)") from error
 
     def _ask(self, spec: ModelSpec, inputs: Mapping[str, Array], under_way: UnderWay) -> dict[str, Array]:
         """Ask, and ask again where that is safe and may help."""

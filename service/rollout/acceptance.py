@@ -6,6 +6,7 @@ is told, not judged: a better model differs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,12 +44,12 @@ class Passed:
 class Acceptance:
     """The acceptance check. in_process: ONNX Runtime. server: the back end that serves patients, if another.
 
-    pipelines: that run. installed: all that there are: a model can be checked before the pipeline that needs it runs.
-    ct: a folder with a chest CT, None if there is none.
+    pipelines: that run. all_pipelines: that are installed; a model can be checked before the pipeline that needs it
+    runs. ct: a folder with a chest CT, None if there is none.
     """
 
     pipelines: Sequence[Pipeline]
-    installed: Sequence[Pipeline]
+    all_pipelines: Sequence[Pipeline]
     ct: Path | None
     in_process: On
     server: On | None = None
@@ -68,7 +69,7 @@ class Acceptance:
         active = {model: served.active for model, served in serving_of(repository).items()}
         wanted = active | {name: version}
         file = model_files(repository, wanted)[name]
-        if wrong := mistakes(file.spec, roles_of(self.installed)):
+        if wrong := mistakes(file.spec, roles_of(self.all_pipelines)):
             raise Permanent("The spec does not fit. " + "; ".join(wrong) + ".")
         try_model(file.content)
         if self.ct is None:
@@ -89,10 +90,12 @@ class Acceptance:
     ) -> Passed:
         progress("reading the CT", 0.0)
         ct = largest_ct(folder)
-        candidate = self.in_process(wanted)
-        pipelines = _using(name, self.pipelines) or _using(name, self.installed)
-        needed = {role.name for pipeline in pipelines for role in pipeline.models}
+        pipelines = _using(name, self.pipelines) or _using(name, self.all_pipelines)
+        needed = dict.fromkeys(role.name for pipeline in pipelines for role in pipeline.models)
         missing = [model for model in needed if active.get(model, OFF) == OFF]
+        # A pipeline of several new models runs with none of them missing: each is tried with the newest of the others.
+        wanted = {**wanted, **{model: _newest(repository, model, name) for model in missing if model != name}}
+        candidate = self.in_process(wanted)
         reference = None if missing else self.in_process(active)
         found = [check_sense(one, ct, reference, candidate, progress).difference for one in pipelines]
         passed = Passed(candidate.spec(name).sha256, next((one for one in found if one), None))
@@ -101,7 +104,9 @@ class Acceptance:
         spec = candidate.spec(name)
         if reference and reference.has(name) and not beside(reference.spec(name), spec):
             raise Permanent(_OTHER_TENSORS)
-        with listed_for_trial(repository, name, wanted[name]):
+        with ExitStack() as listed:
+            for model in dict.fromkeys((name, *missing)):
+                listed.enter_context(listed_for_trial(repository, model, wanted[model]))
             served = self.server(wanted)
             served.check()
             for pipeline in pipelines:
@@ -111,3 +116,11 @@ class Acceptance:
 
 def _using(model: str, pipelines: Sequence[Pipeline]) -> list[Pipeline]:
     return [one for one in pipelines if model in roles_of([one])]
+
+
+def _newest(repository: Path, model: str, tried: str) -> str:
+    """The newest installed version of a model that is not served; Permanent if there is none."""
+    versions = versions_of(repository, model)
+    if not versions:
+        raise Permanent(f"{tried} is tried together with {model}, of which no version is installed: add one first.")
+    return versions[-1]

@@ -109,13 +109,13 @@ class Runner:
             if wait_s is not None:
                 self._jobs.retry(job_id, str(error))
                 return TryAgain(wait_s)
-            result = Result(error=str(error))
+            result = Result(error=str(error) or type(error).__name__)
         except InternalError as error:
             log.error("job %s failed: %s\n%s", job_id, error.kind, error.where)
             result = Result(error=f"{error}; the log tells where")
         except ThoracleError as error:
             log.error("job %s failed: %s", job_id, error)
-            result = Result(error=str(error))
+            result = Result(error=str(error) or type(error).__name__)
         return self._end(job, result)
 
     def _end(self, job: Job, result: Result) -> Deliver:

@@ -142,13 +142,14 @@ def test_lines_and_heat_maps_are_told_where_there_are_some() -> None:
 
 
 def test_a_decision_is_told_and_that_it_is_experimental() -> None:
-    solid = codes.private("SOLID", "Solid nodule")
+    solid = codes.private("SOLID", "solid")
     classes = tuple(ClassProbability(codes.class_probability(one), one, 0.5) for one in ("solid", "other"))
     found = Classification("TYPE", codes.LUNG, codes.CLASSIFICATION, classes)
     assert "decision" not in document("nodules", replace(NODULES, classification=found))
     made = document("nodules", replace(NODULES, classification=replace(found, decision=solid, experimental=True)))
     VALIDATOR.validate(made)
-    assert made["decision"] == {"class": "Solid nodule", "experimental": True}
+    assert made["decision"] == {"class": "solid", "experimental": True}
+    assert made["warnings"] == ["Classification: experimental, not validated on patients of other hospitals."]
     assert made["classification"] == {"solid": 0.5, "other": 0.5}
     assert not VALIDATOR.is_valid(changed(made, "decision.experimental", ...))
 
@@ -162,6 +163,8 @@ def test_a_refusal_holds_no_number(severity: dict[str, Any]) -> None:
     for key in ("headline", "measurements", "uncertainty", "pipeline_version"):
         assert not VALIDATOR.is_valid(refused | {key: severity[key]}), key
     assert not VALIDATOR.is_valid(refused | {"reasons": []})
+    assert not VALIDATOR.is_valid(refused | {"decision": {"class": None, "experimental": True}})
+    assert not VALIDATOR.is_valid(refused | {"explanations": [{"name": "a", "title": "A", "explains": "B"}]})
 
 
 def test_it_takes_the_refusal_of_a_study_that_no_pipeline_takes() -> None:

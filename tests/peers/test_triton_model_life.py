@@ -22,7 +22,7 @@ from service.rollout.assignment import Models
 pytestmark = pytest.mark.peers
 
 
-def drawn(spec: ModelSpec) -> dict[str, Array]:
+def noise_for(spec: ModelSpec) -> dict[str, Array]:
     """Noise of the shape that the model takes."""
     (tensor,) = spec.inputs
     shape, random = (1, *tensor.dims), np.random.default_rng(0)
@@ -62,7 +62,7 @@ def test_versions_are_served_side_by_side_or_one_after_the_other(tmp_path: Path)
         def answers(expected: str) -> None:
             backend = models.for_study("1.2.3").backend
             assert (backend.spec("lobes").version, models.trouble) == (expected, "")
-            asked = drawn(backend.spec("lobes"))
+            asked = noise_for(backend.spec("lobes"))
             (said,) = backend.infer("lobes", asked).values()
             (alone,) = OnnxBackend(root, 1, {"lobes": expected}).infer("lobes", asked).values()
             assert np.array_equal(said, alone)

@@ -129,6 +129,8 @@ def test_a_headline_in_words(headline: Headline, value: str, sentence: str) -> N
 
 VOLUME = millilitres("volume_ml", 1.0)
 TYPE = Classification("TYPE", NODULE, codes.CLASSIFICATION)
+SOLID = codes.private("SOLID", "solid")
+TWO = replace(TYPE, probabilities=(ClassProbability(codes.class_probability("solid"), "solid", 0.7),))
 UNKNOWABLE = ClassProbability(codes.class_probability("solid"), "solid", float("nan"))
 
 
@@ -174,6 +176,12 @@ class TestAnalysis:
             ({"drift": {"score": float("inf")}}, "not finite"),
             ({"classification": replace(TYPE, probabilities=(UNKNOWABLE,))}, "not finite"),
             ({"classification": replace(TYPE, decision=NODULE)}, "TYPE decides for a class without a probability"),
+            ({"classification": replace(TWO, decision=NODULE)}, "TYPE decides for a class without a probability"),
+            ({"classification": replace(TWO, decision=SOLID, absent=NODULE)}, "TYPE is absent, and decides"),
+            (
+                {"classification": replace(TWO, probabilities=TWO.probabilities * 2)},
+                "two classes of TYPE have one title",
+            ),
             ({"groups": (group("N1", millilitres("volume_ml", float("nan"))),)}, "not finite"),
             ({"groups": (group("N1", replace(VOLUME, line=((0.0, 0.0, 0.0),))),)}, "along a line of one point"),
             ({"groups": (group("N1", replace(VOLUME, line=(ORIGIN, NOWHERE))),)}, "not finite"),

@@ -96,10 +96,11 @@ ANALYSIS = Analysis(
     drift={"nodules": 2.0},
 )
 WITH_LINE = dataclasses.replace(VOLUME, name="axis_mm", line=((1.0, 2.0, 3.0), (4.0, 5.0, 6.5)))
+DECISION = Code("DECISION", "99TEST", "class a", "1.0")
 EVERYTHING = dataclasses.replace(
     ANALYSIS,
     groups=tuple(dataclasses.replace(one, measurements=(WITH_LINE,)) for one in ANALYSIS.groups),
-    classification=dataclasses.replace(CLASSES, decision=code("DECISION"), experimental=True),
+    classification=dataclasses.replace(CLASSES, decision=DECISION, absent=None, experimental=True),
     explanations=(HeatMap("heat", "Heat", "N1", HEAT), HeatMap("more", "More", "CLASSES", HEAT)),
 )
 """Also what stands in the seed only where there is some."""
@@ -225,7 +226,11 @@ def test_the_seed_of_the_version_is_pinned() -> None:
 def test_lines_and_heat_maps_follow_what_was_there_before() -> None:
     _, told, _, _, _, _, named, heat, again, same, *headers = records(analysis=EVERYTHING)
     written = json.loads(told)["analysis"]
-    classified = WRITTEN["analysis"]["classification"] | {"decision": coded("DECISION"), "experimental": True}
+    classified = WRITTEN["analysis"]["classification"] | {
+        "codes": [*WRITTEN["analysis"]["classification"]["codes"][:2], None],
+        "decision": ["DECISION", "99TEST", "class a", "1.0"],
+        "experimental": True,
+    }
     assert written["classification"] == classified
     assert written["heat maps"] == [["heat", "Heat", "N1"], ["more", "More", "CLASSES"]]
     (lined,), (plain,) = (one["groups"][0]["measurements"] for one in (written, WRITTEN["analysis"]))
@@ -309,8 +314,9 @@ def variants_of_many(value: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield where, (*value[:index], changed, *value[index + 1 :])
 
 
-ELSEWHERE = {"ct.headers", "ct.memo", "analysis.uncertainty.line"}
-"""Headers come cleaned, as sources; what is remembered of a CT is no part of it; an uncertainty has no line."""
+ELSEWHERE = {"ct.headers", "ct.memo", "analysis.uncertainty.line", "analysis.classification.absent"}
+"""Headers come cleaned, as sources; what is remembered of a CT is no part of it; an uncertainty has no
+line; what decides is not absent."""
 
 NOT_IN_THE_BYTES = {"analysis.voxel_ml", "analysis.drift"}
 """The first is told by the affine, the second is for dashboards."""

@@ -215,7 +215,7 @@ def test_a_decision_and_that_a_model_is_experimental_are_evaluations(sample: tup
     classes = {"COVID-19": 0.78, "Other pulmonary infection": 0.17, "No imaging signs of infection": 0.05}
     plain = evidence_samples.remeasured(ct, analysis, probabilities=classes)
     assert plain.classification is not None
-    decided = replace(plain.classification, decision=codes.private("COVID", "COVID-19"), experimental=True)
+    decided = replace(plain.classification, decision=codes.private("COVID", "COVID-19"), absent=None, experimental=True)
     found = groups(documents(ct, replace(plain, classification=decided))["study"])["CLASSIFICATION"]
     assert evaluations(found) == [("CLASSIF", "COVID"), ("VALIDATION", "EXPERIMENTAL")]
     assert len(numbers(found)) == 3

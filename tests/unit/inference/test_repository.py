@@ -221,13 +221,13 @@ def test_one_version_is_checked_at_a_time_whichever_process_asks(own: Path) -> N
         (lambda root: remove(root, "lungs"), "There is no lungs version at all"),
         (lambda root: remove(root, "lobes", "7"), "There is no lobes version 7"),
         (lambda root: remove(root, ".."), "There is no .. version at all"),
-        (lambda root: remove(root, "lobes"), "nothing can be analysed without it"),
+        (lambda root: remove(root, "lobes"), "a pipeline that runs needs it"),
         (lambda root: change(root, "lobes", promote("7")), "There is no lobes version 7"),
         (lambda root: change(root, "lobes", shadow("../1")), "There is no lobes version ../1"),
         (lambda root: change(root, "lobes", rollback), "no earlier version to go back to"),
         (lambda root: change(root, "lobes", withdraw), "There is no candidate"),
         (lambda root: change(root, "lungs", withdraw), "There is no model lungs in .*; there are lobes, lung-opacity"),
-        (lambda root: change(root, "lobes", promote("")), "Nothing can be analysed without lobes|no candidate"),
+        (lambda root: change(root, "lobes", promote("")), "A pipeline that runs needs lobes|no candidate"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_changes_nothing(
@@ -275,7 +275,7 @@ def test_a_version_that_was_rolled_back_from_does_not_come_back_by_a_removal(own
 def test_a_model_that_is_needed_is_not_switched_off_by_a_removal(own: Path) -> None:
     add(own, lobes(2))
     (own / SERVING).write_text(render_serving(serving_of(own) | {"lobes": Served("1", previous=OFF)}))
-    with pytest.raises(Permanent, match="Nothing can be analysed without lobes"):
+    with pytest.raises(Permanent, match="A pipeline that runs needs lobes"):
         remove(own, "lobes")
     assert active(own)["lobes"] == "1"
 

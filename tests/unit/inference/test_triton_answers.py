@@ -1,4 +1,4 @@
-"""What Triton answers is judged before it is believed: its shape, its errors, and a model that sings wrong."""
+"""What Triton answers is judged before it is believed: its shape, its errors, and a model that answers wrongly."""
 
 from pathlib import Path
 from typing import Any
@@ -88,20 +88,20 @@ def test_a_failure_is_the_models_only_where_the_server_says_so(
 
 
 class Loaded(TritonBackend):
-    """Its model answers the canary as `sings` says, a word for each time; "right" when there are no more."""
+    """Its model answers the check as `answers` says, a word for each time; "right" when there are no more."""
 
     def __init__(
-        self, root: Path, sings: list[str], versions: dict[str, str] | None = None, mends: bool = True
+        self, root: Path, answers: list[str], versions: dict[str, str] | None = None, mends: bool = True
     ) -> None:
         super().__init__(root, Address("127.0.0.1:9"), versions=versions, mends=mends)
-        self.sings, self.reloaded = sings, 0
+        self.answers, self.reloaded = answers, 0
         self._client.reload = self._count  # type: ignore[method-assign]
 
     def _count(self, name: str) -> None:
         self.reloaded += 1
 
     def _check_answers(self, known: KnownAnswer) -> None:
-        match self.sings.pop(0) if self.sings else "right":
+        match self.answers.pop(0) if self.answers else "right":
             case "broken":
                 raise Broken("no memory")
             case "wrong":
@@ -119,9 +119,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("sings", "reloaded"), [([], 0), (["broken"], 0), (["broken"] * 2, 1), (["wrong"] * 2, 1)])
-def test_a_model_is_loaded_anew_only_when_it_fails_twice(root: Path, sings: list[str], reloaded: int) -> None:
-    backend = Loaded(root, sings)
+@pytest.mark.parametrize(("answers", "reloaded"), [([], 0), (["broken"], 0), (["broken"] * 2, 1), (["wrong"] * 2, 1)])
+def test_a_model_is_loaded_anew_only_when_it_fails_twice(root: Path, answers: list[str], reloaded: int) -> None:
+    backend = Loaded(root, answers)
     backend.ask()
     assert backend.reloaded == reloaded
 
@@ -133,31 +133,31 @@ def test_for_wrong_answers_a_model_is_loaded_anew_once_until_they_are_right(root
             backend.ask()
     assert backend.reloaded == 1
     backend.ask()
-    backend.sings = ["wrong"] * 2
+    backend.answers = ["wrong"] * 2
     backend.ask()
     assert backend.reloaded == 2
 
 
-@pytest.mark.parametrize("sings", ["broken", "wrong"])
+@pytest.mark.parametrize("answers", ["broken", "wrong"])
 @pytest.mark.parametrize(("versions", "mends"), [({"lobes": "1"}, True), (None, False)], ids=["on trial", "reader"])
 def test_for_a_version_on_trial_and_by_who_only_reads_nothing_is_loaded_anew(
-    root: Path, sings: str, versions: dict[str, str] | None, mends: bool
+    root: Path, answers: str, versions: dict[str, str] | None, mends: bool
 ) -> None:
-    backend = Loaded(root, [sings] * 3, versions, mends)
+    backend = Loaded(root, [answers] * 3, versions, mends)
     with pytest.raises(Broken):
         backend.ask()
     assert backend.reloaded == 0
 
 
 class OutOfMemory(Loaded):
-    """It answers its canary; to a study it says `fails` times that it failed."""
+    """It passes the known-answer check; to a study it says `fails` times that it failed."""
 
     def __init__(self, root: Path, fails: int) -> None:
         super().__init__(root, [])
         self.fails, self.asked, self.canaries = fails, 0, 0
-        self._breaker = Breaker(self._count_canary)
+        self._breaker = Breaker(self._count_check)
 
-    def _count_canary(self) -> None:
+    def _count_check(self) -> None:
         self.canaries += 1
 
     def _ask(self, *_: Any) -> dict[str, Array]:
@@ -173,7 +173,7 @@ class OutOfMemory(Loaded):
 
 def test_a_server_short_of_memory_fails_no_study_for_good(root: Path) -> None:
     backend = OutOfMemory(root, 99)
-    with pytest.raises(Transient, match=r"allocate memory .*while the canary is answered rightly"):
+    with pytest.raises(Transient, match=r"allocate memory .*while the known-answer check passes"):
         backend.study()
     assert (backend.asked, backend.canaries) == (1 + backend.concurrency, 2)
 

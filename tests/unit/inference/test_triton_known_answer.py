@@ -23,7 +23,7 @@ def probability(answer: Array) -> dict[str, Array]:
     return {"probability": answer}
 
 
-def test_the_drawn_image_makes_every_channel_say_something(known: dict[str, KnownAnswer]) -> None:
+def test_the_synthetic_image_makes_every_channel_say_something(known: dict[str, KnownAnswer]) -> None:
     for one in known.values():
         (expected,) = one.expected.values()
         for channel in expected[0]:

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import make_ct, tiny_models, toy_pipeline
 
+from service.domain.analysis import Analysis
+from service.domain.ct import CT
 from service.domain.model_roles import Role
 from service.domain.pipeline import Pipeline, roles_of
-from service.domain.ports import unheard
+from service.domain.ports import Backend, Progress, unheard
 from service.domain.serving import promote
 from service.errors import Permanent
 from service.imaging.read import read_ct
@@ -52,12 +55,12 @@ def root(tmp_path: Path, roles: dict[str, Role]) -> Path:
 
 @pytest.mark.slow
 def test_its_model_is_installed_tried_and_used(root: Path, added: Pipeline, tmp_path: Path) -> None:
-    ct = make_ct.write(DATASETS, tmp_path / "ct")
+    make_ct.write(DATASETS, tmp_path / "ct")
     without = added.analyse(read_ct(DATASETS), OnnxBackend(root), unheard)
     acceptance = Acceptance(
         BUILT_IN, [*BUILT_IN, added], tmp_path / "ct", lambda versions: OnnxBackend(root, versions=versions)
     )
-    assert ct and NAME not in {model.name for model in without.models}
+    assert NAME not in {model.name for model in without.models}
     passed = acceptance.check(root, NAME, "1")
     assert passed.difference is not None and passed.difference.worst_dice == 1.0
     change(root, NAME, promote("1"))
@@ -85,6 +88,32 @@ def test_a_model_that_does_not_fit_the_role_is_refused(tmp_path: Path, roles: di
         prepare(root, toy_pipeline.network(), one, roles)
     with pytest.raises(Permanent, match="'emphysema-voxels' is no role"):
         prepare(root, toy_pipeline.network(), toy_pipeline.MODEL, roles_of(BUILT_IN))
+
+
+@pytest.mark.slow
+def test_a_pipeline_of_two_new_models_is_brought_into_service(root: Path, added: Pipeline, tmp_path: Path) -> None:
+    """Neither is served when the first is tried: it is tried with the newest of the other."""
+    make_ct.write(DATASETS, tmp_path / "ct")
+    voxels = roles_of([added])[NAME]
+    other = Role("more-voxels", "the same again", voxels.check)
+
+    class Both(type(added)):  # type: ignore[misc]
+        models = (*added.models, voxels, other)
+        optional_models = ()
+
+        def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
+            assert {backend.spec(role.name).name for role in (voxels, other)} == {NAME, "more-voxels"}
+            return super().analyse(ct, backend, progress)  # type: ignore[no-any-return]
+
+    acceptance = Acceptance([Both()], [Both()], tmp_path / "ct", partial(OnnxBackend, root, 1))
+    with pytest.raises(Permanent, match="is tried together with more-voxels, of which no version is installed"):
+        acceptance.check(root, NAME, "1")
+    second = replace(toy_pipeline.MODEL, name="more-voxels")
+    add(root, prepare(root, toy_pipeline.network(), second, roles_of([Both()])).content)
+    for name in (NAME, "more-voxels"):
+        assert acceptance.check(root, name, "1").difference is None, "there is nothing to compare with"
+        change(root, name, promote("1"))
+    assert {NAME, "more-voxels"} <= acceptance.required
 
 
 def test_no_pipeline_needs_it_so_it_may_go(root: Path, added: Pipeline) -> None:

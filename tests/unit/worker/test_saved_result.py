@@ -133,6 +133,26 @@ def test_a_refusal_is_read_as_it_was_written() -> None:
     assert from_json(to_json(refused)) == refused
 
 
+def test_the_file_of_the_time_between_is_read() -> None:
+    """Before it was the result itself it was an event and the result."""
+    written = json.loads(to_json(Result(series_uid="1.2", headline=scored(7), flags=[], objects=[], models=[])))
+    wrapped = json.dumps({"event": "analyse", "result": written}).encode()
+    assert from_json(wrapped) == from_json(json.dumps(written).encode())
+
+
+@pytest.mark.parametrize(
+    ("result", "event"),
+    [
+        (Result(series_uid="1.2"), Event.ANALYSE),
+        (Result(refusals={"1.2": [Refusal(Reason.TILT, "12 degrees.")]}), Event.REFUSE),
+        (Result(error="disk full"), Event.FAIL),
+        (Result(series_uid="1.2", error="disk full"), Event.FAIL),
+    ],
+)
+def test_what_a_result_is_to_its_job(result: Result, event: Event) -> None:
+    assert result.event is event
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"{}", b'{"event": "analyse"}', b'{"event": "analyse", "result": 1}']
 )
