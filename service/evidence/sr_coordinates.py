@@ -12,7 +12,7 @@ _SAME_SLICE = 0.05
 """Part of the distance of two slices up to which a point lies in one."""
 
 _ROUNDING = 1e-3
-"""Of a voxel: what mapping to mm and back may add to a point on the border of the CT."""
+"""Part of a voxel that mapping to mm and back may add to a point on the border of the CT."""
 
 Coordinates = sr.CoordinatesForMeasurement | sr.CoordinatesForMeasurement3D
 

@@ -17,7 +17,7 @@ from service.inference.synthetic_ct import synthetic_inputs
 from service.inference.tensors import check_numbers, one_step
 
 MAX_STEPS_APART = 2
-"""Of 255: other hardware rounds otherwise."""
+"""Steps (`inference.tensors.one_step`) that a value may be apart, because other hardware rounds differently."""
 
 MAX_FURTHER_APART = 1e-3
 """Part of the answer that may be further apart: where a rounding tips a steep edge."""

@@ -25,7 +25,7 @@ TRITON_TYPES: Mapping[DType, str] = {
 """As its protocol names them; its configurations write TYPE_ before."""
 
 _MOST_PROBABLE = 255
-"""Of UINT8 probabilities."""
+"""The UINT8 value of a certain probability."""
 
 
 def check_inputs(spec: ModelSpec, inputs: Mapping[str, Array]) -> None:

@@ -15,7 +15,7 @@ released network stays far below it (docs/decisions/0094)."""
 
 @dataclass(frozen=True, slots=True)
 class OutputStatistics:
-    """Of one channel of one model, of any type; differences are counted in steps (`inference.tensors.one_step`).
+    """The answers of one channel of a model, of any type. Differences are in steps (`inference.tensors.one_step`).
 
     values: how many. low, high: the least and the greatest, of numbers only. not_numbers: NaN and infinite ones.
     compared: values that have an expected one beside them; expected_low, expected_high: of those. largest: the greatest

@@ -218,6 +218,10 @@ def test_a_decision_and_that_a_model_is_experimental_are_evaluations(sample: tup
     decided = replace(plain.classification, decision=codes.private("COVID", "COVID-19"), absent=None, experimental=True)
     found = groups(documents(ct, replace(plain, classification=decided))["study"])["CLASSIFICATION"]
     assert evaluations(found) == [("CLASSIF", "COVID"), ("VALIDATION", "EXPERIMENTAL")]
+    (warned,) = decided.warnings
+    case = Case.of(ct, replace(plain, classification=decided), evidence_samples.context(ct))
+    assert warned in case.warnings, "the page and the text report print these"
+    assert warned not in Case.of(ct, plain, evidence_samples.context(ct)).warnings
     assert len(numbers(found)) == 3
 
 
