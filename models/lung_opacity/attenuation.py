@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from models.card import METRICS, write_metrics
 from service.imaging.harmonise import MODEL_ORIENTATION
-from service.pipelines.covid_severity.measure import HIGH_OPACITY_HU, split_by_attenuation
-from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.shared.measure import HIGH_OPACITY_HU, split_by_attenuation
+from service.pipelines.shared.opacities import Opacity
 
 from .card import ATTENUATION, render
 from .data import MEDSEG9, Source, read

@@ -29,9 +29,9 @@ from service.domain.ct import CT
 from service.imaging.harmonise import AIR_HU, MODEL_ORIENTATION
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_severity.measure import Region
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.pipelines.covid_severity.score import NoiseFloor, severity
+from service.pipelines.shared.measure import Region
 
 from .card import NOISE, render
 from .data import MEDSEG9, read

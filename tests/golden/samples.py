@@ -22,10 +22,10 @@ from service.evidence.context import ALWAYS, TEXT, Evidence, EvidenceContext, Se
 from service.evidence.encode import encode
 from service.imaging.read import read_ct
 from service.pipelines.covid_severity.flags import LOBE_MISSING, LOBES_APPROXIMATE, NO_CLASSIFIER
-from service.pipelines.covid_severity.measure import measure
 from service.pipelines.covid_severity.mirror import SelfAgreement
 from service.pipelines.covid_severity.result import Measured, to_analysis
 from service.pipelines.covid_severity.score import severity
+from service.pipelines.shared.measure import measure
 
 FOLDER = Path(__file__).parent
 DEMO = FOLDER.parent.parent / "demo" / "ct"

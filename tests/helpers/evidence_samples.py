@@ -19,12 +19,12 @@ from service.domain.report import ReportBody
 from service.evidence.context import Earlier, Evidence, EvidenceContext, Predecessor, Selection
 from service.evidence.encode import encode
 from service.pipelines.covid_severity.flags import LOBES_APPROXIMATE, NO_CLASSIFIER
-from service.pipelines.covid_severity.measure import Measurements, OpacityRegion, Region
 from service.pipelines.covid_severity.mirror import SelfAgreement
-from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.pipelines.covid_severity.result import Measured, to_analysis
 from service.pipelines.covid_severity.score import NoiseFloor, severity
+from service.pipelines.shared.measure import Measurements, OpacityRegion, Region
+from service.pipelines.shared.opacities import Opacity
 
 ANALYSED_AT = datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC)
 PIPELINE = PipelineUse("covid-severity", "1.0", 9000)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
-from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.shared.opacities import Opacity
 
 Array = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ from service.domain.anatomy import Lobe
 from service.domain.ct import CT
 from service.evidence.context import ALWAYS, Predecessor, SegKind, Selection, Style
 from service.imaging.read import read_ct
-from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.shared.opacities import Opacity
 
 pytestmark = pytest.mark.peers
 

@@ -10,7 +10,7 @@ from helpers.shared_data import tool
 from pydicom import Dataset
 
 from service.domain.anatomy import Lobe
-from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.shared.opacities import Opacity
 
 
 def test_voxels_hold_the_known_volumes() -> None:

@@ -19,18 +19,17 @@ from service.domain.pipeline import Drift
 from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
 from service.imaging.lungs import Lungs
-from service.pipelines.covid_severity import codes as own
 from service.pipelines.covid_severity import flags as warnings
 from service.pipelines.covid_severity import report as pages
-from service.pipelines.covid_severity.measure import measure, split_by_attenuation
 from service.pipelines.covid_severity.mirror import SelfAgreement, mirrored, self_agreement
-from service.pipelines.covid_severity.opacities import find_opacities
 from service.pipelines.covid_severity.result import Measured, to_analysis
 from service.pipelines.covid_severity.score import NoiseFloor, Severity, severity
-from service.pipelines.shared import lobe_segments
+from service.pipelines.shared import lobe_segments, opacity_segments
 from service.pipelines.shared.lobes import lobes_of
 from service.pipelines.shared.lungs import lungs_of, slice_answers
+from service.pipelines.shared.measure import measure, split_by_attenuation
 from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, LUNGS
+from service.pipelines.shared.opacities import find_opacities
 from service.pipelines.shared.slices import asking, infer_slices
 
 AGREEMENT_LUNGS, AGREEMENT_OPACITIES = 0.97, 0.92
@@ -47,7 +46,7 @@ class CovidSeverity:
     optional_models: tuple[Role, ...] = (LUNGS,)
     limits: Limits = Limits()
     flags: tuple[Flag, ...] = warnings.FLAGS
-    label_maps: tuple[LabelMapKind, ...] = (lobe_segments.KIND, own.FINDINGS_KIND)
+    label_maps: tuple[LabelMapKind, ...] = (lobe_segments.KIND, opacity_segments.KIND)
     series_number: int = 9000
     drift: tuple[Drift, ...] = (
         Drift("severity_score", "CT severity score, 0-25"),

@@ -7,29 +7,17 @@ from service.domain.analysis import Analysis, MeasurementGroup
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.domain.ct import CT
 from service.domain.ports import Step
-from service.domain.report import Bar, Card, Column, LegendEntry, Line, ReportBody, Row, Table, TableRow
-from service.domain.rounding import millilitres_text, percent_text
-from service.imaging.figures import SCALE, Scene, axial, coronal, front
-from service.imaging.render import Mark
-from service.imaging.render_slice import swatch
-from service.pipelines.covid_severity import codes as own
+from service.domain.report import Bar, Card, Column, Line, ReportBody, Row, Table, TableRow
+from service.imaging.figures import SCALE
 from service.pipelines.covid_severity import score
-from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.shared import lobe_segments
+from service.pipelines.shared.opacity_report import DEFINITION, VOLUMES, cells, extent, figures, in_words, legend
 
 TITLE = "Chest CT: lung opacity report"
 NO_CLASSIFIER = "Classification: no validated model installed"
 
-MARKS = (
-    Mark(Opacity.GROUND_GLASS, own.OPACITIES[Opacity.GROUND_GLASS].rgb, 0.30),
-    Mark(Opacity.HIGH_OPACITY, own.OPACITIES[Opacity.HIGH_OPACITY].rgb, 0.35, hatched=True, shade=0.62, background=190),
-)
-
 _COLUMNS = (
-    Column("Lung mL", 0.335),
-    Column("Opacity mL", 0.455),
-    Column("Ground-glass mL", 0.605),
-    Column("High opacity mL", 0.745),
+    *(Column(title, right) for title, right in zip(VOLUMES.values(), (0.335, 0.455, 0.605, 0.745), strict=True)),
     Column("Opacity %", 0.845),
     Column("Score", 1.0),
 )
@@ -37,9 +25,6 @@ _BAR = (0.862, 0.922)
 _TABLE_NOTE = (
     "Score per lobe 0-5, in brackets without noise floor. Percentages are truncated; scores use unrounded values."
 )
-_VOLUMES = ("volume_ml", "opacity_ml", "ground_glass_ml", "high_opacity_ml")
-
-_OPACITY = "Opacity is ground-glass plus high opacity, of any cause."
 _LOBE = "Lobe: 0 none, 1 <5 %, 2 ≤25 %, 3 ≤50 %, 4 ≤75 %, 5 >75 % affected."
 _MILD, _MODERATE = score.HIGHEST["mild"], score.HIGHEST["moderate"]
 _TOTAL = f"Total: mild 1-{_MILD}, moderate {_MILD + 1}-{_MODERATE}, severe {_MODERATE + 1}-{score.MAX}."
@@ -47,22 +32,14 @@ _TOTAL = f"Total: mild 1-{_MILD}, moderate {_MILD + 1}-{_MODERATE}, severe {_MOD
 
 def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
     """step: called before each picture."""
-    opacities, lobes = (analysis.label_map(name).labels for name in ("findings", "lobes"))
-    scene = Scene.of(ct, opacities, lobes, MARKS, "opacity")
-    step()
-    large = axial(scene)
-    step()
-    middle = coronal(scene)
-    step()
-    small = (middle, front(scene))
-    step()
+    large, small = figures(ct, analysis, step)
     return ReportBody(
         title=TITLE,
-        cards=(_severity(analysis), _extent(analysis), _classification(analysis)),
+        cards=(_severity(analysis), extent(analysis), _classification(analysis)),
         table=Table("Region", _COLUMNS, tuple(_rows(analysis)), _BAR, _TABLE_NOTE),
         large=large,
         small=small,
-        legend=tuple(LegendEntry(swatch(mark), own.OPACITIES[Opacity(mark.label)].title) for mark in MARKS),
+        legend=legend(),
         scale=SCALE,
         notes_heading="Scoring",
         notes=_scoring(analysis),
@@ -89,18 +66,6 @@ def _without_floor(analysis: Analysis) -> str:
     return f"without noise floor: {analysis.group('SEVERITY')['score_without_noise_floor']:g}"
 
 
-def _extent(analysis: Analysis) -> Card:
-    total = analysis.group("LUNG_TOTAL")
-    kinds = (f"Ground-glass {_ml(total, 'ground_glass_ml')} mL · high opacity {_ml(total, 'high_opacity_ml')} mL",)
-    return Card(
-        "Affected part of both lungs",
-        f"{percent_text(total['opacity_percent'])} %",
-        f"{_ml(total, 'opacity_ml')} of {_ml(total, 'volume_ml')} mL",
-        Bar(total["opacity_percent"] / 100),
-        (Line(kinds[0]), Line(f"{own.NOT_TOLD_APART.meaning}.", 7.5, wrapped=True)),
-    )
-
-
 def _classification(analysis: Analysis) -> Card:
     found = analysis.classification
     if found is None or not found.probabilities:
@@ -121,10 +86,7 @@ def _rows(analysis: Analysis) -> Iterator[TableRow]:
 
 
 def _row(name: str, group: MeasurementGroup, score_text: str, total: bool = False) -> TableRow:
-    percent = group["opacity_percent"]
-    affected = percent_text(percent) if group["volume_ml"] else "-"
-    cells = (*(_ml(group, volume) for volume in _VOLUMES), affected, score_text)
-    return TableRow(name, cells, percent / 100, total)
+    return TableRow(name, (*cells(group), score_text), group["opacity_percent"] / 100, total)
 
 
 def _scores(group: MeasurementGroup) -> tuple[int, int] | None:
@@ -144,10 +106,10 @@ def _lobe_score(group: MeasurementGroup) -> str:
 def _scoring(analysis: Analysis) -> tuple[str, ...]:
     severity = {m.name: m.value for m in analysis.group("SEVERITY").measurements}
     if "noise_floor_ml" not in severity:
-        return _OPACITY, _LOBE, _TOTAL
+        return DEFINITION, _LOBE, _TOTAL
     limits = f"{severity['noise_floor_ml']:g} mL and {severity['noise_floor_percent']:g} % of it"
     noise = f"Noise floor: a lobe is scored only if its opacity exceeds both {limits}; less is found in normal lungs."
-    return _OPACITY, _LOBE, noise, _TOTAL
+    return DEFINITION, _LOBE, noise, _TOTAL
 
 
 def _agreement(analysis: Analysis) -> tuple[str, ...]:
@@ -161,20 +123,11 @@ def _agreement(analysis: Analysis) -> tuple[str, ...]:
 def _regions(analysis: Analysis) -> Iterator[str]:
     for side, lobes in (("right", RIGHT_LOBES), ("left", LEFT_LOBES)):
         for lobe in lobes:
-            yield f"{lobe_segments.SEGMENT_OF[lobe].title}: {_in_words(analysis, lobe)}."
-        yield f"{side.capitalize()} lung: {_extent_in_words(analysis.group(f'LUNG_{side.upper()}'))}."
+            yield f"{lobe_segments.SEGMENT_OF[lobe].title}: {_lobe_in_words(analysis, lobe)}."
+        yield f"{side.capitalize()} lung: {in_words(analysis.group(f'LUNG_{side.upper()}'))}."
 
 
-def _in_words(analysis: Analysis, lobe: Lobe) -> str:
+def _lobe_in_words(analysis: Analysis, lobe: Lobe) -> str:
     group = analysis.group(lobe.name)
     scores = _scores(group)
-    return f"{_extent_in_words(group)}, {'not found' if scores is None else f'score {scores[0]}'}"
-
-
-def _extent_in_words(group: MeasurementGroup) -> str:
-    percent = percent_text(group["opacity_percent"])
-    return f"{_ml(group, 'volume_ml')} mL, of it opacity {_ml(group, 'opacity_ml')} mL ({percent} %)"
-
-
-def _ml(group: MeasurementGroup, name: str) -> str:
-    return millilitres_text(group[name])
+    return f"{in_words(group)}, {'not found' if scores is None else f'score {scores[0]}'}"

@@ -13,28 +13,19 @@ from service.domain.analysis import (
     Evaluation,
     Headline,
     LabelArray,
-    LabelMap,
     Measurement,
     MeasurementGroup,
     ModelUse,
     PipelineUse,
-    Site,
 )
 from service.domain.anatomy import Lobe
 from service.domain.flags import Flag
-from service.domain.rounding import millilitres_text, percent_text
 from service.pipelines.covid_severity import codes as own
 from service.pipelines.covid_severity import score
-from service.pipelines.covid_severity.measure import Measurements, OpacityRegion, Region
 from service.pipelines.covid_severity.mirror import SelfAgreement
-from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.score import Severity
-from service.pipelines.shared import lobe_segments
-
-LUNGS = {"right": codes.RIGHT, "left": codes.LEFT, "total": None}
-"""Regions of lung by name, in the order to show them, with their laterality."""
-
-_LUNG = Site(codes.LUNG)
+from service.pipelines.shared import lobe_segments, opacity_groups, opacity_segments
+from service.pipelines.shared.measure import Measurements
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +54,7 @@ def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUs
         pipeline=pipeline,
         label_maps=(
             lobe_segments.label_map(found.lobe_mask),
-            LabelMap(own.FINDINGS_KIND, found.opacity_mask, tuple(own.OPACITIES.values())),
+            opacity_segments.label_map(found.opacity_mask),
         ),
         voxel_ml=found.voxel_ml,
         groups=tuple(_groups(found)),
@@ -72,8 +63,8 @@ def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUs
         flags=tuple(flags),
         classification=_classification(found.probabilities),
         uncertainty=tuple(_uncertainty(found.agreement)),
-        limitations=(own.NOT_TOLD_APART,),
-        summary=tuple(_summary(found.regions)),
+        limitations=(opacity_segments.NOT_TOLD_APART,),
+        summary=tuple(opacity_groups.summary(found.regions)),
         urgent=found.severity.category == "severe",
         drift=drift,
     )
@@ -81,30 +72,12 @@ def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUs
 
 def _groups(found: Measured) -> Iterator[MeasurementGroup]:
     severity = found.severity
-    yield MeasurementGroup("SEVERITY", codes.LUNG, _LUNG, tuple(_totals(severity)), tuple(_involvement(severity)))
-    for side, laterality in LUNGS.items():
-        measurements = tuple(_region(found.regions.lungs[side]))
-        yield MeasurementGroup(f"LUNG_{side.upper()}", codes.LUNG, Site(codes.LUNG, laterality), measurements)
-    for kind, opacity in found.regions.opacities.items():
-        yield MeasurementGroup(f"TOTAL_{kind.name}", own.OPACITIES[kind].type, _LUNG, tuple(_opacity(opacity)))
+    totals, involvement = tuple(_totals(severity)), tuple(_involvement(severity))
+    yield MeasurementGroup("SEVERITY", codes.LUNG, opacity_groups.LUNG, totals, involvement)
+    yield from opacity_groups.lungs_and_kinds(found.regions)
     for lobe in Lobe:
-        yield _lobe(found, lobe)
-    for kind, opacity in found.regions.opacities.items():
-        segment = own.OPACITIES[kind]
-        measurements = (*_opacity(opacity), *_mean(opacity.mean_hu))
-        yield MeasurementGroup(
-            segment.name, segment.type, _LUNG, measurements, category=segment.category, segment=segment.name
-        )
-
-
-def _lobe(found: Measured, lobe: Lobe) -> MeasurementGroup:
-    segment = lobe_segments.SEGMENT_OF[lobe]
-    region = found.regions.lobes[lobe]
-    measurements = (*_region(region), *_mean(region.mean_hu), *_lobe_scores(found.severity, lobe))
-    site = lobe_segments.site(lobe)
-    return MeasurementGroup(
-        lobe.name, segment.type, site, measurements, category=segment.category, segment=segment.name
-    )
+        yield opacity_groups.lobe(found.regions, lobe, tuple(_lobe_scores(severity, lobe)))
+    yield from opacity_groups.kinds(found.regions)
 
 
 def _totals(severity: Severity) -> Iterator[Measurement]:
@@ -135,24 +108,6 @@ def _lobe_scores(severity: Severity, lobe: Lobe) -> Iterator[Measurement]:
         yield _score("score_without_noise_floor", own.LOBE_SCORE, published)
 
 
-def _region(region: Region) -> Iterator[Measurement]:
-    yield Measurement("volume_ml", codes.VOLUME, region.volume_ml, codes.MILLILITRE)
-    yield Measurement("opacity_ml", own.OPACITY_VOLUME, region.opacity_ml, codes.MILLILITRE)
-    yield Measurement("opacity_percent", own.PERCENT_AFFECTED, region.opacity_percent, codes.PERCENT)
-    for kind, volume_ml in ((Opacity.GROUND_GLASS, region.ggo_ml), (Opacity.HIGH_OPACITY, region.high_opacity_ml)):
-        yield Measurement(f"{kind.name.lower()}_ml", own.VOLUME_OF[kind], volume_ml, codes.MILLILITRE)
-
-
-def _opacity(region: OpacityRegion) -> Iterator[Measurement]:
-    yield Measurement("volume_ml", codes.VOLUME, region.volume_ml, codes.MILLILITRE)
-    yield Measurement("percent_of_lungs", own.PERCENT_AFFECTED, region.percent_of_lungs, codes.PERCENT)
-
-
-def _mean(mean_hu: float | None) -> Iterator[Measurement]:
-    if mean_hu is not None:
-        yield Measurement("mean_hu", codes.ATTENUATION, mean_hu, codes.HOUNSFIELD, derivation=codes.MEAN)
-
-
 def _score(name: str, concept: Code, value: int) -> Measurement:
     return Measurement(name, concept, float(value), codes.SCORE)
 
@@ -180,12 +135,3 @@ def _headline(severity: Severity) -> Headline:
         return Headline(score.NAME, None, codes.SCORE, score.MAX, words=words)
     words = f"involvement: {severity.involvement}"
     return Headline(score.NAME, severity.total, codes.SCORE, score.MAX, severity.category, words, remark)
-
-
-def _summary(regions: Measurements) -> Iterator[str]:
-    yield f"{own.NOT_TOLD_APART.meaning}."
-    total = regions.lungs["total"]
-    volume, opacity = millilitres_text(total.volume_ml), millilitres_text(total.opacity_ml)
-    yield f"Both lungs: {volume} mL, of it opacity {opacity} mL ({percent_text(total.opacity_percent)} %)."
-    for kind, region in regions.opacities.items():
-        yield f"{own.OPACITIES[kind].title} {millilitres_text(region.volume_ml)} mL."

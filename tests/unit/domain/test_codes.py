@@ -11,14 +11,15 @@ from service.domain.anatomy import Lobe
 from service.evidence.context import ALWAYS, SEG
 from service.pipelines import PIPELINES
 from service.pipelines.covid_severity import codes as covid_severity
-from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.score import Category
+from service.pipelines.shared import opacity_segments
 from service.pipelines.shared.lobe_segments import SEGMENT_OF
+from service.pipelines.shared.opacities import Opacity
 
-MODULES = (codes, covid_severity)
+MODULES = (codes, covid_severity, opacity_segments)
 ALL = [value for module in MODULES for value in vars(module).values() if isinstance(value, Code)]
-TABLES = (codes.PRODUCTS, covid_severity.CATEGORIES, covid_severity.VOLUME_OF)
-SEGMENTS = (*SEGMENT_OF.values(), *covid_severity.OPACITIES.values())
+TABLES = (codes.PRODUCTS, covid_severity.CATEGORIES, opacity_segments.VOLUME_OF)
+SEGMENTS = (*SEGMENT_OF.values(), *opacity_segments.SEGMENT_OF.values())
 FLAGS = tuple(dict.fromkeys(flag for pipeline in PIPELINES for flag in pipeline.flags))
 STANDARD = {
     "45653009": dictionary.SCT.UpperLobeOfLung,
@@ -88,8 +89,8 @@ def test_private_codes_are_unique() -> None:
 
 
 def test_nothing_is_left_without_a_code() -> None:
-    assert set(SEGMENT_OF) == set(Lobe) and set(covid_severity.OPACITIES) == set(Opacity)
-    assert set(covid_severity.CATEGORIES) == set(get_args(Category)) and set(covid_severity.VOLUME_OF) == set(Opacity)
+    assert set(SEGMENT_OF) == set(Lobe) and set(opacity_segments.SEGMENT_OF) == set(Opacity)
+    assert set(covid_severity.CATEGORIES) == set(get_args(Category)) and set(opacity_segments.VOLUME_OF) == set(Opacity)
     assert set(codes.PRODUCTS) == (ALWAYS | {"text", "capture", "heat-map"}) - {SEG, "study"}
 
 
@@ -98,7 +99,7 @@ def test_an_sr_warns_in_the_words_of_the_flag() -> None:
 
 
 def test_percent_affected_is_not_diffusion_anisotropy() -> None:
-    assert covid_severity.PERCENT_AFFECTED.scheme_designator == codes.PRIVATE
+    assert opacity_segments.PERCENT_AFFECTED.scheme_designator == codes.PRIVATE
 
 
 def test_colours_are_distinct() -> None:

@@ -27,9 +27,9 @@ from service.evidence.report.page import MOST_LETTERS, fitted, wrapped
 from service.evidence.result import result_document
 from service.imaging.read import read_ct
 from service.pipelines.covid_severity.flags import FLAGS, LOBE_MISSING, LOBES_APPROXIMATE, LOW_AGREEMENT, NO_NOISE_FLOOR
-from service.pipelines.covid_severity.measure import Measurements, OpacityRegion, Region
-from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.score import severity
+from service.pipelines.shared.measure import Measurements, OpacityRegion, Region
+from service.pipelines.shared.opacities import Opacity
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from service.domain.flags import LOSSY, LUNG_AT_EDGE
 from service.errors import Reason, Refusal
 from service.evidence.result import SeriesRefusal, result_document
 from service.pipelines.covid_severity.flags import FLAGS, LOBES_APPROXIMATE, LOW_AGREEMENT, NO_CLASSIFIER, TRACE_OPACITY
-from service.pipelines.covid_severity.measure import Region
 from service.pipelines.covid_severity.score import severity
+from service.pipelines.shared.measure import Region
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/reference/result.schema.json").read_text())
 

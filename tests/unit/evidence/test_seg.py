@@ -19,7 +19,7 @@ from service.evidence.context import SegKind, Style, segmentation_products
 from service.evidence.seal import seal
 from service.evidence.seg import segment_numbers, segmentation
 from service.imaging.read import read_ct
-from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.shared.opacities import Opacity
 
 STYLES = [Style(), Style(all_frames=True), Style(SegKind.LABELMAP), Style(SegKind.LABELMAP, all_frames=True)]
 

@@ -19,10 +19,10 @@ from service.evidence.case import Case
 from service.evidence.context import ALWAYS, Evidence, PassedOver, Predecessor, Selection
 from service.evidence.sr_study import study_sr
 from service.pipelines.covid_severity.flags import LOBE_MISSING
-from service.pipelines.covid_severity.measure import Region
-from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.result import Measured
 from service.pipelines.covid_severity.score import severity
+from service.pipelines.shared.measure import Region
+from service.pipelines.shared.opacities import Opacity
 
 pytestmark = pytest.mark.slow
 

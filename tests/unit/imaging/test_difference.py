@@ -13,7 +13,7 @@ from service.domain.analysis import Analysis, LabelMap
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
 from service.imaging.difference import difference
-from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.shared.opacities import Opacity
 
 LUNGS, OPACITY, HIGH_OPACITY = "lobes", "findings", "HIGH_OPACITY"
 

@@ -23,7 +23,7 @@ from service.errors import Reason, Rejected
 from service.imaging.attributes import text
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
-from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.shared.opacities import Opacity
 
 UUID_STYLE = "98C14734-2B1E-4C1D-9A57-0E6C3B7FA611"
 REAL = ("dicom/covid-ct-md/P001", "dicom/covid-ct-md/cap001", "dicom/covid-ct-md/normal001", "dicom/rider-lung")

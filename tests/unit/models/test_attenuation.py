@@ -8,8 +8,8 @@ import pytest
 
 from models.lung_opacity.attenuation import agreement, compare, high_opacity
 from models.lung_opacity.data import Source
-from service.pipelines.covid_severity.measure import HIGH_OPACITY_HU, split_by_attenuation
-from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.shared.measure import HIGH_OPACITY_HU, split_by_attenuation
+from service.pipelines.shared.opacities import Opacity
 
 
 def source(ground_glass_hu: float, dense_hu: float, ground_glass_label: int = 2) -> Source:

@@ -31,8 +31,8 @@ from service.pipelines.covid_severity.flags import (
     NO_NOISE_FLOOR,
     TRACE_OPACITY,
 )
-from service.pipelines.covid_severity.opacities import Opacity
 from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.shared.opacities import Opacity
 from service.pipelines.shared.slices import centred
 
 pytestmark = pytest.mark.slow

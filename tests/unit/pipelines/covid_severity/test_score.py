@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.pipelines.covid_severity.measure import Region
 from service.pipelines.covid_severity.score import NoiseFloor, Severity, category, lobe_score, severity
+from service.pipelines.shared.measure import Region
 
 GOLDEN_ML = {"LUL": (1336, 83), "LLL": (1609, 169), "RUL": (989, 101), "RML": (787, 37), "RLL": (1633, 115)}
 

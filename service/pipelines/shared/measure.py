@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.imaging.boxes import bounds, clipped
-from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.shared.opacities import Opacity
 
 HIGH_OPACITY_HU = -200.0
 SMOOTHING_MM = 1.0

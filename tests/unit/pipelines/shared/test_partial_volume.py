@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.pipelines.covid_severity.partial_volume import partial_volume
+from service.pipelines.shared.partial_volume import partial_volume
 
 
 def lungs() -> np.ndarray:

@@ -10,7 +10,7 @@ from scipy import ndimage
 from service.imaging.boxes import bounds, clipped
 from service.imaging.harmonise import reach, resample_like
 from service.imaging.lungs import HALF
-from service.pipelines.covid_severity.partial_volume import partial_volume
+from service.pipelines.shared.partial_volume import partial_volume
 
 
 class Opacity(IntEnum):

@@ -3,7 +3,7 @@
 import highdicom as hd
 import numpy as np
 
-from service.pipelines.covid_severity.opacities import MIN_COMPONENT_ML, find_opacities
+from service.pipelines.shared.opacities import MIN_COMPONENT_ML, find_opacities
 
 AFFINE = np.array([[0, 0, 2.0, 0], [0, 2.0, 0, 0], [-2.0, 0, 0, 0], [0, 0, 0, 1]])
 """Voxels of 0.008 mL: seven make 0.056 mL, six 0.048 mL."""

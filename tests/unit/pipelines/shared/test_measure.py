@@ -8,8 +8,8 @@ from scipy import ndimage
 
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.imaging.read import read_ct
-from service.pipelines.covid_severity.measure import HIGH_OPACITY_HU, measure, split_by_attenuation
-from service.pipelines.covid_severity.opacities import Opacity
+from service.pipelines.shared.measure import HIGH_OPACITY_HU, measure, split_by_attenuation
+from service.pipelines.shared.opacities import Opacity
 
 
 @pytest.mark.parametrize("orientation", ["HFS", "FFP", "HFDR"])
