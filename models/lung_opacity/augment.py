@@ -20,24 +20,24 @@ def augment(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor, Tenso
     hu = breathed_out(hu, masks[:, :1], random)
     hu, masks = _with_opacity(hu, masks, random)
     size = round(SEEN * hu.shape[-1])
-    grid = F.affine_grid(_placement(len(hu), random), [len(hu), 1, size, size], align_corners=False)
+    grid = F.affine_grid(placement(len(hu), random), [len(hu), 1, size, size], align_corners=False)
     moved = F.grid_sample(hu - AIR_HU, grid, align_corners=False) + AIR_HU
     masks = (F.grid_sample(masks, grid, align_corners=False) >= 0.5).float()
-    return _appearance(moved, random), masks
+    return appearance(moved, random), masks
 
 
-def _uniform(shape: tuple[int, ...], low: float, high: float, random: Generator) -> Tensor:
+def uniform(shape: tuple[int, ...], low: float, high: float, random: Generator) -> Tensor:
     return torch.rand(shape, generator=random) * (high - low) + low
 
 
-def _sometimes(batch: int, probability: float, random: Generator) -> Tensor:
+def sometimes(batch: int, probability: float, random: Generator) -> Tensor:
     return (torch.rand((batch, 1, 1, 1), generator=random) < probability).float()
 
 
 def with_partial_volume(hu: Tensor, below: Tensor, random: Generator) -> Tensor:
     """A third of the slices take up to 45 % of the slice below, as thick slices do at the diaphragm's dome; same HU
     and shapes, (batch, 1, n, n). Their masks stay right: most of each voxel is the slice's own."""
-    return torch.lerp(hu, below, _sometimes(len(hu), 1 / 3, random) * _uniform((len(hu), 1, 1, 1), 0.0, 0.45, random))
+    return torch.lerp(hu, below, sometimes(len(hu), 1 / 3, random) * uniform((len(hu), 1, 1, 1), 0.0, 0.45, random))
 
 
 def breathed_out(hu: Tensor, lung: Tensor, random: Generator) -> Tensor:
@@ -47,9 +47,9 @@ def breathed_out(hu: Tensor, lung: Tensor, random: Generator) -> Tensor:
     """
     batch, _, size, _ = hu.shape
     back = torch.linspace(0.0, 1.0, size).view(1, 1, -1, 1) ** 2
-    part = _uniform((batch, 1, 1, 1), 0.0, 0.08, random) + _uniform((batch, 1, 1, 1), 0.0, 0.2, random) * back
+    part = uniform((batch, 1, 1, 1), 0.0, 0.08, random) + uniform((batch, 1, 1, 1), 0.0, 0.2, random) * back
     soft = torch.clamp(hu, min=40.0)
-    return torch.lerp(hu, soft, part * lung * _sometimes(batch, 0.5, random))
+    return torch.lerp(hu, soft, part * lung * sometimes(batch, 0.5, random))
 
 
 def _with_opacity(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
@@ -63,7 +63,7 @@ def _with_opacity(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor,
     lung = masks[:, :1]
 
     def each(low: float, high: float) -> Tensor:
-        return _uniform((batch, 1, 1, 1), low, high, random)
+        return uniform((batch, 1, 1, 1), low, high, random)
 
     cloud = sum(
         weight * F.interpolate(torch.randn((batch, 1, n, n), generator=random), (coarse, coarse), mode="bicubic")
@@ -73,8 +73,8 @@ def _with_opacity(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor,
     back = torch.linspace(-1.0, 1.0, coarse).view(1, 1, -1, 1)
     height = cloud + each(0.0, 3.0) * (pleura - 0.5) + each(-0.3, 1.2) * back - each(0.2, 2.0)
     height = F.interpolate(height, (size, size), mode="bilinear")
-    amount = torch.sigmoid(height / each(0.03, 0.3)) * lung * _sometimes(batch, 1 / 3, random)
-    dense = _sometimes(batch, 0.5, random)
+    amount = torch.sigmoid(height / each(0.03, 0.3)) * lung * sometimes(batch, 1 / 3, random)
+    dense = sometimes(batch, 0.5, random)
     share = dense * each(0.9, 1.0) + (1 - dense) * each(0.25, 0.7)
     tissue = each(-20.0, 80.0) + 20.0 * torch.randn(hu.shape, generator=random)
     hu = torch.lerp(hu, torch.maximum(hu, tissue), amount * share)
@@ -82,33 +82,33 @@ def _with_opacity(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor,
     return hu, torch.cat([lung, opacity, masks[:, 2:]], 1)
 
 
-def _placement(batch: int, random: Generator) -> Tensor:
+def placement(batch: int, random: Generator) -> Tensor:
     """Affine matrices (batch, 2, 3): a window anywhere, rotation 20 degrees, scale 0.8-1.25, mirrored left-right in
     half of the slices and front-back in a tenth (gravity acts on the other side of a prone patient)."""
-    angle = _uniform((batch,), -math.radians(20), math.radians(20), random)
-    scale_x = SEEN * torch.exp(_uniform((batch,), math.log(0.8), math.log(1.25), random))
-    scale_y = scale_x * torch.exp(_uniform((batch,), math.log(0.9), math.log(1.1), random))
+    angle = uniform((batch,), -math.radians(20), math.radians(20), random)
+    scale_x = SEEN * torch.exp(uniform((batch,), math.log(0.8), math.log(1.25), random))
+    scale_y = scale_x * torch.exp(uniform((batch,), math.log(0.9), math.log(1.1), random))
     scale_x = torch.where(torch.rand(batch, generator=random) < 0.5, -scale_x, scale_x)
     scale_y = torch.where(torch.rand(batch, generator=random) < 0.1, -scale_y, scale_y)
-    shift = _uniform((batch, 2), SEEN - 1.0, 1.0 - SEEN, random)
+    shift = uniform((batch, 2), SEEN - 1.0, 1.0 - SEEN, random)
     cos, sin = torch.cos(angle), torch.sin(angle)
     rows = [torch.stack([cos * scale_x, -sin * scale_y, shift[:, 0]], 1)]
     rows.append(torch.stack([sin * scale_x, cos * scale_y, shift[:, 1]], 1))
     return torch.stack(rows, 1)
 
 
-def _appearance(hu: Tensor, random: Generator) -> Tensor:
+def appearance(hu: Tensor, random: Generator) -> Tensor:
     """Kernel (blur or sharpen), calibration, noise, coarse HU steps and a saturated window."""
     batch = len(hu)
     blurred = F.avg_pool2d(hu, 3, 1, 1, count_include_pad=False)
-    hu = hu + _uniform((batch, 1, 1, 1), -0.8, 0.8, random) * (hu - blurred)
-    gain = _uniform((batch, 1, 1, 1), 0.95, 1.05, random)
-    hu = (hu - AIR_HU) * gain + AIR_HU + _uniform((batch, 1, 1, 1), -30.0, 30.0, random)
+    hu = hu + uniform((batch, 1, 1, 1), -0.8, 0.8, random) * (hu - blurred)
+    gain = uniform((batch, 1, 1, 1), 0.95, 1.05, random)
+    hu = (hu - AIR_HU) * gain + AIR_HU + uniform((batch, 1, 1, 1), -30.0, 30.0, random)
     noise = torch.randn(hu.shape, generator=random)
     smooth = F.avg_pool2d(noise, 3, 1, 1)
-    mix = _sometimes(batch, 0.5, random)
-    hu = hu + _uniform((batch, 1, 1, 1), 0.0, 45.0, random) * (mix * noise + (1 - mix) * 2.0 * smooth)
-    coarse = _sometimes(batch, 0.3, random)
+    mix = sometimes(batch, 0.5, random)
+    hu = hu + uniform((batch, 1, 1, 1), 0.0, 45.0, random) * (mix * noise + (1 - mix) * 2.0 * smooth)
+    coarse = sometimes(batch, 0.3, random)
     hu = coarse * torch.round(hu / 16.0) * 16.0 + (1 - coarse) * torch.round(hu)
-    top = _uniform((batch, 1, 1, 1), 80.0, 400.0, random)
+    top = uniform((batch, 1, 1, 1), 80.0, 400.0, random)
     return torch.minimum(hu, top).clamp_min(AIR_HU)

@@ -1,0 +1,119 @@
+"""ConvLSTM segmentation of a slice with the slices around it (Grodecki et al. 2021, Killekar et al. 2021).
+
+The main branch sees one slice: dense blocks, here in a U so that they see far enough, and a segmentation head. The
+attention branch sees `REACH` slices to either side: two convolutional LSTMs that end at the slice, a segmentation
+head, and an attention head whose sigmoid is alpha. The answer is main * alpha + attention * (1 - alpha), of logits.
+
+Every slice is encoded once, however many windows it is in.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .conv_lstm import ConvLSTM
+from .dense_block import DenseBlock, convolution
+
+REACH = 5
+"""Slices to either side: 11 in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """growth: of the dense blocks, from fine to coarse. layers: of each. up: channels of the decoder, from fine to
+    coarse, one fewer. hidden: channels of each LSTM. head: channels of the heads."""
+
+    growth: tuple[int, ...]
+    layers: int
+    up: tuple[int, ...]
+    hidden: int
+    head: int
+
+
+PAPER = Size(growth=(32, 32, 32, 32), layers=6, up=(64, 128, 256), hidden=64, head=64)
+"""Every level has the first block of a DenseNet-121, six layers of 32 channels. The paper gives no sizes."""
+
+SMALL = Size(growth=(16, 24, 48, 96), layers=2, up=(24, 48, 64), hidden=24, head=16)
+"""What two CPU cores can afford."""
+
+
+class Head(nn.Module):
+    """Twice a 3x3 convolution, batch normalisation and LeakyReLU, then 1x1; four outputs a pixel are a 2x2 square."""
+
+    def __init__(self, inputs: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(convolution(inputs, width), convolution(width, width))
+        self.last = nn.Conv2d(width, 4 * outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.last(self.layers(x)), 2)
+
+
+class DenseUnet(nn.Module):
+    """What one slice shows: features at half resolution, and coarser ones at a quarter.
+
+    The first layer folds 2x2 pixels into channels, so fine pixels cost little.
+    """
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        blocks, channels = [], 4
+        for growth in size.growth:
+            blocks.append(DenseBlock(channels, growth, size.layers))
+            channels = blocks[-1].outputs
+        self.down = nn.ModuleList(blocks)
+        self.shrink, self.up = nn.ModuleList(), nn.ModuleList()
+        for width, skipped in zip(reversed(size.up), reversed(blocks[:-1]), strict=True):
+            self.shrink.append(convolution(channels, width, 1))
+            self.up.append(convolution(width + skipped.outputs, width))
+            channels = width
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.pixel_unshuffle(image, 2)
+        levels = []
+        for depth, block in enumerate(self.down):
+            x = block(F.max_pool2d(x, 2) if depth else x)
+            levels.append(x)
+        coarse = x
+        for shrink, up, level in zip(self.shrink, self.up, reversed(levels[:-1]), strict=True):
+            coarse, x = x, up(torch.cat([F.interpolate(shrink(x), scale_factor=2.0), level], 1))
+        return x, coarse
+
+
+class ContextUnet(nn.Module):
+    """Stacks of slices 0-1, shape (batch, n, size, size), to logits (batch, n - 2 REACH, outputs, size, size).
+
+    The first and the last REACH slices of a stack are only looked at; size is divisible by 16. While it learns it also
+    returns what the main branch says of all n slices, in front: (batch, n + n - 2 REACH, outputs, size, size).
+    """
+
+    def __init__(self, outputs: int, size: Size) -> None:
+        super().__init__()
+        self.slices = DenseUnet(size)
+        fine, coarse = size.up[:2]
+        self.main = Head(fine, size.head, outputs)
+        self.down, self.up = ConvLSTM(coarse, size.hidden), ConvLSTM(coarse, size.hidden)
+        self.seen = convolution(2 * size.hidden, size.hidden, 1)
+        self.context = Head(fine + size.hidden, size.head, outputs)
+        self.attention = Head(fine + size.hidden, size.head, 1)
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight, nonlinearity="leaky_relu")
+
+    def forward(self, stack: Tensor) -> Tensor:
+        batch, count = stack.shape[:2]
+        asked = slice(REACH, count - REACH)
+        fine, coarse = self.slices(stack.flatten(0, 1)[:, None])
+        coarse = coarse.unflatten(0, (batch, count))
+        from_head = self.down(coarse[:, : count - REACH], REACH)
+        from_feet = self.up(coarse[:, REACH:].flip(1), REACH).flip(1)
+        seen = self.seen(torch.cat([from_head, from_feet], 2).flatten(0, 1))
+        here = fine.unflatten(0, (batch, count))[:, asked].flatten(0, 1)
+        both = torch.cat([here, F.interpolate(seen, scale_factor=2.0)], 1)
+        main = self.main(fine if self.training else here)
+        alone = main.unflatten(0, (batch, count))[:, asked].flatten(0, 1) if self.training else main
+        alpha = torch.sigmoid(self.attention(both))
+        found = torch.lerp(self.context(both), alone, alpha).unflatten(0, (batch, count - 2 * REACH))
+        return torch.cat([main.unflatten(0, (batch, count)), found], 1) if self.training else found

@@ -1,0 +1,40 @@
+"""What the opacity network with context eats and gives."""
+
+from models.networks.context_unet import REACH
+from service.domain.model_spec import ModelSpec, TensorSpec
+from service.imaging.harmonise import PlaneGrid
+
+WINDOW_HU = (-1024, 600)
+"""Paper C."""
+
+GRID = PlaneGrid(spacing_mm=1.5, size=256)
+
+SLICE_MM = 2.5
+"""Thinner slices are averaged until they are at least this far apart: five of them see 12.5 mm, or more."""
+
+CHANNELS = ("lung", "opacity")
+
+ASKED = 16
+"""Slices that one call answers for; it is given `REACH` more to either side."""
+
+SPEC = ModelSpec(
+    name="opacity-context",
+    version="1",
+    inputs=(
+        TensorSpec("hu", "int16", (ASKED + 2 * REACH, GRID.size, GRID.size), ("slice to F", "row to P", "column to L")),
+    ),
+    outputs=(
+        TensorSpec(
+            "probability",
+            "uint8",
+            (len(CHANNELS), ASKED, GRID.size, GRID.size),
+            ("lung, opacity", "slice to F", "row to P", "column to L"),
+        ),
+    ),
+    max_batch=1,
+    spacing_mm=GRID.spacing_mm,
+    window_hu=WINDOW_HU,
+    thresholds={"lung": 0.5, "opacity": 0.5},
+    licence="research use only: trained on data of unclear and non-commercial licence, see CARD.md",
+    layout="slice-stacks",
+)
