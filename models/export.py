@@ -1,6 +1,7 @@
 """Write trained models into the model repository, or check that it is in sync with the specs.
 
 python -m models.export lung-opacity --weights models/runs/lung_opacity/weights.pt
+python -m models.export opacity-context --weights models/runs/opacity_context/weights.pt
 python -m models.export lobes --prior models/runs/lobes/prior.npy
 python -m models.export lung-opacity --spec-only     (needs no torch)
 python -m models.export --check                      (needs no torch)
@@ -21,6 +22,8 @@ import onnx
 from models.lung_opacity.card import NOISE
 from models.repository import OPSET, ROOT, SPECS, differences, install, model_path, network_digest
 
+RUNS = Path("models/runs")
+
 
 def export_lung_opacity(weights: Path, root: Path, network: str | None) -> None:
     """Export the network, None for the released one; refused if ONNX Runtime does not repeat torch."""
@@ -29,6 +32,15 @@ def export_lung_opacity(weights: Path, root: Path, network: str | None) -> None:
     from models.lung_opacity.to_onnx import to_onnx
 
     install(to_onnx(weights, OPSET, network or RELEASED), replace(SPEC, noise_floor=None), root)
+
+
+def export_opacity_context(weights: Path, root: Path, network: str | None) -> None:
+    """Export the network, None for the released one; refused if ONNX Runtime does not repeat torch."""
+    from models.opacity_context.network import RELEASED
+    from models.opacity_context.spec import SPEC
+    from models.opacity_context.to_onnx import to_onnx
+
+    install(to_onnx(weights, OPSET, network or RELEASED), SPEC, root)
 
 
 def export_lobes(prior: Path, root: Path) -> None:
@@ -55,8 +67,8 @@ def embed_spec(name: str, root: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", nargs="?", choices=["lung-opacity", "lobes"])
-    parser.add_argument("--weights", type=Path, default=Path("models/runs/lung_opacity/weights.pt"))
+    parser.add_argument("model", nargs="?", choices=["lung-opacity", "opacity-context", "lobes"])
+    parser.add_argument("--weights", type=Path, help="default: models/runs/<model>/weights.pt")
     parser.add_argument(
         "--network", help="of the weights, as in the training's configuration; default: the released one"
     )
@@ -68,7 +80,10 @@ def main() -> None:
     if options.model and options.spec_only:
         embed_spec(options.model, options.repository)
     elif options.model == "lung-opacity":
-        export_lung_opacity(options.weights, options.repository, options.network)
+        export_lung_opacity(options.weights or RUNS / "lung_opacity/weights.pt", options.repository, options.network)
+    elif options.model == "opacity-context":
+        weights = options.weights or RUNS / "opacity_context/weights.pt"
+        export_opacity_context(weights, options.repository, options.network)
     elif options.model == "lobes":
         export_lobes(options.prior, options.repository)
     elif not options.check:

@@ -15,6 +15,7 @@ import onnx
 from converters.onnx_graph import forget_the_exporter
 from models.lobes.spec import SPEC as LOBES
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
+from models.opacity_context.spec import SPEC as OPACITY_CONTEXT
 from service.domain.model_spec import METADATA_KEY, ModelSpec
 from service.inference.config import render_configs
 from service.inference.files import DIGESTS, MODEL_FILE
@@ -22,7 +23,7 @@ from service.inference.metadata import with_spec_text
 from service.inference.repository_files import render_digests
 
 ROOT = Path(__file__).resolve().parents[1] / "triton_repo"
-SPECS = (LUNG_OPACITY, LOBES)
+SPECS = (LUNG_OPACITY, LOBES, OPACITY_CONTEXT)
 OPSET = 18
 
 

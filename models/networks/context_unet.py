@@ -86,7 +86,8 @@ class ContextUnet(nn.Module):
     """Stacks of slices 0-1, shape (batch, n, size, size), to logits (batch, n - 2 REACH, outputs, size, size).
 
     The first and the last REACH slices of a stack are only looked at; size is divisible by 16. While it learns it also
-    returns what the main branch says of all n slices, in front: (batch, n + n - 2 REACH, outputs, size, size).
+    returns what the main branch says of all n slices, in front: (batch, n + n - 2 REACH, outputs, size, size). Of a
+    stack too small to have a middle, only the main branch says something.
     """
 
     def __init__(self, outputs: int, size: Size) -> None:
@@ -103,6 +104,14 @@ class ContextUnet(nn.Module):
                 nn.init.kaiming_normal_(part.weight, nonlinearity="leaky_relu")
 
     def forward(self, stack: Tensor) -> Tensor:
+        if stack.shape[1] <= 2 * REACH:
+            fine, _ = self.slices(stack.flatten(0, 1)[:, None])
+            return self.main(fine).unflatten(0, stack.shape[:2])
+        main, found = self.branches(stack, everywhere=self.training)
+        return torch.cat([main, found], 1) if self.training else found
+
+    def branches(self, stack: Tensor, everywhere: bool = False) -> tuple[Tensor, Tensor]:
+        """What the main branch says alone, and the answer. everywhere: the main branch about all slices."""
         batch, count = stack.shape[:2]
         asked = slice(REACH, count - REACH)
         fine, coarse = self.slices(stack.flatten(0, 1)[:, None])
@@ -112,8 +121,9 @@ class ContextUnet(nn.Module):
         seen = self.seen(torch.cat([from_head, from_feet], 2).flatten(0, 1))
         here = fine.unflatten(0, (batch, count))[:, asked].flatten(0, 1)
         both = torch.cat([here, F.interpolate(seen, scale_factor=2.0)], 1)
-        main = self.main(fine if self.training else here)
-        alone = main.unflatten(0, (batch, count))[:, asked].flatten(0, 1) if self.training else main
+        main = self.main(fine if everywhere else here)
+        main = main.unflatten(0, (batch, count if everywhere else count - 2 * REACH))
+        alone = main[:, asked] if everywhere else main
         alpha = torch.sigmoid(self.attention(both))
-        found = torch.lerp(self.context(both), alone, alpha).unflatten(0, (batch, count - 2 * REACH))
-        return torch.cat([main.unflatten(0, (batch, count)), found], 1) if self.training else found
+        context = torch.lerp(self.context(both), alone.flatten(0, 1), alpha)
+        return main, context.unflatten(0, (batch, count - 2 * REACH))

@@ -20,7 +20,7 @@ def augment(
     hu: Tensor, lung: Tensor, opacity: Tensor, supervised: Tensor, random: Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Returns a window of `SEEN` n of each. hu: float HU; the others: float 0/1."""
-    hu = moving(breathed_out(hu, lung, random), random)
+    hu = breathed_out(hu, lung, random)
     hu, opacity = with_opacity(hu, lung, opacity, random)
     batch, slices, n, _ = hu.shape
     size = round(SEEN * n)

@@ -18,11 +18,12 @@ from models.lung_opacity import noise_floor
 from models.lung_opacity.noise_floor import LIDC_1, LIDC_2, LIDC_3, NORMAL, RIDER
 from models.repository import ROOT
 from service.domain.ct import CT
-from service.imaging.harmonise import resample_like, to_plane_grid
+from service.imaging.harmonise import MODEL_ORIENTATION, resample_like, slices_in_one, to_plane_grid
 from service.inference.onnx import OnnxBackend
+from service.pipelines.shared.domes import at_domes
 from service.pipelines.shared.lungs import lungs_of, slice_answers
 
-from .spec import GRID, SLICE_MM
+from .spec import GRID
 
 MEDSEG9, LUNG1 = single.MEDSEG9, single.LUNG1
 LABELLED = (*MEDSEG9, *LUNG1)
@@ -31,13 +32,8 @@ CLEAR = {series.name: series for series in (NORMAL, RIDER, LIDC_1, LIDC_2, LIDC_
 
 CTS = (*LABELLED, *CLEAR)
 
-CONSISTENT = ("medseg9/vol1", "medseg9/vol2", "medseg9/vol3")
-"""Volumes whose labels of consolidation follow attenuation (docs/decisions/0066)."""
-
 _LESION_MM = 40.0
 """Nearer to a known lesion nobody knows what is opacity."""
-
-_DOME_MM = 30.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +87,7 @@ def labelled(folder: Path, name: str) -> Stack:
     """A volume of `LABELLED` in `folder`, which holds medseg9/ and lung1/."""
     source = single.read(folder, name)
     slices = single.on_model_grid(source)
-    spacing = source.hu.to_patient_orientation("FPL").spacing
+    spacing = source.hu.to_patient_orientation(MODEL_ORIENTATION).spacing
     mm = (float(spacing[0]), GRID.spacing_mm, GRID.spacing_mm)
     return Stack(name, mm, slices.hu, slices.lung, slices.opacity, slices.supervised)
 
@@ -124,34 +120,22 @@ def _lungs(ct: CT) -> NDArray[np.uint8]:
     return (lungs_of(ct, answers, backend, lambda done: None).on_source > 0).astype(np.uint8)
 
 
-def at_domes(lung: NDArray[np.uint8], slice_mm: float) -> NDArray[np.bool_]:
-    """The lung within 30 mm above where it ends towards the feet, column by column; axes (slice, row, column)."""
-    reach = max(1, round(_DOME_MM / slice_mm))
-    inside = lung > 0
-    below = np.zeros_like(inside)
-    # Soft tissue below, not the edge of the image: the lung's lowest voxel of each column, unless it is the last slice.
-    ends = inside.copy()
-    ends[:-1] &= ~inside[1:]
-    ends[-1] = False
-    for k in range(reach):
-        below[: len(inside) - k] |= ends[k:]
-    return np.asarray(below & inside)
+def domes_of(stack: Stack) -> NDArray[np.bool_]:
+    """The lung near the diaphragm."""
+    return at_domes(stack.lung > 0, stack.spacing_mm[0])
 
 
 def read(data: Path, names: Sequence[str] = ()) -> dict[str, Stack]:
-    """Stacks of several CTs, all of `CTS` by default, at least `SLICE_MM` from slice to slice."""
+    """Stacks of several CTs, all of `CTS` by default, with slices as far apart as the network sees them."""
     return {name: _one(data, name) for name in names or CTS}
 
 
 def _one(data: Path, name: str) -> Stack:
-    stack = labelled(data / "train", name) if name in LABELLED else clear(data, name)
-    count = group(stack.spacing_mm[0])
+    if name in CLEAR:
+        return clear(data, name)
+    stack = labelled(data / "train", name)
+    count = slices_in_one(stack.spacing_mm[0], GRID.slice_mm)
     return stack if count == 1 else thicker(stack, count)
-
-
-def group(slice_mm: float) -> int:
-    """How many slices are averaged before the network sees them."""
-    return max(1, int(np.ceil(SLICE_MM / slice_mm - 1e-3)))
 
 
 def variants(stack: Stack) -> Iterator[Stack]:

@@ -13,19 +13,19 @@ from torch import Tensor, nn
 from models.networks.context_unet import PAPER, SMALL, ContextUnet
 from models.networks.window import scaled
 
-from .spec import CHANNELS, WINDOW_HU
+from .spec import LEARNED, WINDOW_HU
 
 Name = Literal["context-unet-small", "context-unet"]
 
 RELEASED: Name = "context-unet-small"
 
-_NETWORKS: dict[Name, Callable[[], nn.Module]] = {
-    "context-unet-small": lambda: ContextUnet(len(CHANNELS), SMALL),
-    "context-unet": lambda: ContextUnet(len(CHANNELS), PAPER),
+_NETWORKS: dict[Name, Callable[[], ContextUnet]] = {
+    "context-unet-small": lambda: ContextUnet(len(LEARNED), SMALL),
+    "context-unet": lambda: ContextUnet(len(LEARNED), PAPER),
 }
 
 
-def build(name: Name) -> nn.Module:
+def build(name: Name) -> ContextUnet:
     """A new network: stacks 0-1 (batch, n, size, size) to logits (batch, n - 10, 2, size, size), see `ContextUnet`.
 
     ValueError if it has no such name.
@@ -44,10 +44,11 @@ class Served(nn.Module):
     """What is exported: probabilities, as float for the parity check and as UINT8 = round(255 p) to serve; shape
     (batch, channel, slice, row, column)."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: ContextUnet) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, hu: Tensor) -> tuple[Tensor, Tensor]:
-        probability = torch.sigmoid(self.network(image(hu))).transpose(1, 2)
+        main, found = self.network.branches(image(hu))
+        probability = torch.sigmoid(torch.cat([found, main[:, :, 1:]], 2)).transpose(1, 2)
         return probability, torch.round(255.0 * probability).to(torch.uint8)

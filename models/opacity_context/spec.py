@@ -7,12 +7,13 @@ from service.imaging.harmonise import PlaneGrid
 WINDOW_HU = (-1024, 600)
 """Paper C."""
 
-GRID = PlaneGrid(spacing_mm=1.5, size=256)
+GRID = PlaneGrid(spacing_mm=1.5, size=256, slice_mm=2.5)
+"""Thin slices are averaged, so that five of them reach 12.5 mm or more."""
 
-SLICE_MM = 2.5
-"""Thinner slices are averaged until they are at least this far apart: five of them see 12.5 mm, or more."""
+LEARNED = ("lung", "opacity")
 
-CHANNELS = ("lung", "opacity")
+CHANNELS = (*LEARNED, "alone")
+"""Of the answer. alone: opacity, by what the slice shows without the others; where the two differ there is doubt."""
 
 ASKED = 16
 """Slices that one call answers for; it is given `REACH` more to either side."""
@@ -28,13 +29,14 @@ SPEC = ModelSpec(
             "probability",
             "uint8",
             (len(CHANNELS), ASKED, GRID.size, GRID.size),
-            ("lung, opacity", "slice to F", "row to P", "column to L"),
+            (", ".join(CHANNELS), "slice to F", "row to P", "column to L"),
         ),
     ),
     max_batch=1,
     spacing_mm=GRID.spacing_mm,
+    slice_mm=GRID.slice_mm,
     window_hu=WINDOW_HU,
-    thresholds={"lung": 0.5, "opacity": 0.5},
+    thresholds=dict.fromkeys(CHANNELS, 0.5),
     licence="research use only: trained on data of unclear and non-commercial licence, see CARD.md",
     layout="slice-stacks",
 )

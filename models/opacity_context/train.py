@@ -15,35 +15,42 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from models.networks.context_unet import REACH
 from models.training import config, device
-from models.training.loop import answer, train
+from models.training.loop import train
 from models.training.run import Run
 
-from .augment import augment
-from .data import CTS, Stack, at_domes, pictures, read, variants
-from .network import Name, build, image
+from .augment import augment, moving
+from .data import CTS, Stack, domes_of, pictures, read, variants
+from .network import Name, Served, build, image
 
 HERE = Path(__file__).parent
 OUT = Path("models/runs/opacity_context")
 
-_PICTURES = 0.25
-"""Part of the stacks that are pictures without neighbours."""
+_PICTURES = 0.35
+"""Part of the slices that are pictures without neighbours; half as many of the stacks."""
+
+_SINGLE = 2
+"""Stacks of 10 slices that are no neighbours, in the steps that the main branch learns alone."""
 
 _MEASURED = 8
 """Slices per call when measuring."""
 
 
 class Config(config.Training):
-    """Of train.toml. asked: slices of each stack that the attention branch learns. log_every, save_every: steps."""
+    """Of train.toml. single: steps that the main branch learns alone, of slices of different CTs; then both learn.
+
+    asked: slices of each stack that the attention branch learns. log_every, save_every: steps.
+    """
 
     network: Name
     held_out: list[Literal[CTS]] = Field(max_length=len(CTS) - 1)
     asked: PositiveInt
+    single: NonNegativeInt
     steps: PositiveInt
     log_every: PositiveInt
     save_every: PositiveInt
@@ -60,6 +67,8 @@ def loss(logits: Tensor, lung: Tensor, opacity: Tensor, supervised: Tensor, neig
     asked = slice(REACH, count - REACH)
     here = neighbours.view(-1, 1, 1, 1, 1)
     main = _loss(logits[:, :count], masks, torch.cat([torch.ones_like(known), known], 2))
+    if logits.shape[1] == count:
+        return main
     weight = torch.cat([torch.ones_like(known), known], 2)[:, asked] * here
     return 0.5 * main + _loss(logits[:, count:], masks[:, asked], weight)
 
@@ -76,7 +85,7 @@ def _loss(logits: Tensor, masks: Tensor, weight: Tensor) -> Tensor:
 def slice_weights(stack: Stack) -> Tensor:
     """How often each slice is the middle of what is drawn: often at domes and with opacity, rarely without lung."""
     lung, opacity = stack.lung.any((1, 2)), stack.opacity.any((1, 2))
-    domes = at_domes(stack.lung, stack.spacing_mm[0]).any((1, 2))
+    domes = domes_of(stack).any((1, 2))
     return torch.from_numpy(np.where(lung, 1.0, 0.15) + 1.0 * opacity + 0.7 * domes)
 
 
@@ -91,31 +100,44 @@ class Opacities:
 
     def batch(self, step: int, random: Generator) -> tuple[Tensor, ...]:
         """Stacks 0-1, then lung, opacity, supervised and neighbours of `loss`, augmented."""
-        drawn = [self._draw(random) for _ in range(self.config.batch)]
-        arrays = [torch.from_numpy(np.stack(parts)).float() for parts in zip(*(d[:4] for d in drawn), strict=True)]
-        hu, lung, opacity, supervised = augment(*arrays, random)
-        return image(hu), lung, opacity, supervised, torch.tensor([d[4] for d in drawn])
+        return self._single(random) if step < self.config.single else self._stacks(random)
 
-    def _draw(self, random: Generator) -> tuple[NDArray[Any], ...]:
-        """Slices of one stack: HU, lung, opacity, supervised and neighbours, before augmentation."""
-        stack, where, neighbours = self._pictures(random) if _rand(random) < _PICTURES else self._slices(random)
+    def _single(self, random: Generator) -> tuple[Tensor, ...]:
+        """Slices of different CTs and pictures, in stacks that are too small to have a middle."""
+        drawn = [self._draw(3, _PICTURES, random) for _ in range(_SINGLE * 2 * REACH)]
+        hu, *masks = (torch.from_numpy(np.stack(parts)).float() for parts in zip(*(d[:4] for d in drawn), strict=True))
+        here = slice(1, 2)
+        found = augment(moving(hu, random)[:, here], *(mask[:, here] for mask in masks), random)
+        hu, *masks = (one[:, 0].unflatten(0, (_SINGLE, 2 * REACH)) for one in found)
+        return image(hu), *masks, torch.zeros(_SINGLE)
+
+    def _stacks(self, random: Generator) -> tuple[Tensor, ...]:
+        """Neighbouring slices."""
+        count = self.config.asked + 2 * REACH
+        drawn = [self._draw(count, _PICTURES / 2, random) for _ in range(self.config.batch)]
+        hu, *masks = (torch.from_numpy(np.stack(parts)).float() for parts in zip(*(d[:4] for d in drawn), strict=True))
+        hu, *masks = augment(moving(hu, random), *masks, random)
+        return image(hu), *masks, torch.tensor([float(d[4]) for d in drawn])
+
+    def _draw(self, count: int, pictures: float, random: Generator) -> tuple[NDArray[Any], ...]:
+        """Slices of one CT, or of pictures: HU, lung, opacity, supervised and neighbours, before augmentation."""
+        if float(torch.rand((), generator=random)) < pictures:
+            where = torch.randint(len(self.pictures.hu), (count if count > 3 else 1,), generator=random).numpy()
+            stack, where, neighbours = self.pictures, np.resize(where, count), 0.0
+        else:
+            stack, where, neighbours = *self._slices(count, random), 1.0
         arrays = (stack.hu, stack.lung, stack.opacity, stack.supervised)
         return *(array[where] for array in arrays), np.array(neighbours, np.float32)
 
-    def _pictures(self, random: Generator) -> tuple[Stack, NDArray[Any], float]:
-        return self.pictures, torch.randint(len(self.pictures.hu), (self._count,), generator=random).numpy(), 0.0
-
-    def _slices(self, random: Generator) -> tuple[Stack, NDArray[Any], float]:
+    def _slices(self, count: int, random: Generator) -> tuple[Stack, NDArray[Any]]:
         patient = self.stacks[int(torch.multinomial(self._patients, 1, generator=random))]
         stack, weights = patient[int(torch.randint(len(patient), (), generator=random))]
         middle = int(torch.multinomial(weights, 1, generator=random))
-        off = self.config.asked // 2
-        first = middle - self._count // 2 + int(torch.randint(-off, off + 1, (), generator=random))
-        return stack, np.clip(np.arange(first, first + self._count), 0, len(stack.hu) - 1), 1.0
-
-    @property
-    def _count(self) -> int:
-        return self.config.asked + 2 * REACH
+        off = (count - 2 * REACH) // 2
+        if off > 0:
+            middle += int(torch.randint(-off, off + 1, (), generator=random))
+        first = middle - count // 2
+        return stack, np.clip(np.arange(first, first + count), 0, len(stack.hu) - 1)
 
     @property
     def _patients(self) -> Tensor:
@@ -131,31 +153,30 @@ class Opacities:
         return {f"{name} {key}": value for name, one in found.items() for key, value in one.items()}
 
 
-def _rand(random: Generator) -> float:
-    return float(torch.rand((), generator=random))
-
-
 def probabilities(network: nn.Module, stack: Stack) -> NDArray[np.float32]:
-    """What the network says of every slice: (channel, slice, row, column), 0-1."""
-    count = len(stack.hu)
+    """What the network says of every slice, 0-1: (channel, slice, row, column), channels as of the served network."""
+    network.eval()
+    served, count = Served(network), len(stack.hu)
     padded = np.pad(stack.hu, ((REACH, REACH + _MEASURED), (0, 0), (0, 0)), mode="edge")
-    said = [
-        torch.sigmoid(answer(network, image(torch.from_numpy(padded[k : k + _MEASURED + 2 * REACH])[None])))[0].numpy()
-        for k in range(0, count, _MEASURED)
-    ]
-    return np.concatenate(said)[:count].swapaxes(0, 1)
+    said = []
+    for k in range(0, count, _MEASURED):
+        hu = torch.from_numpy(padded[k : k + _MEASURED + 2 * REACH])[None]
+        with torch.no_grad():
+            said.append(served(hu.to(next(network.parameters()).device))[0][0].cpu().numpy())
+    return np.concatenate(said, 1)[:, :count]
 
 
 def measured(network: nn.Module, stack: Stack) -> dict[str, float]:
     """At probability 0.5, without post-processing, opacity within the lungs of the labels."""
-    lung, opacity = probabilities(network, stack) >= 0.5
+    lung, opacity, alone = probabilities(network, stack) >= 0.5
     truth, inside, known = stack.opacity > 0, stack.lung > 0, stack.supervised > 0
     found = opacity & inside & known
-    domes = at_domes(stack.lung, stack.spacing_mm[0])
+    domes = domes_of(stack)
     result = {"lung": _dice(lung, inside)}
     if truth.any():
         result |= {"opacity": _dice(found, truth), "domes": _dice(found & domes, truth & domes)}
         result |= {"too much": round(float(found.sum() / truth.sum()) - 1.0, 3)}
+        result |= {"alone": _dice(alone & inside & known, truth)}
     else:
         result |= {"false percent": round(100.0 * float(found.sum() / (inside & known).sum()), 3)}
     return result

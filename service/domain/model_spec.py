@@ -29,7 +29,7 @@ DType = Literal[
 CALL_BATCH = 4
 """Images per call: more saves no time on a CPU and costs memory."""
 
-_LEFT_OUT_WHEN_EMPTY = ("layout", "source", "noise_floor", "measured")
+_LEFT_OUT_WHEN_EMPTY = ("layout", "source", "noise_floor", "measured", "slice_mm")
 """Fields younger than the first released files, whose bytes and digests must stay."""
 
 
@@ -56,6 +56,7 @@ class ModelSpec:
     version: Triton's version folder and the version printed in results.
     max_batch: largest batch; the batch axis comes first.
     spacing_mm: in-plane spacing of the model's grid, or None where the grid is relative.
+    slice_mm: thinner slices are averaged until they are at least this far apart; None: they stay as they are.
     window_hu: HU range that the graph clips to, or None.
     thresholds: decision threshold per output channel name.
     layout: how the model is fed, in a word that its role knows (`pipelines.shared.model_roles`); None in files older
@@ -78,6 +79,7 @@ class ModelSpec:
     layout: str | None = None
     noise_floor: Mapping[str, float] | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
+    slice_mm: float | None = None
     source: str = ""
     sha256: str = ""
 

@@ -4,6 +4,7 @@ Every volume carries its affine to the patient's LPS frame, so there is no speci
 reversed series: the way there orients and resamples by the affine, the way back resamples onto the source's affine.
 """
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ BODY_HU = -300.0
 _WIDEST = 9
 """Taps of the low pass at most."""
 
+_ROUNDING = 1e-3
+"""A slice is not averaged for a thousandth of what it lacks."""
+
 _NO_ANGLE = 1e-100
 """A smaller direction cosine counts as zero."""
 _NO_MOTION = sitk.Transform()  # type: ignore[no-untyped-call]
@@ -36,10 +40,14 @@ _NO_MOTION = sitk.Transform()  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True, slots=True)
 class PlaneGrid:
-    """Square in-plane grid of a 2D model; slices stay where they are."""
+    """Square in-plane grid of a model.
+
+    slice_mm: thinner slices are averaged until they are at least this far apart; None: all stay where they are.
+    """
 
     spacing_mm: float
     size: int
+    slice_mm: float | None = None
 
 
 def to_plane_grid(volume: hd.Volume, grid: PlaneGrid) -> hd.Volume:
@@ -49,6 +57,7 @@ def to_plane_grid(volume: hd.Volume, grid: PlaneGrid) -> hd.Volume:
     Pixels finer than the grid's are smoothed first, so that noise is averaged and not sampled.
     """
     oriented = volume.to_patient_orientation(MODEL_ORIENTATION)
+    oriented = thicker(oriented, slices_in_one(float(oriented.spacing[0]), grid.slice_mm))
     row, column = _body_centre(oriented)
     half = (grid.size - 1) / 2 * grid.spacing_mm
     _, to_back, to_left = oriented.unit_vectors()
@@ -61,6 +70,22 @@ def to_plane_grid(volume: hd.Volume, grid: PlaneGrid) -> hd.Volume:
     )
     hu = _resampled(oriented.with_array(smoothed(oriented, grid.spacing_mm)), target, AIR_HU)
     return target.with_array(np.rint(hu).astype(np.int16))
+
+
+def slices_in_one(from_slice_to_slice_mm: float, least_mm: float | None) -> int:
+    """How many slices are averaged so that they are at least `least_mm` apart; 1 without a limit."""
+    return 1 if least_mm is None else max(1, math.ceil(least_mm / from_slice_to_slice_mm - _ROUNDING))
+
+
+def thicker(volume: hd.Volume, count: int) -> hd.Volume:
+    """Each `count` slices (first axis) averaged to one in their middle; the last is of what is left."""
+    if count == 1:
+        return volume
+    firsts = range(0, volume.spatial_shape[0], count)
+    middle = volume.affine[:3] @ [(count - 1) / 2, 0.0, 0.0, 1.0]
+    spacing = (volume.spacing[0] * count, *volume.spacing[1:])
+    grid = _empty(volume, (len(firsts), *volume.spatial_shape[1:]), spacing, middle)
+    return grid.with_array(np.stack([volume.array[k : k + count].mean(0, dtype=np.float32) for k in firsts]))
 
 
 def to_box(volume: hd.Volume, size: int | tuple[int, int, int]) -> hd.Volume:

@@ -36,6 +36,7 @@ class _Spec(_Table):
     licence: Annotated[str, Field(min_length=1)]
     source: Annotated[str, Field(min_length=1)]
     spacing_mm: float | None = None
+    slice_mm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     window_hu: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None
     thresholds: dict[str, float] = Field(default_factory=dict)
     measured: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
@@ -61,6 +62,7 @@ def read_spec(path: Path) -> ModelSpec:
         outputs=tuple(tensor.spec() for tensor in written.outputs),
         max_batch=written.max_batch,
         spacing_mm=written.spacing_mm,
+        slice_mm=written.slice_mm,
         window_hu=(window[0], window[1]) if window else None,
         thresholds=written.thresholds,
         licence=written.licence,

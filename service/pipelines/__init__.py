@@ -13,11 +13,12 @@ from service.domain.flags import OF_THE_CT
 from service.domain.model_roles import Role
 from service.domain.pipeline import SERIES_NUMBERS, Pipeline, roles_of
 from service.errors import Permanent
+from service.pipelines.covid_burden.pipeline import CovidBurden
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 
 GROUP = "thoracle.pipelines"
 
-BUILT_IN: tuple[Pipeline, ...] = (CovidSeverity(),)
+BUILT_IN: tuple[Pipeline, ...] = (CovidSeverity(), CovidBurden())
 
 _MEMBERS = (*Pipeline.__annotations__, "analyse", "report")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

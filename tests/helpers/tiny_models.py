@@ -50,6 +50,23 @@ LUNG_OPACITY = replace(
     window_hu=None,
 )
 
+STACK, AROUND = 8, 5
+"""Slices that `OPACITY_CONTEXT` answers for at once, and those on either side that it is given."""
+
+_STACK = ("lung, opacity, alone", "slice to F", *_PLANE)
+
+OPACITY_CONTEXT = replace(
+    LUNG_OPACITY,
+    name="opacity-context",
+    layout="slice-stacks",
+    inputs=(TensorSpec("hu", "int16", (STACK + 2 * AROUND, SIZE, SIZE), ("slice to F", *_PLANE)),),
+    outputs=(
+        TensorSpec("probability", "uint8", (3, STACK, SIZE, SIZE), ("lung, opacity, alone", "slice to F", *_PLANE)),
+    ),
+    max_batch=1,
+    thresholds={"lung": 0.5, "opacity": 0.5, "alone": 0.5},
+)
+
 
 def lungs() -> bytes:
     """Lung is what is darker than `LUNG_BELOW_HU`; air around the body too, which the pipeline has to know better."""
@@ -77,6 +94,34 @@ def lung_opacity() -> bytes:
     return _graph(LUNG_OPACITY, np.full((2, SIZE, SIZE), 255, np.uint8), (_NO_LEAST_HU, OPACITY_ABOVE_HU))
 
 
+def opacity_context() -> bytes:
+    """Opacity is what is between `OPACITY_ABOVE_HU` and soft tissue, by each slice alone; the file carries no spec."""
+    taken, given = OPACITY_CONTEXT.inputs[0], OPACITY_CONTEXT.outputs[0]
+    constants = [
+        numpy_helper.from_array(np.array(values, kind), name)
+        for name, values, kind in (
+            ("first", [AROUND], np.int64),
+            ("last", [AROUND + STACK], np.int64),
+            ("slices", [1], np.int64),
+            ("below", LUNG_BELOW_HU, np.int32),
+            ("above", np.reshape([_NO_LEAST_HU, OPACITY_ABOVE_HU, OPACITY_ABOVE_HU], (3, 1, 1, 1)), np.int32),
+            ("certain", 255, np.int32),
+        )
+    ]
+    nodes = [
+        helper.make_node("Cast", [taken.name], ["wide"], to=TensorProto.INT32),
+        helper.make_node("Slice", ["wide", "first", "last", "slices"], ["middle"]),
+        helper.make_node("Unsqueeze", ["middle", "slices"], ["one"]),
+        helper.make_node("Less", ["one", "below"], ["dark"]),
+        helper.make_node("Greater", ["one", "above"], ["light"]),
+        helper.make_node("And", ["dark", "light"], ["between"]),
+        helper.make_node("Cast", ["between"], ["ones"], to=TensorProto.INT32),
+        helper.make_node("Mul", ["ones", "certain"], ["scaled"]),
+        helper.make_node("Cast", ["scaled"], [given.name], to=TensorProto.UINT8),
+    ]
+    return _model(OPACITY_CONTEXT, nodes, constants)
+
+
 def _graph(spec: ModelSpec, where: np.ndarray, above_hu: tuple[int, ...] = (_NO_LEAST_HU,)) -> bytes:
     """255 where a pixel is dark and `where` says so; the file carries no spec. above_hu: by channel, or of all."""
     taken, given = spec.inputs[0], spec.outputs[0]
@@ -94,9 +139,13 @@ def _graph(spec: ModelSpec, where: np.ndarray, above_hu: tuple[int, ...] = (_NO_
         helper.make_node("Mul", ["one", "where"], ["both"]),
         helper.make_node("Cast", ["both"], [given.name], to=TensorProto.UINT8),
     ]
+    return _model(spec, nodes, constants)
+
+
+def _model(spec: ModelSpec, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> bytes:
     ends = [
         helper.make_tensor_value_info(tensor.name, kind, ["batch", *tensor.dims])
-        for tensor, kind in ((taken, TensorProto.INT16), (given, TensorProto.UINT8))
+        for tensor, kind in ((spec.inputs[0], TensorProto.INT16), (spec.outputs[0], TensorProto.UINT8))
     ]
     graph = helper.make_graph(nodes, spec.name, ends[:1], ends[1:], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -105,9 +154,10 @@ def _graph(spec: ModelSpec, where: np.ndarray, above_hu: tuple[int, ...] = (_NO_
 
 
 def repository(folder: Path) -> Path:
-    """A new model repository: the shipped models, but `lung_opacity` instead of the network for lungs and opacities."""
+    """A new model repository: the shipped lobes, and `lung_opacity` and `opacity_context` instead of the networks."""
     create(folder, default_repository())
     serve(folder, lung_opacity(), LUNG_OPACITY)
+    serve(folder, opacity_context(), OPACITY_CONTEXT)
     return folder
 
 

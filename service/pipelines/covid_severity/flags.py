@@ -10,10 +10,8 @@ from service.domain.flags import (
     UNMEASURED_MODEL,
     Flag,
 )
+from service.pipelines.shared.flags import LOBES_APPROXIMATE
 
-LOBES_APPROXIMATE = Flag(
-    "LOBES_APPROXIMATE", "Lobes: approximate, their borders are not exactly the fissures.", "Q-LOBES-APPROX"
-)
 LOBE_MISSING = Flag("LOBE_MISSING", "A lobe was not found: it is not scored, and there is no total.", "Q-LOBE-MISSING")
 NO_CLASSIFIER = Flag("NO_CLASSIFIER", "Classification: no validated model installed.", "Q-NO-CLASSIFIER")
 TRACE_OPACITY = Flag("TRACE_OPACITY", "The opacity found is within what is found in normal lungs.", "Q-TRACE-OPACITY")

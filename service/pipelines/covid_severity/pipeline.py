@@ -3,7 +3,7 @@
 The 3-class classifier is not part of it yet: there are no probabilities, and the report says so.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from service.domain.analysis import Analysis, LabelMapKind, ModelUse, PipelineUs
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
-from service.domain.flags import UNMEASURED_MODEL, Flag, in_order
+from service.domain.flags import Flag, in_order
 from service.domain.model_roles import Role
 from service.domain.model_spec import ModelSpec
 from service.domain.pipeline import Drift
@@ -25,6 +25,7 @@ from service.pipelines.covid_severity.mirror import SelfAgreement, mirrored, sel
 from service.pipelines.covid_severity.result import Measured, to_analysis
 from service.pipelines.covid_severity.score import NoiseFloor, Severity, severity
 from service.pipelines.shared import lobe_segments, opacity_segments
+from service.pipelines.shared.flags import of_models
 from service.pipelines.shared.lobes import lobes_of
 from service.pipelines.shared.lungs import lungs_of, slice_answers
 from service.pipelines.shared.measure import measure, split_by_attenuation
@@ -77,8 +78,8 @@ class CovidSeverity:
         raised = (
             *ct.flags,
             *lungs.flags,
-            *_quality(specs),
-            *_doubts(found.severity, agreement),
+            *of_models(specs),
+            *_doubts(found.severity, agreement, backend.spec(LUNG_OPACITY.name)),
             warnings.NO_CLASSIFIER,
         )
         models = [ModelUse(spec.name, spec.version, spec.sha256) for spec in specs]
@@ -114,21 +115,10 @@ def _lungs_and_opacities(
     return lungs, found, agreement
 
 
-def _quality(specs: Sequence[ModelSpec]) -> Iterator[Flag]:
-    """What the reader has to know about the models: a site's own are none that we have measured."""
-    for spec in specs:
-        if spec.source:
-            yield UNMEASURED_MODEL
-        elif spec.name == LOBES.name:
-            distance_mm = spec.measured.get("fissure_distance_mm")
-            told = "" if distance_mm is None else f"Borders lie {distance_mm:g} mm from drawn fissures on average."
-            yield warnings.LOBES_APPROXIMATE.because(told)
-        if spec.name == LUNG_OPACITY.name and spec.noise_floor is None:
-            yield warnings.NO_NOISE_FLOOR
-
-
-def _doubts(found: Severity, agreement: SelfAgreement) -> Iterator[Flag]:
+def _doubts(found: Severity, agreement: SelfAgreement, spec: ModelSpec) -> Iterator[Flag]:
     """What the reader has to know about this result."""
+    if spec.noise_floor is None:
+        yield warnings.NO_NOISE_FLOOR
     if found.total is None:
         yield warnings.LOBE_MISSING
     if found.within_normal:

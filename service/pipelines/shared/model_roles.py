@@ -1,10 +1,11 @@
 """Roles of the models that several pipelines use: they find lungs, lobes and opacities.
 
-A model is fed in one of three layouts:
+A model is fed in one of four layouts:
 
 plane-grid: axial slices in HU at `spacing_mm`, centred on the body (`imaging.harmonise.to_plane_grid`).
 body-crop: axial slices in HU, each cropped to its body and stretched (`imaging.body_crop.to_body_crops`).
 lung-boxes: the right and the left lung's mask, each stretched to a box (`imaging.lobes.lung_boxes`).
+slice-stacks: neighbouring axial slices as of plane-grid, of which those in the middle are asked for (`stacks`).
 """
 
 import math
@@ -76,10 +77,46 @@ def _noise_floor(floor: Mapping[str, float]) -> Iterator[str]:
         yield "noise_floor: it lies above 0 mL and between 0 and 5 %"
 
 
+@dataclass(frozen=True, slots=True)
+class StackModel:
+    """A `Check`: a stack of slices in, UINT8 probabilities of the slices in its middle out, one for each channel."""
+
+    channels: tuple[str, ...]
+
+    def __call__(self, spec: ModelSpec) -> Iterator[str]:
+        if spec.input_layout != "slice-stacks":
+            yield f"layout: {spec.name} is fed as slice-stacks, not as {spec.input_layout}"
+        if spec.spacing_mm is None or spec.spacing_mm <= 0.0:
+            yield "spacing_mm: slice stacks need the distance of their pixels in mm"
+        if sorted(spec.thresholds) != sorted(self.channels):
+            yield f"thresholds: {spec.name} has one for each of: {', '.join(self.channels)}"
+        if not all(0.0 < threshold < 1.0 for threshold in spec.thresholds.values()):
+            yield "thresholds: each lies between 0 and 1"
+        if len(spec.inputs) != 1 or len(spec.outputs) != 1:
+            yield "inputs, outputs: one of each"
+            return
+        (taken,), (given,) = spec.inputs, spec.outputs
+        if taken.dtype != "int16" or len(taken.dims) != 3 or taken.dims[1] != taken.dims[2]:
+            yield "inputs: slice-stacks gives int16 of dims [slices, n, n]"
+            return
+        slices, *plane = taken.dims
+        asked = given.dims[1] if len(given.dims) == 4 else 0
+        if given.dtype != "uint8" or given.dims != (len(self.channels), asked, *plane):
+            yield f"outputs: {spec.name} answers uint8 probabilities (255 = certain) of dims [channels, slices, n, n]"
+        elif not 0 < asked <= slices or (slices - asked) % 2:
+            yield "outputs: the slices in the middle of those that it is given, as many left out before as after"
+        if given.channels != self.channels:
+            yield f'outputs: the first of the axes is "{", ".join(self.channels)}", the channels in this order'
+
+
 LUNG_OPACITY = Role(
     "lung-opacity",
     "lungs and opacities",
     ImageModel(("plane-grid",), ("lung", "opacity"), ("lung", "opacity"), finds_opacity=True),
+)
+
+OPACITY_CONTEXT = Role(
+    "opacity-context", "opacities, seen with the slices around them", StackModel(("lung", "opacity", "alone"))
 )
 
 LUNGS = Role(

@@ -5,7 +5,17 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from service.imaging.harmonise import AIR_HU, PlaneGrid, reach, resample_like, smoothed, to_box, to_plane_grid
+from service.imaging.harmonise import (
+    AIR_HU,
+    PlaneGrid,
+    reach,
+    resample_like,
+    slices_in_one,
+    smoothed,
+    thicker,
+    to_box,
+    to_plane_grid,
+)
 
 GRID = PlaneGrid(spacing_mm=2.0, size=64)
 
@@ -105,3 +115,25 @@ def test_outside_its_reach_a_part_leaves_nothing(orientation: str) -> None:
     left[there] = 0
     assert not left.any()
     assert 1 < source[there].array.size < 0.05 * source.array.size
+
+
+@pytest.mark.parametrize(
+    ("distance_mm", "least_mm", "count"),
+    [(2.5, None, 1), (2.5, 2.5, 1), (2.499, 2.5, 1), (2.0, 2.5, 2), (1.25, 2.5, 2), (0.625, 2.5, 4), (5.0, 2.5, 1)],
+)
+def test_thin_slices_are_averaged_until_they_are_far_enough_apart(
+    distance_mm: float, least_mm: float | None, count: int
+) -> None:
+    assert slices_in_one(distance_mm, least_mm) == count
+
+
+def test_averaged_slices_lie_in_the_middle_of_what_they_average() -> None:
+    volume = body((5, 60, 80))
+    ramp = volume.with_array(volume.array + np.arange(5, dtype=np.float32)[:, None, None])
+    moved = thicker(ramp, 2)
+    assert moved.spatial_shape == (3, 60, 80)
+    assert moved.spacing == pytest.approx((6.0, 1.0, 1.0))
+    assert moved.array[:, 0, 0] == pytest.approx([-999.5, -997.5, -996.0])  # the last is of one slice
+    centre = ramp.map_indices_to_reference(np.array([[0.5, 3.0, 4.0]]))
+    assert moved.map_indices_to_reference(np.array([[0.0, 3.0, 4.0]])) == pytest.approx(centre)
+    assert to_plane_grid(ramp, PlaneGrid(2.0, 64, 6.0)).spatial_shape == (3, 64, 64)

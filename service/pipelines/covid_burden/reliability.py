@@ -1,0 +1,74 @@
+"""How far a result can be relied on: figures that go with its error.
+
+Why these, their limits, and how they rank cases by their true error: docs/decisions/0151.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.pipelines.shared.domes import at_domes
+
+SLACK_ML = 20.0
+"""Volume that counts as agreed from the start, so that little opacity that is doubted means little."""
+
+LEAST_AGREEMENT, MOST_GRADIENT_HU = 0.5, 250.0
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """agreement: Dice, 0 to 1, of what is found with and without the slices around.
+
+    clear_hu: median of the lung without opacity; None where there is none. gradient_hu: that of its back third minus
+    that of its front third. dome_percent: part of the opacity near the diaphragm.
+    """
+
+    agreement: float
+    clear_hu: float | None
+    gradient_hu: float | None
+    dome_percent: float
+
+    @property
+    def why_not(self) -> str:
+        """Why the result cannot be relied on, in a sentence; "" if it can."""
+        if self.agreement < LEAST_AGREEMENT:
+            return f"The slices around change what is found (Dice {self.agreement:.2f})."
+        if self.gradient_hu is not None and self.gradient_hu > MOST_GRADIENT_HU:
+            return f"The lung is {self.gradient_hu:.0f} HU denser at the back: shallow breathing looks like opacity."
+        return ""
+
+
+def reliability(
+    hu: NDArray[np.int16], lungs: Mask, found: Mask, alone: Mask, spacing_mm: Sequence[float]
+) -> Reliability:
+    """All arrays have the axes (slice to F, row to P, column to L); found, alone: opacity with and without context."""
+    slack = SLACK_ML * 1000.0 / math.prod(spacing_mm)
+    both = 2.0 * np.count_nonzero(found & alone)
+    clear, depth = lungs & ~found, _depth(lungs)
+    front, back = _median(hu, clear & (depth < 1 / 3)), _median(hu, clear & (depth >= 2 / 3))
+    domes = int(np.count_nonzero(found & at_domes(lungs, spacing_mm[0])))
+    size = float(np.count_nonzero(found) + np.count_nonzero(alone))
+    return Reliability(
+        agreement=(both + slack) / (size + slack),
+        clear_hu=_median(hu, clear),
+        gradient_hu=None if front is None or back is None else back - front,
+        dome_percent=100.0 * domes / (int(np.count_nonzero(found)) or 1),
+    )
+
+
+def _depth(lungs: Mask) -> NDArray[np.float64]:
+    """How far back each row lies in the lungs of its slice, 0 to 1; shape (slice, row, 1)."""
+    rows: Mask = np.asarray(lungs.any(axis=2))
+    first = rows.argmax(1)
+    height = np.maximum(1, rows.shape[1] - 1 - rows[:, ::-1].argmax(1) - first)
+    depth: NDArray[np.float64] = np.divide(np.arange(rows.shape[1])[None] - first[:, None], height[:, None])
+    return np.asarray(depth[..., None])
+
+
+def _median(hu: NDArray[np.int16], where: Mask) -> float | None:
+    return float(np.median(hu[where])) if where.any() else None

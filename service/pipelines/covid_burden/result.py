@@ -1,0 +1,93 @@
+"""Converts the measurements to the neutral result: coded groups, headline and summary."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from service.domain import codes
+from service.domain.analysis import (
+    Analysis,
+    Headline,
+    LabelArray,
+    Measurement,
+    MeasurementGroup,
+    ModelUse,
+    PipelineUse,
+)
+from service.domain.anatomy import Lobe
+from service.domain.flags import Flag
+from service.domain.rounding import percent_text
+from service.pipelines.covid_burden import codes as own
+from service.pipelines.covid_burden.flags import NOT_RELIABLE, WITHIN_NORMAL
+from service.pipelines.covid_burden.reliability import Reliability
+from service.pipelines.shared import lobe_segments, opacity_groups, opacity_segments
+from service.pipelines.shared.measure import Measurements
+
+NAME = "Pneumonia burden"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Everything that was found. lobe_mask (`Lobe`), opacity_mask (`Opacity`): axes (slice, row, column) of the CT."""
+
+    lobe_mask: LabelArray
+    opacity_mask: LabelArray
+    voxel_ml: float
+    regions: Measurements
+    reliability: Reliability
+
+    @property
+    def burden_percent(self) -> float:
+        """Ground-glass plus high opacity, percent of both lungs, unrounded (paper C)."""
+        return self.regions.lungs["total"].opacity_percent
+
+
+def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUse], flags: Sequence[Flag]) -> Analysis:
+    """Returns the neutral result. A burden that cannot be relied on is in no headline, and in no drift."""
+    given = NOT_RELIABLE not in flags
+    return Analysis(
+        pipeline=pipeline,
+        label_maps=(lobe_segments.label_map(found.lobe_mask), opacity_segments.label_map(found.opacity_mask)),
+        voxel_ml=found.voxel_ml,
+        groups=tuple(_groups(found, given)),
+        headline=_headline(found, flags),
+        models=tuple(models),
+        flags=tuple(flags),
+        uncertainty=tuple(_uncertainty(found.reliability)),
+        limitations=(opacity_segments.NOT_TOLD_APART,),
+        summary=tuple(opacity_groups.summary(found.regions)),
+        drift={"burden_percent": found.burden_percent} if given else {},
+    )
+
+
+def _groups(found: Measured, given: bool) -> Iterator[MeasurementGroup]:
+    burden = Measurement("burden_percent", own.BURDEN, found.burden_percent, codes.PERCENT)
+    if given:
+        yield MeasurementGroup("BURDEN", codes.LUNG, opacity_groups.LUNG, (burden,))
+    yield from opacity_groups.lungs_and_kinds(found.regions)
+    for lobe in Lobe:
+        yield opacity_groups.lobe(found.regions, lobe)
+    yield from opacity_groups.kinds(found.regions)
+
+
+def _headline(found: Measured, flags: Sequence[Flag]) -> Headline:
+    for flag in flags:
+        if flag == NOT_RELIABLE:
+            return Headline(NAME, None, codes.PERCENT, words=f"not reliable here: {flag.detail}".rstrip(": ."))
+    total = found.regions.lungs["total"]
+    words = "no more than in normal lungs" if WITHIN_NORMAL in flags else "ground-glass plus high opacity, of any cause"
+    remark = f"ground-glass {percent_text(_percent(total.ggo_ml, total.volume_ml))} %, "
+    remark += f"high opacity {percent_text(_percent(total.high_opacity_ml, total.volume_ml))} %"
+    return Headline(NAME, found.burden_percent, codes.PERCENT, words=words, remark=remark)
+
+
+def _percent(part_ml: float, whole_ml: float) -> float:
+    return 100.0 * part_ml / whole_ml if whole_ml else 0.0
+
+
+def _uncertainty(found: Reliability) -> Iterator[Measurement]:
+    yield Measurement("agreement_alone", own.AGREEMENT, found.agreement, codes.UNITY)
+    if found.clear_hu is not None:
+        yield Measurement("clear_lung_hu", own.CLEAR_LUNG, found.clear_hu, codes.HOUNSFIELD)
+    if found.gradient_hu is not None:
+        yield Measurement("gradient_hu", own.GRADIENT, found.gradient_hu, codes.HOUNSFIELD)
+    yield Measurement("dome_percent", own.AT_DOMES, found.dome_percent, codes.PERCENT)

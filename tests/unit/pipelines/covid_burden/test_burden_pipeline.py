@@ -1,0 +1,97 @@
+"""The whole pipeline on phantoms, with networks that threshold."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import make_ct, tiny_models
+from helpers.phantom import FINDINGS, Ball
+
+from service.domain.analysis import Analysis
+from service.domain.anatomy import Lobe
+from service.domain.ct import CT
+from service.domain.ports import Backend, unheard
+from service.imaging.read import read_ct
+from service.inference.onnx import OnnxBackend
+from service.pipelines.covid_burden import pipeline as module
+from service.pipelines.covid_burden.flags import NOT_RELIABLE, WITHIN_NORMAL
+from service.pipelines.covid_burden.pipeline import CovidBurden
+from service.pipelines.covid_burden.reliability import Reliability
+from service.pipelines.shared.opacities import Opacity
+
+pytestmark = pytest.mark.slow
+
+GROUND_GLASS = tuple(ball for ball in FINDINGS if ball.finding == Opacity.GROUND_GLASS)
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
+    return OnnxBackend(tiny_models.repository(tmp_path_factory.mktemp("burden") / "models"))
+
+
+def phantom(findings: tuple[Ball, ...] = GROUND_GLASS, **options: float) -> CT:
+    made = make_ct.make(**{"slices": 50, "spacing_mm": 5.0, "findings": findings} | options)
+    return read_ct(made.datasets)
+
+
+def analyse(ct: CT, backend: Backend) -> Analysis:
+    return CovidBurden().analyse(ct, backend, unheard)
+
+
+def test_the_burden_is_ground_glass_plus_high_opacity_in_percent_of_the_lungs(backend: Backend) -> None:
+    found = analyse(phantom(), backend)
+    total, burden = found.group("LUNG_TOTAL"), found.group("BURDEN")["burden_percent"]
+    rim_ml = analyse(phantom(()), backend).group("LUNG_TOTAL")["opacity_ml"]  # its edge is as dense
+    assert total["opacity_ml"] - rim_ml == pytest.approx(sum(ball.ml for ball in GROUND_GLASS), rel=0.1)
+    assert total["opacity_ml"] == pytest.approx(total["ground_glass_ml"] + total["high_opacity_ml"])
+    assert burden == pytest.approx(100 * total["opacity_ml"] / total["volume_ml"])
+    assert found.headline.value == burden and found.drift == {"burden_percent": burden}
+    sides = [found.group(f"LUNG_{side}")["opacity_ml"] for side in ("LEFT", "RIGHT")]
+    assert sum(sides) == pytest.approx(total["opacity_ml"])
+    assert sum(found.group(lobe.name)["opacity_ml"] for lobe in Lobe) == pytest.approx(total["opacity_ml"])
+    assert [model.name for model in found.models] == ["lung-opacity", "lobes", "opacity-context"]
+
+
+def test_two_runs_give_the_same_voxels(backend: Backend) -> None:
+    first, second = (analyse(phantom(), backend) for _ in range(2))
+    for one, other in zip(first.label_maps, second.label_maps, strict=True):
+        assert np.array_equal(one.labels, other.labels)
+
+
+def test_clear_lungs_have_no_burden_but_that_of_their_edge(backend: Backend) -> None:
+    found = analyse(phantom(()), backend)
+    assert found.headline.value is not None and found.headline.value < 1.0
+    assert NOT_RELIABLE not in found.flags
+
+
+def test_a_burden_that_cannot_be_relied_on_is_withheld_and_says_why(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsure = Reliability(agreement=0.1, clear_hu=-850.0, gradient_hu=20.0, dome_percent=90.0)
+    real = module.opacities_of
+    monkeypatch.setattr(module, "opacities_of", lambda *args: replace(real(*args), reliability=unsure))
+    found = analyse(phantom(), backend)
+    assert found.headline.value is None
+    assert found.headline.words.startswith("not reliable here: ")
+    assert NOT_RELIABLE in found.flags and not found.drift
+    assert "BURDEN" not in {group.name for group in found.groups}
+
+
+def test_a_burden_as_in_normal_lungs_is_told(backend: Backend, tmp_path: Path) -> None:
+    root = tiny_models.repository(tmp_path / "models")
+    spec = replace(tiny_models.OPACITY_CONTEXT, measured={"normal_percent": 50.0})
+    tiny_models.serve(root, tiny_models.opacity_context(), spec)
+    found = analyse(phantom(), OnnxBackend(root))
+    (flag,) = (flag for flag in found.flags if flag == WITHIN_NORMAL)
+    assert "50 %" in flag.detail
+    assert "normal" in found.headline.words
+
+
+def test_the_report_shows_the_burden_and_every_lobe(backend: Backend) -> None:
+    ct = phantom()
+    found = analyse(ct, backend)
+    body = CovidBurden().report(ct, found, lambda: None)
+    assert [card.title for card in body.cards] == ["Pneumonia burden", "Affected part of both lungs", "Reliability"]
+    assert [row.name for row in body.table.rows][-1] == "Both lungs" and len(body.table.rows) == 8
+    assert body.cards[0].value.endswith(" %")

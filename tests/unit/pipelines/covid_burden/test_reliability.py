@@ -1,0 +1,59 @@
+"""Figures that go with the error of a result, on arrays."""
+
+import numpy as np
+import pytest
+
+from service.pipelines.covid_burden.reliability import SLACK_ML, reliability
+from service.pipelines.shared.domes import ABOVE_MM, at_domes
+
+SPACING = (5.0, 2.0, 2.0)
+LUNGS = np.zeros((20, 60, 40), np.bool_)
+LUNGS[2:18, 10:50, 5:35] = True
+NOTHING = np.zeros_like(LUNGS)
+
+
+def hu(front: int = -850, back: int = -850) -> np.ndarray:
+    rows = np.linspace(front, back, 40)
+    image = np.full(LUNGS.shape, 40, np.int16)
+    image[:, 10:50] = np.where(LUNGS[:, 10:50], np.rint(rows)[None, :, None], 40)
+    return image
+
+
+def test_clear_lung_agrees_with_itself() -> None:
+    found = reliability(hu(), LUNGS, NOTHING, NOTHING, SPACING)
+    assert (found.agreement, found.clear_hu, found.gradient_hu, found.dome_percent) == (1.0, -850.0, 0.0, 0.0)
+    assert found.why_not == ""
+
+
+def test_opacity_that_only_one_of_the_two_sees_lowers_the_agreement() -> None:
+    opacity = NOTHING.copy()
+    opacity[4:14, 20:40, 10:30] = True
+    ml = np.count_nonzero(opacity) * np.prod(SPACING) / 1000
+    found = reliability(hu(), LUNGS, opacity, NOTHING, SPACING)
+    assert found.agreement == pytest.approx(SLACK_ML / (ml + SLACK_ML))
+    assert "Dice" in found.why_not
+    assert reliability(hu(), LUNGS, opacity, opacity, SPACING).agreement == 1.0
+
+
+def test_shallow_breathing_is_told_by_the_gradient() -> None:
+    found = reliability(hu(-805, -427), LUNGS, NOTHING, NOTHING, SPACING)
+    assert found.gradient_hu == pytest.approx(378 * 2 / 3, abs=15)
+    assert "shallow breathing" in found.why_not
+
+
+def test_lungs_that_are_all_opacity_have_no_clear_lung() -> None:
+    found = reliability(hu(), LUNGS, LUNGS, LUNGS, SPACING)
+    assert found.clear_hu is None and found.gradient_hu is None
+
+
+def test_domes_are_the_lung_above_where_it_ends() -> None:
+    domes = at_domes(LUNGS, 5.0)
+    slices = np.flatnonzero(domes.any((1, 2)))
+    assert slices.tolist() == list(range(18 - int(ABOVE_MM / 5.0), 18))
+    assert not (domes & ~LUNGS).any()
+    cut = LUNGS.copy()
+    cut[18:] = cut[17]  # the images end before the lung does
+    assert not at_domes(cut, 5.0).any()
+    opacity = NOTHING.copy()
+    opacity[16:18, 20:30, 10:20] = True
+    assert reliability(hu(), LUNGS, opacity, opacity, SPACING).dome_percent == 100.0
