@@ -64,6 +64,7 @@ LUNG_AT_EDGE = Flag(
 LUNG_DROPPED = Flag(
     "LUNG_DROPPED", "Incomplete lungs: a part found as lung was left out.", "Q-LUNG-DROPPED", "incomplete lungs"
 )
+GAS_LEFT_OUT = Flag("GAS_LEFT_OUT", "Gas below the diaphragm was found as lung; it was left out.", "Q-GAS-LEFT-OUT")
 UNMEASURED_MODEL = Flag("UNMEASURED_MODEL", "A model is the site's own: not measured by Thoracle.", "Q-UNMEASURED")
 PADDING_MASKED = Flag("PADDING_MASKED", "Padding outside the field of view was set to air.", "Q-PADDING")
 

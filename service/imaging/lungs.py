@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from service.domain.flags import Flag
+from service.domain.flags import GAS_LEFT_OUT, Flag
 from service.domain.ports import Step, no_step
 from service.errors import Reason, Refusal, Rejected
+from service.imaging.airways import airways
+from service.imaging.bowel_gas import bowel_gas
 from service.imaging.boxes import bounds, clipped
 from service.imaging.harmonise import reach, resample_like
 from service.imaging.lung_edges import check_edges, check_left_out, imaged
@@ -46,6 +48,13 @@ _AROUND = (1, 2, 2)
 
 _NO_ORGANS = Refusal(Reason.NO_LUNG, "The network found no two air-filled organs side by side.")
 
+_WALL = np.zeros((3, 3, 3), np.bool_)
+_WALL[1] = ndimage.generate_binary_structure(2, 1)
+"""An airway's wall: one pixel around its air."""
+
+_GAS_TOLD_ML = 5.0
+"""Gas below the diaphragm of which a reader is told."""
+
 _COARSE = 2
 _EROSIONS_MM = (0.0, 3.0, 6.0, 9.0, 12.0, 16.0, 20.0)
 
@@ -72,6 +81,10 @@ def find_lungs(hu: hd.Volume, probability: hd.Volume, source: hd.Volume, step: S
     shown = imaged(source, probability)
     found, outside = (probability.array >= HALF) & shown, _outside_body(hu.array)
     step()
+    found &= ~ndimage.binary_dilation(airways(hu, found), _WALL)
+    gas = bowel_gas(hu, found, outside)
+    found &= ~gas
+    step()
     sides = _split(found & ~outside, np.array(probability.spacing))
     step()
     on_source = _onto_source(probability, sides, source)
@@ -84,7 +97,14 @@ def find_lungs(hu: hd.Volume, probability: hd.Volume, source: hd.Volume, step: S
     refusals = (*volume, *edges.refusals, *left_out.refusals)
     if refusals:
         raise Rejected(*refusals)
-    return Lungs(probability.with_array(sides), on_source, (*edges.flags, *left_out.flags))
+    raised = (*edges.flags, *left_out.flags, *_gas_left_out(gas, float(probability.voxel_volume) / 1000.0))
+    return Lungs(probability.with_array(sides), on_source, raised)
+
+
+def _gas_left_out(gas: Mask, voxel_ml: float) -> Iterator[Flag]:
+    left_out_ml = np.count_nonzero(gas) * voxel_ml
+    if left_out_ml >= _GAS_TOLD_ML:
+        yield GAS_LEFT_OUT.because(f"{left_out_ml:.0f} mL.")
 
 
 def _outside_body(hu: NDArray[np.int16]) -> Mask:

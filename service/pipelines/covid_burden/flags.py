@@ -2,6 +2,7 @@
 
 from service.domain.flags import (
     AGE_UNKNOWN,
+    GAS_LEFT_OUT,
     LOSSY,
     LUNG_AT_EDGE,
     LUNG_DROPPED,
@@ -24,6 +25,7 @@ FLAGS = (
     AGE_UNKNOWN,
     LUNG_AT_EDGE,
     LUNG_DROPPED,
+    GAS_LEFT_OUT,
     NOT_RELIABLE,
     LOBES_APPROXIMATE,
     UNMEASURED_MODEL,

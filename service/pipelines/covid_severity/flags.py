@@ -2,6 +2,7 @@
 
 from service.domain.flags import (
     AGE_UNKNOWN,
+    GAS_LEFT_OUT,
     LOSSY,
     LUNG_AT_EDGE,
     LUNG_DROPPED,
@@ -34,6 +35,7 @@ FLAGS = (
     AGE_UNKNOWN,
     LUNG_AT_EDGE,
     LUNG_DROPPED,
+    GAS_LEFT_OUT,
     LOBES_APPROXIMATE,
     UNMEASURED_MODEL,
     LOBE_MISSING,
