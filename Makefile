@@ -9,7 +9,7 @@ IMAGE ?= thoracle
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-lobes train-classifier clean
+.PHONY: helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -41,8 +41,9 @@ setup-test: $(VENV)/.test ## install the service and its test tools into .venv
 peers: ## install the real peers of the tests by apt (needs root; without it their tests skip)
 	@docker/install-peers.sh
 
-demo: $(VENV)/.base ## send the demo CT through the whole service over DICOM and show where the results are
-	@$(BIN)/python -m demo
+PIPELINE ?= covid-severity
+demo: $(VENV)/.base ## send the demo CT through the whole service over DICOM (PIPELINE="covid-severity covid-burden": both)
+	@$(BIN)/python -m demo --pipeline $(PIPELINE)
 
 lint: $(VENV)/.test ## check style, types and import layers
 	$(BIN)/ruff check .
@@ -92,6 +93,9 @@ crash-matrix: $(VENV)/.test peers ## kill every process in every state, on both 
 
 train-lung-opacity: $(VENV)/.test ## train lungs and opacities (DATA=folder [DEVICE=cpu|cuda] [ARGS=--help])
 	$(BIN)/python -m models.lung_opacity.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)
+
+train-opacity-context: $(VENV)/.test ## train opacities with the slices around (as train-lung-opacity)
+	$(BIN)/python -m models.opacity_context.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)
 
 train-lobes: $(VENV)/.test ## build the lobe prior (DATA=folder with the fissure points [ARGS=--help])
 	$(BIN)/python -m models.lobes.build $(if $(DATA),--data $(DATA)) $(ARGS)

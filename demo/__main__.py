@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -31,19 +32,22 @@ def main() -> int:
     parser.add_argument("--ct", type=Path, default=HERE / "ct", help="folder with the CT to send")
     parser.add_argument("--out", type=Path, default=HERE / "out", help="where the results go; emptied first")
     parser.add_argument("--timeout-s", type=float, default=900, help="give up after this long")
+    parser.add_argument(
+        "--pipeline", nargs="+", default=["covid-severity"], metavar="NAME", help="as `thoracle pipelines` lists them"
+    )
     options = parser.parse_args()
     shutil.rmtree(options.out, ignore_errors=True)
     options.out.mkdir(parents=True)
     try:
-        return run(options.ct, options.out, options.timeout_s)
+        return run(options.ct, options.out, options.timeout_s, options.pipeline)
     except (TimeoutError, AssertionError, RuntimeError) as error:
         console.print(f"[red]The demo failed:[/] {error}\nThe service's log: {options.out / 'service.log'}")
         return 1
 
 
-def run(ct: Path, out: Path, timeout_s: float) -> int:
+def run(ct: Path, out: Path, timeout_s: float, pipelines: Sequence[str]) -> int:
     dicom, pacs_port, http = free_ports(3)
-    config = write_config(out, dicom, pacs_port, http)
+    config = write_config(out, dicom, pacs_port, http, pipelines)
     api = f"http://127.0.0.1:{http}"
     deadline = time.monotonic() + timeout_s
     slices = sorted(ct.glob("*.dcm"))
@@ -63,19 +67,18 @@ def run(ct: Path, out: Path, timeout_s: float) -> int:
 
         def delivered() -> bool:
             jobs = (get(f"{api}/api/jobs") or {"jobs": []})["jobs"]
-            if not jobs:
-                return False
-            steps.say(f"job {jobs[0]['job_id']}: {jobs[0]['state']}")
-            return is_delivered(get(f"{api}/api/jobs/{jobs[0]['job_id']}") or jobs[0])
+            if jobs:
+                steps.say("; ".join(f"{job['pipeline']} (job {job['job_id']}): {job['state']}" for job in jobs))
+            ended = [is_delivered(get(f"{api}/api/jobs/{job['job_id']}") or job) for job in jobs]
+            return len(jobs) == len(pipelines) and all(ended)
 
         wait(delivered, service, deadline, "the results did not come back")
         minutes = (time.monotonic() - sent_at) / 60
         steps.end()
-    found = check(pacs.received, dcmread(slices[0], stop_before_pixels=True), out / "report.pdf")
+    found = check(pacs.received, dcmread(slices[0], stop_before_pixels=True), out, len(pipelines))
     console.print(f"\n[green]The results are back in the PACS[/] {minutes:.2f} minutes after the first slice was sent:")
     for description, path in sorted(found.items()):
         console.print(f"  {description}\n       {path}")
-    console.print(f"  PDF  to open now\n       {out / 'report.pdf'}")
     return 0
 
 
@@ -96,10 +99,11 @@ def is_delivered(job: dict[str, Any]) -> bool:
     raise RuntimeError(f"the job ended as {job['state']}: {' '.join(known)}")
 
 
-def write_config(out: Path, dicom: int, pacs: int, http: int) -> Path:
+def write_config(out: Path, dicom: int, pacs: int, http: int, pipelines: Sequence[str]) -> Path:
     """The demo's thoracle.yaml (JSON is YAML)."""
     config = {
         "data_dir": str(out / "data"),
+        "pipelines": list(pipelines),
         "receiver": {
             "host": "127.0.0.1",
             "port": dicom,

@@ -18,7 +18,7 @@ def main(name: str) -> None:
             print(f"  {sentence}", flush=True)
         with serving(image, folder) as served:
             print(f"  ready {served.ready_s:.1f} s after its start", flush=True)
-            for description in sorted(served.round_trip(HERE / "ct", folder / "report.pdf")):
+            for description in sorted(served.round_trip(HERE / "ct", folder)):
                 print(f"  sent back: {description}", flush=True)
             assert served.stop() == 0, "the service did not stop cleanly"
             print("  stopped on SIGTERM", flush=True)

@@ -39,7 +39,7 @@ class Served:
         """TimeoutError, or RuntimeError when the container ended."""
         wait(condition, self._container, time.monotonic() + timeout_s, otherwise)
 
-    def round_trip(self, ct: Path, report: Path) -> dict[str, Path]:
+    def round_trip(self, ct: Path, folder: Path) -> dict[str, Path]:
         """Sends the CT and checks what the PACS gets: the results, described; AssertionError if one is missing."""
         send(ct, f"THORACLE@127.0.0.1:{self._ports[0]}")
 
@@ -48,7 +48,7 @@ class Served:
             return bool(jobs) and is_delivered(get(f"{self.api}/api/jobs/{jobs[0]['job_id']}") or jobs[0])
 
         self.wait(delivered, 600, "the results did not come back")
-        return check(self._pacs.received, dcmread(next(ct.glob("*.dcm")), stop_before_pixels=True), report)
+        return check(self._pacs.received, dcmread(next(ct.glob("*.dcm")), stop_before_pixels=True), folder, 1)
 
     def healthy(self, mounted: Mounts) -> bool:
         """Does the image's own health check say so?"""
