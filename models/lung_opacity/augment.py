@@ -82,15 +82,15 @@ def _with_opacity(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor,
     return hu, torch.cat([lung, opacity, masks[:, 2:]], 1)
 
 
-def placement(batch: int, random: Generator) -> Tensor:
-    """Affine matrices (batch, 2, 3): a window anywhere, rotation 20 degrees, scale 0.8-1.25, mirrored left-right in
-    half of the slices and front-back in a tenth (gravity acts on the other side of a prone patient)."""
+def placement(batch: int, random: Generator, seen: float = SEEN) -> Tensor:
+    """Affine matrices (batch, 2, 3): a window of `seen` of the slice anywhere, rotation 20 degrees, scale
+    0.8-1.25, mirrored left-right in half of the slices and front-back in a tenth (gravity acts on the other side of a prone patient)."""
     angle = uniform((batch,), -math.radians(20), math.radians(20), random)
-    scale_x = SEEN * torch.exp(uniform((batch,), math.log(0.8), math.log(1.25), random))
+    scale_x = seen * torch.exp(uniform((batch,), math.log(0.8), math.log(1.25), random))
     scale_y = scale_x * torch.exp(uniform((batch,), math.log(0.9), math.log(1.1), random))
     scale_x = torch.where(torch.rand(batch, generator=random) < 0.5, -scale_x, scale_x)
     scale_y = torch.where(torch.rand(batch, generator=random) < 0.1, -scale_y, scale_y)
-    shift = uniform((batch, 2), SEEN - 1.0, 1.0 - SEEN, random)
+    shift = uniform((batch, 2), seen - 1.0, 1.0 - seen, random)
     cos, sin = torch.cos(angle), torch.sin(angle)
     rows = [torch.stack([cos * scale_x, -sin * scale_y, shift[:, 0]], 1)]
     rows.append(torch.stack([sin * scale_x, cos * scale_y, shift[:, 1]], 1))

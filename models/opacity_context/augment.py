@@ -10,21 +10,18 @@ from torch.nn import functional as F
 
 from models.lung_opacity.augment import AIR_HU, appearance, placement, sometimes, uniform
 
-SEEN = 0.75
-"""Side of the window of each slice that the network trains on."""
-
 _SOFT_HU = 40.0
 
 
 def augment(
-    hu: Tensor, lung: Tensor, opacity: Tensor, supervised: Tensor, random: Generator
+    hu: Tensor, lung: Tensor, opacity: Tensor, supervised: Tensor, seen: float, random: Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Returns a window of `SEEN` n of each. hu: float HU; the others: float 0/1."""
+    """Returns a window of each, whose side is `seen` of the slice's. hu: float HU; the others: float 0/1."""
     hu = breathed_out(hu, lung, random)
     hu, opacity = with_opacity(hu, lung, opacity, random)
     batch, slices, n, _ = hu.shape
-    size = round(SEEN * n)
-    grid = F.affine_grid(placement(batch, random), [batch, 1, size, size], align_corners=False)
+    size = round(seen * n)
+    grid = F.affine_grid(placement(batch, random, seen), [batch, 1, size, size], align_corners=False)
     moved = F.grid_sample(hu - AIR_HU, grid, align_corners=False) + AIR_HU
     masks = F.grid_sample(torch.cat([lung, opacity, supervised], 1), grid, align_corners=False)
     lung, opacity, supervised = (masks >= 0.5).float().split(slices, 1)
@@ -48,19 +45,19 @@ def moving(hu: Tensor, random: Generator) -> Tensor:
 
 
 def breathed_out(hu: Tensor, lung: Tensor, random: Generator) -> Tensor:
-    """Half of the stacks as in shallow inspiration: the lung is denser, mostly at the back, without being ill.
+    """Two fifths of the stacks as in shallow inspiration: the lung is denser, mostly at the back, without being ill.
 
-    Up to 10 % of the way to soft tissue everywhere, and up to half of it at the lungs' back: -860 HU become -770 to
-    -320.
+    Up to 6 % of the way to soft tissue everywhere, and at the lungs' back mostly up to a tenth of it, seldom almost
+    half: -860 HU become -800 to -400.
     """
     batch, _, size, _ = hu.shape
     rows = lung.amax((1, 3))
     there = rows.cumsum(1) * rows  # rows of lung, counted from the front
     depth = (there / there.amax(1, keepdim=True).clamp_min(1.0)).view(batch, 1, size, 1)
     shape = uniform((batch, 1, 1, 1), 0.8, 3.0, random)
-    most = 0.5 * uniform((batch, 1, 1, 1), 0.0, 1.0, random) ** 2
-    part = uniform((batch, 1, 1, 1), 0.0, 0.1, random) + most * depth**shape
-    return torch.lerp(hu, hu.clamp_min(_SOFT_HU), part * lung * sometimes(batch, 0.5, random))
+    most = 0.45 * uniform((batch, 1, 1, 1), 0.0, 1.0, random) ** 3
+    part = uniform((batch, 1, 1, 1), 0.0, 0.06, random) + most * depth**shape
+    return torch.lerp(hu, hu.clamp_min(_SOFT_HU), part * lung * sometimes(batch, 0.4, random))
 
 
 def with_opacity(hu: Tensor, lung: Tensor, opacity: Tensor, random: Generator) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,9 @@ OUT = Path("models/runs/opacity_context")
 _PICTURES = 0.35
 """Part of the slices that are pictures without neighbours; half as many of the stacks."""
 
+_SEEN_ALONE, _SEEN = 0.75, 0.5
+"""Sides of the windows that are learned of single slices and of stacks, as part of the slice."""
+
 _SINGLE = 2
 """Stacks of 10 slices that are no neighbours, in the steps that the main branch learns alone."""
 
@@ -107,7 +110,7 @@ class Opacities:
         drawn = [self._draw(3, _PICTURES, random) for _ in range(_SINGLE * 2 * REACH)]
         hu, *masks = (torch.from_numpy(np.stack(parts)).float() for parts in zip(*(d[:4] for d in drawn), strict=True))
         here = slice(1, 2)
-        found = augment(moving(hu, random)[:, here], *(mask[:, here] for mask in masks), random)
+        found = augment(moving(hu, random)[:, here], *(mask[:, here] for mask in masks), _SEEN_ALONE, random)
         hu, *masks = (one[:, 0].unflatten(0, (_SINGLE, 2 * REACH)) for one in found)
         return image(hu), *masks, torch.zeros(_SINGLE)
 
@@ -116,7 +119,7 @@ class Opacities:
         count = self.config.asked + 2 * REACH
         drawn = [self._draw(count, _PICTURES / 2, random) for _ in range(self.config.batch)]
         hu, *masks = (torch.from_numpy(np.stack(parts)).float() for parts in zip(*(d[:4] for d in drawn), strict=True))
-        hu, *masks = augment(moving(hu, random), *masks, random)
+        hu, *masks = augment(moving(hu, random), *masks, _SEEN, random)
         return image(hu), *masks, torch.tensor([float(d[4]) for d in drawn])
 
     def _draw(self, count: int, pictures: float, random: Generator) -> tuple[NDArray[Any], ...]:
@@ -176,7 +179,8 @@ def measured(network: nn.Module, stack: Stack) -> dict[str, float]:
     if truth.any():
         result |= {"opacity": _dice(found, truth), "domes": _dice(found & domes, truth & domes)}
         result |= {"too much": round(float(found.sum() / truth.sum()) - 1.0, 3)}
-        result |= {"alone": _dice(alone & inside & known, truth)}
+        by_itself = alone & inside & known
+        result |= {"alone": _dice(by_itself, truth), "alone at domes": _dice(by_itself & domes, truth & domes)}
     else:
         result |= {"false percent": round(100.0 * float(found.sum() / (inside & known).sum()), 3)}
     return result
