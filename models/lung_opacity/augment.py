@@ -83,8 +83,9 @@ def _with_opacity(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor,
 
 
 def placement(batch: int, random: Generator, seen: float = SEEN) -> Tensor:
-    """Affine matrices (batch, 2, 3): a window of `seen` of the slice anywhere, rotation 20 degrees, scale
-    0.8-1.25, mirrored left-right in half of the slices and front-back in a tenth (gravity acts on the other side of a prone patient)."""
+    """Affine matrices (batch, 2, 3): a window of `seen` of the slice anywhere, rotation 20 degrees, scale 0.8-1.25,
+    mirrored left-right in half of the slices and front-back in a tenth (gravity acts on the other side of a prone
+    patient)."""
     angle = uniform((batch,), -math.radians(20), math.radians(20), random)
     scale_x = seen * torch.exp(uniform((batch,), math.log(0.8), math.log(1.25), random))
     scale_y = scale_x * torch.exp(uniform((batch,), math.log(0.9), math.log(1.1), random))
