@@ -319,6 +319,15 @@ class Inference(_Frozen):
         description="model repository; default: `data_dir`/models once `thoracle models` made it, else the shipped one",
     )
     threads: int = Field(2, ge=1, description="CPU cores that infer: as many slices of a CT at once (onnx)")
+    provider: Literal["cpu", "cuda", "tensorrt"] = Field(
+        "cpu",
+        description="what ONNX Runtime computes on (onnx); cuda and tensorrt need `thoracle[gpu]`. Where it is missing "
+        "or does not start, the service says so and ends: it never takes another",
+    )
+    engines: Path | None = Field(
+        None,
+        description="folder of TensorRT's engines (tensorrt), one for each model file; default: `data_dir`/engines",
+    )
     trial_ct: Path | None = Field(
         None,
         description="folder with a chest CT on which a version of a model is tried before it gets any study; default: "

@@ -18,7 +18,8 @@ from service.pipelines import named
 from service.rollout.parity import Parity, compare_backends, largest_ct
 from service.settings import Settings, trial_ct
 
-Kind = Literal["onnx", "triton"]
+Kind = Literal["onnx", "cuda", "tensorrt", "triton"]
+"""onnx: ONNX Runtime in this process on the CPU; cuda, tensorrt: the same on a GPU."""
 
 _NO_CT = "There is no CT to compare them on: name a folder with a chest CT, here or as `inference.trial_ct`."
 
@@ -57,6 +58,8 @@ def parity(
       thoracle parity /media/cdrom --candidate triton --json
 
       thoracle parity --candidate onnx --repository new-models
+
+      thoracle parity --candidate cuda
     """
     settings = settings_from(config)
     with failures():
@@ -81,7 +84,10 @@ def parity(
 
 
 def _on(settings: Settings, kind: Kind, repository: Path | None) -> Settings:
-    changed: dict[str, Any] = {"backend": kind} | ({"repository": repository} if repository else {})
+    where = (
+        {"backend": kind} if kind == "triton" else {"backend": "onnx", "provider": "cpu" if kind == "onnx" else kind}
+    )
+    changed: dict[str, Any] = where | ({"repository": repository} if repository else {})
     return settings.model_copy(update={"inference": settings.inference.model_copy(update=changed)})
 
 

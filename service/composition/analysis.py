@@ -84,5 +84,6 @@ def acceptance(settings: Settings) -> Acceptance:
     def server(versions: Mapping[str, str]) -> Backend:
         return backend(with_own_repository(settings), versions)
 
-    elsewhere = server if settings.inference.backend != "onnx" else None
+    on_cpu = settings.inference.backend == "onnx" and settings.inference.provider == "cpu"
+    elsewhere = None if on_cpu else server
     return Acceptance(pipelines(settings), PIPELINES, trial_ct(settings), in_process, elsewhere)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from service.domain.ports import Backend
 from service.inference.files import model_files
 from service.inference.onnx import OnnxBackend
+from service.inference.providers import Runs
 from service.inference.triton_server import launch
 from service.settings import Settings
 
@@ -23,7 +24,7 @@ def backend(
     ours = settings.inference
     if ours.backend == "onnx":
         loaded = [other for other in beside if isinstance(other, OnnxBackend)]
-        return OnnxBackend(ours.repository, ours.threads, versions, loaded)
+        return OnnxBackend(ours.repository, ours.threads, versions, loaded, runs(settings))
     # Only here: it takes half a second to import.
     from service.inference.triton import TritonBackend
     from service.inference.triton_client import Address
@@ -38,6 +39,11 @@ def backend(
         versions,
         mends,
     )
+
+
+def runs(settings: Settings) -> Runs:
+    """What ONNX Runtime computes on in this process."""
+    return Runs(settings.inference.provider, settings.inference.engines or settings.data_dir / "engines")
 
 
 def checked_every_s(settings: Settings) -> float:

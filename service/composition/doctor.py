@@ -6,10 +6,11 @@ from functools import partial
 
 from service.composition import destinations as to
 from service.composition.analysis import pipelines
-from service.composition.backends import backend
+from service.composition.backends import backend, runs
 from service.composition.storage import bucket, damaged_files, database_wrong, host_locks
 from service.errors import Permanent, ThoracleError
 from service.inference.onnx import OnnxBackend
+from service.inference.providers import Runs
 from service.network.peer import DicomNode
 from service.network.tryout import try_queries
 from service.ops import doctor as checks
@@ -69,9 +70,12 @@ def _peer(settings: Settings, ae_title: str, peer: Peer) -> Iterator[checks.Chec
 
 
 def _installed(settings: Settings) -> Mapping[str, str]:
-    loaded = OnnxBackend(settings.inference.repository, settings.inference.threads)
+    on = runs(settings) if settings.inference.backend == "onnx" else Runs()
+    loaded = OnnxBackend(settings.inference.repository, settings.inference.threads, runs=on)
     return {
-        spec.name: f"version {spec.version}, sha256 {spec.sha256[:12]}..." + (f", {spec.source}" if spec.source else "")
+        spec.name: f"version {spec.version}, sha256 {spec.sha256[:12]}..."
+        + (f", {spec.source}" if spec.source else "")
+        + (f", on {spec.runs_on}" if spec.runs_on else "")
         for spec in loaded.specs
     }
 

@@ -6,6 +6,7 @@ knows a pipeline.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from pydicom.sr.coding import Code
 from service.domain import codes
 from service.domain.contradictions import contradictions
 from service.domain.flags import Flag, doubts
+from service.domain.model_spec import ModelSpec
 from service.domain.rounding import rounded
 
 LabelArray = NDArray[np.uint8]
@@ -237,11 +239,16 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class ModelUse:
-    """Exactly which weights made a result."""
+    """Exactly which weights made a result. runs_on: the provider that computed them; "" for the CPU or a server."""
 
     name: str
     version: str
     sha256: str
+    runs_on: str = ""
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> Self:
+        return cls(spec.name, spec.version, spec.sha256, spec.runs_on)
 
 
 @dataclass(frozen=True, slots=True)

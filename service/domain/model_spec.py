@@ -65,6 +65,7 @@ class ModelSpec:
     measured: figures of the model's card that results quote, by name with their unit.
     source: where a model that a site installed came from; "" for those released with Thoracle.
     sha256: of the ONNX file; "" inside the file itself, filled in by the loader.
+    runs_on: the provider that computes it, filled in by the loader; "" for the CPU, and for a server.
     """
 
     name: str
@@ -82,6 +83,7 @@ class ModelSpec:
     slice_mm: float | None = None
     source: str = ""
     sha256: str = ""
+    runs_on: str = ""
 
     @property
     def input_layout(self) -> str:
@@ -94,9 +96,9 @@ class ModelSpec:
         return min(CALL_BATCH, self.max_batch)
 
     def to_json(self) -> str:
-        """Stable JSON without the digest, as embedded in the ONNX file."""
+        """Stable JSON without what the loader fills in, as embedded in the ONNX file."""
         fields = asdict(self)
-        del fields["sha256"]
+        del fields["sha256"], fields["runs_on"]
         for name in _LEFT_OUT_WHEN_EMPTY:
             if not fields[name]:
                 del fields[name]

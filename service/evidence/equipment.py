@@ -55,7 +55,9 @@ def segment_algorithms(analysis: Analysis) -> hd.AlgorithmIdentificationSequence
         family=codes.ARTIFICIAL_INTELLIGENCE,
         version=_joined(model.version for model in analysis.models) or analysis.pipeline.version,
         source=MANUFACTURER,
-        parameters={"pipeline": str(analysis.pipeline)} | {f"{m.name} sha256": m.sha256 for m in analysis.models},
+        parameters={"pipeline": str(analysis.pipeline)}
+        | {f"{m.name} sha256": m.sha256 for m in analysis.models}
+        | {f"{m.name} runs on": m.runs_on for m in analysis.models if m.runs_on},
     )
 
 
@@ -67,6 +69,7 @@ def sr_algorithm(analysis: Analysis, *parameters: str) -> sr.AlgorithmIdentifica
         parameters=[
             f"pipeline {analysis.pipeline}",
             *(f"{m.name} sha256 {m.sha256}" for m in analysis.models),
+            *(f"{m.name} runs on {m.runs_on}" for m in analysis.models if m.runs_on),
             *parameters,
         ],
         family=codes.ARTIFICIAL_INTELLIGENCE,

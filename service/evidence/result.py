@@ -155,4 +155,9 @@ def _classification(found: Classification | None) -> dict[str, float] | None:
 
 
 def _models(models: Sequence[ModelUse]) -> list[dict[str, str]]:
-    return [{"name": one.name, "version": one.version, "sha256": one.sha256} for one in models]
+    """Each as it is written in result.json; a provider only where it is not the CPU of the service."""
+    return [
+        {"name": one.name, "version": one.version, "sha256": one.sha256}
+        | ({"runs_on": one.runs_on} if one.runs_on else {})
+        for one in models
+    ]

@@ -107,7 +107,7 @@ def _analysis(analysis: Analysis) -> Json:
     heat_maps = [[one.name, one.title, one.explains] for one in analysis.explanations]
     return {
         "pipeline": _pipeline(analysis.pipeline),
-        "models": [[model.name, model.version, model.sha256] for model in analysis.models],
+        "models": [[m.name, m.version, m.sha256, *([m.runs_on] if m.runs_on else [])] for m in analysis.models],
         "flags": _flags(analysis.flags),
         "headline": [headline.name, headline.value, _code(headline.unit), headline.maximum, headline.category],
         "words": [headline.words, headline.remark, *analysis.summary],

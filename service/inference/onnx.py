@@ -1,4 +1,4 @@
-"""ONNX Runtime in this process, on the CPU, over the same repository that Triton serves.
+"""ONNX Runtime in this process, on the CPU unless another provider is chosen, over the repository that Triton serves.
 
 All models are loaded and checked once, at the start. A fixed number of threads and no run-time tuning keep reruns
 byte-identical. A session has one thread, and the caller brings as many as there are cores: two slices side by side
@@ -6,26 +6,21 @@ are faster than one on two cores.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array
 from service.domain.priority import Urgency
 from service.errors import Permanent, ThoracleError, Transient
 from service.inference.files import embedded, model_files
+from service.inference.providers import ORT_ERRORS, Runs
 from service.inference.synthetic_ct import synthetic_inputs
 from service.inference.tensors import check_inputs
-
-PROVIDER = "CPUExecutionProvider"
-
-_ORT_ERRORS = tuple(one for one in vars(runtime).values() if isinstance(one, type) and issubclass(one, Exception))
-"""One class for each kind of failure, without a common base."""
 
 _ORT_NAMES = {"float32": "float", "float64": "double"}
 """Types that ONNX names otherwise than NumPy."""
@@ -44,7 +39,7 @@ class Model:
         outputs = [tensor.name for tensor in self.spec.outputs]
         try:
             answers = self.session.run(outputs, {k: np.ascontiguousarray(v) for k, v in inputs.items()})
-        except _ORT_ERRORS as exc:
+        except ORT_ERRORS as exc:
             raise Permanent(f"Model {self.spec.name} failed: {exc}") from exc
         return dict(zip(outputs, answers, strict=True))
 
@@ -58,13 +53,18 @@ class OnnxBackend:
         threads: int = 2,
         versions: Mapping[str, str] | None = None,
         beside: "Sequence[OnnxBackend]" = (),
+        runs: Runs = Runs(),
     ) -> None:
-        """versions: to serve in place of the active ones, by model name. beside: share what they have loaded."""
+        """versions: to serve in place of the active ones, by model name. beside: share what they have loaded.
+
+        runs: the provider.
+        """
         self.concurrency = threads
         loaded = {model.spec.sha256: model for other in beside for model in other._models.values()}
         files = model_files(repository, versions)
         self._models: dict[str, Model] = {
-            name: loaded.get(file.spec.sha256) or load_model(file.content, file.key) for name, file in files.items()
+            name: loaded.get(file.spec.sha256) or load_model(file.content, file.key, runs)
+            for name, file in files.items()
         }
         self._first: dict[str, dict[str, Array]] = beside[0]._first if beside else {}
         self._why_not = ""
@@ -119,27 +119,12 @@ class OnnxBackend:
         return self._models[name]
 
 
-def load_model(content: bytes, key: str) -> Model:
+def load_model(content: bytes, key: str, runs: Runs = Runs()) -> Model:
     """A model from the bytes of its file; Permanent if it is not what its spec says. key: its name in messages."""
-    spec = embedded(content, f"model file {key}")
-    session = _session(content, key)
+    spec = replace(embedded(content, f"model file {key}"), runs_on=runs.named)
+    session = runs.session(content, spec, key)
     _check_tensors(spec, session, key)
     return Model(spec, session)
-
-
-def _session(content: bytes, key: str) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.use_deterministic_compute = True
-    try:
-        session = ort.InferenceSession(content, options, providers=[PROVIDER])
-    except _ORT_ERRORS as exc:
-        raise Permanent(f"Model file {key} cannot be loaded: {exc}") from exc
-    if session.get_providers() != [PROVIDER]:
-        raise Permanent(f"Model {key} would run on {session.get_providers()}, not on {PROVIDER}.")
-    return session
 
 
 def _check_tensors(spec: ModelSpec, session: ort.InferenceSession, key: str) -> None:

@@ -21,7 +21,7 @@ class RecordingBackend(BackendWrapper):
 
     def spec(self, name: str) -> ModelSpec:
         spec = self._backend.spec(name)
-        self.asked[name] = ModelUse(spec.name, spec.version, spec.sha256)
+        self.asked[name] = ModelUse.of(spec)
         return spec
 
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
@@ -19,4 +19,14 @@ def processor() -> str:
 def computes() -> str:
     """Returns in words what the networks run on: processor, cores that this process may use, version of the runtime."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor()}, cores: {cores}, ONNX Runtime {version('onnxruntime')}"
+    return f"{processor()}, cores: {cores}, ONNX Runtime {_runtime()}"
+
+
+def _runtime() -> str:
+    """Its version, of either of the two packages that bring it."""
+    for package in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    return "not installed"

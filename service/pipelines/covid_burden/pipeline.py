@@ -56,7 +56,7 @@ class CovidBurden:
         specs = [backend.spec(role.name) for role in roles if backend.has(role.name)]
         found = Measured(lobe_mask, opacity_mask, ct.voxel_ml, regions, seen.reliability)
         raised = (*ct.flags, *lungs.flags, *of_models(specs), *_doubts(found, backend.spec(OPACITY_CONTEXT.name)))
-        models = [ModelUse(spec.name, spec.version, spec.sha256) for spec in specs]
+        models = [ModelUse.of(spec) for spec in specs]
         return to_analysis(
             found, PipelineUse(self.name, self.version, self.series_number), models, in_order(raised, self.flags)
         )

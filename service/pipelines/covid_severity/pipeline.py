@@ -82,7 +82,7 @@ class CovidSeverity:
             *_doubts(found.severity, agreement, backend.spec(LUNG_OPACITY.name)),
             warnings.NO_CLASSIFIER,
         )
-        models = [ModelUse(spec.name, spec.version, spec.sha256) for spec in specs]
+        models = [ModelUse.of(spec) for spec in specs]
         return to_analysis(
             found, PipelineUse(self.name, self.version, self.series_number), models, in_order(raised, self.flags)
         )

@@ -75,7 +75,7 @@ class EmphysemaIndex:
             voxel_ml=ct.voxel_ml,
             groups=(*_groups(regions), _emphysema_group(ct, found, total)),
             headline=Headline(NAME, round(total.percent, 1), codes.PERCENT, words="not validated"),
-            models=tuple(ModelUse(spec.name, spec.version, spec.sha256) for spec in specs),
+            models=tuple(ModelUse.of(spec) for spec in specs),
             flags=in_order(raised, self.flags),
             summary=(f"Both lungs: {total.percent:.1f} % below -950 HU.",),
             drift={"emphysema_percent": total.percent},
