@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import ROOT, analyse, cluster, image, load, providers, receive, stages, triton
+from bench import ROOT, analyse, burden, cluster, image, load, providers, receive, stages, triton
 from bench.figures import Figure
 from bench.machine import describe
 from service.inference.files import read_digests
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     receive.PART: receive.measure,
     load.PART: load.measure,
     analyse.PART: analyse.measure,
+    burden.PART: burden.measure,
     stages.SEG_PART: stages.measure_seg,  # before what else would load code tables
     stages.PART: stages.measure,
     providers.PART: providers.measure,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import ROOT
-from bench.cases import Case, cases
+from bench.cases import cases
 from bench.figures import Figure, Target, columns
 
 PART = "analyse"
@@ -22,7 +22,7 @@ _INFERENCE = ("lungs and opacities", "lobes", "measure")
 def measure(work: Path, repeat: int) -> Iterator[Figure]:
     """RuntimeError when an analysis does not end with a result."""
     for case in cases():
-        runs = columns([_run(case, work / "results") for _ in range(repeat)])
+        runs = columns([run(case.folder, work / "results") for _ in range(repeat)])
         process = {key: runs.pop(key) for key in ("wall_s", "peak_gb", "cpu_s")}
         inference = tuple(map(sum, zip(*(runs[stage] for stage in _INFERENCE), strict=True)))
         seconds, inference_s, peak_gb = (_SECONDS, _INFERENCE_SECONDS, _PEAK_GB) if case.judged else (None, None, None)
@@ -35,9 +35,9 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
             yield Figure(PART, f"{case.name}: {stage}", "s", stage_s)
 
 
-def _run(case: Case, out: Path) -> dict[str, float]:
-    """Seconds of the command and of its stages, and its peak memory in GB."""
-    command = [sys.executable, "-m", "service", "analyse", str(case.folder), "--out", str(out)]
+def run(folder: Path, out: Path, *arguments: str) -> dict[str, float]:
+    """Seconds of the command and of its stages, and its peak memory in GB. arguments: further ones of `analyse`."""
+    command = [sys.executable, "-m", "service", "analyse", str(folder), "--out", str(out), *arguments]
     launch = [sys.executable, "-m", "bench.launch", *command]
     done = subprocess.run(launch, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
