@@ -94,7 +94,7 @@ crash-matrix: $(VENV)/.test peers ## kill every process in every state, on both 
 train-lung-opacity: $(VENV)/.test ## train lungs and opacities (DATA=folder [DEVICE=cpu|cuda] [ARGS=--help])
 	$(BIN)/python -m models.lung_opacity.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)
 
-train-opacity-context: $(VENV)/.test ## train opacities with the slices around (as train-lung-opacity)
+train-opacity-context: $(VENV)/.test ## train opacities with the slices around (DATA=folder with train/ and dicom/; else as train-lung-opacity)
 	$(BIN)/python -m models.opacity_context.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)
 
 train-lobes: $(VENV)/.test ## build the lobe prior (DATA=folder with the fissure points [ARGS=--help])

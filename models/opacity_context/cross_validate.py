@@ -93,6 +93,7 @@ def main() -> None:
             fold(stacks, options.data, options.out / str(number), FOLDS[number - 1])
         new = measured(options.data, options.out / str(number), FOLDS[number - 1])
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        found = {name: one for name, one in found.items() if one["fold"] != number}
         found |= {name: {"fold": number} | values for name, values in new.items()}
         path.write_text(json.dumps(dict(sorted(found.items())), indent=2) + "\n", encoding="utf-8")
         print(json.dumps(new, indent=2), flush=True)

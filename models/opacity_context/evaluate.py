@@ -71,7 +71,7 @@ def on_dicom(folder: Path, backend: OnnxBackend, infected: Mapping[str, bool]) -
         "slice_auc": auc(areas, labels),
         "burden_percent": round(total["opacity_percent"], 2),
         "given": found.headline.value is not None,
-        "agreement": round({m.name: m.value for m in found.uncertainty}["agreement_alone"], 2),
+        "agreement": round(float({m.name: m.value for m in found.uncertainty}["agreement_two"]), 2),
     }
 
 

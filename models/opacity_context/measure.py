@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.ports import Backend
-from service.pipelines.covid_burden.opacities import opacities_of
-from service.pipelines.covid_burden.reliability import SLACK_ML
+from service.pipelines.covid_burden.opacities import SLACK_ML, opacities_of
 from service.pipelines.shared.domes import at_domes
 from service.pipelines.shared.lungs import lungs_of, slice_answers
 from service.pipelines.shared.opacities import find_opacities
@@ -27,7 +26,7 @@ def measure(case: Case, backend: Backend) -> dict[str, Any]:
     ct = case.ct
     answers = slice_answers(ct, backend, lambda done: None)
     lungs = lungs_of(ct, answers, backend, lambda done: None)
-    seen = opacities_of(ct, lungs, backend, lambda done: None)
+    seen = opacities_of(ct, answers, lungs, backend, lambda done: None)
     inside = lungs.on_source > 0
     single = find_opacities(answers.grid.with_array(answers.opacity), lungs.on_model, ct.volume) & inside
     domes = at_domes(case.lung if case.lung is not None else inside, float(ct.volume.spacing[0]))

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from models.networks.context_unet import PAPER, SMALL, ContextUnet
 from models.networks.window import scaled
 
-from .spec import LEARNED, WINDOW_HU
+from .spec import CHANNELS, WINDOW_HU
 
 Name = Literal["context-unet-small", "context-unet"]
 
 RELEASED: Name = "context-unet-small"
 
 _NETWORKS: dict[Name, Callable[[], ContextUnet]] = {
-    "context-unet-small": lambda: ContextUnet(len(LEARNED), SMALL),
-    "context-unet": lambda: ContextUnet(len(LEARNED), PAPER),
+    "context-unet-small": lambda: ContextUnet(len(CHANNELS), SMALL),
+    "context-unet": lambda: ContextUnet(len(CHANNELS), PAPER),
 }
 
 
@@ -49,6 +49,5 @@ class Served(nn.Module):
         self.network = network
 
     def forward(self, hu: Tensor) -> tuple[Tensor, Tensor]:
-        main, found = self.network.branches(image(hu))
-        probability = torch.sigmoid(torch.cat([found, main[:, :, 1:]], 2)).transpose(1, 2)
+        probability = torch.sigmoid(self.network(image(hu))).transpose(1, 2)
         return probability, torch.round(255.0 * probability).to(torch.uint8)

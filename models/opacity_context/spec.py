@@ -10,10 +10,7 @@ WINDOW_HU = (-1024, 600)
 GRID = PlaneGrid(spacing_mm=1.5, size=256, slice_mm=2.5)
 """Thin slices are averaged, so that five of them reach 12.5 mm or more."""
 
-LEARNED = ("lung", "opacity")
-
-CHANNELS = (*LEARNED, "alone")
-"""Of the answer. alone: opacity, by what the slice shows without the others; where the two differ there is doubt."""
+CHANNELS = ("lung", "opacity")
 
 ASKED = 16
 """Slices that one call answers for; it is given `REACH` more to either side."""

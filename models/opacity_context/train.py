@@ -19,14 +19,14 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from models.networks.context_unet import REACH
+from models.networks.context_unet import REACH, ContextUnet
 from models.training import config, device
 from models.training.loop import train
 from models.training.run import Run
 
 from .augment import augment, moving
 from .data import CTS, Stack, domes_of, pictures, read, variants
-from .network import Name, Served, build, image
+from .network import Name, build, image
 
 HERE = Path(__file__).parent
 OUT = Path("models/runs/opacity_context")
@@ -157,16 +157,19 @@ class Opacities:
 
 
 def probabilities(network: nn.Module, stack: Stack) -> NDArray[np.float32]:
-    """What the network says of every slice, 0-1: (channel, slice, row, column), channels as of the served network."""
+    """What the network says of every slice, 0-1, axes (channel, slice, row, column): lung, opacity, and opacity by the
+    main branch alone."""
+    assert isinstance(network, ContextUnet)
     network.eval()
-    served, count = Served(network), len(stack.hu)
+    count, device = len(stack.hu), next(network.parameters()).device
     padded = np.pad(stack.hu, ((REACH, REACH + _MEASURED), (0, 0), (0, 0)), mode="edge")
     said = []
     for k in range(0, count, _MEASURED):
         hu = torch.from_numpy(padded[k : k + _MEASURED + 2 * REACH])[None]
         with torch.no_grad():
-            said.append(served(hu.to(next(network.parameters()).device))[0][0].cpu().numpy())
-    return np.concatenate(said, 1)[:, :count]
+            main, found = network.branches(image(hu.to(device)))
+        said.append(torch.sigmoid(torch.cat([found, main[:, :, 1:]], 2))[0].cpu().numpy())
+    return np.concatenate(said)[:count].swapaxes(0, 1)
 
 
 def measured(network: nn.Module, stack: Stack) -> dict[str, float]:

@@ -39,7 +39,7 @@ models = typer.Typer(
     no_args_is_help=True,
     help="""The models behind the results: list them, install better ones, try them, go back.
 
-    A model's name is its role. [bold]lung-opacity[/] and [bold]lobes[/] are shipped; a
+    A model's name is its role. [bold]lung-opacity[/], [bold]lobes[/] and [bold]opacity-context[/] are shipped; a
     model [bold]lungs[/], once promoted, finds the lungs instead of lung-opacity.
     One version of each is active. Another one may be its candidate: it analyses
     a share of the studies ([bold]canary[/]), or all of them without anybody being shown

@@ -18,6 +18,8 @@ from service.ops.processor import computes
 from service.settings import AnyDestination, Peer, Settings
 from service.store.presence import present
 
+_SAME_BYTES = "results are the same bytes on this kind of processor only"
+
 
 def doctor(settings: Settings) -> Iterator[checks.Check]:
     """Everything that can be wrong with an installation, one check at a time."""
@@ -31,7 +33,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     if settings.database_url is not None:
         yield checks.check_answer("database", "PostgreSQL", partial(database_wrong, settings))
     yield checks.check_time_zone(datetime.now().astimezone())
-    yield checks.Check("processor", True, f"{computes()}; results are the same bytes on this kind of processor only")
+    yield checks.Check("processor", True, f"{computes(settings.inference.provider)}; {_SAME_BYTES}")
     running = present(host_locks(settings), "serve")
     yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
     yield checks.check_port("api", settings.api.host, settings.api.port, running)

@@ -27,6 +27,7 @@ MORPHOLOGY: Code = codes.SCT.MorphologicallyAbnormalStructure
 VOLUME: Code = codes.SCT.Volume
 ATTENUATION: Code = codes.DCM.AttenuationCoefficient
 MEAN: Code = codes.SCT.Mean
+MEDIAN: Code = codes.SCT.Median
 
 MILLILITRE = Code("mL", "UCUM", "mL")
 MILLIMETRE: Code = codes.UCUM.Millimeter

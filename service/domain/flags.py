@@ -71,6 +71,9 @@ PADDING_MASKED = Flag("PADDING_MASKED", "Padding outside the field of view was s
 OF_THE_CT = (THICK_SLICES, LOSSY, AGE_UNKNOWN, PADDING_MASKED)
 """Flags that the gate and the reader raise."""
 
+OF_THE_LUNGS = (LUNG_AT_EDGE, LUNG_DROPPED, GAS_LEFT_OUT)
+"""Flags that come with the lungs, whichever pipeline asks for them."""
+
 
 def doubts(flags: Iterable[Flag]) -> tuple[str, ...]:
     """Reasons why the headline may be wrong, each once."""

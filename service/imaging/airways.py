@@ -36,6 +36,9 @@ _SHIFT_MM = 5.0
 _LEAK = 3.0
 """Both bronchi together are wider than the trachea; what is this many times its area has leaked into a lung."""
 
+MOST_IN_LUNGS_ML = 30.0
+"""Air of airways that a network takes for lung; where there would be more, a leak went unnoticed, and none is told."""
+
 _IN_LUNG = 0.7
 """A bronchus with so much lung around it lies in the lung, and belongs to it."""
 
@@ -65,7 +68,7 @@ class _Candidate:
 def airways(hu: hd.Volume, lungs: Mask) -> Mask:
     """Air of trachea and main bronchi, axes (slice to F, row to P, column to L) of `hu`, which is centred on the body.
 
-    lungs: what is taken for lung, airways included or not. Nothing where no trachea is found.
+    lungs: what is taken for lung, airways included or not. Nothing where no trachea is found, or where it leaks.
     """
     slice_mm, pixel_mm, _ = map(float, hu.spacing)
     sigma = _SMOOTHING_MM / pixel_mm
@@ -83,7 +86,8 @@ def airways(hu: hd.Volume, lungs: Mask) -> Mask:
         if not region.any() or np.count_nonzero(region) * pixel_mm**2 > most_mm2:
             break
         found[k] = region
-    return found
+    taken_ml = np.count_nonzero(found & lungs) * float(hu.voxel_volume) / 1000.0
+    return found if taken_ml <= MOST_IN_LUNGS_ML else np.zeros_like(found)
 
 
 def _columns(air: Mask, slice_mm: float, pixel_mm: float) -> Iterator[_Candidate]:

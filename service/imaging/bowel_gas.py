@@ -18,6 +18,9 @@ _SMOOTHING_MM = 1.5
 
 LEAST_ML = 2.0
 
+MOST_ML = 60.0
+"""More is no bowel that a network mistook, but lung as thin as air, or air beside it: none of it is taken away."""
+
 _LOWER = 0.7
 """Only below this part of the lungs' height, from the apex."""
 
@@ -43,13 +46,13 @@ def bowel_gas(hu: hd.Volume, lungs: Mask, outside: Mask) -> Mask:
     gas[: int(slices[0] + _LOWER * (slices[-1] - slices[0]))] = False
     pieces, _ = ndimage.label(gas)
     voxel_ml = float(hu.voxel_volume) / 1000.0
+    large = np.bincount(pieces.ravel()) * voxel_ml >= LEAST_ML
     for label, box in enumerate(ndimage.find_objects(pieces), 1):
         near = tuple(slice(max(0, part.start - 4), part.stop + 4) for part in box)
-        piece = pieces[near] == label
-        edge = ndimage.binary_dilation(piece, _AROUND, 2)
-        if np.count_nonzero(piece) * voxel_ml < LEAST_ML or not (edge & lungs[near]).any():
+        if not large[label] or not lungs[near].any():
             continue
+        edge = ndimage.binary_dilation(pieces[near] == label, _AROUND, 2)
         ring = ndimage.binary_dilation(edge, _AROUND, 2) & ~edge & ~gas[near]
-        if (hu.array[near][ring] >= _WALL_HU).mean() >= _WALLED:
+        if (edge & lungs[near]).any() and ring.any() and (hu.array[near][ring] >= _WALL_HU).mean() >= _WALLED:
             found[near] |= edge & lungs[near]
-    return found
+    return found if np.count_nonzero(found) * voxel_ml <= MOST_ML else np.zeros_like(found)

@@ -78,14 +78,16 @@ def slices_in_one(from_slice_to_slice_mm: float, least_mm: float | None) -> int:
 
 
 def thicker(volume: hd.Volume, count: int) -> hd.Volume:
-    """Each `count` slices (first axis) averaged to one in their middle; the last is of what is left."""
+    """Each `count` slices (first axis) averaged to one in their middle; the last slice completes the last one."""
     if count == 1:
         return volume
     firsts = range(0, volume.spatial_shape[0], count)
     middle = volume.affine[:3] @ [(count - 1) / 2, 0.0, 0.0, 1.0]
     spacing = (volume.spacing[0] * count, *volume.spacing[1:])
     grid = _empty(volume, (len(firsts), *volume.spatial_shape[1:]), spacing, middle)
-    return grid.with_array(np.stack([volume.array[k : k + count].mean(0, dtype=np.float32) for k in firsts]))
+    last = len(volume.array) - 1
+    groups = (np.arange(k, k + count).clip(0, last) for k in firsts)
+    return grid.with_array(np.stack([volume.array[group].mean(0, dtype=np.float32) for group in groups]))
 
 
 def to_box(volume: hd.Volume, size: int | tuple[int, int, int]) -> hd.Volume:

@@ -97,14 +97,9 @@ def find_lungs(hu: hd.Volume, probability: hd.Volume, source: hd.Volume, step: S
     refusals = (*volume, *edges.refusals, *left_out.refusals)
     if refusals:
         raise Rejected(*refusals)
-    raised = (*edges.flags, *left_out.flags, *_gas_left_out(gas, float(probability.voxel_volume) / 1000.0))
-    return Lungs(probability.with_array(sides), on_source, raised)
-
-
-def _gas_left_out(gas: Mask, voxel_ml: float) -> Iterator[Flag]:
-    left_out_ml = np.count_nonzero(gas) * voxel_ml
-    if left_out_ml >= _GAS_TOLD_ML:
-        yield GAS_LEFT_OUT.because(f"{left_out_ml:.0f} mL.")
+    gas_ml = np.count_nonzero(gas & (sides == 0)) * float(probability.voxel_volume) / 1000.0
+    gas_told = (GAS_LEFT_OUT.because(f"{gas_ml:.0f} mL."),) if gas_ml >= _GAS_TOLD_ML else ()
+    return Lungs(probability.with_array(sides), on_source, (*edges.flags, *left_out.flags, *gas_told))
 
 
 def _outside_body(hu: NDArray[np.int16]) -> Mask:

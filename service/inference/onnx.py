@@ -40,7 +40,9 @@ class Model:
         try:
             answers = self.session.run(outputs, {k: np.ascontiguousarray(v) for k, v in inputs.items()})
         except ORT_ERRORS as exc:
-            raise Permanent(f"Model {self.spec.name} failed: {exc}") from exc
+            # A GPU may be full or gone for now; the CPU fails by what it is given.
+            kind = Transient if self.spec.runs_on else Permanent
+            raise kind(f"Model {self.spec.name} failed: {exc}") from exc
         return dict(zip(outputs, answers, strict=True))
 
 

@@ -76,12 +76,21 @@ class Runs:
         return [cuda, _CPU] if self.provider == "cuda" else [(_NAMES["tensorrt"], self._tensorrt(spec)), cuda, _CPU]
 
     def _tensorrt(self, spec: ModelSpec) -> dict[str, Any]:
-        """FP16 engines. ONNX Runtime names a kept one after the tensors, not the weights: each file has a folder."""
+        """FP16 engines for every batch that a pipeline sends, so that none is built again during an analysis.
+
+        ONNX Runtime names a kept one after the tensors, not the weights: each file has a folder.
+        """
         options: dict[str, Any] = {"trt_fp16_enable": "1", "trt_max_workspace_size": _WORKSPACE_BYTES}
+        for which, batch in (("min", 1), ("opt", spec.call_batch), ("max", spec.call_batch)):
+            shapes = (f"{one.name}:{'x'.join(map(str, (batch, *one.dims)))}" for one in spec.inputs)
+            options[f"trt_profile_{which}_shapes"] = ",".join(shapes)
         if self.engines is None:
             return options
         folder = self.engines / f"{spec.name}-{spec.sha256[:12]}"
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise Permanent(f"The folder of engines, inference.engines, cannot be written: {exc}") from exc
         return options | {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
 
 

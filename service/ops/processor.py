@@ -16,10 +16,14 @@ def processor() -> str:
     return ", ".join(sorted(names)) or platform.machine()
 
 
-def computes() -> str:
-    """Returns in words what the networks run on: processor, cores that this process may use, version of the runtime."""
+def computes(provider: str = "cpu") -> str:
+    """Returns in words what the networks run on: processor, cores that this process may use, version of the runtime.
+
+    provider: of ONNX Runtime in this process.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor()}, cores: {cores}, ONNX Runtime {_runtime()}"
+    where = "" if provider == "cpu" else f", networks on the GPU ({provider})"
+    return f"{processor()}, cores: {cores}, ONNX Runtime {_runtime()}{where}"
 
 
 def _runtime() -> str:

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from itertools import combinations, product
 
-from service.domain.flags import OF_THE_CT
+from service.domain.flags import OF_THE_CT, OF_THE_LUNGS
 from service.domain.model_roles import Role
 from service.domain.pipeline import SERIES_NUMBERS, Pipeline, roles_of
 from service.errors import Permanent
 from service.pipelines.covid_burden.pipeline import CovidBurden
 from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.shared.model_roles import LUNG_OPACITY
 
 GROUP = "thoracle.pipelines"
 
@@ -61,7 +62,7 @@ def checked(pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
 
 
 def _check_alone(one: Pipeline) -> None:
-    """Permanent where its name cannot be used, or a warning that comes with a CT is not among its own."""
+    """Permanent where its name cannot be used, or a warning that comes with a CT or its lungs is not among its own."""
     if not _NAME.fullmatch(one.name):
         raise Permanent(f"a pipeline cannot be named {one.name!r}: small letters and digits, with - between words")
     for kind in one.label_maps:
@@ -69,9 +70,10 @@ def _check_alone(one: Pipeline) -> None:
             raise Permanent(
                 f"a label map of {one.name} cannot be named {kind.name!r}: at most 16 small letters, digits and _"
             )
-    if missing := {flag.code for flag in OF_THE_CT} - {flag.code for flag in one.flags}:
-        raise Permanent(f"{one.name} does not declare the warnings {', '.join(sorted(missing))}")
     roles = (*one.models, *one.optional_models)
+    needed = (*OF_THE_CT, *(OF_THE_LUNGS if LUNG_OPACITY in roles else ()))
+    if missing := {flag.code for flag in needed} - {flag.code for flag in one.flags}:
+        raise Permanent(f"{one.name} does not declare the warnings {', '.join(sorted(missing))}")
     if len({getattr(role, "name", role) for role in roles}) < len(roles):
         raise Permanent(f"{one.name} declares a model role twice")
     for role in roles:

@@ -78,7 +78,11 @@ def run(settings: Settings, name: str) -> None:
     watch = BackendWatch(models, alive, metrics, durable.retry_studies, checked_every_s(settings))
     for part in (watchdog, durable, sweeper, janitor, watch):
         part.start()
-    log.info("worker ready: pipelines %s, on %s", ", ".join(one.name for one in chosen), computes())
+    log.info(
+        "worker ready: pipelines %s, on %s",
+        ", ".join(one.name for one in chosen),
+        computes(settings.inference.provider),
+    )
 
     def at_work() -> bool:
         return all(part.alive for part in (durable, sweeper, janitor, watch, watchdog))

@@ -72,7 +72,7 @@ def _channels(spec: ModelSpec, answer: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _shape(spec: ModelSpec) -> tuple[Any, ...]:
-    return spec.inputs, spec.outputs, spec.input_layout, spec.spacing_mm, spec.window_hu
+    return spec.inputs, spec.outputs, spec.input_layout, spec.spacing_mm, spec.slice_mm, spec.window_hu
 
 
 def _digest(inputs: Mapping[str, Array]) -> bytes:

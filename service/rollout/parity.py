@@ -54,6 +54,9 @@ class Parity:
         for name, label in self.difference.labels.items():
             if label.dice < MIN_DICE and label.differing_ml >= SLACK_ML:
                 yield f"{name}: Dice {label.dice:.4f}, {label.differing_ml:.1f} mL differ"
+        before, after = self.difference.headline
+        if (before is None) != (after is None):
+            yield f"headline: {before} before, {after} after"
         if not self.difference.same_scores:
             changed = ", ".join(name for name, (before, after) in self.difference.scores.items() if before != after)
             yield f"scores differ: {changed}"

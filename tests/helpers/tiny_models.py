@@ -53,18 +53,17 @@ LUNG_OPACITY = replace(
 STACK, AROUND = 8, 5
 """Slices that `OPACITY_CONTEXT` answers for at once, and those on either side that it is given."""
 
-_STACK = ("lung, opacity, alone", "slice to F", *_PLANE)
+_STACK = ("lung, opacity", "slice to F", *_PLANE)
 
 OPACITY_CONTEXT = replace(
     LUNG_OPACITY,
     name="opacity-context",
     layout="slice-stacks",
     inputs=(TensorSpec("hu", "int16", (STACK + 2 * AROUND, SIZE, SIZE), ("slice to F", *_PLANE)),),
-    outputs=(
-        TensorSpec("probability", "uint8", (3, STACK, SIZE, SIZE), ("lung, opacity, alone", "slice to F", *_PLANE)),
-    ),
+    outputs=(TensorSpec("probability", "uint8", (2, STACK, SIZE, SIZE), _STACK),),
     max_batch=1,
-    thresholds={"lung": 0.5, "opacity": 0.5, "alone": 0.5},
+    slice_mm=2.5,
+    thresholds={"lung": 0.5, "opacity": 0.5},
 )
 
 
@@ -94,8 +93,8 @@ def lung_opacity() -> bytes:
     return _graph(LUNG_OPACITY, np.full((2, SIZE, SIZE), 255, np.uint8), (_NO_LEAST_HU, OPACITY_ABOVE_HU))
 
 
-def opacity_context() -> bytes:
-    """Opacity is what is between `OPACITY_ABOVE_HU` and soft tissue, by each slice alone; the file carries no spec."""
+def opacity_context(above_hu: int = OPACITY_ABOVE_HU) -> bytes:
+    """Opacity is what is between `above_hu` and soft tissue, in each slice; the file carries no spec."""
     taken, given = OPACITY_CONTEXT.inputs[0], OPACITY_CONTEXT.outputs[0]
     constants = [
         numpy_helper.from_array(np.array(values, kind), name)
@@ -104,7 +103,7 @@ def opacity_context() -> bytes:
             ("last", [AROUND + STACK], np.int64),
             ("slices", [1], np.int64),
             ("below", LUNG_BELOW_HU, np.int32),
-            ("above", np.reshape([_NO_LEAST_HU, OPACITY_ABOVE_HU, OPACITY_ABOVE_HU], (3, 1, 1, 1)), np.int32),
+            ("above", np.reshape([_NO_LEAST_HU, above_hu], (2, 1, 1, 1)), np.int32),
             ("certain", 255, np.int32),
         )
     ]

@@ -3,7 +3,7 @@
 from service.domain.codes import private
 
 BURDEN = private("BURDEN", "Pneumonia burden: ground-glass plus high opacity, % of lungs")
-AGREEMENT = private("AGREE-ALONE", "Dice of opacities found with and without the slices around")
-GRADIENT = private("GRADIENT", "Mean attenuation of clear lung: back third minus front third")
-CLEAR_LUNG = private("CLEAR-LUNG", "Attenuation of lung without opacity")
+AGREEMENT = private("AGREE-TWO", "Dice of opacities of two networks, with a slack of 20 mL")
+GRADIENT = private("GRADIENT", "Clear lung, median attenuation: back minus front third")
+CLEAR_LUNG = private("CLEAR-LUNG", "Clear lung, median attenuation")
 AT_DOMES = private("OPAC-DOMES", "Part of the opacity within 30 mm of the diaphragm, percent")

@@ -44,7 +44,7 @@ class CovidBurden:
         lungs = lungs_of(ct, answers, backend, lambda done: progress("lungs", 0.7 + 0.3 * done))
         lobe_mask = lobes_of(ct, lungs, backend, progress)
         progress("opacities", 0.0)
-        seen = opacities_of(ct, lungs, backend, lambda done: progress("opacities", done))
+        seen = opacities_of(ct, answers, lungs, backend, lambda done: progress("opacities", done))
         progress("measure", 0.0)
         rows_mm, columns_mm = ct.volume.spacing[1:]
         opacity = seen.opacity & (lobe_mask > 0)
@@ -68,10 +68,11 @@ class CovidBurden:
 
 def _doubts(found: Measured, spec: ModelSpec) -> Iterator[Flag]:
     """What the reader has to know about this result."""
-    if why := found.reliability.why_not:
-        yield warnings.NOT_RELIABLE.because(why)
+    why_not = found.reliability.why_not
+    if why_not:
+        yield warnings.NOT_RELIABLE.because(why_not)
     if any(found.regions.lobes[lobe].volume_ml == 0.0 for lobe in Lobe):
         yield warnings.LOBE_NOT_FOUND
     normal = spec.measured.get("normal_percent")
-    if normal is not None and 0.0 < found.burden_percent <= normal:
+    if normal is not None and not why_not and 0.0 < found.burden_percent <= normal:
         yield warnings.WITHIN_NORMAL.because(f"In CTs without pneumonia up to {normal:g} % is found.")

@@ -3,7 +3,6 @@
 Why these, their limits, and how they rank cases by their true error: docs/decisions/0151.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,9 +11,6 @@ from numpy.typing import NDArray
 
 from service.pipelines.shared.domes import at_domes
 
-SLACK_ML = 20.0
-"""Volume that counts as agreed from the start, so that little opacity that is doubted means little."""
-
 LEAST_AGREEMENT, MOST_GRADIENT_HU = 0.5, 250.0
 
 Mask = NDArray[np.bool_]
@@ -22,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """agreement: Dice, 0 to 1, of what is found with and without the slices around.
+    """agreement: Dice, 0 to 1, of what the networks with and without the slices around find.
 
     clear_hu: median of the lung without opacity; None where there is none. gradient_hu: that of its back third minus
     that of its front third. dome_percent: part of the opacity near the diaphragm.
@@ -37,24 +33,24 @@ class Reliability:
     def why_not(self) -> str:
         """Why the result cannot be relied on, in a sentence; "" if it can."""
         if self.agreement < LEAST_AGREEMENT:
-            return f"The slices around change what is found (Dice {self.agreement:.2f})."
-        if self.gradient_hu is not None and self.gradient_hu > MOST_GRADIENT_HU:
-            return f"The lung is {self.gradient_hu:.0f} HU denser at the back: shallow breathing looks like opacity."
+            return f"Two networks find different opacities (Dice {self.agreement:.2f})."
+        if self.gradient_hu is None:
+            return "There is hardly any clear lung to compare with."
+        if abs(self.gradient_hu) > MOST_GRADIENT_HU:
+            side = "back" if self.gradient_hu > 0 else "front"
+            return f"The lung is {abs(self.gradient_hu):.0f} HU denser at the {side}, as in shallow breathing."
         return ""
 
 
 def reliability(
-    hu: NDArray[np.int16], lungs: Mask, found: Mask, alone: Mask, spacing_mm: Sequence[float]
+    hu: NDArray[np.int16], lungs: Mask, found: Mask, spacing_mm: Sequence[float], agreement: float
 ) -> Reliability:
-    """All arrays have the axes (slice to F, row to P, column to L); found, alone: opacity with and without context."""
-    slack = SLACK_ML * 1000.0 / math.prod(spacing_mm)
-    both = 2.0 * np.count_nonzero(found & alone)
+    """All arrays have the axes (slice to F, row to P, column to L); found: opacity."""
     clear, depth = lungs & ~found, _depth(lungs)
     front, back = _median(hu, clear & (depth < 1 / 3)), _median(hu, clear & (depth >= 2 / 3))
     domes = int(np.count_nonzero(found & at_domes(lungs, spacing_mm[0])))
-    size = float(np.count_nonzero(found) + np.count_nonzero(alone))
     return Reliability(
-        agreement=(both + slack) / (size + slack),
+        agreement=agreement,
         clear_hu=_median(hu, clear),
         gradient_hu=None if front is None or back is None else back - front,
         dome_percent=100.0 * domes / (int(np.count_nonzero(found)) or 1),

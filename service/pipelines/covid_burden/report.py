@@ -1,4 +1,4 @@
-"""Content of the report: burden, extent and reliability, a table of lobes and lungs, four pictures."""
+"""Content of the report: burden, extent and agreement, a table of lobes and lungs, four pictures."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,16 @@ from service.domain.rounding import percent_text
 from service.imaging.figures import SCALE
 from service.pipelines.covid_burden.result import NAME
 from service.pipelines.shared import lobe_segments
-from service.pipelines.shared.opacity_report import DEFINITION, VOLUMES, cells, extent, figures, in_words, legend
+from service.pipelines.shared.opacity_report import (
+    DEFINITION,
+    VOLUMES,
+    cells,
+    extent,
+    figures,
+    in_words,
+    legend,
+    percent,
+)
 
 TITLE = "Chest CT: pneumonia burden report"
 
@@ -56,13 +65,12 @@ def _burden(analysis: Analysis) -> Card:
 
 def _reliability(analysis: Analysis) -> Card:
     found = {m.name: m.value for m in analysis.uncertainty}
-    lines = [Line("Dice of opacities with and without the slices around", 7.5, wrapped=True)]
+    lines = [Line("Dice of opacities with and without the slices around, with a slack of 20 mL", 7.5, wrapped=True)]
     if "clear_lung_hu" in found:
         lines.append(Line(f"Clear lung {found['clear_lung_hu']:.0f} HU", 8.0))
     if "gradient_hu" in found:
         lines.append(Line(f"Back minus front {found['gradient_hu']:.0f} HU", 8.0))
-    agreement = found["agreement_alone"]
-    return Card("Reliability", f"{agreement:.2f}", bar=Bar(agreement), lines=tuple(lines))
+    return Card("Agreement of two networks", f"{found['agreement_two']:.2f}", lines=tuple(lines))
 
 
 def _rows(analysis: Analysis) -> Iterator[TableRow]:
@@ -74,11 +82,13 @@ def _rows(analysis: Analysis) -> Iterator[TableRow]:
 
 
 def _row(name: str, group: MeasurementGroup, total: bool = False) -> TableRow:
-    return TableRow(name, tuple(cells(group)), group["opacity_percent"] / 100, total)
+    part = percent(group)
+    return TableRow(name, tuple(cells(group)), None if part is None else part / 100, total)
 
 
 def _regions(analysis: Analysis) -> Iterator[str]:
     for side, lobes in (("right", RIGHT_LOBES), ("left", LEFT_LOBES)):
         for lobe in lobes:
-            yield f"{lobe_segments.SEGMENT_OF[lobe].title}: {in_words(analysis.group(lobe.name))}."
+            group = analysis.group(lobe.name)
+            yield f"{lobe_segments.SEGMENT_OF[lobe].title}: {in_words(group) if group['volume_ml'] else 'not found'}."
         yield f"{side.capitalize()} lung: {in_words(analysis.group(f'LUNG_{side.upper()}'))}."

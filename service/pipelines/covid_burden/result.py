@@ -42,7 +42,7 @@ class Measured:
 
 
 def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUse], flags: Sequence[Flag]) -> Analysis:
-    """Returns the neutral result. A burden that cannot be relied on is in no headline, and in no drift."""
+    """Returns the neutral result. Of one that cannot be relied on there are volumes, but no percentage."""
     given = NOT_RELIABLE not in flags
     return Analysis(
         pipeline=pipeline,
@@ -54,7 +54,7 @@ def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUs
         flags=tuple(flags),
         uncertainty=tuple(_uncertainty(found.reliability)),
         limitations=(opacity_segments.NOT_TOLD_APART,),
-        summary=tuple(opacity_groups.summary(found.regions)),
+        summary=tuple(opacity_groups.summary(found.regions, given)),
         drift={"burden_percent": found.burden_percent} if given else {},
     )
 
@@ -63,10 +63,11 @@ def _groups(found: Measured, given: bool) -> Iterator[MeasurementGroup]:
     burden = Measurement("burden_percent", own.BURDEN, found.burden_percent, codes.PERCENT)
     if given:
         yield MeasurementGroup("BURDEN", codes.LUNG, opacity_groups.LUNG, (burden,))
-    yield from opacity_groups.lungs_and_kinds(found.regions)
+    yield from opacity_groups.lungs_and_kinds(found.regions, given)
     for lobe in Lobe:
-        yield opacity_groups.lobe(found.regions, lobe)
-    yield from opacity_groups.kinds(found.regions)
+        has_some = found.regions.lobes[lobe].volume_ml > 0.0
+        yield opacity_groups.lobe(found.regions, lobe, percent=given and has_some)
+    yield from opacity_groups.kinds(found.regions, given)
 
 
 def _headline(found: Measured, flags: Sequence[Flag]) -> Headline:
@@ -85,9 +86,9 @@ def _percent(part_ml: float, whole_ml: float) -> float:
 
 
 def _uncertainty(found: Reliability) -> Iterator[Measurement]:
-    yield Measurement("agreement_alone", own.AGREEMENT, found.agreement, codes.UNITY)
+    yield Measurement("agreement_two", own.AGREEMENT, found.agreement, codes.UNITY)
     if found.clear_hu is not None:
-        yield Measurement("clear_lung_hu", own.CLEAR_LUNG, found.clear_hu, codes.HOUNSFIELD)
+        yield Measurement("clear_lung_hu", own.CLEAR_LUNG, found.clear_hu, codes.HOUNSFIELD, derivation=codes.MEDIAN)
     if found.gradient_hu is not None:
         yield Measurement("gradient_hu", own.GRADIENT, found.gradient_hu, codes.HOUNSFIELD)
     yield Measurement("dome_percent", own.AT_DOMES, found.dome_percent, codes.PERCENT)

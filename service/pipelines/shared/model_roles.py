@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from service.domain.anatomy import Lobe
 from service.domain.model_roles import Role
-from service.domain.model_spec import ModelSpec
+from service.domain.model_spec import ModelSpec, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class ImageModel:
             yield "spacing_mm: a plane grid needs the distance of its pixels in mm"
         if layout == "body-crop" and (spec.window_hu is None or spec.window_hu[0] >= spec.window_hu[1]):
             yield "window_hu: a body crop is clipped before it is stretched, which needs [least, greatest] HU"
+        if spec.slice_mm is not None:
+            yield f"slice_mm: {spec.name} sees every slice; only slice-stacks are averaged"
         if sorted(spec.thresholds) != sorted(self.thresholded):
             yield f"thresholds: {spec.name} has one for each of: {', '.join(self.thresholded) or 'none'}"
         if not all(0.0 < threshold < 1.0 for threshold in spec.thresholds.values()):
@@ -77,6 +79,10 @@ def _noise_floor(floor: Mapping[str, float]) -> Iterator[str]:
         yield "noise_floor: it lies above 0 mL and between 0 and 5 %"
 
 
+MOST_SLICE_MM = 5.0
+"""Slices that are further apart miss small opacities."""
+
+
 @dataclass(frozen=True, slots=True)
 class StackModel:
     """A `Check`: a stack of slices in, UINT8 probabilities of the slices in its middle out, one for each channel."""
@@ -84,25 +90,34 @@ class StackModel:
     channels: tuple[str, ...]
 
     def __call__(self, spec: ModelSpec) -> Iterator[str]:
+        yield from self._settings(spec)
+        if len(spec.inputs) != 1 or len(spec.outputs) != 1:
+            yield "inputs, outputs: one of each"
+        else:
+            yield from self._tensors(*spec.inputs, *spec.outputs)
+
+    def _settings(self, spec: ModelSpec) -> Iterator[str]:
         if spec.input_layout != "slice-stacks":
             yield f"layout: {spec.name} is fed as slice-stacks, not as {spec.input_layout}"
         if spec.spacing_mm is None or spec.spacing_mm <= 0.0:
             yield "spacing_mm: slice stacks need the distance of their pixels in mm"
+        if spec.slice_mm is not None and not 0.0 < spec.slice_mm <= MOST_SLICE_MM:
+            yield f"slice_mm: above 0 and at most {MOST_SLICE_MM:g}, or left out"
+        if not 0.0 <= spec.measured.get("normal_percent", 0.0) <= 100.0:
+            yield "measured: normal_percent lies between 0 and 100"
         if sorted(spec.thresholds) != sorted(self.channels):
             yield f"thresholds: {spec.name} has one for each of: {', '.join(self.channels)}"
         if not all(0.0 < threshold < 1.0 for threshold in spec.thresholds.values()):
             yield "thresholds: each lies between 0 and 1"
-        if len(spec.inputs) != 1 or len(spec.outputs) != 1:
-            yield "inputs, outputs: one of each"
-            return
-        (taken,), (given,) = spec.inputs, spec.outputs
+
+    def _tensors(self, taken: TensorSpec, given: TensorSpec) -> Iterator[str]:
         if taken.dtype != "int16" or len(taken.dims) != 3 or taken.dims[1] != taken.dims[2]:
             yield "inputs: slice-stacks gives int16 of dims [slices, n, n]"
             return
         slices, *plane = taken.dims
         asked = given.dims[1] if len(given.dims) == 4 else 0
         if given.dtype != "uint8" or given.dims != (len(self.channels), asked, *plane):
-            yield f"outputs: {spec.name} answers uint8 probabilities (255 = certain) of dims [channels, slices, n, n]"
+            yield "outputs: uint8 probabilities (255 = certain) of dims [channels, slices, n, n]"
         elif not 0 < asked <= slices or (slices - asked) % 2:
             yield "outputs: the slices in the middle of those that it is given, as many left out before as after"
         if given.channels != self.channels:
@@ -116,7 +131,7 @@ LUNG_OPACITY = Role(
 )
 
 OPACITY_CONTEXT = Role(
-    "opacity-context", "opacities, seen with the slices around them", StackModel(("lung", "opacity", "alone"))
+    "opacity-context", "opacities, seen with the slices around them", StackModel(("lung", "opacity"))
 )
 
 LUNGS = Role(

@@ -59,29 +59,35 @@ def legend() -> tuple[LegendEntry, ...]:
 
 
 def extent(analysis: Analysis) -> Card:
-    """The affected part of both lungs."""
+    """The affected part of both lungs; its volume where the part is withheld."""
     total = analysis.group("LUNG_TOTAL")
+    part = percent(total)
     kinds = f"Ground-glass {ml(total, 'ground_glass_ml')} mL · high opacity {ml(total, 'high_opacity_ml')} mL"
-    return Card(
-        "Affected part of both lungs",
-        f"{percent_text(total['opacity_percent'])} %",
-        f"{ml(total, 'opacity_ml')} of {ml(total, 'volume_ml')} mL",
-        Bar(total["opacity_percent"] / 100),
-        (Line(kinds), Line(f"{opacity_segments.NOT_TOLD_APART.meaning}.", 7.5, wrapped=True)),
-    )
+    lines = (Line(kinds), Line(f"{opacity_segments.NOT_TOLD_APART.meaning}.", 7.5, wrapped=True))
+    volumes = f"{ml(total, 'opacity_ml')} of {ml(total, 'volume_ml')} mL"
+    if part is None:
+        return Card("Opacity in both lungs", f"{ml(total, 'opacity_ml')} mL", volumes, lines=lines)
+    return Card("Affected part of both lungs", f"{percent_text(part)} %", volumes, Bar(part / 100), lines)
 
 
 def cells(group: MeasurementGroup) -> Iterator[str]:
     """Volumes of a region, then its affected part in percent."""
     for volume in VOLUMES:
         yield ml(group, volume)
-    yield percent_text(group["opacity_percent"]) if group["volume_ml"] else "-"
+    part = percent(group)
+    yield percent_text(part) if part is not None and group["volume_ml"] else "-"
 
 
 def in_words(group: MeasurementGroup) -> str:
     """How much of a region is affected."""
-    percent = percent_text(group["opacity_percent"])
-    return f"{ml(group, 'volume_ml')} mL, of it opacity {ml(group, 'opacity_ml')} mL ({percent} %)"
+    part = percent(group)
+    told = "" if part is None else f" ({percent_text(part)} %)"
+    return f"{ml(group, 'volume_ml')} mL, of it opacity {ml(group, 'opacity_ml')} mL{told}"
+
+
+def percent(group: MeasurementGroup) -> float | None:
+    """The affected part of a region; None where it is withheld."""
+    return next((one.value for one in group.measurements if one.name == "opacity_percent"), None)
 
 
 def ml(group: MeasurementGroup, name: str) -> str:

@@ -29,7 +29,7 @@ def views_of(volume: hd.Volume, spec: ModelSpec) -> list[hd.Volume]:
         assert spec.window_hu is not None, "checked when it was installed"
         return to_body_crops(volume, size, spec.window_hu)
     assert spec.spacing_mm is not None, "checked when it was installed"
-    return [to_plane_grid(volume, PlaneGrid(spec.spacing_mm, size, spec.slice_mm))]
+    return [to_plane_grid(volume, PlaneGrid(spec.spacing_mm, size))]
 
 
 def infer_slices(

@@ -5,6 +5,7 @@ once for all windows that it is in. Beyond the first and the last slice of a CT 
 """
 
 from collections.abc import Callable
+from concurrent.futures import as_completed
 
 import highdicom as hd
 import numpy as np
@@ -46,7 +47,8 @@ def infer_stacks(
         said[:, first : first + count] = answer[:, :count]
 
     with asking(backend, backend.concurrency) as threads:
-        for number, one in enumerate([threads.submit(infer, first) for first in firsts], 1):
+        asked_for = [threads.submit(infer, first) for first in firsts]
+        for number, one in enumerate(as_completed(asked_for), 1):
             one.result()
             done(number / len(firsts))
     for channel, name in enumerate(given.channels):

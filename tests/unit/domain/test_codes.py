@@ -10,13 +10,14 @@ from service.domain import codes
 from service.domain.anatomy import Lobe
 from service.evidence.context import ALWAYS, SEG
 from service.pipelines import PIPELINES
+from service.pipelines.covid_burden import codes as covid_burden
 from service.pipelines.covid_severity import codes as covid_severity
 from service.pipelines.covid_severity.score import Category
 from service.pipelines.shared import opacity_segments
 from service.pipelines.shared.lobe_segments import SEGMENT_OF
 from service.pipelines.shared.opacities import Opacity
 
-MODULES = (codes, covid_severity, opacity_segments)
+MODULES = (codes, covid_burden, covid_severity, opacity_segments)
 ALL = [value for module in MODULES for value in vars(module).values() if isinstance(value, Code)]
 TABLES = (codes.PRODUCTS, covid_severity.CATEGORIES, opacity_segments.VOLUME_OF)
 SEGMENTS = (*SEGMENT_OF.values(), *opacity_segments.SEGMENT_OF.values())
@@ -30,6 +31,7 @@ STANDARD = {
     "24028007": dictionary.SCT.Right,
     "112120": dictionary.DCM.GroundGlassOpacity,
     "112033": dictionary.DCM.AbnormalOpacity,
+    "373099004": dictionary.SCT.Median,
     "118565006": dictionary.SCT.Volume,
     "112031": dictionary.DCM.AttenuationCoefficient,
     "373098007": dictionary.SCT.Mean,

@@ -133,7 +133,7 @@ def test_averaged_slices_lie_in_the_middle_of_what_they_average() -> None:
     moved = thicker(ramp, 2)
     assert moved.spatial_shape == (3, 60, 80)
     assert moved.spacing == pytest.approx((6.0, 1.0, 1.0))
-    assert moved.array[:, 0, 0] == pytest.approx([-999.5, -997.5, -996.0])  # the last is of one slice
+    assert moved.array[:, 0, 0] == pytest.approx([-999.5, -997.5, -996.0])  # the last slice is repeated
     centre = ramp.map_indices_to_reference(np.array([[0.5, 3.0, 4.0]]))
     assert moved.map_indices_to_reference(np.array([[0.0, 3.0, 4.0]])) == pytest.approx(centre)
     assert to_plane_grid(ramp, PlaneGrid(2.0, 64, 6.0)).spatial_shape == (3, 64, 64)

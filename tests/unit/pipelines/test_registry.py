@@ -85,13 +85,13 @@ def test_two_pipelines_of_one_name_are_an_error() -> None:
         checked((*BUILT_IN, Some(name="covid-severity")))
 
 
-@pytest.mark.parametrize(("first", "fits"), [(18999, False), (9001, False), (19000, True)])
+@pytest.mark.parametrize(("first", "fits"), [(18001, False), (9001, False), (28999, False), (29000, True)])
 def test_blocks_of_series_numbers_must_not_overlap(first: int, fits: bool) -> None:
     some = Some(series_number=first)
     if fits:
         assert checked((*BUILT_IN, some))
     else:
-        with pytest.raises(Permanent, match="series numbers of covid-severity and some overlap: they need 10000 each"):
+        with pytest.raises(Permanent, match=r"series numbers of covid-[a-z]+ and some overlap: they need 10000 each"):
             checked((*BUILT_IN, some))
 
 

@@ -1,17 +1,20 @@
 """The whole pipeline on phantoms, with networks that threshold."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
-from helpers import make_ct, tiny_models
+from helpers import evidence_samples, make_ct, tiny_models
 from helpers.phantom import FINDINGS, Ball
 
 from service.domain.analysis import Analysis
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
 from service.domain.ports import Backend, unheard
+from service.evidence.result import result_document
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_burden import pipeline as module
@@ -21,6 +24,9 @@ from service.pipelines.covid_burden.reliability import Reliability
 from service.pipelines.shared.opacities import Opacity
 
 pytestmark = pytest.mark.slow
+
+_SCHEMA = Path(__file__).parents[4] / "docs/reference/result.schema.json"
+SCHEMA = jsonschema.Draft202012Validator(json.loads(_SCHEMA.read_text(encoding="utf-8")))
 
 GROUND_GLASS = tuple(ball for ball in FINDINGS if ball.finding == Opacity.GROUND_GLASS)
 
@@ -36,7 +42,12 @@ def phantom(findings: tuple[Ball, ...] = GROUND_GLASS, **options: float) -> CT:
 
 
 def analyse(ct: CT, backend: Backend) -> Analysis:
-    return CovidBurden().analyse(ct, backend, unheard)
+    found = CovidBurden().analyse(ct, backend, unheard)
+    made = result_document(
+        pipeline=found.pipeline.name, series_uid="1.2", analysis=found, analysed_at=evidence_samples.ANALYSED_AT
+    )
+    SCHEMA.validate(json.loads(json.dumps(made)))
+    return found
 
 
 def test_the_burden_is_ground_glass_plus_high_opacity_in_percent_of_the_lungs(backend: Backend) -> None:
@@ -65,17 +76,44 @@ def test_clear_lungs_have_no_burden_but_that_of_their_edge(backend: Backend) -> 
     assert NOT_RELIABLE not in found.flags
 
 
-def test_a_burden_that_cannot_be_relied_on_is_withheld_and_says_why(
+def test_a_burden_that_cannot_be_relied_on_is_withheld_everywhere_and_says_why(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unsure = Reliability(agreement=0.1, clear_hu=-850.0, gradient_hu=20.0, dome_percent=90.0)
     real = module.opacities_of
     monkeypatch.setattr(module, "opacities_of", lambda *args: replace(real(*args), reliability=unsure))
-    found = analyse(phantom(), backend)
+    ct = phantom()
+    found = analyse(ct, backend)
     assert found.headline.value is None
     assert found.headline.words.startswith("not reliable here: ")
-    assert NOT_RELIABLE in found.flags and not found.drift
+    assert NOT_RELIABLE in found.flags and WITHIN_NORMAL not in found.flags and not found.drift
     assert "BURDEN" not in {group.name for group in found.groups}
+    told = {one.name for group in found.groups for one in group.measurements}
+    assert "opacity_ml" in told and not [name for name in told if "percent" in name]
+    assert not [line for line in found.summary if "%" in line]
+    body = CovidBurden().report(ct, found, lambda: None)
+    assert not [card for card in body.cards if "%" in card.value or card.bar]
+    assert {row.cells[-1] for row in body.table.rows} == {"-"} and not [row for row in body.table.rows if row.bar]
+    assert not [line for line in body.findings if "%" in line]
+
+
+def test_two_networks_that_find_different_opacities_withhold_the_burden(tmp_path: Path) -> None:
+    root = tiny_models.repository(tmp_path / "models")
+    tiny_models.serve(root, tiny_models.opacity_context(above_hu=-840), tiny_models.OPACITY_CONTEXT)
+    found = analyse(phantom(noise_hu=20.0), OnnxBackend(root))
+    assert {m.name: m.value for m in found.uncertainty}["agreement_two"] < 0.5
+    assert NOT_RELIABLE in found.flags
+
+
+@pytest.mark.parametrize(("slices", "spacing_mm"), [(201, 1.25), (251, 1.0)])
+def test_thin_slices_are_seen_thicker_and_measured_on_their_own_grid(
+    backend: Backend, slices: int, spacing_mm: float
+) -> None:
+    ct = phantom(slices=slices, spacing_mm=spacing_mm)
+    thick = analyse(phantom(), backend).group("LUNG_TOTAL")
+    found = analyse(ct, backend)
+    assert found.label_map("findings").labels.shape == ct.volume.spatial_shape
+    assert found.group("LUNG_TOTAL")["opacity_ml"] == pytest.approx(thick["opacity_ml"], rel=0.12)
 
 
 def test_a_burden_as_in_normal_lungs_is_told(backend: Backend, tmp_path: Path) -> None:
@@ -92,6 +130,7 @@ def test_the_report_shows_the_burden_and_every_lobe(backend: Backend) -> None:
     ct = phantom()
     found = analyse(ct, backend)
     body = CovidBurden().report(ct, found, lambda: None)
-    assert [card.title for card in body.cards] == ["Pneumonia burden", "Affected part of both lungs", "Reliability"]
+    titles = ["Pneumonia burden", "Affected part of both lungs", "Agreement of two networks"]
+    assert [card.title for card in body.cards] == titles
     assert [row.name for row in body.table.rows][-1] == "Both lungs" and len(body.table.rows) == 8
     assert body.cards[0].value.endswith(" %")

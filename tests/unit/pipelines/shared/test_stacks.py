@@ -16,10 +16,10 @@ SPEC = ModelSpec(
     "opacity-context",
     "1",
     (TensorSpec("hu", "int16", (ASKED + 2 * REACH, SIZE, SIZE), ("slice", "row", "column")),),
-    (TensorSpec("p", "uint8", (3, ASKED, SIZE, SIZE), ("lung, opacity, alone", "slice", "row", "column")),),
+    (TensorSpec("p", "uint8", (2, ASKED, SIZE, SIZE), ("lung, opacity", "slice", "row", "column")),),
     1,
     spacing_mm=1.5,
-    thresholds={"lung": 0.5, "opacity": 0.5, "alone": 0.5},
+    thresholds={"lung": 0.5, "opacity": 0.5},
     layout="slice-stacks",
 )
 
@@ -36,7 +36,7 @@ class Echo:
         hu = inputs["hu"]
         assert name == SPEC.name and hu.shape == (1, ASKED + 2 * REACH, SIZE, SIZE) and hu.dtype == np.int16
         self.stacks.append(hu[0, :, 0, 0].tolist())
-        return {"p": np.stack([hu[:, REACH:-REACH].astype(np.uint8)] * 3, 1)}
+        return {"p": np.stack([hu[:, REACH:-REACH].astype(np.uint8)] * 2, 1)}
 
     def cancel(self) -> None: ...
 
@@ -50,7 +50,7 @@ def test_each_slice_is_answered_once_and_others_are_not_asked(where: slice) -> N
     backend = Echo()
     said = infer_stacks(numbered(8), where, SPEC, backend)  # type: ignore[arg-type]
     expected = np.where((np.arange(8) >= where.start) & (np.arange(8) < where.stop), np.arange(8), 0)
-    assert said.shape == (3, 8, SIZE, SIZE)
+    assert said.shape == (2, 8, SIZE, SIZE)
     assert (said[1, :, 0, 0] == expected).all()
     assert len(backend.stacks) == -(-(where.stop - where.start) // ASKED)
 
@@ -74,11 +74,14 @@ def test_the_role_takes_this_spec_and_says_what_is_wrong_with_others() -> None:
         (replace(SPEC, layout="plane-grid"), "layout"),
         (replace(SPEC, spacing_mm=None), "spacing_mm"),
         (replace(SPEC, thresholds={"lung": 0.5}), "thresholds"),
-        (replace(SPEC, thresholds={"lung": 0.5, "opacity": 1.0, "alone": 0.5}), "thresholds"),
+        (replace(SPEC, thresholds={"lung": 0.5, "opacity": 1.0}), "thresholds"),
+        (replace(SPEC, slice_mm=0.0), "slice_mm"),
+        (replace(SPEC, slice_mm=9.0), "slice_mm"),
+        (replace(SPEC, measured={"normal_percent": 101.0}), "measured"),
         (replace(SPEC, inputs=(hu, hu)), "inputs, outputs"),
         (replace(SPEC, inputs=(replace(hu, dims=(7, 4, 5)),)), "inputs"),
         (replace(SPEC, inputs=(replace(hu, dims=(8, 4, 4)),)), "outputs"),
-        (replace(SPEC, outputs=(replace(p, dims=(2, 3, 4, 4)),)), "outputs"),
-        (replace(SPEC, outputs=(replace(p, axes=("opacity, lung, alone", "s", "r", "c")),)), "outputs"),
+        (replace(SPEC, outputs=(replace(p, dims=(3, 3, 4, 4)),)), "outputs"),
+        (replace(SPEC, outputs=(replace(p, axes=("opacity, lung", "s", "r", "c")),)), "outputs"),
     ):
         assert [mistake for mistake in OPACITY_CONTEXT.check(wrong) if mistake.startswith(why)], why
