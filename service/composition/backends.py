@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from service.domain.pipeline import roles_of
 from service.domain.ports import Backend
 from service.inference.files import model_files
 from service.inference.onnx import OnnxBackend
 from service.inference.providers import Runs
 from service.inference.triton_server import launch
+from service.pipelines import named
 from service.settings import Settings
 
 
@@ -24,7 +26,8 @@ def backend(
     ours = settings.inference
     if ours.backend == "onnx":
         loaded = [other for other in beside if isinstance(other, OnnxBackend)]
-        return OnnxBackend(ours.repository, ours.threads, versions, loaded, runs(settings))
+        watched = roles_of(named(one.name) for one in settings.pipelines)
+        return OnnxBackend(ours.repository, ours.threads, versions, loaded, runs(settings), watched)
     # Only here: it takes half a second to import.
     from service.inference.triton import TritonBackend
     from service.inference.triton_client import Address

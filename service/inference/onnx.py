@@ -5,7 +5,7 @@ byte-identical. A session has one thread, and the caller brings as many as there
 are faster than one on two cores.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -56,10 +56,11 @@ class OnnxBackend:
         versions: Mapping[str, str] | None = None,
         beside: "Sequence[OnnxBackend]" = (),
         runs: Runs = Runs(),
+        watched: Collection[str] | None = None,
     ) -> None:
         """versions: to serve in place of the active ones, by model name. beside: share what they have loaded.
 
-        runs: the provider.
+        runs: the provider. watched: names of the models that `check` asks; None: all.
         """
         self.concurrency = threads
         loaded = {model.spec.sha256: model for other in beside for model in other._models.values()}
@@ -69,6 +70,7 @@ class OnnxBackend:
             for name, file in files.items()
         }
         self._first: dict[str, dict[str, Array]] = beside[0]._first if beside else {}
+        self._watched = [model for name, model in self._models.items() if watched is None or name in watched]
         self._why_not = ""
 
     @property
@@ -93,9 +95,9 @@ class OnnxBackend:
         return model.infer(inputs)
 
     def check(self) -> None:
-        """Transient if a model fails on a drawn image, or says otherwise about it than the first time."""
+        """Transient if a watched model fails on a drawn image, or says otherwise about it than the first time."""
         try:
-            for model in self._models.values():
+            for model in self._watched:
                 self._check(model)
         except ThoracleError as error:
             self._why_not = str(error)

@@ -41,7 +41,7 @@ class CovidSeverity:
     """The default pipeline."""
 
     name: str = "covid-severity"
-    version: str = "1.0"
+    version: str = "1.1"
     title: str = "Lungs, lobes, opacities and the CT severity score (0-25)"
     models: tuple[Role, ...] = (LUNG_OPACITY, LOBES)
     optional_models: tuple[Role, ...] = (LUNGS,)

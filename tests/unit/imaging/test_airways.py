@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from service.imaging.airways import airways
+from service.imaging.airways import MOST_IN_LUNGS_ML, airways
 from service.imaging.bowel_gas import bowel_gas
 
 SHAPE = (60, 160, 160)
@@ -92,6 +92,30 @@ def test_gas_with_a_wall_below_the_diaphragm_is_no_lung() -> None:
 def test_a_bulla_has_lung_around_it_and_stays() -> None:
     hu, taken, _ = with_gas(-850.0)
     assert not bowel_gas(hu, taken, np.zeros(SHAPE, np.bool_)).any()
+
+
+def test_emphysema_of_both_bases_is_lung_however_thin_it_is() -> None:
+    hu = chest()
+    base = lungs() & (Z_MM > 100)
+    hu[base] = -975.0
+    assert not bowel_gas(volume(hu), lungs(), np.zeros(SHAPE, np.bool_)).any()
+
+
+def test_much_air_beside_the_lung_is_not_taken_for_bowel() -> None:
+    """As of a pneumothorax: it has the chest wall around it, but is far more than a network mistakes for lung."""
+    hu, taken = chest(), lungs()
+    air = np.asarray(((X_MM - 68) / 50) ** 2 + ((Y_MM + 45) / 28) ** 2 + ((Z_MM - 125) / 32) ** 2 < 1)
+    hu[air] = -1000.0
+    taken |= air
+    assert np.count_nonzero(air) * SLICE_MM * PIXEL_MM**2 / 1000 > 100
+    assert not bowel_gas(volume(hu), taken, np.zeros(SHAPE, np.bool_)).any()
+
+
+def test_airways_that_leak_into_much_lung_are_not_told() -> None:
+    hu = chest()
+    hu[lungs() & (np.abs(X_MM) < 34)] = -1000.0  # a bulla at each hilum, as thin as the bronchi
+    found = airways(volume(hu), lungs())
+    assert np.count_nonzero(found & lungs()) * SLICE_MM * PIXEL_MM**2 / 1000 <= MOST_IN_LUNGS_ML
 
 
 def test_no_lungs_no_gas() -> None:

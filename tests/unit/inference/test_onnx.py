@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from service.domain.priority import Urgency
 from service.errors import Permanent, Transient
 from service.inference.files import read_digests
 from service.inference.onnx import Model, OnnxBackend
+from service.settings import default_repository
 
 SPEC = ModelSpec(
     name="double",
@@ -177,3 +178,21 @@ def test_an_unknown_model_is_named_with_those_installed(tmp_path: Path) -> None:
 def test_digests_as_sha256sum_writes_them(tmp_path: Path) -> None:
     (tmp_path / "SHA256SUMS").write_text("ab  a/1/model.onnx\ncd  b/2/model.onnx\n")
     assert read_digests(tmp_path) == {"a/1/model.onnx": "ab", "b/2/model.onnx": "cd"}
+
+
+@pytest.mark.parametrize(
+    ("watched", "expected"), [(None, {"lung-opacity", "lobes", "opacity-context"}), (["lobes"], {"lobes"})]
+)
+def test_only_watched_models_are_asked_for_a_known_answer(
+    monkeypatch: pytest.MonkeyPatch, watched: list[str] | None, expected: set[str]
+) -> None:
+    backend, asked = OnnxBackend(default_repository(), watched=watched), list[str]()
+    real = Model.infer
+
+    def infer(model: Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        asked.append(model.spec.name)
+        return real(model, inputs)
+
+    monkeypatch.setattr(Model, "infer", infer)
+    backend.check()
+    assert set(asked) == expected

@@ -124,7 +124,7 @@ def test_what_an_analysis_says() -> None:
     ct = read_ct(make_ct.make(findings=make_ct.FINDINGS, padding=True).datasets)
     stages: list[tuple[str, float]] = []
     result = CovidSeverity().analyse(ct, ThresholdBackend(), lambda stage, done: stages.append((stage, done)))
-    assert result.pipeline == PipelineUse("covid-severity", "1.0", 9000)
+    assert result.pipeline == PipelineUse("covid-severity", "1.1", 9000)
     assert list(dict.fromkeys(stage for stage, _ in stages)) == ["lungs and opacities", "lobes", "measure"]
     assert stages == sorted(stages, key=lambda s: (["lungs and opacities", "lobes", "measure"].index(s[0]), s[1]))
     assert stages[-1] == ("measure", 1.0)
