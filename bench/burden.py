@@ -33,7 +33,8 @@ def _eleven_fold() -> float:
     # Only here: what is measured after this does not need them.
     import torch
 
-    from models.networks.context_unet import REACH, SMALL, ContextUnet
+    from models.networks.context_unet import SMALL, ContextUnet
+    from models.networks.reach import REACH
     from models.opacity_context.spec import ASKED, CHANNELS, GRID
 
     network = ContextUnet(len(CHANNELS), SMALL).eval()

@@ -15,9 +15,7 @@ from torch.nn import functional as F
 
 from .conv_lstm import ConvLSTM
 from .dense_block import DenseBlock, convolution
-
-REACH = 5
-"""Slices to either side: 11 in all."""
+from .reach import REACH
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models.card import table
-from models.networks.context_unet import REACH
+from models.networks.reach import REACH
 
 from .data import CTS
 from .spec import ASKED, GRID, SPEC, WINDOW_HU

@@ -1,6 +1,6 @@
 """What the opacity network with context eats and gives."""
 
-from models.networks.context_unet import REACH
+from models.networks.reach import REACH
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.imaging.harmonise import PlaneGrid
 

@@ -19,7 +19,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from models.networks.context_unet import REACH, ContextUnet
+from models.networks.context_unet import ContextUnet
+from models.networks.reach import REACH
 from models.training import config, device
 from models.training.loop import train
 from models.training.run import Run

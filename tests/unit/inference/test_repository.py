@@ -14,6 +14,7 @@ from helpers import tiny_models
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
+from models.repository import SPECS
 from service.domain.serving import OFF, Candidate, Served, canary, promote, rollback, shadow, withdraw
 from service.errors import Permanent
 from service.inference import repository
@@ -27,6 +28,7 @@ from service.inference.serving_file import SERVING, render_serving
 from service.pipelines import MODEL_ROLES
 
 SHIPPED = Path(__file__).resolve().parents[3] / "triton_repo"
+SHIPPED_ONES = {spec.name: spec.version for spec in SPECS}
 
 
 def never() -> bool:
@@ -59,7 +61,7 @@ def listed(config: Path) -> list[int]:
 
 
 def test_a_new_repository_holds_the_shipped_models_byte_for_byte(own: Path) -> None:
-    assert active(own) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
+    assert active(own) == SHIPPED_ONES
     for path in (p for p in SHIPPED.rglob("*") if p.is_file()):
         assert (own / path.relative_to(SHIPPED)).read_bytes() == path.read_bytes()
     with pytest.raises(Permanent, match="is a model repository already"):
@@ -69,7 +71,7 @@ def test_a_new_repository_holds_the_shipped_models_byte_for_byte(own: Path) -> N
 def test_a_new_volume_is_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "lost+found").mkdir()
     create(tmp_path, SHIPPED)
-    assert active(tmp_path).keys() == {"lobes", "lung-opacity"}
+    assert active(tmp_path).keys() == SHIPPED_ONES.keys()
     assert {one.spec.name for one in installed(tmp_path)} == active(tmp_path).keys()
 
 
@@ -87,15 +89,16 @@ def serve(root: Path, model: bytes) -> None:
 def test_versions_come_and_go(own: Path) -> None:
     assert add(own, lungs(1)).version == "1"
     assert add(own, lobes(2)).version == "2"
-    assert active(own) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}, "what is installed is not yet served"
+    assert active(own) == SHIPPED_ONES, "what is installed is not yet served"
     change(own, "lungs", promote("1"))
     change(own, "lobes", promote("2"))
-    assert active(own) == {"lobes": "2", "lung-opacity": LUNG_OPACITY.version, "lungs": "1"}
+    assert active(own) == SHIPPED_ONES | {"lobes": "2", "lungs": "1"}
     assert [(i.spec.name, i.spec.version, i.state) for i in installed(own)] == [
         ("lobes", "1", "previous"),
         ("lobes", "2", "active"),
         ("lung-opacity", LUNG_OPACITY.version, "active"),
         ("lungs", "1", "active"),
+        ("opacity-context", SHIPPED_ONES["opacity-context"], "active"),
     ]
     assert listed(own / "lobes/config.pbtxt") == [2]
     assert "max_batch_size: 4" in (own / "lobes/config.pbtxt").read_text()
@@ -105,7 +108,7 @@ def test_versions_come_and_go(own: Path) -> None:
     assert back.version == "1"
     assert (own / "lobes/config.pbtxt").read_bytes() == (SHIPPED / "lobes/config.pbtxt").read_bytes()
     assert remove(own, "lungs", required=never) is None
-    assert active(own) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
+    assert active(own) == SHIPPED_ONES
     assert (own / DIGESTS).read_bytes() == (SHIPPED / DIGESTS).read_bytes()
 
 
@@ -237,7 +240,7 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(
     with pytest.raises(Permanent, match=said):
         change_(own)
     assert sorted(own.rglob("*")) == before
-    assert active(own) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
+    assert active(own) == SHIPPED_ONES
 
 
 def test_there_is_no_way_to_an_altered_version(own: Path) -> None:
@@ -335,8 +338,6 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch, change: Callable[[], o
     return False
 
 
-SHIPPED_ONES = {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
-
 CHANGES: dict[str, tuple[Callable[[Path], object], dict[str, str], dict[str, str]]] = {
     "a new name": (lambda root: add(root, lungs(1)), SHIPPED_ONES, SHIPPED_ONES),
     "a new version": (lambda root: add(root, lobes(2)), SHIPPED_ONES, SHIPPED_ONES),
@@ -393,7 +394,7 @@ def test_a_kill_while_the_repository_is_made_leaves_none(tmp_path: Path, monkeyp
             break
         if not (root / DIGESTS).exists():
             create(root, SHIPPED)
-        assert active(root) == {"lobes": "1", "lung-opacity": LUNG_OPACITY.version}
+        assert active(root) == SHIPPED_ONES
     assert step > 4
 
 

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from models.networks.context_unet import PAPER, REACH, SMALL, ContextUnet, Size
+from models.networks.context_unet import PAPER, SMALL, ContextUnet, Size
 from models.networks.conv_lstm import ConvLSTM
 from models.networks.dense_block import DenseBlock
+from models.networks.reach import REACH
 
 TINY = Size(growth=(4, 4, 4, 4), layers=2, up=(6, 6, 6), hidden=3, head=4)
 

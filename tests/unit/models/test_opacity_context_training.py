@@ -11,7 +11,8 @@ import pytest
 import torch
 from pytest import approx
 
-from models.networks.context_unet import REACH, ContextUnet, Size
+from models.networks.context_unet import ContextUnet, Size
+from models.networks.reach import REACH
 from models.opacity_context import train as training
 from models.opacity_context.augment import augment, breathed_out, moving, with_opacity
 from models.opacity_context.cases import Case
