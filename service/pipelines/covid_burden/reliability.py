@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.pipelines.shared.domes import at_domes
 
-LEAST_AGREEMENT, MOST_GRADIENT_HU = 0.5, 250.0
+LEAST_AGREEMENT, MOST_GRADIENT_HU = 0.65, 250.0
 
 Mask = NDArray[np.bool_]
 

@@ -101,7 +101,7 @@ def test_two_networks_that_find_different_opacities_withhold_the_burden(tmp_path
     root = tiny_models.repository(tmp_path / "models")
     tiny_models.serve(root, tiny_models.opacity_context(above_hu=-840), tiny_models.OPACITY_CONTEXT)
     found = analyse(phantom(noise_hu=20.0), OnnxBackend(root))
-    assert {m.name: m.value for m in found.uncertainty}["agreement_two"] < 0.5
+    assert {m.name: m.value for m in found.uncertainty}["agreement_two"] < 0.65
     assert NOT_RELIABLE in found.flags
 
 
