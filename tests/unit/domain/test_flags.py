@@ -9,11 +9,13 @@ from service.domain import flags as module
 from service.domain.codes import PRIVATE
 from service.domain.flags import (
     AGE_UNKNOWN,
+    GAS_LEFT_OUT,
     LONGEST_SENTENCE,
     LOSSY,
     LUNG_AT_EDGE,
     LUNG_DROPPED,
     OF_THE_CT,
+    OF_THE_LUNGS,
     PADDING_MASKED,
     THICK_SLICES,
     UNMEASURED_MODEL,
@@ -31,9 +33,10 @@ EDGE = LUNG_AT_EDGE.because("The right lung's area in the top slice is 5.0% of i
 def test_what_there_is() -> None:
     assert {flag.code for flag in SHARED} == {
         *("THICK_SLICES", "LOSSY", "AGE_UNKNOWN", "PADDING_MASKED"),
-        *("LUNG_AT_EDGE", "LUNG_DROPPED", "UNMEASURED_MODEL"),
+        *("LUNG_AT_EDGE", "LUNG_DROPPED", "GAS_LEFT_OUT", "UNMEASURED_MODEL"),
     }
     assert OF_THE_CT == (THICK_SLICES, LOSSY, AGE_UNKNOWN, PADDING_MASKED)
+    assert OF_THE_LUNGS == (LUNG_AT_EDGE, LUNG_DROPPED, GAS_LEFT_OUT)
 
 
 def test_a_flag_is_told_in_a_sentence_and_with_the_values_that_raised_it() -> None:
