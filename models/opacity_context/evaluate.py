@@ -27,6 +27,7 @@ from service.pipelines.covid_burden.pipeline import CovidBurden
 
 from .card import render
 from .cross_validate import FOLDS_FILE, HERE
+from .data import CLEAR
 from .spec import SPEC
 
 LABELLED = ("covid-ct-md/P001", "covid-ct-md/cap001")
@@ -53,7 +54,12 @@ def means(folds: Folds) -> dict[str, list[float]]:
     cases = [one["context"] for name, one in folds.items() if "dice" in one["context"] and "shallow" not in name]
     cases = [one for one in cases if one["labelled_ml"] > 1.0]
     keys = ("dice", "dice_at_domes", "dice_elsewhere")
-    return {key: [round(v, 3) for v in mean_with_interval([one[key] for one in cases])] for key in keys}
+    return {key: mean_with_interval([one[key] for one in cases if one[key] is not None]) for key in keys}
+
+
+def normal_percent(folds: Folds) -> float:
+    """The most that was found in a CT without pneumonia or lung cancer that was not learned, percent of the lungs."""
+    return max(round(folds[name]["context"]["false_percent"], 2) for name in CLEAR if name in folds)
 
 
 def on_dicom(folder: Path, backend: OnnxBackend, infected: Mapping[str, bool]) -> dict[str, Any]:
@@ -69,7 +75,7 @@ def on_dicom(folder: Path, backend: OnnxBackend, infected: Mapping[str, bool]) -
         "slices": len(areas),
         "infected_slices": int(labels.sum()),
         "slice_auc": auc(areas, labels),
-        "burden_percent": round(total["opacity_percent"], 2),
+        "burden_percent": round(100.0 * total["opacity_ml"] / total["volume_ml"], 2),
         "given": found.headline.value is not None,
         "agreement": round(float({m.name: m.value for m in found.uncertainty}["agreement_two"]), 2),
     }
@@ -94,6 +100,7 @@ def evaluate(data: Path, repository: Path) -> dict[str, Any]:
         "single_slice": {name: one["opacity_dice"] for name, one in single.items()},
         "mean": means(folds),
         "rank_correlation": ranks(folds),
+        "normal_percent": normal_percent(folds),
     }
 
 

@@ -1,6 +1,5 @@
 """Measure the network on a case, by the functions of the service."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -38,7 +37,7 @@ def measure(case: Case, backend: Backend) -> dict[str, Any]:
     return result | {"reliability": reliability}
 
 
-def _against(case: Case, found: Mask, lungs: Mask, domes: Mask) -> Mapping[str, float]:
+def _against(case: Case, found: Mask, lungs: Mask, domes: Mask) -> dict[str, float | None]:
     ml, truth = case.ct.voxel_ml, case.opacity & case.known
     slack = SLACK_ML / ml
     volumes = {
@@ -52,7 +51,7 @@ def _against(case: Case, found: Mask, lungs: Mask, domes: Mask) -> Mapping[str, 
     return volumes | {
         "labelled_ml": round(np.count_nonzero(truth) * ml, 1),
         "dice": round(_dice(found, truth), 3),
-        "dice_at_domes": round(_dice(found & domes, truth & domes), 3),
+        "dice_at_domes": round(_dice(found & domes, truth & domes), 3) if (truth & domes).any() else None,
         "dice_elsewhere": round(_dice(found & ~domes, truth & ~domes), 3),
     }
 

@@ -54,6 +54,11 @@ def test_the_spec_fits_the_role() -> None:
     assert not list(OPACITY_CONTEXT.check(SPEC))
 
 
+def test_what_is_told_of_normal_lungs_was_measured() -> None:
+    metrics = json.loads((training.HERE / "metrics.json").read_text(encoding="utf-8"))
+    assert SPEC.measured == {"normal_percent": metrics["normal_percent"]}
+
+
 def test_no_fold_learns_what_it_is_measured_on_and_every_ct_is_held_out_once() -> None:
     held_out = [name for fold in FOLDS for name in fold]
     assert sorted(held_out) == sorted(CTS) == sorted([*MEDSEG9, *LUNG1, *CLEAR])
