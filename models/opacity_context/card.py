@@ -35,8 +35,7 @@ LSTMs sees {REACH} slices to either side; the answer is weighed between them pix
 paper gives no sizes: `context-unet` in `network.py` has a DenseNet-121's first block at every level (6.7 million; not
 trained by us). It is given {given} axial slices of {size} x {size} pixels of {GRID.spacing_mm} mm and answers for the
 {ASKED} in their middle; slices thinner than {GRID.slice_mm} mm are averaged first. Window {low} to {high} HU.
-Probabilities of lung, of any opacity, and of opacity by the main branch alone. Ground glass and high opacity are told
-apart by attenuation afterwards.
+Probabilities of lung and of any opacity. Ground glass and high opacity are told apart by attenuation afterwards.
 
 ## Intended use
 Research use only. Not for diagnostic use. Opacities of adults on chest CT, as the part of the lungs in percent.
@@ -55,8 +54,9 @@ volumes; voxel volumes of medseg9 are nominal). At the domes: lung within 30 mm 
 {table(_HEAD, list(_labelled(plain, metrics["single_slice"])))}
 Mean Dice of the volumes with more than 1 mL of labelled opacity: {dice["dice"]};
 at the domes {dice["dice_at_domes"]}, elsewhere {dice["dice_elsewhere"]}.
-These are {volumes} volumes, two of them of one patient: read the interval, not the mean. Not held out, because their
-folds were not trained: {missing}. "Single slice" is the cross-validation of
+These are {volumes} volumes, two of them of one patient: read the interval, not the mean. The folds of these were not
+trained: {missing}.
+"Single slice" is the cross-validation of
 `lung-opacity`: another training on fewer CTs, so the difference is not that of the context alone.
 
 Without pneumonia, further than 40 mm from every known lesion:
