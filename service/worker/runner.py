@@ -7,11 +7,11 @@ is recorded with its job; only what keeps it from being recorded (the database) 
 import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydicom import Dataset
 from sqlalchemy.exc import SQLAlchemyError
@@ -39,6 +39,9 @@ from service.store.study_tables import StudyTables
 from service.worker.delivery_plans import DeliveryPlans, of_pipeline
 from service.worker.saved_result import ENDED, from_json, to_json
 from service.worker_step import InternalError, worker_step
+
+if TYPE_CHECKING:  # it brings libraries that only an analysis needs
+    from service.domain.analysis import ModelUse
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +217,7 @@ class Runner:
             timings_s=outcome.timings_s,
             objects=list(_described(outcome.evidence)),
             facts=self._facts(job, outcome),
-            models=[asdict(one) | {"candidate": one.name in candidates} for one in outcome.models],
+            models=[_recorded(one) | {"candidate": one.name in candidates} for one in outcome.models],
             shadows=self._shadows(job) if analysis else {},
         )
         files = {e.file_name: e.content for e in outcome.evidence}
@@ -252,6 +255,11 @@ def _scanner(outcome: Outcome) -> str:
     first = next(iter(outcome.headers.values()), Dataset())
     header = outcome.headers.get(outcome.series_uid or "", first)
     return scanner(known_text(header, "Manufacturer"), known_text(header, "ManufacturerModelName"))
+
+
+def _recorded(model: "ModelUse") -> dict[str, str]:
+    """A model as a job records it: what it ran on stands in the result only."""
+    return {"name": model.name, "version": model.version, "sha256": model.sha256}
 
 
 def _described(evidence: Sequence[Evidence]) -> Iterator[StoredObject]:

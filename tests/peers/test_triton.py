@@ -204,14 +204,14 @@ def test_a_version_that_the_server_does_not_have_is_named(server: TritonServer, 
 
 
 def test_a_server_that_hangs_is_late_and_its_requests_are_cancelled(server: TritonServer, repository: Path) -> None:
-    backend = there(server, repository, "always", timeout_s=2, concurrency=4)
+    backend = there(server, repository, "always", timeout_s=6, concurrency=4)
     backend.check()
     server.pause()
     try:
         began = time.monotonic()
         with ThreadPoolExecutor(4) as threads:
             late = [threads.submit(backend.infer, LUNG_OPACITY, slices(1)) for _ in range(4)]
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 60
     finally:
         server.go_on()
     for one in late:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from converters import lungmask, slices
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
+from models.opacity_context.spec import SPEC as OPACITY_CONTEXT
 from service.cli import app
 from service.domain.anatomy import Lobe
 from service.errors import Permanent
@@ -137,6 +138,7 @@ def test_both_are_installed_by_one_command(tmp_path: Path) -> None:
         "lobes": ("2", "body-crop"),
         "lung-opacity": (LUNG_OPACITY.version, None),
         "lungs": ("1", "body-crop"),
+        "opacity-context": (OPACITY_CONTEXT.version, OPACITY_CONTEXT.layout),
     }
 
 

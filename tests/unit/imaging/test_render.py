@@ -7,8 +7,8 @@ from helpers.evidence_samples import masks
 from helpers.make_ct import Ball
 
 from service.imaging import render, render_3d, render_slice
-from service.pipelines.covid_severity.report import MARKS
 from service.pipelines.shared.opacities import Opacity
+from service.pipelines.shared.opacity_report import MARKS
 
 pytestmark = pytest.mark.slow
 
