@@ -12,7 +12,7 @@ GRID = PlaneGrid(spacing_mm=1.5, size=256, slice_mm=2.5)
 
 CHANNELS = ("lung", "opacity")
 
-ASKED = 16
+ASKED = 8
 """Slices that one call answers for; it is given `REACH` more to either side."""
 
 SPEC = ModelSpec(
