@@ -182,7 +182,7 @@ def test_a_floor_is_embedded_in_the_network_it_was_measured_on_and_in_no_other(t
         ("covid-ct-md/normal001", (2, "mild"), (0, "none")),
         ("lidc/LIDC-IDRI-0002", (3, "mild"), (0, "none")),
         ("lidc/LIDC-IDRI-0001", (4, "mild"), (1, "mild")),  # a mass in the left lower lobe
-        ("rider-lung", (3, "mild"), (1, "mild")),  # a tumour
+        ("rider-lung", (2, "mild"), (1, "mild")),  # a tumour
         ("covid-ct-md/P001", (6, "moderate"), (3, "mild")),
         ("covid-ct-md/cap001", (5, "mild"), (3, "mild")),
         ("medseg9/vol9", (17, "severe"), (17, "severe")),
