@@ -61,14 +61,26 @@ def _with_opacity(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor,
     batch, _, size, _ = hu.shape
     coarse = size // 4
     lung = masks[:, :1]
+    cloud = torch.zeros((batch, 1, coarse, coarse))
+    for n, weight in ((6, 1.0), (14, 0.5), (40, 0.2)):
+        lumps = torch.randn((batch, 1, n, n), generator=random)
+        cloud = cloud + weight * F.interpolate(lumps, (coarse, coarse), mode="bicubic")
+    hu, opacity = with_clouds(hu, lung, masks[:, 1:2], cloud, random)
+    return hu, torch.cat([lung, opacity, masks[:, 2:]], 1)
+
+
+def with_clouds(hu: Tensor, lung: Tensor, opacity: Tensor, cloud: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
+    """HU and opacity, where a third of the batch has opacity in the lungs that follows a cloud.
+
+    It lies mostly at the pleura and at the back; half of it is as dense as muscle.
+
+    hu, lung, opacity: (batch, slice, n, n). cloud: noise of a mean of 0, (batch, slice, n / 4, n / 4).
+    """
+    batch, coarse, size = len(hu), cloud.shape[-1], hu.shape[-1]
 
     def each(low: float, high: float) -> Tensor:
         return uniform((batch, 1, 1, 1), low, high, random)
 
-    cloud = sum(
-        weight * F.interpolate(torch.randn((batch, 1, n, n), generator=random), (coarse, coarse), mode="bicubic")
-        for n, weight in ((6, 1.0), (14, 0.5), (40, 0.2))
-    )
     pleura = 1.0 - F.avg_pool2d(F.avg_pool2d(lung, 4), 7, 1, 3)
     back = torch.linspace(-1.0, 1.0, coarse).view(1, 1, -1, 1)
     height = cloud + each(0.0, 3.0) * (pleura - 0.5) + each(-0.3, 1.2) * back - each(0.2, 2.0)
@@ -78,8 +90,7 @@ def _with_opacity(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor,
     share = dense * each(0.9, 1.0) + (1 - dense) * each(0.25, 0.7)
     tissue = each(-20.0, 80.0) + 20.0 * torch.randn(hu.shape, generator=random)
     hu = torch.lerp(hu, torch.maximum(hu, tissue), amount * share)
-    opacity = torch.maximum(masks[:, 1:2], (amount >= 0.5).float())
-    return hu, torch.cat([lung, opacity, masks[:, 2:]], 1)
+    return hu, torch.maximum(opacity, (amount >= 0.5).float())
 
 
 def placement(batch: int, random: Generator, seen: float = SEEN) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from models.lung_opacity.augment import AIR_HU, appearance, placement, sometimes, uniform
+from models.lung_opacity.augment import AIR_HU, appearance, placement, sometimes, uniform, with_clouds
 
 _SOFT_HU = 40.0
 
@@ -66,22 +66,8 @@ def with_opacity(hu: Tensor, lung: Tensor, opacity: Tensor, random: Generator) -
     Half of them are as dense as muscle (docs/decisions/0016).
     """
     batch, slices, size, _ = hu.shape
-    coarse = size // 4
-
-    def each(low: float, high: float) -> Tensor:
-        return uniform((batch, 1, 1, 1), low, high, random)
-
-    cloud = torch.zeros((batch, 1, slices, coarse, coarse))
+    cloud = torch.zeros((batch, 1, slices, size // 4, size // 4))
     for deep, n, weight in ((3, 8, 1.4), (5, 18, 0.8), (9, 50, 0.3)):
         lumps = torch.randn((batch, 1, deep, n, n), generator=random)
         cloud = cloud + weight * F.interpolate(lumps, cloud.shape[2:], mode="trilinear")
-    pleura = 1.0 - F.avg_pool2d(F.avg_pool2d(lung, 4), 7, 1, 3)
-    back = torch.linspace(-1.0, 1.0, coarse).view(1, 1, -1, 1)
-    height = cloud[:, 0] + each(0.0, 3.0) * (pleura - 0.5) + each(-0.3, 1.2) * back - each(0.2, 2.0)
-    height = F.interpolate(height, (size, size), mode="bilinear")
-    amount = torch.sigmoid(height / each(0.03, 0.3)) * lung * sometimes(batch, 1 / 3, random)
-    dense = sometimes(batch, 0.5, random)
-    share = dense * each(0.9, 1.0) + (1 - dense) * each(0.25, 0.7)
-    tissue = each(-20.0, 80.0) + 20.0 * torch.randn(hu.shape, generator=random)
-    hu = torch.lerp(hu, torch.maximum(hu, tissue), amount * share)
-    return hu, torch.maximum(opacity, (amount >= 0.5).float())
+    return with_clouds(hu, lung, opacity, cloud[:, 0], random)

@@ -33,7 +33,7 @@ from .spec import SPEC
 LABELLED = ("covid-ct-md/P001", "covid-ct-md/cap001")
 
 FIGURES = {"agreement": -1.0, "clear_hu": 1.0, "gradient_hu": 1.0, "dome_percent": 1.0}
-"""Of reliability, with the sign of what raises the error."""
+"""Figures of `Reliability`, each with the sign of the change that raises the error."""
 
 Folds = Mapping[str, Mapping[str, Any]]
 

@@ -46,8 +46,9 @@ _MEASURED = 8
 
 
 class Config(config.Training):
-    """Of train.toml. single: steps that the main branch learns alone, of slices of different CTs; then both learn.
+    """What train.toml holds.
 
+    single: steps that the main branch learns alone, of slices of different CTs; then both learn.
     asked: slices of each stack that the attention branch learns. log_every, save_every: steps.
     """
 
@@ -61,7 +62,7 @@ class Config(config.Training):
 
 
 def loss(logits: Tensor, lung: Tensor, opacity: Tensor, supervised: Tensor, neighbours: Tensor) -> Tensor:
-    """Of what the main branch says of all slices, and of what both say of those in the middle.
+    """How wrong the main branch is on all slices, and both branches on those in the middle.
 
     logits: of `ContextUnet`, (batch, n + m, 2, size, size). The others: (batch, n, size, size) 0/1. neighbours:
     (batch,) 1 where the slices of a stack are neighbours.
@@ -152,7 +153,7 @@ class Opacities:
         return loss(outputs, *rest)
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """Of each held-out CT."""
+        """What `measured` tells of each held-out CT."""
         found = {stack.name: measured(network, stack) for stack in self.unseen}
         return {f"{name} {key}": value for name, one in found.items() for key, value in one.items()}
 

@@ -20,10 +20,10 @@ AIR_HU = -900.0
 _SMOOTHING_MM = 1.0
 
 _AREA_MM2 = (45.0, 700.0)
-"""Of the trachea in one slice."""
+"""Least and largest area of the trachea in one slice."""
 
 _LONGEST_TO_SHORTEST, _FILLED = 2.2, 0.5
-"""Of its bounding box: how long it may be, and how much of it at least is air."""
+"""A trachea's bounding box is at most so many times as long as wide, and at least this part of it is air."""
 
 _OFF_MIDDLE_MM = 45.0
 

@@ -2,10 +2,8 @@
 
 from service.domain.flags import (
     AGE_UNKNOWN,
-    GAS_LEFT_OUT,
     LOSSY,
-    LUNG_AT_EDGE,
-    LUNG_DROPPED,
+    OF_THE_LUNGS,
     PADDING_MASKED,
     THICK_SLICES,
     UNMEASURED_MODEL,
@@ -23,9 +21,7 @@ FLAGS = (
     THICK_SLICES,
     LOSSY,
     AGE_UNKNOWN,
-    LUNG_AT_EDGE,
-    LUNG_DROPPED,
-    GAS_LEFT_OUT,
+    *OF_THE_LUNGS,
     NOT_RELIABLE,
     LOBES_APPROXIMATE,
     UNMEASURED_MODEL,

@@ -31,7 +31,7 @@ class Reliability:
 
     @property
     def why_not(self) -> str:
-        """Why the result cannot be relied on, in a sentence; "" if it can."""
+        """Returns in a sentence why the result cannot be relied on; "" if it can."""
         if self.agreement < LEAST_AGREEMENT:
             return f"Two networks find different opacities (Dice {self.agreement:.2f})."
         if self.gradient_hu is None:

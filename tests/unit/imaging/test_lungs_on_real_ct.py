@@ -38,7 +38,7 @@ def test_less_than_a_millilitre_of_trachea_and_main_bronchi_is_lung(name: str) -
 
 
 def test_gas_of_the_colon_is_no_lung() -> None:
-    """Of cap001: the splenic flexure, in front on the left."""
+    """In cap001 the splenic flexure lies in front on the left."""
     answers, lungs = found("covid-ct-md/cap001")
     colon = np.s_[74:, 70:110, 150:205]
     assert np.count_nonzero(answers.lung[colon] >= HALF) > 500, "the network takes it for lung"
