@@ -6,7 +6,7 @@ python -m models.export lobes --prior models/runs/lobes/prior.npy
 python -m models.export lung-opacity --spec-only     (needs no torch)
 python -m models.export --check                      (needs no torch)
 
-A new network for opacities has no noise floor until one is measured (`models.lung_opacity.noise_floor`, then
+A new network for opacities has no noise floor until one is measured (`models.opacity_context.noise_floor`, then
 --spec-only).
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from models.lung_opacity.card import NOISE
+from models.opacity_context.noise_card import NOISE
 from models.repository import OPSET, ROOT, SPECS, differences, install, model_path, network_digest
 
 RUNS = Path("models/runs")
@@ -31,7 +31,7 @@ def export_lung_opacity(weights: Path, root: Path, network: str | None) -> None:
     from models.lung_opacity.spec import SPEC
     from models.lung_opacity.to_onnx import to_onnx
 
-    install(to_onnx(weights, OPSET, network or RELEASED), replace(SPEC, noise_floor=None), root)
+    install(to_onnx(weights, OPSET, network or RELEASED), SPEC, root)
 
 
 def export_opacity_context(weights: Path, root: Path, network: str | None) -> None:
@@ -40,7 +40,7 @@ def export_opacity_context(weights: Path, root: Path, network: str | None) -> No
     from models.opacity_context.spec import SPEC
     from models.opacity_context.to_onnx import to_onnx
 
-    install(to_onnx(weights, OPSET, network or RELEASED), SPEC, root)
+    install(to_onnx(weights, OPSET, network or RELEASED), replace(SPEC, noise_floor=None), root)
 
 
 def export_lobes(prior: Path, root: Path) -> None:
@@ -57,7 +57,7 @@ def embed_spec(name: str, root: Path) -> None:
     """
     (spec,) = (spec for spec in SPECS if spec.name == name)
     path = model_path(spec, root)
-    measured = json.loads((Path(__file__).parent / "lung_opacity" / NOISE).read_text(encoding="utf-8"))[
+    measured = json.loads((Path(__file__).parent / "opacity_context" / NOISE).read_text(encoding="utf-8"))[
         "network_sha256"
     ]
     if spec.noise_floor is not None and measured != network_digest(path):

@@ -27,11 +27,11 @@ def augment(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor, Tenso
 
 
 def uniform(shape: tuple[int, ...], low: float, high: float, random: Generator) -> Tensor:
-    return torch.rand(shape, generator=random) * (high - low) + low
+    return torch.rand(shape, generator=random, device=random.device) * (high - low) + low
 
 
 def sometimes(batch: int, probability: float, random: Generator) -> Tensor:
-    return (torch.rand((batch, 1, 1, 1), generator=random) < probability).float()
+    return (torch.rand((batch, 1, 1, 1), generator=random, device=random.device) < probability).float()
 
 
 def with_partial_volume(hu: Tensor, below: Tensor, random: Generator) -> Tensor:
@@ -46,7 +46,7 @@ def breathed_out(hu: Tensor, lung: Tensor, random: Generator) -> Tensor:
     Up to 8 % of the way to soft tissue everywhere and 20 % more at the back of the slice: -860 HU become -790 to -610.
     """
     batch, _, size, _ = hu.shape
-    back = torch.linspace(0.0, 1.0, size).view(1, 1, -1, 1) ** 2
+    back = torch.linspace(0.0, 1.0, size, device=hu.device).view(1, 1, -1, 1) ** 2
     part = uniform((batch, 1, 1, 1), 0.0, 0.08, random) + uniform((batch, 1, 1, 1), 0.0, 0.2, random) * back
     soft = torch.clamp(hu, min=40.0)
     return torch.lerp(hu, soft, part * lung * sometimes(batch, 0.5, random))
@@ -61,9 +61,9 @@ def _with_opacity(hu: Tensor, masks: Tensor, random: Generator) -> tuple[Tensor,
     batch, _, size, _ = hu.shape
     coarse = size // 4
     lung = masks[:, :1]
-    cloud = torch.zeros((batch, 1, coarse, coarse))
+    cloud = torch.zeros((batch, 1, coarse, coarse), device=hu.device)
     for n, weight in ((6, 1.0), (14, 0.5), (40, 0.2)):
-        lumps = torch.randn((batch, 1, n, n), generator=random)
+        lumps = torch.randn((batch, 1, n, n), generator=random, device=hu.device)
         cloud = cloud + weight * F.interpolate(lumps, (coarse, coarse), mode="bicubic")
     hu, opacity = with_clouds(hu, lung, masks[:, 1:2], cloud, random)
     return hu, torch.cat([lung, opacity, masks[:, 2:]], 1)
@@ -82,13 +82,13 @@ def with_clouds(hu: Tensor, lung: Tensor, opacity: Tensor, cloud: Tensor, random
         return uniform((batch, 1, 1, 1), low, high, random)
 
     pleura = 1.0 - F.avg_pool2d(F.avg_pool2d(lung, 4), 7, 1, 3)
-    back = torch.linspace(-1.0, 1.0, coarse).view(1, 1, -1, 1)
+    back = torch.linspace(-1.0, 1.0, coarse, device=hu.device).view(1, 1, -1, 1)
     height = cloud + each(0.0, 3.0) * (pleura - 0.5) + each(-0.3, 1.2) * back - each(0.2, 2.0)
     height = F.interpolate(height, (size, size), mode="bilinear")
     amount = torch.sigmoid(height / each(0.03, 0.3)) * lung * sometimes(batch, 1 / 3, random)
     dense = sometimes(batch, 0.5, random)
     share = dense * each(0.9, 1.0) + (1 - dense) * each(0.25, 0.7)
-    tissue = each(-20.0, 80.0) + 20.0 * torch.randn(hu.shape, generator=random)
+    tissue = each(-20.0, 80.0) + 20.0 * torch.randn(hu.shape, generator=random, device=hu.device)
     hu = torch.lerp(hu, torch.maximum(hu, tissue), amount * share)
     return hu, torch.maximum(opacity, (amount >= 0.5).float())
 
@@ -100,8 +100,8 @@ def placement(batch: int, random: Generator, seen: float = SEEN) -> Tensor:
     angle = uniform((batch,), -math.radians(20), math.radians(20), random)
     scale_x = seen * torch.exp(uniform((batch,), math.log(0.8), math.log(1.25), random))
     scale_y = scale_x * torch.exp(uniform((batch,), math.log(0.9), math.log(1.1), random))
-    scale_x = torch.where(torch.rand(batch, generator=random) < 0.5, -scale_x, scale_x)
-    scale_y = torch.where(torch.rand(batch, generator=random) < 0.1, -scale_y, scale_y)
+    scale_x = torch.where(torch.rand(batch, generator=random, device=random.device) < 0.5, -scale_x, scale_x)
+    scale_y = torch.where(torch.rand(batch, generator=random, device=random.device) < 0.1, -scale_y, scale_y)
     shift = uniform((batch, 2), seen - 1.0, 1.0 - seen, random)
     cos, sin = torch.cos(angle), torch.sin(angle)
     rows = [torch.stack([cos * scale_x, -sin * scale_y, shift[:, 0]], 1)]
@@ -116,7 +116,7 @@ def appearance(hu: Tensor, random: Generator) -> Tensor:
     hu = hu + uniform((batch, 1, 1, 1), -0.8, 0.8, random) * (hu - blurred)
     gain = uniform((batch, 1, 1, 1), 0.95, 1.05, random)
     hu = (hu - AIR_HU) * gain + AIR_HU + uniform((batch, 1, 1, 1), -30.0, 30.0, random)
-    noise = torch.randn(hu.shape, generator=random)
+    noise = torch.randn(hu.shape, generator=random, device=hu.device)
     smooth = F.avg_pool2d(noise, 3, 1, 1)
     mix = sometimes(batch, 0.5, random)
     hu = hu + uniform((batch, 1, 1, 1), 0.0, 45.0, random) * (mix * noise + (1 - mix) * 2.0 * smooth)

@@ -13,16 +13,12 @@ from .spec import GRID, SPEC, WINDOW_HU
 ATTENUATION = "attenuation.json"
 """Made by `models.lung_opacity.attenuation`, beside this file."""
 
-NOISE = "noise_floor.json"
-"""Made by `models.lung_opacity.noise_floor`, beside this file."""
-
 HEAD = (
     "Volume",
     "lung Dice",
     "opacity Dice",
     "lung mL, found / labelled",
     "opacity mL, found / labelled",
-    "self-agreement",
 )
 
 
@@ -36,7 +32,6 @@ def render(metrics: Mapping[str, Any]) -> str:
             f"{m['opacity_dice']:.3f}",
             f"{m['lung_ml']} / {m['labelled_lung_ml']}",
             f"{m['opacity_ml']} / {m['labelled_opacity_ml']}",
-            f"{m['opacity_agreement']:.2f}",
         ]
         for name, m in folds.items()
     ]
@@ -65,11 +60,12 @@ Model file SHA-256 `{metrics["sha256"]}`.
 
 ## What it is
 A 2D U-Net of 1.1 million parameters. Axial slices of {GRID.size} x {GRID.size} pixels of {GRID.spacing_mm} mm, window
-{WINDOW_HU[0]} to {WINDOW_HU[1]} HU; probabilities of lung and of any opacity. Opacity is split into ground glass
-and high opacity by attenuation afterwards; the network does not tell them apart.
+{WINDOW_HU[0]} to {WINDOW_HU[1]} HU; slices thinner than {GRID.slice_mm} mm are averaged first. Probabilities of lung
+and of any opacity.
 
 ## Intended use
-Research use only. Not for diagnostic use. Lungs and opacities of adults on chest CT with slices up to 5 mm.
+Research use only. Not for diagnostic use. Lungs of adults on chest CT with slices up to 5 mm. Its opacities are not
+reported: they are the second opinion on those of `opacity-context`.
 
 ## Data and licences
 Trained on {", ".join(metrics["trained_on"])} and the Coronacases pictures of junma20:
@@ -83,9 +79,7 @@ All through the service's own pipeline on the source grid.
 Leave one patient out: the same training without the patient's volumes (2 and 3 are one patient's), measured on them
 (voxel volumes are nominal). Mean Dice over the volumes: lung {lung}, opacity {opacity};
 median {median["lung_dice"]:.3f} and {median["opacity_dice"]:.3f}.
-These are eight volumes of seven patients: read the interval, not the mean. Self-agreement is the Dice of what the
-network finds in the slices and in their mirror images; a low one flags the result (`LOW_AGREEMENT`). Its rank
-correlation with the opacity Dice over these volumes is {metrics["cross_validation"]["rank_correlation"]}.
+These are eight volumes of seven patients: read the interval, not the mean.
 
 {table(HEAD, held_out)}
 {pictures}Red: found. Blue: labelled.
@@ -98,7 +92,6 @@ Opacity area of a slice against radiologists' labels of the slice (COVID-19; com
 Without pneumonia (normal; lung tumour). False opacity is that outside a ball of 40 mm around the tumour:
 
 {table(["Case", "lung mL", "opacity mL", "opacity %", "false opacity %"], clean)}
-{_noise(json.loads((Path(__file__).parent / NOISE).read_text(encoding="utf-8")))}
 {_attenuation(json.loads((Path(__file__).parent / ATTENUATION).read_text(encoding="utf-8")))}
 Recipes were compared on some of these cases before one was released (docs/decisions/0016, 0062, 0067), so the numbers
 flatter a little.
@@ -114,55 +107,7 @@ flatter a little.
 - Vessels at the hilum and dependent (gravity) opacity can count as opacity; breathing artefacts too.
 - A tumour counts as opacity: most of what is found in rider-lung is its tumour.
 - Nodules and airways full of mucus count as opacity, which the radiologists of cap001 did not label as infection.
-- A lobe whose opacity stays within the noise floor is scored 0, also where the opacity is real: P001 has labelled
-  opacity in two such lobes. What the published rule says stands beside the score.
-- Several patches of false opacity in one lobe, or a large one on the diaphragm, exceed the noise floor (LIDC-IDRI-0003,
-  medseg9/vol6).
 """
-
-
-def _noise(found: Mapping[str, Any]) -> str:
-    """What the noise floor rests on, and what it does to every case."""
-    about = found["summary"]
-    limits, percentile, largest = (
-        "{} mL and {} %".format(*values)
-        for values in (
-            about["floor"].values(),
-            (about["percentile_95_ml"], about["percentile_95_percent"]),
-            (about["largest_ml"], about["largest_percent"]),
-        )
-    )
-    rows = [
-        [
-            name,
-            case["slice_distance_mm"],
-            f"{sum(lobe['opacity_ml'] for lobe in case['lobes'].values()):.1f}",
-            f"{max(lobe['false_ml'] for lobe in case['lobes'].values()):.1f}" if not case["pneumonia"] else "-",
-            "{score} {category}".format(**case["published"]),
-            "{score} {category}".format(**case["reported"]),
-        ]
-        for name, case in found["cases"].items()
-    ]
-    lesions = ", ".join(f"{name} ({case['lesions']})" for name, case in found["cases"].items() if _whole(name, case))
-    head = ("Case", "slices, mm", "opacity mL", "most false opacity in one lobe, mL", "published rule", "reported")
-    return f"""### Noise floor
-Made by `python -m models.lung_opacity.noise_floor --data DIR`; the numbers per lobe stand in `{NOISE}`.
-A lobe is scored only if its opacity exceeds both {limits} of the lobe (decision 0125).
-
-Five CTs without pneumonia, three of them also by every second slice: {about["lobes"]} lobes. False opacity in one lobe:
-{percentile} at the 95th percentiles, {largest} at most. Lobes that exceed both limits: {about["lobes_above"]}.
-Five patients are few: expect more false opacity elsewhere. Opacity that touches a known lesion is not false:
-{lesions}: a tumour with an expert's
-outline, then a mass, an apical opacity and a nodule that were seen in the images without a radiologist.
-
-{table(head, rows)}
-The network learned the volumes of medseg9: they show what the floor does to disease, not how good the network is.
-medseg9/vol6 is labelled with 0.2 mL only; the floor does not help against 56 mL of false opacity in one lobe.
-"""
-
-
-def _whole(name: str, case: Mapping[str, Any]) -> bool:
-    return bool(case["lesions"]) and not name.endswith("slices")
 
 
 def _attenuation(found: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ volume, so Dice comes from cross-validation (cross_validation.json, made by `mod
 
 import argparse
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,17 @@ import highdicom as hd
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import rankdata
 
 from models.card import write_metrics
 from models.statistics import mean_with_interval
-from service.domain.analysis import Analysis
 from service.domain.ct import CT
+from service.domain.flags import Flag
 from service.imaging.harmonise import AIR_HU, MODEL_ORIENTATION
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.shared.lungs import lungs_of, slice_answers
+from service.pipelines.shared.opacities import find_opacities
 
 from .card import render
 from .data import LUNG1, MEDSEG9, read
@@ -40,20 +40,33 @@ WITHOUT_PNEUMONIA = ("covid-ct-md/normal001", "rider-lung")
 TUMOURS = {"rider-lung": ((-51.5, 56.3, -121.3), 40.0)}
 """A ball around each tumour, seen in the images: centre in LPS and radius, mm."""
 
+Mask = NDArray[np.bool_]
 
-def analyse(ct: CT, backend: OnnxBackend) -> Analysis:
-    return CovidSeverity().analyse(ct, backend, lambda stage, done: None)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """lungs, opacity: bool (slice, row, column) of the CT, opacity within the lungs. flags: about the lungs."""
+
+    lungs: Mask
+    opacity: Mask
+    flags: tuple[Flag, ...]
+
+    @property
+    def opacity_percent(self) -> float:
+        return 100.0 * np.count_nonzero(self.opacity) / np.count_nonzero(self.lungs)
+
+
+def find(ct: CT, backend: OnnxBackend) -> Found:
+    """What this network alone finds, by the functions of the service."""
+    answers = slice_answers(ct, backend, lambda done: None)
+    lungs = lungs_of(ct, answers, backend, lambda done: None)
+    opacity = find_opacities(answers.grid.with_array(answers.opacity), lungs.on_model, ct.volume)
+    inside = lungs.on_source > 0
+    return Found(inside, opacity & inside, lungs.flags)
 
 
 def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     return round(float(2 * np.count_nonzero(found & truth) / (np.count_nonzero(found) + np.count_nonzero(truth))), 3)
-
-
-def rank_correlation(folds: Mapping[str, Mapping[str, float]], first: str, second: str) -> float:
-    """Spearman's, over the volumes."""
-    return round(
-        float(spearmanr(*([volume[key] for volume in folds.values()] for key in (first, second))).statistic), 2
-    )
 
 
 def auc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
@@ -63,16 +76,16 @@ def auc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ComparingBackend:
+class Compared:
     """A labelled volume and what was found in it. lung, opacity: labels, bool (slice, row, column) as `ct`."""
 
     ct: CT
-    lung: NDArray[np.bool_]
-    opacity: NDArray[np.bool_]
-    result: Analysis
+    lung: Mask
+    opacity: Mask
+    found: Found
 
 
-def compare(folder: Path, name: str, backend: OnnxBackend) -> ComparingBackend:
+def compare(folder: Path, name: str, backend: OnnxBackend) -> Compared:
     """One volume of medseg9 through the service.
 
     A slice of air is put at both ends: some volumes hold a part of the lungs only, which the service would refuse.
@@ -86,32 +99,23 @@ def compare(folder: Path, name: str, backend: OnnxBackend) -> ComparingBackend:
 
     ct = CT((), oriented(source.hu.array, AIR_HU))
     lung, opacity = (oriented(mask.astype(np.uint8), 0).array > 0 for mask in (source.lung, source.opacity))
-    return ComparingBackend(ct, lung, opacity, analyse(ct, backend))
+    return Compared(ct, lung, opacity, find(ct, backend))
 
 
-def agreement_with_labels(case: ComparingBackend) -> dict[str, float]:
+def agreement_with_labels(case: Compared) -> dict[str, float]:
     """Dice and volumes on the source grid; voxel volumes of medseg9 are nominal."""
-    result, total = case.result, case.result.group("LUNG_TOTAL")
-    lungs, opacity = result.label_map("lobes").labels > 0, result.label_map("findings").labels > 0
+    ml = case.ct.voxel_ml
     return {
-        "lung_dice": dice(lungs, case.lung),
-        "opacity_dice": dice(opacity, case.opacity),
-        "lung_ml": round(total["volume_ml"]),
-        "labelled_lung_ml": round(np.count_nonzero(case.lung) * case.ct.voxel_ml),
-        "opacity_ml": round(total["opacity_ml"], 1),
-        "labelled_opacity_ml": round(float(np.count_nonzero(case.opacity) * case.ct.voxel_ml), 1),
-    } | _agreement(result)
-
-
-def _agreement(result: Analysis) -> dict[str, float]:
-    values = {one.name: one.value for one in result.uncertainty}
-    return {
-        "lung_agreement": round(values["agreement_lungs"], 3),
-        "opacity_agreement": round(values["agreement_opacities"], 3),
+        "lung_dice": dice(case.found.lungs, case.lung),
+        "opacity_dice": dice(case.found.opacity, case.opacity),
+        "lung_ml": round(np.count_nonzero(case.found.lungs) * ml),
+        "labelled_lung_ml": round(np.count_nonzero(case.lung) * ml),
+        "opacity_ml": round(float(np.count_nonzero(case.found.opacity) * ml), 1),
+        "labelled_opacity_ml": round(float(np.count_nonzero(case.opacity) * ml), 1),
     }
 
 
-def false_percent(ct: CT, result: Analysis, tumour: tuple[tuple[float, float, float], float] | None) -> float:
+def false_percent(ct: CT, found: Found, tumour: tuple[tuple[float, float, float], float] | None) -> float:
     """Opacity as a percentage of the lungs, in a CT without pneumonia, outside the ball around its tumour."""
     outside = np.ones(ct.volume.spatial_shape, np.bool_)
     if tumour:
@@ -120,12 +124,8 @@ def false_percent(ct: CT, result: Analysis, tumour: tuple[tuple[float, float, fl
         axes = np.ogrid[tuple(slice(size) for size in outside.shape)]
         squares = [((axis - a) * mm) ** 2 for axis, a, mm in zip(axes, at, ct.volume.spacing, strict=True)]
         outside = squares[0] + squares[1] + squares[2] > radius_mm**2
-    lungs, opacity = (_voxels(result, name, outside) for name in ("lobes", "findings"))
+    lungs, opacity = (np.count_nonzero(mask & outside) for mask in (found.lungs, found.opacity))
     return round(100.0 * opacity / lungs, 2)
-
-
-def _voxels(result: Analysis, name: str, where: NDArray[np.bool_]) -> int:
-    return np.count_nonzero((result.label_map(name).labels > 0) & where)
 
 
 def on_dicom(folder: Path, backend: OnnxBackend, infected: dict[str, bool] | None) -> dict[str, Any]:
@@ -133,21 +133,19 @@ def on_dicom(folder: Path, backend: OnnxBackend, infected: dict[str, bool] | Non
     of false opacity."""
     files = {path.name: pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))}
     ct = read_ct(list(files.values()))
-    result = analyse(ct, backend)
-    total = result.group("LUNG_TOTAL")
+    said = find(ct, backend)
     found: dict[str, Any] = {
-        "lung_ml": round(total["volume_ml"]),
-        "opacity_ml": round(total["opacity_ml"], 1),
-        "opacity_percent": round(total["opacity_percent"], 2),
-        "severity": result.headline.value,
-        "flags": [flag.code for flag in result.flags],
-    } | _agreement(result)
+        "lung_ml": round(np.count_nonzero(said.lungs) * ct.voxel_ml),
+        "opacity_ml": round(float(np.count_nonzero(said.opacity) * ct.voxel_ml), 1),
+        "opacity_percent": round(said.opacity_percent, 2),
+        "flags": [flag.code for flag in said.flags],
+    }
     if infected is None:
-        found["false_percent"] = false_percent(ct, result, TUMOURS.get(folder.name))
+        found["false_percent"] = false_percent(ct, said, TUMOURS.get(folder.name))
     else:
         name_of = {str(dataset.SOPInstanceUID): name for name, dataset in files.items()}
         truth = np.array([infected[name_of[uid]] for uid in ct.sop_uids])
-        area = np.count_nonzero(result.label_map("findings").labels, (1, 2)).astype(float)
+        area = np.count_nonzero(said.opacity, (1, 2)).astype(float)
         found |= {"slices": len(truth), "infected_slices": int(truth.sum()), "slice_auc": auc(area, truth)}
     return found
 
@@ -158,7 +156,6 @@ def evaluate(data: Path, backend: OnnxBackend) -> dict[str, Any]:
     metrics["cross_validation"] = {
         "volumes": folds,
         "mean": {key: mean_with_interval([volume[key] for volume in folds.values()]) for key in DICES},
-        "rank_correlation": rank_correlation(folds, "opacity_agreement", "opacity_dice"),
     }
     labels = json.loads((data / "dicom/covid-ct-md/labels.json").read_text(encoding="utf-8"))
     for group, names in (("labelled", LABELLED), ("without_pneumonia", WITHOUT_PNEUMONIA)):

@@ -8,6 +8,7 @@ Every slice is encoded once, however many windows it is in.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -83,9 +84,10 @@ class DenseUnet(nn.Module):
 class ContextUnet(nn.Module):
     """Stacks of slices 0-1, shape (batch, n, size, size), to logits (batch, n - 2 REACH, outputs, size, size).
 
-    The first and the last REACH slices of a stack are only looked at; size is divisible by 16. While it learns it also
-    returns what the main branch says of all n slices, in front: (batch, n + n - 2 REACH, outputs, size, size). Of a
-    stack too small to have a middle, only the main branch says something.
+    The first and the last REACH slices of a stack are only looked at; size is divisible by 16. While it learns it
+    returns more: what the main branch says of all n slices, what the attention branch says of those in the middle, and
+    the answer, one after the other along the slices. Of a stack too small to have a middle, only the main branch says
+    something.
     """
 
     def __init__(self, outputs: int, size: Size) -> None:
@@ -97,19 +99,45 @@ class ContextUnet(nn.Module):
         self.seen = convolution(2 * size.hidden, size.hidden, 1)
         self.context = Head(fine + size.hidden, size.head, outputs)
         self.attention = Head(fine + size.hidden, size.head, 1)
+        self.only_attention = False
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, nonlinearity="leaky_relu")
+
+    def learn_attention(self) -> Self:
+        """From now on only the attention branch learns. It begins as a copy of the main branch that does not look
+        around, both weighed alike: what it learns beyond that is what the slices around tell."""
+        alone, here = self.main.state_dict(), self.context.state_dict()
+        for name, values in alone.items():
+            if here[name].shape == values.shape:
+                here[name].copy_(values)
+            else:
+                here[name].zero_()[:, : values.shape[1]] = values
+        nn.init.zeros_(self.attention.last.weight)
+        assert self.attention.last.bias is not None
+        nn.init.zeros_(self.attention.last.bias)
+        for part in (self.slices, self.main):
+            part.requires_grad_(False)
+        self.only_attention = True
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self.only_attention:
+            self.slices.eval()
+            self.main.eval()
+        return self
 
     def forward(self, stack: Tensor) -> Tensor:
         if stack.shape[1] <= 2 * REACH:
             fine, _ = self.slices(stack.flatten(0, 1)[:, None])
             return self.main(fine).unflatten(0, stack.shape[:2])
-        main, found = self.branches(stack, everywhere=self.training)
-        return torch.cat([main, found], 1) if self.training else found
+        main, context, found = self.branches(stack, everywhere=self.training)
+        return torch.cat([main, context, found], 1) if self.training else found
 
-    def branches(self, stack: Tensor, everywhere: bool = False) -> tuple[Tensor, Tensor]:
-        """What the main branch says alone, and the answer. everywhere: the main branch about all slices."""
+    def branches(self, stack: Tensor, everywhere: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """What the main branch and what the attention branch says alone, and the answer. everywhere: the main branch
+        about all slices."""
         batch, count = stack.shape[:2]
         asked = slice(REACH, count - REACH)
         fine, coarse = self.slices(stack.flatten(0, 1)[:, None])
@@ -122,6 +150,7 @@ class ContextUnet(nn.Module):
         main = self.main(fine if everywhere else here)
         main = main.unflatten(0, (batch, count if everywhere else count - 2 * REACH))
         alone = main[:, asked] if everywhere else main
-        alpha = torch.sigmoid(self.attention(both))
-        context = torch.lerp(self.context(both), alone.flatten(0, 1), alpha)
-        return main, context.unflatten(0, (batch, count - 2 * REACH))
+        context = self.context(both)
+        found = torch.lerp(context, alone.flatten(0, 1), torch.sigmoid(self.attention(both)))
+        middle = (batch, count - 2 * REACH)
+        return main, context.unflatten(0, middle), found.unflatten(0, middle)

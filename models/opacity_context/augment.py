@@ -52,7 +52,7 @@ def breathed_out(hu: Tensor, lung: Tensor, random: Generator) -> Tensor:
     """
     batch, _, size, _ = hu.shape
     rows = lung.amax((1, 3))
-    there = rows.cumsum(1) * rows  # rows of lung, counted from the front
+    there = rows.int().cumsum(1) * rows  # rows of lung, counted from the front
     depth = (there / there.amax(1, keepdim=True).clamp_min(1.0)).view(batch, 1, size, 1)
     shape = uniform((batch, 1, 1, 1), 0.8, 3.0, random)
     most = 0.45 * uniform((batch, 1, 1, 1), 0.0, 1.0, random) ** 3
@@ -66,8 +66,8 @@ def with_opacity(hu: Tensor, lung: Tensor, opacity: Tensor, random: Generator) -
     Half of them are as dense as muscle (docs/decisions/0016).
     """
     batch, slices, size, _ = hu.shape
-    cloud = torch.zeros((batch, 1, slices, size // 4, size // 4))
+    cloud = torch.zeros((batch, 1, slices, size // 4, size // 4), device=hu.device)
     for deep, n, weight in ((3, 8, 1.4), (5, 18, 0.8), (9, 50, 0.3)):
-        lumps = torch.randn((batch, 1, deep, n, n), generator=random)
+        lumps = torch.randn((batch, 1, deep, n, n), generator=random, device=hu.device)
         cloud = cloud + weight * F.interpolate(lumps, cloud.shape[2:], mode="trilinear")
     return with_clouds(hu, lung, opacity, cloud[:, 0], random)

@@ -1,12 +1,15 @@
 """The card of the opacity network with context."""
 
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from models.card import table
 from models.networks.reach import REACH
 
 from .data import CTS
+from .noise_card import NOISE, noise
 from .spec import ASKED, GRID, SPEC, WINDOW_HU
 
 Case = Mapping[str, Any]
@@ -70,6 +73,7 @@ two. Opacity area of a slice against
 radiologists' labels of the slice:
 
 {table(("Case", "AUC", "infected slices", "burden %", "agreement"), list(_slices(metrics["labelled"])))}
+{noise(json.loads((Path(__file__).parent / NOISE).read_text(encoding="utf-8")))}
 ## When the result is doubtful
 All {len(folds)} cases: those above, and each of them as in shallow breathing (the back of the lungs 20 and 40 % of
 the way to soft tissue; the labels stay). Error: 1 - Dice with a slack of 20 mL. Spearman's correlation with it:

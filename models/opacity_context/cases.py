@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.lung_opacity import data as single
-from models.lung_opacity.noise_floor import load
 from service.domain.ct import CT
 from service.imaging.harmonise import AIR_HU, MODEL_ORIENTATION
 
 from .data import CLEAR, LUNG1, MEDSEG9, ball
+from .series import load
 
 LESION_MM = 40.0
 """Nearer to a known lesion nobody knows what is opacity."""

@@ -20,19 +20,19 @@ from numpy.typing import NDArray
 from models.export import export_opacity_context
 from models.repository import ROOT
 from models.training import config, device
-from models.training.loop import train
-from models.training.run import Run
 from service.inference.onnx import OnnxBackend
 from service.pipelines.shared.lungs import lungs_of, slice_answers
 
 from .cases import Case, breathed_out
 from .cases import read as read_case
-from .data import Stack, read
+from .data import Stack, pictures, read
 from .measure import measure
-from .network import build
-from .train import HERE, Config, task
+from .train import HERE, Config, task, train_both
 
 FOLDS_FILE = "cross_validation.json"
+
+RUNS = Path("models/runs/opacity_context_folds")
+"""A folder per fold, 1 first."""
 
 SHALLOW = (0.2, 0.4)
 """Parts of the way to soft tissue, of the lung's back, at which each case is measured again."""
@@ -49,12 +49,11 @@ FOLDS = (
 """Volumes 2 and 3 are thick and thin slices of one patient."""
 
 
-def fold(stacks: Mapping[str, Stack], data: Path, out: Path, held_out: tuple[str, ...]) -> None:
-    """Train without `held_out`."""
-    settings = config.read(Config, HERE / "train.toml", {"held_out": list(held_out)})
+def fold(stacks: Mapping[str, Stack], alone: Stack, out: Path, held_out: tuple[str, ...]) -> None:
+    """Train without `held_out`. alone: the pictures, slices without neighbours."""
+    settings, where = config.read(Config, HERE / "train.toml", {"held_out": list(held_out)}), device.use("auto")
     if not (out / "weights.pt").exists():
-        run = Run.start(lambda: build(settings.network), settings, settings.steps, out, device.use("auto"))
-        train(run, task(stacks, data, settings), settings.log_every, settings.save_every)
+        train_both(task(stacks, alone, settings, where), settings, out, where)
 
 
 def measured(data: Path, out: Path, held_out: tuple[str, ...]) -> dict[str, Any]:
@@ -81,16 +80,19 @@ def _lungs(case: Case, backend: OnnxBackend) -> NDArray[np.bool_]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and dicom/")
-    parser.add_argument("--out", type=Path, default=Path("models/runs/opacity_context_folds"), help="a folder per fold")
+    parser.add_argument("--out", type=Path, default=RUNS, help="a folder per fold")
     numbers = range(1, len(FOLDS) + 1)
     parser.add_argument("--fold", type=int, nargs="*", choices=numbers, default=numbers, help="only these, 1 first")
     parser.add_argument("--only-measure", action="store_true", help="the folds are trained")
+    parser.add_argument("--only-train", action="store_true", help="measure nothing")
     options = parser.parse_args()
     path, stacks = HERE / FOLDS_FILE, dict[str, Stack]()
     for number in options.fold:
         if not options.only_measure:
             stacks = stacks or read(options.data)
-            fold(stacks, options.data, options.out / str(number), FOLDS[number - 1])
+            fold(stacks, pictures(options.data / "train"), options.out / str(number), FOLDS[number - 1])
+        if options.only_train:
+            continue
         new = measured(options.data, options.out / str(number), FOLDS[number - 1])
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         found = {name: one for name, one in found.items() if one["fold"] != number}

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.lung_opacity import data as single
-from models.lung_opacity import noise_floor
-from models.lung_opacity.noise_floor import LIDC_1, LIDC_2, LIDC_3, NORMAL, RIDER
 from models.repository import ROOT
 from service.domain.ct import CT
 from service.imaging.harmonise import MODEL_ORIENTATION, resample_like, slices_in_one, to_plane_grid
@@ -23,6 +21,7 @@ from service.inference.onnx import OnnxBackend
 from service.pipelines.shared.domes import at_domes
 from service.pipelines.shared.lungs import lungs_of, slice_answers
 
+from .series import LIDC_1, LIDC_2, LIDC_3, NORMAL, RIDER, load
 from .spec import GRID
 
 MEDSEG9, LUNG1 = single.MEDSEG9, single.LUNG1
@@ -95,7 +94,7 @@ def labelled(folder: Path, name: str) -> Stack:
 def clear(data: Path, name: str) -> Stack:
     """A CT of `CLEAR` in `data`, which holds dicom/ and train/."""
     series = CLEAR[name]
-    ct = noise_floor.load(data, series)
+    ct = load(data, series)
     grid = to_plane_grid(ct.volume, GRID)
     lung = (resample_like(ct.volume.with_array(_lungs(ct) * np.uint8(100)), grid) >= 50).astype(np.uint8)
     known = np.ones(grid.spatial_shape, np.bool_)

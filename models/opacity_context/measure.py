@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.ports import Backend
-from service.pipelines.covid_burden.opacities import SLACK_ML, opacities_of
+from service.pipelines.shared.context_opacities import SLACK_ML, opacities_of
 from service.pipelines.shared.domes import at_domes
 from service.pipelines.shared.lungs import lungs_of, slice_answers
 from service.pipelines.shared.opacities import find_opacities

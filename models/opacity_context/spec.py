@@ -1,8 +1,11 @@
 """What the opacity network with context eats and gives."""
 
+from dataclasses import asdict
+
 from models.networks.reach import REACH
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.imaging.harmonise import PlaneGrid
+from service.pipelines.covid_severity.score import NoiseFloor
 
 WINDOW_HU = (-1024, 600)
 """Paper C."""
@@ -15,9 +18,12 @@ CHANNELS = ("lung", "opacity")
 ASKED = 8
 """Slices that one call answers for; it is given `REACH` more to either side."""
 
+NOISE_FLOOR = NoiseFloor(opacity_ml=5.0, opacity_percent=0.7)
+"""Chosen from what `models.opacity_context.noise_floor` measured on this network; why: docs/decisions/0125."""
+
 SPEC = ModelSpec(
     name="opacity-context",
-    version="1",
+    version="2",
     inputs=(
         TensorSpec("hu", "int16", (ASKED + 2 * REACH, GRID.size, GRID.size), ("slice to F", "row to P", "column to L")),
     ),
@@ -36,5 +42,6 @@ SPEC = ModelSpec(
     thresholds=dict.fromkeys(CHANNELS, 0.5),
     licence="research use only: trained on data of unclear and non-commercial licence, see CARD.md",
     layout="slice-stacks",
+    noise_floor=asdict(NOISE_FLOOR),
     measured={"normal_percent": 0.17},
 )

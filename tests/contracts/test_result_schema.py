@@ -88,7 +88,7 @@ def changed(found: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("flags", ["Lossy"]),
         ("models", []),
         ("uncertainty", None),
-        ("uncertainty.agreement_lungs", 1.5),
+        ("uncertainty.agreement_two", 1.5),
         ("headline", None),
         ("headline.value", 26),
         ("headline.value", 3.5),

@@ -22,7 +22,6 @@ from service.evidence.context import ALWAYS, TEXT, Evidence, EvidenceContext, Se
 from service.evidence.encode import encode
 from service.imaging.read import read_ct
 from service.pipelines.covid_severity.flags import LOBE_MISSING, LOBES_APPROXIMATE, NO_CLASSIFIER
-from service.pipelines.covid_severity.mirror import SelfAgreement
 from service.pipelines.covid_severity.result import Measured, to_analysis
 from service.pipelines.covid_severity.score import severity
 from service.pipelines.shared.measure import measure
@@ -33,7 +32,6 @@ AT = datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC)
 CONTEXT = EvidenceContext("0.0.0", AT, evidence_samples.PIPELINE, "Golden hospital")
 KINDS = ALWAYS | {TEXT.kind}
 SELECTIONS = (Selection(Style(), KINDS), Selection(Style(SegKind.LABELMAP, all_frames=True), KINDS))
-AGREEMENT = SelfAgreement(0.987, 0.85)
 
 
 def digests() -> dict[str, dict[str, str]]:
@@ -59,7 +57,9 @@ def samples() -> Iterator[tuple[str, tuple[Evidence, ...]]]:
 def _encoded(ct: CT, lobes: np.ndarray, findings: np.ndarray) -> tuple[Evidence, ...]:
     regions = measure(ct.volume.array, lobes, findings, ct.voxel_ml)
     scored = {lobe.name: one if one.volume_ml else None for lobe, one in regions.lobes.items()}
-    found = Measured(lobes, findings, ct.voxel_ml, regions, severity(scored, evidence_samples.FLOOR), AGREEMENT)
+    found = Measured(
+        lobes, findings, ct.voxel_ml, regions, severity(scored, evidence_samples.FLOOR), evidence_samples.RELIABLE
+    )
     missing = (LOBE_MISSING,) if found.severity.total is None else ()
     flags = (*ct.flags, LOBES_APPROXIMATE, *missing, NO_CLASSIFIER)
     analysis = to_analysis(found, evidence_samples.PIPELINE, evidence_samples.MODELS, flags)

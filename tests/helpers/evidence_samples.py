@@ -19,12 +19,12 @@ from service.domain.report import ReportBody
 from service.evidence.context import Earlier, Evidence, EvidenceContext, Predecessor, Selection
 from service.evidence.encode import encode
 from service.pipelines.covid_severity.flags import LOBES_APPROXIMATE, NO_CLASSIFIER
-from service.pipelines.covid_severity.mirror import SelfAgreement
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.pipelines.covid_severity.result import Measured, to_analysis
 from service.pipelines.covid_severity.score import NoiseFloor, severity
 from service.pipelines.shared.measure import Measurements, OpacityRegion, Region
 from service.pipelines.shared.opacities import Opacity
+from service.pipelines.shared.reliability import Reliability
 
 ANALYSED_AT = datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC)
 PIPELINE = PipelineUse("covid-severity", "1.0", 9000)
@@ -32,6 +32,7 @@ CONTEXT = EvidenceContext("0.1.0", ANALYSED_AT, PIPELINE)
 MODELS = (ModelUse("lung-opacity-2d", "1", "ab" * 32), ModelUse("lobe-prior", "2", "cd" * 32))
 
 FLOOR = NoiseFloor(opacity_ml=5.0, opacity_percent=0.7)
+RELIABLE = Reliability(agreement=0.987, clear_hu=-850.0, gradient_hu=21.0, dome_percent=40.0)
 
 
 def phantom(**options: Any) -> tuple[CT, Analysis]:
@@ -89,7 +90,7 @@ def measured_of(
     }
     scored = severity({lobe.name: r if r.volume_ml else None for lobe, r in lobes.items()}, FLOOR)
     regions = Measurements(lobes, lungs, opacities)
-    return Measured(lobe_mask, finding_mask, ml, regions, scored, SelfAgreement(0.987, 0.85), probabilities)
+    return Measured(lobe_mask, finding_mask, ml, regions, scored, RELIABLE, probabilities)
 
 
 def analysis_of(

@@ -16,7 +16,7 @@ from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_burden import pipeline as module
 from service.pipelines.covid_burden.pipeline import CovidBurden
-from service.pipelines.covid_burden.reliability import Reliability
+from service.pipelines.shared.reliability import Reliability
 
 pytestmark = pytest.mark.peers
 

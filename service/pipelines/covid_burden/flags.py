@@ -9,13 +9,10 @@ from service.domain.flags import (
     UNMEASURED_MODEL,
     Flag,
 )
-from service.pipelines.shared.flags import LOBES_APPROXIMATE
+from service.pipelines.shared.flags import LOBES_APPROXIMATE, NOT_RELIABLE
 
 LOBE_NOT_FOUND = Flag("LOBE_NOT_FOUND", "A lobe was not found: it has no burden of its own.", "Q-LOBE-NOT-FOUND")
 WITHIN_NORMAL = Flag("WITHIN_NORMAL", "The burden is no more than what is found in normal lungs.", "Q-WITHIN-NORMAL")
-NOT_RELIABLE = Flag(
-    "NOT_RELIABLE", "The burden is not reliable here: it is not given.", "Q-NOT-RELIABLE", "not reliable here"
-)
 
 FLAGS = (
     THICK_SLICES,

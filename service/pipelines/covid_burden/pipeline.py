@@ -14,10 +14,10 @@ from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
 from service.pipelines.covid_burden import flags as warnings
 from service.pipelines.covid_burden import report as pages
-from service.pipelines.covid_burden.opacities import opacities_of
 from service.pipelines.covid_burden.result import Measured, to_analysis
 from service.pipelines.shared import lobe_segments, opacity_segments
-from service.pipelines.shared.flags import of_models
+from service.pipelines.shared.context_opacities import opacities_of
+from service.pipelines.shared.flags import NOT_RELIABLE, of_models
 from service.pipelines.shared.lobes import lobes_of
 from service.pipelines.shared.lungs import lungs_of, slice_answers
 from service.pipelines.shared.measure import measure, split_by_attenuation
@@ -70,7 +70,7 @@ def _doubts(found: Measured, spec: ModelSpec) -> Iterator[Flag]:
     """What the reader has to know about this result."""
     why_not = found.reliability.why_not
     if why_not:
-        yield warnings.NOT_RELIABLE.because(why_not)
+        yield NOT_RELIABLE.because(why_not)
     if any(found.regions.lobes[lobe].volume_ml == 0.0 for lobe in Lobe):
         yield warnings.LOBE_NOT_FOUND
     normal = spec.measured.get("normal_percent")

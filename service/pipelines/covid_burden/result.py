@@ -17,10 +17,12 @@ from service.domain.anatomy import Lobe
 from service.domain.flags import Flag
 from service.domain.rounding import percent_text
 from service.pipelines.covid_burden import codes as own
-from service.pipelines.covid_burden.flags import NOT_RELIABLE, WITHIN_NORMAL
-from service.pipelines.covid_burden.reliability import Reliability
+from service.pipelines.covid_burden.flags import WITHIN_NORMAL
 from service.pipelines.shared import lobe_segments, opacity_groups, opacity_segments
+from service.pipelines.shared.flags import NOT_RELIABLE
 from service.pipelines.shared.measure import Measurements
+from service.pipelines.shared.reliability import Reliability
+from service.pipelines.shared.reliability_measurements import measurements, why_not
 
 NAME = "Pneumonia burden"
 
@@ -52,7 +54,7 @@ def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUs
         headline=_headline(found, flags),
         models=tuple(models),
         flags=tuple(flags),
-        uncertainty=tuple(_uncertainty(found.reliability)),
+        uncertainty=tuple(measurements(found.reliability)),
         limitations=(opacity_segments.NOT_TOLD_APART,),
         summary=tuple(opacity_groups.summary(found.regions, given)),
         drift={"burden_percent": found.burden_percent} if given else {},
@@ -71,9 +73,8 @@ def _groups(found: Measured, given: bool) -> Iterator[MeasurementGroup]:
 
 
 def _headline(found: Measured, flags: Sequence[Flag]) -> Headline:
-    for flag in flags:
-        if flag == NOT_RELIABLE:
-            return Headline(NAME, None, codes.PERCENT, words=f"not reliable here: {flag.detail}".rstrip(": ."))
+    if NOT_RELIABLE in flags:
+        return Headline(NAME, None, codes.PERCENT, words=why_not(flags))
     total = found.regions.lungs["total"]
     words = "no more than in normal lungs" if WITHIN_NORMAL in flags else "ground-glass plus high opacity, of any cause"
     remark = f"ground-glass {percent_text(_percent(total.ggo_ml, total.volume_ml))} %, "
@@ -83,12 +84,3 @@ def _headline(found: Measured, flags: Sequence[Flag]) -> Headline:
 
 def _percent(part_ml: float, whole_ml: float) -> float:
     return 100.0 * part_ml / whole_ml if whole_ml else 0.0
-
-
-def _uncertainty(found: Reliability) -> Iterator[Measurement]:
-    yield Measurement("agreement_two", own.AGREEMENT, found.agreement, codes.UNITY)
-    if found.clear_hu is not None:
-        yield Measurement("clear_lung_hu", own.CLEAR_LUNG, found.clear_hu, codes.HOUNSFIELD, derivation=codes.MEDIAN)
-    if found.gradient_hu is not None:
-        yield Measurement("gradient_hu", own.GRADIENT, found.gradient_hu, codes.HOUNSFIELD)
-    yield Measurement("dome_percent", own.AT_DOMES, found.dome_percent, codes.PERCENT)

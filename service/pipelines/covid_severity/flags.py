@@ -9,7 +9,7 @@ from service.domain.flags import (
     UNMEASURED_MODEL,
     Flag,
 )
-from service.pipelines.shared.flags import LOBES_APPROXIMATE
+from service.pipelines.shared.flags import LOBES_APPROXIMATE, NOT_RELIABLE
 
 LOBE_MISSING = Flag("LOBE_MISSING", "A lobe was not found: it is not scored, and there is no total.", "Q-LOBE-MISSING")
 NO_CLASSIFIER = Flag("NO_CLASSIFIER", "Classification: no validated model installed.", "Q-NO-CLASSIFIER")
@@ -20,18 +20,13 @@ NO_NOISE_FLOOR = Flag(
     "Q-NO-FLOOR",
     "noise is scored, too",
 )
-LOW_AGREEMENT = Flag(
-    "LOW_AGREEMENT",
-    "Mirrored images give a different result: read with care.",
-    "Q-AGREEMENT",
-    "mirrored images disagree",
-)
 
 FLAGS = (
     THICK_SLICES,
     LOSSY,
     AGE_UNKNOWN,
     *OF_THE_LUNGS,
+    NOT_RELIABLE,
     LOBES_APPROXIMATE,
     UNMEASURED_MODEL,
     LOBE_MISSING,
@@ -39,5 +34,4 @@ FLAGS = (
     PADDING_MASKED,
     TRACE_OPACITY,
     NO_NOISE_FLOOR,
-    LOW_AGREEMENT,
 )

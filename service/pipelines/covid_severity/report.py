@@ -11,7 +11,16 @@ from service.domain.report import Bar, Card, Column, Line, ReportBody, Row, Tabl
 from service.imaging.figures import SCALE
 from service.pipelines.covid_severity import score
 from service.pipelines.shared import lobe_segments
-from service.pipelines.shared.opacity_report import DEFINITION, VOLUMES, cells, extent, figures, in_words, legend
+from service.pipelines.shared.opacity_report import (
+    DEFINITION,
+    VOLUMES,
+    cells,
+    extent,
+    figures,
+    in_words,
+    legend,
+    percent,
+)
 
 TITLE = "Chest CT: lung opacity report"
 NO_CLASSIFIER = "Classification: no validated model installed"
@@ -51,7 +60,7 @@ def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
 def _severity(analysis: Analysis) -> Card:
     headline = analysis.headline
     if headline.value is None:
-        return Card(score.NAME, "no total score", lines=(Line("A lobe was not found."),))
+        return Card(score.NAME, "not given", lines=(Line(headline.words, 8.0, wrapped=True),), absent=True)
     published = headline.remark if headline.remark == "no noise floor" else _without_floor(analysis)
     lines = [Line(f"Involvement: {headline.category}", 9.5, bold=True)]
     if headline.words.endswith(score.WITHIN_NORMAL):
@@ -86,11 +95,12 @@ def _rows(analysis: Analysis) -> Iterator[TableRow]:
 
 
 def _row(name: str, group: MeasurementGroup, score_text: str, total: bool = False) -> TableRow:
-    return TableRow(name, (*cells(group), score_text), group["opacity_percent"] / 100, total)
+    part = percent(group)
+    return TableRow(name, (*cells(group), score_text), None if part is None else part / 100, total)
 
 
 def _scores(group: MeasurementGroup) -> tuple[int, int] | None:
-    """Reported and published score of a lobe; None where it was not found."""
+    """Reported and published score of a lobe; None where it has none."""
     found = {m.name: int(m.value) for m in group.measurements if m.unit == codes.SCORE}
     published = found.get("score_without_noise_floor")
     return None if published is None else (found.get("score", published), published)
@@ -98,7 +108,7 @@ def _scores(group: MeasurementGroup) -> tuple[int, int] | None:
 
 def _lobe_score(group: MeasurementGroup) -> str:
     if (scores := _scores(group)) is None:
-        return "not found"
+        return "not given" if group["volume_ml"] else "not found"
     reported, published = scores
     return f"{reported}" if reported == published else f"{reported} ({published})"
 
@@ -114,10 +124,10 @@ def _scoring(analysis: Analysis) -> tuple[str, ...]:
 
 def _agreement(analysis: Analysis) -> tuple[str, ...]:
     found = {m.name: m.value for m in analysis.uncertainty}
-    if not found:
-        return ()
-    dice = f"lungs {found['agreement_lungs']:.2f}, opacities {found['agreement_opacities']:.2f}"
-    return (f"Agreement on mirrored images (Dice): {dice}.",)
+    clear = "" if "clear_lung_hu" not in found else f" Clear lung {found['clear_lung_hu']:.0f} HU"
+    if "gradient_hu" in found:
+        clear += f", back minus front {found['gradient_hu']:.0f} HU"
+    return (f"Agreement of two networks on opacities (Dice): {found['agreement_two']:.2f}.{clear and clear + '.'}",)
 
 
 def _regions(analysis: Analysis) -> Iterator[str]:
@@ -129,5 +139,7 @@ def _regions(analysis: Analysis) -> Iterator[str]:
 
 def _lobe_in_words(analysis: Analysis, lobe: Lobe) -> str:
     group = analysis.group(lobe.name)
+    if not group["volume_ml"]:
+        return "not found"
     scores = _scores(group)
-    return f"{in_words(group)}, {'not found' if scores is None else f'score {scores[0]}'}"
+    return f"{in_words(group)}, {'no score given' if scores is None else f'score {scores[0]}'}"

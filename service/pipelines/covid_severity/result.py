@@ -22,10 +22,12 @@ from service.domain.anatomy import Lobe
 from service.domain.flags import Flag
 from service.pipelines.covid_severity import codes as own
 from service.pipelines.covid_severity import score
-from service.pipelines.covid_severity.mirror import SelfAgreement
 from service.pipelines.covid_severity.score import Severity
 from service.pipelines.shared import lobe_segments, opacity_groups, opacity_segments
+from service.pipelines.shared.flags import NOT_RELIABLE
 from service.pipelines.shared.measure import Measurements
+from service.pipelines.shared.reliability import Reliability
+from service.pipelines.shared.reliability_measurements import measurements, why_not
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,14 +42,15 @@ class Measured:
     voxel_ml: float
     regions: Measurements
     severity: Severity
-    agreement: SelfAgreement | None = None
+    reliability: Reliability
     probabilities: Mapping[str, float] | None = None
 
 
 def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUse], flags: Sequence[Flag]) -> Analysis:
-    """Returns the neutral result, the type that every pipeline returns."""
-    total = found.regions.lungs["total"]
-    drift = {"opacity_percent": total.opacity_percent}
+    """Returns the neutral result, the type that every pipeline returns. Of one that cannot be relied on there are
+    volumes, but no score and no percentage."""
+    given = NOT_RELIABLE not in flags
+    drift = {"opacity_percent": found.regions.lungs["total"].opacity_percent} if given else {}
     if found.severity.total is not None:
         drift["severity_score"] = float(found.severity.total)
     return Analysis(
@@ -57,27 +60,27 @@ def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUs
             opacity_segments.label_map(found.opacity_mask),
         ),
         voxel_ml=found.voxel_ml,
-        groups=tuple(_groups(found)),
-        headline=_headline(found.severity),
+        groups=tuple(_groups(found, given)),
+        headline=_headline(found.severity, flags),
         models=tuple(models),
         flags=tuple(flags),
         classification=_classification(found.probabilities),
-        uncertainty=tuple(_uncertainty(found.agreement)),
+        uncertainty=tuple(measurements(found.reliability)),
         limitations=(opacity_segments.NOT_TOLD_APART,),
-        summary=tuple(opacity_groups.summary(found.regions)),
+        summary=tuple(opacity_groups.summary(found.regions, given)),
         urgent=found.severity.category == "severe",
         drift=drift,
     )
 
 
-def _groups(found: Measured) -> Iterator[MeasurementGroup]:
+def _groups(found: Measured, given: bool) -> Iterator[MeasurementGroup]:
     severity = found.severity
     totals, involvement = tuple(_totals(severity)), tuple(_involvement(severity))
     yield MeasurementGroup("SEVERITY", codes.LUNG, opacity_groups.LUNG, totals, involvement)
-    yield from opacity_groups.lungs_and_kinds(found.regions)
+    yield from opacity_groups.lungs_and_kinds(found.regions, given)
     for lobe in Lobe:
-        yield opacity_groups.lobe(found.regions, lobe, tuple(_lobe_scores(severity, lobe)))
-    yield from opacity_groups.kinds(found.regions)
+        yield opacity_groups.lobe(found.regions, lobe, tuple(_lobe_scores(severity, lobe)), given)
+    yield from opacity_groups.kinds(found.regions, given)
 
 
 def _totals(severity: Severity) -> Iterator[Measurement]:
@@ -112,12 +115,6 @@ def _score(name: str, concept: Code, value: int) -> Measurement:
     return Measurement(name, concept, float(value), codes.SCORE)
 
 
-def _uncertainty(agreement: SelfAgreement | None) -> Iterator[Measurement]:
-    if agreement is not None:
-        yield Measurement("agreement_lungs", own.AGREEMENT_LUNGS, agreement.lungs, codes.UNITY)
-        yield Measurement("agreement_opacities", own.AGREEMENT_OPACITIES, agreement.opacities, codes.UNITY)
-
-
 def _classification(probabilities: Mapping[str, float] | None) -> Classification:
     """One neutral group; a group "Finding = COVID-19" with a low probability would read as a diagnosis."""
     classes = tuple(
@@ -127,7 +124,9 @@ def _classification(probabilities: Mapping[str, float] | None) -> Classification
     return Classification("CLASSIFICATION", own.IMAGING_PATTERN, codes.CLASSIFICATION, classes, absent)
 
 
-def _headline(severity: Severity) -> Headline:
+def _headline(severity: Severity, flags: Sequence[Flag]) -> Headline:
+    if NOT_RELIABLE in flags:
+        return Headline(score.NAME, None, codes.SCORE, score.MAX, words=why_not(flags))
     published = severity.without_floor.total
     remark = "no noise floor" if severity.floor is None else f"{published} without noise floor"
     if severity.total is None:

@@ -11,6 +11,14 @@ LOBES_APPROXIMATE = Flag(
 )
 
 
+NOT_RELIABLE = Flag(
+    "NOT_RELIABLE",
+    "Opacities are not reliable here: no score and no percentage.",
+    "Q-NOT-RELIABLE",
+    "not reliable here",
+)
+
+
 def of_models(specs: Iterable[ModelSpec]) -> Iterator[Flag]:
     """What the reader has to know about the models: a site's own are none that we have measured."""
     for spec in specs:

@@ -14,7 +14,7 @@ from service.imaging.lobes import LOBES_OF, lobes_in_lungs, lobes_on_source, lun
 from service.imaging.lungs import Lungs, Side
 from service.pipelines.shared.lungs import lungs_made_with
 from service.pipelines.shared.model_roles import LOBES
-from service.pipelines.shared.slices import infer_slices, onto, views_of
+from service.pipelines.shared.slices import averaged_as, infer_slices, onto, views_of
 
 _STAGE = "lobes"
 
@@ -54,6 +54,6 @@ def _in_boxes(lungs: Lungs, spec: ModelSpec, backend: Backend) -> Answer:
 
 
 def _in_slices(volume: hd.Volume, lungs: Lungs, spec: ModelSpec, backend: Backend, progress: Progress) -> Answer:
-    views = views_of(volume, spec)
+    views = views_of(averaged_as(lungs.on_model, volume), spec)
     said = infer_slices(views, spec, backend, lambda part: progress(_STAGE, part))
     return lobes_in_lungs(onto(lungs.on_model, views, said), lungs.on_model)

@@ -16,7 +16,7 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
 from service.imaging.lungs import Lungs, find_lungs
 from service.pipelines.shared.model_roles import LUNG_OPACITY, LUNGS
-from service.pipelines.shared.slices import infer_slices, onto, views_of
+from service.pipelines.shared.slices import averaged_as, infer_slices, onto, views_of
 
 Told = Callable[[float], None]
 """Called with the fraction that is done, 0 to 1."""
@@ -57,7 +57,7 @@ def lungs_of(ct: CT, answers: SliceAnswers, backend: Backend, done: Told) -> Lun
     def find() -> Lungs:
         probability = answers.lung
         if spec.name == LUNGS.name:
-            views = views_of(ct.volume, spec)
+            views = views_of(averaged_as(answers.grid, ct.volume), spec)
             said = infer_slices(views, spec, backend, lambda part: done(_CLEANING_FROM * part))
             (probability,) = onto(answers.grid, views, said)
         cleaned = answers.grid.with_array(probability)

@@ -22,13 +22,13 @@ class ImageModel:
     """A `Check`: one image in, one UINT8 probability for each channel out, of the same size.
 
     layouts: in which it may be fed. channels: of the output, in this order. thresholded: those that
-    need a threshold in the spec. finds_opacity: its spec may say what it finds in normal lungs.
+    need a threshold in the spec. averaged: its spec may ask for thin slices to be averaged.
     """
 
     layouts: tuple[str, ...]
     channels: tuple[str, ...]
     thresholded: tuple[str, ...] = ()
-    finds_opacity: bool = False
+    averaged: bool = False
 
     def __call__(self, spec: ModelSpec) -> Iterator[str]:
         yield from self._settings(spec)
@@ -42,16 +42,15 @@ class ImageModel:
             yield "spacing_mm: a plane grid needs the distance of its pixels in mm"
         if layout == "body-crop" and (spec.window_hu is None or spec.window_hu[0] >= spec.window_hu[1]):
             yield "window_hu: a body crop is clipped before it is stretched, which needs [least, greatest] HU"
-        if spec.slice_mm is not None:
-            yield f"slice_mm: {spec.name} sees every slice; only slice-stacks are averaged"
+        if spec.slice_mm is not None and not self.averaged:
+            yield f"slice_mm: {spec.name} sees the slices that lung-opacity sees"
+        yield from _slice_mm(spec)
         if sorted(spec.thresholds) != sorted(self.thresholded):
             yield f"thresholds: {spec.name} has one for each of: {', '.join(self.thresholded) or 'none'}"
         if not all(0.0 < threshold < 1.0 for threshold in spec.thresholds.values()):
             yield "thresholds: each lies between 0 and 1"
-        if spec.noise_floor is not None and not self.finds_opacity:
-            yield f"noise_floor: {spec.name} finds no opacity"
-        elif spec.noise_floor is not None:
-            yield from _noise_floor(spec.noise_floor)
+        if spec.noise_floor is not None:
+            yield f"noise_floor: it belongs to {OPACITY_CONTEXT.name}, whose opacities are scored"
 
     def _tensors(self, spec: ModelSpec) -> Iterator[str]:
         if len(spec.inputs) != 1 or len(spec.outputs) != 1:
@@ -83,6 +82,11 @@ MOST_SLICE_MM = 5.0
 """Slices that are further apart miss small opacities."""
 
 
+def _slice_mm(spec: ModelSpec) -> Iterator[str]:
+    if spec.slice_mm is not None and not 0.0 < spec.slice_mm <= MOST_SLICE_MM:
+        yield f"slice_mm: above 0 and at most {MOST_SLICE_MM:g}, or left out"
+
+
 @dataclass(frozen=True, slots=True)
 class StackModel:
     """A `Check`: a stack of slices in, UINT8 probabilities of the slices in its middle out, one for each channel."""
@@ -101,10 +105,11 @@ class StackModel:
             yield f"layout: {spec.name} is fed as slice-stacks, not as {spec.input_layout}"
         if spec.spacing_mm is None or spec.spacing_mm <= 0.0:
             yield "spacing_mm: slice stacks need the distance of their pixels in mm"
-        if spec.slice_mm is not None and not 0.0 < spec.slice_mm <= MOST_SLICE_MM:
-            yield f"slice_mm: above 0 and at most {MOST_SLICE_MM:g}, or left out"
+        yield from _slice_mm(spec)
         if not 0.0 <= spec.measured.get("normal_percent", 0.0) <= 100.0:
             yield "measured: normal_percent lies between 0 and 100"
+        if spec.noise_floor is not None:
+            yield from _noise_floor(spec.noise_floor)
         if sorted(spec.thresholds) != sorted(self.channels):
             yield f"thresholds: {spec.name} has one for each of: {', '.join(self.channels)}"
         if not all(0.0 < threshold < 1.0 for threshold in spec.thresholds.values()):
@@ -127,7 +132,7 @@ class StackModel:
 LUNG_OPACITY = Role(
     "lung-opacity",
     "lungs and opacities",
-    ImageModel(("plane-grid",), ("lung", "opacity"), ("lung", "opacity"), finds_opacity=True),
+    ImageModel(("plane-grid",), ("lung", "opacity"), ("lung", "opacity"), averaged=True),
 )
 
 OPACITY_CONTEXT = Role(

@@ -13,7 +13,7 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
 from service.errors import Permanent
 from service.imaging.body_crop import to_body_crops
-from service.imaging.harmonise import PlaneGrid, resample_like, to_plane_grid
+from service.imaging.harmonise import MODEL_ORIENTATION, PlaneGrid, resample_like, thicker, to_plane_grid
 
 Probabilities = NDArray[np.uint8]
 """255 = certain, 128 = the model's own threshold; axes (channel, slice, row, column)."""
@@ -29,7 +29,16 @@ def views_of(volume: hd.Volume, spec: ModelSpec) -> list[hd.Volume]:
         assert spec.window_hu is not None, "checked when it was installed"
         return to_body_crops(volume, size, spec.window_hu)
     assert spec.spacing_mm is not None, "checked when it was installed"
-    return [to_plane_grid(volume, PlaneGrid(spec.spacing_mm, size))]
+    return [to_plane_grid(volume, PlaneGrid(spec.spacing_mm, size, spec.slice_mm))]
+
+
+def averaged_as(grid: hd.Volume, volume: hd.Volume) -> hd.Volume:
+    """A CT whose slices are averaged as those of `grid`, a model's grid of it, are; any axis order.
+
+    Whatever another model says of its slices can then be put `onto` the grid.
+    """
+    oriented = volume.to_patient_orientation(MODEL_ORIENTATION)
+    return thicker(oriented, round(grid.spacing[0] / oriented.spacing[0]))
 
 
 def infer_slices(

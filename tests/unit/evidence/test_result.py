@@ -16,7 +16,13 @@ from service.domain.ct import CT
 from service.domain.flags import LOSSY, LUNG_AT_EDGE
 from service.errors import Reason, Refusal
 from service.evidence.result import SeriesRefusal, result_document
-from service.pipelines.covid_severity.flags import FLAGS, LOBES_APPROXIMATE, LOW_AGREEMENT, NO_CLASSIFIER, TRACE_OPACITY
+from service.pipelines.covid_severity.flags import (
+    FLAGS,
+    LOBES_APPROXIMATE,
+    NO_CLASSIFIER,
+    NO_NOISE_FLOOR,
+    TRACE_OPACITY,
+)
 from service.pipelines.covid_severity.score import severity
 from service.pipelines.shared.measure import Region
 
@@ -76,7 +82,12 @@ def test_analysed() -> None:
     assert document["flags"] == ["LOSSY", "NO_CLASSIFIER", "LOBES_APPROXIMATE"]
     assert document["warnings"] == [flag.sentence for flag in FOUND]
     assert document["timings_s"] == {"read": 1.235}
-    assert document["uncertainty"] == {"agreement_lungs": 0.99, "agreement_opacities": 0.85}
+    assert document["uncertainty"] == {
+        "agreement_two": 0.99,
+        "clear_lung_hu": -850,
+        "gradient_hu": 21,
+        "dome_percent": 40.0,
+    }
     found = document["measurements"]
     assert list(found) == [
         *("SEVERITY", "LUNG_RIGHT", "LUNG_LEFT", "LUNG_TOTAL", "TOTAL_GROUND_GLASS", "TOTAL_HIGH_OPACITY"),
@@ -106,12 +117,12 @@ def test_a_warning_tells_the_values_that_raised_it() -> None:
 def test_opacity_of_normal_lungs_keeps_its_published_score() -> None:
     lobes = {**dict.fromkeys(("RUL", "RLL", "LUL", "LLL"), Region(800, 0, 0, None)), "RML": Region(284, 2.55, 0, None)}
     found = severity(lobes, evidence_samples.FLOOR)
-    document = valid(analysed({"severity": found}, flags=(TRACE_OPACITY, LOW_AGREEMENT)))
+    document = valid(analysed({"severity": found}, flags=(TRACE_OPACITY, NO_NOISE_FLOOR)))
     headline, measurements = document["headline"], document["measurements"]
     assert (headline["value"], headline["category"]) == (0, "none")
     assert headline["words"] == "involvement: none: within what is found in normal lungs"
     assert headline["remark"] == "1 without noise floor"
-    assert headline["doubts"] == ["mirrored images disagree"]
+    assert headline["doubts"] == ["noise is scored, too"]
     for group in ("SEVERITY", "RML"):
         assert (measurements[group]["score"], measurements[group]["score_without_noise_floor"]) == (0, 1)
 
@@ -162,7 +173,7 @@ def test_a_refusal_names_the_models_that_were_asked_before() -> None:
         ("headline", {}),
         ("measurements", None),
         ("measurements", {"RUL": {"volume_ml": None}}),
-        ("uncertainty", {"agreement_lungs": "0.99"}),
+        ("uncertainty", {"agreement_two": "0.99"}),
         ("classification", {"COVID-19": 1.5}),
         ("pipeline_version", None),
         ("models", []),

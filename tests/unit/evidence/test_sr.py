@@ -225,10 +225,15 @@ def test_a_decision_and_that_a_model_is_experimental_are_evaluations(sample: tup
     assert len(numbers(found)) == 3
 
 
-def test_self_agreement_is_measured_in_the_quality_group(sample: tuple[CT, Analysis]) -> None:
+def test_how_reliable_it_is_is_measured_in_the_quality_group(sample: tuple[CT, Analysis]) -> None:
     ct, analysis = sample
     found = numbers(groups(documents(ct, analysis)["study"])["QUALITY"])
-    assert found == {"AGREE-L": (0.99, "1"), "AGREE-O": (0.85, "1")}
+    assert found == {
+        "AGREE-TWO": (0.99, "1"),
+        "CLEAR-LUNG": (-850.0, "[hnsf'U]"),
+        "GRADIENT": (21.0, "[hnsf'U]"),
+        "OPAC-DOMES": (40.0, "%"),
+    }
     silent = groups(documents(ct, replace(analysis, uncertainty=(), flags=()))["study"])
     assert "QUALITY" not in silent
 

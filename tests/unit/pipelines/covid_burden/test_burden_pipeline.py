@@ -18,10 +18,11 @@ from service.evidence.result import result_document
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_burden import pipeline as module
-from service.pipelines.covid_burden.flags import NOT_RELIABLE, WITHIN_NORMAL
+from service.pipelines.covid_burden.flags import WITHIN_NORMAL
 from service.pipelines.covid_burden.pipeline import CovidBurden
-from service.pipelines.covid_burden.reliability import Reliability
+from service.pipelines.shared.flags import NOT_RELIABLE
 from service.pipelines.shared.opacities import Opacity
+from service.pipelines.shared.reliability import Reliability
 
 pytestmark = pytest.mark.slow
 

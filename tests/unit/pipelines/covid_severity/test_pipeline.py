@@ -24,6 +24,7 @@ from service.errors import Reason, Rejected
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines import PIPELINES
+from service.pipelines.covid_severity import pipeline as module
 from service.pipelines.covid_severity.flags import (
     LOBE_MISSING,
     LOBES_APPROXIMATE,
@@ -32,7 +33,9 @@ from service.pipelines.covid_severity.flags import (
     TRACE_OPACITY,
 )
 from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.shared.flags import NOT_RELIABLE
 from service.pipelines.shared.opacities import Opacity
+from service.pipelines.shared.reliability import Reliability
 from service.pipelines.shared.slices import centred
 
 pytestmark = pytest.mark.slow
@@ -49,12 +52,23 @@ class ThresholdBackend:
         plane, box = (SIZE, SIZE), (BOX, BOX, BOX)
         hu, lungs = TensorSpec("hu", "int16", (1, *plane), ()), TensorSpec("lungs", "uint8", (2, *box), ())
         two, five = TensorSpec("p", "uint8", (2, *plane), ("lung, opacity",)), TensorSpec("p", "uint8", (5, *box), ())
+        stack, middle = (18, *plane), TensorSpec("p", "uint8", (2, 8, *plane), ("lung, opacity",))
+        half = {"lung": 0.5, "opacity": 0.5}
         self.concurrency = 2
         self.specs = {
-            "lung-opacity": ModelSpec(
-                "lung-opacity", "7", (hu,), (two,), 4, 2.0, thresholds={"lung": 0.5, "opacity": 0.5}, sha256="aa"
-            ),
+            "lung-opacity": ModelSpec("lung-opacity", "7", (hu,), (two,), 4, 2.0, thresholds=half, sha256="aa"),
             "lobes": ModelSpec("lobes", "8", (lungs,), (five,), 1, sha256="bb"),
+            "opacity-context": ModelSpec(
+                "opacity-context",
+                "9",
+                (TensorSpec("hu", "int16", stack, ()),),
+                (middle,),
+                1,
+                2.0,
+                thresholds=half,
+                layout="slice-stacks",
+                sha256="cc",
+            ),
         }
 
     def has(self, name: str) -> bool:
@@ -69,6 +83,8 @@ class ThresholdBackend:
         assert batch.shape[1:] == tensor.dims
         assert batch.dtype == tensor.dtype
         assert len(batch) <= self.specs[name].max_batch
+        if name == "opacity-context":
+            return {"p": np.stack([self._plane(hu) for hu in batch[0, 5:13]], 1)[None]}
         return {"p": np.stack([self._plane(b[0]) for b in batch]) if name == "lung-opacity" else self._slabs()[None]}
 
     def cancel(self) -> None: ...
@@ -124,9 +140,10 @@ def test_what_an_analysis_says() -> None:
     ct = read_ct(make_ct.make(findings=make_ct.FINDINGS, padding=True).datasets)
     stages: list[tuple[str, float]] = []
     result = CovidSeverity().analyse(ct, ThresholdBackend(), lambda stage, done: stages.append((stage, done)))
-    assert result.pipeline == PipelineUse("covid-severity", "1.1", 9000)
-    assert list(dict.fromkeys(stage for stage, _ in stages)) == ["lungs and opacities", "lobes", "measure"]
-    assert stages == sorted(stages, key=lambda s: (["lungs and opacities", "lobes", "measure"].index(s[0]), s[1]))
+    assert result.pipeline == PipelineUse("covid-severity", "2.0", 9000)
+    order = ["lungs", "lobes", "opacities", "measure"]
+    assert list(dict.fromkeys(stage for stage, _ in stages)) == order
+    assert stages == sorted(stages, key=lambda s: (order.index(s[0]), s[1]))
     assert stages[-1] == ("measure", 1.0)
     assert result.classification is not None
     assert result.classification.probabilities == () and result.classification.absent == codes.NO_CLASSIFIER
@@ -136,14 +153,15 @@ def test_what_an_analysis_says() -> None:
         PADDING_MASKED,
         NO_NOISE_FLOOR,
     ), "these models have none"
-    assert [(m.name, m.version, m.sha256) for m in result.models] == [("lung-opacity", "7", "aa"), ("lobes", "8", "bb")]
+    used = [("lung-opacity", "7", "aa"), ("lobes", "8", "bb"), ("opacity-context", "9", "cc")]
+    assert [(m.name, m.version, m.sha256) for m in result.models] == used
     assert [one.kind for one in result.label_maps] == list(CovidSeverity.label_maps)
     assert all(mask.shape == ct.volume.spatial_shape for mask in masks(result))
     assert result.headline.value == sum(lobe_scores(result).values()) == result.drift["severity_score"]
     assert lobe_scores(result)["RLL"] in (2, 3)
     assert result.drift["opacity_percent"] == result.group("LUNG_TOTAL")["opacity_percent"]
     assert set(result.drift) == {one.name for one in CovidSeverity.drift}
-    assert [one.name for one in result.uncertainty] == ["agreement_lungs", "agreement_opacities"]
+    assert [one.name for one in result.uncertainty] == ["agreement_two", "clear_lung_hu", "gradient_hu", "dome_percent"]
 
 
 def test_the_first_stage_is_told_before_it_begins() -> None:
@@ -198,12 +216,32 @@ def test_pipelines_have_names_of_their_own() -> None:
 def test_what_the_models_own_floor_covers_is_said_and_not_scored() -> None:
     backend = ThresholdBackend()
     floor = {"opacity_ml": 1000.0, "opacity_percent": 4.9}
-    backend.specs["lung-opacity"] = replace(backend.specs["lung-opacity"], noise_floor=floor)
+    backend.specs["opacity-context"] = replace(backend.specs["opacity-context"], noise_floor=floor)
     ct = read_ct(make_ct.make(findings=(make_ct.Ball(Opacity.GROUND_GLASS, (75.0, -20.0, 40.0), 20.0),)).datasets)
     result = analyse(ct, backend)
     assert (result.headline.value, result.headline.remark) == (0, "1 without noise floor")
     assert result.group("SEVERITY")["score_without_noise_floor"] == 1
     assert TRACE_OPACITY in result.flags and NO_NOISE_FLOOR not in result.flags
+
+
+def test_a_score_that_cannot_be_relied_on_is_withheld_everywhere_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    unsure = Reliability(agreement=0.1, clear_hu=-850.0, gradient_hu=20.0, dome_percent=90.0)
+    real = module.opacities_of
+    monkeypatch.setattr(module, "opacities_of", lambda *args: replace(real(*args), reliability=unsure))
+    ct = read_ct(make_ct.make(findings=make_ct.FINDINGS).datasets)
+    result = analyse(ct, ThresholdBackend())
+    assert NOT_RELIABLE in result.flags and LOBE_MISSING not in result.flags
+    assert (result.headline.value, result.headline.category) == (None, None)
+    assert result.headline.words == "not reliable here: Two networks find different opacities (Dice 0.10)"
+    assert not lobe_scores(result) and not result.drift and not result.urgent
+    told = {one.name for group in result.groups for one in group.measurements}
+    assert "opacity_ml" in told and not [name for name in told if "percent" in name and "floor" not in name]
+    assert not [line for line in result.summary if "%" in line]
+    body = CovidSeverity().report(ct, result, lambda: None)
+    assert body.cards[0].value == "not given" and "Two networks" in body.cards[0].lines[0].text
+    assert {row.cells[-1] for row in body.table.rows} == {"not given", "", "none"}
+    assert not [row for row in body.table.rows if row.bar]
+    assert not [line for line in body.findings if "%" in line or "score" in line.replace("no score given", "")]
 
 
 def test_a_normal_ct_reads_none_with_the_released_models() -> None:
@@ -248,5 +286,5 @@ def test_whoever_ends_an_analysis_is_asked_between_the_parts_of_each_stage() -> 
     ct = read_ct(make_ct.make().datasets)
     CovidSeverity().analyse(ct, ThresholdBackend(), lambda stage, _done: asked.update([stage]))
     calls = len(range(0, 88, 4))
-    assert asked["lungs and opacities"] > calls + 5, "each part of finding the lungs"
-    assert asked["lobes"] > 2 + len(Lobe) and asked["measure"] > 2
+    assert asked["lungs"] > calls + 5, "each part of finding the lungs"
+    assert asked["lobes"] > 2 + len(Lobe) and asked["opacities"] > 5 and asked["measure"] > 2

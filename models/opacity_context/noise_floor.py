@@ -1,40 +1,40 @@
 """Measure how much opacity the service finds in lobes without pneumonia, and what the noise floor does to every score.
 
-    python -m models.lung_opacity.noise_floor --data DIR [--only [NAME ...]] [--repository triton_repo]
+    python -m models.opacity_context.noise_floor --data DIR [--folds models/runs/opacity_context_folds] [--only ...]
 
-DIR holds dicom/ and train/. Writes noise_floor.json beside this file and renders CARD.md, which shows it.
+DIR holds dicom/ and train/. What the released network has learned is measured by the fold of the cross-validation
+(`models.opacity_context.cross_validate`) that has not. Writes noise_floor.json beside this file and renders CARD.md.
 --only: measure these cases again and no other (none: score again, after the floor in spec.py has changed); the network
-must be the same. Then `python -m models.export lung-opacity --spec-only` embeds the floor in the model file.
+must be the same. Then `python -m models.export opacity-context --spec-only` embeds the floor in the model file.
 """
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import highdicom as hd
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
 from scipy import ndimage
 
 from models.card import METRICS, write_metrics
-from models.repository import model_path, network_digest
+from models.lung_opacity.data import MEDSEG9
+from models.repository import ROOT, model_path, network_digest
 from service.domain.analysis import Analysis
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
-from service.imaging.harmonise import AIR_HU, MODEL_ORIENTATION
-from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.pipelines.covid_severity.score import NoiseFloor, severity
 from service.pipelines.shared.measure import Region
 
-from .card import NOISE, render
-from .data import MEDSEG9, read
+from .card import render
+from .cross_validate import FOLDS, RUNS
+from .noise_card import NOISE
+from .series import CAP001, LIDC_1, LIDC_2, LIDC_3, NORMAL, P001, RIDER, Point, Series, load
 from .spec import NOISE_FLOOR, SPEC
 
 HERE = Path(__file__).parent
@@ -43,59 +43,12 @@ PERCENTILE = 95
 LESION_RADIUS_MM = 8.0
 
 Mask = NDArray[np.bool_]
-Point = tuple[float, float, float]
 
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One case. path: below the data folder. every: of all slices, from `first` on.
-
-    lesions: points inside each known lesion, LPS mm, seen in the images. Opacity that touches one is not false.
-    """
-
-    path: str
-    pneumonia: bool
-    lesions: tuple[Point, ...] = ()
-    every: int = 1
-    first: int = 0
-
-    @property
-    def halves(self) -> Iterator["Series"]:
-        for first in (0, 1):
-            yield Series(self.path, self.pneumonia, self.lesions, 2, first)
-
-    @property
-    def name(self) -> str:
-        half = f", {('even', 'odd')[self.first]} slices" if self.every == 2 else ""
-        return self.path.removeprefix("dicom/").removeprefix("train/").removesuffix(".nii.gz") + half
-
-
-NORMAL = Series("dicom/covid-ct-md/normal001", False)
-RIDER = Series("dicom/rider-lung", False, ((-51.5, 56.3, -121.3),))
-LIDC_1 = Series("dicom/lidc/LIDC-IDRI-0001", False, ((50.6, 87.1, -115.0),))
-LIDC_2 = Series("train/lidc/LIDC-IDRI-0002.nii.gz", False)
-LIDC_3 = Series("dicom/lidc/LIDC-IDRI-0003", False, ((-82.8, 68.9, -91.5), (71.4, 78.7, -189.0)))
-P001, CAP001 = (Series(f"dicom/covid-ct-md/{name}", True) for name in ("P001", "cap001"))
 
 SERIES = (
     *(NORMAL, RIDER, *RIDER.halves, LIDC_1, *LIDC_1.halves, LIDC_2, LIDC_3, *LIDC_3.halves),
     *(P001, *P001.halves, CAP001, *(Series(f"train/{name}", True) for name in MEDSEG9)),
 )
-
-
-def load(data: Path, series: Series) -> CT:
-    """The CT. A slice of air is put at both ends of a NIfTI volume, which may hold a part of the lungs only."""
-    if series.path.startswith("dicom/"):
-        headers = [dcmread(path) for path in (data / series.path).glob("*.dcm")]
-        headers.sort(key=lambda header: float(header.ImagePositionPatient[2]))
-        return read_ct(headers[series.first :: series.every])
-    if series.name in MEDSEG9:
-        volume = read(data / "train", series.name).hu
-    else:
-        volume = hd.Volume.from_nibabel(nibabel.load(data / series.path))
-        volume = volume.with_array(np.maximum(volume.array.astype(np.float32), AIR_HU))
-    ends = [(1, 1), (0, 0), (0, 0)]
-    return CT((), volume.to_patient_orientation(MODEL_ORIENTATION).pad(ends, constant_value=AIR_HU))
 
 
 def measure(ct: CT, series: Series, result: Analysis) -> dict[str, Any]:
@@ -161,8 +114,11 @@ def summary(cases: Mapping[str, Any], floor: NoiseFloor = NOISE_FLOOR) -> dict[s
     }
 
 
-def evaluate(data: Path, repository: Path, only: list[str] | None) -> dict[str, Any]:
-    """Every case, or those named and of the others what was measured before; ValueError if that was another network."""
+def evaluate(data: Path, folds: Path, repository: Path, only: list[str] | None) -> dict[str, Any]:
+    """Every case, or those named and of the others what was measured before; ValueError if that was another network.
+
+    A CT that the released network has learned is measured by the fold that has not.
+    """
     digest = network_digest(model_path(SPEC, repository))
     before = (
         {"cases": {}, "network_sha256": digest}
@@ -171,9 +127,10 @@ def evaluate(data: Path, repository: Path, only: list[str] | None) -> dict[str, 
     )
     if before["network_sha256"] != digest:
         raise ValueError(f"{NOISE} was measured on another network: measure all cases again")
-    backend, cases = OnnxBackend(repository), before["cases"]
+    cases = before["cases"]
     for series in SERIES:
         if only is None or series.name in only:
+            backend = OnnxBackend(repository_of(series, folds, repository))
             ct = load(data, series)
             cases[series.name] = measure(ct, series, CovidSeverity().analyse(ct, backend, lambda stage, done: None))
             print(series.name, json.dumps(cases[series.name]), flush=True)
@@ -181,15 +138,24 @@ def evaluate(data: Path, repository: Path, only: list[str] | None) -> dict[str, 
     return {"network_sha256": digest, "summary": summary(scored), "cases": scored}
 
 
+def repository_of(series: Series, folds: Path, released: Path) -> Path:
+    """The model repository of the fold that has not learned a series; the released one if none has."""
+    name = series.name.partition(",")[0]
+    for number, held_out in enumerate(FOLDS, 1):
+        if name in held_out:
+            return folds / str(number) / "repository"
+    return released
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with dicom/ and train/")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="of the cases, as in noise_floor.json")
-    parser.add_argument("--repository", type=Path, default=Path("triton_repo"))
+    parser.add_argument("--folds", type=Path, default=RUNS, help="of the cross-validation, %(default)s")
+    parser.add_argument("--repository", type=Path, default=ROOT)
     options = parser.parse_args()
-    (HERE / NOISE).write_text(
-        json.dumps(evaluate(options.data, options.repository, options.only), indent=2) + "\n", encoding="utf-8"
-    )
+    measured = evaluate(options.data, options.folds, options.repository, options.only)
+    (HERE / NOISE).write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     write_metrics(HERE, json.loads((HERE / METRICS).read_text(encoding="utf-8")), render)
 
 

@@ -1,4 +1,4 @@
-"""Opacities by the network that sees the slices around each slice."""
+"""Opacities by the network that sees the slices around each slice, found once for a CT, whichever pipelines ask."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.ct import CT
+from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
 from service.errors import Permanent
 from service.imaging.boxes import bounds
 from service.imaging.harmonise import resample_like, thicker
 from service.imaging.lungs import HALF, Lungs
-from service.pipelines.covid_burden.reliability import Reliability, reliability
-from service.pipelines.shared.lungs import SliceAnswers
+from service.pipelines.shared.lungs import SliceAnswers, lungs_made_with
 from service.pipelines.shared.model_roles import OPACITY_CONTEXT
 from service.pipelines.shared.opacities import find_opacities
+from service.pipelines.shared.reliability import Reliability, reliability
 from service.pipelines.shared.stacks import grid_of, infer_stacks
 
 _COVERED = 0.95
@@ -25,7 +26,7 @@ _COVERED = 0.95
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """opacity: bool (slice, row, column) of the CT; it may reach a voxel beyond the lungs."""
+    """opacity: bool (slice, row, column) of the CT; it may reach a voxel beyond the lungs. Nobody may change it."""
 
     opacity: NDArray[np.bool_]
     reliability: Reliability
@@ -38,6 +39,13 @@ def opacities_of(ct: CT, answers: SliceAnswers, lungs: Lungs, backend: Backend, 
     network's grid does not cover the lungs.
     """
     spec = backend.spec(OPACITY_CONTEXT.name)
+    made_with = (spec.sha256, *lungs_made_with(backend))
+    return ct.remembered(("opacities", *made_with), lambda: _find(ct, answers, lungs, backend, spec, done))
+
+
+def _find(
+    ct: CT, answers: SliceAnswers, lungs: Lungs, backend: Backend, spec: ModelSpec, done: Callable[[float], None]
+) -> Seen:
     grid = grid_of(ct.volume, spec)
     done(0.1)
     inside = _on(lungs.on_model, grid)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from service.pipelines.covid_burden.reliability import LEAST_AGREEMENT, reliability
 from service.pipelines.shared.domes import ABOVE_MM, at_domes
+from service.pipelines.shared.reliability import LEAST_AGREEMENT, reliability
 
 SPACING = (5.0, 2.0, 2.0)
 LUNGS = np.zeros((20, 60, 40), np.bool_)
