@@ -18,6 +18,8 @@ from models.card import CARD, METRICS
 from models.export import embed_spec
 from models.lobes import card as lobes_card
 from models.lung_opacity import card as lung_opacity_card
+from models.opacity_context import card as opacity_context_card
+from models.opacity_context.noise_card import NOISE as NOISE_FILE
 from models.repository import ROOT, SPECS, differences, model_path, network_digest
 from service.domain.model_spec import ModelSpec
 from service.domain.priority import Urgency
@@ -27,7 +29,11 @@ from service.inference.onnx import OnnxBackend
 from service.pipelines import PIPELINES
 
 MAX_WEIGHTS_BYTES = 30 * 2**20
-CARDS = {"lung-opacity": ("lung_opacity", lung_opacity_card.render), "lobes": ("lobes", lobes_card.render)}
+CARDS = {
+    "lung-opacity": ("lung_opacity", lung_opacity_card.render),
+    "lobes": ("lobes", lobes_card.render),
+    "opacity-context": ("opacity_context", opacity_context_card.render),
+}
 
 
 def test_the_repository_is_in_sync_without_torch() -> None:
@@ -152,11 +158,11 @@ def test_figures_that_results_quote_are_those_of_the_card() -> None:
     assert SPEC_OF["lobes"].measured == {"fissure_distance_mm": metrics["mean"]["found"]["mean_mm"]}
 
 
-NOISE = json.loads((ROOT.parent / "models/lung_opacity" / lung_opacity_card.NOISE).read_text())
+NOISE = json.loads((ROOT.parent / "models/opacity_context" / NOISE_FILE).read_text())
 
 
 def test_the_noise_floor_was_measured_on_the_released_network() -> None:
-    spec = SPEC_OF["lung-opacity"]
+    spec = SPEC_OF["opacity-context"]
     assert NOISE["network_sha256"] == network_digest(model_path(spec))
     assert spec.noise_floor is not None and NOISE["summary"]["floor"] == dict(spec.noise_floor)
     assert NOISE["summary"]["lobes_above"] <= 0.05 * NOISE["summary"]["lobes"]
@@ -165,15 +171,15 @@ def test_the_noise_floor_was_measured_on_the_released_network() -> None:
 def test_a_floor_is_embedded_in_the_network_it_was_measured_on_and_in_no_other(tmp_path: Path) -> None:
     root = tmp_path / "triton_repo"
     shutil.copytree(ROOT, root)
-    path = model_path(SPEC_OF["lung-opacity"], root)
+    path = model_path(SPEC_OF["opacity-context"], root)
     released = path.read_bytes()
-    embed_spec("lung-opacity", root)
+    embed_spec("opacity-context", root)
     assert path.read_bytes() == released and differences(root) == []
     other = onnx.load(path)
     other.graph.initializer[0].name += "2"
     onnx.save(other, path)
     with pytest.raises(ValueError, match="measured on another network"):
-        embed_spec("lung-opacity", root)
+        embed_spec("opacity-context", root)
 
 
 @pytest.mark.parametrize(

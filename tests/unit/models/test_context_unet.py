@@ -54,10 +54,13 @@ def test_the_answer_lies_between_both_branches_and_depends_on_the_slices_around(
     torch.manual_seed(0)
     network, stack = ContextUnet(2, TINY).eval(), torch.rand(1, 2 * REACH + 1, 16, 16)
     with torch.no_grad():
-        main, found = network.branches(stack)
+        main, context, found = network.branches(stack)
         other = stack.clone()
         other[:, 0], other[:, -1] = 0.0, 1.0
-        main_again, found_again = network.branches(other)
+        main_again, context_again, found_again = network.branches(other)
+        assert not torch.equal(context, context_again)
+        low, high = torch.minimum(main, context), torch.maximum(main, context)
+        assert (low - 1e-6 <= found).all() and (found <= high + 1e-6).all()
         network.attention.last.weight.zero_()
         network.attention.last.bias.fill_(50.0)  # alpha is 1: the main branch alone
         assert torch.allclose(network(stack), main)
@@ -67,5 +70,22 @@ def test_the_answer_lies_between_both_branches_and_depends_on_the_slices_around(
 
 def test_while_it_learns_the_main_branch_answers_for_all_slices_in_front() -> None:
     network, stack = ContextUnet(2, TINY), torch.rand(2, 2 * REACH + 3, 16, 16)
-    assert network(stack).shape == (2, len(stack[0]) + 3, 2, 16, 16)
+    assert network(stack).shape == (2, len(stack[0]) + 3 + 3, 2, 16, 16)
     assert network(stack[:, : 2 * REACH]).shape == (2, 2 * REACH, 2, 16, 16)  # without a middle
+
+
+def test_the_attention_branch_begins_as_a_copy_of_the_main_branch_and_then_learns_alone() -> None:
+    torch.manual_seed(0)
+    network, stack = ContextUnet(2, TINY), torch.rand(2, 2 * REACH + 1, 32, 32)
+    network(stack)  # statistics of the batch, to be copied
+    network.learn_attention().eval()
+    with torch.no_grad():
+        main, context, found = network.branches(stack)
+    assert torch.allclose(main, context, atol=1e-6) and torch.allclose(main, found, atol=1e-6)
+    before = {name: values.clone() for name, values in network.state_dict().items()}
+    network.train()
+    network(stack)[:, len(stack[0]) :].square().mean().backward()
+    torch.optim.SGD(network.parameters(), 0.1).step()
+    changed = {name for name, values in network.state_dict().items() if not torch.equal(values, before[name])}
+    assert changed and not {name for name in changed if name.startswith(("slices.", "main."))}
+    assert any(name.startswith("context.") for name in changed)

@@ -1,10 +1,13 @@
 """False opacity is what touches no known lesion, and the floor is told against it."""
 
+from pathlib import Path
+
 import highdicom as hd
 import numpy as np
 import pytest
 
-from models.lung_opacity.noise_floor import P001, away_from, scores, summary
+from models.opacity_context.noise_floor import away_from, repository_of, scores, summary
+from models.opacity_context.series import LIDC_1, P001, RIDER
 from service.pipelines.covid_severity.score import NoiseFloor
 
 FLOOR = NoiseFloor(opacity_ml=5.0, opacity_percent=0.7)
@@ -51,3 +54,10 @@ def test_both_scores_of_a_case() -> None:
 
 def test_half_of_the_slices_is_named_so() -> None:
     assert [half.name for half in P001.halves] == ["covid-ct-md/P001, even slices", "covid-ct-md/P001, odd slices"]
+
+
+def test_what_the_released_network_has_learned_is_measured_by_the_fold_that_has_not() -> None:
+    folds, released = Path("folds"), Path("released")
+    assert repository_of(P001, folds, released) == released
+    assert repository_of(RIDER, folds, released) == folds / "2" / "repository"
+    assert {repository_of(half, folds, released) for half in LIDC_1.halves} == {folds / "3" / "repository"}

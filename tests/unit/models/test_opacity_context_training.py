@@ -22,7 +22,7 @@ from models.opacity_context.data import CLEAR, CTS, LUNG1, MEDSEG9, Stack, domes
 from models.opacity_context.network import RELEASED, Served, build
 from models.opacity_context.spec import ASKED, CHANNELS, SPEC, WINDOW_HU
 from models.opacity_context.to_onnx import to_onnx
-from models.opacity_context.train import Config, Opacities, loss, measured, slice_weights
+from models.opacity_context.train import Config, Opacities, loss, loss_in_context, measured, slice_weights, train_both
 from models.training import config
 from models.training.loop import step_generator, train
 from models.training.run import Run
@@ -45,9 +45,12 @@ def stack(name: str = "one", count: int = 24, slice_mm: float = 4.0, opacity: bo
 
 
 def task(**changes: Any) -> Opacities:
-    settings = config.read(Config, training.HERE / "train.toml", {"asked": 2, "batch": 2} | changes)
-    stacks = [[(one, slice_weights(one))] for one in (stack(), stack("clear", opacity=False))]
-    return Opacities(settings, stacks, stack("pictures"), [stack("unseen")])
+    quick = {"asked": 2, "batch": 2, "slices": 20, "held_out": ["medseg9/vol1"]}
+    settings = config.read(Config, training.HERE / "train.toml", quick | changes)
+    stacks = {
+        name: stack(name, opacity=name != "rider-lung") for name in ("medseg9/vol1", "medseg9/vol2", "rider-lung")
+    }
+    return training.task(stacks, stack("pictures"), settings, torch.device("cpu"))
 
 
 def test_the_spec_fits_the_role() -> None:
@@ -145,16 +148,21 @@ def test_a_moving_slice_is_mostly_itself() -> None:
 def test_the_loss_counts_opacity_where_it_is_known_and_context_where_there_is_some() -> None:
     lung = torch.ones((1, 12, 8, 8))
     opacity, known = torch.zeros_like(lung), torch.ones_like(lung)
-    logits = torch.full((1, 12 + 2, 2, 8, 8), 0.0)
+    logits = torch.full((1, 12 + 2 + 2, 2, 8, 8), 0.0)
     here, alone = torch.ones(1), torch.zeros(1)
     worse = logits.clone()
-    worse[:, 12:, 1] = 9.0
+    worse[:, 14:, 1] = 9.0
     assert loss(worse, lung, opacity, known, here) > loss(logits, lung, opacity, known, here)
     assert loss(worse, lung, opacity, known, alone) == loss(logits, lung, opacity, known, alone)
     unknown = torch.zeros_like(known)
     assert loss(worse, lung, opacity, unknown, here) == approx(loss(logits, lung, opacity, unknown, here).item())
     main = logits[:, :12]
     assert torch.isfinite(loss(main, lung, opacity, known, alone)), "a stack without a middle"
+    worse = logits.clone()
+    worse[:, 12:14, 1] = 9.0
+    assert loss(worse, lung, opacity, known, here) == loss(logits, lung, opacity, known, here)
+    in_context = loss_in_context(worse, lung, opacity, known, here)
+    assert in_context > loss_in_context(logits, lung, opacity, known, here), "the attention branch is told for itself"
 
 
 def test_a_run_learns_and_measures_what_it_has_not_seen(tmp_path: Path) -> None:
@@ -163,10 +171,21 @@ def test_a_run_learns_and_measures_what_it_has_not_seen(tmp_path: Path) -> None:
     train(run, drawn, 1, 2)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
-    told = lines[-1]["held_out"]
-    assert {"unseen lung", "unseen opacity", "unseen domes", "unseen alone", "unseen alone at domes"} <= set(told)
+    told = {name.rpartition(" ")[2] for name in lines[-1]["held_out"]}
+    assert {"lung", "opacity", "domes", "main", "attention"} <= told
     found = measured(ContextUnet(len(CHANNELS), TINY), stack("clear", opacity=False))
     assert set(found) == {"lung", "false percent"}
+
+
+def test_the_first_run_stays_as_it_is_and_the_attention_branch_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "build", lambda name: ContextUnet(len(CHANNELS), TINY))
+    drawn = task(single=1, steps=2, log_every=1, save_every=2, attention={"steps": 2, "rate": 1e-3})
+    train_both(drawn, drawn.config, tmp_path, torch.device("cpu"))
+    first, both = (torch.load(folder / "weights.pt") for folder in (tmp_path / "first", tmp_path))
+    changed = {name.partition(".")[0] for name in both if not torch.equal(first[name], both[name])}
+    assert {"context", "attention", "down", "up"} <= changed and not {"slices", "main"} & changed
 
 
 def test_the_served_graph_clips_and_rounds() -> None:

@@ -11,6 +11,7 @@ from helpers import make_ct, tiny_models
 from helpers.evidence_samples import masks
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
+from models.opacity_context.spec import SPEC as OPACITY_CONTEXT
 from service.domain.analysis import Analysis
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
@@ -80,11 +81,16 @@ def test_every_model_is_named_and_the_reader_is_told_that_nobody_measured_them(b
     result = analyse(read_ct(make_ct.make().datasets), BlindToLungs(better), lambda *stage: told.append(stage))
     assert [(m.name, m.version, m.sha256) for m in result.models] == [
         (name, version, backend.spec(name).sha256)
-        for name, version in (("lung-opacity", LUNG_OPACITY.version), ("lungs", "1"), ("lobes", "2"))
+        for name, version in (
+            ("lung-opacity", LUNG_OPACITY.version),
+            ("lungs", "1"),
+            ("lobes", "2"),
+            ("opacity-context", OPACITY_CONTEXT.version),
+        )
     ]
     assert UNMEASURED_MODEL in result.flags
     assert LOBES_APPROXIMATE not in result.flags, "its words are about the shipped prior"
-    order = ["lungs and opacities", "lobes", "measure"]
+    order = ["lungs", "lobes", "opacities", "measure"]
     assert told == sorted(told, key=lambda one: (order.index(one[0]), one[1])), "progress never goes back"
 
 

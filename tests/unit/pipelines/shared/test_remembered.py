@@ -20,8 +20,9 @@ from service.errors import Reason
 from service.imaging.read import read_ct
 from service.inference.backend_wrapper import BackendWrapper
 from service.inference.onnx import OnnxBackend
+from service.pipelines.covid_burden.pipeline import CovidBurden
 from service.pipelines.covid_severity.pipeline import CovidSeverity
-from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY
+from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, OPACITY_CONTEXT
 from service.rollout.parity import compare_backends
 from service.store.dicom_folder import scan
 
@@ -88,15 +89,16 @@ def test_a_second_pipeline_asks_the_networks_nothing(backend: Backend, added: Pi
     counting = Counting(backend)
     CovidSeverity().analyse(ct, counting, unheard)
     first = dict(counting.calls)
-    assert first.keys() == {LUNG_OPACITY.name, LOBES.name}
-    added.analyse(ct, counting, unheard)
+    assert first.keys() == {LUNG_OPACITY.name, LOBES.name, OPACITY_CONTEXT.name}
+    for second in (added, CovidBurden()):
+        second.analyse(ct, counting, unheard)
     assert counting.calls == first
 
 
 def test_the_first_pipeline_asks_only_for_what_the_second_did_not_need(
     backend: Backend, added: Pipeline, ct: CT
 ) -> None:
-    """Mirrored slices are asked about by covid-severity alone."""
+    """Opacities are asked for by covid-severity alone."""
     alone, together = Counting(backend), Counting(backend)
     CovidSeverity().analyse(ct.afresh(), alone, unheard)
     for pipeline in (added, CovidSeverity()):

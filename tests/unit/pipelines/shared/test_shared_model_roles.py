@@ -9,6 +9,7 @@ import pytest
 from helpers import tiny_models
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
+from models.opacity_context.spec import SPEC as OPACITY_CONTEXT
 from service.domain.model_roles import mistakes
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.inference.onnx import OnnxBackend
@@ -25,7 +26,7 @@ def with_tensor(spec: ModelSpec, side: str, **changes: Any) -> ModelSpec:
 
 
 def with_floor(**changes: float) -> ModelSpec:
-    return replace(LUNG_OPACITY, noise_floor=FLOOR | changes)
+    return replace(OPACITY_CONTEXT, noise_floor=FLOOR | changes)
 
 
 def test_the_released_models_and_those_of_the_tests_fit() -> None:
@@ -38,7 +39,10 @@ def test_the_released_models_and_those_of_the_tests_fit() -> None:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        (replace(LUNGS, name="heart"), "name: 'heart' is no role; there are lung-opacity, lobes, lungs"),
+        (
+            replace(LUNGS, name="heart"),
+            "there are lung-opacity, lobes, opacity-context, lungs",
+        ),
         (replace(LUNGS, layout="lung-boxes"), "layout: lungs is fed as plane-grid or body-crop, not as lung-boxes"),
         (replace(LUNGS, layout="plane-grid"), "spacing_mm: a plane grid needs"),
         (replace(LUNGS, layout="plane-grid", spacing_mm=-1.5), "spacing_mm: a plane grid needs"),
@@ -48,7 +52,11 @@ def test_the_released_models_and_those_of_the_tests_fit() -> None:
         (replace(LUNGS, thresholds={"lung": 128.0}), "thresholds: each lies between 0 and 1"),
         (replace(LOBES, thresholds={"RUL": 0.5}), "thresholds: lobes has one for each of: none"),
         (replace(LUNGS, max_batch=0), "max_batch: at least 1"),
-        (replace(LUNGS, noise_floor=FLOOR), "noise_floor: lungs finds no opacity"),
+        (replace(LUNGS, noise_floor=FLOOR), "noise_floor: it belongs to opacity-context"),
+        (replace(LUNG_OPACITY, noise_floor=FLOOR), "noise_floor: it belongs to opacity-context"),
+        (replace(LUNGS, slice_mm=2.5), "slice_mm: lungs sees the slices that lung-opacity sees"),
+        (replace(LUNG_OPACITY, slice_mm=6.0), "slice_mm: above 0 and at most 5"),
+        (replace(OPACITY_CONTEXT, slice_mm=0.0), "slice_mm: above 0 and at most 5"),
         (with_floor(nodule_ml=5.0), "noise_floor: it has opacity_ml and opacity_percent"),
         (with_floor(opacity_ml=0.0), "noise_floor: it lies above 0 mL and between 0 and 5 %"),
         (with_floor(opacity_ml=math.inf), "noise_floor: it lies above 0 mL"),
