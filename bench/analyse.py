@@ -15,7 +15,7 @@ PART = "analyse"
 _SECONDS = Target(30)
 _INFERENCE_SECONDS = Target(10)
 _PEAK_GB = Target(2)
-_INFERENCE = ("lungs and opacities", "lobes", "measure")
+_INFERENCE = ("lungs", "lobes", "opacities", "measure")
 """Stages from the CT in HU to the masks and what is measured in them."""
 
 

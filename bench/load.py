@@ -117,7 +117,7 @@ def _begin(service: RunningService, case: Case) -> None:
     node = DicomNode("service", AET, "127.0.0.1", service.port, _ANALYSED)  # dcmsend refuses P001's invalid UIDs
     if any(sent.verdict is not Verdict.STORED for sent in send(node, dicom_files(case.folder))):
         raise RuntimeError(f"{case.name} was not stored")
-    wait_until(lambda: "lungs and opacities" in service.log(), 300)
+    wait_until(lambda: ": lungs" in service.log(), 300)
 
 
 def _analysis_s(service: RunningService) -> float:

@@ -86,7 +86,6 @@ cases: the numbers flatter a little.
 ## Known failures
 - Few patients, few scanners: expect worse elsewhere.
 - Diffuse disease in which hardly any lung is clear is found in part only (medseg9/vol9).
-- The attention branch changes hardly anything yet: its map goes to the main branch (decision 154).
 - Shallow inspiration: dense but healthy lung at the back counts as opacity where it is dense enough.
 - Masses, atelectasis and effusion inside the lungs count as opacity.
 - Consolidation that the lungs leave out is not counted.

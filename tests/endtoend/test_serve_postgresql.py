@@ -27,7 +27,7 @@ def test_a_study_survives_that_the_database_cuts_all_sessions(postgresql: Postgr
     ):
         node = DicomNode("service", AET, "127.0.0.1", service.port, "CT1")
         assert {o.verdict for o in send(node, ct)} == {Verdict.STORED}
-        wait_until(lambda: "lungs and opacities" in service.log(), 120)
+        wait_until(lambda: ": lungs" in service.log(), 120)
         (worker,) = service.processes("worker")
         (receiver,) = service.processes("receiver")
         postgresql.execute(

@@ -70,7 +70,7 @@ def test_a_ct_waits_for_its_back_end(tmp_path: Path) -> None:
             assert {one.verdict for one in send(DicomNode("service", AET, "127.0.0.1", service.port, "CT1"), CT)} == {
                 Verdict.STORED
             }
-            wait_until(lambda: "lungs and opacities" in service.log(), 240)
+            wait_until(lambda: ": lungs" in service.log(), 240)
             triton.kill()
             wait_until(lambda: "attempt 1 failed: Triton at" in service.log(), 240)
             assert not pacs.received
