@@ -47,6 +47,10 @@ on the same patients, so a new patient may do somewhat worse.
 lobe masks (two of EXACT'09):
 
 {_dice(metrics)}
+**Dice of the prior alone** on {metrics["luna16"]["patients"]} LUNA16 patients with lobe masks (Tang 2019; no CT beside
+them, so fissures cannot be followed), given their true lungs; mean with its 95 % interval, and the worst patient:
+
+{_luna16(metrics["luna16"])}
 **Distance in mm from the drawn fissures to our border**, mean / median / 95th percentile, given the true lungs of the
 same three patients and of five LIDC-IDRI patients whose fissures Med-RAD drew. There is no CT of them: a CT without
 noise, disease or fissures is painted from the masks of lungs and vessels. So it is the error where no fissure is seen.
@@ -82,6 +86,15 @@ a lung with a named lobe, the part in the named lobes of that lung.
 - Volume loss, lobectomy, effusion or hyperinflation of one lobe shift fissures farther than the prior believes.
 - Incomplete and accessory fissures are not known to it: where a fissure is missing, the border is a smooth guess.
 """
+
+
+def _luna16(found: Metrics) -> str:
+    names = [*(lobe.name for lobe in Lobe), "all"]
+    rows = [
+        ["mean", *("{:.3f} ({:.3f}-{:.3f})".format(*found["mean"][name]) for name in names)],
+        ["worst", *(f"{found['worst'][name]:.3f}" for name in names)],
+    ]
+    return table(["", *names], rows)
 
 
 def _dice(metrics: Metrics) -> str:

@@ -2,10 +2,11 @@
 
     python -m models.lobes.evaluate --data DIR [--repository triton_repo]
 
-DIR holds lobes/Med-RAD_Lungs and dicom. Given the true lungs: Dice on three patients with lobe masks, and distances to
-the fissures of these and of five LIDC patients with drawn fissures. In real CTs, with the lungs and opacities that the
-pipeline finds: distances to fissures marked where they can be seen, and found opacity per lobe against radiologists'
-lobe labels. All of it twice: as the model says ("prior") and as the service gives it ("found").
+DIR holds lobes/ and dicom/. Given the true lungs: Dice on three patients with lobe masks, and of the prior alone on 41
+more; distances to the fissures of the three and of five LIDC patients with drawn fissures. In real CTs, with the lungs
+and opacities that the pipeline finds: distances to fissures marked where they can be seen, and found opacity per lobe
+against radiologists' lobe labels. All but the 41 twice: as the model says ("prior") and as the service gives it
+("found").
 Writes metrics.json, CARD.md and the pictures of the best, the median and the worst patient.
 """
 
@@ -21,6 +22,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from models.card import write_metrics
+from models.statistics import mean_with_interval
 from service.domain.anatomy import Lobe
 from service.imaging.lobes import lobes_on_source, lung_boxes
 from service.imaging.lungs import Lungs, Side
@@ -33,7 +35,7 @@ from .agreement import dice, distances_mm, same_lobe_part, with_slice_labels
 from .card import render
 from .pictures import overlay
 from .summary import summarise
-from .truth import FISSURES, Points, Truth, borders, lungs_of, read_drawn, read_masked
+from .truth import FISSURES, Points, Truth, borders, lungs_of, read_drawn, read_luna16, read_masked
 
 HERE = Path(__file__).parent
 MASKED = ("Patient1", "Patient2", "Patient3")
@@ -51,10 +53,30 @@ def patients(folder: Path) -> Iterator[Truth]:
 
 def predict(ct: hd.Volume, lungs: Lungs, backend: OnnxBackend) -> dict[str, Labels]:
     """Lobe labels on the CT's grid: "prior" and "found"."""
+    found = find_lobes(ct, lungs, backend, lambda stage, done: None)
+    return {"prior": by_prior(ct, lungs, backend), "found": found}
+
+
+def by_prior(ct: hd.Volume, lungs: Lungs, backend: OnnxBackend) -> Labels:
+    """What the model alone says, which looks at the lungs' boxes only."""
     boxes = lung_boxes(lungs.on_model, backend.spec("lobes").inputs[0].dims[-1])
     answer = backend.infer("lobes", {"lungs": np.stack([boxes[side].array for side in Side])[None]})["probability"][0]
-    prior = lobes_on_source({Side.RIGHT: answer[:3], Side.LEFT: answer[3:]}, boxes, lungs, ct)
-    return {"prior": prior, "found": find_lobes(ct, lungs, backend, lambda stage, done: None)}
+    return lobes_on_source({Side.RIGHT: answer[:3], Side.LEFT: answer[3:]}, boxes, lungs, ct)
+
+
+def on_luna16(folder: Path, backend: OnnxBackend) -> dict[str, Any]:
+    """Dice of the prior per lobe, over the patients: mean with its interval, and the worst."""
+    found = {}
+    for path in sorted(folder.glob("*.nii.gz")):
+        truth = read_luna16(path)
+        found[path.name.partition(".")[0]] = dice(by_prior(truth, lungs_of(truth), backend), truth.array)
+    by_lobe = {lobe.name: [one[lobe.name] for one in found.values()] for lobe in Lobe}
+    by_lobe["all"] = [float(np.mean(list(one.values()))) for one in found.values()]
+    return {
+        "patients": len(found),
+        "mean": {name: mean_with_interval(values) for name, values in by_lobe.items()},
+        "worst": {name: round(min(values), 3) for name, values in by_lobe.items()},
+    }
 
 
 def on_patient(truth: Truth, labels: Labels) -> dict[str, Any]:
@@ -116,6 +138,7 @@ def evaluate(data: Path, backend: OnnxBackend, pictures: Path) -> dict[str, Any]
         "lung_opacity_sha256": backend.spec("lung-opacity").sha256,
         "cases": cases,
         **summarise(cases),
+        "luna16": on_luna16(data / "lobes/luna16-lobes", backend),
         "real": real,
     }
 

@@ -4,6 +4,7 @@ None of Med-RAD's has a CT beside it; one is painted from their masks, see `pain
 
 `read_masked`: Med-RAD's RespiratoryMotionEnvironments, three patients with five lobe masks.
 `read_drawn`: Med-RAD's TumorTargetEnvironments, five LIDC-IDRI patients with the lungs' surface and fissures drawn.
+`read_luna16`: five lobe masks of 41 LUNA16 patients, without vessels: only the prior can be measured on them.
 """
 
 from dataclasses import dataclass
@@ -74,6 +75,12 @@ def read_drawn(folder: Path) -> Truth:
     drawn = _read(folder / "fissures.nii.gz")
     fissures = by_fissure(to_lps(drawn, np.argwhere(drawn.array > 0)), lung, lungs.on_source)
     return Truth(f"LIDC {folder.name}", paint(lung, _read(folder / "vessels.nii.gz")), lungs, fissures, None)
+
+
+def read_luna16(path: Path) -> hd.Volume:
+    """Lobe labels (`Lobe`; the files have the same numbers)."""
+    volume = hd.Volume.from_nibabel(nibabel.load(path)).to_patient_orientation(MODEL_ORIENTATION)
+    return volume.with_array(volume.array.astype(np.uint8))
 
 
 def paint(lung: hd.Volume, vessels: hd.Volume) -> hd.Volume:
