@@ -27,6 +27,7 @@ from service.store.overview import Overview
 from service.store.presence import present
 from service.store.retention import Retention
 from service.store.reviews import Reviews
+from service.store.worklist import Worklist
 from service.worker.backend_watch import GROUP
 
 
@@ -48,6 +49,7 @@ def run(settings: Settings, name: str) -> None:
     app = create_app(
         __version__,
         seen,
+        Worklist(engine),
         job_actions_on(settings, engine),
         [state.value for state in State],
         SelfReport(
