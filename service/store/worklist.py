@@ -1,8 +1,8 @@
 """The worklist of those who read CTs: studies with a result that nobody has reviewed, by the rank of the result.
 
-A study stands on it once, with its highest rank among its current results: of each pipeline the latest that analysed it.
-A review of any of them takes the study off; a newer result, for instance after a late slice, brings it back. Studies
-without a rank come last, so that none is missing. What was refused or failed has no result, and is not on it.
+A study stands on it once, with its highest rank among its current results: of each pipeline the latest one. A review of
+any of them takes the study off; a newer result, for instance after a late slice, brings it back. Studies without a rank
+come last, so that none is missing. What was refused or failed has no result, and is not on it.
 """
 
 from collections.abc import Mapping

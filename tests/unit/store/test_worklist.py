@@ -69,8 +69,8 @@ def test_the_highest_rank_is_first_and_equal_ranks_by_age_and_no_rank_is_last(
     engine: sa.Engine, jobs: Jobs, come: Come
 ) -> None:
     for study, seconds, rank in (
-        ("unranked, new", 130, None), ("low", 100, 0.2), ("young", 120, 0.7), ("old", 110, 0.7), ("none found", 90, 0.0),
-        ("unranked, old", 80, None), ("high", 140, 0.9),
+        ("unranked, new", 130, None), ("low", 100, 0.2), ("young", 120, 0.7), ("old", 110, 0.7),
+        ("none found", 90, 0.0), ("unranked, old", 80, None), ("high", 140, 0.9),
     ):  # fmt: skip
         analyse(jobs, come(study, seconds)[0], rank)
     expected = ["high", "old", "young", "low", "none found", "unranked, old", "unranked, new"]
