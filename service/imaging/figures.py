@@ -61,7 +61,9 @@ def axial(scene: Scene) -> tuple[Figure, Figure]:
     index, affected = busiest_plane(scene.marked, scene.lungs, axis=0)
     hu, marked, lungs = scene.plane((index,))
     spacing_mm = (scene.view.spacing_mm[1], scene.view.spacing_mm[2])
-    place = _axial_place(scene, index)
+    number = scene.view.source_index(0, index, scene.hu.shape[0])
+    z_mm = scene.position_mm(axis=0, index=index)[2]
+    place = f"Axial, {_place(scene.ct, number)}, z {z_mm:.1f} mm"
     which = "most affected slice" if affected else f"no {scene.noun} found; slice with the most lung"
     plain = slice_picture(hu, np.zeros_like(marked), lungs, spacing_mm, scene.marks)
     with_marks = slice_picture(hu, marked, lungs, spacing_mm, scene.marks)
@@ -69,10 +71,11 @@ def axial(scene: Scene) -> tuple[Figure, Figure]:
 
 
 def overlay(scene: Scene, what: str) -> Figure:
-    """The axial slice with most marked voxels, with its marks. what: they show."""
+    """The axial slice with most marked voxels, with its marks. what: they show, in a few words."""
     index, _ = busiest_plane(scene.marked, scene.lungs, axis=0)
     picture = slice_picture(*scene.plane((index,)), (scene.view.spacing_mm[1], scene.view.spacing_mm[2]), scene.marks)
-    return Figure(picture, f"{_axial_place(scene, index)}: {what}")
+    number = scene.view.source_index(0, index, scene.hu.shape[0])
+    return Figure(picture, f"Axial, {_place(scene.ct, number)}: {what}")
 
 
 def coronal(scene: Scene) -> Figure:
@@ -89,12 +92,6 @@ def front(scene: Scene) -> Figure:
     """The lungs from the front."""
     picture = picture_3d(scene.lungs, scene.marked, scene.view.spacing_mm, scene.marks)
     return Figure(picture, "3D rendering, seen from the front", dark=False)
-
-
-def _axial_place(scene: Scene, index: int) -> str:
-    number = scene.view.source_index(0, index, scene.hu.shape[0])
-    z_mm = scene.position_mm(axis=0, index=index)[2]
-    return f"Axial, {_place(scene.ct, number)}, z {z_mm:.1f} mm"
 
 
 def _place(ct: CT, index: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from service.domain.analysis import Analysis, HeatMap, MeasurementGroup
+from service.domain.analysis import Analysis, HeatMap, LabelArray, MeasurementGroup
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES
 from service.domain.ct import CT
 from service.domain.ports import Step
@@ -20,8 +20,8 @@ from service.pipelines.shared import lobe_segments
 TITLE = "Chest CT: lung lesion triage report"
 
 MARKS = (Mark(segments.LESION.label, segments.LESION.rgb, 0.30),)
-HEAT_MARKS = (Mark(1, (240, 228, 66), 0.35), Mark(2, (204, 121, 167), 0.45, hatched=True))
-"""Influence above a quarter, and above three quarters, of its greatest."""
+HEAT_MARK = Mark(1, (204, 121, 167), 0.45, hatched=True)
+"""Influence on the class, of at least half its greatest."""
 
 _COLUMNS = (Column("Lung mL", 0.45), Column("Lesions mL", 0.66), Column("Lesions %", 0.845))
 _BAR = (0.862, 1.0)
@@ -59,7 +59,7 @@ def _figures(ct: CT, analysis: Analysis, step: Step) -> tuple[tuple[Figure, Figu
     step()
     if analysis.explanations:
         (heat,) = analysis.explanations
-        middle = overlay(Scene.of(ct, levels(heat), lobes, HEAT_MARKS, "influence"), heat.title)
+        middle = overlay(Scene.of(ct, much(heat), lobes, (HEAT_MARK,), "influence"), "influence on the class")
     else:
         middle = coronal(scene)
     step()
@@ -68,10 +68,10 @@ def _figures(ct: CT, analysis: Analysis, step: Step) -> tuple[tuple[Figure, Figu
     return large, small
 
 
-def levels(heat: HeatMap) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Labels of `HEAT_MARKS`, axes (slice, row, column)."""
-    most = int(heat.values.max())
-    return np.digitize(heat.values, [0.25 * most, 0.75 * most]).astype(np.uint8)
+def much(heat: HeatMap) -> LabelArray:
+    """1 where `HEAT_MARK` is, axes (slice, row, column)."""
+    marked: LabelArray = (heat.values >= 0.5 * heat.values.max()).astype(np.uint8)
+    return marked
 
 
 def _headline(analysis: Analysis) -> Card:
@@ -119,8 +119,7 @@ def _classes(analysis: Analysis) -> Card:
 def _legend(analysis: Analysis) -> Iterator[LegendEntry]:
     yield LegendEntry(swatch(MARKS[0]), segments.LESION.title)
     if analysis.explanations:
-        for mark, title in zip(HEAT_MARKS, ("Some influence", "Much influence"), strict=True):
-            yield LegendEntry(swatch(mark), title)
+        yield LegendEntry(swatch(HEAT_MARK), "Influence on class")
 
 
 def _rows(analysis: Analysis) -> Iterator[TableRow]:
