@@ -308,6 +308,25 @@ class Triton(_Frozen):
         return self
 
 
+class SelfPromotion(_Frozen):
+    """When a version of a model that analyses in the shadow becomes the active one by itself."""
+
+    studies: int = Field(
+        200,
+        ge=1,
+        le=1000,
+        description="all of its latest shadow analyses, so many, have to be within the limits; without "
+        "`inference.self_promotion` an operator promotes it",
+    )
+    min_dice: float = Field(
+        0.9, gt=0, le=1, description="of every label with that of the active version; differences below 1 mL pass"
+    )
+    headline_change: dict[str, float] = Field(
+        default_factory=dict,
+        description="greatest change of the headline, by pipeline, in its unit; a pipeline that is not named: none",
+    )
+
+
 class Inference(_Frozen):
     """Where models run."""
 
@@ -338,6 +357,11 @@ class Inference(_Frozen):
         gt=0,
         description="every so often the models are asked for an answer that is known; while it is wrong, nothing is "
         "analysed and we are not ready",
+    )
+    self_promotion: SelfPromotion | None = Field(
+        None,
+        description="limits within which a version in the shadow becomes the active one by itself, after the same "
+        "acceptance as ever; null: an operator promotes it",
     )
     triton: Triton = Triton()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.table import Table
 from service.cli.job_view import show_job
 from service.cli.options import FAILURE, ConfigOption, err, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
+from service.cli.worklist_view import show_worklist
 from service.composition import job_actions
 from service.domain.job import Job
 from service.domain.job_state import IllegalTransition, State
@@ -37,19 +39,30 @@ JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="As `thoracle jobs 
 def list_(
     state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
     study: Annotated[str | None, typer.Option(help="Only jobs of this Study Instance UID.")] = None,
-    worklist: Annotated[bool, typer.Option("--worklist", help="In the order in which they are worked on.")] = False,
+    queue: Annotated[bool, typer.Option("--queue", help="In the order in which they are worked on.")] = False,
+    worklist: Annotated[
+        bool, typer.Option("--worklist", help="Studies whose result nobody has reviewed, the highest rank first.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     config: ConfigOption = None,
 ) -> None:
     """List jobs, newest first.
 
+    A review of any result of a study takes it off the worklist; without a rank a study stands at its end.
+
     [bold]Example[/]
 
       thoracle jobs list --state undelivered --config thoracle.yaml
     """
+    if worklist:
+        if state is not None or study is not None or queue:
+            raise typer.BadParameter("--worklist goes with --limit only")
+        with _possible():
+            show_worklist(job_actions.worklist(settings_from(config)).entries(limit), datetime.now(UTC))
+        return
     with _possible():
         rows = job_actions.overview(settings_from(config)).list_jobs(
-            state=state, study_uid=study, by_priority=worklist, limit=limit
+            state=state, study_uid=study, by_priority=queue, limit=limit
         )
     table = Table(
         "job", "pipeline", "state", "urgency", "created", "result", "supersedes", "candidate", "error", box=None

@@ -20,6 +20,7 @@ from service.store.overview import Overview
 from service.store.records import Records
 from service.store.reviews import Reviews
 from service.store.study_tables import StudyTables
+from service.store.worklist import Worklist
 from service.worker.delivery_plans import DeliveryPlans
 from service.worker.job_actions import JobActions
 
@@ -44,6 +45,12 @@ def overview(settings: Settings) -> Overview:
     """The jobs as operators see them. Permanent if the service has no database yet."""
     _, engine = existing_storage(settings)
     return Overview(engine)
+
+
+def worklist(settings: Settings) -> Worklist:
+    """The studies to be read. Permanent if the service has no database yet."""
+    _, engine = existing_storage(settings)
+    return Worklist(engine)
 
 
 def accession_number(settings: Settings, job: Mapping[str, Any]) -> str:

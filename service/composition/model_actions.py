@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from service.store.shadows import Shadows
 
 if TYPE_CHECKING:
     from service.rollout.acceptance import Acceptance
+    from service.rollout.self_promotion import SelfPromotion
 
 now = partial(datetime.now, UTC)
 
@@ -59,6 +61,24 @@ def model_actions_on(settings: Settings, engine: sa.Engine) -> ModelActions:
 
     served = partial(served_repository, settings)
     return ModelActions(served, own, check, Audit(engine, now), Shadows(engine))
+
+
+def self_promotion(settings: Settings, actions: ModelActions) -> list["SelfPromotion"]:
+    """Returns what promotes candidates in the shadow by itself, if the settings want it.
+
+    Permanent if they name a pipeline that there is not.
+    """
+    wanted = settings.inference.self_promotion
+    if wanted is None:
+        return []
+    from service.pipelines import named
+    from service.rollout.self_promotion import PromotionLimits, SelfPromotion
+
+    for pipeline in wanted.headline_change:
+        named(pipeline)
+    limits = PromotionLimits(wanted.studies, wanted.min_dice, wanted.headline_change)
+    who = f"service on {gethostname()}, by itself"
+    return [SelfPromotion(actions, partial(served_repository, settings), limits, who, now)]
 
 
 def shipped_models() -> Path:

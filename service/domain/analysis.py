@@ -270,7 +270,8 @@ class Analysis:
     voxel_ml: volume of one voxel of the label maps. groups: measurements about segments and about the study, in the
     order to show them. uncertainty: how sure the models are, for the quality group. limitations: what the models cannot
     tell, coded. summary: the result in sentences. urgent: whether the study is to be read first. drift: what is watched
-    over many studies, by name. explanations: what made the models decide.
+    over many studies, by name. explanations: what made the models decide. rank: how early the CT is to be read, 0 to 1,
+    1 the first; None if the pipeline does not tell.
     """
 
     pipeline: PipelineUse
@@ -287,6 +288,7 @@ class Analysis:
     urgent: bool = False
     drift: Mapping[str, float] = field(default_factory=dict)
     explanations: tuple[HeatMap, ...] = ()
+    rank: float | None = None
 
     def __post_init__(self) -> None:
         """ValueError for a result that contradicts itself: no object is built of it."""

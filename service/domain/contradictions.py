@@ -108,3 +108,5 @@ def _of_numbers(analysis: "Analysis") -> Iterator[str]:
         yield "a number is not finite"
     if value is not None and value > (analysis.headline.maximum or math.inf):
         yield "the headline exceeds its scale"
+    if analysis.rank is not None and not 0.0 <= analysis.rank <= 1.0:
+        yield "the rank does not lie between 0 and 1"

@@ -69,7 +69,8 @@ class Result:
     series_uid: the analysed series, None when every series was refused or it failed. error: why it failed.
 
     headline: ready for JSON, as `evidence.result` has it; None where nothing was analysed. urgent: it is to be read
-    first. drift: what is watched over many studies, by name. scanner: as `domain.scanner` names it.
+    first. rank: on the worklist, 0 to 1. drift: what is watched over many studies, by name. scanner: as
+    `domain.scanner` names it.
     models: that made the result, or were asked before it was refused, each with name, version, sha256 and whether it is
     a candidate. shadows: candidates that are to analyse the study too, version by model name.
     """
@@ -79,6 +80,7 @@ class Result:
     flags: Sequence[Flag] = ()
     headline: Mapping[str, Any] | None = None
     urgent: bool = False
+    rank: float | None = None
     drift: Mapping[str, float] = field(default_factory=dict)
     scanner: str = UNKNOWN
     timings_s: Mapping[str, float] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Order of the jobs: the one with the earliest virtual time goes first.
 
-That is when its study was complete, less a head start for urgent ones. So STAT goes before routine, and still nothing
-starves: whatever has waited longer than another's head start goes before it.
+That is when its study was complete, less a head start for urgent ones, and a smaller one by the rank of its result. So
+STAT goes before routine, a high rank before a low one, and still nothing starves: whatever has waited longer than
+another's head start goes before it.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,9 @@ class Urgency(StrEnum):
 
 
 _HEAD_STARTS = {Urgency.ROUTINE: timedelta(0), Urgency.URGENT: timedelta(hours=2), Urgency.STAT: timedelta(hours=12)}
+
+_HIGHEST_RANK = timedelta(hours=1)
+"""Head start of a result of rank 1, in proportion for a lower one: less than from any urgency to the next."""
 
 _START = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -37,6 +41,10 @@ def after_analysis(urgency: Urgency, urgent: bool) -> Urgency:
     return most_urgent(urgency, Urgency.URGENT if urgent else Urgency.ROUTINE)
 
 
-def virtual_time_s(complete_at: datetime, urgency: Urgency) -> int:
-    """Seconds since 2020, 1 to 2**31 - 1: the lowest goes first. complete_at: aware."""
-    return max(1, round((complete_at - _HEAD_STARTS[urgency] - _START).total_seconds()))
+def virtual_time_s(complete_at: datetime, urgency: Urgency, rank: float | None = None) -> int:
+    """Seconds since 2020, 1 to 2**31 - 1: the lowest goes first.
+
+    complete_at: aware. rank: of the result, 0 to 1; None before there is one, or if its pipeline gives none.
+    """
+    head_start = _HEAD_STARTS[urgency] + (rank or 0.0) * _HIGHEST_RANK
+    return max(1, round((complete_at - head_start - _START).total_seconds()))

@@ -107,6 +107,8 @@ def _where_there_is_some(analysis: Analysis) -> Iterator[tuple[str, Any]]:
     if found is not None and (found.decision is not None or found.experimental):
         decision = None if found.decision is None else found.decision.meaning
         yield "decision", {"class": decision, "experimental": found.experimental}
+    if analysis.rank is not None:
+        yield "rank", ratio(analysis.rank)
     if analysis.explanations:
         yield "explanations", [_explanation(one) for one in analysis.explanations]
 

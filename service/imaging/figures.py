@@ -70,6 +70,14 @@ def axial(scene: Scene) -> tuple[Figure, Figure]:
     return Figure(plain, f"{place}: unmarked"), Figure(with_marks, f"The same slice, marked: {which}")
 
 
+def overlay(scene: Scene, what: str) -> Figure:
+    """The axial slice with most marked voxels, with its marks. what: they show, in a few words."""
+    index, _ = busiest_plane(scene.marked, scene.lungs, axis=0)
+    picture = slice_picture(*scene.plane((index,)), (scene.view.spacing_mm[1], scene.view.spacing_mm[2]), scene.marks)
+    number = scene.view.source_index(0, index, scene.hu.shape[0])
+    return Figure(picture, f"Axial, {_place(scene.ct, number)}: {what}")
+
+
 def coronal(scene: Scene) -> Figure:
     """A plane through much of the lungs, with as many marked voxels as such a plane has."""
     index, affected = busiest_plane(scene.marked, scene.lungs, axis=1, least_lung=_MUCH_LUNG)

@@ -103,6 +103,29 @@ def to_box(volume: hd.Volume, size: int | tuple[int, int, int]) -> hd.Volume:
     return box.with_array(resample_like(volume, box))
 
 
+def to_spacing(volume: hd.Volume, spacing_mm: tuple[float, float, float]) -> hd.Volume:
+    """Orient to `MODEL_ORIENTATION` and resample the whole of `volume` to a spacing, by cubic B-splines.
+
+    volume: HU, any axis order. spacing_mm: from slice to slice, row to row, column to column. Returns int16 HU over the
+    same extent. What is finer than the new grid is averaged first: whole slices, then what is left by a low pass.
+    """
+    oriented = volume.to_patient_orientation(MODEL_ORIENTATION)
+    oriented = thicker(oriented, max(1, math.floor(spacing_mm[0] / oriented.spacing[0] + _ROUNDING)))
+    target = grid_over(oriented, spacing_mm)
+    hu = _resampled(oriented.with_array(_low_passed(oriented, spacing_mm)), target, AIR_HU, sitk.sitkBSpline)
+    limits = np.iinfo(np.int16)
+    return target.with_array(np.rint(hu).clip(limits.min, limits.max).astype(np.int16))
+
+
+def grid_over(volume: hd.Volume, spacing_mm: tuple[float, float, float]) -> hd.Volume:
+    """The empty grid of that spacing that covers `volume`, with its axes, and as little more as possible."""
+    extent_mm = np.array(volume.spatial_shape) * volume.spacing
+    shape = np.ceil(extent_mm / spacing_mm - _ROUNDING).astype(int)
+    axes = np.stack(volume.unit_vectors(), axis=1)
+    middle = volume.affine[:3] @ [*((np.array(volume.spatial_shape) - 1) / 2), 1.0]
+    return _empty(volume, shape.tolist(), spacing_mm, middle - axes @ ((shape - 1) / 2 * spacing_mm))
+
+
 def resample_like(volume: hd.Volume, reference: hd.Volume) -> NDArray[Any]:
     """Linear interpolation of `volume` at the voxels of `reference`, 0 outside; keeps the dtype of `volume`.
 
@@ -141,8 +164,20 @@ def smoothed(volume: hd.Volume, spacing_mm: float) -> NDArray[np.float32]:
     return smooth
 
 
-def _resampled(volume: hd.Volume, reference: hd.Volume, outside: float) -> NDArray[Any]:
-    """Linear interpolation at the voxels of `reference`; keeps the dtype.
+def _low_passed(volume: hd.Volume, spacing_mm: tuple[float, float, float]) -> NDArray[np.float32]:
+    """The volume's array, low-passed along each axis to what `spacing_mm` can carry."""
+    passed = volume.array.astype(np.float32)
+    for axis, (now_mm, wanted_mm) in enumerate(zip(volume.spacing, spacing_mm, strict=True)):
+        taps = _low_pass(now_mm, wanted_mm)
+        if len(taps) > 1:
+            passed = ndimage.correlate1d(passed, taps, axis, np.float32, "nearest")
+    return passed
+
+
+def _resampled(
+    volume: hd.Volume, reference: hd.Volume, outside: float, interpolator: int = sitk.sitkLinear
+) -> NDArray[Any]:
+    """Interpolation at the voxels of `reference`; keeps the dtype.
 
     An image's axes are the array's from last to first, so that neither has to be turned around in memory.
     """
@@ -154,7 +189,7 @@ def _resampled(volume: hd.Volume, reference: hd.Volume, outside: float) -> NDArr
         image,
         reference.spatial_shape[::-1],
         _NO_MOTION,
-        sitk.sitkLinear,
+        interpolator,
         reference.position,
         reference.spacing[::-1],
         _direction(reference),

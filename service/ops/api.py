@@ -16,6 +16,12 @@ from service.ops.probes import Health, answer, probes
 log = logging.getLogger(__name__)
 
 
+class Worklist(Protocol):
+    """What the API asks of the worklist."""
+
+    def entries(self, limit: int, offset: int) -> Sequence[Mapping[str, Any]]: ...
+
+
 class JobViews(Protocol):
     """What the API asks of the records."""
 
@@ -48,6 +54,7 @@ class SelfReport:
 def create_app(
     version: str,
     jobs: JobViews,
+    worklist: Worklist,
     control: JobControl,
     job_states: Sequence[str],
     report: SelfReport,
@@ -81,6 +88,10 @@ def create_app(
             state=state, study_uid=study_uid, since=since, by_priority=first, limit=limit, offset=offset
         )
         return {"jobs": [dict(row) for row in rows], "limit": limit, "offset": offset}
+
+    @app.get("/api/worklist", summary="Studies with a result that nobody has reviewed, the highest rank first")
+    def list_worklist(limit: int = Query(100, ge=1, le=1000), offset: int = Query(0, ge=0)) -> dict[str, Any]:
+        return {"studies": [dict(row) for row in worklist.entries(limit, offset)], "limit": limit, "offset": offset}
 
     @app.get("/api/jobs/{job_id}", summary="One job with its series, reasons, deliveries and journal")
     def show_job(job_id: str) -> dict[str, Any]:

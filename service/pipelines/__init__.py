@@ -15,11 +15,12 @@ from service.domain.pipeline import SERIES_NUMBERS, Pipeline, roles_of
 from service.errors import Permanent
 from service.pipelines.covid_burden.pipeline import CovidBurden
 from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.covid_triage.pipeline import CovidTriage
 from service.pipelines.shared.model_roles import LUNG_OPACITY
 
 GROUP = "thoracle.pipelines"
 
-BUILT_IN: tuple[Pipeline, ...] = (CovidSeverity(), CovidBurden())
+BUILT_IN: tuple[Pipeline, ...] = (CovidSeverity(), CovidBurden(), CovidTriage())
 
 _MEMBERS = (*Pipeline.__annotations__, "analyse", "report")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from service import __version__
 from service.composition.job_actions import job_actions_on
-from service.composition.model_actions import model_actions_on
+from service.composition.model_actions import model_actions_on, self_promotion
 from service.composition.storage import database_health, host_locks, metrics_dir, open_storage, shared_locks
 from service.domain.job_state import State
 from service.domain.ports import Spool
@@ -27,6 +27,7 @@ from service.store.overview import Overview
 from service.store.presence import present
 from service.store.retention import Retention
 from service.store.reviews import Reviews
+from service.store.worklist import Worklist
 from service.worker.backend_watch import GROUP
 
 
@@ -34,6 +35,7 @@ def run(settings: Settings, name: str) -> None:
     """The HTTP API, until SIGTERM. name: by which this process counts."""
     spool, engine = open_storage(settings)
     seen, alive = Overview(engine), shared_locks(settings, engine)
+    models = model_actions_on(settings, engine)
     database_gauges = DatabaseCollector(
         readings(
             seen,
@@ -48,6 +50,7 @@ def run(settings: Settings, name: str) -> None:
     app = create_app(
         __version__,
         seen,
+        Worklist(engine),
         job_actions_on(settings, engine),
         [state.value for state in State],
         SelfReport(
@@ -55,10 +58,13 @@ def run(settings: Settings, name: str) -> None:
             ready=lambda: _readiness(settings, spool, engine, alive),
             metrics=lambda: measured(settings, name, space, database_gauges),
         ),
-        [model_routes(model_actions_on(settings, engine), Audit(engine, now))],
+        [model_routes(models, Audit(engine, now))],
     )
+    beside = self_promotion(settings, models)
     with Listener("API", app, settings.api.host, settings.api.port) as listener:
-        wait_for_sigterm(lambda: listener.alive)
+        for task in beside:
+            task.start()
+        wait_for_sigterm(lambda: listener.alive and all(task.alive for task in beside))
 
 
 def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:

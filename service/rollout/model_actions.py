@@ -75,10 +75,12 @@ class ModelActions:
         with self._entry(by, "shadow", name, version) as detail:
             return self._checked(name, version, shadow(version), by, detail, progress)
 
-    def promote(self, name: str, version: str | None, by: str, progress: Progress = unheard) -> Changed:
-        """The version, or the candidate, becomes the active one."""
+    def promote(
+        self, name: str, version: str | None, by: str, progress: Progress = unheard, *, because: str | None = None
+    ) -> Changed:
+        """The version, or the candidate, becomes the active one. because: for the audit trail."""
         chosen = version or self._served(name).on_trial
-        with self._entry(by, "promote", name, chosen) as detail:
+        with self._entry(by, "promote", name, chosen, because=because) as detail:
             return self._checked(name, chosen or OFF, promote(chosen), by, detail, progress)
 
     def rollback(self, name: str, by: str) -> Changed:

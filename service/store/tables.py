@@ -85,6 +85,7 @@ jobs = sa.Table(
     sa.Column("acquired_at", UtcDateTime, comment="latest acquisition of the study's CT images"),
     sa.Column("series_uid", sa.Text, comment="the analysed series"),
     sa.Column("headline", sa.JSON(none_as_null=True), comment="the result to show in a list; NULL: none"),
+    sa.Column("rank", sa.Float, comment="on the worklist, 0 to 1, 1 the first; NULL: none"),
     sa.Column("flags", sa.JSON, nullable=False, comment="code and warning of each"),
     sa.Column("timings_s", sa.JSON, nullable=False),
     sa.Column("facts", sa.JSON, comment="what routing rules look at"),

@@ -212,6 +212,7 @@ class Runner:
             flags=analysis.flags if analysis else (),
             headline=headline_document(analysis.headline) if analysis else None,
             urgent=analysis is not None and analysis.urgent,
+            rank=analysis.rank if analysis else None,
             drift=dict(analysis.drift) if analysis else {},
             scanner=_scanner(outcome),
             timings_s=outcome.timings_s,

@@ -67,6 +67,36 @@ OPACITY_CONTEXT = replace(
 )
 
 
+PATCH = (32, 64, 64)
+REGION = (16, 24, 24)
+LESION_ABOVE_HU = -750
+_SPACE = ("slice to F", *_PLANE)
+
+TRIAGE_LESION = ModelSpec(
+    name="triage-lesion",
+    version="",
+    inputs=(TensorSpec("hu", "int16", PATCH, _SPACE),),
+    outputs=(TensorSpec("probability", "uint8", (1, *PATCH), ("lesion", *_SPACE)),),
+    max_batch=2,
+    thresholds={"lesion": 0.5},
+    licence="CC0",
+    layout="patches",
+    source="tests",
+)
+
+TRIAGE_INFECTION = replace(
+    TRIAGE_LESION,
+    name="triage-infection",
+    layout="lesion-region",
+    inputs=(TensorSpec("hu", "int16", REGION, _SPACE), TensorSpec("mask", "uint8", REGION, _SPACE)),
+    outputs=(
+        TensorSpec("probabilities", "float32", (3,), ("COVID-19, other pulmonary infection, no infection",)),
+        TensorSpec("heat_map", "uint8", REGION, _SPACE),
+    ),
+    thresholds={},
+)
+
+
 def lungs() -> bytes:
     """Lung is what is darker than `LUNG_BELOW_HU`; air around the body too, which the pipeline has to know better."""
     return _graph(LUNGS, np.full((1, SIZE, SIZE), 255, np.uint8))
@@ -121,6 +151,71 @@ def opacity_context(above_hu: int = OPACITY_ABOVE_HU) -> bytes:
     return _model(OPACITY_CONTEXT, nodes, constants)
 
 
+def triage_lesion(spec: ModelSpec = TRIAGE_LESION) -> bytes:
+    """Lesion is what is lighter than `LESION_ABOVE_HU`, with all voxels around it; the file carries no spec."""
+    constants = [
+        numpy_helper.from_array(np.array(values, kind), name)
+        for name, values, kind in (
+            ("first", [1], np.int64),
+            ("least", -LESION_ABOVE_HU, np.float32),
+            ("soft", 20.0, np.float32),
+            ("certain", 255.0, np.float32),
+        )
+    ]
+    nodes = [
+        helper.make_node("Cast", ["hu"], ["wide"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["wide", "first"], ["one"]),
+        helper.make_node("Neg", ["one"], ["dark"]),
+        helper.make_node("MaxPool", ["dark"], ["darkest"], kernel_shape=[3, 3, 3], pads=[1] * 6),
+        helper.make_node("Sub", ["least", "darkest"], ["over"]),
+        helper.make_node("Div", ["over", "soft"], ["steep"]),
+        helper.make_node("Sigmoid", ["steep"], ["part"]),
+        helper.make_node("Mul", ["part", "certain"], ["scaled"]),
+        helper.make_node("Round", ["scaled"], ["whole"]),
+        helper.make_node("Cast", ["whole"], ["probability"], to=TensorProto.UINT8),
+    ]
+    return _model(spec, nodes, constants)
+
+
+def triage_infection() -> bytes:
+    """Ground glass speaks for COVID-19, dense lesions for another infection; heat is where the lesion is.
+
+    The logits are -(m + 450) / 100, (m + 450) / 100 and -2 for a mean of m HU in the mask.
+    """
+    constants = [
+        numpy_helper.from_array(np.array(values, kind), name)
+        for name, values, kind in (
+            ("space", [1, 2, 3], np.int64),
+            ("nothing", 0, np.uint8),
+            ("one", 1.0, np.float32),
+            ("middle", 450.0, np.float32),
+            ("slope", [[-0.01, 0.01, 0.0]], np.float32),
+            ("offset", [[0.0, 0.0, -2.0]], np.float32),
+            ("shape", [-1, 1], np.int64),
+            ("hot", 200, np.int32),
+        )
+    ]
+    nodes = [
+        helper.make_node("Greater", ["mask", "nothing"], ["there"]),
+        helper.make_node("Cast", ["there"], ["part"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["hu"], ["wide"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["wide", "part"], ["inside"]),
+        helper.make_node("ReduceSum", ["inside", "space"], ["sum"], keepdims=0),
+        helper.make_node("ReduceSum", ["part", "space"], ["voxels"], keepdims=0),
+        helper.make_node("Max", ["voxels", "one"], ["some"]),
+        helper.make_node("Div", ["sum", "some"], ["mean"]),
+        helper.make_node("Add", ["mean", "middle"], ["above"]),
+        helper.make_node("Reshape", ["above", "shape"], ["column"]),
+        helper.make_node("Mul", ["column", "slope"], ["linear"]),
+        helper.make_node("Add", ["linear", "offset"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node("Cast", ["there"], ["ones"], to=TensorProto.INT32),
+        helper.make_node("Mul", ["ones", "hot"], ["heat"]),
+        helper.make_node("Cast", ["heat"], ["heat_map"], to=TensorProto.UINT8),
+    ]
+    return _model(TRIAGE_INFECTION, nodes, constants)
+
+
 def _graph(spec: ModelSpec, where: np.ndarray, above_hu: tuple[int, ...] = (_NO_LEAST_HU,)) -> bytes:
     """255 where a pixel is dark and `where` says so; the file carries no spec. above_hu: by channel, or of all."""
     taken, given = spec.inputs[0], spec.outputs[0]
@@ -142,21 +237,27 @@ def _graph(spec: ModelSpec, where: np.ndarray, above_hu: tuple[int, ...] = (_NO_
 
 
 def _model(spec: ModelSpec, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> bytes:
-    ends = [
-        helper.make_tensor_value_info(tensor.name, kind, ["batch", *tensor.dims])
-        for tensor, kind in ((spec.inputs[0], TensorProto.INT16), (spec.outputs[0], TensorProto.UINT8))
-    ]
-    graph = helper.make_graph(nodes, spec.name, ends[:1], ends[1:], constants)
+    taken, given = (
+        [
+            helper.make_tensor_value_info(
+                tensor.name, helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype)), ["batch", *tensor.dims]
+            )
+            for tensor in tensors
+        ]
+        for tensors in (spec.inputs, spec.outputs)
+    )
+    graph = helper.make_graph(nodes, spec.name, taken, given, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
 
 def repository(folder: Path) -> Path:
-    """A new model repository: the shipped lobes, and `lung_opacity` and `opacity_context` instead of the networks."""
+    """A new model repository: the shipped lobes, and thresholds instead of the other networks; no classifier."""
     create(folder, default_repository())
     serve(folder, lung_opacity(), LUNG_OPACITY)
     serve(folder, opacity_context(), OPACITY_CONTEXT)
+    serve(folder, triage_lesion(), TRIAGE_LESION)
     return folder
 
 

@@ -32,14 +32,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
 
 
 def test_every_batch_size_is_tried_before_it_is_ready(server: TritonServer) -> None:
-    for model, batches in (("lung-opacity", (1, 4, 16)), ("lobes", (1,)), ("opacity-context", (1,))):
+    tried = {"lung-opacity": (1, 4, 16), "lobes": (1,), "opacity-context": (1,), "triage-lesion": (1, 2)}
+    for model, batches in tried.items():
         for batch in batches:
             assert f"model '{model}' instance {model}_0_0 is running warmup sample 'batch of {batch}'" in server.log()
 
 
 @pytest.mark.parametrize(
     ("pipeline", "models"),
-    [("covid-severity", {"lung-opacity", "lobes"}), ("covid-burden", {"lung-opacity", "lobes", "opacity-context"})],
+    [
+        ("covid-severity", {"lung-opacity", "lobes"}),
+        ("covid-burden", {"lung-opacity", "lobes", "opacity-context"}),
+        ("covid-triage", {"lung-opacity", "lobes", "triage-lesion"}),
+    ],
 )
 def test_both_back_ends_agree_on_a_phantom(
     server: TritonServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipeline: str, models: set[str]

@@ -1,7 +1,7 @@
 """`thoracle jobs` on a real database."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from helpers.headlines import scored
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.cli.worklist_view import age_in_words
 from service.domain.job import Result
 from service.domain.job_state import State
 from service.store import tables
@@ -143,3 +144,29 @@ def test_a_user_without_a_name_is_a_number_in_the_journal(tmp_path: Path, monkey
     config, _, job_id = site(tmp_path)
     assert CliRunner().invoke(app, ["jobs", "cancel", job_id, "--config", str(config)]).exit_code == 0
     assert "by user 12345@" in CliRunner().invoke(app, ["jobs", "show", job_id, "-c", str(config)]).output
+
+
+def test_the_worklist_shows_rank_age_and_result_until_somebody_reviews_it(tmp_path: Path) -> None:
+    config, engine, job_id = site(tmp_path)
+
+    def run(*words: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["jobs", *words, "--config", str(config)])
+        return result.exit_code, " ".join(result.output.split())
+
+    assert run("list", "--worklist") == (0, "There are no studies to be read.")
+    Jobs(engine).finish(job_id, Result(series_uid="1.2", headline=scored(9), rank=0.256), NOW)
+    code, output = run("list", "--worklist")
+    assert (code, f"{job_id} covid-severity 0.26 routine" in output, "none" in output) == (0, True, True)
+    assert "9/25" in output and scored(9)["name"] in output
+    assert run("list", "--worklist", "--state", "failed")[0] == 2
+    assert run("review", job_id, "--verdict", "accepted")[0] == 0
+    assert run("list", "--worklist") == (0, "There are no studies to be read.")
+    code, output = run("list", "--queue")
+    assert (code, job_id in output) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"), [(-3, "0 min"), (0, "0 min"), (59, "59 min"), (60, "1 h"), (2879, "47 h"), (2880, "2 d")]
+)
+def test_an_age_is_told_in_one_unit(minutes: int, words: str) -> None:
+    assert age_in_words(timedelta(minutes=minutes)) == words

@@ -13,14 +13,16 @@ from service.pipelines import PIPELINES
 from service.pipelines.covid_burden import codes as covid_burden
 from service.pipelines.covid_severity import codes as covid_severity
 from service.pipelines.covid_severity.score import Category
+from service.pipelines.covid_triage import codes as covid_triage
+from service.pipelines.covid_triage import segments as triage_segments
 from service.pipelines.shared import opacity_segments
 from service.pipelines.shared.lobe_segments import SEGMENT_OF
 from service.pipelines.shared.opacities import Opacity
 
-MODULES = (codes, covid_burden, covid_severity, opacity_segments)
+MODULES = (codes, covid_burden, covid_severity, covid_triage, opacity_segments)
 ALL = [value for module in MODULES for value in vars(module).values() if isinstance(value, Code)]
-TABLES = (codes.PRODUCTS, covid_severity.CATEGORIES, opacity_segments.VOLUME_OF)
-SEGMENTS = (*SEGMENT_OF.values(), *opacity_segments.SEGMENT_OF.values())
+TABLES = (codes.PRODUCTS, covid_severity.CATEGORIES, covid_triage.CLASS_OF, opacity_segments.VOLUME_OF)
+SEGMENTS = (*SEGMENT_OF.values(), *opacity_segments.SEGMENT_OF.values(), triage_segments.LESION)
 FLAGS = tuple(dict.fromkeys(flag for pipeline in PIPELINES for flag in pipeline.flags))
 STANDARD = {
     "45653009": dictionary.SCT.UpperLobeOfLung,
@@ -29,6 +31,7 @@ STANDARD = {
     "39607008": dictionary.SCT.Lung,
     "7771000": dictionary.SCT.Left,
     "24028007": dictionary.SCT.Right,
+    "52988006": dictionary.SCT.Lesion,
     "112120": dictionary.DCM.GroundGlassOpacity,
     "112033": dictionary.DCM.AbnormalOpacity,
     "373099004": dictionary.SCT.Median,

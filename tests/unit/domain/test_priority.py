@@ -7,6 +7,23 @@ from service.domain.priority import Urgency, after_analysis, most_urgent, reques
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
+RANKED = [
+    ("STAT, rank 0", virtual_time_s(NOW, Urgency.STAT, 0.0)),
+    ("urgent, rank 1", virtual_time_s(NOW, Urgency.URGENT, 1.0)),
+    ("urgent, rank 0", virtual_time_s(NOW, Urgency.URGENT, 0.0)),
+    ("routine, no rank, more than an hour ago", virtual_time_s(NOW - timedelta(minutes=61), Urgency.ROUTINE)),
+    ("routine, rank 1", virtual_time_s(NOW, Urgency.ROUTINE, 1.0)),
+    ("routine, rank 0.4", virtual_time_s(NOW, Urgency.ROUTINE, 0.4)),
+    ("routine, no rank, 20 minutes ago", virtual_time_s(NOW - timedelta(minutes=20), Urgency.ROUTINE)),
+    ("routine, no rank", virtual_time_s(NOW, Urgency.ROUTINE)),
+]
+
+
+def test_a_rank_goes_before_what_came_up_to_an_hour_earlier_and_never_before_another_urgency() -> None:
+    times = [time for _, time in RANKED]
+    assert times == sorted(set(times))
+
+
 def test_stat_goes_first_and_nothing_starves() -> None:
     waiting = {
         "routine, now": virtual_time_s(NOW, Urgency.ROUTINE),

@@ -15,6 +15,7 @@ from service.imaging.harmonise import (
     thicker,
     to_box,
     to_plane_grid,
+    to_spacing,
 )
 
 GRID = PlaneGrid(spacing_mm=2.0, size=64)
@@ -137,3 +138,51 @@ def test_averaged_slices_lie_in_the_middle_of_what_they_average() -> None:
     centre = ramp.map_indices_to_reference(np.array([[0.5, 3.0, 4.0]]))
     assert moved.map_indices_to_reference(np.array([[0.0, 3.0, 4.0]])) == pytest.approx(centre)
     assert to_plane_grid(ramp, PlaneGrid(2.0, 64, 6.0)).spatial_shape == (3, 64, 64)
+
+
+SPACING = (2.5, 1.0, 1.0)
+
+
+def ramp(pixel_mm: float, slice_mm: float, shape: tuple[int, int, int] = (40, 60, 60)) -> hd.Volume:
+    """HU that rise by 2, 3 and 5 per mm to the head, the back and the left, from -800 at 0."""
+    affine = np.array([[0, 0, pixel_mm, -9.0], [0, pixel_mm, 0, 7.0], [-slice_mm, 0, 0, 100.0], [0, 0, 0, 1]])
+    volume = hd.Volume(np.zeros(shape, np.float32), affine, "PATIENT", "1.2.3")
+    return volume.with_array(expected_ramp(volume).astype(np.float32))
+
+
+def expected_ramp(grid: hd.Volume) -> np.ndarray:
+    where = grid.map_indices_to_reference(np.indices(grid.spatial_shape).reshape(3, -1).T)
+    return (-800 + where @ [5.0, 3.0, 2.0]).reshape(grid.spatial_shape)
+
+
+@pytest.mark.parametrize(("pixel_mm", "slice_mm"), [(0.7, 0.6), (0.7, 1.5), (0.9, 2.5), (1.0, 5.0), (1.3, 3.0)])
+@pytest.mark.parametrize("orientation", ["FPL", "HAR", "PLF"])
+def test_to_spacing_keeps_what_lies_where(pixel_mm: float, slice_mm: float, orientation: str) -> None:
+    volume = ramp(pixel_mm, slice_mm)
+    moved = to_spacing(volume.to_patient_orientation(orientation), SPACING)
+    assert moved.array.dtype == np.int16 and moved.spacing == pytest.approx(SPACING)
+    assert moved.get_closest_patient_orientation() == volume.get_closest_patient_orientation()
+    inside = (slice(3, -3), slice(8, -8), slice(8, -8))
+    assert moved.array[inside] == pytest.approx(expected_ramp(moved)[inside], abs=1.5)
+    extent = np.array(volume.spatial_shape) * volume.spacing
+    covered = np.array(moved.spatial_shape) * SPACING
+    assert (covered >= extent - 0.01).all() and (covered < extent + SPACING).all()
+
+
+def test_to_spacing_averages_what_is_finer_than_the_new_grid() -> None:
+    """A pattern from one pixel to the next is gone, and so is one from slice to slice."""
+    volume = ramp(0.5, 1.25)
+    checks = (np.indices(volume.spatial_shape).sum(0) % 2) * 800.0
+    moved = to_spacing(volume.with_array((checks - 400).astype(np.float32)), SPACING)
+    assert np.abs(moved.array[3:-3, 8:-8, 8:-8]).max() < 40
+
+
+def test_to_spacing_is_cubic_between_coarse_voxels() -> None:
+    """A parabola stays one, of which linear interpolation would cut the top."""
+    volume = ramp(4.0, 2.5, (9, 31, 31))
+    column = np.arange(31) - 15.0
+    parabola = np.broadcast_to((1000 - column**2 * 16).astype(np.float32), volume.spatial_shape)
+    moved = to_spacing(volume.with_array(np.ascontiguousarray(parabola)), SPACING)
+    middle = moved.map_indices_to_reference(np.array([[0.0, 0.0, k] for k in range(moved.spatial_shape[2])]))[:, 0]
+    expected = 1000 - (middle - (-9.0 + 15 * 4.0)) ** 2
+    assert moved.array[4, 60, 30:-30] == pytest.approx(expected[30:-30], abs=2)

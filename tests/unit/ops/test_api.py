@@ -25,6 +25,11 @@ class Records:
         return next((r for r in ROWS if r["job_id"] == job_id), None)
 
 
+class Worklist:
+    def entries(self, limit: int, offset: int) -> Sequence[Mapping[str, Any]]:
+        return ROWS[offset : offset + limit]
+
+
 class JobActions:
     """Knows one job, which it can do nothing with but send it again."""
 
@@ -51,6 +56,7 @@ def client(records: Records, healthy: str = "ok", ready: str = "ok") -> TestClie
         create_app(
             "1.0",
             records,
+            Worklist(),
             JobActions(),
             ["delivered", "refused"],
             SelfReport(
@@ -97,6 +103,12 @@ def test_jobs_are_filtered_and_an_unknown_state_is_an_error_that_lists_the_state
     answer = api.get("/api/jobs?state=lost")
     assert answer.status_code == 422
     assert "delivered, refused" in answer.json()["detail"]
+
+
+def test_the_worklist_keeps_the_order_of_the_records() -> None:
+    api = client(Records())
+    assert [study["job_id"] for study in api.get("/api/worklist").json()["studies"]] == ["b", "a"]
+    assert api.get("/api/worklist?limit=1&offset=1").json() == {"studies": [ROWS[1]], "limit": 1, "offset": 1}
 
 
 def test_one_job_or_a_clear_404() -> None:

@@ -27,6 +27,7 @@ from service.store.records import Records
 from service.store.retention import Retention
 from service.store.reviews import Reviews
 from service.store.shadows import Shadows
+from service.store.worklist import Worklist
 
 
 def migrate(engine: sa.Engine, revision: str) -> None:
@@ -276,3 +277,12 @@ def test_0009_allows_one_job_of_each_pipeline_for_a_revision(old: sa.Engine) -> 
         "covid-severity": (2, "j"),
         "emphysema-index": (2, "k"),
     }
+
+
+def test_results_before_0010_have_no_rank_and_stand_on_the_worklist(old: sa.Engine) -> None:
+    migrate(old, "0008")
+    with old.begin() as connection:
+        connection.execute(sa.text("UPDATE jobs SET series_uid = '1.2'"))
+    upgrade(old)
+    (line,) = Worklist(old).entries()
+    assert (line["job_id"], line["rank"], line["reviewed_before"]) == ("j", None, False)

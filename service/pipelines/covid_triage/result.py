@@ -1,0 +1,185 @@
+"""Converts what was found to the neutral result: coded groups, headline, classification, heat map and rank."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from service.domain import codes
+from service.domain.analysis import (
+    Analysis,
+    Classification,
+    ClassProbability,
+    Headline,
+    HeatMap,
+    LabelArray,
+    Measurement,
+    MeasurementGroup,
+    ModelUse,
+    PipelineUse,
+    Site,
+)
+from service.domain.anatomy import Lobe
+from service.domain.flags import Flag
+from service.domain.rounding import decimals, millilitres_text, percent_text, ratio
+from service.pipelines.covid_triage import codes as own
+from service.pipelines.covid_triage import segments
+from service.pipelines.covid_triage.flags import LESIONS_AS_NORMAL
+from service.pipelines.covid_triage.infection import Classified
+from service.pipelines.covid_triage.lesions import Lesion, Lesions
+from service.pipelines.covid_triage.model_roles import Infection
+from service.pipelines.covid_triage.rank import rank
+from service.pipelines.shared import lobe_segments, opacity_segments
+from service.pipelines.shared.measure import Measurements, Region
+from service.pipelines.shared.opacities import Opacity
+from service.pipelines.shared.opacity_groups import LUNG, LUNGS
+
+BURDEN, INFECTION = "Lung lesion burden", "Infection probability"
+CLASSES = "INFECTION"
+MOST_TOLD = 20
+"""Lesions that are told one by one, the largest first."""
+
+EXPERIMENTAL = "experimental, not validated"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Everything that was found. lobe_mask (`Lobe`): axes (slice, row, column) of the CT. regions: of lesions.
+
+    asks: whether a classifier is installed. classified: what it says; None without one, or without a lesion.
+    """
+
+    lobe_mask: LabelArray
+    lesions: Lesions
+    regions: Measurements
+    voxel_ml: float
+    asks: bool
+    classified: Classified | None
+
+    @property
+    def lesion_percent(self) -> float:
+        """Lesions in percent of both lungs, unrounded."""
+        return self.regions.lungs["total"].opacity_percent
+
+    @property
+    def rank(self) -> float:
+        """On the worklist, 0 to 1; 0 without a lesion, whatever is installed."""
+        return rank(None if self.classified is None else self.classified.decides.infection, self.lesion_percent)
+
+
+def to_analysis(found: Found, pipeline: PipelineUse, models: Sequence[ModelUse], flags: Sequence[Flag]) -> Analysis:
+    """Returns the neutral result. Without a classifier no class is named anywhere in it."""
+    return Analysis(
+        pipeline=pipeline,
+        label_maps=(lobe_segments.label_map(found.lobe_mask), segments.label_map(found.lesions.mask)),
+        voxel_ml=found.voxel_ml,
+        groups=tuple(_groups(found)),
+        headline=_headline(found, flags),
+        models=tuple(models),
+        flags=tuple(flags),
+        classification=_classification(found) if found.asks else None,
+        limitations=(opacity_segments.NOT_TOLD_APART,),
+        summary=tuple(_summary(found)),
+        drift={"lesion_percent": found.lesion_percent, "lesion_count": float(len(found.lesions.every))},
+        explanations=tuple(_explanations(found.classified)),
+        rank=found.rank,
+    )
+
+
+def _groups(found: Found) -> Iterator[MeasurementGroup]:
+    yield MeasurementGroup("LESIONS", segments.LESION.type, LUNG, tuple(_all(found)))
+    for side, laterality in LUNGS.items():
+        measured = tuple(_region(found.regions.lungs[side]))
+        yield MeasurementGroup(f"LUNG_{side.upper()}", codes.LUNG, Site(codes.LUNG, laterality), measured)
+    infection = (
+        {} if found.classified is None else {one.lesion.number: one.infection for one in found.classified.answers}
+    )
+    for lesion in found.lesions.every[:MOST_TOLD]:
+        measured = tuple(_lesion(lesion, infection.get(lesion.number)))
+        yield MeasurementGroup(lesion.name, segments.LESION.type, lobe_segments.site(lesion.lobe), measured)
+    for lobe in Lobe:
+        segment, measured = lobe_segments.SEGMENT_OF[lobe], tuple(_region(found.regions.lobes[lobe]))
+        site = lobe_segments.site(lobe)
+        yield MeasurementGroup(lobe.name, segment.type, site, measured, category=segment.category, segment=segment.name)
+    every, total = segments.LESION, found.regions.lungs["total"]
+    measured = (Measurement("volume_ml", codes.VOLUME, total.opacity_ml, codes.MILLILITRE),)
+    yield MeasurementGroup(every.name, every.type, LUNG, measured, category=every.category, segment=every.name)
+
+
+def _all(found: Found) -> Iterator[Measurement]:
+    total, every = found.regions.lungs["total"], found.lesions.every
+    yield Measurement("lesion_ml", own.LESION_VOLUME, total.opacity_ml, codes.MILLILITRE)
+    yield Measurement("lesion_percent", own.LESION_PERCENT, total.opacity_percent, codes.PERCENT)
+    yield Measurement("lesion_count", own.LESION_COUNT, float(len(every)), codes.UNITY)
+    if every:
+        yield Measurement("largest_ml", own.LARGEST_LESION, every[0].volume_ml, codes.MILLILITRE)
+    for kind, volume_ml in ((Opacity.GROUND_GLASS, total.ggo_ml), (Opacity.HIGH_OPACITY, total.high_opacity_ml)):
+        yield Measurement(f"{kind.name.lower()}_ml", opacity_segments.VOLUME_OF[kind], volume_ml, codes.MILLILITRE)
+
+
+def _region(region: Region) -> Iterator[Measurement]:
+    yield Measurement("volume_ml", codes.VOLUME, region.volume_ml, codes.MILLILITRE)
+    yield Measurement("lesion_ml", own.LESION_VOLUME, region.opacity_ml, codes.MILLILITRE)
+    if region.volume_ml:
+        yield Measurement("lesion_percent", own.LESION_PERCENT, region.opacity_percent, codes.PERCENT)
+
+
+def _lesion(lesion: Lesion, infection: float | None) -> Iterator[Measurement]:
+    yield Measurement("volume_ml", codes.VOLUME, lesion.volume_ml, codes.MILLILITRE)
+    yield Measurement("mean_hu", codes.ATTENUATION, lesion.mean_hu, codes.HOUNSFIELD, derivation=codes.MEAN)
+    if infection is not None:
+        yield Measurement("infection_probability", own.INFECTION, infection, codes.UNITY)
+
+
+def _headline(found: Found, flags: Sequence[Flag]) -> Headline:
+    count = len(found.lesions.every)
+    burden = f"lesion burden {percent_text(found.lesion_percent)} %"
+    if found.asks and found.classified is None:
+        return Headline(INFECTION, None, codes.UNITY, words="no lesion found, nothing to classify")
+    if found.classified is not None:
+        decides = found.classified.decides
+        words = f"most likely {decides.decision}; {EXPERIMENTAL}"
+        return Headline(INFECTION, decides.infection, codes.UNITY, words=words, remark=burden)
+    if not count:
+        return Headline(BURDEN, 0.0, codes.PERCENT, words="no lesion found")
+    words = "no more than in normal lungs" if LESIONS_AS_NORMAL in flags else "lung lesions found, of any cause"
+    remark = f"{count} {'lesion' if count == 1 else 'lesions'}"
+    return Headline(BURDEN, found.lesion_percent, codes.PERCENT, words=words, remark=remark)
+
+
+def _classification(found: Found) -> Classification:
+    """The probabilities of the lesion that decides for the CT."""
+    finding, concept = own.LESION_CLASS, codes.CLASSIFICATION
+    if found.classified is None:
+        return Classification(CLASSES, finding, concept, absent=own.NO_LESION, experimental=True)
+    decides = found.classified.decides
+    probabilities = tuple(
+        ClassProbability(codes.class_probability(one), one.value, decides.probabilities[one]) for one in Infection
+    )
+    return Classification(
+        CLASSES, finding, concept, probabilities, decision=own.CLASS_OF[decides.decision], experimental=True
+    )
+
+
+def _explanations(classified: Classified | None) -> Iterator[HeatMap]:
+    if classified is not None and classified.heat.any():
+        decides = classified.decides
+        title = f"What spoke for {decides.decision} in {_of(decides.lesion)}"
+        yield HeatMap("infection", title, CLASSES, classified.heat)
+
+
+def _summary(found: Found) -> Iterator[str]:
+    yield f"{opacity_segments.NOT_TOLD_APART.meaning}."
+    every, total = found.lesions.every, found.regions.lungs["total"]
+    if not every:
+        yield "No lesion found."
+        return
+    yield (
+        f"Lesions found: {len(every)}, together {millilitres_text(total.opacity_ml)} mL, "
+        f"{percent_text(total.opacity_percent)} % of the lungs; the largest {millilitres_text(every[0].volume_ml)} mL."
+    )
+    if found.classified is not None:
+        decides = found.classified.decides
+        yield f"Infection probability {decimals(ratio(decides.infection))}, of {_of(decides.lesion)}; {EXPERIMENTAL}."
+
+
+def _of(lesion: Lesion) -> str:
+    return f"lesion {lesion.number}"
