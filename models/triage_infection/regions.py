@@ -31,6 +31,8 @@ _MOST = 40
 _DENSE_HU, _SMOOTHED_MM = -650.0, 2.5
 """What is denser than this after smoothing (Gaussian, sigma) counts as a lesion in a CT without infection."""
 
+_PIECE_MM = 40.0
+
 
 def class_of(name: str) -> int:
     """The class of a CT of `models.triage_lesion.data`, by its name."""
@@ -53,10 +55,12 @@ def lesions_of(volume: Volume) -> NDArray[np.uint8]:
 
 
 def dense(volume: Volume) -> Mask:
-    """Dense lung."""
+    """Dense lung, in pieces of at most `_PIECE_MM`: without cuts the tree of vessels would be one piece."""
     sigma = np.divide(_SMOOTHED_MM, SPACING_MM)
-    smooth = ndimage.gaussian_filter(volume.hu.astype(np.float32), sigma)
-    return np.asarray((smooth > _DENSE_HU) & volume.lung)
+    found = (ndimage.gaussian_filter(volume.hu.astype(np.float32), sigma) > _DENSE_HU) & volume.lung
+    for axis, mm in enumerate(SPACING_MM):
+        np.moveaxis(found, axis, 0)[:: round(_PIECE_MM / mm)] = False
+    return np.asarray(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -64,7 +64,8 @@ class Infections:
         here = Generator(self.where).manual_seed(int(torch.randint(2**62, (), generator=random)))
         with self.where:
             hu = torch.stack([hu for hu, _ in cut])
-            lung, lesion = (recut(mask, here) for mask in torch.stack([masks for _, masks in cut], 1))
+            lung, lesion = torch.stack([masks for _, masks in cut], 1)
+            lung, lesion = recut(lung, here), recut(lesion, here).maximum(lesion)
             hu = appearance(breathed_out(moving(hu, here), lung, here), here)
             return seen(only_lung(hu, lung), lesion * lung), torch.tensor([patient.label for patient in drawn])
 

@@ -143,11 +143,13 @@ def measured(network: nn.Module, volume: Volume) -> dict[str, float]:
 
 
 def task(volumes: Mapping[str, Volume], settings: Config, where: torch.device) -> Lesions:
-    """Every volume but the held-out ones to learn from, and those to measure on; SystemExit for an unknown name."""
+    """Every volume in which something is known, but the held-out ones, to learn from, and those to measure on;
+    SystemExit for an unknown name."""
     unknown = set(settings.held_out) - volumes.keys()
     if unknown:
         raise SystemExit(f"not in the prepared file: {', '.join(sorted(unknown))}; it holds {', '.join(volumes)}")
-    sources = [Source.of(volume, where) for name, volume in volumes.items() if name not in settings.held_out]
+    learned = [one for name, one in volumes.items() if name not in settings.held_out and one.known.any()]
+    sources = [Source.of(volume, where) for volume in learned]
     return Lesions(settings, sources, [volumes[name] for name in settings.held_out], where)
 
 
