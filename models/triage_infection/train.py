@@ -1,9 +1,9 @@
 """Train the infection classifier of covid-triage. Experimental: one patient here has another infection than COVID-19.
 
-    python -m models.triage_infection.train --prepared FILE [--out models/runs/triage_infection] [--held-out CT ...]
+    python -m models.triage_infection.train --data DIR [--out models/runs/triage_infection] [--held-out CT ...]
 
-FILE is what `models.triage_lesion.data` writes. What is trained stands in train.toml; the options change it. A stopped
-run goes on where it was when the same command is given again.
+DIR holds train/ and dicom/; --prepared FILE is as for `models.triage_lesion.train`. What is trained stands in
+train.toml; the options change it. A stopped run goes on where it was when the same command is given again.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from models.training import config, device
 from models.training.loop import answer, train
 from models.training.run import Run
 from models.triage_lesion.augment import only_lung, placed, recut
+from models.triage_lesion.train import prepared_from
 from models.triage_lesion.volumes import Volume, load
 
 from .network import Name, build, seen
@@ -136,7 +137,9 @@ def task(volumes: Mapping[str, Volume], settings: Config, where: torch.device) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prepared", type=Path, required=True, help="file of models.triage_lesion.data")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="folder with train/ and dicom/, prepared in the folder of the run")
+    source.add_argument("--prepared", type=Path, help="file of models.triage_lesion.data")
     parser.add_argument("--config", type=Path, default=HERE / "train.toml", help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=OUT, help="checkpoint, log, curves and weights; %(default)s")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
@@ -144,13 +147,13 @@ def main() -> None:
     changes.add_argument("--held-out", nargs="*", metavar="CT", help="measure on these")
     changes.add_argument("--steps", type=int)
     changes.add_argument("--seed", type=int)
-    changes.add_argument("--bf16", action="store_true", default=None, help="faster on a GPU")
     options = parser.parse_args()
-    overrides = {key: getattr(options, key) for key in ("held_out", "steps", "seed", "bf16")}
+    overrides = {key: getattr(options, key) for key in ("held_out", "steps", "seed")}
     settings = config.read(Config, options.config, {k: v for k, v in overrides.items() if v is not None})
     where = device.use(options.device)
+    volumes = load(options.prepared or prepared_from(options.data, options.out))
     run = Run.start(lambda: build(settings.network), settings, settings.steps, options.out, where)
-    train(run, task(load(options.prepared), settings, where), settings.log_every, settings.save_every)
+    train(run, task(volumes, settings, where), settings.log_every, settings.save_every)
 
 
 if __name__ == "__main__":

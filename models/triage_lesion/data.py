@@ -94,13 +94,20 @@ def _silent(done: float) -> None:
     """Nobody waits for the progress."""
 
 
+def prepare(data: Path, out: Path) -> Path:
+    """Write the file that a training reads, unless it is there. data: folder with train/ and dicom/."""
+    if not out.exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save([*(read(data, name) for name in CTS), *(found(data, name) for name in FOUND)], out)
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and dicom/")
     parser.add_argument("--out", type=Path, required=True, help="the file to write, .npz")
     options = parser.parse_args()
-    every = [*(read(options.data, name) for name in CTS), *(found(options.data, name) for name in FOUND)]
-    save(every, options.out)
+    prepare(options.data, options.out)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def build(name: Name) -> Unet3dPlusPlus:
     """
     if name not in _NETWORKS:
         raise ValueError(f"there is no network {name!r}; there are {', '.join(_NETWORKS)}")
-    return _NETWORKS[name]()
+    return _NETWORKS[name]().to(memory_format=torch.channels_last_3d)
 
 
 def image(hu: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
 """Train the lesion network of covid-triage.
 
-    python -m models.triage_lesion.train --prepared FILE [--out models/runs/triage_lesion] [--held-out CT ...]
+    python -m models.triage_lesion.train --data DIR [--out models/runs/triage_lesion] [--held-out CT ...]
 
-FILE is what `models.triage_lesion.data` writes. What is trained stands in train.toml; the options change it. Patches
-are cut and changed where the network computes. A stopped run goes on where it was when the same command is given again.
+DIR holds train/ and dicom/. With --prepared FILE, a file that `models.triage_lesion.data` wrote, nothing but torch,
+NumPy and SciPy is needed: so a machine that has a GPU and no DICOM can train. What is trained stands in train.toml; the
+options change it. Patches are cut and changed where the network computes. A stopped run goes on where it was when the
+same command is given again.
 """
 
 import argparse
@@ -25,11 +27,13 @@ from models.training.run import Run
 
 from .augment import augment, only_lung, placed
 from .network import Name, build, image
-from .spec import PATCH
 from .volumes import AIR_HU, Volume, load, voxels_of
 
 HERE = Path(__file__).parent
 OUT = Path("models/runs/triage_lesion")
+
+_PATCH = (48, 96, 96)
+"""Smaller than what is served: more patients in a step of the same time."""
 
 _AT_LESION = 0.6
 """Part of the patches that are centred on a lesion, where there is any; the others lie anywhere in the lungs."""
@@ -109,8 +113,8 @@ class Lesions:
         places = source.lesion_at if at_lesion else source.lung_at
         centre = places[int(torch.randint(len(places), (), generator=random))].float()
         pan = torch.rand(3, generator=random) - 0.5
-        centre = centre + pan * torch.tensor(PATCH) * 0.6
-        return placed(source.hu, source.masks, centre, PATCH, torch.ones(3), random)
+        centre = centre + pan * torch.tensor(_PATCH) * 0.6
+        return placed(source.hu, source.masks, centre, _PATCH, torch.ones(3), random)
 
     def loss(self, outputs: Tensor, *rest: Tensor) -> Tensor:
         return loss(outputs, *rest)
@@ -153,9 +157,18 @@ def task(volumes: Mapping[str, Volume], settings: Config, where: torch.device) -
     return Lesions(settings, sources, [volumes[name] for name in settings.held_out], where)
 
 
+def prepared_from(data: Path, out: Path) -> Path:
+    """The prepared file in the folder of a run."""
+    from .data import prepare  # reads DICOM and NIfTI, which only this needs
+
+    return prepare(data, out / "prepared.npz")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prepared", type=Path, required=True, help="file of models.triage_lesion.data")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="folder with train/ and dicom/, prepared in the folder of the run")
+    source.add_argument("--prepared", type=Path, help="file of models.triage_lesion.data")
     parser.add_argument("--config", type=Path, default=HERE / "train.toml", help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=OUT, help="checkpoint, log, curves and weights; %(default)s")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
@@ -163,13 +176,13 @@ def main() -> None:
     changes.add_argument("--held-out", nargs="*", metavar="CT", help="measure on these")
     changes.add_argument("--steps", type=int)
     changes.add_argument("--seed", type=int)
-    changes.add_argument("--bf16", action="store_true", default=None, help="faster on a GPU")
     options = parser.parse_args()
-    overrides = {key: getattr(options, key) for key in ("held_out", "steps", "seed", "bf16")}
+    overrides = {key: getattr(options, key) for key in ("held_out", "steps", "seed")}
     settings = config.read(Config, options.config, {k: v for k, v in overrides.items() if v is not None})
     where = device.use(options.device)
+    volumes = load(options.prepared or prepared_from(options.data, options.out))
     run = Run.start(lambda: build(settings.network), settings, settings.steps, options.out, where)
-    train(run, task(load(options.prepared), settings, where), settings.log_every, settings.save_every)
+    train(run, task(volumes, settings, where), settings.log_every, settings.save_every)
 
 
 if __name__ == "__main__":
