@@ -6,7 +6,8 @@ from typing import Any
 from models.card import table
 
 from .cross_validate import FOLDS
-from .spec import CLASSES, LEAST_MM, MARGIN_MM, REGION, SPEC
+from .regions import LEAST_ML, MOST
+from .spec import CLASSES, MARGIN_MM, REGION, SPEC
 
 Cases = Mapping[str, Mapping[str, Any]]
 
@@ -14,7 +15,7 @@ Cases = Mapping[str, Mapping[str, Any]]
 def render(metrics: Mapping[str, Any]) -> str:
     """Markdown; every number comes from `metrics` or the spec."""
     cases: Cases = metrics["cases"]
-    region, least = (" x ".join(f"{side:g}" for side in sides) for sides in (REGION, LEAST_MM))
+    region = " x ".join(str(side) for side in REGION)
     missing = ", ".join(name for fold in FOLDS for name in fold if name not in cases) or "none"
     infection, error = metrics["infection"], metrics["calibration_error"]
     return f"""# Model card: {SPEC.name} version {SPEC.version}: EXPERIMENTAL, NOT VALIDATED
@@ -26,8 +27,8 @@ Model file `model.onnx` in this folder, SHA-256 `{metrics["sha256"]}`, {metrics[
 ## What it is
 After Wang 2020: a 3D ResNet-50 of two channels, the region around one lesion and the lesion's mask, that tells
 {", ".join(CLASSES)}. 1.6 million parameters; `resnet50-3d` in `network.py` has the paper's size (46.2 million; not
-trained by us). The box is {MARGIN_MM:g} mm larger than the lesion on every side and at least {least} mm (slice, row,
-column), stretched onto {region} voxels; -1024 HU wherever there is no lung. The probabilities are calibrated inside the
+trained by us). The box is {MARGIN_MM:g} mm larger than the lesion on every side, stretched onto {region} voxels
+(slice, row, column); -1024 HU wherever there is no lung. The probabilities are calibrated inside the
 graph by one temperature, {metrics["temperature"]:g}. The second output is the Grad-CAM of the most probable class:
 exact without a gradient, because one linear layer follows global average pooling.
 
@@ -62,7 +63,7 @@ Expected calibration error of lesions (each CT weighs the same, cap001 left out)
 - The paper warns of ground glass below 1 cm, lobar and other viral pneumonia, several types of lesions in one patient,
   and artefacts of metal and motion.
 - Any class may be an artefact of the scanner.
-- Lesions below 0.2 mL were not learned.
+- Lesions below {LEAST_ML:g} mL were not learned, nor any but the {MOST} largest of a CT.
 - The heat map has 6 x 6 x 6 positions: it shows which part of the region, not which voxel.
 """
 

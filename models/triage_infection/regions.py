@@ -15,17 +15,17 @@ from torch import Generator, Tensor
 
 from models.triage_lesion.augment import placed
 from models.triage_lesion.spec import SPACING_MM
-from models.triage_lesion.volumes import Mask, Volume, voxels_of
+from models.triage_lesion.volumes import AIR_HU, Mask, Volume, voxels_of
 
-from .spec import LEAST_MM, MARGIN_MM, REGION
+from .spec import MARGIN_MM, REGION
 
 COVID, OTHER, NONE = range(3)
 """Indices of `spec.CLASSES`."""
 
-LEAST_ML = 0.2
+LEAST_ML = 0.1
 """Smaller lesions are not classified."""
 
-_MOST = 40
+MOST = 20
 """Lesions of one CT, the largest first."""
 
 _DENSE_HU, _SMOOTHED_MM = -650.0, 2.5
@@ -47,7 +47,7 @@ def lesions_of(volume: Volume) -> NDArray[np.uint8]:
     parts, _ = ndimage.label(there & volume.lung, np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    order = np.argsort(-sizes, kind="stable")[:_MOST]
+    order = np.argsort(-sizes, kind="stable")[:MOST]
     numbers = np.zeros(len(sizes), np.uint8)
     for number, part in enumerate(order[sizes[order] * np.prod(SPACING_MM) / 1000.0 >= LEAST_ML], start=1):
         numbers[part] = number
@@ -57,7 +57,8 @@ def lesions_of(volume: Volume) -> NDArray[np.uint8]:
 def dense(volume: Volume) -> Mask:
     """Dense lung, in pieces of at most `_PIECE_MM`: without cuts the tree of vessels would be one piece."""
     sigma = np.divide(_SMOOTHED_MM, SPACING_MM)
-    found = (ndimage.gaussian_filter(volume.hu.astype(np.float32), sigma) > _DENSE_HU) & volume.lung
+    hu = np.where(volume.lung, volume.hu, AIR_HU).astype(np.float32)
+    found = (ndimage.gaussian_filter(hu, sigma) > _DENSE_HU) & volume.lung
     for axis, mm in enumerate(SPACING_MM):
         np.moveaxis(found, axis, 0)[:: round(_PIECE_MM / mm)] = False
     return np.asarray(found)
@@ -96,8 +97,7 @@ class Patient:
         pan: of the box, as part of its sides. random: see `models.triage_lesion.augment.placed`.
         """
         centre, side = self.boxes[number]
-        spacing = torch.tensor(SPACING_MM)
-        box = torch.maximum(side + 2 * margin_mm / spacing, torch.tensor(LEAST_MM) / spacing)
+        box = side + 2 * margin_mm / torch.tensor(SPACING_MM)
         masks = torch.stack([self.lung, (self.lesions == number + 1).to(torch.uint8)])
         middle = centre if pan is None else centre + pan * box
         return placed(self.hu, masks, middle, REGION, box / torch.tensor(REGION), random)

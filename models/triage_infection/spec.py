@@ -1,17 +1,14 @@
 """What the infection classifier of covid-triage takes and gives: one lesion at a time.
 
-A region is a box around the lesion's bounding box, `MARGIN_MM` beyond it on each side and at least `LEAST_MM` long,
-stretched onto `REGION` voxels axis by axis; HU outside the lungs are -1024.
+A region is the lesion's bounding box and `MARGIN_MM` on each side, stretched onto `REGION` voxels axis by axis; HU
+outside the lungs are -1024.
 """
 
-from models.triage_lesion.spec import AXES, SPACING_MM, WINDOW_HU
+from models.triage_lesion.spec import AXES, WINDOW_HU
 from service.domain.model_spec import ModelSpec, TensorSpec
 
 REGION = (48, 96, 96)
 """Slices, rows and columns of a region."""
-
-LEAST_MM = tuple(side * mm for side, mm in zip(REGION, SPACING_MM, strict=True))
-"""The box of a small lesion: the lesion network's grid, not enlarged. 120 x 96 x 96 mm."""
 
 MARGIN_MM = 10.0
 

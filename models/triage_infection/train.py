@@ -22,12 +22,13 @@ from models.training import config, device
 from models.training.loop import answer, train
 from models.training.run import Run
 from models.triage_lesion.augment import only_lung, placed, recut
+from models.triage_lesion.spec import SPACING_MM
 from models.triage_lesion.train import prepared_from
 from models.triage_lesion.volumes import Volume, load
 
 from .network import Name, build, seen
 from .regions import NONE, Patient
-from .spec import CLASSES, REGION
+from .spec import CLASSES, MARGIN_MM, REGION
 
 HERE = Path(__file__).parent
 OUT = Path("models/runs/triage_infection")
@@ -35,7 +36,10 @@ OUT = Path("models/runs/triage_infection")
 _MADE_UP = 0.4
 """Part of the lesions without infection that are any lung under a mask of a lesion's shape."""
 
-_MARGINS_MM = (4.0, 25.0)
+_MARGINS_MM = (5.0, 18.0)
+
+_SIDES_MM = (8.0, 120.0)
+"""Of the bounding boxes of made-up lesions."""
 
 
 class Config(config.Training):
@@ -114,13 +118,15 @@ def _made_up(patient: Patient, random: Generator) -> tuple[Tensor, Tensor]:
     """Any part of the lungs, and a cloud in its middle as the mask of a lesion."""
     places = patient.lung_at
     centre = places[int(torch.randint(len(places), (), generator=random))].float()
-    zoom = torch.ones(3) + torch.rand(3, generator=random)
+    low, high = _SIDES_MM
+    side = low * (high / low) ** float(torch.rand((), generator=random))
+    box = side + 2 * MARGIN_MM
+    zoom = box / (torch.tensor(REGION) * torch.tensor(SPACING_MM))
     hu, masks = placed(patient.hu, patient.lung[None], centre, REGION, zoom, random)
     lumps = F.interpolate(torch.randn((1, 1, 4, 8, 8), generator=random), REGION, mode="trilinear")[0, 0]
     steps = [torch.linspace(-1.0, 1.0, side) for side in REGION]
     off = sum(axis**2 for axis in torch.meshgrid(*steps, indexing="ij"))
-    size = 0.1 + 0.7 * float(torch.rand((), generator=random))
-    cloud = (lumps * 0.5 + 1.0 - torch.as_tensor(off) / size**2 > 0).float().to(hu.device)
+    cloud = (lumps * 0.3 + 1.0 - torch.as_tensor(off) * (box / side) ** 2 > 0).float().to(hu.device)
     return hu, torch.cat([masks, masks * cloud])
 
 

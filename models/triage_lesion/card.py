@@ -7,6 +7,7 @@ from models.card import table
 from models.opacity_context.data import CTS
 
 from .cross_validate import FINAL, FOLDS
+from .measure import LESION_ML
 from .spec import PATCH, SPACING_MM, SPEC, WINDOW_HU
 
 Cases = Mapping[str, Mapping[str, Any]]
@@ -51,7 +52,7 @@ labelled lungs: the service cuts patches, and finds the lungs itself. Volumes of
 {table(_HEAD, list(_labelled(cases, metrics["single_slice"])))}
 Mean Dice {metrics["mean_dice"]} of {metrics["volumes"]} volumes; volumes 2 and 3 are of one patient. The paper: 0.754
 on its own data. "Single slice" is the cross-validation of `lung-opacity`, another training. A lesion counts as found if
-the network touches it; lesions below 0.2 mL are not counted.
+the network touches it; lesions below {LESION_ML:g} mL are not counted.
 
 {table(("CT without pneumonia", "false lesions, % of the lungs"), list(_clear(cases)))}
 Where it is known that there is no lesion.

@@ -10,7 +10,7 @@ from .spec import SPACING_MM
 from .train import probabilities
 from .volumes import Mask, Volume
 
-_LESION_ML = 0.2
+LESION_ML = 0.1
 """Smaller labelled lesions are not counted."""
 
 _ML = float(np.prod(SPACING_MM)) / 1000.0
@@ -47,7 +47,7 @@ def _lesions(found: Mask, truth: Mask) -> tuple[int, int]:
     """How many labelled lesions are touched, and how many there are."""
     parts, count = ndimage.label(truth, np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel(), minlength=count + 1) * _ML
-    large = sizes >= _LESION_ML
+    large = sizes >= LESION_ML
     large[0] = False
     hit = np.bincount(parts[found], minlength=count + 1) > 0
     return int((hit & large).sum()), int(large.sum())

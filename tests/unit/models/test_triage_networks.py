@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from models.networks import resnet50_3d, unet3d_plus_plus
 from models.networks.fold import folded, unfolded
@@ -24,6 +25,12 @@ def count(network: torch.nn.Module) -> int:
 )
 def test_the_unet_has_as_many_parameters_as_the_card_says(size: unet3d_plus_plus.Size, parameters: int) -> None:
     assert count(Unet3dPlusPlus(size)) == parameters
+
+
+def test_the_small_unet_costs_what_two_cores_can_afford() -> None:
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        Unet3dPlusPlus(unet3d_plus_plus.SMALL).eval()(torch.rand(1, 1, 16, 32, 32))
+    assert counted.get_total_flops() / (16 * 32 * 32) == pytest.approx(37_400, rel=0.01)
 
 
 def test_the_resnet_has_the_published_parameters_but_for_its_first_and_its_last_layer() -> None:

@@ -199,15 +199,18 @@ def test_lesions_are_numbered_and_dense_lung_stands_for_them_where_there_is_no_i
     assert dense[31, 55, 55] > 0 and not (dense > 0)[~volumes["rider-lung"].lung].any()
 
 
-def test_a_region_shows_the_lesion_in_its_middle_whatever_its_size() -> None:
+def test_a_region_is_the_box_of_the_lesion_and_10_mm_whatever_its_size() -> None:
     one = volume()
-    hu, (lung, lesion) = Patient.of(one, CPU).region(0)
+    patient = Patient.of(one, CPU)
+    hu, (lung, lesion) = patient.region(0)
     assert hu.shape == lung.shape == lesion.shape == REGION
-    assert lesion.sum() * 2.5 == approx(one.lesion.sum() * 2.5, rel=0.05), "a small one is not enlarged"
     assert np.argwhere(lesion.numpy()).mean(0) == approx((np.array(REGION) - 1) / 2, abs=0.6)
+    along = np.ptp(np.argwhere(lesion.numpy()), 0) + 1
+    assert along / REGION == approx(np.array([20.0, 20.0, 20.0]) / 40.0, abs=0.03), "a lesion of 8 x 2.5, 20 and 20 mm"
+    assert hu[lesion > 0].median() == approx(-504, abs=20)
     large = replace(one, lesion=one.lung.copy())
     _, (_, lesion) = Patient.of(large, CPU).region(0)
-    assert lesion.sum() < one.lung.sum() and lesion[24, 48, 48] == 1 and not lesion[0].any()
+    assert lesion[24, 48, 48] == 1 and not lesion[0].any() and not lesion[:, :, 0].any()
 
 
 def test_the_classifier_draws_every_class_and_learns(tmp_path: Path) -> None:
