@@ -32,7 +32,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
 
 
 def test_every_batch_size_is_tried_before_it_is_ready(server: TritonServer) -> None:
-    for model, batches in (("lung-opacity", (1, 4, 16)), ("lobes", (1,)), ("opacity-context", (1,))):
+    for model, batches in (
+        ("lung-opacity", (1, 4, 16)),
+        ("lobes", (1,)),
+        ("opacity-context", (1,)),
+        ("triage-lesion", (1, 2)),
+    ):
         for batch in batches:
             assert f"model '{model}' instance {model}_0_0 is running warmup sample 'batch of {batch}'" in server.log()
 
