@@ -84,9 +84,9 @@ class Infections:
         return F.cross_entropy(outputs, rest[0], label_smoothing=self.config.smoothing)
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """Of each held-out CT: mean loss of its lesions, and the part of them that is given the right class."""
+        """Of each held-out CT with a lesion: mean loss of its lesions, and the part that is given the right class."""
         found = {}
-        for patient in self.unseen:
+        for patient in (one for one in self.unseen if one.boxes):
             logits = logits_of(network, patient)
             truth = torch.full((len(logits),), patient.label)
             found[f"{patient.name} loss"] = round(F.cross_entropy(logits, truth).item(), 4)
@@ -96,7 +96,7 @@ class Infections:
 
 def logits_of(network: nn.Module, patient: Patient) -> Tensor:
     """What the network says of each lesion of a CT, (lesion, class)."""
-    said = []
+    said = [torch.zeros((0, len(CLASSES)))]
     for number in range(len(patient.boxes)):
         hu, (lung, lesion) = patient.region(number)
         said.append(answer(network, seen(only_lung(hu, lung)[None], lesion[None])))
@@ -124,7 +124,7 @@ def _made_up(patient: Patient, random: Generator) -> tuple[Tensor, Tensor]:
     zoom = box / (torch.tensor(REGION) * torch.tensor(SPACING_MM))
     hu, masks = placed(patient.hu, patient.lung[None], centre, REGION, zoom, random)
     lumps = F.interpolate(torch.randn((1, 1, 4, 8, 8), generator=random), REGION, mode="trilinear")[0, 0]
-    steps = [torch.linspace(-1.0, 1.0, side) for side in REGION]
+    steps = [torch.linspace(-1.0, 1.0, count) for count in REGION]
     off = sum(axis**2 for axis in torch.meshgrid(*steps, indexing="ij"))
     cloud = (lumps * 0.3 + 1.0 - torch.as_tensor(off) * (box / side) ** 2 > 0).float().to(hu.device)
     return hu, torch.cat([masks, masks * cloud])
@@ -136,7 +136,8 @@ def task(volumes: Mapping[str, Volume], settings: Config, where: torch.device) -
     if unknown:
         raise SystemExit(f"not in the prepared file: {', '.join(sorted(unknown))}; it holds {', '.join(volumes)}")
     patients = {name: Patient.of(volume, where) for name, volume in volumes.items()}
-    learned = [one for name, one in patients.items() if name not in settings.held_out and (one.boxes or one.label)]
+    rest = (one for name, one in patients.items() if name not in settings.held_out)
+    learned = [one for one in rest if one.boxes or one.label == NONE]
     print(", ".join(f"{one.name}: {len(one.boxes)} {CLASSES[one.label]}" for one in learned), flush=True)
     return Infections(settings, learned, [patients[name] for name in settings.held_out], where)
 
