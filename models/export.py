@@ -3,8 +3,13 @@
 python -m models.export lung-opacity --weights models/runs/lung_opacity/weights.pt
 python -m models.export opacity-context --weights models/runs/opacity_context/weights.pt
 python -m models.export lobes --prior models/runs/lobes/prior.npy
+python -m models.export triage-lesion --weights models/runs/triage_lesion/weights.pt
+python -m models.export triage-infection --weights models/runs/triage_infection/weights.pt
 python -m models.export lung-opacity --spec-only     (needs no torch)
 python -m models.export --check                      (needs no torch)
+
+`triage-infection` is experimental: its file lies beside its card, not in the repository, and takes its temperature from
+its cross-validation.
 
 A new network for opacities has no noise floor until one is measured (`models.opacity_context.noise_floor`, then
 --spec-only).
@@ -20,9 +25,13 @@ import numpy as np
 import onnx
 
 from models.opacity_context.noise_card import NOISE
-from models.repository import OPSET, ROOT, SPECS, differences, install, model_path, network_digest
+from models.repository import OPSET, ROOT, SPECS, described, differences, has_spec, install, model_path, network_digest
+from models.triage_infection.released import MODEL as EXPERIMENTAL
+from models.triage_infection.spec import SPEC as EXPERIMENTAL_SPEC
 
 RUNS = Path("models/runs")
+
+MODELS = ("lung-opacity", "opacity-context", "lobes", "triage-lesion", "triage-infection")
 
 
 def export_lung_opacity(weights: Path, root: Path, network: str | None) -> None:
@@ -41,6 +50,27 @@ def export_opacity_context(weights: Path, root: Path, network: str | None) -> No
     from models.opacity_context.to_onnx import to_onnx
 
     install(to_onnx(weights, OPSET, network or RELEASED), replace(SPEC, noise_floor=None), root)
+
+
+def export_triage_lesion(weights: Path, root: Path, network: str | None) -> None:
+    """Export the network, None for the released one; refused if ONNX Runtime does not repeat torch."""
+    from models.triage_lesion.network import RELEASED
+    from models.triage_lesion.spec import SPEC
+    from models.triage_lesion.to_onnx import to_onnx
+
+    install(to_onnx(weights, OPSET, network or RELEASED), SPEC, root)
+
+
+def export_triage_infection(weights: Path, network: str | None) -> None:
+    """Export the experimental network beside its card; refused if ONNX Runtime does not repeat torch."""
+    from models.triage_infection.calibration import temperature
+    from models.triage_infection.cross_validate import FOLDS_FILE, HERE
+    from models.triage_infection.network import RELEASED
+    from models.triage_infection.to_onnx import to_onnx
+
+    divided_by = temperature(json.loads((HERE / FOLDS_FILE).read_text(encoding="utf-8")))
+    model = to_onnx(weights, divided_by, OPSET, network or RELEASED)
+    EXPERIMENTAL.write_bytes(described(model, EXPERIMENTAL_SPEC))
 
 
 def export_lobes(prior: Path, root: Path) -> None:
@@ -67,7 +97,7 @@ def embed_spec(name: str, root: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", nargs="?", choices=["lung-opacity", "opacity-context", "lobes"])
+    parser.add_argument("model", nargs="?", choices=MODELS)
     parser.add_argument("--weights", type=Path, help="default: models/runs/<model>/weights.pt")
     parser.add_argument(
         "--network", help="of the weights, as in the training's configuration; default: the released one"
@@ -84,12 +114,18 @@ def main() -> None:
     elif options.model == "opacity-context":
         weights = options.weights or RUNS / "opacity_context/weights.pt"
         export_opacity_context(weights, options.repository, options.network)
+    elif options.model == "triage-lesion":
+        export_triage_lesion(options.weights or RUNS / "triage_lesion/weights.pt", options.repository, options.network)
+    elif options.model == "triage-infection":
+        export_triage_infection(options.weights or RUNS / "triage_infection/weights.pt", options.network)
     elif options.model == "lobes":
         export_lobes(options.prior, options.repository)
     elif not options.check:
         parser.error("name a model to export, or --check")
     if options.check:
         found = differences(options.repository)
+        if not has_spec(EXPERIMENTAL, EXPERIMENTAL_SPEC):
+            found.append(f"{EXPERIMENTAL_SPEC.name}: the spec inside {EXPERIMENTAL.name} is not the one in models/")
         print("\n".join(found) or f"{options.repository.name} is in sync with the specs")
         sys.exit(1 if found else 0)
 

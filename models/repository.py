@@ -16,6 +16,7 @@ from converters.onnx_graph import forget_the_exporter
 from models.lobes.spec import SPEC as LOBES
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from models.opacity_context.spec import SPEC as OPACITY_CONTEXT
+from models.triage_lesion.spec import SPEC as TRIAGE_LESION
 from service.domain.model_spec import METADATA_KEY, ModelSpec
 from service.inference.config import render_configs
 from service.inference.files import DIGESTS, MODEL_FILE
@@ -23,7 +24,7 @@ from service.inference.metadata import with_spec_text
 from service.inference.repository_files import render_digests
 
 ROOT = Path(__file__).resolve().parents[1] / "triton_repo"
-SPECS = (LUNG_OPACITY, LOBES, OPACITY_CONTEXT)
+SPECS = (LUNG_OPACITY, LOBES, OPACITY_CONTEXT, TRIAGE_LESION)
 OPSET = 18
 
 
@@ -33,16 +34,21 @@ def model_path(spec: ModelSpec, root: Path = ROOT) -> Path:
 
 def install(model: onnx.ModelProto, spec: ModelSpec, root: Path = ROOT) -> None:
     """Embed the spec, write the model and its configuration, and renew the digests."""
-    forget_the_exporter(model)
-    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
-    onnx.checker.check_model(model, full_check=True)
     path = model_path(spec, root)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    path.write_bytes(described(model, spec))
     for config, text in _configs(spec, path).items():
         (root / spec.name / config).parent.mkdir(exist_ok=True)
         (root / spec.name / config).write_text(text, encoding="utf-8")
     (root / DIGESTS).write_text(render_digests(_digests(root)), encoding="utf-8")
+
+
+def described(model: onnx.ModelProto, spec: ModelSpec) -> bytes:
+    """The model file: checked, with its spec inside."""
+    forget_the_exporter(model)
+    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString(deterministic=True)
 
 
 def network_digest(path: Path) -> str:
@@ -61,6 +67,11 @@ def _digests(root: Path) -> dict[str, str]:
     return {f.relative_to(root).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
+def has_spec(path: Path, spec: ModelSpec) -> bool:
+    """Whether the spec inside a model file is this one."""
+    return {p.key: p.value for p in onnx.load(path).metadata_props}.get(METADATA_KEY) == spec.to_json()
+
+
 def differences(root: Path = ROOT, specs: Sequence[ModelSpec] = SPECS) -> list[str]:
     """What in the repository is not as the specs say; empty if it is in sync."""
     found = []
@@ -69,8 +80,7 @@ def differences(root: Path = ROOT, specs: Sequence[ModelSpec] = SPECS) -> list[s
         if not path.exists():
             found.append(f"{spec.name}: {path.relative_to(root)} is missing")
             continue
-        embedded = {p.key: p.value for p in onnx.load(path).metadata_props}.get(METADATA_KEY)
-        if embedded != spec.to_json():
+        if not has_spec(path, spec):
             found.append(f"{spec.name}: the spec inside {path.relative_to(root)} is not the one in models/")
         for name, text in _configs(spec, path).items():
             config = root / spec.name / name

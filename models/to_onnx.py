@@ -23,22 +23,32 @@ def to_onnx(served: nn.Module, spec: ModelSpec, examples: Sequence[NDArray[np.in
     served: one INT16 image in; probabilities out as float, then the same as UINT8; channels are the second axis.
     examples: what both are asked, with a batch axis.
     """
-    taken, given = spec.inputs[0], spec.outputs[0]
+    model = graph(served, spec, (_FLOAT, spec.outputs[0].name), opset)
+    print(f"ONNX Runtime against torch: {_compare(model, served, spec, examples)}")
+    return without_output(model, _FLOAT)
+
+
+def graph(served: nn.Module, spec: ModelSpec, outputs: Sequence[str], opset: int) -> onnx.ModelProto:
+    """The graph of a network that takes the inputs of `spec`; outputs: names of what it returns."""
     buffer = io.BytesIO()
+    batch = torch.export.Dim("batch", max=max(2, spec.max_batch))
     torch.onnx.export(
         served,
-        (torch.zeros((2, *taken.dims), dtype=torch.int16),),
+        tuple(torch.from_numpy(np.zeros((2, *taken.dims), taken.dtype)) for taken in spec.inputs),
         buffer,
-        input_names=[taken.name],
-        output_names=[_FLOAT, given.name],
-        dynamic_shapes={taken.name: {0: torch.export.Dim("batch", max=max(2, spec.max_batch))}},
+        input_names=[taken.name for taken in spec.inputs],
+        output_names=list(outputs),
+        dynamic_shapes={taken.name: {0: batch} for taken in spec.inputs},
         opset_version=opset,
         dynamo=True,
         external_data=False,
     )
-    model = onnx.load_from_string(buffer.getvalue())
-    print(f"ONNX Runtime against torch: {_compare(model, served, spec, examples)}")
-    for output in [o for o in model.graph.output if o.name == _FLOAT]:
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def without_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The same graph, which no longer gives `name`."""
+    for output in [output for output in model.graph.output if output.name == name]:
         model.graph.output.remove(output)
     return model
 

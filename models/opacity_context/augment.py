@@ -52,7 +52,7 @@ def breathed_out(hu: Tensor, lung: Tensor, random: Generator) -> Tensor:
     """
     batch, _, size, _ = hu.shape
     rows = lung.amax((1, 3))
-    there = rows.int().cumsum(1) * rows  # rows of lung, counted from the front
+    there = (rows > 0).cumsum(1) * rows  # rows of lung, counted from the front; whole numbers repeat on a GPU
     depth = (there / there.amax(1, keepdim=True).clamp_min(1.0)).view(batch, 1, size, 1)
     shape = uniform((batch, 1, 1, 1), 0.8, 3.0, random)
     most = 0.45 * uniform((batch, 1, 1, 1), 0.0, 1.0, random) ** 3

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from converters import lungmask, slices
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from models.opacity_context.spec import SPEC as OPACITY_CONTEXT
+from models.triage_lesion.spec import SPEC as TRIAGE_LESION
 from service.cli import app
 from service.domain.anatomy import Lobe
 from service.errors import Permanent
@@ -139,6 +140,7 @@ def test_both_are_installed_by_one_command(tmp_path: Path) -> None:
         "lung-opacity": (LUNG_OPACITY.version, None),
         "lungs": ("1", "body-crop"),
         "opacity-context": (OPACITY_CONTEXT.version, OPACITY_CONTEXT.layout),
+        "triage-lesion": (TRIAGE_LESION.version, TRIAGE_LESION.layout),
     }
 
 

@@ -99,6 +99,7 @@ def test_versions_come_and_go(own: Path) -> None:
         ("lung-opacity", LUNG_OPACITY.version, "active"),
         ("lungs", "1", "active"),
         ("opacity-context", SHIPPED_ONES["opacity-context"], "active"),
+        ("triage-lesion", SHIPPED_ONES["triage-lesion"], "active"),
     ]
     assert listed(own / "lobes/config.pbtxt") == [2]
     assert "max_batch_size: 4" in (own / "lobes/config.pbtxt").read_text()

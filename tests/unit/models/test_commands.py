@@ -13,7 +13,7 @@ from models.repository import SPECS
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.mark.parametrize("name", [*(spec.name for spec in SPECS), "classifier"])
+@pytest.mark.parametrize("name", [*(spec.name for spec in SPECS), "triage-infection", "classifier"])
 def test_make_trains_every_model(name: str) -> None:
     dry = [tool("make"), "--dry-run", "--no-print-directory", f"train-{name}", "DATA=/data", "ARGS=--help"]
     printed = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
