@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.lung_opacity import data as single
-from models.lung_opacity.noise_floor import CAP001, P001, load
 from models.opacity_context.cases import read as read_case
 from models.opacity_context.data import CTS, LUNG1
+from models.opacity_context.series import CAP001, P001, load
 from models.repository import ROOT
 from service.domain.ct import CT
 from service.domain.ports import Backend
 from service.imaging.harmonise import MODEL_ORIENTATION
 from service.imaging.lungs import Lungs
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_burden.opacities import opacities_of
+from service.pipelines.shared.context_opacities import opacities_of
 from service.pipelines.shared.lungs import lungs_of, slice_answers
 
 from .spec import SPACING_MM
