@@ -37,6 +37,7 @@ from service.store.reviews import Reviews
 from service.store.shadows import Shadows
 from service.store.spool import Spool
 from service.store.study_tables import StudyTables
+from service.store.worklist import Worklist
 from service.worker.delivery import Courier
 from service.worker.delivery_plans import DeliveryPlans
 from service.worker.destination import Target
@@ -56,6 +57,7 @@ class AnalysedStub:
     models: tuple[ModelUse, ...] = ()
     headline = severity(7)
     urgent = False
+    rank: float | None = None
     drift: Mapping[str, float] = {"severity_score": 7.0, "opacity_percent": 3.0}
 
 
@@ -140,6 +142,7 @@ class Bench:
         self.seen: list[tuple[Any, ...]] = []
         self.counted: list[tuple[Any, ...]] = []
         self.jobs, self.overview, self.shadows = Jobs(engine), Overview(engine), Shadows(engine)
+        self.worklist = Worklist(engine)
         records, self.spool = Records(engine), Spool(folder)
         self._records, self._inbox, self._retention = records, Inbox(self.spool, records), Retention(engine)
         self._inbox.take(arrivals.arrival())

@@ -9,7 +9,7 @@ from service.domain.analysis import LabelMap, LabelMapKind, Segment
 
 KIND = LabelMapKind("lesions", "AI lung lesions", codes.private("OBJ-LESIONS", "Segmentation of lung lesions"))
 
-LESION = Segment(1, "LESION", "Lung lesion", codes.MORPHOLOGY, dicom.SCT.Lesion, (213, 94, 0))
+LESION = Segment(1, "LESION", "Lung lesion", codes.MORPHOLOGY, dicom.SCT.Lesion, (220, 20, 60))
 """All lesions: which is which depends on their order, and two models are compared by the whole."""
 
 

@@ -195,6 +195,8 @@ class TestAnalysis:
             ({"explanations": (heat_map(values=HEAT / 2),)}, "not UINT8"),
             ({"explanations": (heat_map(values=HEAT[:1]),)}, "not on one grid"),
             ({"headline": Headline("CT severity score", 26, codes.SCORE, 25)}, "exceeds its scale"),
+            ({"rank": 1.01}, "rank does not lie between 0 and 1"),
+            ({"rank": float("nan")}, "rank does not lie between 0 and 1"),
         ],
     )
     def test_a_result_that_contradicts_itself_is_not_built(self, changes: dict[str, Any], why: str) -> None:

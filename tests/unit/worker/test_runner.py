@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.runner_bench import ANALYSED, REFUSED, Bench, SevereStub
+from helpers.runner_bench import ANALYSED, REFUSED, AnalysedStub, Bench, SevereStub
 from pydicom import Dataset
 
 from service.domain.job_state import IllegalTransition, State
@@ -47,6 +47,17 @@ def test_a_severe_result_goes_before_others(bench: Bench) -> None:
     bench.analysis, bench.job_id = (lambda: severe), bench.receive_another_slice()
     result = bench.runner.analyse(bench.job_id, 1)
     assert result == Deliver(("pacs",), routine - 7200)
+
+
+def test_a_ranked_result_goes_before_others_and_stands_on_the_worklist(bench: Bench) -> None:
+    routine = bench.jobs.get(bench.job_id).priority
+    analysis = AnalysedStub()
+    analysis.rank = 0.75
+    ranked = replace(ANALYSED, analysis=analysis)  # type: ignore[arg-type]
+    bench.analysis = lambda: ranked
+    assert bench.runner.analyse(bench.job_id, 1) == Deliver(("pacs",), routine - 2700)
+    (line,) = bench.worklist.entries()
+    assert (line["job_id"], line["rank"]) == (bench.job_id, 0.75)
 
 
 def test_a_refused_job_is_recorded_and_sent_nowhere(bench: Bench) -> None:
