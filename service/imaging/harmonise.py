@@ -30,6 +30,9 @@ BODY_HU = -300.0
 _WIDEST = 9
 """Taps of the low pass at most."""
 
+_SLAB = 32
+"""Slices at a time, so that there is never a second copy of the whole volume."""
+
 _ROUNDING = 1e-3
 """A slice is not averaged for a thousandth of what it lacks."""
 
@@ -68,8 +71,12 @@ def to_plane_grid(volume: hd.Volume, grid: PlaneGrid) -> hd.Volume:
         (oriented.spacing[0], grid.spacing_mm, grid.spacing_mm),
         centre - half * (to_back + to_left),
     )
-    hu = _resampled(oriented.with_array(smoothed(oriented, grid.spacing_mm)), target, AIR_HU)
-    return target.with_array(np.rint(hu).astype(np.int16))
+    hu = np.empty(target.spatial_shape, np.int16)
+    for first in range(0, len(hu), _SLAB):
+        some = slice(first, min(first + _SLAB, len(hu)))
+        fine = oriented[some]
+        hu[some] = np.rint(_resampled(fine.with_array(smoothed(fine, grid.spacing_mm)), target[some], AIR_HU))
+    return target.with_array(hu)
 
 
 def slices_in_one(from_slice_to_slice_mm: float, least_mm: float | None) -> int:
@@ -87,7 +94,10 @@ def thicker(volume: hd.Volume, count: int) -> hd.Volume:
     grid = _empty(volume, (len(firsts), *volume.spatial_shape[1:]), spacing, middle)
     last = len(volume.array) - 1
     groups = (np.arange(k, k + count).clip(0, last) for k in firsts)
-    return grid.with_array(np.stack([volume.array[group].mean(0, dtype=np.float32) for group in groups]))
+    array = np.empty(grid.spatial_shape, np.float32)
+    for number, group in enumerate(groups):
+        volume.array[group].mean(0, out=array[number])
+    return grid.with_array(array)
 
 
 def to_box(volume: hd.Volume, size: int | tuple[int, int, int]) -> hd.Volume:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from service.domain.ct import Hounsfield
 from service.domain.flags import LUNG_AT_EDGE, LUNG_DROPPED, Flag
 from service.errors import Reason, Refusal
 from service.imaging.harmonise import resample_like
@@ -62,7 +63,7 @@ def imaged(source: hd.Volume, grid: hd.Volume) -> Mask:
     return np.asarray(resample_like(source.with_array(everywhere), grid) >= 128, np.bool_)
 
 
-def _constant(hu: NDArray[np.float32]) -> Mask:
+def _constant(hu: Hounsfield) -> Mask:
     """Pixels, axes (row, column), that hold the same value in nearly every slice.
 
     A value that does is also the median of slices far apart.
