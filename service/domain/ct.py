@@ -24,7 +24,7 @@ class CT:
     headers: source datasets without pixel data; classic CT: one per slice, in the order of `volume`'s slices;
         Enhanced CT: the single multi-frame dataset.
     frame_numbers: for Enhanced CT the 1-based source frame of each slice of `volume`; () for classic CT.
-    volume: HU (`Hounsfield`), axes (slice, row, column), affine to the patient's LPS frame in mm (DICOM PS3.3 C.7.6.2.1.1).
+    volume: HU (`Hounsfield`), axes (slice, row, column), affine to the patient's LPS frame in mm (PS3.3 C.7.6.2.1.1).
     flags: quality warnings found so far.
     memo: what pipelines found that others of the same CT can use, by what it was made with (`remembered`).
     """

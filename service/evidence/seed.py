@@ -4,15 +4,15 @@ Version 1. The seed is the SHA-256 of these records, in this order, each ended b
 
     1. "thoracle seed 1"
     2. JSON of what the result is about: context, CT and analysis, with all numbers unrounded
-    3. arrays: Hounsfield units as float32, then the labels of each label map, then the values of each heat map; each as JSON
-       {"array": name, "dtype", "shape"} and its bytes in C order, little endian
+    3. arrays: Hounsfield units as float32, then the labels of each label map, then the values of each heat map; each
+       as JSON {"array": name, "dtype", "shape"} and its bytes in C order, little endian
     4. headers: each cleaned source header as an Explicit VR Little Endian data set (PS3.5 A.2)
 
-A record comes in parts, so that nobody needs a copy of a whole CT. JSON is ASCII with sorted keys, no spaces, floats as Python's shortest representation. It names things in the words
-below, never by the names of classes or attributes: code can be renamed, and no UID changes. A change of this
-serialisation changes every UID, needs another version and a decision record. Lines of measurements, heat maps, and the
-decision of a classification came later (docs/decisions/0149) and stand in it only where there are some: results without
-them keep their UIDs.
+A record comes in parts, so that nobody needs a copy of a whole CT. JSON is ASCII with sorted keys, no spaces, floats
+as Python's shortest representation. It names things in the words below, never by the names of classes or attributes:
+code can be renamed, and no UID changes. A change of this serialisation changes every UID, needs another version and a
+decision record. Lines of measurements, heat maps, and the decision of a classification came later
+(docs/decisions/0149) and stand in it only where there are some: results without them keep their UIDs.
 """
 
 import json

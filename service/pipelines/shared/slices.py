@@ -18,9 +18,6 @@ from service.imaging.harmonise import PlaneGrid, resample_like, to_plane_grid
 Probabilities = NDArray[np.uint8]
 """255 = certain, 128 = the model's own threshold; axes (channel, slice, row, column)."""
 
-LEAST_SLICE_MM = 1.0
-"""Thinner slices are averaged first: the work follows the chest's millimetres, not its slices."""
-
 
 def views_of(volume: hd.Volume, spec: ModelSpec) -> list[hd.Volume]:
     """The CT as the model takes it: INT16 HU in one or more volumes that follow each other, head to feet.
@@ -32,7 +29,7 @@ def views_of(volume: hd.Volume, spec: ModelSpec) -> list[hd.Volume]:
         assert spec.window_hu is not None, "checked when it was installed"
         return to_body_crops(volume, size, spec.window_hu)
     assert spec.spacing_mm is not None, "checked when it was installed"
-    return [to_plane_grid(volume, PlaneGrid(spec.spacing_mm, size, LEAST_SLICE_MM))]
+    return [to_plane_grid(volume, PlaneGrid(spec.spacing_mm, size))]
 
 
 def infer_slices(
