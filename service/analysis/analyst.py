@@ -40,7 +40,7 @@ from service.imaging.choose import (
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.inference.recording_backend import RecordingBackend
-from service.store.dicom_folder import SeriesFiles, datasets
+from service.store.dicom_folder import SeriesFiles, whole
 from service.store.dicom_folder import headers as read_headers
 from service.worker_step import InternalError, worker_step
 
@@ -194,7 +194,7 @@ class Analyst:
         watch: Stopwatch,
     ) -> Result:
         reading, encoding = (partial(watch, stage, 0.0) for stage in ("read", "encode"))
-        ct = self.last.get(files.content_key, flags, lambda: read_ct(list(datasets(files.paths, reading)), (), reading))
+        ct = self.last.get(files.content_key, flags, lambda: read_ct(read_headers(files, reading), (), reading, whole))
         found = self.pipeline.analyse(ct, backend, watch)
         analysis = replace(found, flags=in_order((*ct.flags, *found.flags), self.pipeline.flags))
         body = self.pipeline.report(ct, analysis, encoding)

@@ -5,11 +5,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
 
 import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from service.domain.flags import Flag
 
 Found = TypeVar("Found")
+
+Hounsfield = NDArray[np.int16 | np.float32]
+"""int16 where all values are whole numbers that it holds, which takes half the memory; else float32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +24,7 @@ class CT:
     headers: source datasets without pixel data; classic CT: one per slice, in the order of `volume`'s slices;
         Enhanced CT: the single multi-frame dataset.
     frame_numbers: for Enhanced CT the 1-based source frame of each slice of `volume`; () for classic CT.
-    volume: float32 HU, axes (slice, row, column), affine to the patient's LPS frame in mm (DICOM PS3.3 C.7.6.2.1.1).
+    volume: HU (`Hounsfield`), axes (slice, row, column), affine to the patient's LPS frame in mm (PS3.3 C.7.6.2.1.1).
     flags: quality warnings found so far.
     memo: what pipelines found that others of the same CT can use, by what it was made with (`remembered`).
     """

@@ -4,15 +4,15 @@ Version 1. The seed is the SHA-256 of these records, in this order, each ended b
 
     1. "thoracle seed 1"
     2. JSON of what the result is about: context, CT and analysis, with all numbers unrounded
-    3. arrays: Hounsfield units, then the labels of each label map, then the values of each heat map; each as JSON
-       {"array": name, "dtype", "shape"} and its bytes in C order, little endian
+    3. arrays: Hounsfield units as float32, then the labels of each label map, then the values of each heat map; each
+       as JSON {"array": name, "dtype", "shape"} and its bytes in C order, little endian
     4. headers: each cleaned source header as an Explicit VR Little Endian data set (PS3.5 A.2)
 
-JSON is ASCII with sorted keys, no spaces, floats as Python's shortest representation. It names things in the words
-below, never by the names of classes or attributes: code can be renamed, and no UID changes. A change of this
-serialisation changes every UID, needs another version and a decision record. Lines of measurements, heat maps, and the
-decision of a classification came later (docs/decisions/0149) and stand in it only where there are some: results without
-them keep their UIDs.
+A record comes in parts, so that nobody needs a copy of a whole CT. JSON is ASCII with sorted keys, no spaces, floats
+as Python's shortest representation. It names things in the words below, never by the names of classes or attributes:
+code can be renamed, and no UID changes. A change of this serialisation changes every UID, needs another version and a
+decision record. Lines of measurements, heat maps, and the decision of a classification came later
+(docs/decisions/0149) and stand in it only where there are some: results without them keep their UIDs.
 """
 
 import json
@@ -33,34 +33,35 @@ from service.evidence.context import EvidenceContext
 VERSION = "thoracle seed 1"
 
 Json = dict[str, Any]
+Record = Iterable[bytes]
 
 
-def seed_records(ct: CT, sources: Sequence[Dataset], analysis: Analysis, context: EvidenceContext) -> Iterator[bytes]:
+def seed_records(ct: CT, sources: Sequence[Dataset], analysis: Analysis, context: EvidenceContext) -> Iterator[Record]:
     """The records of one analysis. sources: the cleaned headers of the CT."""
-    yield VERSION.encode()
-    yield json_record({"context": _context(context), "ct": _ct(ct), "analysis": _analysis(analysis)})
-    yield from _array("hu", ct.volume.array)
+    yield (VERSION.encode(),)
+    yield (json_record({"context": _context(context), "ct": _ct(ct), "analysis": _analysis(analysis)}),)
+    yield from _array("hu", ct.volume.array, np.dtype(np.float32))
     for label_map in analysis.label_maps:
-        yield from _array(label_map.name, label_map.labels)
+        yield from _array(label_map.name, label_map.labels, label_map.labels.dtype)
     for heat_map in analysis.explanations:
-        yield from _array(heat_map.name, heat_map.values)
+        yield from _array(heat_map.name, heat_map.values, heat_map.values.dtype)
     yield from header_records(sources)
 
 
-def notice_records(told: Any, headers: Iterable[Dataset], context: EvidenceContext) -> Iterator[bytes]:
+def notice_records(told: Any, headers: Iterable[Dataset], context: EvidenceContext) -> Iterator[Record]:
     """The records of a notice. told: what it says, ready for JSON."""
-    yield VERSION.encode()
-    yield json_record({"context": _context(context), "notice": told})
+    yield (VERSION.encode(),)
+    yield (json_record({"context": _context(context), "notice": told}),)
     yield from header_records(headers)
 
 
-def header_records(headers: Iterable[Dataset]) -> Iterator[bytes]:
+def header_records(headers: Iterable[Dataset]) -> Iterator[Record]:
     """Every header as a data set."""
     for header in headers:
         buffer = DicomBytesIO()
         buffer.is_little_endian, buffer.is_implicit_VR = True, False
         write_dataset(buffer, header)
-        yield buffer.getvalue()
+        yield (buffer.getvalue(),)
 
 
 def json_record(document: Any) -> bytes:
@@ -68,9 +69,10 @@ def json_record(document: Any) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _array(name: str, array: np.ndarray[Any, Any]) -> Iterator[bytes]:
-    yield json_record({"array": name, "dtype": array.dtype.name, "shape": list(array.shape)})
-    yield np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+def _array(name: str, array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> Iterator[Record]:
+    """An array as numbers of that type, plane by plane."""
+    yield (json_record({"array": name, "dtype": dtype.name, "shape": list(array.shape)}),)
+    yield (np.ascontiguousarray(plane, dtype.newbyteorder("<")).tobytes() for plane in array)
 
 
 def _context(context: EvidenceContext) -> Json:

@@ -17,9 +17,11 @@ class Uids:
         return generate_uid(entropy_srcs=["\n".join((self.seed, *name))])
 
 
-def uids_of(records: Iterable[bytes]) -> Uids:
-    """UIDs that change with any of the records (`evidence.seed`)."""
+def uids_of(records: Iterable[Iterable[bytes]]) -> Uids:
+    """UIDs that change with any of the records (`evidence.seed`), each of which comes in parts."""
     digest = sha256()
     for record in records:
-        digest.update(record + b"\n")
+        for part in record:
+            digest.update(part)
+        digest.update(b"\n")
     return Uids(digest.hexdigest())

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from service.domain.ct import Hounsfield
 from service.imaging.harmonise import MODEL_ORIENTATION, resample_like
 
 BODY_HU = -500.0
@@ -48,7 +49,7 @@ def _crop(plane: hd.Volume, size: int, window_hu: tuple[int, int]) -> hd.Volume:
     return grid.with_array(np.rint(resampled).astype(np.int16))
 
 
-def body_box(hu: NDArray[np.float32]) -> tuple[tuple[int, int], tuple[int, int]]:
+def body_box(hu: Hounsfield) -> tuple[tuple[int, int], tuple[int, int]]:
     """Rows and columns (first, behind the last) of the body in one slice; the whole slice if there is none."""
     there, back = zip(*(_nearest(length) for length in hu.shape), strict=True)
     coarse = hu[np.ix_(*there)] > BODY_HU

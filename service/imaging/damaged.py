@@ -7,14 +7,16 @@ noise and the kernel hardly matter. Limits and what real CTs measure: docs/decis
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from service.domain.ct import Hounsfield
 from service.errors import Reason
 
-Hounsfield = NDArray[np.float32]
+Thumbnails = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 BLOCK_MM = 5.0
@@ -78,7 +80,7 @@ def find_damage(hu: Hounsfield, spacing_mm: tuple[float, float, float]) -> Itera
             yield Damage(reason, what, tuple(np.flatnonzero(which).tolist()))
 
 
-def _compared(hu: Hounsfield, small: Hounsfield, slice_mm: float, known: Mask) -> Iterator[tuple[Reason, str, Mask]]:
+def _compared(hu: Hounsfield, small: Thumbnails, slice_mm: float, known: Mask) -> Iterator[tuple[Reason, str, Mask]]:
     """What only the neighbours tell. known: slices reported already."""
     odd, breaks = _odd(small), _breaks(small, slice_mm)
     breaks &= ~(odd[:-1] | odd[1:])
@@ -99,19 +101,29 @@ def _compared(hu: Hounsfield, small: Hounsfield, slice_mm: float, known: Mask) -
             yield Reason.MULTIPHASE, *_alternation(level_hu)
 
 
-def _blocks(plane: Hounsfield, pixel_mm: tuple[float, float]) -> Hounsfield:
-    """Axes (block row, row, block column, column); the rest of rows and columns that fills no block is left out."""
+def _block(plane: Hounsfield, pixel_mm: tuple[float, float]) -> tuple[int, int]:
+    """Rows and columns of a block."""
     high, wide = (max(1, min(round(BLOCK_MM / mm), size)) for mm, size in zip(pixel_mm, plane.shape, strict=True))
-    rows, columns = plane.shape[0] // high, plane.shape[1] // wide
-    return plane[: rows * high, : columns * wide].reshape(rows, high, columns, wide)
+    return high, wide
 
 
-def _thumbnail(plane: Hounsfield, pixel_mm: tuple[float, float]) -> Hounsfield:
+def _over_blocks(reduce: np.ufunc, plane: Hounsfield, block: tuple[int, int]) -> NDArray[Any]:
+    """A plane reduced block by block; the rest of rows and columns that fills no block is left out.
+
+    First along columns, whose neighbours lie side by side in memory: four times as fast as both at once.
+    """
+    (high, wide), (rows, columns) = block, np.floor_divide(plane.shape, block)
+    of_rows = reduce.reduce(plane[: rows * high, : columns * wide].reshape(rows, high, columns * wide), 1)
+    return np.asarray(reduce.reduce(of_rows.reshape(rows, columns, wide), 2))
+
+
+def _thumbnail(plane: Hounsfield, pixel_mm: tuple[float, float]) -> Thumbnails:
     """Means over blocks."""
-    return np.asarray(_blocks(plane, pixel_mm).mean((1, 3)), np.float32)
+    block = _block(plane, pixel_mm)
+    return np.asarray(_over_blocks(np.add, plane, block) / (block[0] * block[1]), np.float32)
 
 
-def _twins(hu: Hounsfield, small: Hounsfield) -> Mask:
+def _twins(hu: Hounsfield, small: Thumbnails) -> Mask:
     """Slices whose pixels are those of another slice, bit for bit; noise makes that impossible in one scan."""
     found = np.zeros(len(hu), np.bool_)
     seen: dict[bytes, int] = {}
@@ -135,22 +147,23 @@ def _cut(hu: Hounsfield) -> Mask:
     return found
 
 
-def _holes(hu: Hounsfield, small: Hounsfield, pixel_mm: tuple[float, float]) -> Mask:
+def _holes(hu: Hounsfield, small: Thumbnails, pixel_mm: tuple[float, float]) -> Mask:
     """Slices with blocks of one value where the nearest others on both sides show the patient."""
-    empty = np.stack([_is_empty(_blocks(plane, pixel_mm)) for plane in hu])
+    empty = np.stack([_is_empty(plane, pixel_mm) for plane in hu])
     hole = empty & _patient_before(empty, small) & _patient_before(empty[::-1], small[::-1])[::-1]
     return np.asarray(hole.sum((1, 2)) >= _HOLE_BLOCKS, np.bool_)
 
 
-def _is_empty(blocks: Hounsfield) -> Mask:
+def _is_empty(plane: Hounsfield, pixel_mm: tuple[float, float]) -> Mask:
     """Blocks of one value, as far as they have enough pixels; metal does not count."""
-    if blocks.shape[1] * blocks.shape[3] < _LEAST_PIXELS:
-        return np.zeros((blocks.shape[0], blocks.shape[2]), np.bool_)
-    highest = blocks.max((1, 3))
-    return np.asarray((highest == blocks.min((1, 3))) & (highest < _METAL_HU), np.bool_)
+    block = _block(plane, pixel_mm)
+    highest = _over_blocks(np.maximum, plane, block)
+    if block[0] * block[1] < _LEAST_PIXELS:
+        return np.zeros(highest.shape, np.bool_)
+    return np.asarray((highest == _over_blocks(np.minimum, plane, block)) & (highest < _METAL_HU), np.bool_)
 
 
-def _patient_before(empty: Mask, small: Hounsfield) -> Mask:
+def _patient_before(empty: Mask, small: Thumbnails) -> Mask:
     """Where the last block that is not empty shows the patient, no more than a few slices before."""
     found = np.zeros_like(empty)
     since = np.full(empty.shape[1:], _HOLE_SLICES + 1)
@@ -162,7 +175,7 @@ def _patient_before(empty: Mask, small: Hounsfield) -> Mask:
     return found
 
 
-def _odd(small: Hounsfield) -> Mask:
+def _odd(small: Thumbnails) -> Mask:
     """Slices that differ from their neighbours more than these from each other."""
     shown = small.clip(*SHOWN_HU)
     steps_hu, over_hu = _differences(shown, 1), _differences(shown, 2)
@@ -171,7 +184,7 @@ def _odd(small: Hounsfield) -> Mask:
     return odd
 
 
-def _breaks(small: Hounsfield, slice_mm: float) -> Mask:
+def _breaks(small: Thumbnails, slice_mm: float) -> Mask:
     """Steps between each slice and the next that no anatomy makes."""
     shown = small.clip(*SHOWN_HU)
     steps_hu = _differences(shown, 1)
@@ -181,7 +194,7 @@ def _breaks(small: Hounsfield, slice_mm: float) -> Mask:
     return np.asarray((steps_hu > least_hu) | (np.abs(shift_hu) > SHIFT_HU), np.bool_)
 
 
-def _every_second(small: Hounsfield) -> Mask:
+def _every_second(small: Thumbnails) -> Mask:
     """Every second slice: those that show less air, or less soft tissue, where Hounsfield units put them."""
     air = (small < _THIN_HU).mean((1, 2))
     tissue = ((small > _TISSUE_HU[0]) & (small < _TISSUE_HU[1])).mean((1, 2))
@@ -190,7 +203,7 @@ def _every_second(small: Hounsfield) -> Mask:
     return np.asarray(np.arange(len(small)) % 2 == bad, np.bool_)
 
 
-def _rescaled_from(small: Hounsfield, breaks: Mask) -> Mask:
+def _rescaled_from(small: Thumbnails, breaks: Mask) -> Mask:
     """Slices after which the stack goes on in other Hounsfield units, where breaks part it into long pieces only."""
     found = np.zeros(len(small), np.bool_)
     if breaks.any() and not _short(breaks).any():
@@ -204,7 +217,7 @@ def _rescaled_from(small: Hounsfield, breaks: Mask) -> Mask:
     return found
 
 
-def _rescaled(small: Hounsfield, strange: Mask) -> Mask:
+def _rescaled(small: Thumbnails, strange: Mask) -> Mask:
     """Runs of strange slices that another slope or intercept explains."""
     shown = small.clip(*SHOWN_HU)
     usual_hu = min(float(np.median(_differences(shown, apart))) for apart in (1, 2))  # every second slice may be bad
@@ -217,7 +230,7 @@ def _rescaled(small: Hounsfield, strange: Mask) -> Mask:
     return found
 
 
-def _differences(shown: Hounsfield, apart: int) -> NDArray[np.float64]:
+def _differences(shown: Thumbnails, apart: int) -> NDArray[np.float64]:
     """Mean absolute difference of slices so far apart."""
     return np.array([np.abs(a - b).mean(dtype=np.float64) for a, b in zip(shown[:-apart], shown[apart:], strict=True)])
 
@@ -231,7 +244,7 @@ def _around(steps: NDArray[np.float64], percentile: float) -> NDArray[np.float64
     return usual
 
 
-def _tissue_shift(one: Hounsfield, other: Hounsfield) -> float:
+def _tissue_shift(one: Thumbnails, other: Thumbnails) -> float:
     """Median change of soft tissue, 0 if there is too little."""
     tissue = (one > -200) & (other > -200) & (one < 300) & (other < 300)
     return float(np.median((other - one)[tissue])) if np.count_nonzero(tissue) > 20 else 0.0
@@ -257,7 +270,7 @@ def _short_sides(breaks: Mask) -> Mask:
     return np.asarray(bad[np.concatenate([[0], np.cumsum(breaks)])] & breaks.any(), np.bool_)
 
 
-def _is_rescaled(small: Hounsfield, k: int, good: Mask, usual_step_hu: float) -> bool:
+def _is_rescaled(small: Thumbnails, k: int, good: Mask, usual_step_hu: float) -> bool:
     """Whether slice `k` is the nearest good slice with another slope or intercept."""
     if not good.any():
         return False
@@ -288,7 +301,7 @@ def _interpolated(hu: Hounsfield, level_hu: NDArray[np.float64]) -> bool:
     """Whether every second slice is the mean of its neighbours, which halves the spacing and smooths the noise."""
     rest_hu = np.array(
         [
-            np.abs(here[::8] - (below[::8] + above[::8]) / 2).mean()
+            np.abs(here[::8] - (below[::8] / 2 + above[::8] / 2)).mean()
             for below, here, above in zip(hu[:-2], hu[1:-1], hu[2:], strict=True)
         ]
     )

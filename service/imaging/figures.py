@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.analysis import LabelArray
-from service.domain.ct import CT
+from service.domain.ct import CT, Hounsfield
 from service.domain.report import Figure
 from service.imaging.attributes import known_text
 from service.imaging.render import Mark, View, view_of
@@ -31,7 +31,7 @@ class Scene:
 
     ct: CT
     view: View
-    hu: NDArray[np.float32]
+    hu: Hounsfield
     marked: LabelArray
     lungs: LabelArray
     marks: Sequence[Mark]
@@ -43,7 +43,7 @@ class Scene:
         view = view_of(ct.volume.affine)
         return cls(ct, view, view(ct.volume.array), view(marked), view(lungs), marks, noun)
 
-    def plane(self, index: tuple[int | slice, ...]) -> tuple[NDArray[np.float32], LabelArray, LabelArray]:
+    def plane(self, index: tuple[int | slice, ...]) -> tuple[Hounsfield, LabelArray, LabelArray]:
         """HU, marked and lung labels of one plane."""
         return self.hu[index], self.marked[index], self.lungs[index]
 

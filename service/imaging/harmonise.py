@@ -30,6 +30,12 @@ BODY_HU = -300.0
 _WIDEST = 9
 """Taps of the low pass at most."""
 
+THIN_MM = 1.0
+"""Where slices are thinner, the work follows millimetres, not slices (docs/decisions/0161)."""
+
+_SLAB = 32
+"""Slices at a time, so that there is never a second copy of the whole volume."""
+
 _ROUNDING = 1e-3
 """A slice is not averaged for a thousandth of what it lacks."""
 
@@ -68,8 +74,12 @@ def to_plane_grid(volume: hd.Volume, grid: PlaneGrid) -> hd.Volume:
         (oriented.spacing[0], grid.spacing_mm, grid.spacing_mm),
         centre - half * (to_back + to_left),
     )
-    hu = _resampled(oriented.with_array(smoothed(oriented, grid.spacing_mm)), target, AIR_HU)
-    return target.with_array(np.rint(hu).astype(np.int16))
+    hu = np.empty(target.spatial_shape, np.int16)
+    for first in range(0, len(hu), _SLAB):
+        some = slice(first, min(first + _SLAB, len(hu)))
+        fine = oriented[some]
+        hu[some] = np.rint(_resampled(fine.with_array(smoothed(fine, grid.spacing_mm)), target[some], AIR_HU))
+    return target.with_array(hu)
 
 
 def slices_in_one(from_slice_to_slice_mm: float, least_mm: float | None) -> int:
@@ -85,9 +95,12 @@ def thicker(volume: hd.Volume, count: int) -> hd.Volume:
     middle = volume.affine[:3] @ [(count - 1) / 2, 0.0, 0.0, 1.0]
     spacing = (volume.spacing[0] * count, *volume.spacing[1:])
     grid = _empty(volume, (len(firsts), *volume.spatial_shape[1:]), spacing, middle)
-    last = len(volume.array) - 1
-    groups = (np.arange(k, k + count).clip(0, last) for k in firsts)
-    return grid.with_array(np.stack([volume.array[group].mean(0, dtype=np.float32) for group in groups]))
+    array = np.empty(grid.spatial_shape, np.float32)
+    for number, first in enumerate(firsts):
+        group = volume.array[first : first + count]
+        lacking = count - len(group)
+        array[number] = (group.sum(0, dtype=np.float32) + np.float32(lacking) * group[-1]) / np.float32(count)
+    return grid.with_array(array)
 
 
 def to_box(volume: hd.Volume, size: int | tuple[int, int, int]) -> hd.Volume:
@@ -130,8 +143,37 @@ def resample_like(volume: hd.Volume, reference: hd.Volume) -> NDArray[Any]:
     """Linear interpolation of `volume` at the voxels of `reference`, 0 outside; keeps the dtype of `volume`.
 
     The inverse of `to_plane_grid` for what a model says: give it the model's output on the model's grid.
+    Of UINT8 on thin slices, those between are interpolated from slices `THIN_MM` apart.
     """
-    return _resampled(volume, reference, 0.0)
+    every = in_thin(reference) if volume.dtype == np.uint8 else 1
+    if every == 1:
+        return _resampled(volume, reference, 0.0)
+    return _slices_between(_resampled(volume, _every(reference, every), 0.0), every, reference.spatial_shape[0])
+
+
+def in_thin(volume: hd.Volume) -> int:
+    """How many of a volume's slices (first axis) are `THIN_MM` thick together; 1 if one is."""
+    return slices_in_one(float(volume.spacing[0]), THIN_MM)
+
+
+def _every(reference: hd.Volume, every: int) -> hd.Volume:
+    """The grid of each `every`-th slice, and of one behind the last."""
+    count = -(-(reference.spatial_shape[0] - 1) // every) + 1
+    spacing = (reference.spacing[0] * every, *reference.spacing[1:])
+    return _empty(reference, (count, *reference.spatial_shape[1:]), spacing, reference.affine[:3, 3])
+
+
+def _slices_between(known: NDArray[np.uint8], every: int, count: int) -> NDArray[np.uint8]:
+    """`count` slices, of which each `every`-th is known and the others are interpolated, in whole numbers."""
+    found = np.empty((count, *known.shape[1:]), np.uint8)
+    for number in range(count):
+        before, part = divmod(number, every)
+        if part == 0:
+            found[number] = known[before]
+        else:
+            total = known[before] * np.uint16(every - part) + known[before + 1] * np.uint16(part)
+            found[number] = (total + np.uint16(every // 2)) // np.uint16(every)
+    return found
 
 
 def reach(part: hd.Volume, source: hd.Volume) -> Box:

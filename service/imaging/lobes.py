@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES
 from service.domain.ports import Step, no_step
-from service.imaging.boxes import bounds, clipped
-from service.imaging.harmonise import resample_like, to_box
+from service.imaging.boxes import bounds, clipped, label_bounds
+from service.imaging.harmonise import in_thin, resample_like, to_box
 from service.imaging.lungs import HALF, Lungs, Side
 
 LOBES_OF = {Side.RIGHT: RIGHT_LOBES, Side.LEFT: LEFT_LOBES}
@@ -73,18 +73,19 @@ def lobes_on_source(
     """Lobe labels (`Lobe`) of exactly the lung voxels, axes (slice, row, column) of `source`.
 
     probability: per side UINT8, axes (lobe in the order of `LOBES_OF`, then as the box); linear interpolation, then
-    the most probable lobe of that lung. step: called before each lobe.
+    the most probable lobe of that lung, in thin slices the same for `harmonise.THIN_MM`. step: called before each lobe.
     """
     labels = np.zeros(source.spatial_shape, np.uint8)
+    every = in_thin(source)
     for side, lobes in LOBES_OF.items():
-        where = bounds(lungs.on_source == side, (0, 0, 0))
-        part = source[where]
+        where = label_bounds(lungs.on_source, side)
+        part = source[where][::every]
         best, winner = np.zeros(part.spatial_shape, np.uint8), np.full(part.spatial_shape, lobes[0], np.uint8)
         for lobe, of_lobe in zip(lobes, probability[side], strict=True):
             step()
             moved = resample_like(boxes[side].with_array(np.ascontiguousarray(of_lobe)), part)
             winner[moved > best] = lobe
             np.maximum(best, moved, out=best)
-        inside = lungs.on_source[where] == side
-        labels[where][inside] = winner[inside]
+        for number, (plane, lung) in enumerate(zip(labels[where], lungs.on_source[where], strict=True)):
+            np.copyto(plane, winner[number // every], where=lung == side)
     return labels

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from service.domain.ct import Hounsfield
 from service.domain.flags import LUNG_AT_EDGE, LUNG_DROPPED, Flag
 from service.errors import Reason, Refusal
 from service.imaging.harmonise import resample_like
@@ -58,11 +59,12 @@ class Findings:
 def imaged(source: hd.Volume, grid: hd.Volume) -> Mask:
     """Voxels of `grid` that the CT shows: neither beyond its matrix nor in padding, whatever value that has."""
     shown = np.where(_constant(source.array), np.uint8(0), np.uint8(255))
-    everywhere = np.ascontiguousarray(np.broadcast_to(shown, source.spatial_shape))
-    return np.asarray(resample_like(source.with_array(everywhere), grid) >= 128, np.bool_)
+    ends = source[:: max(1, len(source.array) - 1)]  # all slices show the same
+    everywhere = np.ascontiguousarray(np.broadcast_to(shown, ends.spatial_shape))
+    return np.asarray(resample_like(ends.with_array(everywhere), grid) >= 128, np.bool_)
 
 
-def _constant(hu: NDArray[np.float32]) -> Mask:
+def _constant(hu: Hounsfield) -> Mask:
     """Pixels, axes (row, column), that hold the same value in nearly every slice.
 
     A value that does is also the median of slices far apart.

@@ -4,7 +4,7 @@ The datasets are expected to have passed `gate.check_headers`. The volume's slic
 row and column axes form a right-handed frame, so an axial head-first CT starts at the head.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -16,7 +16,7 @@ from pydicom import Dataset
 from pydicom.pixels.utils import iter_pixels
 from pydicom.tag import Tag
 
-from service.domain.ct import CT
+from service.domain.ct import CT, Hounsfield
 from service.domain.flags import LOSSY, OF_THE_CT, PADDING_MASKED, Flag, in_order
 from service.domain.ports import Step, no_step
 from service.errors import Reason, Refusal, Rejected
@@ -30,7 +30,8 @@ from service.imaging.padding import padding_ends
 
 Stored = NDArray[np.integer]
 Mask = NDArray[np.bool_]
-Hounsfield = NDArray[np.float32]
+Plane = NDArray[np.float32]
+Whole = Callable[[Dataset], Dataset]
 
 AIR_HU = -1024.0
 """What padding and everything below becomes: the least value of a 12-bit CT."""
@@ -45,14 +46,15 @@ _PIXEL_DATA = Tag("PixelData")
 
 @dataclass(slots=True)
 class _Census:
-    """Voxels counted while reading; padding is not part of the image."""
+    """What was seen while reading: voxels, of which padding is not part of the image; whether any slice is lossy."""
 
     image: int = 0
     padding: int = 0
     air: int = 0
     soft_tissue: int = 0
+    lossy: bool = False
 
-    def add(self, hu: Hounsfield, padding: Mask) -> None:
+    def add(self, hu: Plane, padding: Mask) -> None:
         """Count one slice, before padding is replaced."""
         padded = int(np.count_nonzero(padding))
         self.padding += padded
@@ -75,24 +77,27 @@ class _Census:
                 )
 
 
-def read_ct(datasets: Sequence[Dataset], flags: Sequence[Flag] = (), step: Step = no_step) -> CT:
+def read_ct(
+    datasets: Sequence[Dataset], flags: Sequence[Flag] = (), step: Step = no_step, whole: Whole = lambda header: header
+) -> CT:
     """Decode one series into a CT; `flags` of the gate are kept. step: called before each slice.
 
     Datasets may come in any order and are left as they are. Classic CT: one per slice; Enhanced CT: exactly one.
+    whole: returns a dataset with its pixels, where `datasets` are headers: of many files only one is then in memory.
     Rejected with UNREADABLE, CODEC, NOT_HU, DAMAGED_SLICES or MULTIPHASE.
     """
     frames = _frames(datasets)
     order = _volume_order(frames)
     if len({(f.rows, f.columns) for f in frames}) > 1:
         raise Rejected(Refusal(Reason.MIXED_GEOMETRY, "Rows and Columns differ between slices."))
-    hu, census = _hounsfield(datasets, frames, order, step)
+    hu, census = _hounsfield(datasets, frames, order, step, whole)
     volume = hd.Volume(hu, _affine([frames[k] for k in order]), "PATIENT", frames[0].frame_of_reference_uid)
     step()
     refused = tuple(census.refusals()) or tuple(_damage(volume, [frames[k] for k in order]))
     if refused:
         raise Rejected(*refused)
     found = set(flags)
-    found |= {LOSSY} if any(map(is_lossy, datasets)) else set()
+    found |= {LOSSY} if census.lossy else set()
     found |= {PADDING_MASKED} if census.padding else set()
     multi_frame = is_multi_frame(datasets[0])
     headers = [datasets[0]] if multi_frame else [datasets[frames[k].instance] for k in order]
@@ -143,23 +148,32 @@ def _affine(frames: Sequence[Frame]) -> NDArray[np.float64]:
 
 
 def _hounsfield(
-    datasets: Sequence[Dataset], frames: Sequence[Frame], order: Sequence[int], step: Step
+    datasets: Sequence[Dataset], frames: Sequence[Frame], order: Sequence[int], step: Step, whole: Whole
 ) -> tuple[Hounsfield, _Census]:
-    """HU, float32, axes (slice, row, column); one frame is decoded at a time to keep memory at one volume."""
-    hu = np.empty((len(order), frames[0].rows, frames[0].columns), np.float32)
+    """HU, axes (slice, row, column), as `CT.volume`; one frame is decoded at a time to keep memory at one volume."""
+    hu: Hounsfield = np.empty((len(order), frames[0].rows, frames[0].columns), np.int16)
+    plane = np.empty(hu.shape[1:], np.float32)
     slice_of = {frame: k for k, frame in enumerate(order)}
     census = _Census()
-    for index, (frame, (stored, padding)) in enumerate(zip(frames, _decoded(datasets), strict=True)):
+    for index, (frame, (stored, padding)) in enumerate(zip(frames, _decoded(datasets, whole, census), strict=True)):
         step()
         if stored.shape != hu.shape[1:]:
             raise Rejected(Refusal(Reason.CODEC, f"A frame has shape {stored.shape}, not {hu.shape[1:]}."))
-        out = hu[slice_of[index]]
-        _rescale(stored, frame, out)
-        padding = padding | (out < _PADDING_BELOW_HU)
-        census.add(out, padding)
-        out[padding] = AIR_HU
-        np.maximum(out, AIR_HU, out=out)
+        _rescale(stored, frame, plane)
+        padding = padding | (plane < _PADDING_BELOW_HU)
+        census.add(plane, padding)
+        plane[padding] = AIR_HU
+        np.maximum(plane, AIR_HU, out=plane)
+        if hu.dtype == np.int16 and not _is_int16(plane, frame):
+            hu = hu.astype(np.float32)
+        hu[slice_of[index]] = plane
     return hu, census
+
+
+def _is_int16(plane: Plane, frame: Frame) -> bool:
+    """Whether the HU of a slice, at least `AIR_HU`, are whole numbers that 16 bits hold."""
+    whole = all(float(of).is_integer() for of in (frame.rescale_slope, frame.rescale_intercept) if of is not None)
+    return whole and float(plane.max()) <= np.iinfo(np.int16).max
 
 
 def _damage(volume: hd.Volume, frames: Sequence[Frame]) -> Iterator[Refusal]:
@@ -169,12 +183,13 @@ def _damage(volume: hd.Volume, frames: Sequence[Frame]) -> Iterator[Refusal]:
         yield Refusal(damage.reason, f"{damage.what}: {named(frames, damage.slices)}.")
 
 
-def _decoded(datasets: Sequence[Dataset]) -> Iterator[tuple[Stored, Mask]]:
+def _decoded(datasets: Sequence[Dataset], whole: Whole, census: _Census) -> Iterator[tuple[Stored, Mask]]:
     """Stored values and padding of every frame, dataset by dataset; Rejected if one cannot be decoded."""
-    for dataset in datasets:
+    for dataset in map(whole, datasets):
         if _PIXEL_DATA not in dataset:
             raise Rejected(Refusal(Reason.UNREADABLE, "PixelData is missing."))
         try:
+            census.lossy |= is_lossy(dataset)
             yield from _frames_of(dataset)
         except (RuntimeError, *MALFORMED) as exc:
             cause = " ".join(str(exc).split())
@@ -201,7 +216,7 @@ def _frames_of(dataset: Dataset) -> Iterator[tuple[Stored, Mask]]:
         raise ValueError(f"the pixel data does not hold the {expected} frames that the headers tell of")
 
 
-def _rescale(stored: Stored, frame: Frame, out: Hounsfield) -> None:
+def _rescale(stored: Stored, frame: Frame, out: Plane) -> None:
     if frame.rescale_slope is None or frame.rescale_intercept is None:
         raise Rejected(Refusal(Reason.NOT_HU, "Rescale Slope or Rescale Intercept is missing."))
     np.multiply(stored, np.float32(frame.rescale_slope), out=out, casting="unsafe")
@@ -233,7 +248,7 @@ def _padding(dataset: Dataset, stored: Stored) -> Mask:
     return (stored >= min(ends)) & (stored <= max(ends))
 
 
-def _count(hu: Hounsfield, bounds_hu: tuple[float, float], padding: Mask) -> int:
+def _count(hu: Plane, bounds_hu: tuple[float, float], padding: Mask) -> int:
     return int(np.count_nonzero((hu >= bounds_hu[0]) & (hu <= bounds_hu[1]) & ~padding))
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from service.domain.analysis import LabelArray
+from service.domain.ct import Hounsfield
 from service.domain.report import Picture, RgbArray
 from service.imaging.render import Mark, lung_box
 
@@ -33,7 +34,7 @@ def busiest_plane(marked: LabelArray, lungs: LabelArray, axis: int, least_lung: 
 
 
 def slice_picture(
-    hu: NDArray[np.float32],
+    hu: Hounsfield,
     marked: LabelArray,
     lungs: LabelArray,
     spacing_mm: tuple[float, float],

@@ -103,4 +103,5 @@ def _options() -> ort.SessionOptions:
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
+    options.enable_mem_pattern = False  # as fast without, in a third less memory (docs/decisions/0162)
     return options

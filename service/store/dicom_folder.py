@@ -61,14 +61,16 @@ def scan(paths: Iterable[Path], ignored: Ignored = lambda path, why: None) -> li
 
 def headers(series: SeriesFiles, step: Step = no_step) -> list[Dataset]:
     """Headers of a series without Pixel Data, in the order of its paths. step: called before each."""
-    return list(datasets(series.paths, step, stop_before_pixels=True))
-
-
-def datasets(paths: Iterable[Path], step: Step = no_step, *, stop_before_pixels: bool = False) -> Iterator[Dataset]:
-    """The files, parsed. step: called before each."""
-    for path in paths:
+    found: list[Dataset] = []
+    for path in series.paths:
         step()
-        yield dcmread(path, stop_before_pixels=stop_before_pixels)
+        found.append(dcmread(path, stop_before_pixels=True))
+    return found
+
+
+def whole(header: Dataset) -> Dataset:
+    """The file of a header, with its Pixel Data."""
+    return dcmread(header.filename)
 
 
 def _files(path: Path) -> Iterator[Path]:

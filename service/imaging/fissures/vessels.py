@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from service.imaging.boxes import bounds
+from service.imaging.boxes import label_bounds
 from service.imaging.lungs import Lungs, Side
 
 Mask = NDArray[np.bool_]
@@ -63,10 +63,9 @@ def find_density(volume: hd.Volume, lungs: Lungs, side: Side, box: hd.Volume) ->
 
     A voxel of the box that holds any dense voxel is dense.
     """
-    whole = lungs.on_source == side
-    where = bounds(whole, (0, 0, 0))
+    where = label_bounds(lungs.on_source, side)
     block = [max(1, round(GRAIN_MM / mm)) for mm in volume.spacing]
-    lung = _blocks(whole[where], block) > 0.5
+    lung = _blocks(lungs.on_source[where] == side, block) > 0.5
     hu = _blocks(volume.array[where], block)
     dense = lung & _dense(hu, lung, np.multiply(volume.spacing, block))
     to_voxels = _scaling(block, np.array([s.start for s in where]) + (np.array(block) - 1) / 2)
@@ -90,8 +89,11 @@ def _consolidation(dense: NDArray[np.int64], lung: NDArray[np.int64], spacing_mm
 def _blocks(array: NDArray[Any], block: list[int]) -> NDArray[np.float32]:
     """Means of whole blocks of voxels."""
     whole = array[tuple(slice(n // k * k) for n, k in zip(array.shape, block, strict=True))]
-    split = whole.reshape([m for n, k in zip(whole.shape, block, strict=True) for m in (n // k, k)])
-    return np.asarray(split.mean((1, 3, 5), dtype=np.float32))
+    means = np.empty(np.floor_divide(whole.shape, block), np.float32)
+    for number, mean in enumerate(means):
+        slab = whole[number * block[0] : (number + 1) * block[0]].sum(0, dtype=np.float32)
+        mean[:] = slab.reshape(len(mean), block[1], -1, block[2]).sum((1, 3)) / np.float32(np.prod(block))
+    return means
 
 
 def _scaling(factor: list[int], offset: NDArray[np.float64]) -> NDArray[np.float64]:

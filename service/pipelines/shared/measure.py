@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
+from service.domain.ct import Hounsfield
 from service.imaging.boxes import bounds, clipped
 from service.pipelines.shared.opacities import Opacity
 
@@ -64,9 +65,7 @@ class Measurements:
     opacities: Mapping[Opacity, OpacityRegion]
 
 
-def split_by_attenuation(
-    hu: NDArray[np.float32], opacity: NDArray[np.bool_], pixel_spacing_mm: tuple[float, float]
-) -> Labels:
+def split_by_attenuation(hu: Hounsfield, opacity: NDArray[np.bool_], pixel_spacing_mm: tuple[float, float]) -> Labels:
     """Labels (`Opacity`) of the opacity mask; both of shape (slice, row, column).
 
     The in-plane average (Gaussian, sigma `SMOOTHING_MM`) is taken over opacity only, so that aerated lung or the
@@ -87,7 +86,7 @@ def split_by_attenuation(
     return labels
 
 
-def measure(hu: NDArray[np.float32], lobe_mask: Labels, opacity_mask: Labels, voxel_ml: float) -> Measurements:
+def measure(hu: Hounsfield, lobe_mask: Labels, opacity_mask: Labels, voxel_ml: float) -> Measurements:
     """Measure all regions. hu, lobe_mask (`Lobe`), opacity_mask (`Opacity`): one shape (slice, row, column).
 
     Opacities outside the lobes are not counted: ValueError, they must not exist.
@@ -116,9 +115,7 @@ def measure(hu: NDArray[np.float32], lobe_mask: Labels, opacity_mask: Labels, vo
     )
 
 
-def _tally(
-    hu: NDArray[np.float32], lobe_mask: Labels, opacity_mask: Labels
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _tally(hu: Hounsfield, lobe_mask: Labels, opacity_mask: Labels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Voxel counts and HU sums, both of shape (lobe label, opacity label); 0 for what is neither."""
     counts = np.zeros(_LABELS * _KINDS, np.int64)
     sums = np.zeros(_LABELS * _KINDS)

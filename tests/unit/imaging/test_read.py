@@ -46,7 +46,7 @@ def phantom() -> make_ct.PhantomCT:
 def test_hounsfield_units_and_order(phantom: make_ct.PhantomCT) -> None:
     ct = read_ct(phantom.datasets)
     hu, truth = ct.volume.array, phantom.truth
-    assert hu.dtype == np.float32 and hu.shape == truth.lobe_mask.shape
+    assert hu.dtype == np.int16 and hu.shape == truth.lobe_mask.shape
     assert np.allclose(ct.volume.affine, truth.affine, atol=1e-9)
     healthy = (truth.lobe_mask > 0) & (truth.finding_mask == 0)
     assert hu[healthy].mean() == pytest.approx(-850, abs=0.5)
