@@ -90,9 +90,9 @@ def _blocks(array: NDArray[Any], block: list[int]) -> NDArray[np.float32]:
     """Means of whole blocks of voxels."""
     whole = array[tuple(slice(n // k * k) for n, k in zip(array.shape, block, strict=True))]
     means = np.empty(np.floor_divide(whole.shape, block), np.float32)
-    for number, mean in enumerate(means):
+    for number in range(len(means)):
         slab = whole[number * block[0] : (number + 1) * block[0]].sum(0, dtype=np.float32)
-        mean[:] = slab.reshape(len(mean), block[1], -1, block[2]).sum((1, 3)) / np.float32(np.prod(block))
+        means[number] = slab.reshape(means.shape[1], block[1], -1, block[2]).sum((1, 3)) / np.float32(np.prod(block))
     return means
 
 

@@ -24,6 +24,7 @@ from service.pipelines.covid_severity.flags import (
     TRACE_OPACITY,
 )
 from service.pipelines.covid_severity.score import severity
+from service.pipelines.shared.flags import NOT_RELIABLE
 from service.pipelines.shared.measure import Region
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/reference/result.schema.json").read_text())
@@ -188,4 +189,6 @@ def test_the_schema_notices_a_wrong_document(path: str, value: Any) -> None:
 def test_every_flag_and_reason_is_allowed_by_the_schema() -> None:
     refusals = [SeriesRefusal("1.2", Refusal(reason, "")) for reason in Reason]
     valid(result_document(**REFUSED, refusals=refusals))
-    valid(analysed(flags=FLAGS))
+    valid(analysed(flags=tuple(flag for flag in FLAGS if flag != NOT_RELIABLE)))
+    withheld = {"severity": severity(dict.fromkeys((lobe.name for lobe in Lobe), None), evidence_samples.FLOOR)}
+    assert valid(analysed(withheld, flags=FLAGS))["headline"]["value"] is None
