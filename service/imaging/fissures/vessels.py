@@ -92,7 +92,9 @@ def _blocks(array: NDArray[Any], block: list[int]) -> NDArray[np.float32]:
     means = np.empty(np.floor_divide(whole.shape, block), np.float32)
     for number in range(len(means)):
         slab = whole[number * block[0] : (number + 1) * block[0]].sum(0, dtype=np.float32)
-        means[number] = slab.reshape(means.shape[1], block[1], -1, block[2]).sum((1, 3)) / np.float32(np.prod(block))
+        means[number] = slab.reshape(slab.shape[0] // block[1], block[1], -1, block[2]).sum((1, 3)) / np.float32(
+            np.prod(block)
+        )
     return means
 
 

@@ -190,5 +190,13 @@ def test_every_flag_and_reason_is_allowed_by_the_schema() -> None:
     refusals = [SeriesRefusal("1.2", Refusal(reason, "")) for reason in Reason]
     valid(result_document(**REFUSED, refusals=refusals))
     valid(analysed(flags=tuple(flag for flag in FLAGS if flag != NOT_RELIABLE)))
-    withheld = {"severity": severity(dict.fromkeys((lobe.name for lobe in Lobe), None), evidence_samples.FLOOR)}
-    assert valid(analysed(withheld, flags=FLAGS))["headline"]["value"] is None
+    ct, analysis = sample()
+    nothing = severity(dict.fromkeys((lobe.name for lobe in Lobe), None), evidence_samples.FLOOR)
+    withheld = evidence_samples.remeasured(ct, dataclasses.replace(analysis, flags=FLAGS), severity=nothing)
+    document = result_document(
+        pipeline="covid-severity",
+        series_uid=ct.series_uid,
+        analysis=withheld,
+        analysed_at=evidence_samples.ANALYSED_AT,
+    )
+    assert valid(document)["headline"]["value"] is None
