@@ -94,6 +94,7 @@ ANALYSIS = Analysis(
     summary=("Both lungs.",),
     urgent=True,
     drift={"nodules": 2.0},
+    rank=0.5,
 )
 WITH_LINE = dataclasses.replace(VOLUME, name="axis_mm", line=((1.0, 2.0, 3.0), (4.0, 5.0, 6.5)))
 DECISION = Code("DECISION", "99TEST", "class a", "1.0")
@@ -318,8 +319,8 @@ ELSEWHERE = {"ct.headers", "ct.memo", "analysis.uncertainty.line", "analysis.cla
 """Headers come cleaned, as sources; what is remembered of a CT is no part of it; an uncertainty has no
 line; what decides is not absent."""
 
-NOT_IN_THE_BYTES = {"analysis.voxel_ml", "analysis.drift"}
-"""The first is told by the affine, the second is for dashboards."""
+NOT_IN_THE_BYTES = {"analysis.voxel_ml", "analysis.drift", "analysis.rank"}
+"""The first is told by the affine, the second is for dashboards, the third for the worklist."""
 
 
 def unseen() -> set[str]:
