@@ -196,11 +196,11 @@ WRITTEN = {
 
 def records(**changes: Any) -> list[bytes]:
     values = {"ct": CT_SAMPLE, "sources": HEADERS, "analysis": ANALYSIS, "context": CONTEXT, **changes}
-    return [b"".join(parts) for parts in seed_records(**values)]
+    return list(seed_records(**values))
 
 
 def seed(**changes: Any) -> str:
-    return uids_of((record,) for record in records(**changes)).seed
+    return uids_of(records(**changes)).seed
 
 
 def test_the_serialisation_is_the_one_that_is_written_down() -> None:
@@ -320,7 +320,7 @@ ELSEWHERE = {"ct.headers", "ct.memo", "analysis.uncertainty.line", "analysis.cla
 line; what decides is not absent."""
 
 NOT_IN_THE_BYTES = {"analysis.voxel_ml", "analysis.drift", "analysis.rank"}
-"""The first is told by the affine, the second is for dashboards."""
+"""The first is told by the affine, the second is for dashboards, the third for the worklist."""
 
 
 def unseen() -> set[str]:
@@ -348,7 +348,7 @@ def test_every_attribute_of_every_header_is_in_the_seed(keyword: str) -> None:
 def test_the_seed_of_a_notice_is_that_of_what_it_says() -> None:
     said = [["1.2.3", 28, [["TOO_THICK", "7 mm"]]]]
     base = list(notice_records(said, HEADERS, CONTEXT))
-    assert base[:2] == [(VERSION.encode(),), (json_record({"context": WRITTEN["context"], "notice": said}),)]
+    assert base[:2] == [VERSION.encode(), json_record({"context": WRITTEN["context"], "notice": said})]
     others = (
         notice_records([["1.2.3", 28, [["TOO_THICK", "8 mm"]]]], HEADERS, CONTEXT),
         notice_records(said, HEADERS[:1], CONTEXT),
