@@ -132,7 +132,8 @@ def evaluate(data: Path, folds: Path, repository: Path, only: list[str] | None) 
         if only is None or series.name in only:
             backend = OnnxBackend(repository_of(series, folds, repository))
             ct = load(data, series)
-            cases[series.name] = measure(ct, series, CovidSeverity().analyse(ct, backend, lambda stage, done: None))
+            found = measure(ct, series, CovidSeverity().analyse(ct, backend, lambda stage, done: None))
+            cases[series.name] = found | {"sha256": backend.spec(SPEC.name).sha256}
             print(series.name, json.dumps(cases[series.name]), flush=True)
     scored = {series.name: cases[series.name] | scores(cases[series.name]) for series in SERIES}
     return {"network_sha256": digest, "summary": summary(scored), "cases": scored}

@@ -303,7 +303,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
     changes = parser.add_argument_group("instead of the configuration's")
     changes.add_argument("--held-out", nargs="*", choices=CTS, metavar="CT", help="measure on these")
-    changes.add_argument("--steps", type=int)
+    changes.add_argument("--steps", type=int, help="of the first run; those of the second stand in the configuration")
     changes.add_argument("--seed", type=int)
     options = parser.parse_args()
     overrides = {key: getattr(options, key) for key in ("held_out", "steps", "seed")}

@@ -148,7 +148,10 @@ def resample_like(volume: hd.Volume, reference: hd.Volume) -> NDArray[Any]:
     every = in_thin(reference) if volume.dtype == np.uint8 else 1
     if every == 1:
         return _resampled(volume, reference, 0.0)
-    return _slices_between(_resampled(volume, _every(reference, every), 0.0), every, reference.spatial_shape[0])
+    known = _resampled(volume, _every(reference, every), 0.0)
+    if (reference.spatial_shape[0] - 1) % every:  # the one behind the last may lie where nothing is known
+        known[-1] = _resampled(volume, reference[-1:], 0.0)[0]
+    return _slices_between(known, every, reference.spatial_shape[0])
 
 
 def in_thin(volume: hd.Volume) -> int:

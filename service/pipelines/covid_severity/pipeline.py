@@ -63,7 +63,7 @@ class CovidSeverity:
         roles = (LUNG_OPACITY, LUNGS, LOBES, OPACITY_CONTEXT)
         specs = [backend.spec(role.name) for role in roles if backend.has(role.name)]
         context, why_not = backend.spec(OPACITY_CONTEXT.name), seen.reliability.why_not
-        score = severity(_scored(regions, not why_not), _noise_floor(context))
+        score = severity(_scored(regions), _noise_floor(context))
         found = Measured(lobe_mask, opacity_mask, ct.voxel_ml, regions, score, seen.reliability)
         doubts = _doubts(found, why_not, context)
         raised = (*ct.flags, *lungs.flags, *of_models(specs), *doubts, warnings.NO_CLASSIFIER)
@@ -82,19 +82,18 @@ def _noise_floor(spec: ModelSpec) -> NoiseFloor | None:
     return None if spec.noise_floor is None else NoiseFloor(**spec.noise_floor)
 
 
-def _scored(regions: Measurements, given: bool) -> dict[str, Region | None]:
-    """Lobes by name; None for one that is not scored. given: whether anything is."""
-    lobes = {lobe: region if given and region.volume_ml > 0.0 else None for lobe, region in regions.lobes.items()}
-    return {lobe.name: region for lobe, region in lobes.items()}
+def _scored(regions: Measurements) -> dict[str, Region | None]:
+    """Lobes by name; None for one that was not found."""
+    return {lobe.name: region if region.volume_ml > 0.0 else None for lobe, region in regions.lobes.items()}
 
 
 def _doubts(found: Measured, why_not: str, spec: ModelSpec) -> Iterator[Flag]:
     """What the reader has to know about this result."""
     if why_not:
         yield NOT_RELIABLE.because(why_not)
-    if spec.noise_floor is None:
+    elif spec.noise_floor is None:
         yield warnings.NO_NOISE_FLOOR
     if any(found.regions.lobes[lobe].volume_ml == 0.0 for lobe in Lobe):
         yield warnings.LOBE_MISSING
-    if found.severity.within_normal:
+    if found.severity.within_normal and not why_not:
         yield warnings.TRACE_OPACITY

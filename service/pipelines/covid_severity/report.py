@@ -90,7 +90,7 @@ def _rows(analysis: Analysis) -> Iterator[TableRow]:
             yield _row(lobe_segments.SEGMENT_OF[lobe].title, group, _lobe_score(group))
         yield _row(f"{side.capitalize()} lung", analysis.group(f"LUNG_{side.upper()}"), "", total=True)
     total = analysis.headline.value
-    words = "none" if total is None else f"{total:g} / {score.MAX}"
+    words = "not given" if total is None else f"{total:g} / {score.MAX}"
     yield _row("Both lungs", analysis.group("LUNG_TOTAL"), words, total=True)
 
 

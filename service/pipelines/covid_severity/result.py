@@ -22,7 +22,7 @@ from service.domain.anatomy import Lobe
 from service.domain.flags import Flag
 from service.pipelines.covid_severity import codes as own
 from service.pipelines.covid_severity import score
-from service.pipelines.covid_severity.score import Severity
+from service.pipelines.covid_severity.score import Severity, withheld
 from service.pipelines.shared import lobe_segments, opacity_groups, opacity_segments
 from service.pipelines.shared.flags import NOT_RELIABLE
 from service.pipelines.shared.measure import Measurements
@@ -48,11 +48,12 @@ class Measured:
 
 def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUse], flags: Sequence[Flag]) -> Analysis:
     """Returns the neutral result, the type that every pipeline returns. Of one that cannot be relied on there are
-    volumes, but no score and no percentage."""
+    volumes, but no score and no percentage; it is as urgent as if there were."""
     given = NOT_RELIABLE not in flags
+    severity = found.severity if given else withheld(found.severity.floor)
     drift = {"opacity_percent": found.regions.lungs["total"].opacity_percent} if given else {}
-    if found.severity.total is not None:
-        drift["severity_score"] = float(found.severity.total)
+    if severity.total is not None:
+        drift["severity_score"] = float(severity.total)
     return Analysis(
         pipeline=pipeline,
         label_maps=(
@@ -60,8 +61,8 @@ def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUs
             opacity_segments.label_map(found.opacity_mask),
         ),
         voxel_ml=found.voxel_ml,
-        groups=tuple(_groups(found, given)),
-        headline=_headline(found.severity, flags),
+        groups=tuple(_groups(found, severity, given)),
+        headline=_headline(severity, flags),
         models=tuple(models),
         flags=tuple(flags),
         classification=_classification(found.probabilities),
@@ -73,8 +74,7 @@ def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUs
     )
 
 
-def _groups(found: Measured, given: bool) -> Iterator[MeasurementGroup]:
-    severity = found.severity
+def _groups(found: Measured, severity: Severity, given: bool) -> Iterator[MeasurementGroup]:
     totals, involvement = tuple(_totals(severity)), tuple(_involvement(severity))
     yield MeasurementGroup("SEVERITY", codes.LUNG, opacity_groups.LUNG, totals, involvement)
     yield from opacity_groups.lungs_and_kinds(found.regions, given)

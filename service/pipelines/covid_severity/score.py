@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from service.domain.anatomy import Lobe
+
 NAME = "CT severity score, Pan 2020, 0-25"
 MAX = 25
 
@@ -109,6 +111,11 @@ def severity(lobes: Mapping[str, Opacity | None], floor: NoiseFloor | None) -> S
         for applied in (floor, None)
     )
     return Severity(reported.lobe_scores, reported.total, reported.category, published, floor)
+
+
+def withheld(floor: NoiseFloor | None) -> Severity:
+    """No score of any lobe, and no total."""
+    return severity(dict.fromkeys((lobe.name for lobe in Lobe), None), floor)
 
 
 def _lobe(lobe: Opacity, floor: NoiseFloor | None) -> int:

@@ -12,12 +12,13 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
 from service.errors import Permanent
 from service.imaging.boxes import bounds
-from service.imaging.harmonise import resample_like, thicker
+from service.imaging.harmonise import resample_like
 from service.imaging.lungs import HALF, Lungs
 from service.pipelines.shared.lungs import SliceAnswers, lungs_made_with
 from service.pipelines.shared.model_roles import OPACITY_CONTEXT
 from service.pipelines.shared.opacities import find_opacities
 from service.pipelines.shared.reliability import Reliability, reliability
+from service.pipelines.shared.slices import averaged_as
 from service.pipelines.shared.stacks import grid_of, infer_stacks
 
 _COVERED = 0.95
@@ -48,10 +49,10 @@ def _find(
 ) -> Seen:
     grid = grid_of(ct.volume, spec)
     done(0.1)
-    inside = _on(lungs.on_model, grid)
+    inside = _on(ct, lungs, grid)
     there = inside.array > 0
     covered = float(np.count_nonzero(there) * grid.voxel_volume)
-    if covered < _COVERED * float(np.count_nonzero(lungs.on_model.array) * lungs.on_model.voxel_volume):
+    if covered < _COVERED * float(np.count_nonzero(lungs.on_source) * ct.volume.voxel_volume):
         raise Permanent(f"Model {spec.name} does not see the whole lungs: its grid is too small for this CT.")
     said = infer_stacks(grid.array, bounds(there, (0, 0, 0))[0], spec, backend, lambda part: done(0.1 + 0.8 * part))
     opacity = said[spec.outputs[0].channels.index("opacity")]
@@ -76,8 +77,7 @@ def _agreement(found: NDArray[np.bool_], single: NDArray[np.bool_], lungs: Lungs
     return (both + slack) / (size + slack)
 
 
-def _on(lungs: hd.Volume, grid: hd.Volume) -> hd.Volume:
-    """1 where a voxel of `grid`, whose slices are groups of those of `lungs`, is mostly lung."""
-    percent = lungs.with_array((lungs.array > 0) * np.float32(100))
-    count = round(grid.spacing[0] / lungs.spacing[0])
-    return grid.with_array((resample_like(thicker(percent, count), grid) >= 50).astype(np.uint8))
+def _on(ct: CT, lungs: Lungs, grid: hd.Volume) -> hd.Volume:
+    """1 where a voxel of `grid`, whose slices are those of the CT, averaged, is mostly lung."""
+    percent = averaged_as(grid, ct.volume.with_array((lungs.on_source > 0) * np.uint8(100)))
+    return grid.with_array((resample_like(percent, grid) >= 50).astype(np.uint8))

@@ -131,7 +131,7 @@ class StackModel:
 
 LUNG_OPACITY = Role(
     "lung-opacity",
-    "lungs and opacities",
+    "lungs, and a second opinion on opacities",
     ImageModel(("plane-grid",), ("lung", "opacity"), ("lung", "opacity"), averaged=True),
 )
 

@@ -191,8 +191,9 @@ def test_every_flag_and_reason_is_allowed_by_the_schema() -> None:
     valid(result_document(**REFUSED, refusals=refusals))
     valid(analysed(flags=tuple(flag for flag in FLAGS if flag != NOT_RELIABLE)))
     ct, analysis = sample()
-    nothing = severity(dict.fromkeys((lobe.name for lobe in Lobe), None), evidence_samples.FLOOR)
-    withheld = evidence_samples.remeasured(ct, dataclasses.replace(analysis, flags=FLAGS), severity=nothing)
+    ill = severity(dict.fromkeys((lobe.name for lobe in Lobe), Region(800.0, 700.0, 0.0, None)), evidence_samples.FLOOR)
+    withheld = evidence_samples.remeasured(ct, dataclasses.replace(analysis, flags=FLAGS), severity=ill)
+    assert withheld.urgent, "a severe case in which nothing is clear stays urgent"
     document = result_document(
         pipeline="covid-severity",
         series_uid=ct.series_uid,

@@ -186,3 +186,13 @@ def test_to_spacing_is_cubic_between_coarse_voxels() -> None:
     middle = moved.map_indices_to_reference(np.array([[0.0, 0.0, k] for k in range(moved.spatial_shape[2])]))[:, 0]
     expected = 1000 - (middle - (-9.0 + 15 * 4.0)) ** 2
     assert moved.array[4, 60, 30:-30] == pytest.approx(expected[30:-30], abs=2)
+
+
+@pytest.mark.parametrize("slices", [1000, 1001, 1002, 1003])
+def test_masks_on_thin_slices_reach_the_ends_of_the_stack(slices: int) -> None:
+    affine = np.array([[0, 0, 1.5, 0.0], [0, 1.5, 0, 0.0], [-0.3125, 0, 0, 100.0], [0, 0, 0, 1]])
+    thin = hd.Volume(np.zeros((slices, 8, 8), np.int16), affine, "PATIENT", "1.2.3")
+    count = slices_in_one(thin.spacing[0], 1.25)
+    everywhere = thicker(thin, count)
+    everywhere = everywhere.with_array(np.full(everywhere.spatial_shape, 255, np.uint8))
+    assert (resample_like(everywhere, thin) == 255).all()
