@@ -47,7 +47,8 @@ network sees (decision 61). Nothing here can tell the two apart.
 
 ## Results on CTs that were not learned
 Leave one patient out, {len(metrics["folds_trained"])} of {metrics["folds"]} folds; not held out, for want of time:
-{missing}. The fold without cap001 has learned no other infection, so it cannot name it.
+{missing}. The first fold leaves out all of COVID-CT-MD, a source that it has not seen; it has learned no other
+infection, so it cannot name it.
 
 {table(_HEAD, list(_rows(cases)))}
 Infection or none by a case's number, the greatest of its lesions: AUC {infection["auc"]} of {infection["with"]} CTs

@@ -17,6 +17,7 @@ from models.training.loop import train
 from models.training.run import Run
 from models.triage_lesion.cross_validate import FOLDS as LESION_FOLDS
 from models.triage_lesion.cross_validate import keep
+from models.triage_lesion.data import FOUND
 from models.triage_lesion.volumes import load
 
 from .network import build
@@ -25,8 +26,9 @@ from .train import HERE, Config, logits_of, task
 
 FOLDS_FILE = "cross_validation.json"
 
-FOLDS = (*LESION_FOLDS, ("covid-ct-md/P001", "covid-ct-md/cap001"))
-"""The last one learns no other infection: there is only one patient who has it."""
+FOLDS = ((*LESION_FOLDS[0], *FOUND), *LESION_FOLDS[1:])
+"""The first one leaves out all of COVID-CT-MD, so it has not seen this source. It learns no other infection: there is
+only one patient who has it."""
 
 
 def fold(prepared: Path, out: Path, held_out: tuple[str, ...]) -> dict[str, Any]:

@@ -55,7 +55,8 @@ on its own data. "Single slice" is the cross-validation of `lung-opacity`, anoth
 the network touches it; lesions below {LESION_ML:g} mL are not counted.
 
 {table(("CT without pneumonia", "false lesions, % of the lungs"), list(_clear(cases)))}
-Where it is known that there is no lesion.
+Where it is known that there is no lesion. Without lung cancer at most {metrics["normal_percent"]:g} % is found, which
+stands in the model's description.
 
 {table(("CT with pneumonia, not labelled, never learned", "lesions, % of the lungs"), list(_unlabelled(cases)))}
 **Infection or none, by the part of the lungs that is lesion**, over all CTs of these three tables: AUC

@@ -16,6 +16,7 @@ import numpy as np
 from models.card import write_metrics
 from models.lung_opacity.evaluate import FOLDS_FILE as SINGLE_FOLDS
 from models.lung_opacity.evaluate import auc
+from models.opacity_context.data import CLEAR
 from models.repository import ROOT, model_path
 
 from .card import Cases, render
@@ -49,6 +50,7 @@ def evaluate(repository: Path) -> dict[str, Any]:
         "mean_dice": round(float(np.mean(dice)), 3),
         "volumes": len(dice),
         "burden": burden_auc(cases),
+        "normal_percent": max(round(cases[name]["false_percent"], 2) for name in CLEAR if name in cases),
         "folds_trained": sorted(learned),
         "folds": len(FOLDS),
     }

@@ -30,7 +30,7 @@ from models.triage_lesion.cross_validate import FOLDS
 from models.triage_lesion.data import CTS, FOUND, prepared
 from models.triage_lesion.measure import measure
 from models.triage_lesion.network import Served
-from models.triage_lesion.spec import WINDOW_HU
+from models.triage_lesion.spec import SPEC, WINDOW_HU
 from models.triage_lesion.volumes import AIR_HU, Volume, load, save
 from service.domain.ct import CT
 
@@ -64,6 +64,11 @@ def test_no_fold_learns_what_it_is_measured_on_and_every_ct_is_held_out_once() -
     assert sorted(name for fold in FOLDS for name in fold) == sorted(CTS)
     assert sorted(name for fold in INFECTION_FOLDS for name in fold) == sorted([*CTS, *FOUND])
     assert {"medseg9/vol2", "medseg9/vol3"} <= set(FOLDS[0]), "they are one patient's"
+
+
+def test_what_is_told_of_normal_lungs_was_measured() -> None:
+    metrics = json.loads((segmenting.HERE / "metrics.json").read_text(encoding="utf-8"))
+    assert {"normal_percent": metrics["normal_percent"]} == SPEC.measured
 
 
 def test_a_prepared_file_holds_the_volumes_in_steps_of_16_hu(tmp_path: Path) -> None:
