@@ -197,8 +197,9 @@ class Analyst:
         ct = self.last.get(files.content_key, flags, lambda: read_ct(read_headers(files, reading), (), reading, whole))
         found = self.pipeline.analyse(ct, backend, watch)
         analysis = replace(found, flags=in_order((*ct.flags, *found.flags), self.pipeline.flags))
-        body = self.pipeline.report(ct, analysis, encoding)
-        return ct, analysis, encode(ct, analysis, body, context, self.selections, encoding), context
+        encoding()
+        report = partial(self.pipeline.report, ct, analysis, encoding)
+        return ct, analysis, encode(ct, analysis, report, context, self.selections, encoding), context
 
     def _context(self, run: Run) -> EvidenceContext:
         moment = with_fixed_zone(run.analysed_at.astimezone())

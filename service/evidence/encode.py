@@ -1,6 +1,7 @@
 """All evidence of one analysis."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import highdicom as hd
@@ -43,7 +44,7 @@ from service.evidence.sr_text import text_sr
 def encode(
     ct: CT,
     analysis: Analysis,
-    body: ReportBody,
+    report: Callable[[], ReportBody],
     context: EvidenceContext,
     selections: Sequence[Selection] = (Selection(),),
     step: Step = no_step,
@@ -53,12 +54,16 @@ def encode(
     The same arguments give the same bytes. There is no SEG where there would be no segment, and no measurements SR
     without a SEG. SEGs and their SR come once for each style; the study SR, which is the root, once for each selection
     that wants one, all else once.
-    body: of the report. selections: what each destination gets. step: called between the objects.
+    report: makes what the report prints, with its pictures; called beside the encoding of SEGs, in a thread.
+    selections: what each destination gets. step: called between the objects.
     """
-    case = Case.of(ct, analysis, context)
-    styles = dict.fromkeys(selection.style for selection in selections)
-    pdf = report_pdf(case, body)
-    parts = [item for style in styles for item in _regions(case.styled(style), step)]
+    with ThreadPoolExecutor(1) as beside:
+        drawing = beside.submit(report)
+        case = Case.of(ct, analysis, context)
+        printing = beside.submit(lambda: report_pdf(case, drawing.result()))
+        styles = dict.fromkeys(selection.style for selection in selections)
+        parts = [item for style in styles for item in _regions(case.styled(style), step)]
+        body, pdf = drawing.result(), printing.result()
     step()
     parts += _whole(case, body, pdf, frozenset().union(*(selection.kinds for selection in selections)), step)
     step()

@@ -63,7 +63,7 @@ def _encoded(ct: CT, lobes: np.ndarray, findings: np.ndarray) -> tuple[Evidence,
     missing = (LOBE_MISSING,) if found.severity.total is None else ()
     flags = (*ct.flags, LOBES_APPROXIMATE, *missing, NO_CLASSIFIER)
     analysis = to_analysis(found, evidence_samples.PIPELINE, evidence_samples.MODELS, flags)
-    return encode(ct, analysis, evidence_samples.body_of(ct, analysis), CONTEXT, SELECTIONS)
+    return encode(ct, analysis, lambda: evidence_samples.body_of(ct, analysis), CONTEXT, SELECTIONS)
 
 
 def _digest(one: Evidence) -> str:

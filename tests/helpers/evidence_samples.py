@@ -124,7 +124,7 @@ def encoded(
     ct: CT, analysis: Analysis, context: EvidenceContext, selections: Sequence[Selection] = (Selection(),)
 ) -> tuple[Evidence, ...]:
     """All evidence of the analysis."""
-    return encode(ct, analysis, body_of(ct, analysis), context, selections)
+    return encode(ct, analysis, lambda: body_of(ct, analysis), context, selections)
 
 
 def replacing(*objects: Predecessor, notice: bool = False) -> Earlier:

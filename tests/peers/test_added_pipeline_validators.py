@@ -39,7 +39,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Analysis, Path, Pa
         analysis = pipeline.analyse(ct, OnnxBackend(root, 1), unheard)
         body = pipeline.report(ct, analysis, lambda: None)
     context = evidence_samples.context(ct, pipeline=analysis.pipeline)
-    for item in encode(ct, analysis, body, context, [Selection(kinds=EVERYTHING)]):
+    for item in encode(ct, analysis, lambda: body, context, [Selection(kinds=EVERYTHING)]):
         (folder / "evidence" / item.file_name).write_bytes(item.content)
     return analysis, folder / "source", folder / "evidence"
 

@@ -45,7 +45,7 @@ def test_every_object_is_valid_and_the_set_is_consistent(
     body = pipeline.report(ct, analysis, lambda: None)
     context = evidence_samples.context(ct, pipeline=analysis.pipeline)
     objects = []
-    for item in encode(ct, analysis, body, context, [Selection(kinds=ALWAYS | {"capture", "text"})]):
+    for item in encode(ct, analysis, lambda: body, context, [Selection(kinds=ALWAYS | {"capture", "text"})]):
         (tmp_path / item.file_name).write_bytes(item.content)
         objects += [tmp_path / item.file_name] if item.file_name.endswith(".dcm") else []
     assert {path.name for path in objects} >= {"lobes.seg.dcm", "findings.seg.dcm", "measurements.sr.dcm"}

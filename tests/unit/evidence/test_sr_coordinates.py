@@ -98,7 +98,7 @@ def test_a_number_along_a_line_is_in_the_study_under_the_identifier_of_its_segme
     ct, plain = sample
     analysis = with_axes(ct, plain)
     body = evidence_samples.body_of(ct, plain)
-    files = {one.file_name: one for one in encode(ct, analysis, body, evidence_samples.context(ct))}
+    files = {one.file_name: one for one in encode(ct, analysis, lambda: body, evidence_samples.context(ct))}
     study = dcmread(BytesIO(files["study.sr.dcm"].content))
     (group,) = [
         one
