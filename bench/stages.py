@@ -39,7 +39,9 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
     ready = analyst(settings, pipeline)
     analysis = pipeline.analyse(ct, ready.backend, lambda _stage, _fraction: None)
     context = EvidenceContext(__version__, evidence_samples.ANALYSED_AT, analysis.pipeline)
-    encode(ct, analysis, lambda: pipeline.report(ct, analysis, no_step), context)  # the first time, as `bench.analyse` has it, loads code tables and fonts
+    encode(
+        ct, analysis, lambda: pipeline.report(ct, analysis, no_step), context
+    )  # the first time, as `bench.analyse` has it, loads code tables and fonts
     _, encode_s = timed(lambda: encode(ct, analysis, lambda: pipeline.report(ct, analysis, no_step), context), repeat)
     yield Figure(PART, f"{case.name}: encode", "s", encode_s, note=_WARM)
     encoded = EvidenceCase.of(ct, analysis, context)
