@@ -70,7 +70,10 @@ RULES = {
         f"Patient's Age, and Study Date less Birth Date, are at least {LIMITS.min_age_years:.0f} years, as far as "
         "recorded."
     ),
-    Reason.TOO_LARGE: f"Rows x Columns x slices ≤ {LIMITS.max_voxels:,}.",
+    Reason.TOO_LARGE: (
+        f"Rows x Columns x slices ≤ {LIMITS.max_voxels:,} (`limits.max_voxels`), for the memory: "
+        f"{LIMITS.max_voxels // 512**2:,} slices of 512 x 512."
+    ),
     Reason.CODEC: "The transfer syntax is known and every frame decodes.",
     Reason.UNREADABLE: "All attributes needed are present and well formed; the detail names the one that is not.",
     Reason.FAILED: "No step raised an error; the detail names the error and the step, the log where it arose.",

@@ -137,7 +137,7 @@ class GateLimits(_Frozen):
     pixel_spacing_tolerance_mm: float | None = Field(None, ge=0, description="differences that are rounding")
     position_tolerance_mm: float | None = Field(None, ge=0, description="differences that are rounding")
     max_tilt_degrees: float | None = Field(None, ge=0, description="greatest tilt of the gantry")
-    max_voxels: int | None = Field(None, ge=1, description="most voxels of a series: four bytes of memory each")
+    max_voxels: int | None = Field(None, ge=1, description="most voxels of a series: six bytes of memory each")
 
     def over(self, limits: Limits) -> Limits:
         """A pipeline's limits with those that are set here in their place."""

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from service.domain.flags import Flag
 from service.errors import Refusal
 
+BYTES_A_VOXEL = 6
+"""Memory that an analysis takes at most for each voxel, beside what it takes for any CT (docs/decisions/0162)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -17,7 +20,7 @@ class Limits:
     spacing_tolerance_mm, spacing_tolerance: allowed spread of the slice spacing, the larger of both.
     cosine_tolerance, pixel_spacing_tolerance_mm, position_tolerance_mm: differences within one series that count
         as rounding.
-    max_voxels: of the whole series, which takes four bytes for each in memory, and as much again to be analysed.
+    max_voxels: of the whole series, each of which takes `BYTES_A_VOXEL` of memory.
     max_tilt_degrees: of Gantry/Detector Tilt, and of the angle between slice normal and stacking direction.
     """
 
@@ -34,7 +37,7 @@ class Limits:
     pixel_spacing_tolerance_mm: float = 0.002
     position_tolerance_mm: float = 0.01
     max_tilt_degrees: float = 1.0
-    max_voxels: int = 1_000_000_000
+    max_voxels: int = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ _WIDEST = 9
 """Taps of the low pass at most."""
 
 THIN_MM = 1.0
-"""Where slices are thinner, the work follows millimetres, not slices (docs/decisions/0161)."""
+"""Where slices are thinner than half of that, masks follow millimetres, not slices (docs/decisions/0161)."""
 
 _SLAB = 32
 """Slices at a time, so that there is never a second copy of the whole volume."""
@@ -113,7 +113,7 @@ def to_box(volume: hd.Volume, size: int | tuple[int, int, int]) -> hd.Volume:
     axes = np.stack(volume.unit_vectors(), axis=1)
     corner = volume.affine[:3] @ [-0.5, -0.5, -0.5, 1.0]
     box = _empty(volume, voxels, spacing.tolist(), corner + axes @ (spacing / 2))
-    return box.with_array(resample_like(volume, box))
+    return box.with_array(_resampled(volume, box, 0.0))
 
 
 def to_spacing(volume: hd.Volume, spacing_mm: tuple[float, float, float]) -> hd.Volume:
@@ -143,40 +143,34 @@ def resample_like(volume: hd.Volume, reference: hd.Volume) -> NDArray[Any]:
     """Linear interpolation of `volume` at the voxels of `reference`, 0 outside; keeps the dtype of `volume`.
 
     The inverse of `to_plane_grid` for what a model says: give it the model's output on the model's grid.
-    Of UINT8 on thin slices, those between are interpolated from slices `THIN_MM` apart.
+    Of UINT8 on thin slices, some are interpolated from those at most `THIN_MM` apart.
     """
     every = in_thin(reference) if volume.dtype == np.uint8 else 1
     if every == 1:
         return _resampled(volume, reference, 0.0)
-    known = _resampled(volume, _every(reference, every), 0.0)
-    if (reference.spatial_shape[0] - 1) % every:  # the one behind the last may lie where nothing is known
-        known[-1] = _resampled(volume, reference[-1:], 0.0)[0]
-    return _slices_between(known, every, reference.spatial_shape[0])
+    known = _resampled(volume, reference[::every], 0.0)
+    found = np.empty(reference.spatial_shape, np.uint8)
+    last = (len(known) - 1) * every
+    _interpolate(known, every, found[: last + 1])
+    if last + 1 < len(found):
+        found[last + 1 :] = _resampled(volume, reference[last + 1 :], 0.0)
+    return found
 
 
 def in_thin(volume: hd.Volume) -> int:
-    """How many of a volume's slices (first axis) are `THIN_MM` thick together; 1 if one is."""
-    return slices_in_one(float(volume.spacing[0]), THIN_MM)
+    """How many of a volume's slices (first axis) together are at most `THIN_MM` thick; 1 if one is thicker."""
+    return max(1, int(THIN_MM / float(volume.spacing[0])))
 
 
-def _every(reference: hd.Volume, every: int) -> hd.Volume:
-    """The grid of each `every`-th slice, and of one behind the last."""
-    count = -(-(reference.spatial_shape[0] - 1) // every) + 1
-    spacing = (reference.spacing[0] * every, *reference.spacing[1:])
-    return _empty(reference, (count, *reference.spatial_shape[1:]), spacing, reference.affine[:3, 3])
-
-
-def _slices_between(known: NDArray[np.uint8], every: int, count: int) -> NDArray[np.uint8]:
-    """`count` slices, of which each `every`-th is known and the others are interpolated, in whole numbers."""
-    found = np.empty((count, *known.shape[1:]), np.uint8)
-    for number in range(count):
+def _interpolate(known: NDArray[np.uint8], every: int, found: NDArray[np.uint8]) -> None:
+    """Fill `found`, of which each `every`-th slice is known: linearly, in whole numbers."""
+    for number, plane in enumerate(found):
         before, part = divmod(number, every)
         if part == 0:
-            found[number] = known[before]
+            plane[:] = known[before]
         else:
             total = known[before] * np.uint16(every - part) + known[before + 1] * np.uint16(part)
-            found[number] = (total + np.uint16(every // 2)) // np.uint16(every)
-    return found
+            plane[:] = (total + np.uint16(every // 2)) // np.uint16(every)
 
 
 def reach(part: hd.Volume, source: hd.Volume) -> Box:

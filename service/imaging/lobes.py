@@ -73,7 +73,8 @@ def lobes_on_source(
     """Lobe labels (`Lobe`) of exactly the lung voxels, axes (slice, row, column) of `source`.
 
     probability: per side UINT8, axes (lobe in the order of `LOBES_OF`, then as the box); linear interpolation, then
-    the most probable lobe of that lung, in thin slices the same for `harmonise.THIN_MM`. step: called before each lobe.
+    the most probable lobe of that lung. Of thin slices (`harmonise.in_thin`) only some are asked, the others have the
+    lobes of the nearest. step: called before each lobe.
     """
     labels = np.zeros(source.spatial_shape, np.uint8)
     every = in_thin(source)
@@ -87,5 +88,6 @@ def lobes_on_source(
             winner[moved > best] = lobe
             np.maximum(best, moved, out=best)
         for number, (plane, lung) in enumerate(zip(labels[where], lungs.on_source[where], strict=True)):
-            np.copyto(plane, winner[number // every], where=lung == side)
+            nearest = min((number + every // 2) // every, len(winner) - 1)
+            np.copyto(plane, winner[nearest], where=lung == side)
     return labels

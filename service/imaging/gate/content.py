@@ -141,5 +141,6 @@ def size(frames: Sequence[Frame], max_voxels: int) -> Iterator[Refusal]:
     voxels = sum(frame.rows * frame.columns for frame in frames)
     if voxels > max_voxels:
         yield Refusal(
-            Reason.TOO_LARGE, f"{voxels:,} voxels in {len(frames)} slices; at most {max_voxels:,} are allowed."
+            Reason.TOO_LARGE,
+            f"{voxels:,} voxels in {len(frames):,} slices; at most {max_voxels:,} are allowed (limits.max_voxels).",
         )

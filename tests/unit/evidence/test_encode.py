@@ -23,6 +23,7 @@ from service.domain.ct import CT
 from service.domain.flags import LOSSY
 from service.evidence.case import Case
 from service.evidence.context import ALWAYS, Evidence, Predecessor, SegKind, Selection, Style
+from service.evidence.encode import encode
 from service.settings import DicomDestination
 
 pytestmark = pytest.mark.slow
@@ -52,6 +53,11 @@ EARLIER = Predecessor("1.2.840.10008.5.1.4.1.1.88.34", "1.2.3.4", "1.2.3", "1.2"
 @pytest.fixture(scope="module")
 def sample() -> tuple[CT, Analysis]:
     return evidence_samples.phantom(findings=make_ct.FINDINGS)
+
+
+def test_a_report_that_cannot_be_drawn_ends_the_encoding(sample: tuple[CT, Analysis]) -> None:
+    with pytest.raises(ZeroDivisionError):
+        encode(*sample, lambda: 1 // 0, evidence_samples.context(sample[0]))  # type: ignore[arg-type,return-value]
 
 
 @pytest.fixture(scope="module")

@@ -104,9 +104,9 @@ def test_the_low_pass_is_that_of_simpleitk_bit_for_bit(pixel_mm: tuple[float, fl
 
 @pytest.mark.parametrize("orientation", ["FPL", "HAR", "LPF"])
 def test_outside_its_reach_a_part_leaves_nothing(orientation: str) -> None:
-    fine = hd.Volume(np.zeros((12, 40, 50), np.uint8), np.diag([2.0, 0.7, 0.7, 1.0]), "PATIENT")
+    fine = hd.Volume(np.zeros((12, 40, 50), np.uint8), np.diag([2.0, 1.1, 1.1, 1.0]), "PATIENT")
     source = fine.to_patient_orientation(orientation)
-    coarse = hd.Volume(np.zeros((12, 20, 25), np.uint8), np.diag([2.0, 1.5, 1.5, 1.0]), "PATIENT")
+    coarse = hd.Volume(np.zeros((12, 20, 25), np.uint8), np.diag([2.0, 2.4, 2.4, 1.0]), "PATIENT")
     one = np.zeros(coarse.spatial_shape, np.uint8)
     one[3:5, 7:9, 4:6] = 255
     there = reach(coarse[3:5, 7:9, 4:6], source)
@@ -196,3 +196,24 @@ def test_masks_on_thin_slices_reach_the_ends_of_the_stack(slices: int) -> None:
     everywhere = thicker(thin, count)
     everywhere = everywhere.with_array(np.full(everywhere.spatial_shape, 255, np.uint8))
     assert (resample_like(everywhere, thin) == 255).all()
+
+
+def test_slices_of_one_slab_and_the_next_are_resampled_alike() -> None:
+    moved = to_plane_grid(body(shape=(70, 60, 80)), GRID).array
+    assert (moved == moved[0]).all()
+
+
+@pytest.mark.parametrize("slices", [61, 62, 63])
+def test_thin_slices_hold_what_all_of_them_resampled_hold(slices: int) -> None:
+    """A ball on slices 2.5 mm apart, wanted on slices 0.3 mm apart, with fewer and more than whole groups of them."""
+    coarse = np.array([[0, 0, 1.5, -60.0], [0, 1.5, 0, -50.0], [-2.5, 0, 0, 90.0], [0, 0, 0, 1]])
+    middle = np.array([4.0, 10.0, 12.0])[:, None, None, None]
+    away = np.linalg.norm((np.indices((9, 20, 24)) - middle) * np.array([2.5, 1.5, 1.5])[:, None, None, None], axis=0)
+    ball = hd.Volume(np.rint(255 / (1 + np.exp(away - 8.0))).astype(np.uint8), coarse, "PATIENT")
+    fine = np.array([[0, 0, 0.8, -60.0], [0, 0.8, 0, -50.0], [-0.3, 0, 0, 90.0], [0, 0, 0, 1]])
+    thin = hd.Volume(np.zeros((slices, 40, 50), np.uint8), fine, "PATIENT")
+    found, exact = (resample_like(of, thin) for of in (ball, ball.with_array(ball.array.astype(np.float32))))
+    assert found.dtype == np.uint8 and found.shape == exact.shape
+    assert np.abs(found - exact).max() < 0.1 * 255
+    inside = np.count_nonzero(exact >= 127.5)
+    assert inside > 1000 and abs(np.count_nonzero(found >= 128) - inside) < 0.01 * inside

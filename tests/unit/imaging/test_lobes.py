@@ -79,3 +79,20 @@ def test_a_lung_of_which_slices_say_nothing_has_lobes_missing() -> None:
     said[Lobe.LUL - 1], said[Lobe.LLL - 1, :, 30:] = 127, 128  # LUL alone is less probable than none
     found = lobes_on_source(*lobes_in_lungs(said, both.on_model), both, source)
     assert set(np.unique(found)) == {0, Lobe.RUL, Lobe.LLL}
+
+
+def test_in_thin_slices_no_border_of_lobes_moves_by_more_than_a_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each slice of 3 mm as ten; every lung voxel lies in one lobe."""
+    both, source = lungs("FPL")
+    thin_affine = source.affine @ np.diag([0.1, 1.0, 1.0, 1.0])
+    thin_affine[:3, 3] -= 0.45 * source.affine[:3, 0]
+    thin = hd.Volume(source.array.repeat(10, axis=0), thin_affine, "PATIENT")
+    boxes = lung_boxes(both.on_model, SIZE)
+    said = {Side.RIGHT: upper_and_lower(3), Side.LEFT: upper_and_lower(2)}
+    found = lobes_on_source(said, boxes, Lungs(both.on_model, thin.array, ()), thin)
+    monkeypatch.setattr("service.imaging.harmonise.THIN_MM", 0.01)
+    exact = lobes_on_source(said, boxes, Lungs(both.on_model, thin.array, ()), thin)
+    assert np.array_equal(found > 0, thin.array > 0) and not np.array_equal(found, exact)
+    for lobe in Lobe:
+        per_slice = [np.count_nonzero(labels == lobe, axis=(1, 2)) for labels in (found, exact)]
+        assert np.abs(np.diff(per_slice, axis=0)).sum() <= 2 * per_slice[1].max()

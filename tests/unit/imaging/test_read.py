@@ -20,10 +20,12 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RL
 from service.domain.eligibility import Limits
 from service.domain.flags import AGE_UNKNOWN, LOSSY, PADDING_MASKED, THICK_SLICES
 from service.errors import Reason, Rejected
+from service.imaging import read
 from service.imaging.attributes import text
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.pipelines.shared.opacities import Opacity
+from service.store.dicom_folder import headers, scan, whole
 
 UUID_STYLE = "98C14734-2B1E-4C1D-9A57-0E6C3B7FA611"
 REAL = ("dicom/covid-ct-md/P001", "dicom/covid-ct-md/cap001", "dicom/covid-ct-md/normal001", "dicom/rider-lung")
@@ -54,6 +56,34 @@ def test_hounsfield_units_and_order(phantom: make_ct.PhantomCT) -> None:
     assert hu[truth.finding_mask == Opacity.HIGH_OPACITY].mean() == pytest.approx(20, abs=0.5)
     assert ct.flags == () and ct.frame_numbers == ()
     assert ct.voxel_ml == pytest.approx(truth.voxel_ml)
+
+
+@pytest.mark.parametrize(("tag", "value"), [("RescaleSlope", 0.5), ("RescaleIntercept", 32700)])
+def test_what_int16_does_not_hold_is_read_as_float32(tag: str, value: float) -> None:
+    slices = scanned()
+    setattr(slices[-1], tag, value)
+    expected = slices[-1].pixel_array * np.float32(slices[-1].RescaleSlope) + np.float32(slices[-1].RescaleIntercept)
+    frames = read._frames(slices)
+    order = list(range(len(frames)))
+    hu, _ = read._hounsfield(slices, frames, order, lambda: None, lambda header: header)
+    assert hu.dtype == np.float32 and np.array_equal(hu[-1], np.maximum(expected, read.AIR_HU))
+    before, _ = read._hounsfield(slices[:-1], frames[:-1], order[:-1], lambda: None, lambda header: header)
+    assert before.dtype == np.int16 and np.array_equal(hu[:-1], before)
+
+
+def test_of_headers_each_file_is_read_when_it_is_decoded(phantom: make_ct.PhantomCT, tmp_path: Path) -> None:
+    make_ct.write(phantom.datasets, tmp_path)
+    (series,) = scan([tmp_path])
+    whole_at_once = read_ct(phantom.datasets)
+    opened: list[str] = []
+
+    def counted(header: Dataset) -> Dataset:
+        opened.append(str(header.SOPInstanceUID))
+        return whole(header)
+
+    found = read_ct(headers(series), whole=counted)
+    assert np.array_equal(found.volume.array, whole_at_once.volume.array)
+    assert found.headers == whole_at_once.headers and sorted(opened) == sorted(found.sop_uids)
 
 
 def test_headers_are_in_volume_order_without_pixels(phantom: make_ct.PhantomCT) -> None:
