@@ -41,14 +41,14 @@ def list_(
     study: Annotated[str | None, typer.Option(help="Only jobs of this Study Instance UID.")] = None,
     queue: Annotated[bool, typer.Option("--queue", help="In the order in which they are worked on.")] = False,
     worklist: Annotated[
-        bool, typer.Option("--worklist", help="Studies whose result nobody has reviewed, the highest rank first.")
+        bool, typer.Option("--worklist", help="Studies whose result nobody has reviewed, by urgency and rank.")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     config: ConfigOption = None,
 ) -> None:
     """List jobs, newest first.
 
-    A review of any result of a study takes it off the worklist; without a rank a study stands at its end.
+    A review of any current result of a study takes it off the worklist, if none of them ended later.
 
     [bold]Example[/]
 

@@ -27,7 +27,7 @@ def show_worklist(studies: Sequence[Mapping[str, Any]], now: datetime) -> None:
             one["urgency"],
             age_in_words(now - one["created_at"]),
             one["state"],
-            "of an earlier result" if one["reviewed_before"] else "none",
+            "before the latest analysis" if one["reviewed_before"] else "none",
             ", ".join(one["flags"]),
             headline_in_words(one["headline"]) if one["headline"] else "",
         )

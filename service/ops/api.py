@@ -89,7 +89,7 @@ def create_app(
         )
         return {"jobs": [dict(row) for row in rows], "limit": limit, "offset": offset}
 
-    @app.get("/api/worklist", summary="Studies with a result that nobody has reviewed, the highest rank first")
+    @app.get("/api/worklist", summary="Studies with a result that nobody has reviewed, by urgency and rank")
     def list_worklist(limit: int = Query(100, ge=1, le=1000), offset: int = Query(0, ge=0)) -> dict[str, Any]:
         return {"studies": [dict(row) for row in worklist.entries(limit, offset)], "limit": limit, "offset": offset}
 
