@@ -64,7 +64,7 @@ def _current() -> sa.CTE:
 
 
 def _done(current: sa.CTE) -> sa.Select[tuple[str]]:
-    """Selects the studies of which every current result was there when one of them was reviewed, and none is to come."""
+    """Selects the studies whose every current result was there when one of them was reviewed, and none is to come."""
     at_work = sa.select(jobs.c.study_uid).where(jobs.c.state.in_(NOT_ANALYSED))
     query = sa.select(current.c.study_uid).where(current.c.study_uid.not_in(at_work))
     late_enough = sa.func.max(current.c.reviewed_at) > sa.func.max(current.c.finished_at)

@@ -40,6 +40,7 @@ class CovidBurden:
 
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         """Rejected with NO_LUNG, TRUNCATED or LUNG_LOST; what the back end raises passes through."""
+        progress("lungs", 0.0)  # before resampling, whose seconds are not those of reading
         answers = slice_answers(ct, backend, lambda done: progress("lungs", 0.7 * done))
         lungs = lungs_of(ct, answers, backend, lambda done: progress("lungs", 0.7 + 0.3 * done))
         lobe_mask = lobes_of(ct, lungs, backend, progress)

@@ -19,22 +19,27 @@ from service.pipelines.shared import lobe_segments
 from service.pipelines.shared.measure import Measurements, Region
 
 METAL_HU, METAL_ML, METAL_WITHIN_MM = 3000.0, 0.5, 30.0
-"""No bone nor contrast agent is as dense; a pacemaker is several millilitres, a clip less than this."""
+"""Metal is told where so much is so dense, so near the lungs. No bone nor contrast agent is as dense; a pacemaker is
+several millilitres, a clip less than this."""
 
 SMALL_MM = 10.0
-"""Diameter of a ball of the lesion's volume."""
+"""A lesion is small if a ball of its volume has less than this diameter."""
 
 TYPE_ML, TYPE_PART = 1.0, 0.2
-"""Least volume of each type, absolute and as part of all lesions."""
+"""There are several types of lesions if each has at least this volume, and at least this part of all lesions."""
 
 LOBAR_PERCENT, LOBAR_DENSE_PART = 75.0, 0.5
-"""Part of a lobe that is lesion, and of that lesion that is as dense as consolidation."""
+"""A lobe is nearly consolidated if at least this percentage of it is lesion, and at least this part of the lesion is as
+dense as consolidation."""
 
 
 def known_failures(
     ct: CT, lungs: NDArray[np.bool_], lesions: Sequence[Lesion], regions: Measurements
 ) -> Iterator[Flag]:
-    """lungs: axes (slice, row, column) of the CT. regions: of lesions, split by attenuation."""
+    """Yields a warning for each known failure that shows.
+
+    lungs: axes (slice, row, column) of the CT. regions: measurements of the lesions, split by attenuation.
+    """
     metal_ml = _metal_ml(ct, lungs)
     if metal_ml >= METAL_ML:
         yield warnings.METAL.because(f"{metal_ml:.1f} mL above {METAL_HU:.0f} HU.")
@@ -50,12 +55,12 @@ def known_failures(
 
 
 def diameter_mm(volume_ml: float) -> float:
-    """Of a ball of that volume."""
+    """Returns the diameter of a ball of that volume."""
     return 10.0 * math.cbrt(6.0 * volume_ml / math.pi)
 
 
 def _metal_ml(ct: CT, lungs: NDArray[np.bool_]) -> float:
-    """Of what is as dense as metal in the box around the lungs: beyond it, streaks hardly reach them."""
+    """Returns the volume that is as dense as metal in the box around the lungs; from beyond, streaks hardly get in."""
     margin = tuple(math.ceil(METAL_WITHIN_MM / mm) for mm in ct.volume.spacing)
     near = ct.volume.array[clipped(bounds(lungs, margin), lungs.shape)]
     return int(np.count_nonzero(near > METAL_HU)) * ct.voxel_ml

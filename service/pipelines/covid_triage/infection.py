@@ -19,7 +19,7 @@ from service.pipelines.covid_triage.lung_grid import LungGrid
 from service.pipelines.covid_triage.model_roles import SPACING_MM, TRIAGE_INFECTION, Infection
 
 MARGIN_MM = 10.0
-"""Of the region around a lesion's bounding box, on each side."""
+"""The region that the classifier sees is larger than the lesion's bounding box by this much on each side."""
 
 MOST_CLASSIFIED = 20
 """So many lesions are classified, the largest first: a call takes a second, and small ones decide nothing."""
@@ -30,25 +30,25 @@ _ROUNDING = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the classifier says of one lesion: probabilities that sum to 1."""
+    """This is what the classifier says of one lesion: probabilities that sum to 1."""
 
     lesion: Lesion
     probabilities: Mapping[Infection, float]
 
     @property
     def infection(self) -> float:
-        """Probability of an infection of any kind, 0 to 1."""
+        """Returns the probability of an infection of any kind, 0 to 1."""
         return min(1.0, max(0.0, 1.0 - self.probabilities[Infection.NONE]))
 
     @property
     def decision(self) -> Infection:
-        """The class of the greatest probability."""
+        """Returns the class of the greatest probability."""
         return max(Infection, key=lambda one: self.probabilities[one])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classified:
-    """All answers, and the one that decides for the CT: the greatest probability of infection of any lesion.
+    """All answers, and the one that decides for the CT: that of the lesion with the greatest probability of infection.
 
     heat: why the model took the class of that lesion: uint8, axes (slice, row, column) of the CT.
     """
@@ -61,7 +61,7 @@ class Classified:
 def classified(
     ct: CT, grid: LungGrid, lesions: Lesions, backend: Backend, done: Callable[[float], None]
 ) -> Classified | None:
-    """Asks for the largest lesions, one by one; None where there is no lesion.
+    """Asks for the largest lesions, one by one, and returns the answers; None where there is no lesion.
 
     Permanent if the model answers what are no probabilities.
     """
@@ -85,7 +85,7 @@ def classified(
 def region(
     ct: CT, grid: LungGrid, lesions: Lesions, lesion: Lesion, size: tuple[int, ...]
 ) -> tuple[hd.Volume, NDArray[np.uint8]]:
-    """HU and mask (0 or 1) of the box around one lesion, with `MARGIN_MM`, stretched to `size` voxels.
+    """Returns HU and mask (0 or 1) of the box around one lesion, with `MARGIN_MM`, stretched to `size` voxels.
 
     The HU are of the lungs on the models' grid: outside of them there is air.
     """

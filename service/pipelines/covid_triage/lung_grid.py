@@ -13,22 +13,25 @@ from service.imaging.lungs import Lungs
 from service.pipelines.covid_triage.model_roles import SPACING_MM
 
 _AROUND_MM = 10.0
-"""Of the CT around the lungs: cubic interpolation reaches beyond them."""
+"""The box is larger than the lungs by this much on each side, because cubic interpolation reaches beyond them."""
 
 _SURE, _HALF = 200, 100
-"""Value of lung in a mask that is interpolated, and half of it."""
+"""A mask that is interpolated has the first value in the lungs; from half of it on a voxel counts as lung."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LungGrid:
-    """hu: INT16, -1024 outside the lungs. inside: bool, the lungs; axes (slice to F, row to P, column to L) of both."""
+    """The lungs as the models see them.
+
+    hu: INT16, -1024 outside the lungs. inside: bool, the lungs; axes (slice to F, row to P, column to L) of both.
+    """
 
     hu: hd.Volume
     inside: NDArray[np.bool_]
 
 
 def lung_grid(ct: CT, lungs: Lungs) -> LungGrid:
-    """The box around the lungs, resampled by cubic interpolation and masked."""
+    """Returns the box around the lungs, resampled by cubic interpolation and masked."""
     margin = tuple(int(np.ceil(_AROUND_MM / mm)) for mm in ct.volume.spacing)
     box = clipped(bounds(lungs.on_source > 0, margin), lungs.on_source.shape)
     part = ct.volume[box]

@@ -50,6 +50,7 @@ class CovidTriage:
 
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         """Rejected with NO_LUNG, TRUNCATED or LUNG_LOST; what the back end raises passes through."""
+        progress("lungs", 0.0)  # before resampling, whose seconds are not those of reading
         answers = slice_answers(ct, backend, lambda done: progress("lungs", 0.7 * done))
         lungs = lungs_of(ct, answers, backend, lambda done: progress("lungs", 0.7 + 0.3 * done))
         lobe_mask = lobes_of(ct, lungs, backend, progress)
@@ -60,11 +61,13 @@ class CovidTriage:
         kinds = split_by_attenuation(ct.volume.array, lesions.mask, (rows_mm, columns_mm))
         regions = measure(ct.volume.array, lobe_mask, kinds, ct.voxel_ml)
         progress("measure", 1.0)
-        asks = backend.has(TRIAGE_INFECTION.name)
+        has_classifier = backend.has(TRIAGE_INFECTION.name)
         progress("infection", 0.0)
-        said = classified(ct, grid, lesions, backend, lambda done: progress("infection", done)) if asks else None
+        said = None
+        if has_classifier:
+            said = classified(ct, grid, lesions, backend, lambda done: progress("infection", done))
         progress("infection", 1.0)
-        found = Found(lobe_mask, lesions, regions, ct.voxel_ml, asks, said)
+        found = Found(lobe_mask, lesions, regions, ct.voxel_ml, has_classifier, said)
         specs = [backend.spec(role.name) for role in (*self.models, *self.optional_models) if backend.has(role.name)]
         raised = (
             *ct.flags,
@@ -97,5 +100,5 @@ def _doubts(found: Found, spec: ModelSpec) -> Iterator[Flag]:
     if normal is not None and 0.0 < found.lesion_percent <= normal:
         yield warnings.LESIONS_AS_NORMAL.because(f"In CTs without pneumonia up to {normal:g} % is found.")
     every = len(found.lesions.every)
-    if found.asks and every > MOST_CLASSIFIED:
+    if found.has_classifier and every > MOST_CLASSIFIED:
         yield warnings.NOT_ALL_CLASSIFIED.because(f"{MOST_CLASSIFIED} of {every}.")

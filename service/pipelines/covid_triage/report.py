@@ -59,7 +59,7 @@ def _figures(ct: CT, analysis: Analysis, step: Step) -> tuple[tuple[Figure, Figu
     step()
     if analysis.explanations:
         (heat,) = analysis.explanations
-        middle = overlay(Scene.of(ct, much(heat), lobes, (HEAT_MARK,), "influence"), "influence on the class")
+        middle = overlay(Scene.of(ct, hot_voxels(heat), lobes, (HEAT_MARK,), "influence"), "influence on the class")
     else:
         middle = coronal(scene)
     step()
@@ -68,8 +68,8 @@ def _figures(ct: CT, analysis: Analysis, step: Step) -> tuple[tuple[Figure, Figu
     return large, small
 
 
-def much(heat: HeatMap) -> LabelArray:
-    """1 where `HEAT_MARK` is, axes (slice, row, column)."""
+def hot_voxels(heat: HeatMap) -> LabelArray:
+    """Returns the labels that `HEAT_MARK` is painted on: 1 where it is, else 0; axes (slice, row, column)."""
     marked: LabelArray = (heat.values >= 0.5 * heat.values.max()).astype(np.uint8)
     return marked
 
@@ -138,9 +138,16 @@ def _row(name: str, group: MeasurementGroup, total: bool = False) -> TableRow:
     return TableRow(name, (*volumes, percent_text(percent)), percent / 100, total)
 
 
+def in_words(row: TableRow) -> str:
+    """Returns the sentence that says what a row of the table says. A row without a bar is of what has no volume."""
+    if row.bar is None:
+        return f"{row.name}: not found."
+    return f"{row.name}: {row.cells[0]} mL, of it lesions {row.cells[1]} mL ({row.cells[2]} %)."
+
+
 def _findings(analysis: Analysis) -> Iterator[str]:
     for row in _rows(analysis):
-        yield f"{row.name}: {row.cells[0]} mL, of it lesions {row.cells[1]} mL ({row.cells[2]} %)."
+        yield in_words(row)
     lobes = {lobe_segments.site(lobe): segment.title for lobe, segment in lobe_segments.SEGMENT_OF.items()}
     for number in range(1, 1 + min(MOST_TOLD, round(analysis.group("LESIONS")["lesion_count"]))):
         lesion = analysis.group(f"LESION_{number}")

@@ -44,14 +44,14 @@ EXPERIMENTAL = "experimental, not validated"
 class Found:
     """Everything that was found. lobe_mask (`Lobe`): axes (slice, row, column) of the CT. regions: of lesions.
 
-    asks: whether a classifier is installed. classified: what it says; None without one, or without a lesion.
+    has_classifier: whether one is installed. classified: what it says; None without one, or without a lesion.
     """
 
     lobe_mask: LabelArray
     lesions: Lesions
     regions: Measurements
     voxel_ml: float
-    asks: bool
+    has_classifier: bool
     classified: Classified | None
 
     @property
@@ -75,7 +75,7 @@ def to_analysis(found: Found, pipeline: PipelineUse, models: Sequence[ModelUse],
         headline=_headline(found, flags),
         models=tuple(models),
         flags=tuple(flags),
-        classification=_classification(found) if found.asks else None,
+        classification=_classification(found) if found.has_classifier else None,
         limitations=(opacity_segments.NOT_TOLD_APART,),
         summary=tuple(_summary(found)),
         drift={"lesion_percent": found.lesion_percent, "lesion_count": float(len(found.lesions.every))},
@@ -132,7 +132,7 @@ def _lesion(lesion: Lesion, infection: float | None) -> Iterator[Measurement]:
 def _headline(found: Found, flags: Sequence[Flag]) -> Headline:
     count = len(found.lesions.every)
     burden = f"lesion burden {percent_text(found.lesion_percent)} %"
-    if found.asks and found.classified is None:
+    if found.has_classifier and found.classified is None:
         return Headline(INFECTION, None, codes.UNITY, words="no lesion found, nothing to classify")
     if found.classified is not None:
         decides = found.classified.decides

@@ -136,3 +136,17 @@ def test_warnings_of_the_gate_must_be_declared() -> None:
     """They come with the CT, whatever analyses it: an undeclared one would fail every such study."""
     with pytest.raises(Permanent, match="some does not declare the warnings AGE_UNKNOWN, PADDING_MASKED, THICK_SLICES"):
         checked([Some(flags=(LOSSY,))])
+
+
+class Begun(Exception):
+    """The first step was told."""
+
+
+@pytest.mark.parametrize("pipeline", BUILT_IN, ids=lambda pipeline: pipeline.name)
+def test_the_first_step_is_told_before_anything_is_computed(pipeline: Any) -> None:
+    def progress(step: str, done: float) -> None:
+        assert (step, done) == ("lungs", 0.0)
+        raise Begun
+
+    with pytest.raises(Begun):
+        pipeline.analyse(None, None, progress)

@@ -120,12 +120,14 @@ def test_without_a_classifier_nothing_names_a_class_or_an_infection(plain: Analy
     assert not [word for word in OF_CLASSES if word in text.lower()]
 
 
-@pytest.mark.parametrize("asks", [False, True])
-def test_clear_lungs_have_no_lesion_and_no_probability(backend: Backend, classifying: Backend, asks: bool) -> None:
+@pytest.mark.parametrize("has_classifier", [False, True])
+def test_clear_lungs_have_no_lesion_and_no_probability(
+    backend: Backend, classifying: Backend, has_classifier: bool
+) -> None:
     ct = phantom(())
-    found = analyse(ct, classifying if asks else backend)
+    found = analyse(ct, classifying if has_classifier else backend)
     assert "no lesion found" in found.headline.words and "No lesion found." in found.summary
-    assert found.headline.value is None if asks else found.headline.value == 0.0
+    assert found.headline.value is None if has_classifier else found.headline.value == 0.0
     assert found.rank == 0.0 and found.group("LESIONS")["lesion_count"] == 0
     assert found.classification is None or not found.classification.probabilities
     assert not found.label_map("lesions").labels.any() and SMALL_LESIONS not in found.flags
