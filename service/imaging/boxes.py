@@ -21,8 +21,8 @@ def bounds(mask: NDArray[np.bool_], margin: tuple[int, ...]) -> Box:
 
 def label_bounds(labels: NDArray[np.uint8], label: int) -> Box:
     """Bounding box of a label that is there, without a mask of the whole array."""
-    rows, columns = (np.stack([(plane == label).any(axis) for plane in labels]) for axis in (1, 0))
-    occupied = (rows.any(1), rows.any(0), columns.any(0))
+    rows, columns = (np.array([(plane == label).any(axis) for plane in labels], np.bool_) for axis in (1, 0))
+    occupied = map(np.asarray, (rows.any(1), rows.any(0), columns.any(0)))
     return tuple(slice(int(there.argmax()), there.size - int(there[::-1].argmax())) for there in occupied)
 
 

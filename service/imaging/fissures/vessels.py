@@ -89,10 +89,12 @@ def _consolidation(dense: NDArray[np.int64], lung: NDArray[np.int64], spacing_mm
 def _blocks(array: NDArray[Any], block: list[int]) -> NDArray[np.float32]:
     """Means of whole blocks of voxels."""
     whole = array[tuple(slice(n // k * k) for n, k in zip(array.shape, block, strict=True))]
-    means = np.empty(np.floor_divide(whole.shape, block), np.float32)
-    for number, mean in enumerate(means):
+    slabs, rows, columns = (n // k for n, k in zip(whole.shape, block, strict=True))
+    means = np.empty((slabs, rows, columns), np.float32)
+    for number in range(slabs):
         slab = whole[number * block[0] : (number + 1) * block[0]].sum(0, dtype=np.float32)
-        mean[:] = slab.reshape(len(mean), block[1], -1, block[2]).sum((1, 3)) / np.float32(np.prod(block))
+        split = slab.reshape(rows, block[1], columns, block[2])
+        means[number] = split.sum((1, 3)) / np.float32(np.prod(block))
     return means
 
 
