@@ -11,6 +11,9 @@ from service.domain.flags import (
 )
 from service.pipelines.shared.flags import LOBES_APPROXIMATE
 
+DENSE_LUNG = Flag(
+    "DENSE_LUNG", "Lung as dense as in shallow breathing: not all is lesion.", "Q-DENSE-LUNG", "dense lung"
+)
 METAL = Flag("METAL", "Metal near the lungs: streaks may hide or look like lesions.", "Q-METAL", "metal near the lungs")
 LOBAR = Flag("LOBAR", "A lobe is nearly consolidated: lobar pneumonia is known to fail.", "Q-LOBAR", "lobar pneumonia")
 SEVERAL_TYPES = Flag("SEVERAL_TYPES", "Ground glass and consolidation at once: known to fail.", "Q-SEVERAL-TYPES")
@@ -23,6 +26,7 @@ FLAGS = (
     LOSSY,
     AGE_UNKNOWN,
     *OF_THE_LUNGS,
+    DENSE_LUNG,
     METAL,
     LOBAR,
     SEVERAL_TYPES,

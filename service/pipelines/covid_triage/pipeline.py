@@ -11,7 +11,7 @@ from service.domain.model_spec import ModelSpec
 from service.domain.pipeline import Drift
 from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
-from service.imaging.lungs import Lungs
+from service.imaging.lungs import HALF, Lungs
 from service.pipelines.covid_triage import flags as warnings
 from service.pipelines.covid_triage import report as pages
 from service.pipelines.covid_triage import segments
@@ -28,6 +28,7 @@ from service.pipelines.shared.lobes import lobes_of
 from service.pipelines.shared.lungs import lungs_of, slice_answers
 from service.pipelines.shared.measure import measure, split_by_attenuation
 from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, LUNGS
+from service.pipelines.shared.reliability import reliability
 from service.pipelines.shared.slices import Probabilities, centred
 
 
@@ -75,6 +76,7 @@ class CovidTriage:
             *of_models(specs),
             *known_failures(ct, lobe_mask > 0, lesions.every, regions),
             *_doubts(found, backend.spec(TRIAGE_LESION.name)),
+            *_dense_lung(grid, probability),
         )
         use = PipelineUse(self.name, self.version, self.series_number)
         return to_analysis(found, use, [ModelUse.of(spec) for spec in specs], in_order(raised, self.flags))
@@ -92,6 +94,14 @@ def _probability(ct: CT, lungs: Lungs, backend: Backend, progress: Progress) -> 
     progress("lesions", 0.1)
     said = infer_patches(grid.hu.array, grid.inside, spec, backend, lambda done: progress("lesions", 0.1 + 0.9 * done))
     return grid, centred(said, spec.thresholds[LESION])
+
+
+def _dense_lung(grid: LungGrid, probability: Probabilities) -> Iterator[Flag]:
+    """What covid-severity and covid-burden give no number for; here no second network has an opinion."""
+    found = (probability >= HALF) & grid.inside
+    why_not = reliability(grid.hu.array, grid.inside, found, grid.hu.spacing, agreement=1.0).why_not
+    if why_not:
+        yield warnings.DENSE_LUNG.because(why_not)
 
 
 def _doubts(found: Found, spec: ModelSpec) -> Iterator[Flag]:

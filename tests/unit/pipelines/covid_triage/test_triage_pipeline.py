@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import highdicom as hd
 import jsonschema
 import numpy as np
 import pytest
@@ -15,14 +16,16 @@ from helpers.phantom import FINDINGS, Ball
 from service.domain.analysis import Analysis
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
+from service.domain.flags import Flag
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend, unheard
 from service.evidence.result import result_document
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_triage.flags import LESIONS_AS_NORMAL, SMALL_LESIONS
+from service.pipelines.covid_triage.flags import DENSE_LUNG, LESIONS_AS_NORMAL, SMALL_LESIONS
+from service.pipelines.covid_triage.lung_grid import LungGrid
 from service.pipelines.covid_triage.model_roles import SPACING_MM, Infection
-from service.pipelines.covid_triage.pipeline import CovidTriage
+from service.pipelines.covid_triage.pipeline import CovidTriage, _dense_lung
 from service.pipelines.covid_triage.report import HEAT_MARK
 from service.pipelines.shared.opacities import Opacity
 
@@ -205,3 +208,14 @@ def test_lungs_are_found_once_for_all_pipelines_and_lesions_as_in_normal_lungs_a
         ["In CTs without pneumonia up to 50 % is found."] if told else []
     )
     assert ("normal" in found.headline.words) is told
+
+
+@pytest.mark.parametrize(("steepest_hu", "flags"), [(100.0, []), (450.0, [DENSE_LUNG])])
+def test_lung_that_is_dense_at_the_back_makes_the_number_doubtful(steepest_hu: float, flags: list[Flag]) -> None:
+    rows = np.linspace(-850.0, -850.0 + steepest_hu, 40)[None, :, None]
+    hu = np.broadcast_to(rows, (20, 40, 40)).astype(np.int16)
+    affine = np.diag([-2.5, 1.0, 1.0, 1.0])[[2, 1, 0, 3]]
+    grid = LungGrid(hd.Volume(np.ascontiguousarray(hu), affine, "PATIENT"), np.ones(hu.shape, np.bool_))
+    raised = list(_dense_lung(grid, np.zeros(hu.shape, np.uint8)))
+    assert raised == flags
+    assert all("denser at the back" in flag.detail and flag.doubt == "dense lung" for flag in raised)
