@@ -27,4 +27,5 @@ SPEC = ModelSpec(
     thresholds=dict.fromkeys(CHANNELS, 0.5),
     licence="research use only: trained on data of unclear and non-commercial licence, see CARD.md",
     layout="patches",
+    measured={"normal_percent": 0.65},
 )
