@@ -315,7 +315,7 @@ class SelfPromotion(_Frozen):
         200,
         ge=1,
         le=1000,
-        description="all of its latest shadow analyses, so many, have to be within the limits; without "
+        description="all analyses of its latest studies in the shadow, so many, have to be within the limits; without "
         "`inference.self_promotion` an operator promotes it",
     )
     min_dice: float = Field(

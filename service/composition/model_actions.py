@@ -19,6 +19,7 @@ from service.settings import (
     served_repository,
 )
 from service.store.audit import Audit
+from service.store.liveness import Locks
 from service.store.shadows import Shadows
 
 if TYPE_CHECKING:
@@ -63,22 +64,23 @@ def model_actions_on(settings: Settings, engine: sa.Engine) -> ModelActions:
     return ModelActions(served, own, check, Audit(engine, now), Shadows(engine))
 
 
-def self_promotion(settings: Settings, actions: ModelActions) -> list["SelfPromotion"]:
+def self_promotion(settings: Settings, actions: ModelActions, locks: Locks) -> list["SelfPromotion"]:
     """Returns what promotes candidates in the shadow by itself, if the settings want it.
 
-    Permanent if they name a pipeline that there is not.
+    locks: that all hosts see; of all such processes one does it. Permanent if they name a pipeline that there is not.
     """
     wanted = settings.inference.self_promotion
     if wanted is None:
         return []
-    from service.pipelines import named
+    from service.pipelines import PROMOTED_BY_A_PERSON, named
     from service.rollout.self_promotion import PromotionLimits, SelfPromotion
 
     for pipeline in wanted.headline_change:
         named(pipeline)
-    limits = PromotionLimits(wanted.studies, wanted.min_dice, wanted.headline_change)
+    limits = PromotionLimits(wanted.studies, wanted.min_dice, wanted.headline_change, PROMOTED_BY_A_PERSON)
     who = f"service on {gethostname()}, by itself"
-    return [SelfPromotion(actions, partial(served_repository, settings), limits, who, now)]
+    leads = partial(locks.take, "self-promotion", "leader")
+    return [SelfPromotion(actions, partial(served_repository, settings), leads, limits, who, now)]
 
 
 def shipped_models() -> Path:

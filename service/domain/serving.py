@@ -84,6 +84,17 @@ def promote(version: str | None = None) -> Rule:
     return rule
 
 
+def as_judged(judged: Served, rule: Rule) -> Rule:
+    """The rule, if what is active and on trial is still what was judged: an operator may have changed it meanwhile."""
+
+    def checked(served: Served) -> Served:
+        if (served.active, served.candidate) != (judged.active, judged.candidate):
+            raise Permanent("What is served was changed since it was judged.")
+        return rule(served)
+
+    return checked
+
+
 def rollback(served: Served) -> Served:
     """The version before is active again; a trial ends."""
     if served.previous is None:

@@ -15,10 +15,14 @@ from service.domain.pipeline import SERIES_NUMBERS, Pipeline, roles_of
 from service.errors import Permanent
 from service.pipelines.covid_burden.pipeline import CovidBurden
 from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.covid_triage.model_roles import TRIAGE_INFECTION
 from service.pipelines.covid_triage.pipeline import CovidTriage
 from service.pipelines.shared.model_roles import LUNG_OPACITY
 
 GROUP = "thoracle.pipelines"
+
+PROMOTED_BY_A_PERSON = frozenset({TRIAGE_INFECTION.name})
+"""Models whose results nothing compares: no version of them is promoted by the service itself."""
 
 BUILT_IN: tuple[Pipeline, ...] = (CovidSeverity(), CovidBurden(), CovidTriage())
 

@@ -60,7 +60,7 @@ def run(settings: Settings, name: str) -> None:
         ),
         [model_routes(models, Audit(engine, now))],
     )
-    beside = self_promotion(settings, models)
+    beside = self_promotion(settings, models, alive)
     with Listener("API", app, settings.api.host, settings.api.port) as listener:
         for task in beside:
             task.start()

@@ -6,12 +6,13 @@ Whoever wants what is in the audit trail, refusals too. A version passes the acc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Progress, unheard
-from service.domain.serving import OFF, Rule, Served, canary, promote, rollback, shadow, withdraw
+from service.domain.serving import OFF, Rule, Served, as_judged, canary, promote, rollback, shadow, withdraw
 from service.errors import Permanent
 from service.imaging.difference import Difference
 from service.inference import repository
@@ -76,12 +77,23 @@ class ModelActions:
             return self._checked(name, version, shadow(version), by, detail, progress)
 
     def promote(
-        self, name: str, version: str | None, by: str, progress: Progress = unheard, *, because: str | None = None
+        self,
+        name: str,
+        version: str | None,
+        by: str,
+        progress: Progress = unheard,
+        *,
+        because: str | None = None,
+        judged: Served | None = None,
     ) -> Changed:
-        """The version, or the candidate, becomes the active one. because: for the audit trail."""
+        """The version, or the candidate, becomes the active one.
+
+        because: for the audit trail. judged: refused where something else is active or on trial by then.
+        """
         chosen = version or self._served(name).on_trial
         with self._entry(by, "promote", name, chosen, because=because) as detail:
-            return self._checked(name, chosen or OFF, promote(chosen), by, detail, progress)
+            rule = promote(chosen) if judged is None else as_judged(judged, promote(chosen))
+            return self._checked(name, chosen or OFF, rule, by, detail, progress)
 
     def rollback(self, name: str, by: str) -> Changed:
         """The version before is active again, at once: it has analysed patients' CTs already."""
@@ -108,6 +120,14 @@ class ModelActions:
     def compared(self, name: str, version: str | None = None, limit: int = LIMIT) -> list[Mapping[str, Any]]:
         """What shadow analyses of a model's candidates found, or of one, the latest first; at most so many."""
         return self._shadows.of(name, version, limit)
+
+    def in_shadow_since(self, name: str, version: str) -> datetime | None:
+        """When the version was last put into the shadow; None if never."""
+        return self._audit.last("shadow", name, version)
+
+    def latest_studies(self, name: str, version: str, since: datetime, studies: int) -> list[Mapping[str, Any]]:
+        """What shadow analyses of the version's latest studies found, as `store.shadows` has it."""
+        return self._shadows.latest_studies(name, version, since, studies)
 
     def history(self, name: str) -> list[Mapping[str, Any]]:
         """The audit trail of one model, the latest first."""

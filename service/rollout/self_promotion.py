@@ -20,8 +20,8 @@ from service.inference.files import serving_of
 from service.log_once import LogOnce
 from service.periodic_task import PeriodicTask
 from service.rollout.parity import SLACK_ML
-from service.store.audit import DONE
 from service.store.shadows import Shadow
+from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
 
@@ -33,38 +33,42 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PromotionLimits:
-    """Within which a version may take the active one's place.
+    """The limits within which a version may take the active one's place.
 
-    studies: so many of its latest shadow analyses count, and every one has to be within the limits. min_dice: of every
-    label; one that differs by less than `parity.SLACK_ML` passes. headline_change: the greatest by pipeline, in the
-    headline's unit; a pipeline that is not named allows none.
+    studies: so many of the latest studies in its trial count, and every analysis of each has to be within the limits.
+    min_dice: of every label; one that differs by less than `parity.SLACK_ML` passes. headline_change: the greatest
+    change by pipeline, in the headline's unit; a pipeline that is not named allows none. never: names of models that
+    are promoted by a person only.
     """
 
     studies: int
     min_dice: float
     headline_change: Mapping[str, float] = field(default_factory=dict)
+    never: frozenset[str] = frozenset()
 
 
 class Actions(Protocol):
-    """What is asked of `rollout.model_actions.ModelActions`."""
+    """The part of `rollout.model_actions.ModelActions` that is needed here."""
 
-    def compared(self, name: str, version: str | None = None) -> Sequence[Row]: ...
+    def in_shadow_since(self, name: str, version: str) -> datetime | None: ...
 
-    def history(self, name: str) -> Sequence[Row]: ...
+    def latest_studies(self, name: str, version: str, since: datetime, studies: int) -> Sequence[Row]: ...
 
-    def promote(self, name: str, version: str | None, by: str, *, because: str) -> object: ...
+    def promote(self, name: str, version: str | None, by: str, *, because: str, judged: Served) -> object: ...
 
 
 class SelfPromotion(PeriodicTask):
-    """One thread in the process that operators ask.
+    """A thread in the process that operators ask; of several such processes one looks.
 
-    repository: where it is now. who: named in the audit trail.
+    repository: returns where it is now. leads: returns whether this process is the one that looks. who: is named in the
+    audit trail.
     """
 
     def __init__(
         self,
         actions: Actions,
         repository: Callable[[], Path],
+        leads: Callable[[], bool],
         limits: PromotionLimits,
         who: str,
         clock: Callable[[], datetime],
@@ -72,70 +76,96 @@ class SelfPromotion(PeriodicTask):
         super().__init__("self-promotion", _EVERY_S)
         self._actions = actions
         self._repository = repository
+        self._leads = leads
         self._limits = limits
         self._who = who
         self._clock = clock
         self._not_before: dict[tuple[str, str], datetime] = {}
+        self._said: dict[str, str] = {}
         self._trouble = LogOnce(log, "candidates are not looked at: %s", "candidates are looked at again")
 
     def _look(self) -> None:
         try:
-            for name, served in serving_of(self._repository()).items():
-                if served.candidate is not None and served.candidate.shadow:
-                    self._consider(name, served, served.candidate.version)
+            with worker_step(SQLAlchemyError):
+                self._consider_all()
             self._trouble.tell("")
+        except InternalError as error:
+            self._trouble.tell(f"{error}\n{error.where}", error.kind)
         except (ThoracleError, SQLAlchemyError, OSError) as error:
             self._trouble.tell(str(error) if isinstance(error, ThoracleError) else type(error).__name__)
+
+    def _consider_all(self) -> None:
+        if not self._leads():
+            return
+        for name, served in serving_of(self._repository()).items():
+            if served.candidate is not None and served.candidate.shadow:
+                self._consider(name, served, served.candidate.version)
 
     def _consider(self, name: str, served: Served, version: str) -> None:
         again_at = self._not_before.get((name, version))
         if again_at is not None and self._clock() < again_at:
             return
-        rows = self._actions.compared(name, version)
-        if not in_limits(name, served.active, _since(self._actions.history(name), version, rows), self._limits):
+        why_not = self._why_not(name, served, version)
+        if why_not:
+            self._say(name, f"version {version} stays in the shadow: {why_not}")
             return
         because = f"its latest {self._limits.studies} studies in the shadow are within the limits of this site"
         try:
-            self._actions.promote(name, version, self._who, because=because)
+            self._actions.promote(name, version, self._who, because=because, judged=served)
         except ThoracleError as error:  # the audit trail has it
             log.error("%s version %s was not promoted: %s", name, version, error)
             self._not_before[name, version] = self._clock() + _AFTER_A_REFUSAL
         else:
-            log.info("%s version %s is active: %s", name, version, because)
+            self._say(name, f"version {version} is active: {because}")
+
+    def _why_not(self, name: str, served: Served, version: str) -> str:
+        if name in self._limits.never:
+            return "a person promotes this model"
+        since = self._actions.in_shadow_since(name, version)
+        if since is None:
+            return "the audit trail does not say since when it has been there"
+        rows = self._actions.latest_studies(name, version, since, self._limits.studies)
+        return why_not(name, served.active, rows, self._limits)
+
+    def _say(self, name: str, what: str) -> None:
+        if self._said.get(name) != what:
+            log.info("%s %s", name, what)
+            self._said[name] = what
 
 
-def in_limits(name: str, active: str, rows: Sequence[Row], limits: PromotionLimits) -> bool:
-    """Returns whether the latest comparisons with the active version are enough, and all within the limits.
+def why_not(name: str, active: str, rows: Sequence[Row], limits: PromotionLimits) -> str:
+    """Returns why these comparisons with the active version do not let the candidate be promoted; "" if they do.
 
-    rows: of the candidate, the latest first, as `store.shadows` returns them. What is still to be analysed and what was
-    withdrawn does not count; what failed does, and is not within.
+    rows: every analysis of the candidate's latest studies that ended, as `store.shadows` returns them: a study counts
+    once, however often it was analysed, and what failed is not within the limits.
     """
-    ended = [row for row in rows if row["state"] in (Shadow.COMPARED, Shadow.FAILED)][: limits.studies]
-    return len(ended) == limits.studies and all(_is_within(name, active, row["document"], limits) for row in ended)
+    found = next((why for row in rows if (why := _outside(name, active, row, limits))), "")
+    if found:
+        return found
+    enough = len({row["study_uid"] for row in rows}) >= limits.studies
+    return "" if enough else f"fewer than {limits.studies} studies of this trial have ended"
 
 
-def _since(history: Sequence[Row], version: str, rows: Sequence[Row]) -> list[Row]:
-    """Comparisons since an operator last put the version into the shadow: of an earlier trial none counts."""
-    begun = (
-        entry["at"]
-        for entry in history
-        if (entry["what"], entry["outcome"], entry["detail"].get("version")) == ("shadow", DONE, version)
-    )
-    at = next(begun, None)
-    return [] if at is None else [row for row in rows if row["at"] >= at]
-
-
-def _is_within(name: str, active: str, document: Row | None, limits: PromotionLimits) -> bool:
-    if document is None:
-        return False
+def _outside(name: str, active: str, row: Row, limits: PromotionLimits) -> str:
+    """Returns what puts one analysis outside of the limits, "" if nothing does."""
+    document = row["document"]
+    if row["state"] != Shadow.COMPARED or document is None:
+        return f"it failed on job {row['job_id']}"
+    where = f"job {row['job_id']}, {document['pipeline']}"
     if not any((one["name"], one["version"]) == (name, active) for one in document["reference"]):
-        return False
+        return f"{where}: compared with another version than the active one"
+    if document.get("classified", True):  # what was compared before this was noted may be
+        return f"{where}: a classification is not compared"
     found = document["difference"]
-    for label in found["labels"].values():
-        one = LabelDifference(label["dice"], label["reference_ml"], label["candidate_ml"])
+    for label, values in found["labels"].items():
+        one = LabelDifference(values["dice"], values["reference_ml"], values["candidate_ml"])
         if one.dice < limits.min_dice and one.differing_ml >= SLACK_ML:
-            return False
+            return f"{where}: Dice of {label} is {one.dice:.3f}"
+    for score, pair in found["scores"].items():
+        if pair["reference"] != pair["candidate"]:
+            return f"{where}: the score {score} differs"
     before, after = found["headline"]["reference"], found["headline"]["candidate"]
     if before is None or after is None:
-        return before is after
-    return bool(abs(after - before) <= limits.headline_change.get(document["pipeline"], 0.0))
+        return "" if before is after else f"{where}: one headline has no value"
+    most = limits.headline_change.get(document["pipeline"], 0.0)
+    return "" if abs(after - before) <= most else f"{where}: the headline changed by {after - before:+g}"

@@ -120,6 +120,7 @@ class Shadower:
             "pipeline": job.pipeline,
             "reference": _models(before.analysis),
             "candidate": _models(after.analysis),
+            "classified": any(one.analysis.classification is not None for one in (before, after) if one.analysis),
             "difference": found.as_document(),
         }
         self._end(job, model, version, Shadow.COMPARED, document=document, found=found)

@@ -28,6 +28,7 @@ class AdvisoryLocks:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._ours: set[tuple[str, str]] = set()
+        self._taken: set[tuple[str, str]] = set()
         self._session: sa.Connection | None = None
         self._one_at_a_time = threading.Lock()
         self._broken = False
@@ -46,9 +47,19 @@ class AdvisoryLocks:
             session = self._session or self._open()
             session.scalar(sa.select(sa.func.pg_advisory_lock(*_key(group, name))))
             self._ours.add((group, name))
-            if not self._keeper.is_alive():
-                self._keeper.start()
+            self._watch()
         return name
+
+    def take(self, group: str, name: str) -> bool:
+        """When the session breaks the lock is free, and is tried for again: another may have got it."""
+        with self._one_at_a_time:
+            session = self._session or self._open()
+            if (group, name) not in self._taken and self._try(
+                session, sa.func.pg_try_advisory_lock(*_key(group, name))
+            ):
+                self._taken.add((group, name))
+            self._watch()
+            return (group, name) in self._taken
 
     def leave(self, group: str, name: str) -> None:
         with self._one_at_a_time:
@@ -68,6 +79,10 @@ class AdvisoryLocks:
     def inherit(self, group: str, name: str) -> Iterator[bool]:
         with self._engine.begin() as connection:
             yield bool(connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(*_key(group, name)))))
+
+    def _watch(self) -> None:
+        if not self._keeper.is_alive():
+            self._keeper.start()
 
     def _keep(self) -> None:
         """Know within seconds that the session broke; then open another."""
@@ -89,16 +104,19 @@ class AdvisoryLocks:
         self._session, self._confirmed_at = session, asked_at
         return session
 
-    def _try(self, session: sa.Connection, question: sa.ColumnElement[Any]) -> None:
+    def _try(self, session: sa.Connection, question: sa.ColumnElement[Any]) -> Any:
+        """Returns the answer; None if the session broke."""
         asked_at = time.monotonic()
         try:
-            session.scalar(sa.select(question))
+            answer = session.scalar(sa.select(question))
         except sa.exc.SQLAlchemyError as error:
             log.error("the database session that holds our locks broke: %s", type(error).__name__)
             self._broken, self._session = True, None
+            self._taken.clear()
             session.invalidate()
-        else:
-            self._confirmed_at = asked_at
+            return None
+        self._confirmed_at = asked_at
+        return answer
 
 
 def _key(group: str, name: str) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:

@@ -58,6 +58,13 @@ class Audit:
         with self._engine.begin() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def last(self, what: str, subject: str, version: str) -> datetime | None:
+        """Returns when this was last done to a version; None if never."""
+        said = audit.c.what == what, audit.c.subject == subject, audit.c.outcome == DONE
+        query = sa.select(audit.c.at).where(*said, audit.c.detail["version"].as_string() == version)
+        with self._engine.begin() as connection:
+            return connection.scalar(query.order_by(audit.c.id.desc()).limit(1))
+
     def _complete(self, number: int, detail: Mapping[str, Any], error: BaseException | None) -> None:
         """Note how the block of an entry ended; one that a signal cut short stays `begun`."""
         if error is None:

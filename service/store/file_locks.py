@@ -32,6 +32,17 @@ class FileLocks:
         self._files[path] = file
         return name
 
+    def take(self, group: str, name: str) -> bool:
+        path = self._path(group, name)
+        if path in self._files:
+            return True
+        file = path.open("a", encoding="utf-8")
+        if _try_lock(file, fcntl.LOCK_EX):
+            self._files[path] = file
+            return True
+        file.close()
+        return False
+
     def claim(self, group: str, kind: str) -> str:
         """The first of `kind-0`, `kind-1`, ... that no live process has, for as long as this object and process live.
 

@@ -34,6 +34,13 @@ class Locks(Protocol):
         """How many locks of a group are taken."""
         ...
 
+    def take(self, group: str, name: str) -> bool:
+        """Returns whether the lock of this name is ours, now or already: we keep it until this process ends.
+
+        Not for a group with members.
+        """
+        ...
+
     def inherit(self, group: str, name: str) -> AbstractContextManager[bool]:
         """A block with True if the holder is dead; nobody else inherits from it meanwhile."""
         ...

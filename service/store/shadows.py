@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.tables import shadows
+from service.store.tables import jobs, shadows
 
 LIMIT = 1000
 """Shadow analyses in one answer."""
@@ -42,6 +42,10 @@ def plan_shadows(connection: sa.Connection, job_id: str, wanted: Mapping[str, st
 def results_of(job_id: str, model: str, version: str) -> str:
     """The name under which the candidate's results are kept, apart from those of the job."""
     return f"{job_id}-shadow-{model}-{version}"
+
+
+_ENDED = (Shadow.COMPARED, Shadow.FAILED)
+"""States of a shadow analysis that tells something of the candidate."""
 
 
 class Shadows:
@@ -86,5 +90,22 @@ class Shadows:
         query = query.order_by(shadows.c.at.desc(), shadows.c.job_id, shadows.c.version).limit(limit)
         if version is not None:
             query = query.where(shadows.c.version == version)
+        with self._engine.begin() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def latest_studies(self, model: str, version: str, since: datetime, studies: int) -> list[Mapping[str, Any]]:
+        """Returns all shadow analyses that ended since then, of a candidate's latest studies: at most so many studies.
+
+        Each is given with its `study_uid`. A study of which an analysis still waits is left out, and what was withdrawn is.
+        """
+        of_candidate = (shadows.c.model == model) & (shadows.c.version == version)
+        both = shadows.join(jobs, shadows.c.job_id == jobs.c.job_id)
+        waiting = sa.select(jobs.c.study_uid).select_from(both).where(of_candidate, shadows.c.state == Shadow.WAITING)
+        ended = of_candidate, shadows.c.state.in_(_ENDED), shadows.c.at >= since, jobs.c.study_uid.not_in(waiting)
+        latest = sa.select(jobs.c.study_uid).select_from(both).where(*ended).group_by(jobs.c.study_uid)
+        chosen = latest.order_by(sa.func.max(shadows.c.at).desc(), jobs.c.study_uid).limit(studies).subquery()
+        query = sa.select(shadows, jobs.c.study_uid).select_from(both).where(*ended)
+        query = query.where(jobs.c.study_uid.in_(sa.select(chosen.c.study_uid)))
+        query = query.order_by(shadows.c.at.desc(), shadows.c.job_id)
         with self._engine.begin() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from service.inference.repository import add, embed
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.acceptance import Acceptance
 from service.rollout.model_actions import ModelActions
-from service.rollout.self_promotion import PromotionLimits, SelfPromotion, in_limits
+from service.rollout.self_promotion import PromotionLimits, SelfPromotion, why_not
 from service.settings import Settings
 from service.store.audit import Audit
+from service.store.file_locks import FileLocks
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
+NUMBERS = count()
 LIMITS = PromotionLimits(studies=3, min_dice=0.9, headline_change={"covid-severity": 1.0})
 
 
@@ -35,21 +38,42 @@ def row(
     active: str = "2",
     pipeline: str = "covid-severity",
     at: datetime = NOW,
+    study: str | None = None,
+    scores: tuple[float | None, float | None] = (2.0, 2.0),
+    classified: bool = False,
 ) -> dict[str, Any]:
     label = {"dice": dice, "reference_ml": ml, "candidate_ml": ml}
-    found = {"labels": {"RUL": label}, "headline": dict(zip(("reference", "candidate"), headline, strict=True))}
-    document = {"pipeline": pipeline, "reference": [{"name": "lobes", "version": active}], "difference": found}
-    return {"state": state, "at": at, "document": document if state == "compared" else None}
+    names = ("reference", "candidate")
+    found = {
+        "labels": {"RUL": label},
+        "headline": dict(zip(names, headline, strict=True)),
+        "scores": {"RUL.score": dict(zip(names, scores, strict=True))},
+    }
+    document = {
+        "pipeline": pipeline,
+        "reference": [{"name": "lobes", "version": active}],
+        "classified": classified,
+        "difference": found,
+    }
+    ended = document if state == "compared" else None
+    number = str(next(NUMBERS))
+    return {"state": state, "at": at, "job_id": number, "study_uid": study or number, "document": ended}
 
 
 def held(*rows: Mapping[str, Any]) -> bool:
-    return in_limits("lobes", "2", rows, LIMITS)
+    return why_not("lobes", "2", rows, LIMITS) == ""
 
 
 def test_so_many_studies_within_the_limits_are_enough_and_fewer_are_not() -> None:
     assert held(row(), row(), row())
     assert not held(row(), row())
-    assert held(row(), row(), row(), row(0.1)), "an older one is past"
+    assert why_not("lobes", "2", [row()], LIMITS) == "fewer than 3 studies of this trial have ended"
+
+
+def test_a_study_counts_once_however_many_jobs_it_has_and_each_of_them_has_to_be_within() -> None:
+    assert not held(row(study="S"), row(study="S"), row(), row(study="S"))
+    assert held(row(study="S"), row(study="S", pipeline="covid-burden"), row(), row())
+    assert not held(row(study="S"), row(0.1, study="S", pipeline="covid-burden"), row(), row())
 
 
 @pytest.mark.parametrize(
@@ -62,8 +86,22 @@ def test_so_many_studies_within_the_limits_are_enough_and_fewer_are_not() -> Non
         row(headline=(9.0, 9.1), pipeline="covid-burden"),
         row(active="1"),
         row(state="failed"),
+        row(scores=(2.0, 3.0)),
+        row(scores=(2.0, None)),
+        row(classified=True),
     ],
-    ids=["Dice", "headline", "no headline before", "none after", "pipeline without limit", "other active", "failed"],
+    ids=[
+        "Dice",
+        "headline",
+        "no headline before",
+        "none after",
+        "pipeline without limit",
+        "other active",
+        "failed",
+        "score",
+        "no score after",
+        "classified",
+    ],
 )
 def test_one_study_outside_of_the_limits_keeps_the_version_in_the_shadow(bad: Mapping[str, Any]) -> None:
     for rows in ((bad, row(), row()), (row(), row(), bad)):
@@ -86,23 +124,20 @@ def test_what_is_just_within_the_limits_passes(good: Mapping[str, Any]) -> None:
     assert held(row(), good, row())
 
 
-def test_what_waits_or_was_withdrawn_does_not_count() -> None:
-    assert held(row(state="waiting"), row(), row(state="withdrawn"), row(), row())
-    assert not held(row(state="waiting"), row(), row(state="withdrawn"), row())
-
-
 class Site:
     """Tiny models, of which lobes version 3 can be tried, and a clock."""
 
-    def __init__(self, folder: Path, ct: Path) -> None:
-        self.now = NOW
+    def __init__(self, folder: Path, ct: Path, limits: PromotionLimits = LIMITS) -> None:
+        self.now, self.leads, self.limits = NOW, True, limits
         self.root = tiny_models.repository(folder / "models")
         tiny_models.serve(self.root, tiny_models.lobes(), tiny_models.LOBES)
         self.audit = Audit(open_database(folder / "records.db"), lambda: self.now)
         self.rows: list[dict[str, Any]] = []
         acceptance = Acceptance([CovidSeverity()], [CovidSeverity()], ct, self.on)
         self.operator = ModelActions(self._root, self._root, lambda: acceptance, self.audit, self)  # type: ignore[arg-type]
-        self.task = SelfPromotion(self.operator, self._root, LIMITS, "service, by itself", lambda: self.now)
+        self.task = SelfPromotion(
+            self.operator, self._root, lambda: self.leads, self.limits, "service, by itself", lambda: self.now
+        )
 
     def _root(self) -> Path:
         return self.root
@@ -110,9 +145,10 @@ class Site:
     def on(self, versions: Mapping[str, str]) -> OnnxBackend:
         return OnnxBackend(self.root, 1, versions)
 
-    def of(self, model: str, version: str | None, limit: int) -> list[dict[str, Any]]:
+    def latest_studies(self, model: str, version: str, since: datetime, studies: int) -> list[dict[str, Any]]:
         """The shadow analyses, in place of their table."""
-        return self.rows if (model, version) == ("lobes", "3") else []
+        mine = (model, version, studies) == ("lobes", "3", 3)
+        return [one for one in self.rows if one["at"] >= since] if mine else []
 
     def install(self, model: bytes) -> None:
         add(self.root, embed(model, tiny_models.numbered(tiny_models.LOBES, 3)))
@@ -134,7 +170,7 @@ def ct(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_promoted_by_studies_of_this_trial_and_rolled_back_as_ever(tmp_path: Path, ct: Path) -> None:
     site = Site(tmp_path, ct)
     site.install(tiny_models.lobes())
-    site.rows = [row(at=NOW - timedelta(days=9))] * 3
+    site.rows = [row(at=NOW - timedelta(days=9)) for _ in range(3)]
     assert site.look(1) == Served("2", "1"), "nothing is in the shadow"
     site.operator.shadow("lobes", "3", "ada")
     on_trial = Served("2", "1", Candidate("3", shadow=True))
@@ -157,7 +193,7 @@ def test_a_version_that_is_not_accepted_is_tried_again_after_an_hour(tmp_path: P
     site.install(tiny_models.lobes())
     site.operator.shadow("lobes", "3", "ada")
     (site.root / "lobes" / "3" / "model.onnx").write_bytes(b"altered")
-    site.rows = [row(at=site.now)] * 3
+    site.rows = [row(at=site.now) for _ in range(3)]
     for minutes in (1, 30):
         assert site.look(minutes).active == "2"
     refused = [entry for entry in site.audit.entries("lobes") if entry["what"] == "promote"]
@@ -170,7 +206,7 @@ def test_it_is_off_unless_wanted_and_a_pipeline_that_there_is_not_is_refused(tmp
     def tasks(**inference: object) -> int:
         settings = Settings(data_dir=tmp_path, inference=inference)
         actions = ModelActions(None, None, None, None, None)  # type: ignore[arg-type]
-        return len(self_promotion(settings, actions))
+        return len(self_promotion(settings, actions, FileLocks(tmp_path)))
 
     assert tasks() == 0
     assert tasks(self_promotion={"headline_change": {"covid-burden": 1.0}}) == 1
