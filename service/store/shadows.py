@@ -96,7 +96,7 @@ class Shadows:
     def latest_studies(self, model: str, version: str, since: datetime, studies: int) -> list[Mapping[str, Any]]:
         """Returns all shadow analyses that ended since then, of a candidate's latest studies: at most so many studies.
 
-        Each has its `study_uid`. Left out is a study of which an analysis still waits, and what was withdrawn.
+        Each has its `study_uid`. Left out are studies of which an analysis still waits, and what was withdrawn.
         """
         of_candidate = (shadows.c.model == model) & (shadows.c.version == version)
         both = shadows.join(jobs, shadows.c.job_id == jobs.c.job_id)

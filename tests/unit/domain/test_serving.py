@@ -9,6 +9,7 @@ from service.domain.serving import (
     Candidate,
     Rule,
     Served,
+    as_judged,
     canary,
     chosen_for,
     promote,
@@ -123,3 +124,11 @@ def test_a_study_stays_where_it_is_whatever_else_is_on_trial_and_however_the_sha
 
 def test_a_shadow_gets_no_study_of_its_own() -> None:
     assert not any(chosen_for(study, {"lobes": BESIDE}) for study in STUDIES)
+
+
+@pytest.mark.parametrize("now", [ONE, TRIAL, Served("1", candidate=Candidate("2", 0.5, shadow=True)), TWO])
+def test_what_was_judged_is_promoted_only_where_nothing_was_changed_since(now: Served) -> None:
+    rule = as_judged(BESIDE, promote("2"))
+    assert rule(BESIDE) == TWO
+    with pytest.raises(Permanent, match="changed since it was judged"):
+        rule(now)

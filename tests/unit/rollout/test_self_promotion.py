@@ -1,6 +1,7 @@
 """A version in the shadow becomes the active one by itself where, and only where, the limits of the site hold."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -157,6 +158,56 @@ class Site:
         self.now += timedelta(minutes=minutes)
         self.task._look()
         return served_of(self.root, "lobes")
+
+
+class Asked:
+    """The actions, in place of the operators': they note what is promoted."""
+
+    def __init__(self) -> None:
+        self.promoted: list[object] = []
+        self.trouble: Exception | None = None
+
+    def in_shadow_since(self, name: str, version: str) -> datetime:
+        if self.trouble:
+            raise self.trouble
+        return NOW
+
+    def latest_studies(self, name: str, version: str, since: datetime, studies: int) -> list[dict[str, Any]]:
+        return [row(), row(), row()]
+
+    def promote(self, name: str, version: str | None, by: str, *, because: str, judged: Served) -> None:
+        self.promoted.append((name, version, judged))
+
+
+def test_only_the_process_that_leads_looks_and_it_survives_what_nobody_thought_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = Served("2", "1", Candidate("3", shadow=True))
+    monkeypatch.setattr("service.rollout.self_promotion.serving_of", lambda _: {"lobes": served})
+    asked, leads = Asked(), False
+    task = SelfPromotion(asked, Path, lambda: leads, LIMITS, "service, by itself", lambda: NOW)
+    task._look()
+    assert asked.promoted == []
+    leads, asked.trouble = True, ZeroDivisionError("a patient's name")
+    task._look()
+    assert "ZeroDivisionError" in caplog.text and "a patient's name" not in caplog.text
+    asked.trouble = None
+    task._look()
+    assert asked.promoted == [("lobes", "3", served)]
+
+
+def test_a_model_that_a_person_promotes_is_left_alone_and_the_log_says_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    served = Served("2", "1", Candidate("3", shadow=True))
+    monkeypatch.setattr("service.rollout.self_promotion.serving_of", lambda _: {"lobes": served})
+    asked, limits = Asked(), replace(LIMITS, never=frozenset({"lobes"}))
+    task = SelfPromotion(asked, Path, lambda: True, limits, "service, by itself", lambda: NOW)
+    for _ in range(2):
+        task._look()
+    assert asked.promoted == []
+    assert caplog.text.count("lobes version 3 stays in the shadow: a person promotes this model") == 1
 
 
 @pytest.fixture(scope="module")

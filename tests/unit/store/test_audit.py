@@ -1,6 +1,6 @@
 """Who changed what: an entry is there before the change, and tells what came of it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -29,3 +29,17 @@ def test_an_entry_tells_who_wanted_what_and_what_came_of_it(engine: sa.Engine) -
     assert [one["subject"] for one in audit.entries(subject="lungs")] == ["lungs"]
     assert audit.entries(limit=1) == [latest]
     assert audit.entries(since=datetime(2026, 3, 3, tzinfo=UTC)) == []
+
+
+def test_the_last_time_that_something_was_done_to_a_version_is_found_however_long_ago(engine: sa.Engine) -> None:
+    now = NOW
+    audit = Audit(engine, lambda: now)
+    assert audit.last("shadow", "lobes", "2") is None
+    audit.note("ada@host", "shadow", "lobes", "done", version="2")
+    now += timedelta(hours=1)
+    audit.note("ada@host", "shadow", "lobes", "refused", version="2")
+    for version in range(3, 110):
+        audit.note("ada@host", "shadow", "lobes", "done", version=str(version))
+    assert audit.last("shadow", "lobes", "2") == NOW
+    assert audit.last("shadow", "lobes", "109") == now
+    assert audit.last("promote", "lobes", "2") is None

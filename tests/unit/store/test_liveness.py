@@ -138,3 +138,10 @@ def test_files_of_the_dead_are_removed(tmp_path: Path) -> None:
 def test_files_beside_sqlite_and_advisory_locks_on_postgresql(engine: sa.Engine, tmp_path: Path) -> None:
     kind = AdvisoryLocks if engine.dialect.name == "postgresql" else FileLocks
     assert isinstance(liveness.locks(engine, tmp_path), kind)
+
+
+def test_a_named_lock_has_one_holder_until_it_is_gone(database: str | Path, locks: Locks, tmp_path: Path) -> None:
+    other = liveness.locks(database_engine(database), tmp_path / "locks")
+    assert locks.take("task", "leader") and locks.take("task", "leader"), "it stays ours"
+    assert not other.take("task", "leader")
+    assert other.take("task", "another")
