@@ -62,8 +62,8 @@ stands in the model's description.
 
 {table(("CT with pneumonia, not labelled, never learned", "lesions, % of the lungs"), list(_unlabelled(cases)))}
 **Infection or none, by the part of the lungs that is lesion**, over all CTs of these three tables: AUC
-{burden["auc"]:g} of {burden["with"]} CTs with and {burden["without"]} without pneumonia. **So few say next to nothing**:
-the number may order a worklist, and decides nothing.
+{burden["auc"]:g} of {burden["with"]} CTs with and {burden["without"]} without pneumonia. **So few say next to
+nothing**: the number may order a worklist, and decides nothing.
 
 ## Known failures
 - The paper warns of ground glass below 1 cm, lobar and other viral pneumonia, several types of lesions in one patient,
