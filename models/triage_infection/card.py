@@ -58,7 +58,8 @@ sensitivity 0.974, specificity 0.922 on 282 cases of its own.
 ![Reliability](reliability.png)
 
 Expected calibration error of lesions (each CT weighs the same, cap001 left out): {error["before"]} before and
-{error["after"]} after calibration. The temperature was fitted on these lesions: the second number flatters.
+{error["after"]} after calibration. The temperature makes the likelihood of these lesions greatest, not this error,
+and they are few: neither number tells how sure the network may be elsewhere.
 
 ## Known failures
 - The paper warns of ground glass below 1 cm, lobar and other viral pneumonia, several types of lesions in one patient,

@@ -46,12 +46,14 @@ only.
 
 ## Results on CTs that were not learned
 Leave one patient out, {len(metrics["folds_trained"])} of {metrics["folds"]} folds: no GPU was at hand. **Nothing is
-known of those that were not held out: {missing}.** Measured on the network's grid, the whole volume at once, inside
+known of those that were not held out: {missing}.**
+Measured on the network's grid, the whole volume at once, inside
 labelled lungs: the service cuts patches, and finds the lungs itself. Volumes of medseg9 are nominal.
 
 {table(_HEAD, list(_labelled(cases, metrics["single_slice"])))}
 Mean Dice {metrics["mean_dice"]} of {metrics["volumes"]} volumes; volumes 2 and 3 are of one patient. The paper: 0.754
-on its own data. "Single slice" is the cross-validation of `lung-opacity`, another training. A lesion counts as found if
+on its own data. "Single slice" is the cross-validation of `lung-opacity`, another training, which found the lungs
+itself: labelled lungs flatter the network here. A lesion counts as found if
 the network touches it; lesions below {LESION_ML:g} mL are not counted.
 
 {table(("CT without pneumonia", "false lesions, % of the lungs"), list(_clear(cases)))}
@@ -60,8 +62,8 @@ stands in the model's description.
 
 {table(("CT with pneumonia, not labelled, never learned", "lesions, % of the lungs"), list(_unlabelled(cases)))}
 **Infection or none, by the part of the lungs that is lesion**, over all CTs of these three tables: AUC
-{burden["auc"]} of {burden["with"]} CTs with and {burden["without"]} without pneumonia. With so few the interval reaches
-almost from chance to perfection; it orders a worklist, and decides nothing.
+{burden["auc"]:g} of {burden["with"]} CTs with and {burden["without"]} without pneumonia. **So few say next to
+nothing**: the number may order a worklist, and decides nothing.
 
 ## Known failures
 - The paper warns of ground glass below 1 cm, lobar and other viral pneumonia, several types of lesions in one patient,
