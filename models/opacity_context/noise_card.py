@@ -33,7 +33,14 @@ def noise(found: Mapping[str, Any]) -> str:
     ]
     lesions = ", ".join(f"{name} ({case['lesions']})" for name, case in found["cases"].items() if _whole(name, case))
     most_of_vol6 = max(lobe["opacity_ml"] for lobe in found["cases"]["medseg9/vol6"]["lobes"].values())
-    head = ("Case", "slices, mm", "opacity mL", "most false opacity in one lobe, mL", "published rule", "with the floor")
+    head = (
+        "Case",
+        "slices, mm",
+        "opacity mL",
+        "most false opacity in one lobe, mL",
+        "published rule",
+        "with the floor",
+    )
     return f"""### Noise floor
 Made by `python -m models.opacity_context.noise_floor --data DIR`; the numbers per lobe stand in `{NOISE}`.
 A lobe is scored only if its opacity exceeds both {limits} of the lobe (decision 0125).

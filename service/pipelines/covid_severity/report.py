@@ -124,6 +124,8 @@ def _scoring(analysis: Analysis) -> tuple[str, ...]:
 
 def _agreement(analysis: Analysis) -> tuple[str, ...]:
     found = {m.name: m.value for m in analysis.uncertainty}
+    if "agreement_two" not in found:
+        return ()
     clear = "" if "clear_lung_hu" not in found else f" Clear lung {found['clear_lung_hu']:.0f} HU"
     if "gradient_hu" in found:
         clear += f", back minus front {found['gradient_hu']:.0f} HU"

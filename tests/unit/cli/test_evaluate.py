@@ -244,7 +244,7 @@ def test_a_real_analysis_against_itself_and_against_a_shifted_copy(tmp_path: Pat
     analysed = CliRunner().invoke(app, ["analyse", str(DEMO_CT), "--out", str(tmp_path / "results")])
     assert analysed.exit_code == 0, analysed.output
     said = " ".join(analysed.output.split())
-    assert "CT severity score, Pan 2020, 0-25: 1 of 25, involvement: mild; 2 without noise floor." in said
+    assert "CT severity score, Pan 2020, 0-25: 2 of 25, involvement: mild; 3 without noise floor." in said
     seg = tmp_path / "results" / "lobes.seg.dcm"
     assert run(seg, seg, "-o", tmp_path / "same", "--labels", "RML=RML,*=lungs")[0] == 0
     same = rows(tmp_path / "same")

@@ -77,8 +77,9 @@ def test_what_does_not_fit_is_told(spec: ModelSpec, change: dict[str, Any], said
     assert any(said in one for one in found), found
 
 
-def test_the_rank_is_the_infection_probability_or_grows_with_the_burden() -> None:
-    assert rank(0.3, 50.0) == 0.3
+def test_the_rank_grows_with_the_burden_and_an_infection_probability_can_only_raise_it() -> None:
+    assert rank(0.3, 50.0) == rank(None, 50.0) > 0.9
+    assert rank(0.3, 0.5) == 0.3
     by_burden = [rank(None, percent) for percent in (0.0, 0.1, 1.0, 5.0, 25.0, 100.0)]
     assert by_burden == sorted(set(by_burden)) and by_burden[0] == 0.0 and by_burden[-1] < 1.0
     assert rank(None, 5.0) == 0.5
