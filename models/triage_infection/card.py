@@ -66,7 +66,8 @@ and they are few: neither number tells how sure the network may be elsewhere.
   and artefacts of metal and motion.
 - Any class may be an artefact of the scanner.
 - Lesions below {LEAST_ML:g} mL were not learned, nor any but the {MOST} largest of a CT.
-- The heat map has 6 x 6 x 6 positions: it shows which part of the region, not which voxel.
+- The heat map has 6 x 6 x 6 positions: it shows which part of the region, not which voxel. In a phantom with one bright
+  lesion it moves when the lesion moves, but lies beside it: it explains a network that has learned little.
 """
 
 

@@ -18,6 +18,7 @@ from models.lung_opacity.evaluate import FOLDS_FILE as SINGLE_FOLDS
 from models.lung_opacity.evaluate import auc
 from models.opacity_context.data import CLEAR
 from models.repository import ROOT, model_path
+from models.triage_infection.regions import NONE, class_of
 
 from .card import Cases, render
 from .cross_validate import FINAL, FOLDS, FOLDS_FILE, HERE
@@ -26,7 +27,7 @@ from .spec import SPEC
 
 def burden_auc(cases: Cases) -> dict[str, Any]:
     """How well the burden of CTs that were not learned tells pneumonia from its absence: AUC, and of how many."""
-    ill = {name: "false_percent" not in case for name, case in cases.items()}
+    ill = {name: class_of(name) != NONE for name in cases}
     burdens = np.array([case["burden_percent"] for case in cases.values()])
     return {
         "auc": auc(burdens, np.array(list(ill.values()))),

@@ -1,7 +1,11 @@
 """The networks of paper B: their parts do what their docstrings say, and their sizes are what the cards say."""
 
+import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
 import torch
+from onnx import numpy_helper
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -10,6 +14,7 @@ from models.networks.fold import folded, unfolded
 from models.networks.resnet50_3d import Resnet50in3d, class_activation, halved
 from models.networks.unet3d_plus_plus import Unet3dPlusPlus
 from models.triage_infection.network import Served, seen
+from models.triage_infection.released import MODEL
 from models.triage_infection.spec import CLASSES, REGION
 
 TINY = unet3d_plus_plus.Size(channels=(4, 5, 6, 7), fold=(1, 2, 2))
@@ -133,6 +138,27 @@ def test_the_heat_map_moves_with_the_lesion_and_depends_on_the_last_weights(netw
         network.last.weight[:] = network.last.weight[:, torch.randperm(network.last.in_features)]
     _, shuffled = hottest(Served(network, 1.0), 20)
     assert (shuffled.int() - before.int()).abs().float().mean() > 5.0
+
+
+def test_the_released_heat_map_moves_with_the_lesion_and_is_another_one_with_shuffled_weights() -> None:
+    released = onnx.load(MODEL)
+    shuffled = onnx.ModelProto()
+    shuffled.CopyFrom(released)
+    order = np.random.default_rng(1).permutation(384)
+    classes = [one for one in shuffled.graph.initializer if list(one.dims) == [3, len(order)]]
+    assert classes, "the weights of the last layer"
+    for one in classes:
+        one.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(one)[:, order], one.name))
+
+    def heat(model: onnx.ModelProto, row: int) -> np.ndarray:
+        hu, mask = (part.numpy() for part in region(row))
+        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        (found,) = session.run(["heat_map"], {"hu": hu.astype(np.int16), "mask": mask.astype(np.uint8)})
+        return np.asarray(found[0], float)
+
+    front, back, other = heat(released, 20), heat(released, 76), heat(shuffled, 20)
+    assert abs(int(back.sum((0, 2)).argmax()) - int(front.sum((0, 2)).argmax())) > 20, "it need not lie on the lesion"
+    assert np.corrcoef(front.ravel(), other.ravel())[0, 1] < 0.5
 
 
 def test_the_temperature_makes_probabilities_less_sure_and_changes_no_class(network: Resnet50in3d) -> None:
