@@ -158,7 +158,7 @@ def test_the_released_heat_map_moves_with_the_lesion_and_is_another_one_with_shu
 
     front, back, other = heat(released, 20), heat(released, 76), heat(shuffled, 20)
     assert abs(int(back.sum((0, 2)).argmax()) - int(front.sum((0, 2)).argmax())) > 20, "it need not lie on the lesion"
-    assert np.corrcoef(front.ravel(), other.ravel())[0, 1] < 0.5
+    assert np.corrcoef(front.ravel(), other.ravel())[0, 1] < 0.9 and np.abs(front - other).mean() > 5.0
 
 
 def test_the_temperature_makes_probabilities_less_sure_and_changes_no_class(network: Resnet50in3d) -> None:
