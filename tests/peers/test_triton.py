@@ -24,6 +24,7 @@ from helpers.triton_server import TritonServer
 from onnx import numpy_helper
 from typer.testing import CliRunner
 
+from models.lung_opacity.spec import SPEC
 from service.cli import app
 from service.domain.ports import Array
 from service.domain.priority import Urgency
@@ -41,7 +42,7 @@ pytestmark = pytest.mark.peers
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_CT = ROOT / "demo" / "ct"
-LUNG_OPACITY = "lung-opacity"
+LUNG_OPACITY, SHIPPED = "lung-opacity", SPEC.version
 
 
 @pytest.fixture(scope="module")
@@ -157,10 +158,10 @@ def test_a_model_that_is_not_loaded_is_loaded(server: TritonServer, repository: 
         assert same(backend.infer(LUNG_OPACITY, slices(1)), here.infer(LUNG_OPACITY, slices(1)))
 
 
-def altered(folder: Path, version: str = "2") -> Path:
+def altered(folder: Path, version: str = SHIPPED) -> Path:
     """The client's repository, whose network for lungs and opacities is a little another, as that version."""
     models.create(folder, ROOT / "triton_repo")
-    file = folder / LUNG_OPACITY / "2" / MODEL_FILE
+    file = folder / LUNG_OPACITY / SHIPPED / MODEL_FILE
     spec = model_files(folder)[LUNG_OPACITY].spec
     network = onnx.load(file)
     for weight in network.graph.initializer:
@@ -170,8 +171,8 @@ def altered(folder: Path, version: str = "2") -> Path:
     target = folder / LUNG_OPACITY / version / MODEL_FILE
     target.parent.mkdir(exist_ok=True)
     target.write_bytes(content)
-    if version != "2":
-        shutil.rmtree(folder / LUNG_OPACITY / "2")
+    if version != SHIPPED:
+        shutil.rmtree(folder / LUNG_OPACITY / SHIPPED)
     lines = [line for line in (folder / DIGESTS).read_text().splitlines() if LUNG_OPACITY not in line]
     lines.append(f"{sha256(content).hexdigest()}  {LUNG_OPACITY}/{version}/{MODEL_FILE}")
     (folder / DIGESTS).write_text("\n".join(lines) + "\n")
@@ -180,7 +181,9 @@ def altered(folder: Path, version: str = "2") -> Path:
 
 def test_another_file_under_the_same_version_is_refused(server: TritonServer, tmp_path: Path) -> None:
     backend = there(server, altered(tmp_path / "other"))
-    with pytest.raises(Transient, match=r"lung-opacity version 2 as it is in the repository: .*not what this model"):
+    with pytest.raises(
+        Transient, match=rf"lung-opacity version {SHIPPED} as it is in the repository: .*not what this model"
+    ):
         backend.check()
     with pytest.raises(Transient, match="asked again"):
         backend.infer(LUNG_OPACITY, slices(1))
@@ -198,8 +201,8 @@ def test_who_only_reads_leaves_the_model_alone_that_serves_others(server: Triton
 
 
 def test_a_version_that_the_server_does_not_have_is_named(server: TritonServer, tmp_path: Path) -> None:
-    backend = there(server, altered(tmp_path / "newer", "3"))
-    with pytest.raises(Transient, match="loaded model lung-opacity, but not version 3"):
+    backend = there(server, altered(tmp_path / "newer", "99"))
+    with pytest.raises(Transient, match="loaded model lung-opacity, but not version 99"):
         backend.check()
 
 

@@ -41,7 +41,7 @@ def test_every_batch_size_is_tried_before_it_is_ready(server: TritonServer) -> N
 @pytest.mark.parametrize(
     ("pipeline", "models"),
     [
-        ("covid-severity", {"lung-opacity", "lobes"}),
+        ("covid-severity", {"lung-opacity", "lobes", "opacity-context"}),
         ("covid-burden", {"lung-opacity", "lobes", "opacity-context"}),
         ("covid-triage", {"lung-opacity", "lobes", "triage-lesion"}),
     ],

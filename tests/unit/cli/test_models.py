@@ -14,6 +14,7 @@ from helpers import make_ct, tiny_models
 from typer.testing import CliRunner
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
+from models.opacity_context.spec import SPEC as OPACITY_CONTEXT
 from service.cli import app
 from service.domain.anatomy import Lobe
 from service.domain.flags import UNMEASURED_MODEL
@@ -77,6 +78,7 @@ def test_better_models_come_are_used_and_go(site: Path) -> None:
         ("lung-opacity", LUNG_OPACITY.version),
         ("lungs", "1"),
         ("lobes", "2"),
+        ("opacity-context", OPACITY_CONTEXT.version),
     ]
     assert all(m["sha256"] in listed for m in result["models"])
     assert "UNMEASURED_MODEL" in result["flags"] and UNMEASURED_MODEL.sentence in result["warnings"]
