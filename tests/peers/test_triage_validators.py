@@ -36,7 +36,9 @@ def test_every_object_is_valid_and_the_set_is_consistent(lesions: bool, tmp_path
     body = pipeline.report(ct, analysis, lambda: None)
     context = evidence_samples.context(ct, pipeline=analysis.pipeline)
     objects = []
-    for item in encode(ct, analysis, lambda: body, context, [Selection(kinds=ALWAYS | {"capture", "text", "heat-map"})]):
+    for item in encode(
+        ct, analysis, lambda: body, context, [Selection(kinds=ALWAYS | {"capture", "text", "heat-map"})]
+    ):
         (tmp_path / item.file_name).write_bytes(item.content)
         objects += [tmp_path / item.file_name] if item.file_name.endswith(".dcm") else []
     expected = {"lobes.seg.dcm", "measurements.sr.dcm", "study.sr.dcm"}
