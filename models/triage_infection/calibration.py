@@ -16,7 +16,7 @@ _BINS = 5
 _LIMITS = (0.2, 20.0)
 
 Folds = Mapping[str, Mapping[str, Any]]
-"""Of cross_validation.json: by CT, label and logits of each lesion."""
+"""What cross_validation.json holds: for each CT, label and logits of each lesion."""
 
 Array = NDArray[np.float64]
 

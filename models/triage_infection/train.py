@@ -39,7 +39,7 @@ _MADE_UP = 0.4
 _MARGINS_MM = (5.0, 18.0)
 
 _SIDES_MM = (8.0, 120.0)
-"""Of the bounding boxes of made-up lesions."""
+"""Least and greatest side of the bounding boxes of made-up lesions."""
 
 
 class Config(config.Training):
@@ -84,7 +84,7 @@ class Infections:
         return F.cross_entropy(outputs, rest[0], label_smoothing=self.config.smoothing)
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """Of each held-out CT with a lesion: mean loss of its lesions, and the part that is given the right class."""
+        """Returns, for each held-out CT with a lesion, the mean loss of its lesions and the part given the right class."""
         found = {}
         for patient in (one for one in self.unseen if one.boxes):
             logits = logits_of(network, patient)

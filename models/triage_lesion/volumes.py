@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 AIR_HU = -1024
 
 MARGIN_MM = 4.0
-"""Of HU kept around the lungs: masks of lungs are randomly grown by less."""
+"""HU are kept this far around the lungs: training grows the masks of lungs by less."""
 
 _STEP_HU = 16
 

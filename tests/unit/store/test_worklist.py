@@ -45,7 +45,7 @@ def come(engine: sa.Engine) -> Come:
 
 
 def uid(job_id: str) -> str:
-    """Of the object that a job made."""
+    """Returns the UID of the object that a job made."""
     return f"1.{int(job_id, 16)}"
 
 
