@@ -84,7 +84,7 @@ class Infections:
         return F.cross_entropy(outputs, rest[0], label_smoothing=self.config.smoothing)
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """Returns, for each held-out CT with a lesion, the mean loss of its lesions and the part given the right class."""
+        """Returns the mean loss of the lesions of each held-out CT, and the part of them given the right class."""
         found = {}
         for patient in (one for one in self.unseen if one.boxes):
             logits = logits_of(network, patient)

@@ -22,7 +22,7 @@ HEAD_FIRST = (0.0, 0.0, -1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0)
 """Directions of slices (to the feet), rows (to the back) and columns (to the left) in LPS."""
 FEET_FIRST = (0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0)
 SIZE = np.array((60.0, 80.0, 90.0))
-"""Spacing of the volume in mm, along slices, rows and columns."""
+"""Size of the volume in mm, along slices, rows and columns."""
 
 BIG, SMALL, TINY = ((20.0, 30.0, 20.0), 12.0), ((40.0, 40.0, 70.0), 5.0), ((40.0, 60.0, 25.0), 2.0)
 """Balls: middle and radius in mm, from the head, the front and the right."""
