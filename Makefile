@@ -9,7 +9,7 @@ IMAGE ?= thoracle
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lobes train-classifier clean
+.PHONY: helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -102,6 +102,9 @@ train-triage-lesion: $(VENV)/.test ## train lesions for covid-triage (as train-o
 
 train-triage-infection: $(VENV)/.test ## train the experimental classifier of covid-triage (as train-opacity-context)
 	$(BIN)/python -m models.triage_infection.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)
+
+train-lung-shape: $(VENV)/.test ## train what lungs lack by their shape (DATA=folder with lobe masks; else as train-lung-opacity)
+	$(BIN)/python -m models.lung_shape.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)
 
 train-lobes: $(VENV)/.test ## build the lobe prior (DATA=folder with the fissure points [ARGS=--help])
 	$(BIN)/python -m models.lobes.build $(if $(DATA),--data $(DATA)) $(ARGS)

@@ -31,7 +31,7 @@ from models.triage_infection.spec import SPEC as EXPERIMENTAL_SPEC
 
 RUNS = Path("models/runs")
 
-MODELS = ("lung-opacity", "opacity-context", "lobes", "triage-lesion", "triage-infection")
+MODELS = ("lung-opacity", "lung-shape", "opacity-context", "lobes", "triage-lesion", "triage-infection")
 
 
 def export_lung_opacity(weights: Path, root: Path, network: str | None) -> None:
@@ -41,6 +41,14 @@ def export_lung_opacity(weights: Path, root: Path, network: str | None) -> None:
     from models.lung_opacity.to_onnx import to_onnx
 
     install(to_onnx(weights, OPSET, network or RELEASED), SPEC, root)
+
+
+def export_lung_shape(weights: Path, root: Path) -> None:
+    """Export the network; refused if ONNX Runtime does not repeat torch."""
+    from models.lung_shape.spec import SPEC
+    from models.lung_shape.to_onnx import to_onnx
+
+    install(to_onnx(weights, OPSET), SPEC, root)
 
 
 def export_opacity_context(weights: Path, root: Path, network: str | None) -> None:
@@ -95,6 +103,19 @@ def embed_spec(name: str, root: Path) -> None:
     install(onnx.load(path), spec, root)
 
 
+_NETWORKS = {
+    "lung-opacity": export_lung_opacity,
+    "opacity-context": export_opacity_context,
+    "triage-lesion": export_triage_lesion,
+}
+"""Of several sizes each."""
+
+
+def _weights(options: argparse.Namespace) -> Path:
+    """As given, else those of the training."""
+    return options.weights or RUNS / options.model.replace("-", "_") / "weights.pt"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", choices=MODELS)
@@ -109,17 +130,14 @@ def main() -> None:
     options = parser.parse_args()
     if options.model and options.spec_only:
         embed_spec(options.model, options.repository)
-    elif options.model == "lung-opacity":
-        export_lung_opacity(options.weights or RUNS / "lung_opacity/weights.pt", options.repository, options.network)
-    elif options.model == "opacity-context":
-        weights = options.weights or RUNS / "opacity_context/weights.pt"
-        export_opacity_context(weights, options.repository, options.network)
-    elif options.model == "triage-lesion":
-        export_triage_lesion(options.weights or RUNS / "triage_lesion/weights.pt", options.repository, options.network)
-    elif options.model == "triage-infection":
-        export_triage_infection(options.weights or RUNS / "triage_infection/weights.pt", options.network)
     elif options.model == "lobes":
         export_lobes(options.prior, options.repository)
+    elif options.model == "triage-infection":
+        export_triage_infection(_weights(options), options.network)
+    elif options.model == "lung-shape":
+        export_lung_shape(_weights(options), options.repository)
+    elif options.model:
+        _NETWORKS[options.model](_weights(options), options.repository, options.network)
     elif not options.check:
         parser.error("name a model to export, or --check")
     if options.check:

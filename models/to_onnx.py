@@ -16,11 +16,14 @@ from service.inference.conversion import Fidelity, check_conversion
 
 _FLOAT = "probability_float"
 
+Examples = Sequence[NDArray[np.int16]] | Sequence[NDArray[np.uint8]]
 
-def to_onnx(served: nn.Module, spec: ModelSpec, examples: Sequence[NDArray[np.int16]], opset: int) -> onnx.ModelProto:
+
+def to_onnx(served: nn.Module, spec: ModelSpec, examples: Examples, opset: int) -> onnx.ModelProto:
     """The served graph; Permanent if ONNX Runtime does not repeat torch (`service.inference.conversion`).
 
-    served: one INT16 image in; probabilities out as float, then the same as UINT8; channels are the second axis.
+    served: one INT16 image, or UINT8 masks, in; probabilities out as float, then the same as UINT8; channels are the
+    second axis.
     examples: what both are asked, with a batch axis.
     """
     model = graph(served, spec, (_FLOAT, spec.outputs[0].name), opset)
@@ -54,7 +57,10 @@ def without_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 
 def _compare(
-    model: onnx.ModelProto, served: nn.Module, spec: ModelSpec, examples: Sequence[NDArray[np.int16]]
+    model: onnx.ModelProto,
+    served: nn.Module,
+    spec: ModelSpec,
+    examples: Examples,
 ) -> Fidelity:
     """Permanent as `check_conversion`, or if bytes differ by more than 1."""
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -67,7 +73,7 @@ def _compare(
             raise Permanent("ONNX Runtime and torch round the probabilities differently.")
         original += list(_images(expected))
         converted += list(_images(found))
-    thresholds = [spec.thresholds[channel] for channel in spec.outputs[0].channels]
+    thresholds = [spec.thresholds.get(channel, 0.5) for channel in spec.outputs[0].channels]
     return check_conversion(np.stack(original), np.stack(converted), thresholds)
 
 

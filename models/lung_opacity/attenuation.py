@@ -3,7 +3,8 @@
     python -m models.lung_opacity.attenuation --data DIR
 
 DIR holds medseg9/. Writes attenuation.json beside this file and renders CARD.md, which shows it.
-No network takes part: the service's rule (docs/decisions/0012) is applied to the labelled opacity.
+The service's rule (docs/decisions/0012) is applied to the labelled opacity, and compared with small networks that
+learned it from the other patient.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from service.pipelines.shared.opacities import Opacity
 from .card import ATTENUATION, render
 from .data import MEDSEG9, Source, read
 from .evaluate import auc, dice
+from .split_head import compare_heads
 
 HERE = Path(__file__).parent
 
@@ -80,16 +82,23 @@ def agreement(high: Mask, dense: Mask) -> dict[str, float]:
 
 def evaluate(folder: Path) -> dict[str, Any]:
     """Every volume, and at every limit the mean over the consistent ones."""
-    volumes = {}
-    for name in MEDSEG9:
-        volumes[name] = compare(read(folder, name))
+    volumes, sources = {}, {name: read(folder, name) for name in MEDSEG9}
+    for name, source in sources.items():
+        volumes[name] = compare(source)
         print(name, json.dumps(volumes[name]), flush=True)
     used = [volume for volume in volumes.values() if volume["consistent"]]
     mean = {
         limit: {key: round(float(np.mean([v["limits"][limit][key] for v in used])), 3) for key in ("dice", "kappa")}
         for limit in map(str, LIMITS_HU)
     }
-    return {"limit_hu": HIGH_OPACITY_HU, "consistent_auc": CONSISTENT_AUC, "volumes": volumes, "mean": mean}
+    heads = compare_heads(sources, {name: volume["limits"] for name, volume in volumes.items()}, agreement)
+    return {
+        "limit_hu": HIGH_OPACITY_HU,
+        "consistent_auc": CONSISTENT_AUC,
+        "volumes": volumes,
+        "mean": mean,
+        "other_patient": heads,
+    }
 
 
 def _percent(mask: Mask) -> float:

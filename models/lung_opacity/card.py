@@ -139,4 +139,20 @@ To choose them so flatters the rule. Means over these {len(consistent)}, also wi
 {table(["Limit, HU", "Dice", "kappa"], swept)}
 The limit is a heuristic and the split hangs on it. At {limit} HU it calls less of the opacity high than the labels do;
 {best} HU agrees best with these labels. It is not tuned to so few volumes (docs/decisions/0066).
+
+Would a network split better? Small ones saw each voxel's surroundings at five scales (`split_head.py`). Each row was
+learned on the other patient, Dice and kappa with the labels; so was the limit:
+
+{table(["Volume", "logistic regression", "16 hidden units", "limit of attenuation"], _other_patient(found))}
+A limit holds out better than either, so the split stays one of attenuation (docs/decisions/0165).
 """
+
+
+def _other_patient(found: dict[str, Any]) -> list[list[str]]:
+    def told(one: dict[str, float]) -> str:
+        return f"{one['dice']:.2f}, {one['kappa']:.2f}"
+
+    return [
+        [name, *map(told, one["heads"].values()), f"{told(one['limit'])} ({one['limit_hu']} HU)"]
+        for name, one in found["other_patient"].items()
+    ]

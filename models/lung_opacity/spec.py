@@ -6,14 +6,14 @@ from service.imaging.harmonise import PlaneGrid
 WINDOW_HU = (-1250, 250)
 """Paper A: level -500, width 1500."""
 
-GRID = PlaneGrid(spacing_mm=1.5, size=256, slice_mm=1.25)
+GRID = PlaneGrid(spacing_mm=1.5, size=256, slice_mm=2.5)
 """Thin slices are averaged: the cost follows the millimetres of chest, not the slices."""
 
 CHANNELS = ("lung", "opacity")
 
 SPEC = ModelSpec(
     name="lung-opacity",
-    version="3",
+    version="4",
     inputs=(TensorSpec("hu", "int16", (1, GRID.size, GRID.size), ("channel", "row to P", "column to L")),),
     outputs=(
         TensorSpec("probability", "uint8", (2, GRID.size, GRID.size), ("lung, opacity", "row to P", "column to L")),

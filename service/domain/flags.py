@@ -65,13 +65,14 @@ LUNG_DROPPED = Flag(
     "LUNG_DROPPED", "Incomplete lungs: a part found as lung was left out.", "Q-LUNG-DROPPED", "incomplete lungs"
 )
 GAS_LEFT_OUT = Flag("GAS_LEFT_OUT", "Gas below the diaphragm was found as lung; it was left out.", "Q-GAS-LEFT-OUT")
+LUNG_ADDED = Flag("LUNG_ADDED", "Dense tissue was counted as lung because of the lungs' shape.", "Q-LUNG-ADDED")
 UNMEASURED_MODEL = Flag("UNMEASURED_MODEL", "A model is the site's own: not measured by Thoracle.", "Q-UNMEASURED")
 PADDING_MASKED = Flag("PADDING_MASKED", "Padding outside the field of view was set to air.", "Q-PADDING")
 
 OF_THE_CT = (THICK_SLICES, LOSSY, AGE_UNKNOWN, PADDING_MASKED)
 """Flags that the gate and the reader raise."""
 
-OF_THE_LUNGS = (LUNG_AT_EDGE, LUNG_DROPPED, GAS_LEFT_OUT)
+OF_THE_LUNGS = (LUNG_AT_EDGE, LUNG_DROPPED, GAS_LEFT_OUT, LUNG_ADDED)
 """Flags that come with the lungs, whichever pipeline asks for them."""
 
 

@@ -18,6 +18,7 @@ from models.card import CARD, METRICS
 from models.export import embed_spec
 from models.lobes import card as lobes_card
 from models.lung_opacity import card as lung_opacity_card
+from models.lung_shape import card as lung_shape_card
 from models.opacity_context import card as opacity_context_card
 from models.opacity_context.noise_card import NOISE as NOISE_FILE
 from models.repository import ROOT, SPECS, differences, model_path, network_digest
@@ -31,6 +32,7 @@ from service.pipelines import PIPELINES
 MAX_WEIGHTS_BYTES = 30 * 2**20
 CARDS = {
     "lung-opacity": ("lung_opacity", lung_opacity_card.render),
+    "lung-shape": ("lung_shape", lung_shape_card.render),
     "lobes": ("lobes", lobes_card.render),
     "opacity-context": ("opacity_context", opacity_context_card.render),
 }

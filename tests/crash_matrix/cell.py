@@ -16,7 +16,7 @@ from helpers.receiving import dataset_bytes
 from service.domain.job_state import State as JobState
 from service.store.spool import Spool
 from service.store.tables import deliveries, evidence, jobs, removals, studies
-from tests.crash_matrix.hospital import PATIENT, QUICK, Hospital, Modality
+from tests.crash_matrix.hospital import PATIENT, PIPELINES, QUICK, Hospital, Modality
 from tests.crash_matrix.states import State
 
 _ENDED = (JobState.DELIVERED, JobState.UNDELIVERED, JobState.REFUSED, JobState.FAILED)
@@ -116,7 +116,7 @@ def _judge(hospital: Hospital, study: str, sent: Collection[str], seconds: float
 def _audit(hospital: Hospital, sent: Collection[str]) -> Audit:
     spool = hospital.backend.spool
     where = spool._root if isinstance(spool, Spool) else spool
-    return audit(sent, hospital.records, hospital.flow, files_in(where), hospital.pacs)
+    return audit(sent, hospital.records, hospital.flow, files_in(where), hospital.pacs, pipelines=PIPELINES)
 
 
 def _objects(hospital: Hospital, study: str) -> dict[str, str]:

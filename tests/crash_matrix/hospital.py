@@ -22,6 +22,9 @@ from service.store.spool import Spool
 from tests.crash_matrix.holds import Holds, Point
 from tests.crash_matrix.pacs import Pacs
 
+PIPELINES = ("covid-severity", "covid-burden")
+"""Both analyse every study."""
+
 QUICK, PATIENT = "CT", "SLOWCT"
 """Calling AE titles. Of the second, a study waits for the rest of its images while the receiver starts again."""
 
@@ -157,6 +160,7 @@ def hospital(folder: Path, backend: str, points: Sequence[Point], **settings: An
             folder / "service",
             None,
             environment={**store.environment, **holds.environment},
+            pipelines=list(PIPELINES),
             receiver={"port": port, "peers": {ae: {"quiet_s": quiet_s} for ae, quiet_s in _QUIET_S.items()}},
             destinations={"pacs": {**there, "retry_delays_s": [1], "answer_within_s": 5}},
             inference={"repository": str(tiny_models.repository(folder / "models"))},

@@ -3,22 +3,24 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tests.crash_matrix.hospital import PIPELINES
 from tests.crash_matrix.states import BACKENDS, STATES, State
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "crash-matrix.md"
 
 NAMES = {"sqlite": "SQLite, disk", "postgresql-s3": "PostgreSQL, S3"}
 
-_HEAD = """# Crash matrix
+_HEAD = f"""# Crash matrix
 
 Written by `make crash-matrix`; do not edit.
 
-In every cell one CT comes to the running service, and at the named moment something dies: a process by kill -9, a
-server of the backend, or the PACS. Whatever died starts again by itself. *committed* says that afterwards the PACS
-(Orthanc) holds every result of the study once, with the bytes that we keep, and has committed to it, and that the
-journal tells every step. No cell leaves files without rows, rows without files, unfinished jobs or pending work.
+In every cell one CT comes to the running service, where {" and ".join(PIPELINES)} analyse it, and at
+the named moment something dies: a process by kill -9, a server of the backend, or the PACS. Whatever died starts again
+by itself. *committed* says that afterwards the PACS (Orthanc) holds every result of each pipeline once, with the bytes
+that we keep, and has committed to it, and that the journal tells every step. No cell leaves files without rows, rows
+without files, unfinished jobs or pending work.
 
-Two thresholds stand for the network of lungs and opacities; all else is the whole path. What cannot happen on a
+Thresholds stand for the networks of lungs and opacities; all else is the whole path. What cannot happen on a
 backend has a dash.
 
 """

@@ -3,8 +3,9 @@
     found = audit(sent, records, flow, files, pacs)
     assert found.clean, found
 
-sent: Study Instance UIDs whose images were all acknowledged. A study counts as committed when its one job is delivered,
-its journal tells every step, and the PACS holds exactly the objects that it committed to.
+sent: Study Instance UIDs whose images were all acknowledged. A study counts as committed when its one job of every
+pipeline is delivered, its journal tells every step of each, and the PACS holds exactly the objects that it committed
+to.
 """
 
 from collections import Counter, defaultdict
@@ -22,8 +23,11 @@ from service.store.names import RECEIVED, RESULTS
 from service.store.object_spool import ObjectSpool
 from service.store.tables import deliveries, events, evidence, instances, jobs
 
-STEPS = ("receive", "study complete", "start", "analyse", "built", "stored", "committed", "complete")
-"""What the journal of a study tells from its first slice to its commitment, in this order."""
+DEFAULT = ("covid-severity",)
+
+_OF_STUDY = ("receive", "study complete")
+_OF_JOB = ("start", "analyse", "built", "stored", "committed", "complete")
+"""What the journal tells of a study until it is complete, and of its jobs until their commitment, in this order."""
 
 _UNFINISHED = ("ENQUEUED", "DELAYED", "PENDING", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
@@ -51,13 +55,15 @@ def audit(
     files: Collection[str],
     pacs: Orthanc,
     destination: str = "pacs",
+    pipelines: Collection[str] = DEFAULT,
 ) -> Audit:
     """Compare. records, flow: databases of our tables and of the engine, the same one on PostgreSQL. files: relative
-    paths of all that is in the spool."""
+    paths of all that is in the spool. pipelines: that analyse every study."""
     held, lost, duplicated = results_in(pacs), {}, {}
     with records.begin() as connection:
         for study in sent:
-            if why := _missing(connection, study, held.get(study, Counter()), destination):
+            there = held.get(study, Counter())
+            if why := next(filter(None, (_missing(connection, study, there, destination, p) for p in pipelines)), ""):
                 lost[study] = why
             if why := _too_much(connection, study, held.get(study, Counter()), destination):
                 duplicated[study] = why
@@ -99,12 +105,12 @@ def files_in(spool: Path | ObjectSpool) -> list[str]:
     return [str(one["path"]) for listed in obstore.list(spool._store) for one in listed]
 
 
-def _missing(connection: sa.Connection, study: str, held: Counter[str], destination: str) -> str:
-    """Why the study is not delivered; empty if it is."""
-    newest = sa.select(jobs).where(jobs.c.study_uid == study).order_by(jobs.c.revision.desc()).limit(1)
-    job = connection.execute(newest).one_or_none()
+def _missing(connection: sa.Connection, study: str, held: Counter[str], destination: str, pipeline: str) -> str:
+    """Why the pipeline's results of the study are not delivered; empty if they are."""
+    its = (jobs.c.study_uid == study) & (jobs.c.pipeline == pipeline)
+    job = connection.execute(sa.select(jobs).where(its).order_by(jobs.c.revision.desc()).limit(1)).one_or_none()
     if job is None:
-        return "it has no job"
+        return f"it has no job of {pipeline}"
     if job.state not in (State.DELIVERED, State.REFUSED):
         return f"its job {job.job_id} is {job.state}: {job.error}"
     here = (deliveries.c.job_id == job.job_id) & (deliveries.c.destination == destination)
@@ -115,29 +121,32 @@ def _missing(connection: sa.Connection, study: str, held: Counter[str], destinat
         return f"objects of job {job.job_id} are {', '.join(open_rows)}"
     if absent := [row.sop_instance_uid for row in rows if row.sop_instance_uid not in held]:
         return f"the PACS does not hold {', '.join(absent)} of job {job.job_id}"
-    if job.state == State.DELIVERED and (untold := _untold(connection, study)):
+    if job.state == State.DELIVERED and (untold := _untold(connection, study, job.job_id)):
         return f"its journal does not tell of {untold!r} in its place"
     return ""
 
 
 def _too_much(connection: sa.Connection, study: str, held: Counter[str], destination: str) -> str:
-    """What the PACS holds beyond the objects of one job, each once; empty if nothing."""
+    """What the PACS holds beyond the objects of one job of each pipeline, each once; empty if nothing."""
     here = (jobs.c.study_uid == study) & (deliveries.c.destination == destination)
-    sent = sa.select(deliveries.c.sop_instance_uid, jobs.c.job_id).join(jobs, jobs.c.job_id == deliveries.c.job_id)
-    job_of = dict(connection.execute(sent.where(here)).all())
+    columns = deliveries.c.sop_instance_uid, jobs.c.job_id, jobs.c.pipeline
+    sent = sa.select(*columns).join(jobs, jobs.c.job_id == deliveries.c.job_id)
+    job_of = {uid: (job_id, pipeline) for uid, job_id, pipeline in connection.execute(sent.where(here))}
     if strange := [uid for uid in held if uid not in job_of]:
         return f"the PACS holds what we have no row of: {', '.join(strange)}"
     if twice := [uid for uid, times in held.items() if times > 1]:
         return f"the PACS holds twice {', '.join(twice)}"
-    if len(sets := {job_of[uid] for uid in held}) > 1:
-        return f"the PACS holds results of jobs {', '.join(sorted(sets))}"
+    sets = {job_of[uid] for uid in held}
+    if len(sets) > len({pipeline for _, pipeline in sets}):
+        return f"the PACS holds results of jobs {', '.join(sorted(job_id for job_id, _ in sets))}"
     return ""
 
 
-def _untold(connection: sa.Connection, study: str) -> str | None:
+def _untold(connection: sa.Connection, study: str, job_id: str) -> str | None:
     """The first step that the journal does not tell after the one before it."""
-    told = iter(connection.scalars(sa.select(events.c.step).where(events.c.study_uid == study).order_by(events.c.id)))
-    return next((step for step in STEPS if step not in told), None)
+    its = (events.c.study_uid == study) & (events.c.job_id.is_(None) | (events.c.job_id == job_id))
+    told = iter(connection.scalars(sa.select(events.c.step).where(its).order_by(events.c.id)))
+    return next((step for step in (*_OF_STUDY, *_OF_JOB) if step not in told), None)
 
 
 def _orphans(connection: sa.Connection, files: set[str]) -> Iterator[str]:

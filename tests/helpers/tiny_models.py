@@ -50,6 +50,17 @@ LUNG_OPACITY = replace(
     window_hu=None,
 )
 
+_BOX = ("right, left", "slice to F", "row to P", "column to L")
+
+LUNG_SHAPE = replace(
+    _spec("lung-shape", "right, left", {"right": 0.5, "left": 0.5}),
+    layout="lung-boxes",
+    inputs=(TensorSpec("lungs", "uint8", (2, 16, 16, 16), _BOX),),
+    outputs=(TensorSpec("probability", "uint8", (2, 16, 16, 16), _BOX),),
+    max_batch=1,
+    window_hu=None,
+)
+
 STACK, AROUND = 8, 5
 """Slices that `OPACITY_CONTEXT` answers for at once, and those on either side that it is given."""
 
@@ -100,6 +111,11 @@ TRIAGE_INFECTION = replace(
 def lungs() -> bytes:
     """Lung is what is darker than `LUNG_BELOW_HU`; air around the body too, which the pipeline has to know better."""
     return _graph(LUNGS, np.full((1, SIZE, SIZE), 255, np.uint8))
+
+
+def lung_shape() -> bytes:
+    """Lungs lack nothing: phantoms are no chests."""
+    return _model(LUNG_SHAPE, [helper.make_node("Identity", ["lungs"], ["probability"])], [])
 
 
 def lobes() -> bytes:
@@ -256,6 +272,7 @@ def repository(folder: Path) -> Path:
     """A new model repository: the shipped lobes, and thresholds instead of the other networks; no classifier."""
     create(folder, default_repository())
     serve(folder, lung_opacity(), LUNG_OPACITY)
+    serve(folder, lung_shape(), LUNG_SHAPE)
     serve(folder, opacity_context(), OPACITY_CONTEXT)
     serve(folder, triage_lesion(), TRIAGE_LESION)
     return folder

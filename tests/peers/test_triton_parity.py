@@ -32,7 +32,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
 
 
 def test_every_batch_size_is_tried_before_it_is_ready(server: TritonServer) -> None:
-    tried = {"lung-opacity": (1, 4, 16), "lobes": (1,), "opacity-context": (1,), "triage-lesion": (1, 2)}
+    one = dict.fromkeys(("lung-shape", "lobes", "opacity-context"), (1,))
+    tried = one | {"lung-opacity": (1, 4, 16), "triage-lesion": (1, 2)}
     for model, batches in tried.items():
         for batch in batches:
             assert f"model '{model}' instance {model}_0_0 is running warmup sample 'batch of {batch}'" in server.log()
@@ -41,9 +42,9 @@ def test_every_batch_size_is_tried_before_it_is_ready(server: TritonServer) -> N
 @pytest.mark.parametrize(
     ("pipeline", "models"),
     [
-        ("covid-severity", {"lung-opacity", "lobes", "opacity-context"}),
-        ("covid-burden", {"lung-opacity", "lobes", "opacity-context"}),
-        ("covid-triage", {"lung-opacity", "lobes", "triage-lesion"}),
+        ("covid-severity", {"lung-opacity", "lung-shape", "lobes", "opacity-context"}),
+        ("covid-burden", {"lung-opacity", "lung-shape", "lobes", "opacity-context"}),
+        ("covid-triage", {"lung-opacity", "lung-shape", "lobes", "triage-lesion"}),
     ],
 )
 def test_both_back_ends_agree_on_a_phantom(

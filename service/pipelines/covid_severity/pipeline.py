@@ -23,9 +23,9 @@ from service.pipelines.shared import lobe_segments, opacity_segments
 from service.pipelines.shared.context_opacities import opacities_of
 from service.pipelines.shared.flags import NOT_RELIABLE, of_models
 from service.pipelines.shared.lobes import lobes_of
-from service.pipelines.shared.lungs import lungs_of, slice_answers
+from service.pipelines.shared.lungs import OPTIONAL, lungs_of, slice_answers
 from service.pipelines.shared.measure import Measurements, Region, measure, split_by_attenuation
-from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, LUNGS, OPACITY_CONTEXT
+from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, OPACITY_CONTEXT
 
 
 class CovidSeverity:
@@ -35,7 +35,7 @@ class CovidSeverity:
     version: str = "2.0"
     title: str = "Lungs, lobes, opacities and the CT severity score (0-25)"
     models: tuple[Role, ...] = (LUNG_OPACITY, LOBES, OPACITY_CONTEXT)
-    optional_models: tuple[Role, ...] = (LUNGS,)
+    optional_models: tuple[Role, ...] = OPTIONAL
     limits: Limits = Limits()
     flags: tuple[Flag, ...] = warnings.FLAGS
     label_maps: tuple[LabelMapKind, ...] = (lobe_segments.KIND, opacity_segments.KIND)
@@ -60,7 +60,7 @@ class CovidSeverity:
         progress("measure", 0.5)
         regions = measure(ct.volume.array, lobe_mask, opacity_mask, ct.voxel_ml)
         progress("measure", 1.0)
-        roles = (LUNG_OPACITY, LUNGS, LOBES, OPACITY_CONTEXT)
+        roles = (LUNG_OPACITY, *OPTIONAL, LOBES, OPACITY_CONTEXT)
         specs = [backend.spec(role.name) for role in roles if backend.has(role.name)]
         context, why_not = backend.spec(OPACITY_CONTEXT.name), seen.reliability.why_not
         score = severity(_scored(regions), _noise_floor(context))

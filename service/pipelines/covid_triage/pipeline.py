@@ -25,9 +25,9 @@ from service.pipelines.covid_triage.result import Found, to_analysis
 from service.pipelines.shared import lobe_segments
 from service.pipelines.shared.flags import of_models
 from service.pipelines.shared.lobes import lobes_of
-from service.pipelines.shared.lungs import lungs_of, slice_answers
+from service.pipelines.shared.lungs import OPTIONAL, lungs_of, slice_answers
 from service.pipelines.shared.measure import measure, split_by_attenuation
-from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, LUNGS
+from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY
 from service.pipelines.shared.reliability import reliability
 from service.pipelines.shared.slices import Probabilities, centred
 
@@ -39,7 +39,7 @@ class CovidTriage:
     version: str = "1.0"
     title: str = "Lung lesions in 3D, infection probability (optional, experimental), rank on the worklist"
     models: tuple[Role, ...] = (LUNG_OPACITY, LOBES, TRIAGE_LESION)
-    optional_models: tuple[Role, ...] = (LUNGS, TRIAGE_INFECTION)
+    optional_models: tuple[Role, ...] = (*OPTIONAL, TRIAGE_INFECTION)
     limits: Limits = Limits()
     flags: tuple[Flag, ...] = warnings.FLAGS
     label_maps: tuple[LabelMapKind, ...] = (lobe_segments.KIND, segments.KIND)

@@ -18,8 +18,8 @@ from service.pipelines.shared.lungs import SliceAnswers, lungs_made_with
 from service.pipelines.shared.model_roles import OPACITY_CONTEXT
 from service.pipelines.shared.opacities import find_opacities
 from service.pipelines.shared.reliability import Reliability, reliability
-from service.pipelines.shared.slices import averaged_as
-from service.pipelines.shared.stacks import grid_of, infer_stacks
+from service.pipelines.shared.slices import averaged_as, plane_grid_of
+from service.pipelines.shared.stacks import infer_stacks
 
 _COVERED = 0.95
 """Part of the lungs that the network has to see."""
@@ -47,7 +47,7 @@ def opacities_of(ct: CT, answers: SliceAnswers, lungs: Lungs, backend: Backend, 
 def _find(
     ct: CT, answers: SliceAnswers, lungs: Lungs, backend: Backend, spec: ModelSpec, done: Callable[[float], None]
 ) -> Seen:
-    grid = grid_of(ct.volume, spec)
+    grid = plane_grid_of(ct, spec)
     done(0.1)
     inside = _on(ct, lungs, grid)
     there = inside.array > 0

@@ -10,8 +10,9 @@ from service.domain.ct import CT
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
 from service.imaging.fissures.follow import follow_fissures
-from service.imaging.lobes import LOBES_OF, lobes_in_lungs, lobes_on_source, lung_boxes
+from service.imaging.lobes import LOBES_OF, lobes_in_lungs, lobes_on_source
 from service.imaging.lungs import Lungs, Side
+from service.pipelines.shared.lung_boxes import LUNG_BOXES, in_boxes
 from service.pipelines.shared.lungs import lungs_made_with
 from service.pipelines.shared.model_roles import LOBES
 from service.pipelines.shared.slices import averaged_as, infer_slices, onto, views_of
@@ -34,8 +35,10 @@ def find_lobes(volume: hd.Volume, lungs: Lungs, backend: Backend, progress: Prog
     """Lobe labels of exactly the lung voxels, axes (slice, row, column) of `volume`."""
     progress(_STAGE, 0.0)
     spec = backend.spec(LOBES.name)
-    if spec.input_layout == "lung-boxes":
-        probability, boxes = _in_boxes(lungs, spec, backend)
+    if spec.input_layout == LUNG_BOXES:
+        said, boxes = in_boxes(lungs.on_model, spec, backend)
+        right = len(LOBES_OF[Side.RIGHT])
+        probability = {Side.RIGHT: said[:right], Side.LEFT: said[right:]}
         progress(_STAGE, 0.1)
         probability = follow_fissures(probability, boxes, volume, lungs, partial(progress, _STAGE, 0.1))
     else:
@@ -43,14 +46,6 @@ def find_lobes(volume: hd.Volume, lungs: Lungs, backend: Backend, progress: Prog
     labels = lobes_on_source(probability, boxes, lungs, volume, partial(progress, _STAGE, 1.0))
     labels.flags.writeable = False
     return labels
-
-
-def _in_boxes(lungs: Lungs, spec: ModelSpec, backend: Backend) -> Answer:
-    boxes = lung_boxes(lungs.on_model, spec.inputs[0].dims[-1])
-    both = np.stack([boxes[side].array for side in Side])
-    answer = backend.infer(spec.name, {spec.inputs[0].name: both[None]})[spec.outputs[0].name][0]
-    right = len(LOBES_OF[Side.RIGHT])
-    return {Side.RIGHT: answer[:right], Side.LEFT: answer[right:]}, boxes
 
 
 def _in_slices(volume: hd.Volume, lungs: Lungs, spec: ModelSpec, backend: Backend, progress: Progress) -> Answer:

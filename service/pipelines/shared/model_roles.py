@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from service.domain.anatomy import Lobe
 from service.domain.model_roles import Role
 from service.domain.model_spec import ModelSpec, TensorSpec
+from service.pipelines.shared.lung_boxes import LUNG_BOXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class ImageModel:
             yield "inputs, outputs: one of each"
             return
         (taken,), (given,) = spec.inputs, spec.outputs
-        boxes = spec.input_layout == "lung-boxes"
+        boxes = spec.input_layout == LUNG_BOXES
         dtype, channels, rank = ("uint8", 2, 3) if boxes else ("int16", 1, 2)
         size = taken.dims[-1] if taken.dims else 0
         space = (size,) * rank
@@ -143,8 +144,14 @@ LUNGS = Role(
     "lungs", "lungs, instead of those of lung-opacity", ImageModel(("plane-grid", "body-crop"), ("lung",), ("lung",))
 )
 
+LUNG_SHAPE = Role(
+    "lung-shape",
+    "what the lungs lack by their shape: masses, collapse",
+    ImageModel((LUNG_BOXES,), ("right", "left"), ("right", "left")),
+)
+
 LOBES = Role(
     "lobes",
     "five lobes",
-    ImageModel(("lung-boxes", "plane-grid", "body-crop"), tuple(lobe.name for lobe in Lobe)),
+    ImageModel((LUNG_BOXES, "plane-grid", "body-crop"), tuple(lobe.name for lobe in Lobe)),
 )

@@ -9,6 +9,7 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
+from service.domain.ct import CT
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
 from service.errors import Permanent
@@ -19,17 +20,26 @@ Probabilities = NDArray[np.uint8]
 """255 = certain, 128 = the model's own threshold; axes (channel, slice, row, column)."""
 
 
+def plane_grid_of(ct: CT, spec: ModelSpec) -> hd.Volume:
+    """The CT on the model's plane grid: INT16 HU, axes (slice to F, row to P, column to L); made once for each grid."""
+    grid = _grid(spec)
+    return ct.remembered(grid, lambda: to_plane_grid(ct.volume, grid))
+
+
+def _grid(spec: ModelSpec) -> PlaneGrid:
+    assert spec.spacing_mm is not None, "checked when it was installed"
+    return PlaneGrid(spec.spacing_mm, spec.inputs[0].dims[-1], spec.slice_mm)
+
+
 def views_of(volume: hd.Volume, spec: ModelSpec) -> list[hd.Volume]:
     """The CT as the model takes it: INT16 HU in one or more volumes that follow each other, head to feet.
 
     volume: HU, any axis order.
     """
-    size = spec.inputs[0].dims[-1]
     if spec.input_layout == "body-crop":
         assert spec.window_hu is not None, "checked when it was installed"
-        return to_body_crops(volume, size, spec.window_hu)
-    assert spec.spacing_mm is not None, "checked when it was installed"
-    return [to_plane_grid(volume, PlaneGrid(spec.spacing_mm, size, spec.slice_mm))]
+        return to_body_crops(volume, spec.inputs[0].dims[-1], spec.window_hu)
+    return [to_plane_grid(volume, _grid(spec))]
 
 
 def averaged_as(grid: hd.Volume, volume: hd.Volume) -> hd.Volume:

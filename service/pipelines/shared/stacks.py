@@ -7,20 +7,12 @@ once for all windows that it is in. Beyond the first and the last slice of a CT 
 from collections.abc import Callable
 from concurrent.futures import as_completed
 
-import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
-from service.imaging.harmonise import PlaneGrid, to_plane_grid
 from service.pipelines.shared.slices import Probabilities, asking, centred
-
-
-def grid_of(volume: hd.Volume, spec: ModelSpec) -> hd.Volume:
-    """The CT as the model sees it: INT16 HU, axes (slice to F, row to P, column to L)."""
-    assert spec.spacing_mm is not None, "checked when it was installed"
-    return to_plane_grid(volume, PlaneGrid(spec.spacing_mm, spec.inputs[0].dims[-1], spec.slice_mm))
 
 
 def infer_stacks(

@@ -33,8 +33,8 @@ from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
 from service.pipelines.shared import lobe_segments
 from service.pipelines.shared.lobes import lobes_of
-from service.pipelines.shared.lungs import lungs_of, slice_answers
-from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, LUNGS
+from service.pipelines.shared.lungs import OPTIONAL, lungs_of, slice_answers
+from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY
 
 NAME = "Emphysema index (LAA-950)"
 SHARP_KERNELS = ("B60", "B70", "B80", "LUNG", "BONE", "FC5")
@@ -47,7 +47,7 @@ class EmphysemaIndex:
     version: str = "1.0"
     title: str = "Part of each lobe below -950 HU"
     models: tuple[Role, ...] = (LUNG_OPACITY, LOBES)
-    optional_models: tuple[Role, ...] = (LUNGS, EMPHYSEMA_VOXELS)
+    optional_models: tuple[Role, ...] = (*OPTIONAL, EMPHYSEMA_VOXELS)
     limits: Limits = Limits(max_thickness_mm=3.0)
     flags: tuple[Flag, ...] = FLAGS
     label_maps: tuple[LabelMapKind, ...] = (lobe_segments.KIND, own.KIND)

@@ -14,6 +14,7 @@ from helpers import make_ct, tiny_models
 from typer.testing import CliRunner
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
+from models.lung_shape.spec import SPEC as LUNG_SHAPE
 from models.opacity_context.spec import SPEC as OPACITY_CONTEXT
 from service.cli import app
 from service.domain.anatomy import Lobe
@@ -77,6 +78,7 @@ def test_better_models_come_are_used_and_go(site: Path) -> None:
     assert [(m["name"], m["version"]) for m in result["models"]] == [
         ("lung-opacity", LUNG_OPACITY.version),
         ("lungs", "1"),
+        ("lung-shape", LUNG_SHAPE.version),
         ("lobes", "2"),
         ("opacity-context", OPACITY_CONTEXT.version),
     ]

@@ -12,6 +12,7 @@ from service.domain.flags import (
     GAS_LEFT_OUT,
     LONGEST_SENTENCE,
     LOSSY,
+    LUNG_ADDED,
     LUNG_AT_EDGE,
     LUNG_DROPPED,
     OF_THE_CT,
@@ -33,10 +34,10 @@ EDGE = LUNG_AT_EDGE.because("The right lung's area in the top slice is 5.0% of i
 def test_what_there_is() -> None:
     assert {flag.code for flag in SHARED} == {
         *("THICK_SLICES", "LOSSY", "AGE_UNKNOWN", "PADDING_MASKED"),
-        *("LUNG_AT_EDGE", "LUNG_DROPPED", "GAS_LEFT_OUT", "UNMEASURED_MODEL"),
+        *("LUNG_AT_EDGE", "LUNG_DROPPED", "GAS_LEFT_OUT", "LUNG_ADDED", "UNMEASURED_MODEL"),
     }
     assert OF_THE_CT == (THICK_SLICES, LOSSY, AGE_UNKNOWN, PADDING_MASKED)
-    assert OF_THE_LUNGS == (LUNG_AT_EDGE, LUNG_DROPPED, GAS_LEFT_OUT)
+    assert OF_THE_LUNGS == (LUNG_AT_EDGE, LUNG_DROPPED, GAS_LEFT_OUT, LUNG_ADDED)
 
 
 def test_a_flag_is_told_in_a_sentence_and_with_the_values_that_raised_it() -> None:

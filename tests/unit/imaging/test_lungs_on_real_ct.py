@@ -8,7 +8,8 @@ import pytest
 from helpers.shared_data import shared_data
 from pydicom import dcmread
 
-from service.domain.flags import GAS_LEFT_OUT
+from models.lung_shape.evaluate import on_ct
+from service.domain.flags import GAS_LEFT_OUT, LUNG_ADDED
 from service.imaging.airways import airways
 from service.imaging.lungs import HALF, Lungs
 from service.imaging.read import read_ct
@@ -45,3 +46,17 @@ def test_gas_of_the_colon_is_no_lung() -> None:
     gas = answers.grid.array[colon] < -950
     assert not (gas & (lungs.on_model.array[colon] > 0)).any()
     assert GAS_LEFT_OUT in lungs.flags
+
+
+def test_a_tumour_at_the_hilum_that_was_left_out_is_lung() -> None:
+    """LUNG1-001: a tumour of the left hilum, the collapsed lingula beside it, and a dense apex on the right."""
+    shared_data("train/lung1")
+    case = on_ct(shared_data(""), "lung1/LUNG1-001", OnnxBackend(default_repository()))
+    before, after = case["tumour_inside_percent"]
+    assert before < 45.0 and after > 55.0
+    assert 150.0 < case["added_ml"] < 250.0
+
+
+@pytest.mark.parametrize("name", ["covid-ct-md/normal001", "rider-lung"])
+def test_nothing_is_added_to_lungs_that_lack_no_mass(name: str) -> None:
+    assert LUNG_ADDED not in found(name)[1].flags

@@ -97,6 +97,7 @@ def test_versions_come_and_go(own: Path) -> None:
         ("lobes", "1", "previous"),
         ("lobes", "2", "active"),
         ("lung-opacity", LUNG_OPACITY.version, "active"),
+        ("lung-shape", SHIPPED_ONES["lung-shape"], "active"),
         ("lungs", "1", "active"),
         ("opacity-context", SHIPPED_ONES["opacity-context"], "active"),
         ("triage-lesion", SHIPPED_ONES["triage-lesion"], "active"),

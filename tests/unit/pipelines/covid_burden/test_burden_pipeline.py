@@ -62,7 +62,7 @@ def test_the_burden_is_ground_glass_plus_high_opacity_in_percent_of_the_lungs(ba
     sides = [found.group(f"LUNG_{side}")["opacity_ml"] for side in ("LEFT", "RIGHT")]
     assert sum(sides) == pytest.approx(total["opacity_ml"])
     assert sum(found.group(lobe.name)["opacity_ml"] for lobe in Lobe) == pytest.approx(total["opacity_ml"])
-    assert [model.name for model in found.models] == ["lung-opacity", "lobes", "opacity-context"]
+    assert [model.name for model in found.models] == ["lung-opacity", "lung-shape", "lobes", "opacity-context"]
 
 
 def test_two_runs_give_the_same_voxels(backend: Backend) -> None:

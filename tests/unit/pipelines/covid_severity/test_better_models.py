@@ -11,6 +11,7 @@ from helpers import make_ct, tiny_models
 from helpers.evidence_samples import masks
 
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
+from models.lung_shape.spec import SPEC as LUNG_SHAPE
 from models.opacity_context.spec import SPEC as OPACITY_CONTEXT
 from service.domain.analysis import Analysis
 from service.domain.anatomy import Lobe
@@ -84,6 +85,7 @@ def test_every_model_is_named_and_the_reader_is_told_that_nobody_measured_them(b
         for name, version in (
             ("lung-opacity", LUNG_OPACITY.version),
             ("lungs", "1"),
+            ("lung-shape", LUNG_SHAPE.version),
             ("lobes", "2"),
             ("opacity-context", OPACITY_CONTEXT.version),
         )

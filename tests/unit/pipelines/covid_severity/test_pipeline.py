@@ -254,12 +254,10 @@ def test_a_normal_ct_reads_none_with_the_released_models() -> None:
     assert result.group("LUNG_TOTAL")["opacity_ml"] == pytest.approx(1.0, abs=0.2)
 
 
-def test_the_released_models_on_the_demo_ct_twice() -> None:
-    """RIDER: a lung tumour, no pneumonia. Two runs, each with its own sessions, give the same bytes."""
+def test_the_released_models_on_the_demo_ct() -> None:
+    """RIDER: a lung tumour, no pneumonia."""
     ct = read_ct([pydicom.dcmread(path) for path in sorted((ROOT / "demo" / "ct").glob("*.dcm"))])
-    first, second = (analyse(ct, OnnxBackend(ROOT / "triton_repo")) for _ in range(2))
-    for one, again in zip(masks(first), masks(second), strict=True):
-        assert one.tobytes() == again.tobytes()
+    first = analyse(ct, OnnxBackend(ROOT / "triton_repo"))
     total, left = first.group("LUNG_TOTAL"), first.group("LUNG_LEFT")
     assert 4000 < total["volume_ml"] < 5800
     assert 0.4 < left["volume_ml"] / total["volume_ml"] < 0.5

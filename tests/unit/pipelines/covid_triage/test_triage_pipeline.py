@@ -110,7 +110,7 @@ def test_each_lesion_is_found_measured_and_placed(plain: Analysed) -> None:
     assert sum(found.group(lobe.name)["lesion_ml"] for lobe in Lobe) == pytest.approx(total["lesion_ml"])
     assert every["lesion_percent"] == pytest.approx(100 * total["lesion_ml"] / total["volume_ml"])
     assert found.headline.value == every["lesion_percent"] == found.drift["lesion_percent"]
-    assert [model.name for model in found.models] == ["lung-opacity", "lobes", "triage-lesion"]
+    assert [model.name for model in found.models] == ["lung-opacity", "lobes", "triage-lesion", "lung-shape"]
     assert found.rank is not None and 0 < found.rank < 1
 
 

@@ -22,7 +22,7 @@ from service.inference.backend_wrapper import BackendWrapper
 from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_burden.pipeline import CovidBurden
 from service.pipelines.covid_severity.pipeline import CovidSeverity
-from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, OPACITY_CONTEXT
+from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, LUNG_SHAPE, OPACITY_CONTEXT
 from service.rollout.parity import compare_backends
 from service.store.dicom_folder import scan
 
@@ -89,7 +89,7 @@ def test_a_second_pipeline_asks_the_networks_nothing(backend: Backend, added: Pi
     counting = Counting(backend)
     CovidSeverity().analyse(ct, counting, unheard)
     first = dict(counting.calls)
-    assert first.keys() == {LUNG_OPACITY.name, LOBES.name, OPACITY_CONTEXT.name}
+    assert first.keys() == {LUNG_OPACITY.name, LUNG_SHAPE.name, LOBES.name, OPACITY_CONTEXT.name}
     for second in (added, CovidBurden()):
         second.analyse(ct, counting, unheard)
     assert counting.calls == first
@@ -143,4 +143,4 @@ def test_a_refusal_names_the_model_whose_answer_another_pipeline_had_asked_for(
     for pipeline in (CovidSeverity(), added):
         outcome = analyst(pipeline, blind, last).analyse(scan([tmp_path]), unheard, {}, RUN)
         assert [r.reason for rs in outcome.refusals.values() for r in rs] == [Reason.NO_LUNG]
-        assert [model.name for model in outcome.models] == [LUNG_OPACITY.name], pipeline.name
+        assert [model.name for model in outcome.models] == [LUNG_OPACITY.name, LUNG_SHAPE.name], pipeline.name
