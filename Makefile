@@ -81,8 +81,8 @@ bench: $(VENV)/.test peers image ## measure the stages; writes bench/results.jso
 helm-test: $(VENV)/.test peers ## check the Helm chart with the real helm
 	$(BIN)/python -m pytest -q tests/helm
 
-image: $(VENV)/.base ## build the service's image and send a CT through it ([BASE=debian:bookworm-slim IMAGE=thoracle])
-	BASE=$(BASE) IMAGE=$(IMAGE) PYTHON=$(BIN)/python docker/build-image.sh
+image: $(VENV)/.base ## build the service's image and send a CT through it ([BASE=debian:bookworm-slim IMAGE=thoracle EXTRA=gpu])
+	BASE=$(BASE) IMAGE=$(IMAGE) EXTRA=$(EXTRA) PYTHON=$(BIN)/python docker/build-image.sh
 	$(BIN)/python -m tests.image $(IMAGE)
 
 inbound-cases: $(VENV)/.test ## analyse CTs that failed at some hospital; writes docs/reference/inbound-cases.md

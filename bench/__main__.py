@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import ROOT, analyse, burden, cluster, image, load, providers, receive, stages, thin, triton
+from bench import ROOT, analyse, burden, cluster, image, load, providers, receive, service, stages, thin, triton
 from bench.figures import Figure
 from bench.machine import describe
 from service.inference.files import read_digests
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     load.PART: load.measure,
     analyse.PART: analyse.measure,
     burden.PART: burden.measure,
+    service.PART: service.measure,
     thin.PART: thin.measure,
     stages.SEG_PART: stages.measure_seg,  # before what else would load code tables
     stages.PART: stages.measure,

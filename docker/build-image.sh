@@ -2,6 +2,7 @@
 # Builds the service's image: by Docker where it runs, else by buildah, which needs no engine but root.
 #   BASE=...    base image; default Debian's, or without a registry one made by debootstrap
 #   IMAGE=...   name of the image
+#   EXTRA=gpu   with CUDA for the worker's process, 4 GB more
 #   SOURCE=...  where the sources are published, for the label
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,6 +15,7 @@ export SOURCE_DATE_EPOCH
 set -- -f docker/Dockerfile -t "$image" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
   --build-arg SOURCE_DATE_EPOCH
 [ -n "${SOURCE:-}" ] && set -- "$@" --label "org.opencontainers.image.source=$SOURCE"
+[ -n "${EXTRA:-}" ] && set -- "$@" --build-arg "EXTRA=$EXTRA"
 [ -n "${PIP_INDEX_URL:-}" ] && set -- "$@" --build-arg PIP_INDEX_URL
 
 if docker info >/dev/null 2>&1; then
@@ -47,7 +49,7 @@ if [ -z "${BASE:-}" ]; then
     mkdir -p build/wheels
     pip="$python -m pip download -qq --disable-pip-version-check -d build/wheels"
     $pip -r docker/build-requirements.txt
-    $pip -c constraints.txt .
+    $pip -c constraints.txt ".${EXTRA:+[$EXTRA]}"
     set -- "$@" --volume "$PWD/build/wheels:/wheels:ro" --build-arg PIP_FIND_LINKS=/wheels --build-arg PIP_NO_INDEX=1
   fi
   [ -z "${base:-}" ] || wait "$base"

@@ -94,6 +94,10 @@ class Replicas(Pods):
     replicas: int = Field(ge=1)
 
 
+class Workers(Replicas):
+    runtimeClassName: MaybeName
+
+
 class Triton(Replicas):
     enabled: bool
     image: Image
@@ -164,7 +168,7 @@ class Values(_Strict):
     dicom: Dicom
     single: SinglePod
     receiver: Replicas
-    worker: Replicas
+    worker: Workers
     api: Replicas
     triton: Triton
     autoscaling: Autoscaling

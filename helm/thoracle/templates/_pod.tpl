@@ -70,6 +70,9 @@ spec:
 {{/* On which nodes, and before whom. (dict "top" $ "component" "worker") */}}
 {{- define "thoracle.placement" -}}
 {{- $own := index .top.Values .component -}}
+{{- with $own.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
 {{- with .top.Values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
