@@ -73,7 +73,7 @@ def _compare(
             raise Permanent("ONNX Runtime and torch round the probabilities differently.")
         original += list(_images(expected))
         converted += list(_images(found))
-    thresholds = [spec.thresholds.get(channel, 0.5) for channel in spec.outputs[0].channels]
+    thresholds = [spec.thresholds[channel] for channel in spec.outputs[0].channels]
     return check_conversion(np.stack(original), np.stack(converted), thresholds)
 
 

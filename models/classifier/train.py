@@ -6,7 +6,6 @@ DIR is described in models/classifier/data.py, what is trained in train.toml. A 
 the same command is given again. Why no classifier is released: docs/decisions/0061-no-classifier.md.
 """
 
-import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch.nn import functional as F
 
 from models.networks.cnn3d_classifier import Cnn3dClassifier
 from models.networks.window import scaled
-from models.training import config, device
+from models.training import config, device, options
 from models.training.loop import answer, train
 from models.training.run import Run
 from service.inference.onnx import OnnxBackend
@@ -86,21 +85,17 @@ class Classification:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.parser(__doc__, HERE, OUT)
     parser.add_argument("--data", type=Path, required=True, help="folder with cases.csv")
-    parser.add_argument("--config", type=Path, default=HERE / "train.toml", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=OUT, help="checkpoint, log, curves and weights; %(default)s")
     parser.add_argument("--repository", type=Path, default=Path("triton_repo"), help="the models that find the lungs")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
-    options = parser.parse_args()
-    settings = config.read(Config, options.config, {})
-    where = device.use(options.device)
-    parts = load(options.data, options.out / "cases", CovidSeverity(), OnnxBackend(options.repository))
+    given = parser.parse_args()
+    settings, where = options.settings(Config, given), device.use(given.device)
+    parts = load(given.data, given.out / "cases", CovidSeverity(), OnnxBackend(given.repository))
     if not all(parts.values()) or {case.label for case in parts["train"]} != set(CLASSES):
         raise SystemExit("train needs cases of all three classes, and validation needs cases")
     task = Classification(settings, parts["train"], parts["validation"])
     steps = settings.epochs * task.epoch_steps
-    run = Run.start(Cnn3dClassifier, settings, steps, options.out, where)
+    run = Run.start(Cnn3dClassifier, settings, steps, given.out, where)
     train(run, task, task.epoch_steps, task.epoch_steps)
 
 

@@ -144,7 +144,7 @@ Would a network split better? Small ones saw each voxel's surroundings at five s
 learned on the other patient, Dice and kappa with the labels; so was the limit:
 
 {table(["Volume", "logistic regression", "16 hidden units", "limit of attenuation"], _other_patient(found))}
-A limit holds out better than either, so the split stays one of attenuation (docs/decisions/0165).
+By kappa a limit holds out better than either, so the split stays one of attenuation (docs/decisions/0165).
 """
 
 

@@ -25,7 +25,7 @@ from service.domain.flags import Flag
 from service.imaging.harmonise import AIR_HU, MODEL_ORIENTATION
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
-from service.pipelines.shared.lungs import lungs_of, slice_answers
+from service.pipelines.shared.lungs import slice_answers, without_dense_lung
 from service.pipelines.shared.opacities import find_opacities
 
 from .card import render
@@ -59,7 +59,7 @@ class Found:
 def find(ct: CT, backend: OnnxBackend) -> Found:
     """What this network alone finds, by the functions of the service."""
     answers = slice_answers(ct, backend, lambda done: None)
-    lungs = lungs_of(ct, answers, backend, lambda done: None)
+    lungs = without_dense_lung(ct, answers, backend, lambda done: None)
     opacity = find_opacities(answers.grid.with_array(answers.opacity), lungs.on_model, ct.volume)
     inside = lungs.on_source > 0
     return Found(inside, opacity & inside, lungs.flags)

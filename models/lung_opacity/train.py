@@ -6,7 +6,6 @@ DIR holds medseg9/, lung1/ and junma20/. What is trained stands in train.toml; t
 goes on where it was when the same command is given again.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +16,7 @@ from pydantic import Field, PositiveInt
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from models.training import config, device
+from models.training import config, device, options
 from models.training.loop import answer, train
 from models.training.run import Run
 
@@ -118,22 +117,14 @@ def task(data: Path, settings: Config) -> LungsAndOpacities:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.parser(__doc__, HERE, OUT)
     parser.add_argument("--data", type=Path, required=True, help="folder with medseg9/, lung1/ and junma20/")
-    parser.add_argument("--config", type=Path, default=HERE / "train.toml", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=OUT, help="checkpoint, log, curves and weights; %(default)s")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
-    changes = parser.add_argument_group("instead of the configuration's")
-    changes.add_argument("--held-out", nargs="*", choices=MEDSEG9, metavar="VOLUME", help="measure on these")
-    changes.add_argument("--steps", type=int)
-    changes.add_argument("--seed", type=int)
+    changes = options.add_changes(parser, "VOLUME", MEDSEG9)
     changes.add_argument("--rate", type=float, help="highest learning rate")
-    options = parser.parse_args()
-    overrides = {key: getattr(options, key) for key in ("held_out", "steps", "seed", "rate")}
-    settings = config.read(Config, options.config, {k: v for k, v in overrides.items() if v is not None})
-    where = device.use(options.device)
-    run = Run.start(lambda: build(settings.network), settings, settings.steps, options.out, where)
-    train(run, task(options.data, settings), settings.log_every, settings.save_every)
+    given = parser.parse_args()
+    settings, where = options.settings(Config, given), device.use(given.device)
+    run = Run.start(lambda: build(settings.network), settings, settings.steps, given.out, where)
+    train(run, task(given.data, settings), settings.log_every, settings.save_every)
 
 
 if __name__ == "__main__":

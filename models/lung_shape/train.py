@@ -6,7 +6,6 @@ DIR is luna16-lobes. What is trained stands in train.toml; the options change it
 when the same command is given again.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pydantic import PositiveInt
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from models.training import config, device
+from models.training import config, device, options
 from models.training.loop import train
 from models.training.run import Run
 from service.domain.anatomy import Lobe
@@ -127,20 +126,13 @@ def task(boxes: Boxes, settings: Config) -> LungShape:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.parser(__doc__, HERE, OUT)
     parser.add_argument("--data", type=Path, required=True, help="folder with case01.nii.gz and so on")
-    parser.add_argument("--config", type=Path, default=HERE / "train.toml", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=OUT, help="checkpoint, log, curves and weights; %(default)s")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
-    changes = parser.add_argument_group("instead of the configuration's")
-    changes.add_argument("--held-out", nargs="*", metavar="PATIENT", help="measure on these")
-    changes.add_argument("--steps", type=int)
-    changes.add_argument("--seed", type=int)
-    options = parser.parse_args()
-    overrides = {key: getattr(options, key) for key in ("held_out", "steps", "seed")}
-    settings = config.read(Config, options.config, {k: v for k, v in overrides.items() if v is not None})
-    run = Run.start(build, settings, settings.steps, options.out, device.use(options.device))
-    train(run, task(Boxes.read(options.data), settings), settings.log_every, settings.save_every)
+    options.add_changes(parser, "PATIENT")
+    given = parser.parse_args()
+    settings = options.settings(Config, given)
+    run = Run.start(build, settings, settings.steps, given.out, device.use(given.device))
+    train(run, task(Boxes.read(given.data), settings), settings.log_every, settings.save_every)
 
 
 if __name__ == "__main__":

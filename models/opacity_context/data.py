@@ -19,7 +19,7 @@ from service.domain.ct import CT
 from service.imaging.harmonise import MODEL_ORIENTATION, resample_like, slices_in_one, to_plane_grid
 from service.inference.onnx import OnnxBackend
 from service.pipelines.shared.domes import at_domes
-from service.pipelines.shared.lungs import lungs_of, slice_answers
+from service.pipelines.shared.lungs import slice_answers, without_dense_lung
 
 from .series import LIDC_1, LIDC_2, LIDC_3, NORMAL, RIDER, load
 from .spec import GRID
@@ -113,10 +113,10 @@ def ball(grid: hd.Volume, centre: tuple[float, float, float], radius_mm: float) 
 
 
 def _lungs(ct: CT) -> NDArray[np.uint8]:
-    """The lungs that the released network finds; 0 or 1 on the CT's grid."""
+    """The lungs that the released `lung-opacity` finds; 0 or 1 on the CT's grid."""
     backend = OnnxBackend(ROOT)
     answers = slice_answers(ct, backend, lambda done: None)
-    return (lungs_of(ct, answers, backend, lambda done: None).on_source > 0).astype(np.uint8)
+    return (without_dense_lung(ct, answers, backend, lambda done: None).on_source > 0).astype(np.uint8)
 
 
 def domes_of(stack: Stack) -> NDArray[np.bool_]:

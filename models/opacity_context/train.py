@@ -6,7 +6,6 @@ DIR holds train/ and dicom/. What is trained stands in train.toml; the options c
 was when the same command is given again.
 """
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch.nn import functional as F
 
 from models.networks.context_unet import ContextUnet
 from models.networks.reach import REACH
-from models.training import config, device
+from models.training import config, device, options
 from models.training.loop import train
 from models.training.run import Run
 
@@ -296,21 +295,13 @@ def _of(network: Name, weights: Path) -> ContextUnet:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.parser(__doc__, HERE, OUT)
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and dicom/")
-    parser.add_argument("--config", type=Path, default=HERE / "train.toml", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=OUT, help="checkpoint, log, curves and weights; %(default)s")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
-    changes = parser.add_argument_group("instead of the configuration's")
-    changes.add_argument("--held-out", nargs="*", choices=CTS, metavar="CT", help="measure on these")
-    changes.add_argument("--steps", type=int, help="of the first run; those of the second stand in the configuration")
-    changes.add_argument("--seed", type=int)
-    options = parser.parse_args()
-    overrides = {key: getattr(options, key) for key in ("held_out", "steps", "seed")}
-    settings = config.read(Config, options.config, {k: v for k, v in overrides.items() if v is not None})
-    where = device.use(options.device)
-    learned = task(read(options.data), pictures(options.data / "train"), settings, where)
-    train_both(learned, settings, options.out, where)
+    options.add_changes(parser, "CT", CTS, "of the first run; those of the second stand in the configuration")
+    given = parser.parse_args()
+    settings, where = options.settings(Config, given), device.use(given.device)
+    learned = task(read(given.data), pictures(given.data / "train"), settings, where)
+    train_both(learned, settings, given.out, where)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ DIR holds train/ and dicom/; --prepared FILE is as for `models.triage_lesion.tra
 train.toml; the options change it. A stopped run goes on where it was when the same command is given again.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,10 @@ from models.lung_opacity.augment import appearance
 from models.opacity_context.augment import breathed_out, moving
 from models.training import config, device
 from models.training.loop import answer, train
+from models.training.options import settings as read_settings
 from models.training.run import Run
 from models.triage_lesion.augment import only_lung, placed, recut
+from models.triage_lesion.options import parse
 from models.triage_lesion.spec import SPACING_MM
 from models.triage_lesion.train import prepared_from
 from models.triage_lesion.volumes import Volume, load
@@ -143,21 +144,8 @@ def task(volumes: Mapping[str, Volume], settings: Config, where: torch.device) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", type=Path, help="folder with train/ and dicom/, prepared in the folder of the run")
-    source.add_argument("--prepared", type=Path, help="file of models.triage_lesion.data")
-    parser.add_argument("--config", type=Path, default=HERE / "train.toml", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=OUT, help="checkpoint, log, curves and weights; %(default)s")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
-    changes = parser.add_argument_group("instead of the configuration's")
-    changes.add_argument("--held-out", nargs="*", metavar="CT", help="measure on these")
-    changes.add_argument("--steps", type=int)
-    changes.add_argument("--seed", type=int)
-    options = parser.parse_args()
-    overrides = {key: getattr(options, key) for key in ("held_out", "steps", "seed")}
-    settings = config.read(Config, options.config, {k: v for k, v in overrides.items() if v is not None})
-    where = device.use(options.device)
+    options = parse(__doc__, HERE, OUT)
+    settings, where = read_settings(Config, options), device.use(options.device)
     volumes = load(options.prepared or prepared_from(options.data, options.out))
     run = Run.start(lambda: build(settings.network), settings, settings.steps, options.out, where)
     train(run, task(volumes, settings, where), settings.log_every, settings.save_every)

@@ -26,7 +26,7 @@ from service.imaging.harmonise import MODEL_ORIENTATION
 from service.imaging.lungs import Lungs
 from service.inference.onnx import OnnxBackend
 from service.pipelines.shared.context_opacities import opacities_of
-from service.pipelines.shared.lungs import lungs_of, slice_answers
+from service.pipelines.shared.lungs import slice_answers, without_dense_lung
 
 from .spec import SPACING_MM
 from .volumes import AIR_HU, MARGIN_MM, Mask, Volume, save
@@ -77,8 +77,8 @@ def read(data: Path, name: str) -> Volume:
 
 
 def lungs(ct: CT, backend: Backend) -> Lungs:
-    """The lungs that the released network finds."""
-    return lungs_of(ct, slice_answers(ct, backend, _silent), backend, _silent)
+    """The lungs that the released `lung-opacity` finds."""
+    return without_dense_lung(ct, slice_answers(ct, backend, _silent), backend, _silent)
 
 
 def found(data: Path, name: str) -> Volume:

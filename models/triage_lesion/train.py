@@ -8,7 +8,6 @@ options change it. Patches are cut and changed where the network computes. A sto
 same command is given again.
 """
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,12 @@ from torch.nn import functional as F
 from models.networks.unet3d_plus_plus import Unet3dPlusPlus
 from models.training import config, device
 from models.training.loop import train
+from models.training.options import settings as read_settings
 from models.training.run import Run
 
 from .augment import augment, only_lung, placed
 from .network import Name, build, image
+from .options import parse
 from .volumes import AIR_HU, Volume, load, voxels_of
 
 HERE = Path(__file__).parent
@@ -165,21 +166,8 @@ def prepared_from(data: Path, out: Path) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", type=Path, help="folder with train/ and dicom/, prepared in the folder of the run")
-    source.add_argument("--prepared", type=Path, help="file of models.triage_lesion.data")
-    parser.add_argument("--config", type=Path, default=HERE / "train.toml", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=OUT, help="checkpoint, log, curves and weights; %(default)s")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
-    changes = parser.add_argument_group("instead of the configuration's")
-    changes.add_argument("--held-out", nargs="*", metavar="CT", help="measure on these")
-    changes.add_argument("--steps", type=int)
-    changes.add_argument("--seed", type=int)
-    options = parser.parse_args()
-    overrides = {key: getattr(options, key) for key in ("held_out", "steps", "seed")}
-    settings = config.read(Config, options.config, {k: v for k, v in overrides.items() if v is not None})
-    where = device.use(options.device)
+    options = parse(__doc__, HERE, OUT)
+    settings, where = read_settings(Config, options), device.use(options.device)
     volumes = load(options.prepared or prepared_from(options.data, options.out))
     run = Run.start(lambda: build(settings.network), settings, settings.steps, options.out, where)
     train(run, task(volumes, settings, where), settings.log_every, settings.save_every)

@@ -17,6 +17,7 @@ from service.pipelines.covid_burden.pipeline import CovidBurden
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.pipelines.covid_triage.model_roles import TRIAGE_INFECTION
 from service.pipelines.covid_triage.pipeline import CovidTriage
+from service.pipelines.shared.lungs import OPTIONAL
 from service.pipelines.shared.model_roles import LUNG_OPACITY
 
 GROUP = "thoracle.pipelines"
@@ -67,7 +68,7 @@ def checked(pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
 
 
 def _check_alone(one: Pipeline) -> None:
-    """Permanent where its name cannot be used, or a warning that comes with a CT or its lungs is not among its own."""
+    """Permanent where its name cannot be used, or lacks a warning or a model that comes with a CT or its lungs."""
     if not _NAME.fullmatch(one.name):
         raise Permanent(f"a pipeline cannot be named {one.name!r}: small letters and digits, with - between words")
     for kind in one.label_maps:
@@ -79,6 +80,8 @@ def _check_alone(one: Pipeline) -> None:
     needed = (*OF_THE_CT, *(OF_THE_LUNGS if LUNG_OPACITY in roles else ()))
     if missing := {flag.code for flag in needed} - {flag.code for flag in one.flags}:
         raise Permanent(f"{one.name} does not declare the warnings {', '.join(sorted(missing))}")
+    if LUNG_OPACITY in roles and (absent := [role.name for role in OPTIONAL if role not in one.optional_models]):
+        raise Permanent(f"{one.name} asks for lungs, and has not the optional models {', '.join(absent)}")
     if len({getattr(role, "name", role) for role in roles}) < len(roles):
         raise Permanent(f"{one.name} declares a model role twice")
     for role in roles:

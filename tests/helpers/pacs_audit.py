@@ -65,7 +65,7 @@ def audit(
             there = held.get(study, Counter())
             if why := next(filter(None, (_missing(connection, study, there, destination, p) for p in pipelines)), ""):
                 lost[study] = why
-            if why := _too_much(connection, study, held.get(study, Counter()), destination):
+            if why := _too_much(connection, study, there, destination, pipelines):
                 duplicated[study] = why
         orphans = [*_orphans(connection, set(files)), *(f"study {s} is only in the PACS" for s in held.keys() - sent)]
     return Audit(
@@ -126,7 +126,9 @@ def _missing(connection: sa.Connection, study: str, held: Counter[str], destinat
     return ""
 
 
-def _too_much(connection: sa.Connection, study: str, held: Counter[str], destination: str) -> str:
+def _too_much(
+    connection: sa.Connection, study: str, held: Counter[str], destination: str, pipelines: Collection[str]
+) -> str:
     """What the PACS holds beyond the objects of one job of each pipeline, each once; empty if nothing."""
     here = (jobs.c.study_uid == study) & (deliveries.c.destination == destination)
     columns = deliveries.c.sop_instance_uid, jobs.c.job_id, jobs.c.pipeline
@@ -137,6 +139,8 @@ def _too_much(connection: sa.Connection, study: str, held: Counter[str], destina
     if twice := [uid for uid, times in held.items() if times > 1]:
         return f"the PACS holds twice {', '.join(twice)}"
     sets = {job_of[uid] for uid in held}
+    if others := {pipeline for _, pipeline in sets} - set(pipelines):
+        return f"the PACS holds results of {', '.join(sorted(others))}"
     if len(sets) > len({pipeline for _, pipeline in sets}):
         return f"the PACS holds results of jobs {', '.join(sorted(job_id for job_id, _ in sets))}"
     return ""

@@ -5,19 +5,17 @@ the lungs instead. Where a model `lung-shape` is installed, dense lung that was 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.ct import CT
-from service.domain.flags import LUNG_ADDED
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
-from service.imaging.harmonise import resample_like
-from service.imaging.lungs import HALF, Lungs, Side, find_lungs
-from service.imaging.missing_lung import missing_lung
+from service.imaging.lungs import Lungs, Side, find_lungs
+from service.imaging.missing_lung import completed, missing_lung
 from service.pipelines.shared.lung_boxes import in_boxes
 from service.pipelines.shared.model_roles import LUNG_OPACITY, LUNG_SHAPE, LUNGS
 from service.pipelines.shared.slices import averaged_as, centred, infer_slices, onto, plane_grid_of, views_of
@@ -81,7 +79,7 @@ def without_dense_lung(ct: CT, answers: SliceAnswers, backend: Backend, done: To
 
 
 def with_dense_lung(lungs: Lungs, hu: hd.Volume, source: hd.Volume, backend: Backend) -> Lungs:
-    """The lungs and what they lack by their shape.
+    """The lungs and what they lack by their shape; Rejected with TRUNCATED where they are cut off with it.
 
     hu: on the grid of `lungs.on_model`. source: the CT's volume.
     """
@@ -92,20 +90,7 @@ def with_dense_lung(lungs: Lungs, hu: hd.Volume, source: hd.Volume, backend: Bac
         for k, (side, name) in enumerate(zip(Side, spec.outputs[0].channels, strict=True))
     }
     added = missing_lung(hu, lungs.on_model.array, shape)
-    if not added.any():
-        return lungs
-    on_source = lungs.on_source.copy()
-    for side in Side:
-        there = resample_like(hu.with_array((added == side) * np.uint8(255)), source) >= HALF
-        on_source[there & (on_source == 0)] = side
-    added_ml = np.count_nonzero(added) * float(hu.voxel_volume) / 1000.0
-    told = LUNG_ADDED.because(f"{added_ml:.0f} mL.")
-    return replace(
-        lungs,
-        on_model=lungs.on_model.with_array(lungs.on_model.array + added),
-        on_source=on_source,
-        flags=(*lungs.flags, told),
-    )
+    return completed(lungs, added, source) if added.any() else lungs
 
 
 def lungs_made_with(backend: Backend) -> tuple[str, ...]:

@@ -5,8 +5,13 @@ from collections.abc import Callable
 import highdicom as hd
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from service.imaging.missing_lung import missing_lung
+from service.domain.flags import LUNG_ADDED
+from service.errors import Rejected
+from service.imaging.harmonise import resample_like
+from service.imaging.lungs import Lungs
+from service.imaging.missing_lung import completed, missing_lung
 from service.imaging.side import Side
 
 AFFINE = np.array([[0, 0, 2.0, 0], [0, 2.0, 0, 0], [-2.5, 0, 0, 0], [0, 0, 0, 1.0]])
@@ -90,8 +95,73 @@ def test_what_lies_away_from_the_lung_is_left_out() -> None:
     assert not added(np.zeros(SHAPE, np.bool_), told=far).any()
 
 
-def test_nothing_is_added_twice() -> None:
-    both = dict.fromkeys(Side, WHOLE[Side.RIGHT] | WHOLE[Side.LEFT])
+def test_what_both_shapes_claim_goes_to_the_likelier_lung(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.imaging.missing_lung._LEAST_CONTACT", 0.0)
+    middle = ellipsoid((25, 40, 60), (8, 12, 12))
+    volume, labels = scene(middle)
+    labels[20:30, 14:18, 46:80], labels[20:30, 62:66, 40:74] = Side.RIGHT, Side.LEFT  # lungs that cross the middle
+    for likelier in Side:
+        told = {side: (WHOLE[side] | middle) * np.uint8(255 if side == likelier else 180) for side in Side}
+        found = missing_lung(volume, labels, {side: volume.with_array(lung) for side, lung in told.items()})
+        inside = found[middle & (labels == 0)]
+        assert (inside == likelier).mean() > 0.5 and set(np.unique(inside)) <= {0, likelier}
+
+
+def test_an_airway_through_a_mass_stays_out() -> None:
     volume, labels = scene(HILAR)
-    result = added(HILAR, told=both)
-    assert not (result[labels > 0]).any() and volume.spatial_shape == result.shape
+    airway = np.zeros(SHAPE, np.bool_)
+    airway[:, 38:43, 42:47] = True
+    volume.array[airway & HILAR] = -1000
+    shape = {side: volume.with_array(lung * np.uint8(255)) for side, lung in WHOLE.items()}
+    found = missing_lung(volume, labels, shape)
+    deep = airway & HILAR & (np.abs(np.arange(SHAPE[0]) - 25) < 5)[:, None, None]
+    assert found.any() and not found[deep][volume.array[deep] < -900].all()
+    assert (found[airway & HILAR] > 0).mean() < 0.3
+
+
+def lungs_with_a_gap(source: hd.Volume, mass: Mask) -> tuple[Lungs, Mask]:
+    """Lungs as found without `mass` (on the model's grid), and the labels of all that belongs to the right lung."""
+    model = hd.Volume(np.zeros(SHAPE, np.uint8), AFFINE, "PATIENT")
+    labels = np.zeros(SHAPE, np.uint8)
+    for side, lung in WHOLE.items():
+        labels[lung & ~mass] = side
+    near = ndimage.binary_dilation(mass, iterations=3)
+    sure = np.where(near, 150, 255)  # a network that is not sure beside the mass
+    soft = np.where(mass | ~WHOLE[Side.RIGHT], 0, sure).astype(np.uint8)
+    found = np.zeros(source.spatial_shape, np.uint8)
+    found[resample_like(model.with_array(soft), source) >= 128] = Side.RIGHT
+    left = resample_like(model.with_array(WHOLE[Side.LEFT] * np.uint8(255)), source) >= 128
+    found[left] = Side.LEFT
+    truth = resample_like(model.with_array(WHOLE[Side.RIGHT] * np.uint8(255)), source) >= 128
+    return Lungs(model.with_array(labels), found, ()), truth
+
+
+@pytest.mark.parametrize(
+    ("orientation", "slice_mm"), [("FPL", 0.4), ("HPL", 1.7), ("FAR", 2.5), ("LPH", 2.5), ("PFL", 2.5)]
+)
+def test_what_is_added_joins_its_lung_on_the_ct_whatever_its_axes(orientation: str, slice_mm: float) -> None:
+    affine = np.array([[0, 0, 1.1, 0.0], [0, 1.1, 0, 0.0], [-slice_mm, 0, 0, 0.0], [0, 0, 0, 1.0]])
+    shape = (round(125 / slice_mm), 145, 218)
+    noise = np.random.default_rng(0).integers(-900, 100, shape, np.int16)
+    source = hd.Volume(noise, affine, "PATIENT").to_patient_orientation(orientation)
+    lungs, truth = lungs_with_a_gap(source, HILAR)
+    gap = HILAR & WHOLE[Side.RIGHT]
+    whole = completed(lungs, np.where(gap, Side.RIGHT, 0).astype(np.uint8), source)
+    assert (whole.on_model.array[gap] == Side.RIGHT).all()
+    core = ndimage.distance_transform_edt(truth, sampling=source.spacing) > 2.6
+    assert (whole.on_source[core] == Side.RIGHT).all(), "no seam between the lung and what was added"
+    assert np.array_equal(whole.on_source == Side.LEFT, lungs.on_source == Side.LEFT)
+    assert not (whole.on_source[~ndimage.binary_dilation(truth)] == Side.RIGHT).any()
+    assert np.array_equal(lungs.on_source > 0, (whole.on_source > 0) & (lungs.on_source > 0)), "nothing is taken away"
+    (told,) = whole.flags
+    assert told == LUNG_ADDED and told.detail == f"{gap.sum() * VOXEL_ML:.0f} mL."
+
+
+def test_a_lung_that_is_cut_off_with_what_was_added_is_refused() -> None:
+    source = hd.Volume(np.random.default_rng(0).integers(-900, 100, SHAPE, np.int16), AFFINE, "PATIENT")
+    lungs, _ = lungs_with_a_gap(source, np.zeros(SHAPE, np.bool_))
+    added = np.zeros(SHAPE, np.uint8)
+    added[:10, 25:55, 15:45] = Side.RIGHT
+    added[lungs.on_model.array > 0] = 0
+    with pytest.raises(Rejected, match="top slice"):
+        completed(lungs, added, source)

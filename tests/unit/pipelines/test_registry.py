@@ -10,11 +10,12 @@ from helpers import toy_pipeline
 
 from service.domain.analysis import LabelMapKind
 from service.domain.eligibility import Limits
-from service.domain.flags import LOSSY, OF_THE_CT, Flag
+from service.domain.flags import LOSSY, OF_THE_CT, OF_THE_LUNGS, Flag
 from service.domain.model_roles import Role, Tensors
 from service.errors import Permanent
 from service.pipelines import BUILT_IN, checked, installed, named
-from service.pipelines.shared.model_roles import LOBES
+from service.pipelines.shared.lungs import OPTIONAL
+from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, LUNGS
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,16 @@ def test_blocks_of_series_numbers_must_not_overlap(first: int, fits: bool) -> No
     else:
         with pytest.raises(Permanent, match=r"series numbers of covid-[a-z]+ and some overlap: they need 10000 each"):
             checked((*BUILT_IN, some))
+
+
+def test_who_asks_for_lungs_declares_what_changes_them() -> None:
+    """Else a result would not name a model that had a part in it."""
+    lungs = Some(flags=(*OF_THE_CT, *OF_THE_LUNGS), models=(LUNG_OPACITY,), optional_models=OPTIONAL)
+    assert checked([lungs]) == (lungs,)
+    with pytest.raises(Permanent, match="some asks for lungs, and has not the optional models lung-shape"):
+        checked([replace(lungs, optional_models=(LUNGS,))])
+    with pytest.raises(Permanent, match=r"some does not declare the warnings .*LUNG_ADDED"):
+        checked([replace(lungs, flags=OF_THE_CT)])
 
 
 def test_one_code_has_one_meaning() -> None:

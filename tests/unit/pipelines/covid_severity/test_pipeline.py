@@ -17,7 +17,7 @@ from service.domain import codes
 from service.domain.analysis import Analysis, PipelineUse
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.domain.ct import CT
-from service.domain.flags import PADDING_MASKED
+from service.domain.flags import LUNG_ADDED, PADDING_MASKED
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.domain.ports import Array
 from service.errors import Reason, Rejected
@@ -83,6 +83,8 @@ class ThresholdBackend:
         assert batch.shape[1:] == tensor.dims
         assert batch.dtype == tensor.dtype
         assert len(batch) <= self.specs[name].max_batch
+        if name == "lung-shape":
+            return {"p": np.full((1, 2, BOX, BOX, BOX), 255, np.uint8)}
         if name == "opacity-context":
             return {"p": np.stack([self._plane(hu) for hu in batch[0, 5:13]], 1)[None]}
         return {"p": np.stack([self._plane(b[0]) for b in batch]) if name == "lung-opacity" else self._slabs()[None]}
@@ -242,6 +244,27 @@ def test_a_score_that_cannot_be_relied_on_is_withheld_everywhere_and_says_why(mo
     assert {row.cells[-1] for row in body.table.rows} == {"not given", ""}
     assert not [row for row in body.table.rows if row.bar]
     assert not [line for line in body.findings if "%" in line or "score" in line.replace("no score given", "")]
+
+
+def test_dense_tissue_within_the_shape_of_the_lungs_is_lung_and_told() -> None:
+    """A model that takes a lung's whole box for lung: what is dense in its corners is added."""
+    ct = read_ct(make_ct.make().datasets)
+    alone = analyse(ct.afresh(), ThresholdBackend())
+    backend = ThresholdBackend()
+    box = (2, BOX, BOX, BOX)
+    half = {"right": 0.5, "left": 0.5}
+    taken, given = TensorSpec("lungs", "uint8", box, ()), TensorSpec("p", "uint8", box, ("right, left",))
+    shape = ModelSpec("lung-shape", "10", (taken,), (given,), 1, thresholds=half, layout="lung-boxes", sha256="dd")
+    backend.specs["lung-shape"] = shape
+    result = analyse(ct, backend)
+    assert [model.name for model in result.models] == ["lung-opacity", "lung-shape", "lobes", "opacity-context"]
+    (told,) = [flag for flag in result.flags if flag == LUNG_ADDED]
+    added = float(told.detail.removesuffix(" mL."))
+    before, after = (one.group("LUNG_TOTAL")["volume_ml"] for one in (alone, result))
+    assert LUNG_ADDED not in alone.flags and added > 50.0
+    assert after - before == pytest.approx(added, rel=0.15), "on the CT and in every number"
+    lobes, _ = masks(result)
+    assert (lobes > 0).sum() * ct.voxel_ml == pytest.approx(after, rel=1e-3)
 
 
 def test_a_normal_ct_reads_none_with_the_released_models() -> None:
