@@ -71,6 +71,7 @@ def test_unruly_analyses_end_by_name_and_the_next_study_is_analysed(tmp_path: Pa
         assert hospital.wait("1.2.1", "failed")["error"] == "the analysis ran longer than 15 s"
 
         cancelled = hospital.wait("1.2.2", "running")["job_id"]
+        wait_until(lambda: f"job {cancelled}: lungs" in service.log(), 60)  # from here on it waits for its lock
         began = time.monotonic()
         told = CliRunner().invoke(app, ["jobs", "cancel", cancelled, "--config", str(service.config)])
         assert told.exit_code == 0, told.output
