@@ -108,7 +108,7 @@ _NETWORKS = {
     "opacity-context": export_opacity_context,
     "triage-lesion": export_triage_lesion,
 }
-"""Of several sizes each."""
+"""Exporters of the models whose networks come in several sizes."""
 
 
 def _weights(options: argparse.Namespace) -> Path:

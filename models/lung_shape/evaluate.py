@@ -45,7 +45,7 @@ Mask = NDArray[np.bool_]
 
 
 def on_masks(data: Path, weights: Path) -> dict[str, Any]:
-    """Of the patients that were held out in the training."""
+    """Measure the network on the patients that were held out in the training."""
     held_out = tuple(config.read(Config, HERE / "train.toml", {}).held_out)
     network = build()
     network.load_state_dict(torch.load(weights, weights_only=True))

@@ -31,7 +31,7 @@ _MISSING = 9.0
 
 
 class Config(config.Training):
-    """Of train.toml. log_every, save_every: steps."""
+    """What train.toml holds. log_every, save_every: steps."""
 
     held_out: list[str]
     steps: PositiveInt

@@ -8,17 +8,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from .double_conv3d import double_conv3d
 from .fold import folded, unfolded
 
 _FOLD = (2, 2, 2)
 _WIDTHS = (16, 32, 64, 96)
-
-
-def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for channels, step in ((inputs, stride), (outputs, 1)):
-        layers += [nn.Conv3d(channels, outputs, 3, step, 1, bias=False), nn.BatchNorm3d(outputs), nn.ReLU()]
-    return nn.Sequential(*layers)
 
 
 class SmallUnet3d(nn.Module):
@@ -27,9 +21,11 @@ class SmallUnet3d(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         folds, (first, *_) = 2**3, _WIDTHS
-        self.down = nn.ModuleList([_block(folds * inputs, first), *(_block(a, b, 2) for a, b in pairwise(_WIDTHS))])
+        self.down = nn.ModuleList(
+            [double_conv3d(folds * inputs, first), *(double_conv3d(a, b, 2) for a, b in pairwise(_WIDTHS))]
+        )
         self.finer = nn.ModuleList([nn.ConvTranspose3d(b, a, 2, 2) for a, b in pairwise(_WIDTHS)])
-        self.up = nn.ModuleList([_block(2 * width, width) for width in _WIDTHS[:-1]])
+        self.up = nn.ModuleList([double_conv3d(2 * width, width) for width in _WIDTHS[:-1]])
         self.head = nn.Conv3d(first, folds * outputs, 1)
 
     def forward(self, volume: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from .double_conv3d import double_conv3d
 from .fold import folded, unfolded
 
 
@@ -32,13 +33,6 @@ SMALL = Size(channels=(12, 24, 48, 96), fold=(1, 2, 2))
 """What two CPU cores can afford: 37 kFLOP per voxel. Of voxels of 2.5 x 1 x 1 mm it makes 2.5 x 2 x 2 mm first."""
 
 
-def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for channels, step in ((inputs, stride), (outputs, 1)):
-        layers += [nn.Conv3d(channels, outputs, 3, step, 1, bias=False), nn.BatchNorm3d(outputs), nn.ReLU()]
-    return nn.Sequential(*layers)
-
-
 class Unet3dPlusPlus(nn.Module):
     """Patches 0-1, shape (batch, 1, slices, rows, columns), to logits of the last head, same shape.
 
@@ -50,12 +44,14 @@ class Unet3dPlusPlus(nn.Module):
         self.fold = size.fold
         folds, widths = size.fold[0] * size.fold[1] * size.fold[2], size.channels
         depth = len(widths)
-        self.down = nn.ModuleList([_block(folds, widths[0]), *(_block(a, b, stride=2) for a, b in pairwise(widths))])
+        self.down = nn.ModuleList(
+            [double_conv3d(folds, widths[0]), *(double_conv3d(a, b, stride=2) for a, b in pairwise(widths))]
+        )
         self.finer, self.nested, self.heads = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleList()
         for j in range(1, depth):
             for i in range(depth - j):
                 self.finer[f"{i}_{j}"] = nn.ConvTranspose3d(widths[i + 1], widths[i], 2, 2)
-                self.nested[f"{i}_{j}"] = _block((j + 1) * widths[i], widths[i])
+                self.nested[f"{i}_{j}"] = double_conv3d((j + 1) * widths[i], widths[i])
             self.heads.append(nn.Conv3d(widths[0], folds, 1))
         for part in self.modules():
             if isinstance(part, nn.Conv3d):

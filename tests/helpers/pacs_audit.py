@@ -106,7 +106,7 @@ def files_in(spool: Path | ObjectSpool) -> list[str]:
 
 
 def _missing(connection: sa.Connection, study: str, held: Counter[str], destination: str, pipeline: str) -> str:
-    """Why the pipeline's results of the study are not delivered; empty if they are."""
+    """Says why the pipeline's results of the study are not delivered; empty if they are."""
     its = (jobs.c.study_uid == study) & (jobs.c.pipeline == pipeline)
     job = connection.execute(sa.select(jobs).where(its).order_by(jobs.c.revision.desc()).limit(1)).one_or_none()
     if job is None:

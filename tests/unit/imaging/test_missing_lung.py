@@ -19,7 +19,7 @@ SHAPE = (50, 80, 120)
 VOXEL_ML = 2.0 * 2.0 * 2.5 / 1000.0
 LUNG_HU, TISSUE_HU, FAT_HU, BONE_HU = -850, 40, -100, 600
 CENTRES = {Side.RIGHT: (25, 40, 30), Side.LEFT: (25, 40, 90)}
-"""Of ellipsoid lungs, in voxels."""
+"""Centres of the ellipsoid lungs, in voxels."""
 
 Mask = np.ndarray
 
