@@ -50,13 +50,17 @@ class Hospital:
         return next((job for job in self._service.jobs() if job["study_uid"] == study), {})
 
     def wait(self, study: str, state: str, timeout_s: float = 120) -> dict[str, Any]:
-        wait_until(lambda: self.job(study).get("state") == state, timeout_s)
+        """The study's job once it is in `state`; TimeoutError with the job and the log if it never is."""
+        try:
+            wait_until(lambda: self.job(study).get("state") == state, timeout_s)
+        except TimeoutError:
+            raise TimeoutError(f"never {state}: {self.job(study)}; log:\n{self._service.log()}") from None
         return dict(self._service.get(f"/api/jobs/{self.job(study)['job_id']}") or {})
 
 
 def test_unruly_analyses_end_by_name_and_the_next_study_is_analysed(tmp_path: Path) -> None:
     environment = {"PYTHONPATH": f"{TESTS / 'unruly'}:{TESTS}:{TESTS.parent}"}
-    limits = {"time_limit_s": 15, "memory_limit_gb": 0.5}
+    limits = {"time_limit_s": 15, "memory_limit_gb": 1.5}  # an analysis that behaves takes half a gigabyte
     with RunningService(tmp_path, None, environment=environment, analysis=limits, receiver={"quiet_s": 1}) as service:
         hospital = Hospital(service, tmp_path / "sent")
         hospital.send(ct("1.2.1", "LOOP"))
