@@ -60,7 +60,7 @@ def find(ct: CT, backend: OnnxBackend) -> Found:
     """What this network alone finds, by the functions of the service."""
     answers = slice_answers(ct, backend, lambda done: None)
     lungs = without_dense_lung(ct, answers, backend, lambda done: None)
-    opacity = find_opacities(answers.grid.with_array(answers.opacity), lungs.on_model, ct.volume)
+    opacity = find_opacities(answers.grid.with_array(answers.opacity), lungs.on_model.array > 0, ct.volume)
     inside = lungs.on_source > 0
     return Found(inside, opacity & inside, lungs.flags)
 

@@ -51,7 +51,7 @@ class Head(nn.Module):
 
 
 class DenseUnet(nn.Module):
-    """What one slice shows: features at half resolution, and coarser ones at a quarter.
+    """What one slice shows: features at half resolution (`fine`), and coarser ones at a quarter.
 
     The first layer folds 2x2 pixels into channels, so fine pixels cost little.
     """
@@ -70,15 +70,24 @@ class DenseUnet(nn.Module):
             channels = width
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The coarse features, and the finest level of the encoder, of which `fine` needs both."""
         x = F.pixel_unshuffle(image, 2)
         levels = []
         for depth, block in enumerate(self.down):
             x = block(F.max_pool2d(x, 2) if depth else x)
             levels.append(x)
-        coarse = x
-        for shrink, up, level in zip(self.shrink, self.up, reversed(levels[:-1]), strict=True):
-            coarse, x = x, up(torch.cat([F.interpolate(shrink(x), scale_factor=2.0), level], 1))
-        return x, coarse
+        finest, *skipped = levels[:-1]
+        for number, level in enumerate(reversed(skipped)):
+            x = self._up(number, x, level)
+        return x, finest
+
+    def fine(self, coarse: Tensor, finest: Tensor) -> Tensor:
+        """Features at half resolution."""
+        return self._up(len(self.up) - 1, coarse, finest)
+
+    def _up(self, number: int, coarse: Tensor, level: Tensor) -> Tensor:
+        finer = F.interpolate(self.shrink[number](coarse), scale_factor=2.0)
+        return self.up[number](torch.cat([finer, level], 1))  # type: ignore[no-any-return]
 
 
 class ContextUnet(nn.Module):
@@ -130,8 +139,8 @@ class ContextUnet(nn.Module):
 
     def forward(self, stack: Tensor) -> Tensor:
         if stack.shape[1] <= 2 * REACH:
-            fine, _ = self.slices(stack.flatten(0, 1)[:, None])
-            return self.main(fine).unflatten(0, stack.shape[:2])
+            fine = self.slices.fine(*self.slices(stack.flatten(0, 1)[:, None]))
+            return self.main(fine).unflatten(0, stack.shape[:2])  # type: ignore[no-any-return]
         main, context, found = self.branches(stack, everywhere=self.training)
         return torch.cat([main, context, found], 1) if self.training else found
 
@@ -139,18 +148,18 @@ class ContextUnet(nn.Module):
         """What the main branch and what the attention branch says alone, and the answer. everywhere: the main branch
         about all slices."""
         batch, count = stack.shape[:2]
-        asked = slice(REACH, count - REACH)
-        fine, coarse = self.slices(stack.flatten(0, 1)[:, None])
-        coarse = coarse.unflatten(0, (batch, count))
+        coarse, finest = (of.unflatten(0, (batch, count)) for of in self.slices(stack.flatten(0, 1)[:, None]))
         from_head = self.down(coarse[:, : count - REACH], REACH)
         from_feet = self.up(coarse[:, REACH:].flip(1), REACH).flip(1)
         seen = self.seen(torch.cat([from_head, from_feet], 2).flatten(0, 1))
-        here = fine.unflatten(0, (batch, count))[:, asked].flatten(0, 1)
-        both = torch.cat([here, F.interpolate(seen, scale_factor=2.0)], 1)
-        main = self.main(fine if everywhere else here)
-        main = main.unflatten(0, (batch, count if everywhere else count - 2 * REACH))
-        alone = main[:, asked] if everywhere else main
+        middle = slice(REACH, count - REACH)
+        shown = slice(0, count) if everywhere else middle
+        fine = self.slices.fine(coarse[:, shown].flatten(0, 1), finest[:, shown].flatten(0, 1))
+        main = self.main(fine).unflatten(0, (batch, -1))
+        if everywhere:
+            fine = fine.unflatten(0, (batch, count))[:, middle].flatten(0, 1)
+        alone = main[:, middle] if everywhere else main
+        both = torch.cat([fine, F.interpolate(seen, scale_factor=2.0)], 1)
         context = self.context(both)
         found = torch.lerp(context, alone.flatten(0, 1), torch.sigmoid(self.attention(both)))
-        middle = (batch, count - 2 * REACH)
-        return main, context.unflatten(0, middle), found.unflatten(0, middle)
+        return main, context.unflatten(0, (batch, -1)), found.unflatten(0, (batch, -1))

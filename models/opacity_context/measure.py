@@ -27,7 +27,7 @@ def measure(case: Case, backend: Backend) -> dict[str, Any]:
     lungs = lungs_of(ct, answers, backend, lambda done: None)
     seen = opacities_of(ct, answers, lungs, backend, lambda done: None)
     inside = lungs.on_source > 0
-    single = find_opacities(answers.grid.with_array(answers.opacity), lungs.on_model, ct.volume) & inside
+    single = find_opacities(answers.grid.with_array(answers.opacity), lungs.on_model.array > 0, ct.volume) & inside
     domes = at_domes(case.lung if case.lung is not None else inside, float(ct.volume.spacing[0]))
     here = {"context": seen.opacity & inside & case.known, "single_slice": single & case.known}
     result: dict[str, Any] = {"lung_ml": round(np.count_nonzero(inside) * ct.voxel_ml)}

@@ -15,23 +15,24 @@ GRID = PlaneGrid(spacing_mm=1.5, size=256, slice_mm=2.5)
 
 CHANNELS = ("lung", "opacity")
 
-ASKED = 8
+ASKED = 12
 """Slices that one call answers for; it is given `REACH` more to either side."""
+
+WINDOW = (176, 224)
+"""Rows and columns around the lungs, 264 x 336 mm, that one call sees of the grid: most lungs fit."""
 
 NOISE_FLOOR = NoiseFloor(opacity_ml=5.0, opacity_percent=0.7)
 """Chosen from what `models.opacity_context.noise_floor` measured on this network; why: docs/decisions/0125."""
 
 SPEC = ModelSpec(
     name="opacity-context",
-    version="2",
-    inputs=(
-        TensorSpec("hu", "int16", (ASKED + 2 * REACH, GRID.size, GRID.size), ("slice to F", "row to P", "column to L")),
-    ),
+    version="3",
+    inputs=(TensorSpec("hu", "int16", (ASKED + 2 * REACH, *WINDOW), ("slice to F", "row to P", "column to L")),),
     outputs=(
         TensorSpec(
             "probability",
             "uint8",
-            (len(CHANNELS), ASKED, GRID.size, GRID.size),
+            (len(CHANNELS), ASKED, *WINDOW),
             (", ".join(CHANNELS), "slice to F", "row to P", "column to L"),
         ),
     ),

@@ -16,9 +16,8 @@ from service.pipelines.covid_burden import flags as warnings
 from service.pipelines.covid_burden import report as pages
 from service.pipelines.covid_burden.result import Measured, to_analysis
 from service.pipelines.shared import lobe_segments, opacity_segments
-from service.pipelines.shared.context_opacities import opacities_of
 from service.pipelines.shared.flags import NOT_RELIABLE, of_models
-from service.pipelines.shared.lobes import lobes_of
+from service.pipelines.shared.lobes_and_opacities import lobes_and_opacities
 from service.pipelines.shared.lungs import OPTIONAL, lungs_of, slice_answers
 from service.pipelines.shared.measure import measure, split_by_attenuation
 from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, OPACITY_CONTEXT
@@ -43,9 +42,7 @@ class CovidBurden:
         progress("lungs", 0.0)  # before resampling, whose seconds are not those of reading
         answers = slice_answers(ct, backend, lambda done: progress("lungs", 0.7 * done))
         lungs = lungs_of(ct, answers, backend, lambda done: progress("lungs", 0.7 + 0.3 * done))
-        lobe_mask = lobes_of(ct, lungs, backend, progress)
-        progress("opacities", 0.0)
-        seen = opacities_of(ct, answers, lungs, backend, lambda done: progress("opacities", done))
+        lobe_mask, seen = lobes_and_opacities(ct, answers, lungs, backend, progress)
         progress("measure", 0.0)
         rows_mm, columns_mm = ct.volume.spacing[1:]
         opacity = seen.opacity & (lobe_mask > 0)

@@ -11,14 +11,13 @@ from service.domain.ct import CT
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
 from service.errors import Permanent
-from service.imaging.boxes import bounds
 from service.imaging.harmonise import resample_like
 from service.imaging.lungs import HALF, Lungs
 from service.pipelines.shared.lungs import SliceAnswers, lungs_made_with
 from service.pipelines.shared.model_roles import OPACITY_CONTEXT
-from service.pipelines.shared.opacities import find_opacities
+from service.pipelines.shared.opacities import onto_source, opacities_on_model
 from service.pipelines.shared.reliability import Reliability, reliability
-from service.pipelines.shared.slices import averaged_as, plane_grid_of
+from service.pipelines.shared.slices import plane_grid_of
 from service.pipelines.shared.stacks import infer_stacks
 
 _COVERED = 0.95
@@ -49,35 +48,32 @@ def _find(
 ) -> Seen:
     grid = plane_grid_of(ct, spec)
     done(0.1)
-    inside = _on(ct, lungs, grid)
-    there = inside.array > 0
+    there = _on(grid, lungs.on_model.with_array((lungs.on_model.array > 0) * np.uint8(255))) >= HALF
     covered = float(np.count_nonzero(there) * grid.voxel_volume)
     if covered < _COVERED * float(np.count_nonzero(lungs.on_source) * ct.volume.voxel_volume):
         raise Permanent(f"Model {spec.name} does not see the whole lungs: its grid is too small for this CT.")
-    said = infer_stacks(grid.array, bounds(there, (0, 0, 0))[0], spec, backend, lambda part: done(0.1 + 0.8 * part))
-    opacity = said[spec.outputs[0].channels.index("opacity")]
-    found = find_opacities(grid.with_array(opacity), inside, ct.volume)
-    single = find_opacities(answers.grid.with_array(answers.opacity), lungs.on_model, ct.volume)
-    sure = reliability(
-        grid.array, there, (opacity >= HALF) & there, grid.spacing, _agreement(found, single, lungs, ct.voxel_ml)
-    )
+    said = infer_stacks(grid.array, there, spec, backend, lambda part: done(0.1 + 0.8 * part))
+    opacity = grid.with_array(said[spec.outputs[0].channels.index("opacity")])
+    single = grid.with_array(_on(grid, answers.grid.with_array(answers.opacity)))
+    found, second = (opacities_on_model(one, there) for one in (opacity, single))
+    agreement = _agreement(found, second, float(grid.voxel_volume) / 1000.0)
+    sure = reliability(grid.array, there, (opacity.array >= HALF) & there, grid.spacing, agreement)
+    seen = Seen(onto_source(found, opacity, there, ct.volume), sure)
     done(1.0)
-    return Seen(found, sure)
+    return seen
 
 
 SLACK_ML = 20.0
 """Volume that counts as agreed from the start, so that little opacity that is doubted means little."""
 
 
-def _agreement(found: NDArray[np.bool_], single: NDArray[np.bool_], lungs: Lungs, voxel_ml: float) -> float:
+def _agreement(found: NDArray[np.bool_], second: NDArray[np.bool_], voxel_ml: float) -> float:
     """Dice, with a slack, of what both networks find in the lungs."""
-    inside, slack = lungs.on_source > 0, SLACK_ML / voxel_ml
-    both = 2.0 * np.count_nonzero(found & single & inside)
-    size = float(np.count_nonzero(found & inside) + np.count_nonzero(single & inside))
-    return (both + slack) / (size + slack)
+    slack = SLACK_ML / voxel_ml
+    both = 2.0 * np.count_nonzero(found & second)
+    return (both + slack) / (float(np.count_nonzero(found) + np.count_nonzero(second)) + slack)
 
 
-def _on(ct: CT, lungs: Lungs, grid: hd.Volume) -> hd.Volume:
-    """1 where a voxel of `grid`, whose slices are those of the CT, averaged, is mostly lung."""
-    percent = averaged_as(grid, ct.volume.with_array((lungs.on_source > 0) * np.uint8(100)))
-    return grid.with_array((resample_like(percent, grid) >= 50).astype(np.uint8))
+def _on(grid: hd.Volume, said: hd.Volume) -> NDArray[np.uint8]:
+    """UINT8 of one model's grid on another's, which is the same where both models want the same."""
+    return said.array if said.geometry_equal(grid) else resample_like(said, grid)

@@ -5,7 +5,8 @@ A model is fed in one of four layouts:
 plane-grid: axial slices in HU at `spacing_mm`, centred on the body (`imaging.harmonise.to_plane_grid`).
 body-crop: axial slices in HU, each cropped to its body and stretched (`imaging.body_crop.to_body_crops`).
 lung-boxes: the right and the left lung's mask, each stretched to a box (`imaging.lobes.lung_boxes`).
-slice-stacks: neighbouring axial slices as of plane-grid, of which those in the middle are asked for (`stacks`).
+slice-stacks: neighbouring axial slices as of plane-grid, of which those in the middle are asked for, each cut to a
+window on the lungs (`stacks`).
 """
 
 import math
@@ -16,6 +17,7 @@ from service.domain.anatomy import Lobe
 from service.domain.model_roles import Role
 from service.domain.model_spec import ModelSpec, TensorSpec
 from service.pipelines.shared.lung_boxes import LUNG_BOXES
+from service.pipelines.shared.slices import SLICE_STACKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,8 @@ class StackModel:
             yield from self._tensors(*spec.inputs, *spec.outputs)
 
     def _settings(self, spec: ModelSpec) -> Iterator[str]:
-        if spec.input_layout != "slice-stacks":
-            yield f"layout: {spec.name} is fed as slice-stacks, not as {spec.input_layout}"
+        if spec.input_layout != SLICE_STACKS:
+            yield f"layout: {spec.name} is fed as {SLICE_STACKS}, not as {spec.input_layout}"
         if spec.spacing_mm is None or spec.spacing_mm <= 0.0:
             yield "spacing_mm: slice stacks need the distance of their pixels in mm"
         yield from _slice_mm(spec)
@@ -117,13 +119,13 @@ class StackModel:
             yield "thresholds: each lies between 0 and 1"
 
     def _tensors(self, taken: TensorSpec, given: TensorSpec) -> Iterator[str]:
-        if taken.dtype != "int16" or len(taken.dims) != 3 or taken.dims[1] != taken.dims[2]:
-            yield "inputs: slice-stacks gives int16 of dims [slices, n, n]"
+        if taken.dtype != "int16" or len(taken.dims) != 3:
+            yield "inputs: slice-stacks gives int16 of dims [slices, rows, columns]"
             return
         slices, *plane = taken.dims
         asked = given.dims[1] if len(given.dims) == 4 else 0
         if given.dtype != "uint8" or given.dims != (len(self.channels), asked, *plane):
-            yield "outputs: uint8 probabilities (255 = certain) of dims [channels, slices, n, n]"
+            yield "outputs: uint8 probabilities (255 = certain) of dims [channels, slices, rows, columns]"
         elif not 0 < asked <= slices or (slices - asked) % 2:
             yield "outputs: the slices in the middle of those that it is given, as many left out before as after"
         if given.channels != self.channels:

@@ -20,27 +20,45 @@ class Opacity(IntEnum):
     HIGH_OPACITY = 2
 
 
+Mask = NDArray[np.bool_]
+
 MIN_COMPONENT_ML = 0.05
 """Smaller connected opacities are noise: a ball of 4.6 mm diameter."""
 
 
-def find_opacities(probability: hd.Volume, lungs_on_model: hd.Volume, source: hd.Volume) -> NDArray[np.bool_]:
-    """Opacities without partial volume and specks, axes (slice, row, column) of `source`.
+def opacities_on_model(probability: hd.Volume, lungs: Mask) -> Mask:
+    """Opacities without partial volume and specks, axes (slice, row, column) of the model grid.
 
-    probability, lungs_on_model: UINT8 probability and lung labels, both present, on the model grid. The result may
-    reach a voxel beyond the lungs' surface; the caller cuts it with the lungs of the source grid.
+    probability: UINT8, on the model grid. lungs: on the same; not empty.
     """
-    where = clipped(bounds(lungs_on_model.array > 0, (1, 1, 1)), lungs_on_model.spatial_shape)
-    near, lungs = probability[where], lungs_on_model.array[where] > 0
-    taken = (near.array >= HALF) & lungs
-    inside = taken & ~partial_volume(taken, lungs, near.spacing[0])
-    pieces, _ = ndimage.label(inside, ndimage.generate_binary_structure(3, 3))
+    where = clipped(bounds(lungs, (1, 1, 1)), lungs.shape)
+    near, inside = probability[where], lungs[where]
+    taken = (near.array >= HALF) & inside
+    taken &= ~partial_volume(taken, inside, near.spacing[0])
+    pieces, _ = ndimage.label(taken, ndimage.generate_binary_structure(3, 3))
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    keep = (sizes * float(near.voxel_volume) / 1000.0 >= MIN_COMPONENT_ML)[pieces]
-    found = np.zeros(source.spatial_shape, np.bool_)
-    if keep.any():
-        soft = near.with_array(np.where(taken & ~keep, HALF - 1, near.array).astype(np.uint8))
-        there = reach(near[bounds(keep, (0, 0, 0))], source)
-        found[there] = resample_like(soft, source[there]) >= HALF
+    found = np.zeros(lungs.shape, np.bool_)
+    found[where] = (sizes * float(near.voxel_volume) / 1000.0 >= MIN_COMPONENT_ML)[pieces]
     return found
+
+
+def onto_source(found: Mask, probability: hd.Volume, lungs: Mask, source: hd.Volume) -> Mask:
+    """What `opacities_on_model` found, axes (slice, row, column) of `source`; its surface by interpolation.
+
+    It may reach a voxel beyond the lungs' surface; the caller cuts it with the lungs of the source grid.
+    """
+    there = np.zeros(source.spatial_shape, np.bool_)
+    if found.any():
+        where = clipped(bounds(lungs, (1, 1, 1)), lungs.shape)
+        near = probability[where]
+        left_out = (near.array >= HALF) & lungs[where] & ~found[where]
+        soft = near.with_array(np.where(left_out, np.uint8(HALF - 1), near.array))
+        box = reach(probability[bounds(found, (0, 0, 0))], source)
+        there[box] = resample_like(soft, source[box]) >= HALF
+    return there
+
+
+def find_opacities(probability: hd.Volume, lungs: Mask, source: hd.Volume) -> Mask:
+    """`opacities_on_model`, `onto_source`."""
+    return onto_source(opacities_on_model(probability, lungs), probability, lungs, source)

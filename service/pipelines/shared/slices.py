@@ -16,6 +16,12 @@ from service.errors import Permanent
 from service.imaging.body_crop import to_body_crops
 from service.imaging.harmonise import MODEL_ORIENTATION, PlaneGrid, resample_like, thicker, to_plane_grid
 
+SLICE_STACKS = "slice-stacks"
+"""The layout of `stacks`."""
+
+PLANE_MM = 384.0
+"""Side of the plane in which slice stacks see windows."""
+
 Probabilities = NDArray[np.uint8]
 """255 = certain, 128 = the model's own threshold; axes (channel, slice, row, column)."""
 
@@ -28,7 +34,10 @@ def plane_grid_of(ct: CT, spec: ModelSpec) -> hd.Volume:
 
 def _grid(spec: ModelSpec) -> PlaneGrid:
     assert spec.spacing_mm is not None, "checked when it was installed"
-    return PlaneGrid(spec.spacing_mm, spec.inputs[0].dims[-1], spec.slice_mm)
+    size = max(spec.inputs[0].dims[1:])
+    if spec.input_layout == SLICE_STACKS:
+        size = max(size, round(PLANE_MM / spec.spacing_mm))
+    return PlaneGrid(spec.spacing_mm, size, spec.slice_mm)
 
 
 def views_of(volume: hd.Volume, spec: ModelSpec) -> list[hd.Volume]:

@@ -11,7 +11,7 @@ AFFINE = np.array([[0, 0, 2.0, 0], [0, 2.0, 0, 0], [-2.0, 0, 0, 0], [0, 0, 0, 1]
 
 def found(probability: np.ndarray, lungs: np.ndarray) -> np.ndarray:
     volume = hd.Volume(probability, AFFINE, "PATIENT")
-    return find_opacities(volume, volume.with_array(lungs), volume)
+    return find_opacities(volume, lungs > 0, volume)
 
 
 def test_specks_go_and_opacities_stay() -> None:

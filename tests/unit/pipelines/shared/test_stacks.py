@@ -25,7 +25,7 @@ SPEC = ModelSpec(
 
 
 class Echo:
-    """Says the number of each slice, which its HU are, and keeps the stacks that it was given."""
+    """Says of each pixel the number that its HU are, and keeps the stacks that it was given."""
 
     concurrency = 2
 
@@ -45,10 +45,17 @@ def numbered(count: int) -> Array:
     return np.broadcast_to(np.arange(count, dtype=np.int16)[:, None, None], (count, SIZE, SIZE)).copy()
 
 
+def lungs(count: int, where: slice = slice(None)) -> Array:
+    mask = np.zeros((count, SIZE, SIZE), np.bool_)
+    mask[where] = True
+    return mask
+
+
 @pytest.mark.parametrize("where", [slice(0, 8), slice(2, 7), slice(4, 5), slice(5, 8)])
 def test_each_slice_is_answered_once_and_others_are_not_asked(where: slice) -> None:
     backend = Echo()
-    said = infer_stacks(numbered(8), where, SPEC, backend)  # type: ignore[arg-type]
+    said = infer_stacks(numbered(8), lungs(8, where), SPEC, backend)  # type: ignore[arg-type]
+    said[:, where.stop :] = 0  # the last stack answers for a few more
     expected = np.where((np.arange(8) >= where.start) & (np.arange(8) < where.stop), np.arange(8), 0)
     assert said.shape == (2, 8, SIZE, SIZE)
     assert (said[1, :, 0, 0] == expected).all()
@@ -57,13 +64,31 @@ def test_each_slice_is_answered_once_and_others_are_not_asked(where: slice) -> N
 
 def test_the_first_and_the_last_slice_are_repeated_beyond_the_ends() -> None:
     backend = Echo()
-    infer_stacks(numbered(4), slice(0, 4), SPEC, backend)  # type: ignore[arg-type]
+    infer_stacks(numbered(4), lungs(4), SPEC, backend)  # type: ignore[arg-type]
     assert sorted(backend.stacks) == [[0, 0, 0, 1, 2, 3, 3], [1, 2, 3, 3, 3, 3, 3]]
+
+
+def test_lungs_larger_than_a_window_are_seen_in_several_and_no_pixel_is_lost() -> None:
+    backend, plane = Echo(), np.arange(15 * 12, dtype=np.int16).reshape(15, 12)
+    hu, mask = np.stack([plane] * 4), np.zeros((4, 15, 12), np.bool_)
+    mask[1, 3:10, 2:4] = mask[2, 14, 11] = True
+    said = infer_stacks(hu, mask, SPEC, backend)  # type: ignore[arg-type]
+    assert (said[1][mask] == hu[mask]).all()
+    assert len(backend.stacks) > 1
+    near = infer_stacks(hu, mask[:2], SPEC, Echo())  # type: ignore[arg-type]
+    assert (near[0][:2][mask[:2]] == hu[:2][mask[:2]]).all()
+
+
+def test_slices_between_two_parts_of_lung_are_not_asked() -> None:
+    backend, mask = Echo(), lungs(12, slice(0, 1))
+    mask[11] = True
+    infer_stacks(numbered(12), mask, SPEC, backend)  # type: ignore[arg-type]
+    assert len(backend.stacks) == 2
 
 
 def test_progress_ends_at_one() -> None:
     told: list[float] = []
-    infer_stacks(numbered(8), slice(0, 8), SPEC, Echo(), told.append)  # type: ignore[arg-type]
+    infer_stacks(numbered(8), lungs(8), SPEC, Echo(), told.append)  # type: ignore[arg-type]
     assert told == sorted(told) and told[-1] == 1.0
 
 
@@ -79,7 +104,8 @@ def test_the_role_takes_this_spec_and_says_what_is_wrong_with_others() -> None:
         (replace(SPEC, slice_mm=9.0), "slice_mm"),
         (replace(SPEC, measured={"normal_percent": 101.0}), "measured"),
         (replace(SPEC, inputs=(hu, hu)), "inputs, outputs"),
-        (replace(SPEC, inputs=(replace(hu, dims=(7, 4, 5)),)), "inputs"),
+        (replace(SPEC, inputs=(replace(hu, dims=(7, 4, 5)),)), "outputs"),
+        (replace(SPEC, inputs=(replace(hu, dims=(7, 4)),)), "inputs"),
         (replace(SPEC, inputs=(replace(hu, dims=(8, 4, 4)),)), "outputs"),
         (replace(SPEC, outputs=(replace(p, dims=(3, 3, 4, 4)),)), "outputs"),
         (replace(SPEC, outputs=(replace(p, axes=("opacity, lung", "s", "r", "c")),)), "outputs"),
