@@ -17,7 +17,7 @@ from service.pipelines.shared.lungs import SliceAnswers, lungs_made_with
 from service.pipelines.shared.model_roles import OPACITY_CONTEXT
 from service.pipelines.shared.opacities import onto_source, opacities_on_model
 from service.pipelines.shared.reliability import Reliability, reliability
-from service.pipelines.shared.slices import plane_grid_of
+from service.pipelines.shared.slices import averaged_as, plane_grid_of
 from service.pipelines.shared.stacks import infer_stacks
 
 _COVERED = 0.95
@@ -48,7 +48,7 @@ def _find(
 ) -> Seen:
     grid = plane_grid_of(ct, spec)
     done(0.1)
-    there = _on(grid, lungs.on_model.with_array((lungs.on_model.array > 0) * np.uint8(255))) >= HALF
+    there = _lungs_on(grid, lungs, ct)
     covered = float(np.count_nonzero(there) * grid.voxel_volume)
     if covered < _COVERED * float(np.count_nonzero(lungs.on_source) * ct.volume.voxel_volume):
         raise Permanent(f"Model {spec.name} does not see the whole lungs: its grid is too small for this CT.")
@@ -74,6 +74,17 @@ def _agreement(found: NDArray[np.bool_], second: NDArray[np.bool_], voxel_ml: fl
     return (both + slack) / (float(np.count_nonzero(found) + np.count_nonzero(second)) + slack)
 
 
+def _lungs_on(grid: hd.Volume, lungs: Lungs, ct: CT) -> NDArray[np.bool_]:
+    """Voxels of `grid`, whose slices are those of the CT, averaged, that are mostly lung.
+
+    Where both models want the same grid, the lungs were found on it.
+    """
+    if lungs.on_model.geometry_equal(grid):
+        return np.asarray(lungs.on_model.array > 0)
+    percent = averaged_as(grid, ct.volume.with_array((lungs.on_source > 0) * np.uint8(100)))
+    return np.asarray(resample_like(percent, grid) >= 50)
+
+
 def _on(grid: hd.Volume, said: hd.Volume) -> NDArray[np.uint8]:
-    """UINT8 of one model's grid on another's, which is the same where both models want the same."""
+    """UINT8 of one model's grid on another's; the same where both models want the same."""
     return said.array if said.geometry_equal(grid) else resample_like(said, grid)
