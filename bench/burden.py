@@ -35,10 +35,10 @@ def _eleven_fold() -> float:
 
     from models.networks.context_unet import SMALL, ContextUnet
     from models.networks.reach import REACH
-    from models.opacity_context.spec import ASKED, CHANNELS, GRID
+    from models.opacity_context.spec import ASKED, CHANNELS, WINDOW
 
     network = ContextUnet(len(CHANNELS), SMALL).eval()
-    stack = torch.rand(1, ASKED + 2 * REACH, GRID.size, GRID.size)
+    stack = torch.rand(1, ASKED + 2 * REACH, *WINDOW)
     apart = [stack[:, first : first + 2 * REACH + 1] for first in range(ASKED)]
     with torch.no_grad():
         network(apart[0])

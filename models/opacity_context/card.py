@@ -10,7 +10,7 @@ from models.networks.reach import REACH
 
 from .data import CTS
 from .noise_card import NOISE, noise
-from .spec import ASKED, GRID, SPEC, WINDOW_HU
+from .spec import ASKED, GRID, SPEC, WINDOW, WINDOW_HU
 
 Case = Mapping[str, Any]
 
@@ -23,7 +23,7 @@ def render(metrics: Mapping[str, Any]) -> str:
         key: "{:.3f} (95 % interval {:.3f}-{:.3f})".format(*metrics["mean"][key])
         for key in ("dice", "dice_at_domes", "dice_elsewhere")
     }
-    ranks, size, given = metrics["rank_correlation"], GRID.size, ASKED + 2 * REACH
+    ranks, (rows, columns), given = metrics["rank_correlation"], WINDOW, ASKED + 2 * REACH
     low, high = WINDOW_HU
     volumes = sum("dice" in case["context"] for case in plain.values())
     missing = ", ".join(name for name in CTS if name not in plain) or "none"
@@ -36,9 +36,10 @@ Model file SHA-256 `{metrics["sha256"]}`, {metrics["bytes"] / 1e6:.1f} MB.
 After Grodecki and Killekar 2021: a main branch of dense blocks sees one slice, an attention branch of two convolutional
 LSTMs sees {REACH} slices to either side; the answer is weighed between them pixel by pixel. 0.9 million parameters. The
 paper gives no sizes: `context-unet` in `network.py` has a DenseNet-121's first block at every level (6.7 million; not
-trained by us). It is given {given} axial slices of {size} x {size} pixels of {GRID.spacing_mm} mm and answers for the
-{ASKED} in their middle; slices thinner than {GRID.slice_mm} mm are averaged first. Window {low} to {high} HU.
-Probabilities of lung and of any opacity. Ground glass and high opacity are told apart by attenuation afterwards.
+trained by us). It is given {given} axial slices, windows of {rows} x {columns} pixels of {GRID.spacing_mm} mm on the
+lungs, and answers for the {ASKED} in their middle; slices thinner than {GRID.slice_mm} mm are averaged first.
+Window {low} to {high} HU. Probabilities of lung and of any opacity. Ground glass and high opacity are told apart by
+attenuation afterwards.
 
 ## Intended use
 Research use only. Not for diagnostic use. Opacities of adults on chest CT, as the part of the lungs in percent.
