@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from service.imaging.boxes import bounds, clipped
+
 Mask = NDArray[np.bool_]
 
 AIR_HU = -900.0
@@ -41,6 +43,9 @@ MOST_IN_LUNGS_ML = 30.0
 
 _IN_LUNG = 0.7
 """A bronchus with so much lung around it lies in the lung, and belongs to it."""
+
+_RING = 4
+"""Pixels around a piece in which lung is looked for."""
 
 _CROSS = ndimage.generate_binary_structure(2, 1)
 
@@ -129,17 +134,18 @@ def _apart(one: _Candidate, other: _Candidate, pixel_mm: float) -> float:
 
 def _next(air: Mask, above: Mask, lungs: Mask, drift: int) -> Mask:
     """What of the air of a slice continues that above it, but for what lies in a lung. drift: pixels to a side."""
-    pieces, count = ndimage.label(air & ndimage.binary_dilation(above, _CROSS, drift))
-    beside = ndimage.binary_dilation(above, _CROSS, 2)
+    near = clipped(bounds(above, (drift + _RING, drift + _RING)), air.shape)
+    here, beside = above[near], ndimage.binary_dilation(above[near], _CROSS, 2)
+    pieces, count = ndimage.label(air[near] & ndimage.binary_dilation(here, _CROSS, drift))
     region = np.zeros(air.shape, np.bool_)
     for label in range(1, count + 1):
         piece = pieces == label
-        if (piece & beside).any() and _part_in(piece, lungs) <= _IN_LUNG:
-            region |= piece
+        if (piece & beside).any() and _part_in(piece, lungs[near]) <= _IN_LUNG:
+            region[near] |= piece
     return region
 
 
 def _part_in(piece: Mask, lungs: Mask) -> float:
     """How much of what is around a piece, two to four pixels off, is lung."""
-    ring = ndimage.binary_dilation(piece, _CROSS, 4) & ~ndimage.binary_dilation(piece, _CROSS, 2)
+    ring = ndimage.binary_dilation(piece, _CROSS, _RING) & ~ndimage.binary_dilation(piece, _CROSS, 2)
     return float(lungs[ring].mean()) if ring.any() else 0.0

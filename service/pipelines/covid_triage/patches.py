@@ -17,8 +17,8 @@ from service.imaging.boxes import Box, bounds
 from service.imaging.harmonise import AIR_HU
 from service.pipelines.shared.slices import asking
 
-OVERLAP = 0.25
-"""Least part of a patch that it shares with the next one."""
+OVERLAP = 1 / 8
+"""Least part of a patch that it shares with the next one: 16 to 20 mm (docs/decisions/0159)."""
 
 _CONTEXT = (2, 4, 4)
 """Voxels around the lungs that are asked for, too: no lung lies at the border of the outermost patches."""
