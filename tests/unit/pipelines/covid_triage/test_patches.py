@@ -95,7 +95,7 @@ def test_the_answer_does_not_depend_on_where_patches_begin(
     lung[0, 0, 0] = True  # patches are laid from here
     found = answer(moved, lung, Network())[far]
     apart = np.abs(found.astype(int) - whole.astype(int))[inside]
-    assert apart.max() <= 2
+    assert apart.max() <= 3
     assert 20 < whole[inside].mean() < 235, "there is something to see"
 
 
