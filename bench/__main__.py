@@ -10,7 +10,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import ROOT, analyse, burden, cluster, image, load, providers, receive, service, stages, thin, triton
+from bench import (
+    ROOT,
+    analyse,
+    burden,
+    cluster,
+    image,
+    load,
+    providers,
+    receive,
+    service,
+    stages,
+    steady,
+    thin,
+    triton,
+)
 from bench.figures import Figure
 from bench.machine import describe
 from service.inference.files import read_digests
@@ -29,7 +43,11 @@ PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     cluster.PART: cluster.measure,
     triton.PART: triton.measure,
     image.PART: image.measure,
+    steady.PART: steady.measure,
 }
+
+_LONG = (steady.PART,)
+"""Measured only when they are named."""
 
 console = Console(highlight=False)
 
@@ -61,7 +79,9 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure (default: all)")
+    usual = [part for part in PARTS if part not in _LONG]
+    only = f"parts to measure (default: all but {', '.join(_LONG)})"
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=usual, help=only)
     parser.add_argument("--repeat", type=int, default=3, help="how often to measure each (default: 3)")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results.json", help="file for the results")
     return parser.parse_args()

@@ -22,7 +22,7 @@ from service.pipelines import BUILT_IN
 
 PART = "service"
 
-_QUIET_S = 2.0
+QUIET_S = 2.0
 _RUNS = {
     "covid-severity": (("covid-severity",), Target(10)),
     "all pipelines": (tuple(pipeline.name for pipeline in BUILT_IN), Target(30)),
@@ -41,7 +41,7 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
                 folder / "service",
                 (Orthanc.AET, pacs.port),
                 pipelines=list(pipelines),
-                receiver={"port": port, "quiet_s": _QUIET_S},
+                receiver={"port": port, "quiet_s": QUIET_S},
             )
             running.enter_context(service)
             _delivered(service, DEMO, folder / "first", len(pipelines))
@@ -57,7 +57,7 @@ def _judged(case: Case, target: Target) -> Target | None:
 
 def _delivered(service: RunningService, source: Path, folder: Path, jobs: int) -> float:
     """Seconds from the last slice to the last commitment, without the quiet period, of a copy with UIDs of its own."""
-    files = _copy(source, folder)
+    files = copied(source, folder)
     node = DicomNode("service", AET, "127.0.0.1", service.port, "CT")
     if any(sent.verdict is not Verdict.STORED for sent in send(node, files)):
         raise RuntimeError(f"{source} was not stored")
@@ -73,10 +73,10 @@ def _delivered(service: RunningService, source: Path, folder: Path, jobs: int) -
         return at if len(at) == jobs else []
 
     ended = wait_until(delivered, 600)
-    return max(datetime.fromisoformat(at).timestamp() for at in ended) - received - _QUIET_S
+    return max(datetime.fromisoformat(at).timestamp() for at in ended) - received - QUIET_S
 
 
-def _copy(source: Path, folder: Path) -> list[Path]:
+def copied(source: Path, folder: Path) -> list[Path]:
     """The same images as another study."""
     folder.mkdir(parents=True)
     study, series = generate_uid(), generate_uid()

@@ -196,6 +196,7 @@ class Analyst:
         reading, encoding = (partial(watch, stage, 0.0) for stage in ("read", "encode"))
         ct = self.last.get(files.content_key, flags, lambda: read_ct(read_headers(files, reading), (), reading, whole))
         found = self.pipeline.analyse(ct, backend, watch)
+        self.last.analysed(ct)
         analysis = replace(found, flags=in_order((*ct.flags, *found.flags), self.pipeline.flags))
         encoding()
         report = partial(self.pipeline.report, ct, analysis, encoding)

@@ -29,6 +29,11 @@ class LastCt:
             self._kept = None
         return ct.with_flags(in_order((*flags, *ct.flags), OF_THE_CT))
 
+    def analysed(self, ct: CT) -> None:
+        """Forget what was found in the CT, unless another pipeline may ask: that is as large as the CT."""
+        if not self._keeps:
+            ct.memo.clear()
+
     def afresh(self) -> "LastCt":
         """The same for comparisons, which find everything anew (`CT.afresh`)."""
         return _Afresh(self)
@@ -36,6 +41,7 @@ class LastCt:
 
 class _Afresh(LastCt):
     def __init__(self, last: LastCt) -> None:
+        super().__init__()
         self._last = last
 
     def get(self, key: Hashable, flags: Sequence[Flag], read: Callable[[], CT]) -> CT:

@@ -189,7 +189,7 @@ def test_a_floor_is_embedded_in_the_network_it_was_measured_on_and_in_no_other(t
     [
         ("covid-ct-md/normal001", (1, "mild"), (0, "none")),
         ("lidc/LIDC-IDRI-0002", (2, "mild"), (0, "none")),
-        ("lidc/LIDC-IDRI-0001", (3, "mild"), (1, "mild")),  # a mass in the left lower lobe
+        ("lidc/LIDC-IDRI-0001", (4, "mild"), (1, "mild")),  # a mass in the left lower lobe
         ("rider-lung", (4, "mild"), (2, "mild")),  # a tumour
         ("covid-ct-md/P001", (5, "mild"), (2, "mild")),
         ("covid-ct-md/cap001", (4, "mild"), (2, "mild")),

@@ -52,8 +52,7 @@ class CovidSeverity:
         lobe_mask, seen = lobes_and_opacities(ct, answers, lungs, backend, progress)
         progress("measure", 0.0)
         rows_mm, columns_mm = ct.volume.spacing[1:]
-        opacity = seen.opacity & (lobe_mask > 0)
-        opacity_mask = split_by_attenuation(ct.volume.array, opacity, (rows_mm, columns_mm))
+        opacity_mask = split_by_attenuation(ct.volume.array, seen.opacity, (rows_mm, columns_mm))
         progress("measure", 0.5)
         regions = measure(ct.volume.array, lobe_mask, opacity_mask, ct.voxel_ml)
         progress("measure", 1.0)

@@ -26,7 +26,7 @@ _COVERED = 0.95
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """opacity: bool (slice, row, column) of the CT; it may reach a voxel beyond the lungs. Nobody may change it."""
+    """opacity: bool (slice, row, column) of the CT, in the lungs. Nobody may change it."""
 
     opacity: NDArray[np.bool_]
     reliability: Reliability
@@ -58,9 +58,11 @@ def _find(
     found, second = (opacities_on_model(one, there) for one in (opacity, single))
     agreement = _agreement(found, second, float(grid.voxel_volume) / 1000.0)
     sure = reliability(grid.array, there, (opacity.array >= HALF) & there, grid.spacing, agreement)
-    seen = Seen(onto_source(found, opacity, there, ct.volume), sure)
+    in_lungs = onto_source(found, opacity, there, ct.volume)
+    for plane, lung in zip(in_lungs, lungs.on_source, strict=True):  # no second array of that size
+        plane &= lung > 0
     done(1.0)
-    return seen
+    return Seen(in_lungs, sure)
 
 
 SLACK_ML = 20.0

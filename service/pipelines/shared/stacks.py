@@ -71,7 +71,7 @@ def _calls(lungs: NDArray[np.bool_], asked: int, size: tuple[int, ...]) -> Itera
     slices = bounds(lungs, (0, 0, 0))[0]
     plane = lungs.shape[1:]
     for first in range(slices.start, slices.stop, asked):
-        shown = lungs[max(0, first - 1) : first + asked + 1].any(0)
+        shown = np.asarray(lungs[max(0, first - 1) : first + asked + 1].any(0))
         if lungs[first : first + asked].any():
             for window in windows(clipped(bounds(shown, (_MARGIN, _MARGIN)), plane), size, plane):
                 yield _Call(first, window)

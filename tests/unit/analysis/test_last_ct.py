@@ -91,3 +91,18 @@ def test_for_comparisons_the_ct_is_shared_but_nothing_that_was_found() -> None:
         afresh = last.afresh().get("a", (), disk.reader("a"))
         assert afresh.remembered("lungs", lambda: "found anew") == "found anew"
     assert (disk.reads, usual.remembered("lungs", lambda: "again")) == (["a"], "found")
+
+
+def test_an_analysed_ct_forgets_what_was_found_unless_another_pipeline_may_ask() -> None:
+    kept = {}
+    for keeps in (False, True):
+        last = LastCt(keeps)
+        usual = last.get("a", (), lambda: read_ct(DATASETS))
+        afresh = last.afresh().get("a", (), lambda: read_ct(DATASETS))
+        for ct in (usual, afresh):
+            ct.remembered("lungs", lambda: "found")
+        last.afresh().analysed(afresh)
+        assert not afresh.memo and usual.memo, "a comparison forgets its own"
+        last.analysed(usual)
+        kept[keeps] = usual.memo
+    assert kept == {False: {}, True: {"lungs": "found"}}

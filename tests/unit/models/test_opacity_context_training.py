@@ -20,7 +20,7 @@ from models.opacity_context.cases import breathed_out as shallow
 from models.opacity_context.cross_validate import FOLDS
 from models.opacity_context.data import CLEAR, CTS, LUNG1, MEDSEG9, Stack, domes_of, thicker, thinner, variants
 from models.opacity_context.network import RELEASED, Served, build
-from models.opacity_context.spec import ASKED, CHANNELS, SPEC, WINDOW_HU
+from models.opacity_context.spec import ASKED, CHANNELS, SPEC, WINDOW, WINDOW_HU
 from models.opacity_context.to_onnx import to_onnx
 from models.opacity_context.train import Config, Opacities, loss, loss_in_context, measured, slice_weights, train_both
 from models.training import config
@@ -206,7 +206,7 @@ def test_weights_become_the_graph_that_the_spec_declares(tmp_path: Path) -> None
     model = to_onnx(tmp_path / "weights.pt", 18)
     assert [tensor.name for tensor in model.graph.output] == ["probability"]
     (taken,) = model.graph.input
-    assert [size.dim_value for size in taken.type.tensor_type.shape.dim[1:]] == [ASKED + 2 * REACH, 256, 256]
+    assert [size.dim_value for size in taken.type.tensor_type.shape.dim[1:]] == [ASKED + 2 * REACH, *WINDOW]
     with pytest.raises(ValueError, match="no network 'big'; there are context-unet-small"):
         build("big")  # type: ignore[arg-type]
 
