@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from pydicom import Dataset, dcmread
 
+from service.analysis.kept_headers import KeptHeaders
 from service.analysis.last_ct import LastCt
 from service.analysis.stopwatch import Stopwatch
 from service.domain.analysis import Analysis, ModelUse, PipelineUse
@@ -41,7 +42,6 @@ from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.inference.recording_backend import RecordingBackend
 from service.store.dicom_folder import SeriesFiles, whole
-from service.store.dicom_folder import headers as read_headers
 from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,8 @@ class Analyst:
         done: Result | None = None
         headers: dict[str, Dataset] = {}
         asked: dict[str, ModelUse] = {}
-        every = self._rank(series, expected_images, headers, watch)
+        kept = KeptHeaders()
+        every = self._rank(series, expected_images, headers, kept, watch)
         for ranked in every:
             uid, eligibility = ranked.option.series_uid, ranked.option.eligibility
             if not eligibility.ok:
@@ -138,7 +139,9 @@ class Analyst:
                 context = replace(self._context(run), passed_over=_passed_over(every, ranked, refusals, headers))
                 try:
                     with worker_step(MemoryError):
-                        done = self._analyse_series(_files(series, uid), eligibility.flags, noting, context, watch)
+                        done = self._analyse_series(
+                            _files(series, uid), eligibility.flags, noting, context, kept, watch
+                        )
                 except (Rejected, InternalError, OSError) as error:  # the study's other series are none the worse
                     refusals[uid] = _refusals(error, watch.stage)
                     asked |= noting.asked
@@ -150,22 +153,28 @@ class Analyst:
         series: Sequence[SeriesFiles],
         expected_images: Mapping[str, int],
         first_headers: dict[str, Dataset],
+        kept: KeptHeaders,
         watch: Stopwatch,
     ) -> tuple[Ranked, ...]:
         options = []
         for number, one in enumerate(series):
             checking = partial(watch, "check", number / len(series))
-            options.append(self._option(one, expected_images.get(one.series_uid), first_headers, checking))
+            options.append(self._option(one, expected_images.get(one.series_uid), first_headers, kept, checking))
         return choose(of_one_patient(options, first_headers))
 
     def _option(
-        self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset], step: Step
+        self,
+        series: SeriesFiles,
+        expected_images: int | None,
+        first_headers: dict[str, Dataset],
+        kept: KeptHeaders,
+        step: Step,
     ) -> SeriesOption:
         """A series whose headers cannot be checked is refused for itself: the others are none the worse for it."""
         step()
         try:
             with worker_step(MemoryError):
-                return self._checked(series, expected_images, first_headers, step)
+                return self._checked(series, expected_images, first_headers, kept, step)
         except (Rejected, InternalError, OSError) as error:
             refusals, cause = _refusals(error, "check"), _cause(error)
             if isinstance(cause, (*UNPARSABLE, OSError)):
@@ -174,13 +183,18 @@ class Analyst:
             return SeriesOption(series.series_uid, Eligibility(series.refusals or refusals))
 
     def _checked(
-        self, series: SeriesFiles, expected_images: int | None, first_headers: dict[str, Dataset], step: Step
+        self,
+        series: SeriesFiles,
+        expected_images: int | None,
+        first_headers: dict[str, Dataset],
+        kept: KeptHeaders,
+        step: Step,
     ) -> SeriesOption:
         """A series with what its headers say of it."""
         if series.refusals:
             first_headers[series.series_uid] = dcmread(series.paths[0], stop_before_pixels=True)
             return SeriesOption(series.series_uid, Eligibility(series.refusals))
-        headers = read_headers(series, step)
+        headers = kept.of(series, step)
         first_headers[series.series_uid] = headers[0]
         found = series_option(headers, check_headers(headers, self.limits, expected_images))
         return replace(found, series_uid=series.series_uid)
@@ -191,10 +205,11 @@ class Analyst:
         flags: tuple[Flag, ...],
         backend: Backend,
         context: EvidenceContext,
+        kept: KeptHeaders,
         watch: Stopwatch,
     ) -> Result:
         reading, encoding = (partial(watch, stage, 0.0) for stage in ("read", "encode"))
-        ct = self.last.get(files.content_key, flags, lambda: read_ct(read_headers(files, reading), (), reading, whole))
+        ct = self.last.get(files.content_key, flags, lambda: read_ct(kept.of(files, reading), (), reading, whole))
         found = self.pipeline.analyse(ct, backend, watch)
         self.last.analysed(ct)
         analysis = replace(found, flags=in_order((*ct.flags, *found.flags), self.pipeline.flags))
