@@ -1,7 +1,6 @@
 """`python -m bench`: measure, print a table, write results.json. Missed targets are named; the exit code stays 0."""
 
 import argparse
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from bench import (
     cluster,
     image,
     load,
+    lungmask,
     providers,
     receive,
     service,
@@ -27,6 +27,7 @@ from bench import (
 )
 from bench.figures import Figure
 from bench.machine import describe
+from bench.results import read_runs, without_parts, write_runs
 from service.inference.files import read_digests
 from service.settings import load as load_settings
 
@@ -43,6 +44,7 @@ PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     cluster.PART: cluster.measure,
     triton.PART: triton.measure,
     image.PART: image.measure,
+    lungmask.PART: lungmask.measure,  # loads torch
     steady.PART: steady.measure,
 }
 
@@ -62,17 +64,18 @@ def main() -> None:
         console.print(f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average_before'][0]}")
         figures: list[Figure] = []
         load_after: dict[str, float] = {}
+        earlier = read_runs(options.out)
         for part in (part for part in PARTS if part in options.only):
             figures += _measured(part, work, options.repeat)
             load_after[part] = round(os.getloadavg()[0], 2)
-            document = {
+            run = {
                 "machine": machine | {"load_average_after": load_after},
                 "models": read_digests(load_settings(None).inference.repository),
                 "repeat": options.repeat,
                 "figures": [figure.document() for figure in figures],
             }
             # After every part: it takes the better part of an hour, and who interrupts it keeps what was measured.
-            options.out.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            write_runs(options.out, (*without_parts(earlier, {figure.part for figure in figures}), run))
     _tell(figures)
     console.print(f"written: {options.out}")
 
@@ -83,7 +86,12 @@ def _options() -> argparse.Namespace:
     only = f"parts to measure (default: all but {', '.join(_LONG)})"
     parser.add_argument("--only", nargs="+", choices=PARTS, default=usual, help=only)
     parser.add_argument("--repeat", type=int, default=3, help="how often to measure each (default: 3)")
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results.json", help="file for the results")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / "bench" / "results.json",
+        help="file for the results; of parts that are not measured it keeps what it holds",
+    )
     return parser.parse_args()
 
 

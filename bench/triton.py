@@ -51,7 +51,7 @@ class Noted(OnnxBackend):
 
 
 def measure(work: Path, repeat: int) -> Iterator[Figure]:
-    """Seconds of all calls of one analysis, as many at once as the pipeline makes."""
+    """Seconds of all calls of one analysis, two at once."""
     models, case = load(None).inference.repository, cases()[0]
     everywhere = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(everywhere)[:CORES])
@@ -77,7 +77,7 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
 
 
 def _calls(folder: Path, models: Path) -> list[Call]:
-    """In their order; the lobes come last."""
+    """In the order in which they were made: lobes and opacities are asked for at once."""
     noted = Noted(models, CORES)
     noted.calls = []
     ct = read_ct([dcmread(path) for path in sorted(folder.glob("*.dcm"))])

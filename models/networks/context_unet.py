@@ -91,12 +91,12 @@ class DenseUnet(nn.Module):
 
 
 class ContextUnet(nn.Module):
-    """Stacks of slices 0-1, shape (batch, n, size, size), to logits (batch, n - 2 REACH, outputs, size, size).
+    """Stacks of slices 0-1, shape (batch, n, rows, columns), to logits (batch, n - 2 REACH, outputs, rows, columns).
 
-    The first and the last REACH slices of a stack are only looked at; size is divisible by 16. While it learns it
-    returns more: what the main branch says of all n slices, what the attention branch says of those in the middle, and
-    the answer, one after the other along the slices. Of a stack too small to have a middle, only the main branch says
-    something.
+    The first and the last REACH slices of a stack are only looked at; rows and columns are divisible by 16. While it
+    learns it returns more: what the main branch says of all n slices, what the attention branch says of those in the
+    middle, and the answer, one after the other along the slices. Of a stack too small to have a middle, only the main
+    branch says something.
     """
 
     def __init__(self, outputs: int, size: Size) -> None:

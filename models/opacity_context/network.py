@@ -26,7 +26,7 @@ _NETWORKS: dict[Name, Callable[[], ContextUnet]] = {
 
 
 def build(name: Name) -> ContextUnet:
-    """A new network: stacks 0-1 (batch, n, size, size) to logits (batch, n - 10, 2, size, size), see `ContextUnet`.
+    """A new network: stacks 0-1 (batch, n, rows, columns) to logits (batch, n - 10, 2, rows, columns): `ContextUnet`.
 
     ValueError if it has no such name.
     """

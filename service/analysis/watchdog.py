@@ -141,9 +141,11 @@ class Watchdog(PeriodicTask):
 
     def _end(self, run: Run, why: Stopped) -> None:
         """End the process: nothing else ends the thread."""
-        frame = sys._current_frames().get(run.thread)
-        where = "".join(format_stack(frame)) if frame else ""
-        log.error("job %s does not end, so this process does; it is at\n%s", run.job_id, where)
+        frames = sys._current_frames()
+        helpers = [thread.ident for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+        at = [frames[ident] for ident in dict.fromkeys((run.thread, *helpers)) if ident in frames]
+        where = "\n".join("".join(format_stack(frame)) for frame in at)
+        log.error("job %s does not end, so this process does; its threads are at\n%s", run.job_id, where)
         if run.record is not None and not isinstance(why, Unwanted) and self._ours():
             try:
                 run.record(str(why))

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from service.domain.backend_wrapper import BackendWrapper
 from service.domain.ports import Array, Backend, Progress
 from service.errors import ThoracleError
-from service.inference.backend_wrapper import BackendWrapper
 
 
 class Stopped(ThoracleError):

@@ -36,7 +36,10 @@ class CT:
     memo: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def remembered(self, key: Hashable, make: Callable[[], Found]) -> Found:
-        """What `make` returned the first time that it was called with this key. Nobody may change it."""
+        """What `make` returned the first time that it was called with this key. Nobody may change it.
+
+        Two threads may ask at once, for different keys.
+        """
         if key not in self.memo:
             self.memo[key] = make()
         found: Found = self.memo[key]

@@ -178,14 +178,16 @@ def _enclosed(mask: Mask) -> Mask:
 def _onto_source(probability: hd.Volume, sides: Labels, source: hd.Volume) -> Labels:
     """Labels on the source grid; each lung's surface is interpolated between voxels of the model grid."""
     labels = np.zeros(source.spatial_shape, np.uint8)
-    best = np.full(source.spatial_shape, HALF - 1, np.uint8)
+    where = reach(probability[bounds(sides > 0, (0, 0, 0))], source)
+    part, found = source[where], labels[where]
+    best = np.full(part.spatial_shape, HALF - 1, np.uint8)
     for side in Side:
         lung = sides == side
-        there = reach(probability[bounds(lung, (0, 0, 0))], source)
+        there = reach(probability[bounds(lung, (0, 0, 0))], part)
         soft = np.where(sides == 0, np.minimum(probability.array, HALF - 1), 0).astype(np.uint8)
         np.copyto(soft, np.maximum(probability.array, HALF), where=lung)
-        moved = resample_like(probability.with_array(soft), source[there])
-        labels[there][moved > best[there]] = side
+        moved = resample_like(probability.with_array(soft), part[there])
+        found[there][moved > best[there]] = side
         np.maximum(best[there], moved, out=best[there])
     return labels
 

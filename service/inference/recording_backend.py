@@ -7,9 +7,9 @@ read.
 from collections.abc import Mapping
 
 from service.domain.analysis import ModelUse
+from service.domain.backend_wrapper import BackendWrapper
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend
-from service.inference.backend_wrapper import BackendWrapper
 
 
 class RecordingBackend(BackendWrapper):

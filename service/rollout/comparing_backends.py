@@ -5,9 +5,9 @@ from hashlib import sha256
 from threading import Lock
 from typing import Any
 
+from service.domain.backend_wrapper import BackendWrapper
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend
-from service.inference.backend_wrapper import BackendWrapper
 from service.rollout.output_statistics import OutputStatistics
 
 
@@ -36,8 +36,8 @@ class ComparingBackend(BackendWrapper):
 
     @property
     def answers(self) -> tuple[OutputStatistics, ...]:
-        """So far, of every channel that was asked for."""
-        return tuple(self._answers.values())
+        """So far, of every channel that was asked for, by model: which is asked first depends on threads."""
+        return tuple(sorted(self._answers.values(), key=lambda one: one.model))
 
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         answer = self._backend.infer(name, inputs)

@@ -14,8 +14,8 @@ from service.evidence.context import ALWAYS, Selection
 from service.evidence.encode import encode
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_burden import pipeline as module
 from service.pipelines.covid_burden.pipeline import CovidBurden
+from service.pipelines.shared import lobes_and_opacities
 from service.pipelines.shared.reliability import Reliability
 
 pytestmark = pytest.mark.peers
@@ -33,8 +33,8 @@ def test_every_object_is_valid_and_the_set_is_consistent(
     given: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not given:
-        real = module.opacities_of
-        monkeypatch.setattr(module, "opacities_of", lambda *args: replace(real(*args), reliability=UNSURE))
+        real = lobes_and_opacities.opacities_of
+        monkeypatch.setattr(lobes_and_opacities, "opacities_of", lambda *args: replace(real(*args), reliability=UNSURE))
     scan = make_ct.make(slices=50, spacing_mm=5.0, findings=FINDINGS)
     make_ct.write(scan.datasets, tmp_path / "source")
     ct = read_ct(scan.datasets)

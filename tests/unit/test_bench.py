@@ -1,8 +1,11 @@
 """The pure rules of the benchmarks: what a value is and when a target is met."""
 
+from pathlib import Path
+
 import pytest
 
 from bench.figures import Figure, Target, columns
+from bench.results import read_runs, without_parts, write_runs
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,15 @@ def test_without_a_target_nothing_is_met_or_missed() -> None:
 
 def test_repetitions_are_gathered_by_quantity() -> None:
     assert columns([{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}]) == {"a": (1.0, 3.0), "b": (2.0, 4.0)}
+
+
+def test_who_measures_one_part_keeps_the_others_with_their_machine(tmp_path: Path) -> None:
+    def run(commit: str, *parts: str) -> dict[str, object]:
+        return {"machine": {"commit": commit}, "figures": [{"part": part, "name": commit} for part in parts]}
+
+    file = tmp_path / "results.json"
+    assert read_runs(file) == []
+    for new in (run("a", "receive", "seg"), run("b", "seg", "thin"), run("c", "thin"), run("d", "receive")):
+        parts = {str(figure["part"]) for figure in new["figures"]}  # type: ignore[attr-defined]
+        write_runs(file, (*without_parts(read_runs(file), parts), new))
+    assert read_runs(file) == [run("b", "seg"), run("c", "thin"), run("d", "receive")]

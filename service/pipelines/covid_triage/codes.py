@@ -12,6 +12,7 @@ LARGEST_LESION = private("LESION-MAX", "Volume of the largest lesion")
 INFECTION = private("LESION-INFECT", "Probability of infection, experimental classifier")
 LESION_CLASS = private("LESION-CLASS", "Class of the lesion with the greatest infection probability")
 NO_LESION = private("NO-LESION", "No lesion found: nothing to classify")
+DENSE_LUNG = private("NO-CLASS-DENSE", "Lung as dense as in shallow breathing: no class is given")
 
 CLASS_OF: dict[Infection, Code] = {
     Infection.COVID_19: private("LC-COVID19", Infection.COVID_19),

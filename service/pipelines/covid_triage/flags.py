@@ -12,7 +12,10 @@ from service.domain.flags import (
 from service.pipelines.shared.flags import LOBES_APPROXIMATE
 
 DENSE_LUNG = Flag(
-    "DENSE_LUNG", "Lung as dense as in shallow breathing: not all is lesion.", "Q-DENSE-LUNG", "dense lung"
+    "DENSE_LUNG",
+    "Lung as dense as in shallow breathing: no number is given.",
+    "Q-DENSE-LUNG",
+    "dense lung",
 )
 METAL = Flag("METAL", "Metal near the lungs: streaks may hide or look like lesions.", "Q-METAL", "metal near the lungs")
 LOBAR = Flag("LOBAR", "A lobe is nearly consolidated: lobar pneumonia is known to fail.", "Q-LOBAR", "lobar pneumonia")

@@ -14,6 +14,7 @@ from service.imaging.figures import SCALE, Scene, axial, coronal, front, overlay
 from service.imaging.render import Mark
 from service.imaging.render_slice import swatch
 from service.pipelines.covid_triage import segments
+from service.pipelines.covid_triage.flags import DENSE_LUNG
 from service.pipelines.covid_triage.result import MOST_TOLD
 from service.pipelines.shared import lobe_segments
 
@@ -35,11 +36,12 @@ _OF_CLASSES = "Probabilities are those of the lesion that most likely is an infe
 def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
     """step: called before each picture."""
     large, small = _figures(ct, analysis, step)
+    rows = tuple(_row(*region) for region in _regions(analysis))
     classes = analysis.classification
     return ReportBody(
         title=TITLE,
         cards=(_headline(analysis), _extent(analysis), _lesions(analysis) if classes is None else _classes(analysis)),
-        table=Table("Region", _COLUMNS, tuple(_rows(analysis)), _BAR, "Percentages are truncated."),
+        table=Table("Region", _COLUMNS, rows, _BAR, "Percentages are truncated."),
         large=large,
         small=small,
         legend=tuple(_legend(analysis)),
@@ -77,6 +79,8 @@ def hot_voxels(heat: HeatMap) -> LabelArray:
 def _headline(analysis: Analysis) -> Card:
     headline = analysis.headline
     lines = [Line(headline.words, 8.0, wrapped=True)]
+    if DENSE_LUNG in analysis.flags:
+        return Card(headline.name, "not given", lines=tuple(lines), absent=True)
     if analysis.doubts:
         lines.append(Line(f"! Doubtful: {', '.join(analysis.doubts)}", 7.5, bold=True, wrapped=True))
     if headline.value is None:
@@ -90,14 +94,17 @@ def _headline(analysis: Analysis) -> Card:
 
 def _extent(analysis: Analysis) -> Card:
     total = analysis.group("LUNG_TOTAL")
-    percent = total["lesion_percent"]
+    percent = _percent(total)
     volumes = f"{millilitres_text(total['lesion_ml'])} of {millilitres_text(total['volume_ml'])} mL"
     every = analysis.group("LESIONS")
     kinds = " · ".join(
         f"{title} {millilitres_text(every[name])} mL"
         for title, name in (("Ground-glass", "ground_glass_ml"), ("high opacity", "high_opacity_ml"))
     )
-    return Card("Lesions in both lungs", f"{percent_text(percent)} %", volumes, Bar(percent / 100), (Line(kinds),))
+    title = "Lesions in both lungs"
+    if percent is None:
+        return Card(title, f"{millilitres_text(total['lesion_ml'])} mL", volumes, lines=(Line(kinds),))
+    return Card(title, f"{percent_text(percent)} %", volumes, Bar(percent / 100), (Line(kinds),))
 
 
 def _lesions(analysis: Analysis) -> Card:
@@ -112,7 +119,9 @@ def _classes(analysis: Analysis) -> Card:
     assert analysis.classification is not None, "asked for where there is one"
     title, probabilities = "Classes (experimental)", analysis.classification.probabilities
     if not probabilities:
-        return Card(title, "none", lines=(Line("No lesion found, nothing to classify."),), absent=True)
+        assert analysis.classification.absent is not None, "it says why there are none"
+        why = f"{analysis.classification.absent.meaning}."
+        return Card(title, "none", lines=(Line(why, 8.0, wrapped=True),), absent=True)
     return Card(title, rows=tuple(Row(one.title, f"{one.value:.2f}", one.value) for one in probabilities))
 
 
@@ -122,32 +131,40 @@ def _legend(analysis: Analysis) -> Iterator[LegendEntry]:
         yield LegendEntry(swatch(HEAT_MARK), "Influence on class")
 
 
-def _rows(analysis: Analysis) -> Iterator[TableRow]:
+def _regions(analysis: Analysis) -> Iterator[tuple[str, MeasurementGroup, bool]]:
+    """Name and measurements of each lobe and lung, and whether it is a lung."""
     for side, lobes in (("right", RIGHT_LOBES), ("left", LEFT_LOBES)):
         for lobe in lobes:
-            yield _row(lobe_segments.SEGMENT_OF[lobe].title, analysis.group(lobe.name))
-        yield _row(f"{side.capitalize()} lung", analysis.group(f"LUNG_{side.upper()}"), total=True)
-    yield _row("Both lungs", analysis.group("LUNG_TOTAL"), total=True)
+            yield lobe_segments.SEGMENT_OF[lobe].title, analysis.group(lobe.name), False
+        yield f"{side.capitalize()} lung", analysis.group(f"LUNG_{side.upper()}"), True
+    yield "Both lungs", analysis.group("LUNG_TOTAL"), True
 
 
-def _row(name: str, group: MeasurementGroup, total: bool = False) -> TableRow:
+def _row(name: str, group: MeasurementGroup, total: bool) -> TableRow:
     volumes = (millilitres_text(group[name]) for name in ("volume_ml", "lesion_ml"))
-    if not group["volume_ml"]:
+    if (percent := _percent(group)) is None:
         return TableRow(name, (*volumes, "-"), None, total)
-    percent = group["lesion_percent"]
     return TableRow(name, (*volumes, percent_text(percent)), percent / 100, total)
 
 
-def in_words(row: TableRow) -> str:
-    """Returns the sentence that says what a row of the table says. A row without a bar is of what has no volume."""
-    if row.bar is None:
-        return f"{row.name}: not found."
-    return f"{row.name}: {row.cells[0]} mL, of it lesions {row.cells[1]} mL ({row.cells[2]} %)."
+def _percent(group: MeasurementGroup) -> float | None:
+    """The part of a region that is lesion; None where it is withheld, or the region was not found."""
+    return next((one.value for one in group.measurements if one.name == "lesion_percent"), None)
+
+
+def in_words(name: str, group: MeasurementGroup) -> str:
+    """Returns the sentence that says of a region what its row of the table says."""
+    if not group["volume_ml"]:
+        return f"{name}: not found."
+    percent = _percent(group)
+    part = "" if percent is None else f" ({percent_text(percent)} %)"
+    volumes = (millilitres_text(group[one]) for one in ("volume_ml", "lesion_ml"))
+    return "{}: {} mL, of it lesions {} mL{}.".format(name, *volumes, part)
 
 
 def _findings(analysis: Analysis) -> Iterator[str]:
-    for row in _rows(analysis):
-        yield in_words(row)
+    for name, group, _ in _regions(analysis):
+        yield in_words(name, group)
     lobes = {lobe_segments.site(lobe): segment.title for lobe, segment in lobe_segments.SEGMENT_OF.items()}
     for number in range(1, 1 + min(MOST_TOLD, round(analysis.group("LESIONS")["lesion_count"]))):
         lesion = analysis.group(f"LESION_{number}")

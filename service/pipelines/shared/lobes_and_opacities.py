@@ -1,13 +1,16 @@
 """Lobes and opacities of the same lungs, found at once: neither keeps all cores busy."""
 
+from collections.abc import Mapping
 from concurrent.futures import CancelledError, wait
-from threading import Event
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.domain.backend_wrapper import BackendWrapper
 from service.domain.ct import CT
-from service.domain.ports import Backend, Progress
+from service.domain.ports import Array, Backend, Progress
+from service.errors import Transient
 from service.imaging.lungs import Lungs
 from service.pipelines.shared.context_opacities import Seen, opacities_of
 from service.pipelines.shared.lobes import lobes_of
@@ -18,31 +21,72 @@ from service.pipelines.shared.slices import asking
 _TOLD_EVERY_S = 0.2
 
 
+class _AskedByTwo(BackendWrapper):
+    """A back end of two threads: when one fails, or is told to end, nothing more is asked by the other.
+
+    failed: the first error of any question. ended: whether nothing more is to be asked.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self.failed: Exception | None = None
+        self.ended = False
+        self._changing = Lock()
+
+    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        self.check_ended()
+        try:
+            return self._backend.infer(name, inputs)
+        except Exception as error:
+            with self._changing:
+                if not self.ended:  # else it follows from the end
+                    self.failed, self.ended = error, True
+            raise
+
+    def end(self) -> None:
+        with self._changing:
+            self.ended = True
+
+    def check_ended(self) -> None:
+        if self.ended:
+            raise CancelledError
+
+
 def lobes_and_opacities(
     ct: CT, answers: SliceAnswers, lungs: Lungs, backend: Backend, progress: Progress
 ) -> tuple[NDArray[np.uint8], Seen]:
     """`lobes_of` and `opacities_of`. The stage "opacities" is what is left of them when the lobes are found.
 
-    progress: called in the caller's thread only; what it raises ends both.
+    progress: called as `lobes_of` does, and then by the caller's thread; what it raises ends both. An error of either
+    ends both, too, and is raised.
     """
     for role in (LOBES, OPACITY_CONTEXT):
-        backend.spec(role.name)  # whoever records which models are asked sees them in one order
-    part, ended = [0.0], Event()
+        backend.spec(role.name)  # the order in which a `RecordingBackend` sees them does not depend on threads
+    both, part = _AskedByTwo(backend), [0.0]
 
     def note(done: float) -> None:
-        if ended.is_set():
-            raise CancelledError
+        both.check_ended()
         part[0] = done
 
-    with asking(backend, 1) as beside:
-        finding = beside.submit(opacities_of, ct, answers, lungs, backend, note)
-        try:
-            lobe_mask = lobes_of(ct, lungs, backend, progress)
-            while not finding.done():
-                progress("opacities", part[0])
-                wait([finding], _TOLD_EVERY_S)
-            progress("opacities", 1.0)
-            return lobe_mask, finding.result()
-        except BaseException:
-            ended.set()
+    def tell(stage: str, done: float) -> None:
+        both.check_ended()
+        progress(stage, done)
+
+    try:
+        with asking(backend, 1) as beside:
+            finding = beside.submit(opacities_of, ct, answers, lungs, both, note)
+            try:
+                lobe_mask = lobes_of(ct, lungs, both, tell)
+                while not finding.done():
+                    tell("opacities", part[0])
+                    wait([finding], _TOLD_EVERY_S)
+                seen = finding.result()
+            except BaseException:
+                both.end()
+                raise
+    except (CancelledError, Transient) as consequence:
+        if both.failed is None or both.failed is consequence:
             raise
+        raise both.failed from consequence
+    progress("opacities", 1.0)
+    return lobe_mask, seen

@@ -5,8 +5,8 @@ A model is fed in one of four layouts:
 plane-grid: axial slices in HU at `spacing_mm`, centred on the body (`imaging.harmonise.to_plane_grid`).
 body-crop: axial slices in HU, each cropped to its body and stretched (`imaging.body_crop.to_body_crops`).
 lung-boxes: the right and the left lung's mask, each stretched to a box (`imaging.lobes.lung_boxes`).
-slice-stacks: neighbouring axial slices as of plane-grid, of which those in the middle are asked for, each cut to a
-window on the lungs (`stacks`).
+slice-stacks: neighbouring axial slices as of plane-grid, all cut to one window on the lungs; those in the middle are
+asked for (`stacks`).
 """
 
 import math

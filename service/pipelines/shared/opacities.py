@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from service.imaging.boxes import bounds, clipped
+from service.imaging.boxes import Box, bounds, clipped
 from service.imaging.harmonise import reach, resample_like
 from service.imaging.lungs import HALF
 from service.pipelines.shared.partial_volume import partial_volume
@@ -31,7 +31,7 @@ def opacities_on_model(probability: hd.Volume, lungs: Mask) -> Mask:
 
     probability: UINT8, on the model grid. lungs: on the same; not empty.
     """
-    where = clipped(bounds(lungs, (1, 1, 1)), lungs.shape)
+    where = _around(lungs)
     near, inside = probability[where], lungs[where]
     taken = (near.array >= HALF) & inside
     taken &= ~partial_volume(taken, inside, near.spacing[0])
@@ -50,7 +50,7 @@ def onto_source(found: Mask, probability: hd.Volume, lungs: Mask, source: hd.Vol
     """
     there = np.zeros(source.spatial_shape, np.bool_)
     if found.any():
-        where = clipped(bounds(lungs, (1, 1, 1)), lungs.shape)
+        where = _around(lungs)
         near = probability[where]
         left_out = (near.array >= HALF) & lungs[where] & ~found[where]
         soft = near.with_array(np.where(left_out, np.uint8(HALF - 1), near.array))
@@ -60,5 +60,10 @@ def onto_source(found: Mask, probability: hd.Volume, lungs: Mask, source: hd.Vol
 
 
 def find_opacities(probability: hd.Volume, lungs: Mask, source: hd.Volume) -> Mask:
-    """`opacities_on_model`, `onto_source`."""
+    """What `opacities_on_model` finds, moved by `onto_source`."""
     return onto_source(opacities_on_model(probability, lungs), probability, lungs, source)
+
+
+def _around(lungs: Mask) -> Box:
+    """The lungs' box, and a voxel to each side."""
+    return clipped(bounds(lungs, (1, 1, 1)), lungs.shape)

@@ -25,7 +25,7 @@ def measurements(found: Reliability) -> Iterator[Measurement]:
     yield Measurement("dome_percent", AT_DOMES, found.dome_percent, codes.PERCENT)
 
 
-def why_not(flags: Sequence[Flag]) -> str:
-    """What a headline says in place of a number, where `NOT_RELIABLE` is among the flags."""
-    detail = next(flag.detail for flag in flags if flag == NOT_RELIABLE)
+def why_not(flags: Sequence[Flag], withholding: Flag = NOT_RELIABLE) -> str:
+    """What a headline says in place of a number, where the flag that withholds it is among the flags."""
+    detail = next(flag.detail for flag in flags if flag == withholding)
     return f"not reliable here: {detail}".rstrip(": .")

@@ -17,10 +17,10 @@ from service.imaging.body_crop import to_body_crops
 from service.imaging.harmonise import MODEL_ORIENTATION, PlaneGrid, resample_like, thicker, to_plane_grid
 
 SLICE_STACKS = "slice-stacks"
-"""The layout of `stacks`."""
+"""Name of the layout that `stacks` feeds."""
 
 PLANE_MM = 384.0
-"""Side of the plane in which slice stacks see windows."""
+"""Least side of the plane, centred on the body, in which slice stacks see windows."""
 
 Probabilities = NDArray[np.uint8]
 """255 = certain, 128 = the model's own threshold; axes (channel, slice, row, column)."""

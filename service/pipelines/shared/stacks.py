@@ -1,8 +1,8 @@
 """Models that see a slice with the slices around it: what they are given, and what they say.
 
 One call takes a stack of neighbouring slices and answers for those in its middle, so that the model encodes a slice
-once for all windows that it is in. Beyond the first and the last slice of a CT these are repeated. Of the slices it
-sees the part where the lungs are.
+once for all answers that it has a part in. Beyond the first and the last slice of a CT these are repeated. It sees only
+the part of each slice where the lungs are.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,9 +24,9 @@ _MARGIN = 2
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """first: slice that is answered for."""
+    """One question. slices: those that are answered for."""
 
-    first: int
+    slices: slice
     window: Window
 
 
@@ -37,9 +37,9 @@ def infer_stacks(
     backend: Backend,
     done: Callable[[float], None] = lambda fraction: None,
 ) -> Probabilities:
-    """What the model says of the lungs and a little around them, else 0; axes (channel, *axes of hu).
+    """What the model says in windows on the lungs, else 0; axes (channel, *axes of hu).
 
-    hu, lungs: (slice, row, column). Slices without lung are not asked for.
+    hu, lungs: (slice, row, column). 0 also above the first and below the last slice with lung.
     As many stacks at once as the back end takes. The first error ends the others, and is raised.
     """
     (taken,), (given,) = spec.inputs, spec.outputs
@@ -49,12 +49,12 @@ def infer_stacks(
     calls = list(_calls(lungs, asked, taken.dims[1:]))
 
     def infer(call: _Call) -> None:
-        first, window = call.first, call.window
-        around = np.arange(first - reach, first + asked + reach).clip(0, len(hu) - 1)
+        first, window = call.slices.start, call.window
+        seen = np.arange(first - reach, first + asked + reach).clip(0, len(hu) - 1)
         rows, columns = window.seen
-        answer = backend.infer(spec.name, {taken.name: hu[around, rows, columns][None]})[given.name][0]
-        told = slice(first, min(first + asked, len(hu)))
-        said[(slice(None), told, *window.own)] = answer[(slice(None), slice(told.stop - first), *window.own_in_seen)]
+        answer = backend.infer(spec.name, {taken.name: hu[seen, rows, columns][None]})[given.name][0]
+        told = (slice(None), slice(call.slices.stop - first), *window.own_in_seen)
+        said[(slice(None), call.slices, *window.own)] = answer[told]
 
     with asking(backend, backend.concurrency) as threads:
         asked_for = [threads.submit(infer, call) for call in calls]
@@ -67,11 +67,11 @@ def infer_stacks(
 
 
 def _calls(lungs: NDArray[np.bool_], asked: int, size: tuple[int, ...]) -> Iterator[_Call]:
-    """One for each window of each stack; a window goes by the slices beside the stack too."""
+    """One for each window of each stack. The slices beside a stack count for its windows: answers are interpolated."""
     slices = bounds(lungs, (0, 0, 0))[0]
     plane = lungs.shape[1:]
     for first in range(slices.start, slices.stop, asked):
         shown = np.asarray(lungs[max(0, first - 1) : first + asked + 1].any(0))
         if lungs[first : first + asked].any():
             for window in windows(clipped(bounds(shown, (_MARGIN, _MARGIN)), plane), size, plane):
-                yield _Call(first, window)
+                yield _Call(slice(first, min(first + asked, slices.stop)), window)

@@ -10,7 +10,8 @@ from service.imaging.boxes import Box
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """seen: rows and columns that the model is given. own: those that it answers for, where windows overlap."""
+    """One window of a plane. seen: rows and columns that the model is given. own: those that it answers for, where
+    windows overlap."""
 
     seen: tuple[slice, slice]
     own: tuple[slice, slice]
@@ -23,7 +24,7 @@ class Window:
 
 
 def windows(region: Box, size: tuple[int, ...], plane: tuple[int, ...]) -> Iterator[Window]:
-    """As few as cover the region, which lies in the plane; each pixel of the region is one window's own.
+    """Yields the fewest windows that cover the region, which lies in the plane; each of its pixels is one window's own.
 
     region: slices of rows and columns. size: of a window, plane: of the whole, (rows, columns).
     """

@@ -17,9 +17,9 @@ from service.domain.ports import Backend, unheard
 from service.evidence.result import result_document
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
-from service.pipelines.covid_burden import pipeline as module
 from service.pipelines.covid_burden.flags import WITHIN_NORMAL
 from service.pipelines.covid_burden.pipeline import CovidBurden
+from service.pipelines.shared import lobes_and_opacities
 from service.pipelines.shared.flags import NOT_RELIABLE
 from service.pipelines.shared.opacities import Opacity
 from service.pipelines.shared.reliability import Reliability
@@ -81,8 +81,8 @@ def test_a_burden_that_cannot_be_relied_on_is_withheld_everywhere_and_says_why(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unsure = Reliability(agreement=0.1, clear_hu=-850.0, gradient_hu=20.0, dome_percent=90.0)
-    real = module.opacities_of
-    monkeypatch.setattr(module, "opacities_of", lambda *args: replace(real(*args), reliability=unsure))
+    real = lobes_and_opacities.opacities_of
+    monkeypatch.setattr(lobes_and_opacities, "opacities_of", lambda *args: replace(real(*args), reliability=unsure))
     ct = phantom()
     found = analyse(ct, backend)
     assert found.headline.value is None

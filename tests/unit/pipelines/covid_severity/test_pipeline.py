@@ -24,7 +24,6 @@ from service.errors import Reason, Rejected
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines import PIPELINES
-from service.pipelines.covid_severity import pipeline as module
 from service.pipelines.covid_severity.flags import (
     LOBE_MISSING,
     LOBES_APPROXIMATE,
@@ -33,6 +32,7 @@ from service.pipelines.covid_severity.flags import (
     TRACE_OPACITY,
 )
 from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.shared import lobes_and_opacities
 from service.pipelines.shared.flags import NOT_RELIABLE
 from service.pipelines.shared.opacities import Opacity
 from service.pipelines.shared.reliability import Reliability
@@ -228,8 +228,8 @@ def test_what_the_models_own_floor_covers_is_said_and_not_scored() -> None:
 
 def test_a_score_that_cannot_be_relied_on_is_withheld_everywhere_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     unsure = Reliability(agreement=0.1, clear_hu=-850.0, gradient_hu=20.0, dome_percent=90.0)
-    real = module.opacities_of
-    monkeypatch.setattr(module, "opacities_of", lambda *args: replace(real(*args), reliability=unsure))
+    real = lobes_and_opacities.opacities_of
+    monkeypatch.setattr(lobes_and_opacities, "opacities_of", lambda *args: replace(real(*args), reliability=unsure))
     ct = read_ct(make_ct.make(findings=make_ct.FINDINGS).datasets)
     result = analyse(ct, ThresholdBackend())
     assert NOT_RELIABLE in result.flags and LOBE_MISSING not in result.flags
@@ -308,4 +308,5 @@ def test_whoever_ends_an_analysis_is_asked_between_the_parts_of_each_stage() -> 
     CovidSeverity().analyse(ct, ThresholdBackend(), lambda stage, _done: asked.update([stage]))
     calls = len(range(0, 88, 4))
     assert asked["lungs"] > calls + 5, "each part of finding the lungs"
-    assert asked["lobes"] > 2 + len(Lobe) and asked["opacities"] > 5 and asked["measure"] > 2
+    assert asked["lobes"] > 2 + len(Lobe) and asked["measure"] > 2
+    assert asked["opacities"], "at the end, and every 0.2 s where they take longer than the lobes"

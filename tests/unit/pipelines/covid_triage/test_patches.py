@@ -142,10 +142,17 @@ def test_any_size_of_patch_will_do_beyond_the_volume_there_is_air(
         assert (network.batches[0][0, 0] == AIR).all()
 
 
-def test_neighbours_share_a_quarter_and_lie_evenly() -> None:
-    firsts = sorted({corner[2] for corner in corners_of((slice(0, 9), slice(0, 9), slice(5, 305)), (16, 16, 128))})
-    assert firsts == [5, 91, 177]
-    assert 128 - max(np.diff(firsts)) >= OVERLAP * 128
+def firsts(length: int) -> list[int]:
+    """Where patches of 128 begin along an axis on which `length` voxels, from 5 on, are to be covered."""
+    box = slice(0, 9), slice(0, 9), slice(5, 5 + length)
+    return sorted({corner[2] for corner in corners_of(box, (16, 16, 128))})
+
+
+def test_neighbours_share_an_eighth_at_least_and_lie_evenly() -> None:
+    assert firsts(300) == [5, 91, 177]
+    assert OVERLAP * 128 == 16
+    assert firsts(128 + 112) == [5, 117], "just an eighth"
+    assert firsts(128 + 113) == [5, 61, 118], "two would share less"
     assert corners_of((slice(4, 14), slice(0, 16), slice(0, 17)), (16, 16, 16))[0] == (1, 0, 0), "in the middle of it"
 
 

@@ -211,7 +211,7 @@ def test_lungs_are_found_once_for_all_pipelines_and_lesions_as_in_normal_lungs_a
 
 
 @pytest.mark.parametrize(("steepest_hu", "flags"), [(100.0, []), (450.0, [DENSE_LUNG])])
-def test_lung_that_is_dense_at_the_back_makes_the_number_doubtful(steepest_hu: float, flags: list[Flag]) -> None:
+def test_lung_that_is_dense_at_the_back_is_told(steepest_hu: float, flags: list[Flag]) -> None:
     rows = np.linspace(-850.0, -850.0 + steepest_hu, 40)[None, :, None]
     hu = np.broadcast_to(rows, (20, 40, 40)).astype(np.int16)
     affine = np.diag([-2.5, 1.0, 1.0, 1.0])[[2, 1, 0, 3]]
@@ -219,3 +219,31 @@ def test_lung_that_is_dense_at_the_back_makes_the_number_doubtful(steepest_hu: f
     raised = list(_dense_lung(grid, np.zeros(hu.shape, np.uint8)))
     assert raised == flags
     assert all("denser at the back" in flag.detail and flag.doubt == "dense lung" for flag in raised)
+
+
+@pytest.mark.parametrize("has_classifier", [False, True])
+def test_where_lung_is_dense_no_percentage_no_probability_and_no_class_is_told(
+    backend: Backend, classifying: Backend, monkeypatch: pytest.MonkeyPatch, has_classifier: bool
+) -> None:
+    """As covid-severity and covid-burden tell none there; volumes, masks and the rank stay."""
+    told = DENSE_LUNG.because("The lung is 300 HU denser at the back.")
+    ct, models = phantom(), classifying if has_classifier else backend
+    usual = analyse(ct, models)
+    monkeypatch.setattr("service.pipelines.covid_triage.pipeline._dense_lung", lambda *_: iter((told,)))
+    found = analyse(ct, models)
+    assert found.headline.value is None and found.headline.name == usual.headline.name
+    assert found.headline.words == "not reliable here: The lung is 300 HU denser at the back"
+    assert found.rank == usual.rank and not found.drift and not found.explanations
+    assert (found.label_maps[1].labels == usual.label_maps[1].labels).all()
+    body = CovidTriage().report(ct, found, lambda: None)
+    assert body.cards[0].absent and body.cards[0].value == "not given"
+    assert all(row.bar is None for row in body.table.rows)
+    for name in ("lesion_ml", "lesion_count", "largest_ml"):
+        assert found.group("LESIONS")[name] == usual.group("LESIONS")[name]
+    measured = [one.name for group in found.groups for one in group.measurements]
+    assert not {"lesion_percent", "infection_probability"} & set(measured)
+    told_anywhere = "\n".join((found.headline.words, found.headline.remark, *found.summary, *body.findings))
+    assert "%" not in told_anywhere and "probability" not in told_anywhere
+    if has_classifier:
+        assert found.classification is not None and not found.classification.probabilities
+        assert found.classification.decision is None and body.cards[2].absent

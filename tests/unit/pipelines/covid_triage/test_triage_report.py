@@ -1,10 +1,31 @@
-"""How the report puts a row of its table into words."""
+"""How the report puts a region into words."""
 
-from service.domain.report import TableRow
+import pytest
+
+from service.domain import codes
+from service.domain.analysis import Measurement, MeasurementGroup
+from service.pipelines.covid_triage import codes as own
 from service.pipelines.covid_triage.report import in_words
+from service.pipelines.shared.opacity_groups import LUNG
 
 
-def test_a_lobe_that_was_not_found_is_called_so() -> None:
-    assert in_words(TableRow("Right middle lobe", ("0", "0", "-"))) == "Right middle lobe: not found."
-    found = TableRow("Right middle lobe", ("400", "100", "25"), 0.25)
-    assert in_words(found) == "Right middle lobe: 400 mL, of it lesions 100 mL (25 %)."
+def region(volume_ml: float, lesion_ml: float, percent: float | None) -> MeasurementGroup:
+    measured = [
+        Measurement("volume_ml", codes.VOLUME, volume_ml, codes.MILLILITRE),
+        Measurement("lesion_ml", own.LESION_VOLUME, lesion_ml, codes.MILLILITRE),
+    ]
+    if percent is not None:
+        measured.append(Measurement("lesion_percent", own.LESION_PERCENT, percent, codes.PERCENT))
+    return MeasurementGroup("RML", codes.LUNG, LUNG, tuple(measured))
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        (region(0.0, 0.0, None), "not found."),
+        (region(400.0, 100.0, 25.0), "400.0 mL, of it lesions 100.0 mL (25.0 %)."),
+        (region(400.0, 100.0, None), "400.0 mL, of it lesions 100.0 mL."),
+    ],
+)
+def test_a_region_that_was_not_found_and_a_percentage_that_is_withheld(group: MeasurementGroup, words: str) -> None:
+    assert in_words("Right middle lobe", group) == f"Right middle lobe: {words}"

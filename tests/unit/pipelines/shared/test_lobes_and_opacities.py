@@ -1,19 +1,21 @@
 """Lobes and opacities found at once: the same as one after the other, and whatever ends one ends both."""
 
 from collections.abc import Mapping
-from threading import Event, Thread, get_ident
+from threading import Event, Thread, current_thread, main_thread
 
 import numpy as np
 import pytest
 from helpers import make_ct, tiny_models
 
+from service.domain.backend_wrapper import BackendWrapper
 from service.domain.ct import CT
+from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend, unheard
-from service.errors import Transient
+from service.errors import Permanent, Transient
 from service.imaging.lungs import Lungs
 from service.imaging.read import read_ct
-from service.inference.backend_wrapper import BackendWrapper
 from service.inference.onnx import OnnxBackend
+from service.inference.recording_backend import RecordingBackend
 from service.pipelines.shared.context_opacities import opacities_of
 from service.pipelines.shared.lobes import lobes_of
 from service.pipelines.shared.lobes_and_opacities import lobes_and_opacities
@@ -44,17 +46,48 @@ class Waiting(BackendWrapper):
         self.event.set()
 
 
-class Away(BackendWrapper):
-    """A model that cannot be asked."""
+class Refusing(BackendWrapper):
+    """A server that refuses the inputs of one model, when it has been asked for the other, which it never answers."""
 
-    def __init__(self, backend: Backend, model: str) -> None:
+    def __init__(self, backend: Backend, refused: str, waiting: str) -> None:
         super().__init__(backend)
-        self.model = model
+        self.refused, self.waiting = refused, waiting
+        self.asked, self.cancelled = Event(), Event()
 
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        if name == self.model:
-            raise Transient("The server is away.")
+        if name == self.refused:
+            assert self.asked.wait(20)
+            raise Permanent("The model refuses the inputs.")
+        if name == self.waiting:
+            self.asked.set()
+            assert self.cancelled.wait(20)
+            raise Transient("The request was cancelled.")
         return self._backend.infer(name, inputs)
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+
+class Late(BackendWrapper):
+    """Opacities come to their first question only when the lobes have failed; asked: how many they ask."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self.asked, self._failed = 0, Event()
+
+    def spec(self, name: str) -> ModelSpec:
+        if name == OPACITY_CONTEXT.name and current_thread() is not main_thread():
+            assert self._failed.wait(20)
+        return self._backend.spec(name)
+
+    def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        if name == LOBES.name:
+            raise Transient("The server is away.")
+        self.asked += 1
+        return self._backend.infer(name, inputs)
+
+    def cancel(self) -> None:
+        self._failed.set()
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +104,18 @@ def found(backend: Backend) -> Given:
     return ct, answers, lungs_of(ct, answers, backend, lambda done: None)
 
 
-def test_they_are_as_one_after_the_other_and_told_in_the_caller_s_thread(found: Given, backend: Backend) -> None:
+def test_they_are_as_one_after_the_other_and_told_in_order(found: Given, backend: Backend) -> None:
     ct, answers, lungs = found
-    told: list[tuple[str, float, int]] = []
+    told: list[tuple[str, float]] = []
     lobe_mask, seen = lobes_and_opacities(
-        ct.afresh(), answers, lungs, backend, lambda stage, part: told.append((stage, part, get_ident()))
+        ct.afresh(), answers, lungs, backend, lambda stage, part: told.append((stage, part))
     )
     assert (lobe_mask == lobes_of(ct.afresh(), lungs, backend, unheard)).all()
     alone = opacities_of(ct.afresh(), answers, lungs, backend, lambda done: None)
     assert (seen.opacity == alone.opacity).all() and seen.opacity.any() and seen.reliability == alone.reliability
-    assert {thread for *_, thread in told} == {get_ident()}
-    assert list(dict.fromkeys(stage for stage, *_ in told)) == ["lobes", "opacities"]
-    assert told[-1][:2] == ("opacities", 1.0)
-    assert (np.diff([part for stage, part, _ in told if stage == "opacities"]) >= 0).all()
+    assert list(dict.fromkeys(stage for stage, _ in told)) == ["lobes", "opacities"]
+    assert told[-1] == ("opacities", 1.0)
+    assert (np.diff([part for stage, part in told if stage == "opacities"]) >= 0).all()
 
 
 def test_opacities_are_asked_for_while_the_lobes_are_awaited(found: Given, backend: Backend) -> None:
@@ -124,8 +156,28 @@ def test_what_progress_raises_ends_both(found: Given, backend: Backend, stage: s
     assert waiting.cancelled
 
 
-@pytest.mark.parametrize("model", [LOBES.name, OPACITY_CONTEXT.name])
-def test_the_error_of_either_passes_through(found: Given, backend: Backend, model: str) -> None:
+@pytest.mark.parametrize(
+    ("refused", "waiting"), [(LOBES.name, OPACITY_CONTEXT.name), (OPACITY_CONTEXT.name, LOBES.name)]
+)
+def test_the_first_error_is_raised_and_not_that_of_the_other_which_it_cancelled(
+    found: Given, backend: Backend, refused: str, waiting: str
+) -> None:
+    """A job whose model refuses would else be tried again and again."""
     ct, answers, lungs = found
+    with pytest.raises(Permanent, match="refuses"):
+        lobes_and_opacities(ct.afresh(), answers, lungs, Refusing(backend, refused, waiting), unheard)
+
+
+def test_when_the_lobes_have_failed_nothing_more_is_asked(found: Given, backend: Backend) -> None:
+    ct, answers, lungs = found
+    late = Late(backend)
     with pytest.raises(Transient, match="away"):
-        lobes_and_opacities(ct.afresh(), answers, lungs, Away(backend, model), unheard)
+        lobes_and_opacities(ct.afresh(), answers, lungs, late, unheard)
+    assert late.asked == 0
+
+
+def test_a_recording_back_end_sees_the_models_in_one_order(found: Given, backend: Backend) -> None:
+    ct, answers, lungs = found
+    noting = RecordingBackend(backend)
+    lobes_and_opacities(ct.afresh(), answers, lungs, noting, unheard)
+    assert list(noting.asked)[:2] == [LOBES.name, OPACITY_CONTEXT.name]

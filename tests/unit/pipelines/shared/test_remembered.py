@@ -12,13 +12,13 @@ from helpers import make_ct, tiny_models, toy_pipeline
 from service.analysis.analyst import Analyst, Run
 from service.analysis.last_ct import LastCt
 from service.domain.analysis import Analysis
+from service.domain.backend_wrapper import BackendWrapper
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
 from service.domain.pipeline import Pipeline
 from service.domain.ports import Array, Backend, unheard
 from service.errors import Reason
 from service.imaging.read import read_ct
-from service.inference.backend_wrapper import BackendWrapper
 from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_burden.pipeline import CovidBurden
 from service.pipelines.covid_severity.pipeline import CovidSeverity

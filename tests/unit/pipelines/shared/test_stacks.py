@@ -55,7 +55,6 @@ def lungs(count: int, where: slice = slice(None)) -> Array:
 def test_each_slice_is_answered_once_and_others_are_not_asked(where: slice) -> None:
     backend = Echo()
     said = infer_stacks(numbered(8), lungs(8, where), SPEC, backend)  # type: ignore[arg-type]
-    said[:, where.stop :] = 0  # the last stack answers for a few more
     expected = np.where((np.arange(8) >= where.start) & (np.arange(8) < where.stop), np.arange(8), 0)
     assert said.shape == (2, 8, SIZE, SIZE)
     assert (said[1, :, 0, 0] == expected).all()
