@@ -38,7 +38,7 @@ class CT:
     def remembered(self, key: Hashable, make: Callable[[], Found]) -> Found:
         """What `make` returned the first time that it was called with this key. Nobody may change it.
 
-        Two threads may ask at once, for different keys.
+        Two threads may ask at once; what both ask for by the same key may be made twice.
         """
         if key not in self.memo:
             self.memo[key] = make()

@@ -13,7 +13,7 @@ from service.pipelines.shared.flags import LOBES_APPROXIMATE
 
 DENSE_LUNG = Flag(
     "DENSE_LUNG",
-    "Lung as dense as in shallow breathing: no number is given.",
+    "Lung as dense as in shallow breathing: no percentage, no class.",
     "Q-DENSE-LUNG",
     "dense lung",
 )

@@ -69,14 +69,14 @@ class CovidTriage:
             said = classified(ct, grid, lesions, backend, lambda done: progress("infection", done))
         progress("infection", 1.0)
         found = Found(lobe_mask, lesions, regions, ct.voxel_ml, has_classifier, said)
+        dense = tuple(_dense_lung(grid, probability))
         specs = [backend.spec(role.name) for role in (*self.models, *self.optional_models) if backend.has(role.name)]
         raised = (
             *ct.flags,
             *lungs.flags,
             *of_models(specs),
             *known_failures(ct, lobe_mask > 0, lesions.every, regions),
-            *_doubts(found, backend.spec(TRIAGE_LESION.name)),
-            *_dense_lung(grid, probability),
+            *(dense or _of_numbers(found, backend.spec(TRIAGE_LESION.name))),
         )
         use = PipelineUse(self.name, self.version, self.series_number)
         return to_analysis(found, use, [ModelUse.of(spec) for spec in specs], in_order(raised, self.flags))
@@ -97,15 +97,15 @@ def _probability(ct: CT, lungs: Lungs, backend: Backend, progress: Progress) -> 
 
 
 def _dense_lung(grid: LungGrid, probability: Probabilities) -> Iterator[Flag]:
-    """What covid-severity and covid-burden give no number for; here no second network has an opinion."""
+    """Where covid-severity and covid-burden give no number either; here no second network has an opinion."""
     found = (probability >= HALF) & grid.inside
     why_not = reliability(grid.hu.array, grid.inside, found, grid.hu.spacing, agreement=1.0).why_not
     if why_not:
         yield warnings.DENSE_LUNG.because(why_not)
 
 
-def _doubts(found: Found, spec: ModelSpec) -> Iterator[Flag]:
-    """What the reader has to know about this result."""
+def _of_numbers(found: Found, spec: ModelSpec) -> Iterator[Flag]:
+    """What the reader has to know about the numbers that are given."""
     normal = spec.measured.get("normal_percent")
     if normal is not None and 0.0 < found.lesion_percent <= normal:
         yield warnings.LESIONS_AS_NORMAL.because(f"In CTs without pneumonia up to {normal:g} % is found.")

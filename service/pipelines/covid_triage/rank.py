@@ -3,6 +3,10 @@
 HALF_AT_PERCENT = 5.0
 """Lesion burden that ranks 0.5: 5 % of the lungs, where paper A's score grows most."""
 
+WITHHELD = 0.5
+"""The rank of a CT with lesions whose burden is not told: a number would tell it. It is read with those that rank high,
+after all others of them."""
+
 
 def rank(infection: float | None, lesion_percent: float) -> float:
     """The rank by lesion burden, or the infection probability where that is higher: a classifier can only raise it.

@@ -47,7 +47,7 @@ def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
         legend=tuple(_legend(analysis)),
         scale=SCALE,
         notes_heading="Lesions",
-        notes=_NOTES if classes is None else (*_NOTES, _OF_CLASSES),
+        notes=_NOTES if classes is None or not classes.probabilities else (*_NOTES, _OF_CLASSES),
         findings=tuple(_findings(analysis)),
     )
 
@@ -153,7 +153,7 @@ def _percent(group: MeasurementGroup) -> float | None:
 
 
 def in_words(name: str, group: MeasurementGroup) -> str:
-    """Returns the sentence that says of a region what its row of the table says."""
+    """Returns the row of a region's table as a sentence."""
     if not group["volume_ml"]:
         return f"{name}: not found."
     percent = _percent(group)

@@ -26,7 +26,7 @@ from service.pipelines.covid_triage.flags import DENSE_LUNG, LESIONS_AS_NORMAL
 from service.pipelines.covid_triage.infection import Classified
 from service.pipelines.covid_triage.lesions import Lesion, Lesions
 from service.pipelines.covid_triage.model_roles import Infection
-from service.pipelines.covid_triage.rank import rank
+from service.pipelines.covid_triage.rank import WITHHELD, rank
 from service.pipelines.shared import lobe_segments, opacity_segments
 from service.pipelines.shared.measure import Measurements, Region
 from service.pipelines.shared.opacities import Opacity
@@ -69,7 +69,7 @@ class Found:
 def to_analysis(found: Found, pipeline: PipelineUse, models: Sequence[ModelUse], flags: Sequence[Flag]) -> Analysis:
     """Returns the neutral result. Without a classifier no class is named anywhere in it.
 
-    Where lung is dense there are volumes, but no percentage and no probability; the rank stays.
+    Where lung is dense there are volumes and a count, but no percentage and no probability, nor a rank that tells one.
     """
     given = DENSE_LUNG not in flags
     return Analysis(
@@ -83,14 +83,20 @@ def to_analysis(found: Found, pipeline: PipelineUse, models: Sequence[ModelUse],
         classification=_classification(found, given) if found.has_classifier else None,
         limitations=(opacity_segments.NOT_TOLD_APART,),
         summary=tuple(_summary(found, given)),
-        drift=_drift(found) if given else {},
+        drift=dict(_drift(found, given)),
         explanations=tuple(_explanations(found.classified)) if given else (),
-        rank=found.rank,
+        rank=found.rank if given else _rank_without_number(found),
     )
 
 
-def _drift(found: Found) -> dict[str, float]:
-    return {"lesion_percent": found.lesion_percent, "lesion_count": float(len(found.lesions.every))}
+def _rank_without_number(found: Found) -> float:
+    return WITHHELD if found.lesions.every else 0.0
+
+
+def _drift(found: Found, given: bool) -> Iterator[tuple[str, float]]:
+    if given:
+        yield "lesion_percent", found.lesion_percent
+    yield "lesion_count", float(len(found.lesions.every))
 
 
 def _groups(found: Found, given: bool) -> Iterator[MeasurementGroup]:

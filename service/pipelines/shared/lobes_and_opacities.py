@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from service.domain.backend_wrapper import BackendWrapper
 from service.domain.ct import CT
 from service.domain.ports import Array, Backend, Progress
-from service.errors import Transient
 from service.imaging.lungs import Lungs
 from service.pipelines.shared.context_opacities import Seen, opacities_of
 from service.pipelines.shared.lobes import lobes_of
@@ -24,7 +23,7 @@ _TOLD_EVERY_S = 0.2
 class _AskedByTwo(BackendWrapper):
     """A back end of two threads: when one fails, or is told to end, nothing more is asked by the other.
 
-    failed: the first error of any question. ended: whether nothing more is to be asked.
+    failed: the first error of either. ended: whether nothing more is to be asked.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -38,10 +37,16 @@ class _AskedByTwo(BackendWrapper):
         try:
             return self._backend.infer(name, inputs)
         except Exception as error:
-            with self._changing:
-                if not self.ended:  # else it follows from the end
-                    self.failed, self.ended = error, True
+            self.fail(error)
             raise
+
+    def fail(self, error: Exception) -> None:
+        """End both, unless they are ended: then the error follows from that."""
+        with self._changing:
+            if self.ended:
+                return
+            self.failed, self.ended = error, True
+        self.cancel()
 
     def end(self) -> None:
         with self._changing:
@@ -64,6 +69,13 @@ def lobes_and_opacities(
         backend.spec(role.name)  # the order in which a `RecordingBackend` sees them does not depend on threads
     both, part = _AskedByTwo(backend), [0.0]
 
+    def find() -> Seen:
+        try:
+            return opacities_of(ct, answers, lungs, both, note)
+        except Exception as error:
+            both.fail(error)
+            raise
+
     def note(done: float) -> None:
         both.check_ended()
         part[0] = done
@@ -74,7 +86,7 @@ def lobes_and_opacities(
 
     try:
         with asking(backend, 1) as beside:
-            finding = beside.submit(opacities_of, ct, answers, lungs, both, note)
+            finding = beside.submit(find)
             try:
                 lobe_mask = lobes_of(ct, lungs, both, tell)
                 while not finding.done():
@@ -84,7 +96,7 @@ def lobes_and_opacities(
             except BaseException:
                 both.end()
                 raise
-    except (CancelledError, Transient) as consequence:
+    except Exception as consequence:
         if both.failed is None or both.failed is consequence:
             raise
         raise both.failed from consequence

@@ -227,13 +227,16 @@ def test_where_lung_is_dense_no_percentage_no_probability_and_no_class_is_told(
 ) -> None:
     """As covid-severity and covid-burden tell none there; volumes, masks and the rank stay."""
     told = DENSE_LUNG.because("The lung is 300 HU denser at the back.")
-    ct, models = phantom(), classifying if has_classifier else backend
-    usual = analyse(ct, models)
+    ct, models = phantom(), Watched(classifying if has_classifier else backend, normal_percent=50.0)
+    usual = analyse(ct, models)  # type: ignore[arg-type]
+    assert usual.headline.value and usual.rank and (LESIONS_AS_NORMAL in usual.flags)
+    assert bool(usual.explanations) == (usual.classification is not None) == has_classifier
     monkeypatch.setattr("service.pipelines.covid_triage.pipeline._dense_lung", lambda *_: iter((told,)))
-    found = analyse(ct, models)
+    found = analyse(ct, models)  # type: ignore[arg-type]
     assert found.headline.value is None and found.headline.name == usual.headline.name
     assert found.headline.words == "not reliable here: The lung is 300 HU denser at the back"
-    assert found.rank == usual.rank and not found.drift and not found.explanations
+    assert found.rank == 0.5 and found.drift == {"lesion_count": 2.0} and not found.explanations
+    assert DENSE_LUNG in found.flags and LESIONS_AS_NORMAL not in found.flags
     assert (found.label_maps[1].labels == usual.label_maps[1].labels).all()
     body = CovidTriage().report(ct, found, lambda: None)
     assert body.cards[0].absent and body.cards[0].value == "not given"
@@ -242,8 +245,17 @@ def test_where_lung_is_dense_no_percentage_no_probability_and_no_class_is_told(
         assert found.group("LESIONS")[name] == usual.group("LESIONS")[name]
     measured = [one.name for group in found.groups for one in group.measurements]
     assert not {"lesion_percent", "infection_probability"} & set(measured)
-    told_anywhere = "\n".join((found.headline.words, found.headline.remark, *found.summary, *body.findings))
-    assert "%" not in told_anywhere and "probability" not in told_anywhere
+    warnings = [flag.warning for flag in found.flags]
+    cards = [text for card in body.cards for text in (card.value, card.beside, *(line.text for line in card.lines))]
+    cells = [cell for row in body.table.rows for cell in row.cells]
+    headline = (found.headline.words, found.headline.remark)
+    told_anywhere = "\n".join((*headline, *found.summary, *body.findings, *cards, *cells))
+    assert "%" not in told_anywhere and "probability" not in told_anywhere.lower()
+    assert not [warning for warning in warnings if "normal" in warning]
+    wrong = document(found)
+    wrong["measurements"]["LESIONS"]["lesion_percent"] = 1.0  # type: ignore[index]
+    with pytest.raises(jsonschema.ValidationError):
+        SCHEMA.validate(wrong)
     if has_classifier:
         assert found.classification is not None and not found.classification.probabilities
         assert found.classification.decision is None and body.cards[2].absent

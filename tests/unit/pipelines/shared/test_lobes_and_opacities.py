@@ -16,6 +16,7 @@ from service.imaging.lungs import Lungs
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.inference.recording_backend import RecordingBackend
+from service.pipelines.shared import lobes_and_opacities as module
 from service.pipelines.shared.context_opacities import opacities_of
 from service.pipelines.shared.lobes import lobes_of
 from service.pipelines.shared.lobes_and_opacities import lobes_and_opacities
@@ -166,6 +167,21 @@ def test_the_first_error_is_raised_and_not_that_of_the_other_which_it_cancelled(
     ct, answers, lungs = found
     with pytest.raises(Permanent, match="refuses"):
         lobes_and_opacities(ct.afresh(), answers, lungs, Refusing(backend, refused, waiting), unheard)
+
+
+def test_an_error_of_the_opacities_that_no_model_gave_ends_the_lobes_too(
+    found: Given, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ct, answers, lungs = found
+    waiting = Waiting(backend, LOBES.name, Event())
+
+    def fail(*_: object) -> None:
+        raise Permanent("The grid is too small.")
+
+    monkeypatch.setattr(module, "opacities_of", fail)
+    with pytest.raises(Permanent, match="too small"):
+        lobes_and_opacities(ct.afresh(), answers, lungs, waiting, unheard)
+    assert waiting.cancelled
 
 
 def test_when_the_lobes_have_failed_nothing_more_is_asked(found: Given, backend: Backend) -> None:
