@@ -97,8 +97,8 @@ def lobes_and_opacities(
                 both.end()
                 raise
     except Exception as consequence:
-        if both.failed is None or both.failed is consequence:
-            raise
-        raise both.failed from consequence
+        if both.failed is not None and both.failed is not consequence:
+            raise both.failed from consequence
+        raise
     progress("opacities", 1.0)
     return lobe_mask, seen

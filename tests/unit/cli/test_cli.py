@@ -67,7 +67,7 @@ def test_a_study_that_fails_and_a_damaged_file_do_not_stop_the_others(
             raise OSError(5, "Input/output error")
         return read(series, *rest)
 
-    monkeypatch.setattr("service.analysis.analyst.read_headers", headers_unless_first)
+    monkeypatch.setattr("service.analysis.kept_headers.read_headers", headers_unless_first)
     code, output = run("analyse", tmp_path / "in", "--out", tmp_path / "out")
     assert code == 1
     assert "Failed: study 1.2.1: [Errno 5] Input/output error" in output
