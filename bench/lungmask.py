@@ -31,7 +31,7 @@ PART = "lungmask"
 
 _RATIO = Target(18, at_least=True)
 _SLICES = 24
-"""Of the CT, evenly spread, that lungmask's network is asked about; the others would take as long."""
+"""How many slices, evenly spread over the CT, lungmask's network is asked about; the others would take as long."""
 
 
 def measure(work: Path, repeat: int) -> Iterator[Figure]:

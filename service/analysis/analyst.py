@@ -124,10 +124,9 @@ class Analyst:
         watch = Stopwatch(progress)
         refusals: dict[str, tuple[Refusal, ...]] = {}
         done: Result | None = None
-        headers: dict[str, Dataset] = {}
         asked: dict[str, ModelUse] = {}
-        kept = KeptHeaders()
-        every = self._rank(series, expected_images, headers, kept, watch)
+        headers = KeptHeaders()
+        every = self._rank(series, expected_images, headers, watch)
         for ranked in every:
             uid, eligibility = ranked.option.series_uid, ranked.option.eligibility
             if not eligibility.ok:
@@ -136,45 +135,35 @@ class Analyst:
                 refusals[uid] = (Refusal(Reason.NOT_CHOSEN, "; ".join(ranked.reasons) + "."),)
             else:
                 noting = RecordingBackend(self.backend)
-                context = replace(self._context(run), passed_over=_passed_over(every, ranked, refusals, headers))
+                context = replace(self._context(run), passed_over=_passed_over(every, ranked, refusals, headers.first))
                 try:
                     with worker_step(MemoryError):
                         done = self._analyse_series(
-                            _files(series, uid), eligibility.flags, noting, context, kept, watch
+                            _files(series, uid), eligibility.flags, noting, context, headers, watch
                         )
                 except (Rejected, InternalError, OSError) as error:  # the study's other series are none the worse
                     refusals[uid] = _refusals(error, watch.stage)
                     asked |= noting.asked
-        evidence = done[2] if done else self._notice(series, list(headers.values()), refusals, run)
-        return self._outcome(done, evidence, refusals, headers, tuple(asked.values()), run, watch)
+        evidence = done[2] if done else self._notice(series, list(headers.first.values()), refusals, run)
+        return self._outcome(done, evidence, refusals, headers.first, tuple(asked.values()), run, watch)
 
     def _rank(
-        self,
-        series: Sequence[SeriesFiles],
-        expected_images: Mapping[str, int],
-        first_headers: dict[str, Dataset],
-        kept: KeptHeaders,
-        watch: Stopwatch,
+        self, series: Sequence[SeriesFiles], expected_images: Mapping[str, int], headers: KeptHeaders, watch: Stopwatch
     ) -> tuple[Ranked, ...]:
         options = []
         for number, one in enumerate(series):
             checking = partial(watch, "check", number / len(series))
-            options.append(self._option(one, expected_images.get(one.series_uid), first_headers, kept, checking))
-        return choose(of_one_patient(options, first_headers))
+            options.append(self._option(one, expected_images.get(one.series_uid), headers, checking))
+        return choose(of_one_patient(options, headers.first))
 
     def _option(
-        self,
-        series: SeriesFiles,
-        expected_images: int | None,
-        first_headers: dict[str, Dataset],
-        kept: KeptHeaders,
-        step: Step,
+        self, series: SeriesFiles, expected_images: int | None, headers: KeptHeaders, step: Step
     ) -> SeriesOption:
         """A series whose headers cannot be checked is refused for itself: the others are none the worse for it."""
         step()
         try:
             with worker_step(MemoryError):
-                return self._checked(series, expected_images, first_headers, kept, step)
+                return self._checked(series, expected_images, headers, step)
         except (Rejected, InternalError, OSError) as error:
             refusals, cause = _refusals(error, "check"), _cause(error)
             if isinstance(cause, (*UNPARSABLE, OSError)):
@@ -183,20 +172,14 @@ class Analyst:
             return SeriesOption(series.series_uid, Eligibility(series.refusals or refusals))
 
     def _checked(
-        self,
-        series: SeriesFiles,
-        expected_images: int | None,
-        first_headers: dict[str, Dataset],
-        kept: KeptHeaders,
-        step: Step,
+        self, series: SeriesFiles, expected_images: int | None, headers: KeptHeaders, step: Step
     ) -> SeriesOption:
         """A series with what its headers say of it."""
         if series.refusals:
-            first_headers[series.series_uid] = dcmread(series.paths[0], stop_before_pixels=True)
+            headers.first[series.series_uid] = dcmread(series.paths[0], stop_before_pixels=True)
             return SeriesOption(series.series_uid, Eligibility(series.refusals))
-        headers = kept.of(series, step)
-        first_headers[series.series_uid] = headers[0]
-        found = series_option(headers, check_headers(headers, self.limits, expected_images))
+        every = headers.of(series, step)
+        found = series_option(every, check_headers(every, self.limits, expected_images))
         return replace(found, series_uid=series.series_uid)
 
     def _analyse_series(
@@ -205,11 +188,11 @@ class Analyst:
         flags: tuple[Flag, ...],
         backend: Backend,
         context: EvidenceContext,
-        kept: KeptHeaders,
+        headers: KeptHeaders,
         watch: Stopwatch,
     ) -> Result:
         reading, encoding = (partial(watch, stage, 0.0) for stage in ("read", "encode"))
-        ct = self.last.get(files.content_key, flags, lambda: read_ct(kept.of(files, reading), (), reading, whole))
+        ct = self.last.get(files.content_key, flags, lambda: read_ct(headers.of(files, reading), (), reading, whole))
         found = self.pipeline.analyse(ct, backend, watch)
         self.last.analysed(ct)
         analysis = replace(found, flags=in_order((*ct.flags, *found.flags), self.pipeline.flags))

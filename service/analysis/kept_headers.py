@@ -11,9 +11,13 @@ MOST_KEPT = 2000
 
 
 class KeptHeaders:
-    """Of one study. Nobody may change a header."""
+    """The headers of one study. Nobody may change one.
+
+    first: the first header of each series that could be read, by Series Instance UID.
+    """
 
     def __init__(self) -> None:
+        self.first: dict[str, Dataset] = {}
         self._kept: dict[str, list[Dataset]] = {}
         self._room = MOST_KEPT
 
@@ -22,6 +26,7 @@ class KeptHeaders:
         if (kept := self._kept.get(files.series_uid)) is not None:
             return kept
         found = read_headers(files, step)
+        self.first[files.series_uid] = found[0]
         if len(found) <= self._room:
             self._kept[files.series_uid] = found
             self._room -= len(found)

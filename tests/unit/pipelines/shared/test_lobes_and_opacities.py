@@ -5,7 +5,7 @@ from threading import Event, Thread, current_thread, main_thread
 
 import numpy as np
 import pytest
-from helpers import make_ct, tiny_models
+from helpers import make_ct
 
 from service.domain.backend_wrapper import BackendWrapper
 from service.domain.ct import CT
@@ -14,7 +14,6 @@ from service.domain.ports import Array, Backend, unheard
 from service.errors import Permanent, Transient
 from service.imaging.lungs import Lungs
 from service.imaging.read import read_ct
-from service.inference.onnx import OnnxBackend
 from service.inference.recording_backend import RecordingBackend
 from service.pipelines.shared import lobes_and_opacities as module
 from service.pipelines.shared.context_opacities import opacities_of
@@ -89,13 +88,6 @@ class Late(BackendWrapper):
 
     def cancel(self) -> None:
         self._failed.set()
-
-
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
-    root = tiny_models.repository(tmp_path_factory.mktemp("models") / "own")
-    tiny_models.serve(root, tiny_models.lobes(), tiny_models.LOBES)
-    return OnnxBackend(root, 1)
 
 
 @pytest.fixture(scope="module")

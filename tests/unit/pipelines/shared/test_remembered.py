@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import make_ct, tiny_models, toy_pipeline
+from helpers import make_ct, toy_pipeline
 
 from service.analysis.analyst import Analyst, Run
 from service.analysis.last_ct import LastCt
@@ -19,7 +19,6 @@ from service.domain.pipeline import Pipeline
 from service.domain.ports import Array, Backend, unheard
 from service.errors import Reason
 from service.imaging.read import read_ct
-from service.inference.onnx import OnnxBackend
 from service.pipelines.covid_burden.pipeline import CovidBurden
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, LUNG_SHAPE, OPACITY_CONTEXT
@@ -54,13 +53,6 @@ class Blind(BackendWrapper):
 
     def infer(self, name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return {tensor: np.zeros_like(said) for tensor, said in self._backend.infer(name, inputs).items()}
-
-
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
-    root = tiny_models.repository(tmp_path_factory.mktemp("models") / "own")
-    tiny_models.serve(root, tiny_models.lobes(), tiny_models.LOBES)
-    return OnnxBackend(root, 1)
 
 
 @pytest.fixture(scope="module")
