@@ -11,6 +11,7 @@ from service.domain.rounding import percent_text
 from service.imaging.figures import SCALE
 from service.pipelines.covid_burden.result import NAME
 from service.pipelines.shared import lobe_segments
+from service.pipelines.shared.flags import NOT_RELIABLE
 from service.pipelines.shared.opacity_report import (
     DEFINITION,
     VOLUMES,
@@ -21,6 +22,7 @@ from service.pipelines.shared.opacity_report import (
     legend,
     percent,
 )
+from service.pipelines.shared.reliability_measurements import WITHHELD
 
 TITLE = "Chest CT: pneumonia burden report"
 
@@ -39,10 +41,11 @@ _NOTES = (
 def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
     """step: called before each picture."""
     large, small = figures(ct, analysis, step)
+    note = WITHHELD if NOT_RELIABLE in analysis.flags else "Percentages are truncated."
     return ReportBody(
         title=TITLE,
         cards=(_burden(analysis), extent(analysis), _reliability(analysis)),
-        table=Table("Region", _COLUMNS, tuple(_rows(analysis)), _BAR, "Percentages are truncated."),
+        table=Table("Region", _COLUMNS, tuple(_rows(analysis)), _BAR, note),
         large=large,
         small=small,
         legend=legend(),

@@ -11,6 +11,7 @@ from service.domain.report import Bar, Card, Column, Line, ReportBody, Row, Tabl
 from service.imaging.figures import SCALE
 from service.pipelines.covid_severity import score
 from service.pipelines.shared import lobe_segments
+from service.pipelines.shared.flags import NOT_RELIABLE
 from service.pipelines.shared.opacity_report import (
     DEFINITION,
     VOLUMES,
@@ -21,6 +22,7 @@ from service.pipelines.shared.opacity_report import (
     legend,
     percent,
 )
+from service.pipelines.shared.reliability_measurements import WITHHELD
 
 TITLE = "Chest CT: lung opacity report"
 NO_CLASSIFIER = "Classification: no validated model installed"
@@ -42,10 +44,11 @@ _TOTAL = f"Total: mild 1-{_MILD}, moderate {_MILD + 1}-{_MODERATE}, severe {_MOD
 def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
     """step: called before each picture."""
     large, small = figures(ct, analysis, step)
+    note = WITHHELD if NOT_RELIABLE in analysis.flags else _TABLE_NOTE
     return ReportBody(
         title=TITLE,
         cards=(_severity(analysis), extent(analysis), _classification(analysis)),
-        table=Table("Region", _COLUMNS, tuple(_rows(analysis)), _BAR, _TABLE_NOTE),
+        table=Table("Region", _COLUMNS, tuple(_rows(analysis)), _BAR, note),
         large=large,
         small=small,
         legend=legend(),

@@ -17,6 +17,7 @@ from service.pipelines.covid_triage import segments
 from service.pipelines.covid_triage.flags import DENSE_LUNG
 from service.pipelines.covid_triage.result import MOST_TOLD
 from service.pipelines.shared import lobe_segments
+from service.pipelines.shared.reliability_measurements import WITHHELD
 
 TITLE = "Chest CT: lung lesion triage report"
 
@@ -36,12 +37,13 @@ _OF_CLASSES = "Probabilities are those of the lesion that most likely is an infe
 def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
     """step: called before each picture."""
     large, small = _figures(ct, analysis, step)
+    note = WITHHELD if DENSE_LUNG in analysis.flags else "Percentages are truncated."
     rows = tuple(_row(*region) for region in _regions(analysis))
     classes = analysis.classification
     return ReportBody(
         title=TITLE,
         cards=(_headline(analysis), _extent(analysis), _lesions(analysis) if classes is None else _classes(analysis)),
-        table=Table("Region", _COLUMNS, rows, _BAR, "Percentages are truncated."),
+        table=Table("Region", _COLUMNS, rows, _BAR, note),
         large=large,
         small=small,
         legend=tuple(_legend(analysis)),

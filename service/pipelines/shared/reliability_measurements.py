@@ -14,6 +14,9 @@ GRADIENT = private("GRADIENT", "Clear lung, median attenuation: back minus front
 CLEAR_LUNG = private("CLEAR-LUNG", "Clear lung, median attenuation")
 AT_DOMES = private("OPAC-DOMES", "Part of the opacity within 30 mm of the diaphragm, percent")
 
+WITHHELD = "A dash stands for what is withheld: it is not reliable here."
+"""Below a table without percentages."""
+
 
 def measurements(found: Reliability) -> Iterator[Measurement]:
     """The agreement of two networks first; of the lung what there is."""

@@ -93,6 +93,7 @@ def test_a_burden_that_cannot_be_relied_on_is_withheld_everywhere_and_says_why(
     assert "opacity_ml" in told and not [name for name in told if "percent" in name]
     assert not [line for line in found.summary if "%" in line]
     body = CovidBurden().report(ct, found, lambda: None)
+    assert "withheld" in body.table.note and "truncated" not in body.table.note
     assert not [card for card in body.cards if "%" in card.value or card.bar]
     assert {row.cells[-1] for row in body.table.rows} == {"-"} and not [row for row in body.table.rows if row.bar]
     assert not [line for line in body.findings if "%" in line]

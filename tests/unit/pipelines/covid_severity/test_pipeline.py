@@ -240,6 +240,7 @@ def test_a_score_that_cannot_be_relied_on_is_withheld_everywhere_and_says_why(mo
     assert "opacity_ml" in told and not [name for name in told if "percent" in name and "floor" not in name]
     assert not [line for line in result.summary if "%" in line]
     body = CovidSeverity().report(ct, result, lambda: None)
+    assert "withheld" in body.table.note and "truncated" not in body.table.note
     assert body.cards[0].value == "not given" and "Two networks" in body.cards[0].lines[0].text
     assert {row.cells[-1] for row in body.table.rows} == {"not given", ""}
     assert not [row for row in body.table.rows if row.bar]

@@ -241,6 +241,7 @@ def test_where_lung_is_dense_no_percentage_no_probability_and_no_class_is_told(
     body = CovidTriage().report(ct, found, lambda: None)
     assert body.cards[0].absent and body.cards[0].value == "not given"
     assert all(row.bar is None for row in body.table.rows)
+    assert "withheld" in body.table.note and "truncated" not in body.table.note
     for name in ("lesion_ml", "lesion_count", "largest_ml"):
         assert found.group("LESIONS")[name] == usual.group("LESIONS")[name]
     measured = [one.name for group in found.groups for one in group.measurements]
