@@ -3,18 +3,23 @@
 A model sees each lung in its own box (`lung_boxes`), or axial slices (`lobes_in_lungs`).
 """
 
+from collections.abc import Sequence
+
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES
+from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.domain.ports import Step, no_step
 from service.imaging.boxes import bounds, clipped, label_bounds
 from service.imaging.harmonise import in_thin, resample_like, to_box
 from service.imaging.lungs import HALF, Lungs, Side
 
 LOBES_OF = {Side.RIGHT: RIGHT_LOBES, Side.LEFT: LEFT_LOBES}
+
+_SLAB = 32
+"""Slices at a time, so that what is said of each lobe never fills an array as large as the lung."""
 
 _MARGIN = (1, 2, 2)
 """Voxels of the model grid around a lung's bounding box, so that its surface on the source grid lies inside too."""
@@ -74,20 +79,30 @@ def lobes_on_source(
 
     probability: per side UINT8, axes (lobe in the order of `LOBES_OF`, then as the box); linear interpolation, then
     the most probable lobe of that lung. Of thin slices (`harmonise.in_thin`) only some are asked, the others have the
-    lobes of the nearest. step: called before each lobe.
+    lobes of the nearest. step: called before each part of a lung.
     """
     labels = np.zeros(source.spatial_shape, np.uint8)
     every = in_thin(source)
     for side, lobes in LOBES_OF.items():
         where = label_bounds(lungs.on_source, side)
-        part = source[where][::every]
-        best, winner = np.zeros(part.spatial_shape, np.uint8), np.full(part.spatial_shape, lobes[0], np.uint8)
-        for lobe, of_lobe in zip(lobes, probability[side], strict=True):
+        part, there, lung = source[where], labels[where], lungs.on_source[where]
+        said = [boxes[side].with_array(np.ascontiguousarray(of_lobe)) for of_lobe in probability[side]]
+        asked = part[::every]
+        nearest = np.minimum((np.arange(len(there)) + every // 2) // every, len(asked.array) - 1)
+        for first in range(0, len(asked.array), _SLAB):
             step()
-            moved = resample_like(boxes[side].with_array(np.ascontiguousarray(of_lobe)), part)
-            winner[moved > best] = lobe
-            np.maximum(best, moved, out=best)
-        for number, (plane, lung) in enumerate(zip(labels[where], lungs.on_source[where], strict=True)):
-            nearest = min((number + every // 2) // every, len(winner) - 1)
-            np.copyto(plane, winner[nearest], where=lung == side)
+            last = min(first + _SLAB, len(asked.array))
+            winner = _most_probable(said, lobes, asked[first:last])
+            for number in np.flatnonzero((nearest >= first) & (nearest < last)):
+                np.copyto(there[number], winner[nearest[number] - first], where=lung[number] == side)
     return labels
+
+
+def _most_probable(said: Sequence[hd.Volume], lobes: Sequence[Lobe], grid: hd.Volume) -> NDArray[np.uint8]:
+    """The most probable lobe in each voxel of the grid; the first one where nothing is said. said: of each lobe."""
+    best, winner = np.zeros(grid.spatial_shape, np.uint8), np.full(grid.spatial_shape, lobes[0], np.uint8)
+    for lobe, probability in zip(lobes, said, strict=True):
+        moved = resample_like(probability, grid)
+        winner[moved > best] = lobe
+        np.maximum(best, moved, out=best)
+    return winner

@@ -15,6 +15,7 @@ from scipy import ndimage
 from service.domain.ct import Hounsfield
 from service.domain.flags import LUNG_AT_EDGE, LUNG_DROPPED, Flag
 from service.errors import Reason, Refusal
+from service.imaging.boxes import bounds, clipped
 from service.imaging.harmonise import resample_like
 from service.imaging.side import Side
 
@@ -145,21 +146,31 @@ def check_left_out(hu: hd.Volume, found: Mask, lungs: Labels, outside: Mask) -> 
     border counts where it is denser than air: it may be emphysema at the edge of a narrow field of view, or air around
     the body, which some networks call lung.
     """
-    left_out = found & (lungs == 0)
-    smooth = ndimage.uniform_filter(hu.array, (1, 3, 3), np.float32)
-    voxel_ml = float(hu.voxel_volume) / 1000.0
-    lung_hu = float(np.median(hu.array[lungs > 0]))
-    gas_hu = min(GAS_HU, lung_hu - GAS_BELOW_LUNG_HU)
     disc = np.ones((1, *(2 * max(1, round(_CORE_MM / mm)) + 1 for mm in hu.spacing[1:])), np.bool_)
-    inside = _solid(left_out & ~outside, smooth > gas_hu, disc)
-    kept = inside | ndimage.binary_opening(left_out & outside & (smooth > AIR_HU), disc)
-    left_out_ml = float(np.count_nonzero(kept)) * voxel_ml
+    voxel_ml = float(hu.voxel_volume) / 1000.0
+    kept = _kept(hu.array, found & (lungs == 0), outside, float(np.median(hu.array[lungs > 0])), disc)
+    left_out_ml = kept * voxel_ml
     part = left_out_ml / (left_out_ml + float(np.count_nonzero(lungs)) * voxel_ml)
     left_out = f"{left_out_ml:.0f} mL, {part:.0%} of all"
     if part > MAX_LEFT_OUT_PART:
         most = f"at most {MAX_LEFT_OUT_PART:.0%} is accepted."
         return Findings((Refusal(Reason.LUNG_LOST, f"{left_out}; {most}"),), (LUNG_DROPPED.because(f"{left_out}."),))
     return Findings((), (LUNG_DROPPED.because(f"{left_out}."),) if left_out_ml > FLAGGED_LEFT_OUT_ML else ())
+
+
+def _kept(hu: NDArray[np.int16], left_out: Mask, outside: Mask, lung_hu: float, disc: Mask) -> int:
+    """Voxels of what is left out that are lung. lung_hu: what the lungs have in the middle."""
+    if not left_out.any():
+        return 0
+    where = clipped(bounds(left_out, disc.shape), left_out.shape)
+    left_out, outside, smooth = (
+        left_out[where],
+        outside[where],
+        ndimage.uniform_filter(hu[where], (1, 3, 3), np.float32),
+    )
+    gas_hu = min(GAS_HU, lung_hu - GAS_BELOW_LUNG_HU)
+    inside = _solid(left_out & ~outside, smooth > gas_hu, disc)
+    return int(np.count_nonzero(inside | ndimage.binary_opening(left_out & outside & (smooth > AIR_HU), disc)))
 
 
 def _solid(mask: Mask, dense: Mask, disc: Mask) -> Mask:
