@@ -21,8 +21,11 @@ def bounds(mask: NDArray[np.bool_], margin: tuple[int, ...]) -> Box:
 
 def label_bounds(labels: NDArray[np.uint8], label: int) -> Box:
     """Bounding box of a label that is there, without a mask of the whole array."""
-    rows, columns = (np.stack([(plane == label).any(axis) for plane in labels]) for axis in (1, 0))
-    occupied = [np.asarray(there) for there in (rows.any(1), rows.any(0), columns.any(0))]
+    rows, columns = np.zeros(labels.shape[:2], np.bool_), np.zeros((labels.shape[0], labels.shape[2]), np.bool_)
+    for number, plane in enumerate(labels):
+        there = plane == label
+        rows[number], columns[number] = there.any(1), there.any(0)
+    occupied = [np.asarray(lines) for lines in (rows.any(1), rows.any(0), columns.any(0))]
     return tuple(slice(int(there.argmax()), there.size - int(there[::-1].argmax())) for there in occupied)
 
 

@@ -107,20 +107,26 @@ def _block(plane: Hounsfield, pixel_mm: tuple[float, float]) -> tuple[int, int]:
     return high, wide
 
 
-def _over_blocks(reduce: np.ufunc, plane: Hounsfield, block: tuple[int, int]) -> NDArray[Any]:
+def _over_blocks(
+    reduce: np.ufunc, plane: Hounsfield, block: tuple[int, int], kept: type[np.generic] | None = None
+) -> NDArray[Any]:
     """A plane reduced block by block; the rest of rows and columns that fills no block is left out.
 
-    First along columns, whose neighbours lie side by side in memory: four times as fast as both at once.
+    kept: the type to reduce in, where it is not the plane's.
+
+    First along columns, then along rows that are laid beneath each other: of long lines reduction is fast.
     """
     (high, wide), (rows, columns) = block, np.floor_divide(plane.shape, block)
-    of_rows = reduce.reduce(plane[: rows * high, : columns * wide].reshape(rows, high, columns * wide), 1)
-    return np.asarray(reduce.reduce(of_rows.reshape(rows, columns, wide), 2))
+    of_rows = reduce.reduce(plane[: rows * high, : columns * wide].reshape(rows, high, columns * wide), 1, kept)
+    beneath = np.ascontiguousarray(of_rows.reshape(rows, columns, wide).transpose(2, 0, 1))
+    return np.asarray(reduce.reduce(beneath, 0, kept))
 
 
 def _thumbnail(plane: Hounsfield, pixel_mm: tuple[float, float]) -> Thumbnails:
     """Means over blocks."""
     block = _block(plane, pixel_mm)
-    return np.asarray(_over_blocks(np.add, plane, block) / (block[0] * block[1]), np.float32)
+    exact = np.int32 if plane.dtype == np.int16 else None
+    return np.asarray(_over_blocks(np.add, plane, block, exact) / (block[0] * block[1]), np.float32)
 
 
 def _twins(hu: Hounsfield, small: Thumbnails) -> Mask:
@@ -138,13 +144,18 @@ def _cut(hu: Hounsfield) -> Mask:
     """Slices with rows or columns of one value in which a neighbour shows the patient: half a slice was transferred."""
     found = np.zeros(len(hu), np.bool_)
     for axis in (1, 2):
-        empty = np.stack([plane.max(axis - 1) == plane.min(axis - 1) for plane in hu])
-        body = np.stack([(plane > _BODY_HU).mean(axis - 1) > _BODY_PART for plane in hu])
+        empty, body = map(np.stack, zip(*(_lines(plane, axis - 1) for plane in hu), strict=True))
         beside = np.zeros_like(body)
         beside[1:] |= body[:-1]
         beside[:-1] |= body[1:]
         found |= (empty & beside).sum(1) > _BLANK_PART * empty.shape[1]
     return found
+
+
+def _lines(plane: Hounsfield, axis: int) -> tuple[Mask, Mask]:
+    """Lines along an axis of the plane that hold one value, and those that show the patient."""
+    body = (plane > _BODY_HU).sum(axis, dtype=np.int32) / plane.shape[axis]
+    return np.asarray(plane.max(axis) == plane.min(axis)), np.asarray(body > _BODY_PART)
 
 
 def _holes(hu: Hounsfield, small: Thumbnails, pixel_mm: tuple[float, float]) -> Mask:

@@ -68,10 +68,10 @@ def imaged(source: hd.Volume, grid: hd.Volume) -> Mask:
 def _constant(hu: Hounsfield) -> Mask:
     """Pixels, axes (row, column), that hold the same value in nearly every slice.
 
-    A value that does is also the median of slices far apart.
+    A value that does is also the median of slices far apart, which is one of theirs, as they are odd in number.
     """
     sampled = np.linspace(0, len(hu) - 1, _SAMPLED_SLICES).round().astype(int)
-    usual = np.median(hu[sampled], axis=0)
+    usual = np.median(hu[sampled], axis=0).astype(hu.dtype)
     same = np.zeros(usual.shape, np.int32)
     for plane in hu:
         same += plane == usual

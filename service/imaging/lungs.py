@@ -193,7 +193,7 @@ def _onto_source(probability: hd.Volume, sides: Labels, source: hd.Volume) -> La
 
 
 def _check_volume(labels: Labels, voxel_ml: float) -> Iterator[Refusal]:
-    right_ml, left_ml = (float(np.count_nonzero(labels == side)) * voxel_ml for side in Side)
+    right_ml, left_ml = (sum(np.count_nonzero(plane == side) for plane in labels) * voxel_ml for side in Side)
     total_ml = right_ml + left_ml
     found = f"Right {right_ml:.0f} mL, left {left_ml:.0f} mL."
     if min(right_ml, left_ml) < max(MIN_LUNG_ML, MIN_LUNG_PART * total_ml):

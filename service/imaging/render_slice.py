@@ -25,12 +25,21 @@ def busiest_plane(marked: LabelArray, lungs: LabelArray, axis: int, least_lung: 
 
     least_lung: planes with less than this part of the largest area of lung count only if no other has marked voxels.
     """
-    others = tuple(a for a in range(3) if a != axis)
-    affected, lung = np.count_nonzero(marked, axis=others), np.count_nonzero(lungs, axis=others)
+    affected, lung = _areas(marked, axis), _areas(lungs, axis)
     if not affected.any():
         return int(np.argmax(lung)), False
     through_lung = np.where(lung >= least_lung * lung.max(), affected, 0)
     return int(np.argmax(through_lung if through_lung.any() else affected)), True
+
+
+def _areas(labels: LabelArray, axis: int) -> NDArray[np.int64]:
+    """Voxels with a label in each plane across the axis."""
+    if axis == 0:
+        return np.array([np.count_nonzero(plane) for plane in labels])
+    found = np.zeros(labels.shape[axis], np.int64)
+    for plane in labels:
+        found += (plane != 0).sum(2 - axis, dtype=np.int64)
+    return found
 
 
 def slice_picture(
