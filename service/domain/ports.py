@@ -88,7 +88,7 @@ class Spool(Protocol):
         """Space of it all; infinite where nobody counts it."""
         ...
 
-    def save(self, identity: Identity, content: bytes, digest: str) -> str:
+    def save(self, identity: Identity, content: bytes | memoryview, digest: str) -> str:
         """Keep a received file durably; its relative path. digest: SHA-256 of `content`, in hex."""
         ...
 

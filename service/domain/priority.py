@@ -2,7 +2,9 @@
 
 That is when its study was complete, less a head start for urgent ones, and a smaller one by the rank of its result. So
 STAT goes before routine, a high rank before a low one, and still nothing starves: whatever has waited longer than
-another's head start goes before it.
+another's head start goes before it. Who sends many studies at once has the later ones wait (start-time fair queueing,
+Goyal et al., SIGCOMM 1996): each takes its turn half a minute after the one before, and others' come in between; but
+never more than an hour later, so that whoever has used idle hours does not wait as long when others come.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -21,6 +23,10 @@ _HEAD_STARTS = {Urgency.ROUTINE: timedelta(0), Urgency.URGENT: timedelta(hours=2
 
 _HIGHEST_RANK = timedelta(hours=1)
 """Head start of a result of rank 1, in proportion for a lower one: less than from any urgency to the next."""
+
+TURN_S, LONGEST_TURNS_S = 30, 3600
+"""Between the turns of one sender's studies: about what an analysis takes; and all that they add at most, less than the
+head start from one urgency to the next."""
 
 _START = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -48,3 +54,8 @@ def virtual_time_s(complete_at: datetime, urgency: Urgency, rank: float | None =
     """
     head_start = _HEAD_STARTS[urgency] + (rank or 0.0) * _HIGHEST_RANK
     return max(1, round((complete_at - head_start - _START).total_seconds()))
+
+
+def in_turn(time_s: int, last_s: int | None) -> int:
+    """The virtual time of a study whose sender has others that wait. last_s: of the last of them with this urgency."""
+    return time_s if last_s is None else max(time_s, min(last_s + TURN_S, time_s + LONGEST_TURNS_S))

@@ -13,16 +13,20 @@ from typing import Any
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.dsutils import encode_file_meta
 
 from service.domain.arrival import Arrival, Unidentified, identify
 from service.domain.commitment import OnReport
 from service.domain.ports import Inbox, ReceiverObserver
 from service.domain.unparsable import UNPARSABLE
+from service.network.acceptor import Acceptor
 from service.network.admission import Admission
+from service.network.bounded_socket import ANNOUNCED
+from service.network.callers import Callers
 from service.network.commitment import accept_role, answer_report
 from service.network.dimse import STORAGE_COMMITMENT, VERIFICATION, configure, send_at_once, wait_no_longer
 from service.network.malformed import answer_malformed
+from service.network.received import Received, Room, TooLarge
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +36,18 @@ DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 
 _IDLE_S = 120.0
+_MAX_OBJECT = 2 << 30
+_ANY = 1 << 30
+_PREAMBLE = bytes(128) + b"DICM"
 _CODE_STRING = re.compile("[A-Z]{2,16}")
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a receiver listens, under which name, and who may call. allowed_calling_aets: empty for all."""
+    """Where a receiver listens, under which name, and who may call. allowed_calling_aets: empty for all.
+
+    max_associations: at once. max_associations_each: of one address.
+    """
 
     ae_title: str
     host: str
@@ -45,6 +55,7 @@ class Listening:
     allowed_calling_aets: Sequence[str] = ()
     require_called_aet: bool = False
     max_associations: int = 20
+    max_associations_each: int = 16
 
 
 class Receiver:
@@ -58,25 +69,32 @@ class Receiver:
         *,
         admission: Admission | None = None,
         on_report: OnReport | None = None,
+        room: Room = Room(None, _MAX_OBJECT),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """admission: decides whose images are taken now; None: everybody's.
 
         on_report: keeps storage commitment reports; without it their SOP class is not accepted.
+        room: for large objects while they come.
         """
         self._inbox = inbox
         self._observer = observer
         self._address = (listening.host, listening.port)
         self._admission = admission
         self._on_report = on_report
+        self._room = room
         self._clock = clock
         self._trouble = ""
         self._ae = AE(listening.ae_title)
-        self._ae.maximum_pdu_size = 0
-        self._ae.maximum_associations = listening.max_associations
+        self._ae.maximum_pdu_size = ANNOUNCED
+        self._ae.maximum_associations = _ANY  # who is let in, the door says
         self._ae.network_timeout = _IDLE_S
-        self._ae.require_calling_aet = list(listening.allowed_calling_aets)
-        self._ae.require_called_aet = listening.require_called_aet
+        self._callers = Callers(
+            listening.allowed_calling_aets,
+            listening.ae_title if listening.require_called_aet else "",
+            listening.max_associations,
+            listening.max_associations_each,
+        )
         self._ae.add_supported_context(VERIFICATION, ALL_TRANSFER_SYNTAXES)
         if on_report is not None:
             self._ae.add_supported_context(STORAGE_COMMITMENT, scu_role=False, scp_role=True)
@@ -100,27 +118,34 @@ class Receiver:
                 (evt.EVT_REQUESTED, accept_role),
                 (evt.EVT_N_EVENT_REPORT, answer_report, [self._on_report]),
             ]
-        server = self._ae.start_server(self._address, block=False, evt_handlers=handlers)
-        assert server is not None, "a server that does not block is returned"
-        self._server: ThreadedAssociationServer = server
+        self._acceptor = Acceptor(
+            self._ae, self._address, handlers, self._callers, self._observer.association, self._room
+        )
+        self._acceptor.start()
 
     @property
     def listening(self) -> bool:
         """Is the port open?"""
-        return self._server.socket is not None and self._server.socket.fileno() >= 0
+        return self._acceptor.door.open
+
+    @property
+    def busy(self) -> str:
+        """Why somebody else would not be let in now; "" where nothing is in the way."""
+        crowded = "many connections wait without asking for an association" if self._acceptor.door.crowded else ""
+        return self._callers.busy or crowded
 
     @property
     def port(self) -> int:
         """The port listened on (asked for 0: the one that the system chose)."""
-        return int(self._server.server_address[1])
+        return self._acceptor.port
 
     def stop(self, wait_s: float = 10.0) -> None:
         """Take no new associations, let the open ones end for up to `wait_s`, then abort them."""
-        self._server.shutdown()
+        self._acceptor.stop()
         deadline = time.monotonic() + wait_s
-        while self._ae.active_associations and time.monotonic() < deadline:
+        while self._callers.any and time.monotonic() < deadline:
             time.sleep(0.05)
-        self._ae.shutdown()
+        self._callers.end()
 
     def _count(self, event: evt.Event, outcome: str) -> None:
         if outcome in ("rejected", "aborted"):
@@ -137,9 +162,7 @@ class Receiver:
         try:
             arrival = self._arrival(event)
             identity, modality = arrival.identity, arrival.identity.modality
-            if self._admission is None or self._admission.admits(
-                identity.study_uid, identity.sop_instance_uid, event.assoc
-            ):
+            if self._admission is None or self._admission.admits(identity, calling_ae, event.assoc):
                 self._inbox.take(arrival)
                 status = SUCCESS
                 self._tell("")
@@ -148,7 +171,10 @@ class Receiver:
         except Unidentified as error:
             log.warning("instance from %s refused: %s", calling_ae, error)
             status = DOES_NOT_MATCH
-        except OSError as error:  # of the inbox alone
+        except TooLarge as error:
+            log.warning("instance from %s refused: %s", calling_ae, error)
+            status = CANNOT_UNDERSTAND
+        except OSError as error:  # of the inbox, or of the disk that large objects lie on
             self._tell(error.strerror or str(error))
             status = OUT_OF_RESOURCES
         except Exception as error:
@@ -166,13 +192,15 @@ class Receiver:
             log.warning("images are kept again")
 
     def _arrival(self, event: evt.Event) -> Arrival:
-        try:
-            content = event.encoded_dataset()
-        except (*UNPARSABLE, OSError) as error:  # all is in memory: no disk failed
-            raise Unidentified(f"no DICOM file can be made of it ({type(error).__name__})") from error
-        identity = identify(content)
         request, association = event.request, event.assoc.requestor
         assert isinstance(request, C_STORE) and association.primitive is not None
+        assert isinstance(request.DataSet, Received)
+        try:
+            prefix = _PREAMBLE + encode_file_meta(event.file_meta)
+        except (*UNPARSABLE, OSError) as error:  # all is in memory: no disk failed
+            raise Unidentified(f"no DICOM file can be made of it ({type(error).__name__})") from error
+        content = request.DataSet.content(prefix)
+        identity = identify(content)
         if (identity.sop_class_uid, identity.sop_instance_uid) != (
             str(request.AffectedSOPClassUID),
             str(request.AffectedSOPInstanceUID),
@@ -189,7 +217,7 @@ class Receiver:
 
 
 def _let_go(event: evt.Event) -> None:
-    """EVT_CONN_CLOSE: who asked for no association (a health check, a port scan) holds no place among them.
+    """EVT_CONN_CLOSE: who has gone before its request was read holds its place no longer.
 
     pynetdicom goes on waiting for the request for half a minute; nothing in its queue ends that.
     """

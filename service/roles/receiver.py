@@ -6,6 +6,7 @@ from service.composition.storage import database_health, open_storage, shared_lo
 from service.domain.commitment import Report
 from service.network.admission import Admission
 from service.network.receive import Listening, Receiver
+from service.network.received import Room
 from service.ops import readiness
 from service.ops.metrics import Metrics
 from service.ops.probes import Health
@@ -42,8 +43,16 @@ def run(settings: Settings, name: str) -> None:
     def on_report(_calling_ae: str, report: Report) -> bool:
         return keep_report(report, deliveries, metrics, now())
 
-    address = Listening(ours.ae_title, ours.host, ours.port, _allowed(settings), max_associations=ours.max_associations)
-    receiver = Receiver(inbox, metrics, address, admission=admission, on_report=on_report)
+    address = Listening(
+        ours.ae_title,
+        ours.host,
+        ours.port,
+        _allowed(settings),
+        max_associations=ours.max_associations,
+        max_associations_each=ours.max_associations_each,
+    )
+    room = Room(settings.data_dir, int(ours.max_object_gb * 1e9), ours.marks.min_free_bytes / 2)
+    receiver = Receiver(inbox, metrics, address, admission=admission, on_report=on_report, room=room)
     try:
         receiver.start()
     except OSError as error:
@@ -56,7 +65,8 @@ def run(settings: Settings, name: str) -> None:
     def ready() -> Health:
         # Not what it refuses under pressure: that its sender is to hear from itself, and begun studies are still taken.
         disk = readiness.writable(folders(settings))
-        return {**listening(), "database": database_health(engine), "disk": disk}
+        busy = {"associations": f"warning: {why}" if (why := receiver.busy) else "ok"}
+        return {**listening(), **busy, "database": database_health(engine), "disk": disk}
 
     with monitor(settings, name, listening, ready), presence(shared_locks(settings, engine), "receiver"):
         wait_for_sigterm(still_looking)

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from service.domain.arrival import is_other_image
 from service.domain.completion import StudyState, job_id
-from service.domain.job_state import Event, State, is_possible
-from service.domain.priority import Urgency, virtual_time_s
+from service.domain.job_state import NOT_BEGUN, Event, State, is_possible
+from service.domain.priority import Urgency, in_turn, virtual_time_s
 from service.store.delivery_rows import stop
 from service.store.job_rows import get, lock_jobs, move
 from service.store.journal import note
@@ -47,7 +47,7 @@ class NewJobs:
             "supersedes": _supersede_latest(connection, study_uid, pipeline),
             "state": State.CREATED,
             "urgency": self.urgency,
-            "priority": virtual_time_s(self.now, self.urgency),
+            "priority": in_turn(virtual_time_s(self.now, self.urgency), self._last(connection)),
             "created_at": self.now,
             "acquired_at": _acquired_at(connection, study_uid),
         }
@@ -57,6 +57,14 @@ class NewJobs:
         detail = f"revision {self.revision}, {pipeline or 'no pipeline takes it'}{self.why}"
         note(connection, study_uid, new, "study complete", detail, self.now)
         return new
+
+    def _last(self, connection: sa.Connection) -> int | None:
+        """Virtual time of the last job that waits of another study of the same sender, with the same urgency."""
+        others = (studies.c.calling_ae == self.study.calling_ae) & (studies.c.study_uid != self.study.study_uid)
+        wait = jobs.c.state.in_(NOT_BEGUN) & (jobs.c.urgency == self.urgency)
+        last = sa.select(sa.func.max(jobs.c.priority)).join_from(jobs, studies).where(wait, others)
+        found: int | None = connection.execute(last).scalar_one()
+        return found
 
 
 def _next_number(connection: sa.Connection, study_uid: str, pipeline: str) -> int:

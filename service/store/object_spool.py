@@ -59,7 +59,7 @@ class ObjectSpool:
     def total_bytes(self) -> float:
         return math.inf
 
-    def save(self, identity: Identity, content: bytes, digest: str) -> str:
+    def save(self, identity: Identity, content: bytes | memoryview, digest: str) -> str:
         """Put a received file; the same bytes again replace themselves. digest: SHA-256 of `content`, in hex."""
         path = received(identity, digest)
         self._put(path, content)
@@ -178,7 +178,7 @@ class ObjectSpool:
         with _classified():
             return bytes(obstore.get(self._store, path).bytes())
 
-    def _put(self, path: str, content: bytes) -> None:
+    def _put(self, path: str, content: bytes | memoryview) -> None:
         with _classified():
             obstore.put(self._store, path, content)
 

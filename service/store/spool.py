@@ -25,6 +25,7 @@ PRIVATE_FOLDER = 0o750
 """Rights of a folder with patient data: the service's user and group."""
 
 _PART = ".part"
+_PIECE = 1 << 20
 _TRIES = 10
 
 
@@ -47,7 +48,7 @@ class Spool:
         """Size of that disk."""
         return shutil.disk_usage(self._root).total
 
-    def save(self, identity: Identity, content: bytes, digest: str) -> str:
+    def save(self, identity: Identity, content: bytes | memoryview, digest: str) -> str:
         """Write a received file durably and return its path. digest: SHA-256 of `content`, in hex."""
         path = self._root / received(identity, digest)
         for _ in range(_TRIES):
@@ -55,11 +56,11 @@ class Spool:
                 return self._save(path, content)
         return self._save(path, content)
 
-    def _save(self, path: Path, content: bytes) -> str:
+    def _save(self, path: Path, content: bytes | memoryview) -> str:
         """FileNotFoundError if a purge of the study removes the file or its folder under our hands."""
         folder = path.parent
         self._ensure(folder)
-        if not (path.exists() and path.read_bytes() == content):
+        if not (path.exists() and _holds(path, content)):
             part = folder / f"{uuid.uuid4().hex}{_PART}"
             with _removed_if_writing_fails(part):
                 part.write_bytes(content)
@@ -185,6 +186,14 @@ def _sync_removal(folder: Path) -> None:
             _sync(folder)
         else:
             _sync(folder.parent)
+
+
+def _holds(path: Path, content: bytes | memoryview) -> bool:
+    """Whether the file has this content, compared piece by piece: it may be larger than the memory."""
+    if path.stat().st_size != len(content):
+        return False
+    with path.open("rb") as file:
+        return all(file.read(_PIECE) == content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
 
 
 def _sync(path: Path) -> None:

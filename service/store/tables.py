@@ -33,6 +33,9 @@ studies = sa.Table(
     sa.Column("purged_at", UtcDateTime, comment="when its files were last given up"),
 )
 
+_changed = studies.c.revision > studies.c.job_revision
+sa.Index("ix_studies_changed", studies.c.calling_ae, sqlite_where=_changed, postgresql_where=_changed)
+
 series = sa.Table(
     "series",
     metadata,

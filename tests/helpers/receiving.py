@@ -14,6 +14,7 @@ from pynetdicom.dsutils import split_dataset
 from service.domain import ports
 from service.network.peer import DicomNode
 from service.network.receive import Listening, Receiver
+from service.network.received import Room
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
 from service.store.migrations import upgrade
@@ -63,7 +64,8 @@ class Receiving:
         self.counts = Counts()
         self._host = host
         listening = Listening(self.AET, host, port, **(calls or {}))
-        self._receiver = Receiver(self.inbox, self.counts, listening, **options)
+        room = options.pop("room", None) or Room(folder, 2 << 30)
+        self._receiver = Receiver(self.inbox, self.counts, listening, room=room, **options)
 
     def __enter__(self) -> Self:
         self._receiver.start()
@@ -72,6 +74,11 @@ class Receiving:
 
     def __exit__(self, *_: object) -> None:
         self._receiver.stop(wait_s=5)
+
+    @property
+    def busy(self) -> str:
+        """Why nobody else would be let in."""
+        return self._receiver.busy
 
     @property
     def node(self) -> DicomNode:

@@ -2,7 +2,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.domain.priority import Urgency, after_analysis, most_urgent, requested, virtual_time_s
+from service.domain.priority import (
+    LONGEST_TURNS_S,
+    TURN_S,
+    Urgency,
+    after_analysis,
+    in_turn,
+    most_urgent,
+    requested,
+    virtual_time_s,
+)
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -57,3 +66,24 @@ def test_an_urgent_result_makes_its_study_urgent_and_nothing_becomes_less_urgent
     assert after_analysis(Urgency.STAT, urgent=True) is Urgency.STAT
     assert after_analysis(Urgency.URGENT, urgent=False) is Urgency.URGENT
     assert most_urgent(Urgency.ROUTINE, Urgency.STAT, Urgency.URGENT) is Urgency.STAT
+
+
+def test_who_sends_many_studies_at_once_lets_others_come_in_between() -> None:
+    flood: list[int] = []
+    for number in range(100):
+        flood.append(
+            in_turn(virtual_time_s(NOW + timedelta(seconds=number), Urgency.ROUTINE), max(flood, default=None))
+        )
+    assert flood == sorted(set(flood)), "its own stay in their order"
+    other = virtual_time_s(NOW + timedelta(minutes=2), Urgency.ROUTINE)
+    assert sum(time < other for time in flood) == 120 / TURN_S
+    assert in_turn(other, None) == other
+    assert in_turn(other, flood[0]) == other, "whoever sends one now and then waits for nobody"
+
+
+def test_whoever_has_used_idle_hours_does_not_wait_as_long_when_others_come() -> None:
+    last = None
+    for number in range(5000):
+        now = virtual_time_s(NOW + timedelta(seconds=10 * number), Urgency.ROUTINE)
+        last = in_turn(now, last)
+    assert last is not None and last - now == LONGEST_TURNS_S

@@ -2,7 +2,9 @@
 
 import pytest
 
+from service.domain.arrival import Identity
 from service.domain.pressure import Marks
+from service.domain.priority import Urgency
 from service.network.admission import Admission
 
 GB = 1e9
@@ -15,12 +17,15 @@ class Association:
 class House:
     """A receiver's surroundings, in the hands of a test."""
 
-    def __init__(self, max_waiting: int | None = 10) -> None:
+    sender, urgency = "CT1", Urgency.ROUTINE
+
+    def __init__(self, max_waiting: int | None = 10, max_waiting_each: int | None = None) -> None:
         self.free_bytes, self.jobs, self.held, self.now_s = 10 * GB, 0, {"begun"}, 0.0
+        self.of_sender: dict[str, int] = {}
         self.looks = self.images = 0
         self.fails = False
         self.shown: dict[str, int] = {}
-        marks = Marks(2 * GB, 4 * GB, max_waiting)
+        marks = Marks(2 * GB, 4 * GB, max_waiting, max_waiting_each)
         self._admission = Admission(
             marks, lambda: self.free_bytes, self._waiting, self.held.__contains__, self, lambda: self.now_s
         )
@@ -36,13 +41,15 @@ class House:
     def takes_at_once(self, study_uid: str, association: Association | None = None, image: str = "") -> bool:
         """image: another one each time, if not said."""
         self.images += 1
-        return self._admission.admits(study_uid, image or f"image {self.images}", association or self.association)
+        uid = image or f"image {self.images}"
+        identity = Identity("", uid, study_uid, "", "CT", "", None, self.urgency)
+        return self._admission.admits(identity, self.sender, association or self.association)
 
-    def _waiting(self) -> int:
+    def _waiting(self) -> dict[str, int]:
         self.looks += 1
         if self.fails:
             raise OSError("the database fails")
-        return self.jobs
+        return {"others": self.jobs, **self.of_sender}
 
 
 def test_a_full_disk_refuses_new_studies_then_everything_and_recovers(caplog: pytest.LogCaptureFixture) -> None:
@@ -51,7 +58,7 @@ def test_a_full_disk_refuses_new_studies_then_everything_and_recovers(caplog: py
     assert house.takes("new")
     house.free_bytes = 1.9 * GB
     assert (house.takes("new"), house.takes("begun")) == (False, True)
-    assert house.shown == {"disk": 1, "queue": 0}
+    assert house.shown == {"disk": 1, "queue": 0, "sender": 0}
     house.free_bytes = 0.5 * GB
     assert (house.takes("new"), house.takes("begun")) == (False, False)
     assert house.shown["disk"] == 2
@@ -70,7 +77,7 @@ def test_a_long_queue_refuses_new_studies_only(caplog: pytest.LogCaptureFixture)
     house = House(max_waiting=10)
     house.jobs = 10
     assert (house.takes("new"), house.takes("begun")) == (False, True)
-    assert house.shown == {"disk": 0, "queue": 1}
+    assert house.shown == {"disk": 0, "queue": 1, "sender": 1}
     house.jobs = 8
     assert house.takes("new", Association())
     assert "10 jobs wait for analysis" in caplog.text
@@ -122,3 +129,43 @@ def test_what_cannot_be_looked_up_stays_as_it_was() -> None:
     assert not house.takes("new", Association())
     house.fails = False
     assert house.takes("new", Association())
+
+
+def test_a_sender_that_has_its_share_is_refused_alone(caplog: pytest.LogCaptureFixture) -> None:
+    house = House(max_waiting=10)
+    house.of_sender = {"FLOOD": 8}
+    house.sender = "FLOOD"
+    assert (house.takes("new"), house.takes("begun")) == (False, True)
+    house.sender = "CT1"
+    assert house.takes("another")
+    assert [r.message for r in caplog.records] == ["new studies of some senders are refused: 8 jobs of FLOOD wait"]
+    assert house.shown == {"disk": 0, "queue": 0, "sender": 1}
+    house.sender = "FLOOD"
+    assert not house.takes("newer")
+    house.of_sender = {"FLOOD": 7}
+    assert house.takes("newest")
+
+
+def test_a_share_that_is_full_stays_so_until_a_tenth_of_it_is_done() -> None:
+    house = House(max_waiting=100)
+    house.sender, house.of_sender = "FLOOD", {"FLOOD": 80}
+    assert not house.takes("new")
+    house.of_sender = {"FLOOD": 72}
+    assert not house.takes("newer")
+    house.of_sender = {"FLOOD": 71}
+    assert house.takes("newest")
+
+
+def test_stat_has_room_where_others_fill_the_queue() -> None:
+    house = House(max_waiting=10, max_waiting_each=8)
+    house.of_sender = {"FLOOD": 8, "CT2": 2}
+    assert not house.takes("new")
+    house.urgency = Urgency.STAT
+    assert house.takes("emergency")
+    house.sender = "FLOOD"
+    assert not house.takes("all of mine are STAT")
+    house.of_sender = {"FLOOD": 8}
+    assert house.takes("mine, while there is room")
+    house.free_bytes = 1.9 * GB
+    house.sender = "CT1"
+    assert not house.takes("no room on the disk either")

@@ -67,12 +67,14 @@ def test_questions_about_a_damaged_database_are_os_errors(path: Path) -> None:
             ask()
 
 
-def test_the_backlog_is_what_is_not_begun(engine: sa.Engine, records: Records, jobs: Jobs, tmp_path: Path) -> None:
+def test_the_backlog_is_what_comes_and_what_is_not_begun(
+    engine: sa.Engine, records: Records, jobs: Jobs, tmp_path: Path
+) -> None:
     backlog = Backlog(engine)
-    assert (backlog.waiting(), backlog.holds("S")) == (0, False)
+    assert (backlog.waiting(), backlog.holds("S")) == ({}, False)
     keep(Spool(tmp_path), records, arrival())
-    assert (backlog.waiting(), backlog.holds("S")) == (0, True)
+    assert (backlog.waiting(), backlog.holds("S")) == ({"CT1": 1}, True), "it will get a job"
     [job_id] = create_due_jobs(records, at(60), lambda _: 60.0)
-    assert backlog.waiting() == 1
+    assert backlog.waiting() == {"CT1": 1}
     jobs.start(job_id, at(61))
-    assert backlog.waiting() == 0
+    assert backlog.waiting() == {}

@@ -168,3 +168,14 @@ def test_counts_for_the_metrics(jobs: Jobs, job: str, engine: sa.Engine) -> None
     analysed(jobs, job)
     assert overview.jobs_by_state() == {"analysed": 1}
     assert overview.series_by_reason() == {"ANALYSED": 1, "TOO_FEW": 1}
+
+
+def test_the_studies_of_one_sender_take_turns_with_those_of_others(engine: sa.Engine, tmp_path: Path) -> None:
+    records, spool = Records(engine), Spool(tmp_path)
+    for number in range(5):
+        keep(spool, records, arrival(f"1.{number}", ae="FLOOD", study_uid=f"F{number}", series_uid=f"F{number}.1"))
+    create_due_jobs(records, at(60), lambda _: 60.0)
+    keep(spool, records, arrival("2", seconds=15, ae="CT2"))
+    create_due_jobs(records, at(75), lambda _: 60.0)
+    order = [job["study_uid"] for job in Overview(engine).list_jobs(limit=10, by_priority=True)]
+    assert order.index("S") == 1

@@ -1,0 +1,78 @@
+"""Our side of pynetdicom's server: the door lets connections in, and each association is bounded."""
+
+import socket
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+from pynetdicom import AE, evt
+from pynetdicom.transport import AddressInformation, AssociationServer
+
+from service.network.association_request import AssociationRequest
+from service.network.bounded_association import BoundedAssociation
+from service.network.callers import Callers
+from service.network.door import Door
+from service.network.received import Room
+
+_BACKLOG = 128
+"""Connections that the system keeps before the door takes them."""
+
+
+class Acceptor:
+    """Listens from its construction on; the door opens with `start`. OSError if the address cannot be used."""
+
+    def __init__(
+        self,
+        ae: AE,
+        address: tuple[str, int],
+        handlers: Sequence[evt.EventHandlerType],
+        callers: Callers,
+        told: Callable[[str], None],
+        room: Room,
+    ) -> None:
+        """told: as the door's."""
+        made: Any = ae.make_server(address, server_class=_Server)
+        self._ae = ae
+        self._server: _Server = made
+        self._handlers = handlers
+        self._callers = callers
+        self._room = room
+        self.door = Door(self._server.socket, callers.refused, self._admit, told)
+
+    def start(self) -> None:
+        self.door.start()
+
+    @property
+    def port(self) -> int:
+        """The port listened on."""
+        return int(self._server.server_address[1])
+
+    def stop(self) -> None:
+        """Take no new connections; associations go on."""
+        self.door.stop()
+        self._server.server_close()
+
+    def _admit(self, connection: socket.socket, address: tuple[str, int], request: AssociationRequest) -> None:
+        """Make and start an association, as `pynetdicom.transport.RequestHandler` does."""
+        association = BoundedAssociation(self._ae, connection, request.pdu, self._room)
+        association._server = self._server
+        association.name = f"AcceptorThread@{address[0]}"
+        ours, theirs = association.acceptor, association.requestor
+        ours.maximum_length = self._ae.maximum_pdu_size
+        ours.ae_title = self._server.ae_title
+        ours.address_info = AddressInformation.from_tuple(self._server.server_address)
+        ours.implementation_class_uid = self._ae.implementation_class_uid
+        ours.implementation_version_name = self._ae.implementation_version_name
+        ours.supported_contexts = deepcopy(self._server.contexts)
+        theirs.address_info = AddressInformation.from_tuple(address)
+        for event, handler, *arguments in self._handlers:
+            association.bind(event, handler, *arguments)
+        evt.trigger(association, evt.EVT_CONN_OPEN, {"address": address})
+        self._callers.admitted(address[0], association)
+        association.start()
+
+
+class _Server(AssociationServer):
+    """Never serves by itself: it binds the socket, and holds what its associations share."""
+
+    request_queue_size = _BACKLOG

@@ -1,0 +1,92 @@
+"""The socket of an association that a peer can neither stall nor fill: every PDU has a longest time and a longest size.
+
+pynetdicom waits for each piece of a PDU anew, takes whatever length a peer claims, and goes on to read where nothing
+more is of use.
+"""
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pynetdicom.association import Association
+from pynetdicom.transport import AssociationSocket
+
+from service.network.association_request import ABORT, HEADER
+
+ANNOUNCED = 1 << 20
+"""Longest P-DATA-TF PDU that we ask for (PS3.8 annex D.1): a CT slice of 512 x 512 fits."""
+
+LONGEST = 16 * ANNOUNCED
+"""Longest that is taken: some peers do not heed what was asked for."""
+
+PDU_WITHIN_S = 60.0
+"""From its first byte to its last; over a line of 1 Mbit/s a PDU of the announced size takes 8 s."""
+
+_P_DATA = 0x04
+_TYPES = range(0x01, 0x08)
+_LONGEST_OTHER = 1 << 16
+"""Releases and aborts have four bytes."""
+
+_PIECE = 1 << 18
+_DEAF = ("Sta3", "Sta8", "Sta13")
+"""States in which it is our turn, or all is said (PS3.8 9.2): what comes then is not read."""
+
+
+class BoundedSocket(AssociationSocket):
+    """Gives pynetdicom first what the door has heard already, and then what comes.
+
+    busy: whether so much waits to be answered that no more is to be read.
+    """
+
+    def __init__(
+        self, association: Association, connection: socket.socket, heard: bytes, busy: Callable[[], bool]
+    ) -> None:
+        super().__init__(association, client_socket=connection)
+        self._heard = bytearray(heard)
+        self._busy = busy
+        self._rest = 0
+        self._until_s = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a PDU may be read now."""
+        if self.assoc.dul.state_machine.current_state in _DEAF:
+            return False
+        return bool(self._heard) or (not self._busy() and super().ready)
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """The next bytes, as many as asked for; fewer where the connection ends.
+
+        pynetdicom asks for a PDU's header, then for its rest. OSError where this is too long, or takes too long: that
+        ends the connection.
+        """
+        if self._heard:
+            first, self._heard = self._heard[:nr_bytes], self._heard[nr_bytes:]
+            return first
+        if self._rest:
+            self._rest = 0
+            return self._received(nr_bytes)
+        self._until_s = time.monotonic() + PDU_WITHIN_S
+        header = self._received(HEADER)
+        if len(header) == HEADER:
+            self._rest = int.from_bytes(header[2:], "big")
+            if header[0] not in _TYPES or self._rest > (LONGEST if header[0] == _P_DATA else _LONGEST_OTHER):
+                self.send(ABORT)
+                raise OSError(f"a PDU of type {header[0]} and {self._rest} bytes is not taken")
+        return header
+
+    def _received(self, count: int) -> bytearray:
+        connection: Any = self.socket
+        received = bytearray()
+        while len(received) < count:
+            left_s = self._until_s - time.monotonic()
+            if left_s <= 0.0:
+                raise TimeoutError("the PDU takes too long")
+            connection.settimeout(left_s)
+            got = connection.recv(min(_PIECE, count - len(received)))
+            if not got:
+                break
+            received += got
+        connection.settimeout(self.assoc.network_timeout)
+        return received

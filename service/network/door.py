@@ -1,0 +1,220 @@
+"""The receiver's door: whoever connects waits here, without a thread, until it has asked for an association.
+
+pynetdicom gives every connection two threads that look for bytes a thousand times a second, and a place among the
+associations. Those who never ask (a health check, a port scan, an attack) would keep everybody else out. Here one
+thread listens to all of them. Who does not ask in time is dropped (PS3.8 9.1.5, ARTIM timer), and where too many wait,
+the one that has waited longest, of the address with most of them.
+"""
+
+import errno
+import logging
+import selectors
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Thread
+
+from service.log_seldom import LogSeldom
+from service.network.association_request import ABORT, HEADER, AssociationRequest, Refused, length
+from service.network.callers import place_of
+
+log = logging.getLogger(__name__)
+
+ASK_WITHIN_S = 10.0
+"""From the connection to the last byte of the request."""
+
+MOST, MOST_EACH = 256, 32
+"""Connections that wait, in all and of one address."""
+
+_AT_ONCE = 32
+"""Connections taken before those that wait are heard again."""
+
+_NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_NO_FILE_LEFT_S = 0.1
+
+
+@dataclass(eq=False, slots=True)
+class _Guest:
+    """heard: what it has said so far, of `wanted` bytes. since_s: monotonic."""
+
+    connection: socket.socket
+    address: tuple[str, int]
+    since_s: float
+    heard: bytearray = field(default_factory=bytearray)
+    wanted: int = HEADER
+
+    @property
+    def host(self) -> str:
+        return self.address[0]
+
+
+class Door:
+    """Opens with `start`, closes with `stop`.
+
+    refused: says why a request from a host is refused, None where it is let in. admit: is given the connection, which
+    blocks, and where it comes from; OSError or RuntimeError where it cannot be served. told: is told of each that is
+    "rejected" or "dropped".
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        refused: Callable[[str, AssociationRequest], tuple[Refused, str] | None],
+        admit: Callable[[socket.socket, tuple[str, int], AssociationRequest], None],
+        told: Callable[[str], None],
+        ask_within_s: float = ASK_WITHIN_S,
+    ) -> None:
+        self._listening = listening
+        self._refused = refused
+        self._admit = admit
+        self._told = told
+        self._ask_within_s = ask_within_s
+        self._guests: dict[_Guest, None] = {}  # in the order in which they came
+        self._stopping = False
+        self._woken, self._wake = socket.socketpair()
+        self._thread = Thread(target=self._run, name="door", daemon=True)
+        self._say_dropped = LogSeldom(log, "connection from %s dropped: %s")
+        self._say_rejected = LogSeldom(log, "association rejected: calling AE %s from %s: %s")
+
+    def start(self) -> None:
+        """Listen, in a thread."""
+        self._listening.setblocking(False)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let nobody in any more; those who wait are dropped."""
+        self._stopping = True
+        self._wake.send(b"!")
+        self._thread.join()
+        self._wake.close()
+        self._woken.close()
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody listens."""
+        return self._thread.is_alive()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many wait that some are dropped for others."""
+        return len(self._guests) >= MOST
+
+    def _run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listening, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            while not self._stopping:
+                for key, _ in selector.select(self._until_next_s()):
+                    if key.fileobj is self._listening:
+                        self._take(selector)
+                    elif isinstance(key.data, _Guest) and key.data in self._guests:
+                        self._hear(selector, key.data)
+                self._drop_late(selector)
+            for guest in list(self._guests):
+                self._leave(selector, guest)
+                guest.connection.close()
+
+    def _until_next_s(self) -> float | None:
+        """Until the next one is late."""
+        first = next(iter(self._guests), None)
+        return None if first is None else max(0.0, first.since_s + self._ask_within_s - time.monotonic())
+
+    def _take(self, selector: selectors.BaseSelector) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                connection, address = self._listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in _NOTHING_LEFT:  # it has gone already
+                    continue
+                if self._guests:
+                    self._drop(selector, next(iter(self._guests)), error.strerror or type(error).__name__)
+                else:
+                    time.sleep(_NO_FILE_LEFT_S)
+                return
+            connection.setblocking(False)
+            guest = _Guest(connection, address[:2], time.monotonic())
+            self._make_room(selector, guest.host)
+            self._guests[guest] = None
+            selector.register(connection, selectors.EVENT_READ, guest)
+
+    def _make_room(self, selector: selectors.BaseSelector, host: str) -> None:
+        waiting = Counter(place_of(guest.host) for guest in self._guests)
+        own = place_of(host)
+        if waiting[own] < MOST_EACH and len(self._guests) < MOST:
+            return
+        crowd = own if waiting[own] >= MOST_EACH else waiting.most_common(1)[0][0]
+        self._drop(selector, next(g for g in self._guests if place_of(g.host) == crowd), "too many wait to ask")
+
+    def _drop_late(self, selector: selectors.BaseSelector) -> None:
+        late = time.monotonic() - self._ask_within_s
+        for guest in [one for one in self._guests if one.since_s <= late]:
+            self._drop(selector, guest, "no association was asked for in time")
+
+    def _hear(self, selector: selectors.BaseSelector, guest: _Guest) -> None:
+        try:
+            said = guest.connection.recv(guest.wanted - len(guest.heard))
+        except BlockingIOError:
+            return
+        except OSError:
+            said = b""
+        if not said:  # gone: a health check does no more
+            self._leave(selector, guest)
+            guest.connection.close()
+            return
+        guest.heard += said
+        if len(guest.heard) < guest.wanted:
+            return
+        if guest.wanted == HEADER:
+            try:
+                guest.wanted = length(bytes(guest.heard))
+            except ValueError as error:
+                self._answer(guest, ABORT)
+                self._drop(selector, guest, str(error))
+            return
+        try:
+            request = AssociationRequest.of(bytes(guest.heard))
+        except ValueError as error:
+            self._answer(guest, ABORT)
+            self._drop(selector, guest, str(error))
+            return
+        self._leave(selector, guest)
+        self._ask(guest, request)
+
+    def _ask(self, guest: _Guest, request: AssociationRequest) -> None:
+        """Let it in, or tell it why not."""
+        refusal = self._refused(guest.host, request)
+        if refusal is not None:
+            why, in_words = refusal
+            self._answer(guest, why.pdu)
+            guest.connection.close()
+            self._say_rejected(request.calling_ae, guest.host, in_words)
+            self._told("rejected")
+            return
+        guest.connection.setblocking(True)
+        try:
+            self._admit(guest.connection, guest.address, request)
+        except (OSError, RuntimeError) as error:  # it has gone, or no thread can be started
+            guest.connection.close()
+            self._say_dropped(guest.host, str(error))
+            self._told("dropped")
+
+    def _drop(self, selector: selectors.BaseSelector, guest: _Guest, why: str) -> None:
+        self._leave(selector, guest)
+        guest.connection.close()
+        self._say_dropped(guest.host, why)
+        self._told("dropped")
+
+    def _leave(self, selector: selectors.BaseSelector, guest: _Guest) -> None:
+        del self._guests[guest]
+        selector.unregister(guest.connection)
+
+    @staticmethod
+    def _answer(guest: _Guest, pdu: bytes) -> None:
+        """A few bytes: they go at once, or it has gone."""
+        with suppress(OSError):
+            guest.connection.send(pdu)
