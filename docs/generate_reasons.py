@@ -4,12 +4,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from service.domain.dicom_file import MOST_HEADER_BYTES
 from service.domain.eligibility import Limits
 from service.domain.flags import Flag
 from service.domain.pipeline import Pipeline
 from service.errors import Reason
 from service.imaging.lung_edges import MAX_EDGE_PART, MAX_END_PART, MAX_LEFT_OUT_PART
 from service.pipelines import BUILT_IN
+from service.store.dicom_folder import MOST_HEADERS_BYTES
 
 PAGE = Path(__file__).parent / "reference" / "reject-reasons.md"
 
@@ -72,7 +74,9 @@ RULES = {
     ),
     Reason.TOO_LARGE: (
         f"Rows x Columns x slices ≤ {LIMITS.max_voxels:,} (`limits.max_voxels`), for the memory: "
-        f"{LIMITS.max_voxels // 512**2:,} slices of 512 x 512."
+        f"{LIMITS.max_voxels // 512**2:,} slices of 512 x 512. One header ≤ {MOST_HEADER_BYTES // 2**20} MiB, those of "
+        f"a series together ≤ {MOST_HEADERS_BYTES // 2**20} MiB; a file, inflated, is no larger than a header and its "
+        "pixels."
     ),
     Reason.CODEC: "The transfer syntax is known and every frame decodes.",
     Reason.UNREADABLE: "All attributes needed are present and well formed; the detail names the one that is not.",

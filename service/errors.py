@@ -75,7 +75,7 @@ _SENTENCES = {
     Reason.LUNG_LOST: "Much of what was found as lung belongs to neither lung.",
     Reason.INCOMPLETE: "The sender holds more images of this series than have arrived.",
     Reason.AGE: "The patient's age is outside the intended use.",
-    Reason.TOO_LARGE: "The series holds more voxels than are analysed.",
+    Reason.TOO_LARGE: "The series is larger than what is analysed.",
     Reason.CODEC: "The pixel data could not be decoded.",
     Reason.UNREADABLE: "A required attribute is missing or cannot be read.",
     Reason.FAILED: "The analysis of the series failed.",

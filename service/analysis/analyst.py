@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Self
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
 from service.analysis.kept_headers import KeptHeaders
 from service.analysis.last_ct import LastCt
@@ -41,7 +41,7 @@ from service.imaging.choose import (
 from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.inference.recording_backend import RecordingBackend
-from service.store.dicom_folder import SeriesFiles, whole
+from service.store.dicom_folder import SeriesFiles, read_header, whole
 from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ class Analyst:
     ) -> SeriesOption:
         """A series with what its headers say of it."""
         if series.refusals:
-            headers.first[series.series_uid] = dcmread(series.paths[0], stop_before_pixels=True)
+            headers.keep_first(series.series_uid, read_header(series.paths[0]))
             return SeriesOption(series.series_uid, Eligibility(series.refusals))
         every = headers.of(series, step)
         found = series_option(every, check_headers(every, self.limits, expected_images))

@@ -7,18 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
 from service.analysis.analyst import Run
 from service.domain.job import Job
 from service.domain.ports import Spool
 from service.domain.routing import Rule, StudyFacts, routed
 from service.domain.unparsable import UNPARSABLE
-from service.errors import Reason, Refusal, is_storage_error
+from service.errors import Reason, Refusal, Rejected, is_storage_error
 from service.evidence.context import Earlier
 from service.imaging.attributes import texts
 from service.imaging.facts import series_facts
-from service.store.dicom_folder import SeriesFiles
+from service.store.dicom_folder import SeriesFiles, read_header
 from service.store.records import Records, SeriesRecord
 
 log = logging.getLogger(__name__)
@@ -53,15 +53,15 @@ def _not_ct(record: SeriesRecord) -> tuple[Refusal, ...]:
 
 
 def _header(path: Path) -> Dataset | None:
-    """The header of a file, None if it cannot be parsed; OSError if the storage fails."""
+    """The header of a file, None if it cannot be parsed or is too large; OSError if the storage fails."""
     try:
-        header = dcmread(path, stop_before_pixels=True)
+        header = read_header(path)
         texts(header, "ImageType")
     except OSError as error:
         if is_storage_error(error):
             raise
         return None
-    except UNPARSABLE:
+    except (Rejected, *UNPARSABLE):
         return None
     return header
 

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from service.composition import destinations as to
 from service.composition.storage import existing_storage, has_database, open_storage
+from service.domain.dicom_file import beginning
+from service.domain.unparsable import UNPARSABLE
+from service.errors import Rejected
 from service.settings import (
     Settings,
 )
@@ -61,10 +62,8 @@ def accession_number(settings: Settings, job: Mapping[str, Any]) -> str:
     spool, engine = existing_storage(settings)
     received = [path for one in Records(engine).series_of(job["study_uid"]) for path in one.paths[:1]]
     for path in (*(stored["path"] for stored in job["objects"][:1]), *received):
-        with suppress(OSError, InvalidDicomError), spool.local([path]) as (file,):
-            found = str(
-                dcmread(file, stop_before_pixels=True, specific_tags=["AccessionNumber"]).get("AccessionNumber", "")
-            )
+        with suppress(OSError, Rejected, *UNPARSABLE), spool.local([path]) as (local,), local.open("rb") as file:
+            found = str(beginning(file, ["AccessionNumber"]).get("AccessionNumber", ""))
             if printable := "".join(filter(str.isprintable, found)).strip():
                 return printable
     return ""

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.uid import UID
 from pydicom.valuerep import DT
 
+from service.domain.dicom_file import beginning
 from service.domain.priority import Urgency, requested
 from service.domain.unparsable import UNPARSABLE
+from service.errors import Rejected
 
 CT_SOP_CLASSES = frozenset(
     (
@@ -23,6 +25,9 @@ _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID
 _TIMES = ("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "TimezoneOffsetFromUTC")
 _PRIORITY = "RequestedProcedurePriority"
 _LONGEST_UID = 64
+_MOST_LOOKED_AT_BYTES = 2**24
+"""Of a file; what follows is not copied from where it is kept. No header of a CT is that long."""
+
 _LOOKED_AT = (*_UIDS, "Modality", *_TIMES, _PRIORITY)
 
 
@@ -73,19 +78,21 @@ class Arrival:
     called_ae: str
     peer_address: str
     received_at: datetime
-    content: bytes
+    content: bytes | memoryview
 
 
-def identify(file: bytes) -> Identity:
-    """Read only the elements that name the instance from a DICOM file.
+def identify(file: bytes | memoryview) -> Identity:
+    """Read only the elements that name the instance from a DICOM file; of a deflated one only the beginning.
 
-    Unidentified if one is missing or longer than a UID may be, and for bytes that are no dataset, whatever pydicom
-    raises: they are in memory, so that an OSError is no failure of a disk.
+    Unidentified if one is missing there or longer than a UID may be, and for bytes that are no dataset, whatever
+    pydicom raises: they are in memory, so that an OSError is no failure of a disk.
     """
     try:
-        dataset = dcmread(BytesIO(file), stop_before_pixels=True, specific_tags=list(_LOOKED_AT))
+        dataset = beginning(BytesIO(file[:_MOST_LOOKED_AT_BYTES]), _LOOKED_AT)
         values = {keyword: _text(dataset, keyword) for keyword in _LOOKED_AT}
         transfer_syntax_uid = str(dataset.file_meta.TransferSyntaxUID)
+    except Rejected as error:
+        raise Unidentified("; ".join(refusal.detail for refusal in error.refusals)) from error
     except (*UNPARSABLE, OSError) as error:
         raise Unidentified(f"the dataset cannot be parsed ({type(error).__name__})") from error
     if missing := [keyword for keyword in _UIDS if not values[keyword]]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydicom import DataElement, Dataset, config
 from pydicom.charset import convert_encodings
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
@@ -31,7 +31,13 @@ UID_LENGTH = 64
 _TEXT_DELIMITERS = {"PN": b"^=", "LO": b"", "SH": b"", "UC": b"", "ST": b"", "LT": b"", "UT": b""}
 """Value representations that Specific Character Set applies to (PS3.5 6.1.2.2)."""
 
+_SOP_CLASS = Tag("SOPClassUID")
+_MOST_VALUES = 64
+_BECOME_OBJECTS = ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI")
+"""Value representations of several values (PS3.5 6.2), each of which takes a hundred times the memory of its bytes."""
+
 _LONGEST = 1024
+_LONGEST_SEQUENCE = 4096
 _PARAGRAPHS = ("ST", "LT", "UT")
 
 # Functional Group Macro that holds the attribute in a multi-frame image.
@@ -83,12 +89,16 @@ def transfer_syntax(dataset: Dataset) -> UID | None:
 
 
 def is_multi_frame(header: Dataset) -> bool:
+    if _has_many_values(header.get_item(_SOP_CLASS)):
+        return False
     return header.get("SOPClassUID") in MULTI_FRAME_CT
 
 
 def element(header: Dataset, tag: BaseTag) -> DataElement:
     """The element with its text decoded (`charset`); one of MALFORMED where its bytes make no value."""
     raw = header.get_item(tag)
+    if _has_many_values(raw):
+        raise ValueError(f"more than {_MOST_VALUES} values")
     if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and not is_plain(raw.value):
         vr = dictionary_VR(tag) if raw.VR in (None, "UN") else str(raw.VR)
         declared = _encodings(header)
@@ -97,6 +107,16 @@ def element(header: Dataset, tag: BaseTag) -> DataElement:
             text = _decoded(raw.value, vr, encodings)
             header[tag] = DataElement(tag, vr, text, validation_mode=config.IGNORE)
     return header[tag]
+
+
+def _has_many_values(raw: Any) -> bool:
+    """Whether an element that was not looked at yet has many more values than any that is read here."""
+    if not isinstance(raw, RawDataElement) or not isinstance(raw.value, bytes):
+        return False
+    if raw.value.count(b"\\") < _MOST_VALUES:
+        return False
+    unknown = raw.VR in (None, "UN") and dictionary_has_tag(raw.tag)
+    return (dictionary_VR(raw.tag) if unknown else raw.VR) in _BECOME_OBJECTS
 
 
 def _decoded(value: bytes, vr: str, encodings: Sequence[str]) -> str | list[str]:
@@ -161,7 +181,13 @@ def within(keyword: str, values: tuple[float, ...], bounds: tuple[float, float])
 
 
 def items(header: Dataset, keyword: str) -> Sequence[Dataset]:
-    """Items of a sequence, none where it is absent; Unreadable if the attribute is no sequence."""
+    """Items of a sequence, none where it is absent; Unreadable if it is no sequence, or longer than any that is read.
+
+    A multi-frame image alone has long ones: its functional groups.
+    """
+    raw = header.get_item(Tag(keyword))
+    if isinstance(raw, RawDataElement) and len(raw.value or b"") > _LONGEST_SEQUENCE and not is_multi_frame(header):
+        raise Unreadable(f"{keyword} is malformed")
     value = find(header, keyword)
     if value is not None and not isinstance(value, Items):
         raise Unreadable(f"{keyword} is malformed")

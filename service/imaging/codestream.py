@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from openjpeg.utils import get_parameters
 from pydicom import Dataset
-from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
@@ -14,9 +12,12 @@ from pydicom.uid import (
     JPEG2000TransferSyntaxes,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
+    RLELossless,
 )
 
 from service.imaging.attributes import transfer_syntax
+from service.imaging.encapsulated import check_segments, encoded_frames
+from service.imaging.jpeg_2000 import jpeg_2000_size
 
 _J2K = (*JPEG2000TransferSyntaxes, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
 _CODESTREAMS = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *_J2K)
@@ -54,18 +55,25 @@ def decodable(syntax: UID) -> bool:
 def codestreams(dataset: Dataset) -> Iterator[bytes]:
     """Encoded frames of the JPEG family, none where the pixels are encoded in another way."""
     if transfer_syntax(dataset) in _CODESTREAMS:
-        yield from _encoded(dataset)
+        yield from encoded_frames(dataset)
 
 
 def check_codestreams(dataset: Dataset) -> None:
-    """ValueError or RuntimeError if a frame of the JPEG family is damaged, or not of the size the header says."""
+    """ValueError or RuntimeError if a frame is damaged, or decodes to more than the header says."""
     syntax = transfer_syntax(dataset)
+    if syntax == RLELossless:
+        segments = int(dataset.BitsAllocated) // 8 * int(dataset.get("SamplesPerPixel") or 1)
+        for frame in encoded_frames(dataset):
+            check_segments(frame, segments, dataset.Rows * dataset.Columns)
     for frame in codestreams(dataset):
         if syntax in JPEG2000TransferSyntaxes and _SECTOR_OF_ZEROS in _up_to_end(frame):
             raise ValueError(f"{len(_SECTOR_OF_ZEROS)} zero bytes in a row, a part of the code stream is lost")
-        rows, columns = _j2k_size(frame) if syntax in _J2K else jpeg_size(frame)
-        if (rows, columns) != (dataset.Rows, dataset.Columns):
-            raise ValueError(f"the code stream is {rows}×{columns}, the header says {dataset.Rows}×{dataset.Columns}")
+        for rows, columns, components in [jpeg_2000_size(frame)] if syntax in _J2K else _jpeg_sizes(frame):
+            if (rows, columns) != (dataset.Rows, dataset.Columns):
+                said = f"the header says {dataset.Rows}×{dataset.Columns}"
+                raise ValueError(f"the code stream is {rows}×{columns}, {said}")
+            if components != 1:
+                raise ValueError(f"the code stream has {components} components, a CT has one")
 
 
 def _up_to_end(frame: bytes) -> bytes:
@@ -76,10 +84,16 @@ def _up_to_end(frame: bytes) -> bytes:
 
 def jpeg_size(frame: bytes) -> tuple[int, int]:
     """Rows and columns from the start of frame segment of JPEG or JPEG-LS; ValueError where there is none."""
-    for marker, segment in _segments(frame):
-        if marker in _SOF and len(segment) >= 5:
-            return int.from_bytes(segment[1:3]), int.from_bytes(segment[3:5])
-    raise ValueError("the code stream has no start of frame")
+    rows, columns, _ = _jpeg_sizes(frame)[0]
+    return rows, columns
+
+
+def _jpeg_sizes(frame: bytes) -> list[tuple[int, int, int]]:
+    """Rows, columns and components of each start of frame, at least one: which of several a decoder takes is open."""
+    starts = [segment for marker, segment in _segments(frame) if marker in _SOF and len(segment) >= 6]
+    if not starts:
+        raise ValueError("the code stream has no start of frame")
+    return [(int.from_bytes(start[1:3]), int.from_bytes(start[3:5]), start[5]) for start in starts]
 
 
 def loses_information(frame: bytes) -> bool:
@@ -111,16 +125,3 @@ def _segments(frame: bytes) -> Iterator[tuple[int, bytes]]:
         if marker in (_SOS, _SOT):
             return
         at += 2 + length
-
-
-def _j2k_size(frame: bytes) -> tuple[int, int]:
-    parameters = get_parameters(frame)
-    return int(parameters["rows"]), int(parameters["columns"])
-
-
-def _encoded(dataset: Dataset) -> Iterator[bytes]:
-    offsets = None
-    if "ExtendedOffsetTable" in dataset:
-        offsets = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    yield from generate_frames(dataset.PixelData, number_of_frames=frames, extended_offsets=offsets)

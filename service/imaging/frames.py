@@ -158,10 +158,10 @@ def _check_ct(header: Dataset) -> None:
         if value is not None and value not in allowed:
             raise Unreadable(f"{keyword} is {value:g}")
     padding_ends(header)
-    for number in range(1, frame_count(header) + 1):
-        image_type(header, number)
     if int(optional_number(header, "NumberOfFrames") or 1) != frame_count(header):
         raise Unreadable("NumberOfFrames does not agree with the functional groups")
+    for number in range(1, frame_count(header) + 1):
+        image_type(header, number)
 
 
 def _frame(header: Dataset, instance: int, number: int) -> Frame:

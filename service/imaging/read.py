@@ -19,7 +19,7 @@ from pydicom.tag import Tag
 from service.domain.ct import CT, Hounsfield
 from service.domain.flags import LOSSY, OF_THE_CT, PADDING_MASKED, Flag, in_order
 from service.domain.ports import Step, no_step
-from service.errors import Reason, Refusal, Rejected
+from service.errors import Reason, Refusal, Rejected, is_storage_error
 from service.imaging.attributes import MALFORMED, is_multi_frame, transfer_syntax
 from service.imaging.codestream import check_codestreams, decoding_plugin
 from service.imaging.damaged import find_damage
@@ -185,7 +185,8 @@ def _damage(volume: hd.Volume, frames: Sequence[Frame]) -> Iterator[Refusal]:
 
 def _decoded(datasets: Sequence[Dataset], whole: Whole, census: _Census) -> Iterator[tuple[Stored, Mask]]:
     """Stored values and padding of every frame, dataset by dataset; Rejected if one cannot be decoded."""
-    for dataset in map(whole, datasets):
+    for header in datasets:
+        dataset = _with_pixels(header, whole)
         if _PIXEL_DATA not in dataset:
             raise Rejected(Refusal(Reason.UNREADABLE, "PixelData is missing."))
         try:
@@ -194,6 +195,16 @@ def _decoded(datasets: Sequence[Dataset], whole: Whole, census: _Census) -> Iter
         except (RuntimeError, *MALFORMED) as exc:
             cause = " ".join(str(exc).split())
             raise Rejected(Refusal(Reason.CODEC, f"Transfer syntax {_syntax_name(dataset)}: {cause}")) from exc
+
+
+def _with_pixels(header: Dataset, whole: Whole) -> Dataset:
+    """Returns `whole(header)`; Rejected if the file cannot be parsed, unless the storage failed."""
+    try:
+        return whole(header)
+    except MALFORMED as exc:
+        if is_storage_error(exc):
+            raise
+        raise Rejected(Refusal(Reason.UNREADABLE, f"A file cannot be parsed ({type(exc).__name__}).")) from exc
 
 
 def _syntax_name(dataset: Dataset) -> str:

@@ -1,6 +1,7 @@
 """Operators' actions on models, from the command line or the API. The workers take it up with the next study.
 
-Whoever wants what is in the audit trail, refusals too. A version passes the acceptance check before it gets any study.
+Who wants what with an installed model is in the audit trail, refusals too. A version passes the acceptance check before
+it gets any study.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,11 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Progress, unheard
-from service.domain.serving import OFF, Rule, Served, as_judged, canary, promote, rollback, shadow, withdraw
+from service.domain.serving import (
+    OFF,
+    NoSuchModel,
+    Rule,
+    Served,
+    as_judged,
+    canary,
+    promote,
+    rollback,
+    shadow,
+    withdraw,
+)
 from service.errors import Permanent
 from service.imaging.difference import Difference
 from service.inference import repository
-from service.inference.files import digest_of
+from service.inference.files import digest_of, model_folders
 from service.inference.installed_models import Installed, installed, served_of
 from service.inference.model_trial import checking
 from service.store.audit import Audit
@@ -163,7 +175,13 @@ class ModelActions:
 
     @contextmanager
     def _entry(self, by: str, what: str, name: str, version: str | None, **asked: Any) -> Iterator[dict[str, Any]]:
-        """Of the audit trail. version: the one that is wanted, or is to go; `before`, `after`: what is served then."""
+        """Of the audit trail, for a model that there is; else NoSuchModel.
+
+        version: the one that is wanted, or is to go; `before`, `after`: what is served then.
+        """
+        names = [folder.name for folder in model_folders(self._seen())]
+        if name not in names:  # of which there is no end, and nothing to tell later
+            raise NoSuchModel(f"There is no model {name} in {self._seen()}; there are {', '.join(names)}.")
         before = self._standing(name, self._served(name))
         sha256 = self._digest(name, version) if version else None
         with self._audit.entry(by, what, name, version=version, sha256=sha256, before=before, **asked) as detail:

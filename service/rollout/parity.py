@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom import dcmread
-
 from service.domain.ct import CT
 from service.domain.pipeline import Pipeline
 from service.domain.ports import Backend, Progress
@@ -19,7 +17,7 @@ from service.imaging.difference import Difference, difference
 from service.imaging.read import read_ct
 from service.rollout.comparing_backends import CachingBackend, ComparingBackend
 from service.rollout.output_statistics import MAX_FURTHER, OutputStatistics
-from service.store.dicom_folder import scan
+from service.store.dicom_folder import headers, scan, whole
 
 MIN_DICE = 0.995
 """Of every label. Mirrored images move lungs by 0.01 and opacities by 0.05 (docs/decisions/0063): rounding has to stay
@@ -110,7 +108,7 @@ def largest_ct(folder: Path) -> CT:
     series = max(scan([folder]), key=lambda one: len(one.paths), default=None)
     if series is None:
         raise Permanent(f"There is no DICOM series in {folder}.")
-    return read_ct([dcmread(path) for path in series.paths])
+    return read_ct(headers(series), whole=whole)
 
 
 def _passed(found: Parity, mistakes: tuple[str, ...]) -> Parity:

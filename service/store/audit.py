@@ -1,12 +1,14 @@
 """The audit trail: who wanted to change what, when, and what came of it.
 
 An entry is written before the change and completed after it: one that stays `begun` tells of a change that a kill cut
-short. Details hold versions, digests and reasons, never patient data.
+short. Details hold versions, digests and reasons, never patient data. No text and no list of an entry is longer than
+`LONGEST_TEXT` and `MOST_VALUES`; what was cut ends with an ellipsis.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +18,9 @@ from service.store.tables import audit
 
 BEGUN, DONE, DENIED, FAILED = "begun", "done", "refused", "failed"
 """Outcomes of an entry. DENIED: the change cannot be made, and nothing was changed."""
+
+LONGEST_TEXT = 500
+MOST_VALUES = 100
 
 
 class Audit:
@@ -32,9 +37,9 @@ class Audit:
         A ThoracleError that leaves the block is why it was refused. asked: details that are known before.
         """
         detail = {name: value for name, value in asked.items() if value is not None}
-        row = {"at": self._clock(), "who": who, "what": what, "subject": subject}
+        row = self._row(who, what, subject, BEGUN, detail)
         with self._engine.begin() as connection:
-            entry = sa.insert(audit).values(row | {"outcome": BEGUN, "detail": detail}).returning(audit.c.id)
+            entry = sa.insert(audit).values(row).returning(audit.c.id)
             number = connection.execute(entry).scalar_one()
         with ExitStack() as stack:
             stack.push(lambda _kind, error, _where: self._complete(number, detail, error))
@@ -42,9 +47,8 @@ class Audit:
 
     def note(self, who: str, what: str, subject: str, outcome: str, **detail: Any) -> None:
         """One entry for what has just happened."""
-        row = {"at": self._clock(), "who": who, "what": what, "subject": subject}
         with self._engine.begin() as connection:
-            connection.execute(sa.insert(audit).values(row | {"outcome": outcome, "detail": detail}))
+            connection.execute(sa.insert(audit).values(self._row(who, what, subject, outcome, detail)))
 
     def entries(
         self, subject: str | None = None, since: datetime | None = None, limit: int = 100
@@ -65,6 +69,10 @@ class Audit:
         with self._engine.begin() as connection:
             return connection.scalar(query.order_by(audit.c.id.desc()).limit(1))
 
+    def _row(self, who: str, what: str, subject: str, outcome: str, detail: Mapping[str, Any]) -> dict[str, Any]:
+        texts = {"who": who, "what": what, "subject": subject, "detail": detail}
+        return {"at": self._clock(), "outcome": outcome, **{name: _bounded(value) for name, value in texts.items()}}
+
     def _complete(self, number: int, detail: Mapping[str, Any], error: BaseException | None) -> None:
         """Note how the block of an entry ended; one that a signal cut short stays `begun`."""
         if error is None:
@@ -76,5 +84,17 @@ class Audit:
 
     def _end(self, number: int, outcome: str, detail: Mapping[str, Any]) -> None:
         with self._engine.begin() as connection:
-            values = {"outcome": outcome, "detail": dict(detail)}
+            values = {"outcome": outcome, "detail": _bounded(detail)}
             connection.execute(sa.update(audit).where(audit.c.id == number).values(values))
+
+
+def _bounded(value: Any) -> Any:
+    """The same value without long texts, long lists, and characters that cannot be stored."""
+    if isinstance(value, str):
+        text = value.encode(errors="replace").decode()
+        return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+    if isinstance(value, Mapping):
+        return {_bounded(str(name)): _bounded(one) for name, one in islice(value.items(), MOST_VALUES)}
+    if isinstance(value, list | tuple):
+        return [*map(_bounded, value[:MOST_VALUES]), *(["…"] if len(value) > MOST_VALUES else [])]
+    return value

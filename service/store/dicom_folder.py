@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
+from service.domain import dicom_file
 from service.domain.ports import Step, no_step
 from service.domain.unparsable import UNPARSABLE
-from service.errors import Refusal, is_storage_error
+from service.errors import Reason, Refusal, Rejected, is_storage_error
 
 Ignored = Callable[[Path, str], None]
 
@@ -19,6 +20,9 @@ _UIDS = ("StudyInstanceUID", "SeriesInstanceUID")
 _NO_DICOM = "not DICOM"
 _PREAMBLE, _PREFIX = 128, b"DICM"
 """Bytes before the prefix, mostly zeros, and the prefix (PS3.10 7.1)."""
+
+MOST_HEADERS_BYTES = 2**29
+"""Memory of a series' headers: 5,000 slices of 100 kB each, which few scanners write."""
 
 DAMAGED = "damaged DICOM"
 UNREADABLE = "cannot be read"
@@ -60,17 +64,37 @@ def scan(paths: Iterable[Path], ignored: Ignored = lambda path, why: None) -> li
 
 
 def headers(series: SeriesFiles, step: Step = no_step) -> list[Dataset]:
-    """Headers of a series without Pixel Data, in the order of its paths. step: called before each."""
+    """Headers of a series without Pixel Data, in the order of its paths. step: called before each.
+
+    Rejected with TOO_LARGE if one of them, or all together, take more memory than those of any CT.
+    """
     found: list[Dataset] = []
+    left = MOST_HEADERS_BYTES
     for path in series.paths:
         step()
-        found.append(dcmread(path, stop_before_pixels=True))
+        found.append(read_header(path))
+        left -= dicom_file.memory_bytes(found[-1])
+        if left < 0:
+            which = f"The headers of {len(found)} of {len(series.paths)} images take more than {MOST_HEADERS_BYTES:,}"
+            raise Rejected(Refusal(Reason.TOO_LARGE, f"{which} bytes."))
     return found
+
+
+def read_header(path: Path) -> Dataset:
+    """The header of a file (`dicom_file.header`)."""
+    with path.open("rb") as file:
+        return dicom_file.header(file)
 
 
 def whole(header: Dataset) -> Dataset:
     """The file of a header, with its Pixel Data."""
-    return dcmread(header.filename)
+    return read_whole(Path(header.filename))
+
+
+def read_whole(path: Path) -> Dataset:
+    """The header and the pixels of a file (`dicom_file.whole`)."""
+    with path.open("rb") as file:
+        return dicom_file.whole(file)
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -85,10 +109,14 @@ def _identity(path: Path, ignored: Ignored) -> tuple[str, str] | None:
         ignored(path, "DICOMDIR")
         return None
     try:
-        header = dcmread(path, specific_tags=list(_UIDS), stop_before_pixels=True)
+        with path.open("rb") as file:
+            header = dicom_file.beginning(file, _UIDS, to_pixels=True)
         study_uid, series_uid = (str(header.get(keyword) or "") for keyword in _UIDS)
     except (InvalidDicomError, EOFError):
         ignored(path, _NO_DICOM if _is_something_else(path) else f"{DAMAGED}: cut off")
+        return None
+    except Rejected as error:
+        ignored(path, f"{DAMAGED}: {'; '.join(refusal.detail for refusal in error.refusals)}")
         return None
     except (*UNPARSABLE, OSError) as error:
         ignored(path, _why(error))

@@ -10,14 +10,16 @@ import numpy as np
 import SimpleITK as sitk
 from highdicom.seg import Segmentation, SegmentationTypeValues
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import SegmentationStorage
 
+from service.domain.dicom_file import beginning
 from service.domain.unparsable import UNPARSABLE
-from service.errors import Permanent
+from service.errors import Permanent, Rejected
 from service.imaging.labels import Labels, Mask
 from service.imaging.lattice import placement
+from service.store.dicom_folder import read_whole
 
 LabelValues = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -43,8 +45,9 @@ def is_label_file(path: Path) -> bool:
     if path.name.lower().endswith(NIFTI):
         return True
     try:
-        header = dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
-    except UNPARSABLE:
+        with path.open("rb") as file:
+            header = beginning(file, ["SOPClassUID"])
+    except (Rejected, *UNPARSABLE):
         return False
     return _is_segmentation(header)
 
@@ -112,9 +115,11 @@ def _where(array: LabelValues, numbers: Sequence[int]) -> Mask:
 
 def _segmentation(path: Path) -> Labels:
     try:
-        dataset = dcmread(path)
+        dataset = read_whole(path)
     except (InvalidDicomError, EOFError) as exc:
         raise NotALabelMap(f"{path} is neither NIfTI (.nii, .nii.gz) nor DICOM") from exc
+    except Rejected as exc:
+        raise NotALabelMap(f"{path} cannot be read: {exc}") from exc
     except UNPARSABLE as exc:
         raise NotALabelMap(f"{path} is damaged DICOM: {exc}") from exc
     if not _is_segmentation(dataset):

@@ -12,6 +12,9 @@ from service.store.job_rows import get
 from service.store.journal import note
 from service.store.tables import jobs, reviews
 
+MOST_REVIEWS = 100
+"""Of one job: the latest counts, and nobody reads a hundred."""
+
 
 class Reviews:
     """The table of reviews."""
@@ -20,12 +23,16 @@ class Reviews:
         self._engine = engine
 
     def add(self, job_id: str, review: Review) -> Job:
-        """NoSuchJob if there is none; IllegalTransition if nothing of the study was analysed; NoReview."""
+        """NoSuchJob if there is none; NoReview; IllegalTransition if nothing of the study was analysed, or if there are
+        as many as are kept."""
         with self._engine.begin() as connection:
             job = get(connection, job_id)
             analysed = connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id)).one()
             if analysed.series_uid is None:
                 raise IllegalTransition(f"job {job_id} is {job.state} and has no result that could be reviewed")
+            count = sa.select(sa.func.count()).select_from(reviews).where(reviews.c.job_id == job_id)
+            if (connection.scalar(count) or 0) >= MOST_REVIEWS:
+                raise IllegalTransition(f"job {job_id} has {MOST_REVIEWS} reviews; no more are kept")
             review.check((analysed.headline or {}).get("max"))
             row = {"job_id": job_id, "at": review.at, "by_whom": review.by, "verdict": review.verdict}
             row |= {"score": review.score, "comment": review.comment}

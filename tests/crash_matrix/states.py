@@ -115,7 +115,7 @@ def _completing() -> Iterator[State]:
 def _reading() -> Iterator[State]:
     name, reading, fetching = "reading", "image 20 is being read", "image 20 is being fetched"
     started = killed(_worker("service.store.jobs:Jobs.start", "after"))
-    read = killed(_worker("service.store.dicom_folder:dcmread", "before", 20))
+    read = killed(_worker("service.store.dicom_folder:read_header", "before", 20))
     yield State("reading-started", name, "the job runs, nothing is read", "worker killed", started)
     yield State("reading-image", name, reading, "worker killed", read)
     yield State("reading-fetch", name, fetching, "worker killed", killed(_FETCH_IMAGE), _CLUSTER)

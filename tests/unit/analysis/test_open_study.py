@@ -142,7 +142,7 @@ def test_bytes_that_pydicom_calls_an_error_of_the_system_are_unreadable(
     """Else one damaged file would keep its study waiting, as a storage that is away does."""
     received.take(image("B70f"))
     error = OSError("No tag to read") if errno is None else OSError(errno, "Invalid argument")
-    monkeypatch.setattr(open_study, "dcmread", Mock(side_effect=error))
+    monkeypatch.setattr(open_study, "read_header", Mock(side_effect=error))
     assert received.pipelines() == (SOFT,)
 
 
