@@ -6,7 +6,8 @@ import sys
 import urllib.error
 import urllib.request
 
-port = os.environ.get("THORACLE_MONITORING__PORT") or os.environ.get("THORACLE_API__PORT") or "8080"
+names = ("THORACLE_MONITORING__PORT", "THORACLE_API__PROBES_PORT", "THORACLE_API__PORT")
+port = next((port for name in names if (port := os.environ.get(name))), "8080")
 try:
     urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=8).close()
 except urllib.error.HTTPError as error:

@@ -14,7 +14,15 @@ from service.settings import Settings
 
 SCHEMA = Path(__file__).parents[1] / "helm" / "thoracle" / "values.schema.json"
 
-CHART_DECIDES = ("data_dir", "api", "monitoring", "receiver.host", "receiver.port")
+CHART_DECIDES = (
+    "data_dir",
+    "api.host",
+    "api.port",
+    "api.probes_port",
+    "monitoring",
+    "receiver.host",
+    "receiver.port",
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=63)]
 Absent = Literal[""]

@@ -5,12 +5,16 @@ An unknown key is an error: a misspelt setting never falls back silently to its 
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import time, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -39,7 +43,7 @@ _TRIAL_CT = ("share", "thoracle", "trial-ct")
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Peer(_Frozen):
@@ -67,6 +71,12 @@ class Receiver(_Frozen):
     port: Port = 11112
     allowed_calling_aets: tuple[AETitle, ...] = Field((), description="empty: every calling AE title is accepted")
     max_associations: int = Field(20, ge=1, description="at once; one more is rejected and may try again")
+    max_associations_each: int = Field(
+        16,
+        ge=1,
+        description="at once from one address; one more takes the place of one that has been idle for a minute",
+    )
+    max_object_gb: float = Field(2, gt=0, description="larger images are refused (C-STORE answers 0xC000)")
     quiet_s: float = Field(60, gt=0, description="a study is complete when no CT image came for this long")
     min_free_gb: float = Field(
         2,
@@ -78,6 +88,12 @@ class Receiver(_Frozen):
     )
     max_waiting: int | None = Field(
         500, ge=1, description="with as many jobs that wait for analysis, new studies are refused; null: never"
+    )
+    max_waiting_each: int | None = Field(
+        None,
+        ge=1,
+        description="with as many of one sender (calling AE title), its new studies are; STAT studies of others are "
+        "taken even where `max_waiting` is reached; default: four fifths of it",
     )
     peers: dict[AETitle, Peer] = Field(default_factory=dict, description="what we know of senders, by AE title")
 
@@ -91,7 +107,7 @@ class Receiver(_Frozen):
     def marks(self) -> Marks:
         """When it takes no more."""
         resume_gb = 2 * self.min_free_gb if self.resume_free_gb is None else self.resume_free_gb
-        return Marks(self.min_free_gb * 1e9, resume_gb * 1e9, self.max_waiting)
+        return Marks(self.min_free_gb * 1e9, resume_gb * 1e9, self.max_waiting, self.max_waiting_each)
 
 
 class Route(_Frozen):
@@ -216,11 +232,21 @@ class DicomDestination(_Delivery):
     )
 
 
+def _without_credentials(url: str) -> str:
+    """The same; ValueError if it holds a name or a password: addresses are logged."""
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("an address holds no user and no password: they have settings of their own")
+    return url
+
+
+WebAddress = Annotated[str, StringConstraints(pattern="^https?://"), AfterValidator(_without_credentials)]
+
+
 class WebDestination(_Delivery):
     """An archive that gets the results by STOW-RS."""
 
     kind: Literal["dicomweb"]
-    url: str = Field(pattern="^https?://", description="of its DICOMweb service")
+    url: WebAddress = Field(description="of its DICOMweb service")
     user: str | None = Field(None, description="basic authentication, with `password`")
     password: SecretStr | None = None
     token: SecretStr | None = Field(None, description="bearer authentication")
@@ -239,7 +265,17 @@ class WebDestination(_Delivery):
             raise ValueError("user and password belong together")
         if self.key and not self.certificate:
             raise ValueError("a key needs its certificate")
+        if (self.password or self.token) and not (self.url.startswith("https://") or _is_here(self.url)):
+            raise ValueError("a password or a token goes over https only, but to this machine")
         return self
+
+
+def _is_here(url: str) -> bool:
+    """Whether nobody else can read what goes there."""
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def _kind(value: Any) -> str:
@@ -256,7 +292,9 @@ class Bucket(_Frozen):
     """An S3 bucket in place of the local disk. Credentials come from the environment (AWS_*) or the host's role."""
 
     url: str = Field(pattern="^s3://", description="s3://bucket/prefix")
-    endpoint: str | None = Field(None, description="of any other server than AWS; with http:// nothing is encrypted")
+    endpoint: WebAddress | None = Field(
+        None, description="of any other server than AWS; with http:// nothing is encrypted"
+    )
     region: str | None = None
 
 
@@ -274,6 +312,9 @@ class Retention(_Frozen):
         gt=0,
         description="what became of a study, after its files went: its jobs, deliveries and journal",
     )
+    audit_days: float | None = Field(
+        None, gt=0, description="who changed what (`thoracle audit`), after it was wanted; null: for ever"
+    )
 
     @property
     def files_for(self) -> timedelta | None:
@@ -284,6 +325,11 @@ class Retention(_Frozen):
     def history_for(self) -> timedelta | None:
         """None: for ever."""
         return None if self.history_days is None else timedelta(days=self.history_days)
+
+    @property
+    def audit_for(self) -> timedelta | None:
+        """None: for ever."""
+        return None if self.audit_days is None else timedelta(days=self.audit_days)
 
 
 class Triton(_Frozen):
@@ -385,6 +431,21 @@ class Api(_Frozen):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    probes_port: Port | None = Field(
+        None,
+        description="`/livez`, `/readyz` and `/metrics` answer here as well, however many connections `port` has; "
+        "null: only there",
+    )
+    max_connections: int = Field(200, ge=1, description="at once; one more is answered 503 and closed")
+    max_connections_per_peer: int = Field(
+        50, ge=1, description="at once from one address; all who come through a proxy have the proxy's"
+    )
+    request_s: float = Field(
+        10, gt=0, description="a request that has not arrived whole after this time is answered 408 and closed"
+    )
+    changes_per_minute: int | None = Field(
+        60, ge=1, description="changes (POST) from one address; one more is answered 429; null: no limit"
+    )
 
 
 class Monitoring(_Frozen):
@@ -411,6 +472,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True,
         extra="forbid",
+        hide_input_in_errors=True,
         env_prefix="THORACLE_",
         env_nested_delimiter="__",
         nested_model_default_partial_update=True,

@@ -10,8 +10,11 @@ from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.ops.invalid_requests import explain_invalid_requests
 from service.ops.job_routes import JobControl, job_routes
 from service.ops.probes import Health, answer, probes
+from service.ops.request_limits import LimitBody
+from service.ops.request_types import JobId, Limit, Offset, Since, StateName, Uid
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,8 @@ def create_app(
 ) -> FastAPI:
     """Returns the application, with more routes. It is alive as long as it answers."""
     app = FastAPI(title="Thoracle", version=version, description="Research use only. Not for diagnostic use.")
+    app.add_middleware(LimitBody)
+    explain_invalid_requests(app)
 
     @app.exception_handler(SQLAlchemyError)
     def database_fails(_request: Request, error: SQLAlchemyError) -> JSONResponse:
@@ -74,12 +79,12 @@ def create_app(
 
     @app.get("/api/jobs", summary="Jobs, newest first")
     def list_jobs(
-        state: str | None = Query(None, description=f"only jobs in this state: {', '.join(job_states)}"),
-        study_uid: str | None = Query(None, max_length=128, description="only jobs of this study"),
-        since: datetime | None = Query(None, description="only jobs created at or after this time (ISO 8601)"),
+        state: StateName | None = Query(None, description=f"only jobs in this state: {', '.join(job_states)}"),
+        study_uid: Uid | None = Query(None, description="only jobs of this study"),
+        since: Since | None = Query(None, description="only jobs created at or after this time (ISO 8601)"),
         order: Literal["newest", "priority"] = Query("newest", description="priority: what is worked on first"),
-        limit: int = Query(100, ge=1, le=1000),
-        offset: int = Query(0, ge=0),
+        limit: Limit = 100,
+        offset: Offset = 0,
     ) -> dict[str, Any]:
         if state is not None and state not in job_states:
             raise HTTPException(422, f"unknown state {state!r}; states are: {', '.join(job_states)}")
@@ -90,11 +95,11 @@ def create_app(
         return {"jobs": [dict(row) for row in rows], "limit": limit, "offset": offset}
 
     @app.get("/api/worklist", summary="Studies with a result that nobody has reviewed, by urgency and rank")
-    def list_worklist(limit: int = Query(100, ge=1, le=1000), offset: int = Query(0, ge=0)) -> dict[str, Any]:
+    def list_worklist(limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
         return {"studies": [dict(row) for row in worklist.entries(limit, offset)], "limit": limit, "offset": offset}
 
     @app.get("/api/jobs/{job_id}", summary="One job with its series, reasons, deliveries and journal")
-    def show_job(job_id: str) -> dict[str, Any]:
+    def show_job(job_id: JobId) -> dict[str, Any]:
         if (row := jobs.job(job_id)) is None:
             raise HTTPException(404, f"there is no job {job_id!r}")
         return dict(row)

@@ -1,9 +1,16 @@
-"""Structured logs: one JSON object per line on standard error. Job ids and counts, never patient data."""
+"""Structured logs: one JSON object per line on standard error. Job ids and counts, never patient data.
+
+A line that repeats itself is throttled (`log_throttle`).
+"""
 
 import logging
-import sys
+import threading
 
 import structlog
+
+from service.ops.log_throttle import ThrottledHandler
+
+log = logging.getLogger(__name__)
 
 
 def configure(level: str, role: str) -> None:
@@ -22,7 +29,7 @@ def configure(level: str, role: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = ThrottledHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # It gives its logger a console handler of its own, in words over many lines, unless the logger has one.
@@ -32,3 +39,10 @@ def configure(level: str, role: str) -> None:
     quiet = {"pynetdicom": logging.CRITICAL, "pydicom": logging.ERROR, "highdicom": logging.ERROR}
     for name, least in (quiet | dict.fromkeys(("uvicorn", "alembic", "dbos"), logging.WARNING)).items():
         logging.getLogger(name).setLevel(least)
+    threading.excepthook = _ended_by
+
+
+def _ended_by(ended: threading.ExceptHookArgs) -> None:
+    """A line in place of a traceback on standard error, which is no JSON, and which a stranger may cause at will."""
+    thread = "a thread" if ended.thread is None else ended.thread.name
+    log.error("%s ended: %s", thread, ended.exc_type.__name__)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, HTTPException, Query
 from service.domain.serving import NoSuchModel, Served
 from service.errors import Permanent, Transient
 from service.imaging.difference import Difference
-from service.ops.job_routes import By
+from service.ops.request_types import By, Limit, ModelName, ModelVersion, Share, Since, Subject
 
 _Answer = TypeVar("_Answer")
 
@@ -63,36 +63,34 @@ def model_routes(control: ModelControl, trail: Trail) -> APIRouter:
         return {"models": [dict(one) for one in _said(control.installed)]}
 
     @router.get(f"{model}/shadow", summary="How candidates differ from the active version, study by study")
-    def compared(name: str, version: str | None = None, limit: int = Query(100, ge=1, le=1000)) -> dict[str, Any]:
+    def compared(name: ModelName, version: ModelVersion | None = None, limit: Limit = 100) -> dict[str, Any]:
         return {"studies": [dict(one) for one in control.compared(name, version, limit)]}
 
     @router.post(f"{model}/canary", summary="Let a version analyse a share of the studies")
-    def canary(
-        name: str, by: By, version: str, share: float = Query(gt=0, le=1, description="above 0, up to 1")
-    ) -> dict[str, Any]:
+    def canary(name: ModelName, by: By, version: ModelVersion, share: Share) -> dict[str, Any]:
         return _done(lambda: control.canary(name, version, share, by))
 
     @router.post(f"{model}/shadow", summary="Let a version analyse every study beside the active one")
-    def shadow(name: str, by: By, version: str) -> dict[str, Any]:
+    def shadow(name: ModelName, by: By, version: ModelVersion) -> dict[str, Any]:
         return _done(lambda: control.shadow(name, version, by))
 
     @router.post(f"{model}/promote", summary="Make a version, or the candidate, the active one")
-    def promote(name: str, by: By, version: str | None = None) -> dict[str, Any]:
+    def promote(name: ModelName, by: By, version: ModelVersion | None = None) -> dict[str, Any]:
         return _done(lambda: control.promote(name, version, by))
 
     @router.post(f"{model}/rollback", summary="Go back to the version before")
-    def rollback(name: str, by: By) -> dict[str, Any]:
+    def rollback(name: ModelName, by: By) -> dict[str, Any]:
         return _done(lambda: control.rollback(name, by))
 
     @router.post(f"{model}/withdraw", summary="End the trial of the candidate")
-    def withdraw(name: str, by: By) -> dict[str, Any]:
+    def withdraw(name: ModelName, by: By) -> dict[str, Any]:
         return _done(lambda: control.withdraw(name, by))
 
     @router.get("/audit", summary="Who changed what, the latest first")
     def audit(
-        subject: str | None = Query(None, max_length=128, description="only of this model or job"),
-        since: datetime | None = Query(None, description="only at or after this time (ISO 8601)"),
-        limit: int = Query(100, ge=1, le=1000),
+        subject: Subject | None = Query(None, description="only of this model or job"),
+        since: Since | None = Query(None, description="only at or after this time (ISO 8601)"),
+        limit: Limit = 100,
     ) -> dict[str, Any]:
         return {"entries": [dict(one) for one in trail.entries(subject, since, limit)]}
 

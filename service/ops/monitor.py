@@ -6,15 +6,22 @@ from typing import Self
 import uvicorn
 from fastapi import FastAPI
 
+from service.ops.connections import ConnectionLimits, limited_config
+
 _LOOK_EVERY_S = 0.05
 
 
 class Listener:
-    """Listens from the beginning of a `with` block to its end; OSError if the address cannot be used."""
+    """Listens from the beginning of a `with` block to its end; OSError if the address cannot be used.
 
-    def __init__(self, name: str, app: FastAPI, host: str, port: int) -> None:
+    Its connections count for this port alone.
+    """
+
+    def __init__(
+        self, name: str, app: FastAPI, host: str, port: int, limits: ConnectionLimits = ConnectionLimits()
+    ) -> None:
         self._name, self._address = name, f"{host}:{port}"
-        self._server = uvicorn.Server(uvicorn.Config(app, host, port, log_config=None, access_log=False))
+        self._server = uvicorn.Server(limited_config(app, host, port, limits))
         self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
 
     def __enter__(self) -> Self:

@@ -1,5 +1,6 @@
 """The process that operators ask: health, jobs, models, metrics."""
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
 
@@ -13,12 +14,14 @@ from service.domain.job_state import State
 from service.domain.ports import Spool
 from service.ops import readiness
 from service.ops.api import SelfReport, create_app
+from service.ops.connections import ConnectionLimits
 from service.ops.counting_files import COUNTING
 from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
 from service.ops.metrics import serving_trouble, turned_away
 from service.ops.model_routes import model_routes
 from service.ops.monitor import Listener
-from service.ops.probes import WARNING, Health
+from service.ops.probes import WARNING, Health, create_monitor
+from service.ops.request_limits import LimitChanges
 from service.roles.process import folders, measured, now, wait_for_sigterm
 from service.settings import Settings
 from service.store.audit import Audit
@@ -34,37 +37,49 @@ from service.worker.backend_watch import GROUP
 def run(settings: Settings, name: str) -> None:
     """The HTTP API, until SIGTERM. name: by which this process counts."""
     spool, engine = open_storage(settings)
-    seen, alive = Overview(engine), shared_locks(settings, engine)
+    alive = shared_locks(settings, engine)
     models = model_actions_on(settings, engine)
-    database_gauges = DatabaseCollector(
-        readings(
-            seen,
-            Reviews(engine).verdicts,
-            partial(_overdue, settings, Retention(engine)),
-            alive.members,
-            settings.destinations,
-            now,
-        )
-    )
     space = SpoolCollector(spool.free_bytes, spool.total_bytes, settings.receiver.marks.resume_free_bytes)
+    database_gauges = _database_gauges(settings, engine, alive)
+    report = SelfReport(
+        healthy=lambda: {"database": database_health(engine)},
+        ready=lambda: _readiness(settings, spool, engine, alive),
+        metrics=lambda: measured(settings, name, space, database_gauges),
+    )
     app = create_app(
         __version__,
-        seen,
+        Overview(engine),
         Worklist(engine),
         job_actions_on(settings, engine),
         [state.value for state in State],
-        SelfReport(
-            healthy=lambda: {"database": database_health(engine)},
-            ready=lambda: _readiness(settings, spool, engine, alive),
-            metrics=lambda: measured(settings, name, space, database_gauges),
-        ),
+        report,
         [model_routes(models, Audit(engine, now))],
     )
+    ours = settings.api
+    if ours.changes_per_minute is not None:
+        app.add_middleware(LimitChanges, per_minute=ours.changes_per_minute)
+    limits = ConnectionLimits(ours.max_connections, ours.max_connections_per_peer, ours.request_s)
     beside = self_promotion(settings, models, alive)
-    with Listener("API", app, settings.api.host, settings.api.port) as listener:
+    with _probes(settings, report), Listener("API", app, ours.host, ours.port, limits) as listener:
         for task in beside:
             task.start()
         wait_for_sigterm(lambda: listener.alive and all(task.alive for task in beside))
+
+
+def _probes(settings: Settings, report: SelfReport) -> AbstractContextManager[object]:
+    """The probes on a port of their own, where the settings want it: nobody can take their connections and threads."""
+    ours = settings.api
+    if ours.probes_port is None:
+        return nullcontext()
+    return Listener(
+        "probes", create_monitor(__version__, dict, report.ready, report.metrics), ours.host, ours.probes_port
+    )
+
+
+def _database_gauges(settings: Settings, engine: sa.Engine, alive: Locks) -> DatabaseCollector:
+    overdue = partial(_overdue, settings, Retention(engine))
+    verdicts = Reviews(engine).verdicts
+    return DatabaseCollector(readings(Overview(engine), verdicts, overdue, alive.members, settings.destinations, now))
 
 
 def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:

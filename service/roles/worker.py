@@ -35,7 +35,7 @@ from service.store.study_tables import StudyTables
 from service.worker.backend_watch import BackendWatch
 from service.worker.delivery import Courier
 from service.worker.delivery_plans import DeliveryPlans
-from service.worker.janitor import Janitor
+from service.worker.janitor import Janitor, Kept
 from service.worker.runner import ANALYSIS_RETRIES, Runner
 from service.worker.sweeper import Sweeper
 
@@ -73,8 +73,9 @@ def run(settings: Settings, name: str) -> None:
     takers = partial(chosen_pipelines, settings, studies.facts)
     rules = SenderRules(partial(_quiet_s, settings), partial(_urgency, settings), takers, [one.name for one in chosen])
     sweeper = Sweeper(tables, durable, rules, partial(present, alive, "receiver"), now)
-    keep, history = settings.retention.files_for, settings.retention.history_for
-    janitor = Janitor(Retention(engine), spool, durable, metrics, keep, history, now)
+    ours = settings.retention
+    kept = Kept(ours.files_for, ours.history_for, ours.audit_for)
+    janitor = Janitor(Retention(engine), spool, durable, metrics, kept, now)
     watch = BackendWatch(models, alive, metrics, durable.retry_studies, checked_every_s(settings))
     for part in (watchdog, durable, sweeper, janitor, watch):
         part.start()

@@ -1,4 +1,5 @@
-"""Removes what has been kept long enough: files of studies that are done, later their rows.
+"""Removes what has been kept long enough: files of studies that are done, later their rows; old entries of the audit
+trail.
 
 All state is in the database; this only ticks. Any number of workers may do it at once.
 """
@@ -6,6 +7,7 @@ All state is in the database; this only ticks. Any number of workers may do it a
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
@@ -39,11 +41,20 @@ class PurgeObserver(Protocol):
     def purged(self, size_bytes: int) -> None: ...
 
 
-class Janitor(PeriodicTask):
-    """One thread per worker process, beside the work.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How long things are kept; None: for ever.
 
-    keep: of files, after the last thing that happened; history: of rows, after the purge; None: for ever.
+    files: after the last thing that happened; history: rows, after the purge; audit: entries, after they were begun.
     """
+
+    files: timedelta | None = None
+    history: timedelta | None = None
+    audit: timedelta | None = None
+
+
+class Janitor(PeriodicTask):
+    """One thread per worker process, beside the work."""
 
     def __init__(
         self,
@@ -51,8 +62,7 @@ class Janitor(PeriodicTask):
         spool: Spool,
         engine: Engine,
         observer: PurgeObserver,
-        keep: timedelta | None,
-        history: timedelta | None,
+        kept: Kept,
         clock: Callable[[], datetime],
     ) -> None:
         super().__init__("janitor", _ROUND_S)
@@ -60,8 +70,7 @@ class Janitor(PeriodicTask):
         self._spool = spool
         self._engine = engine
         self._observer = observer
-        self._keep = keep
-        self._history = history
+        self._kept = kept
         self._clock = clock
         self._cleaned_at = time.monotonic()
         self._stuck = LogOnce(
@@ -75,15 +84,17 @@ class Janitor(PeriodicTask):
         """Finish what a kill has left, then purge and forget a few studies."""
         now = self._clock()
         stuck = self._remove(self._retention.to_remove())
-        if self._keep is not None:
-            given_up = islice(self._give_up(now - self._keep, now), _STUDIES_A_ROUND)
+        if self._kept.files is not None:
+            given_up = islice(self._give_up(now - self._kept.files, now), _STUDIES_A_ROUND)
             stuck += self._remove(given_up)
         if stuck:
             self._stuck.tell(f"{stuck[0]} ({len(stuck)} studies)", _kind(stuck[0]))
         else:
             self._stuck.tell("")
-        if self._history is not None:
-            self._forget(now - self._history)
+        if self._kept.history is not None:
+            self._forget(now - self._kept.history)
+        if self._kept.audit is not None:
+            self._retention.forget_changes(now - self._kept.audit)
 
     def clean(self) -> None:
         """Remove what killed processes have left half-written."""

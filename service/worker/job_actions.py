@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from service.domain.job import Job
 from service.domain.job_state import NOT_ANALYSED, Event, IllegalTransition, State, is_possible
@@ -39,18 +40,18 @@ class JobActions:
 
     def retry(self, job_id: str, by: str) -> Job:
         """A failed job is analysed again; of an undelivered one the stored bytes are sent again."""
-        with self._audit.entry(by, "retry", job_id), self._advised(job_id, "retry"):
+        with self._entry(by, "retry", job_id), self._advised(job_id, "retry"):
             job = self._jobs.get(job_id)
             return self._deliveries.retry(job_id, self._plans.of_job(job), by, self._clock())
 
     def cancel(self, job_id: str, by: str) -> Job:
         """Nothing more is analysed or sent; what has been sent stays where it is."""
-        with self._audit.entry(by, "cancel", job_id), self._advised(job_id, "cancel"):
+        with self._entry(by, "cancel", job_id), self._advised(job_id, "cancel"):
             return self._deliveries.cancel(job_id, by, self._clock())
 
     def resend(self, job_id: str, by: str, destinations: Sequence[str] = ()) -> Job:
         """The stored bytes go once more to these destinations; without any, to all that the rules name."""
-        with self._audit.entry(by, "resend", job_id, to=list(destinations) or None), self._advised(job_id, "resend"):
+        with self._entry(by, "resend", job_id, to=list(destinations) or None), self._advised(job_id, "resend"):
             return self._resend(job_id, by, destinations)
 
     def reanalyse(self, job_id: str, by: str) -> Job:
@@ -58,7 +59,7 @@ class JobActions:
 
         Of a job without a pipeline: the same job; the rules choose again as soon as the study has been quiet.
         """
-        with self._audit.entry(by, "reanalyse", job_id), self._advised(job_id, "reanalyse"):
+        with self._entry(by, "reanalyse", job_id), self._advised(job_id, "reanalyse"):
             job = self._jobs.get(job_id)
             if job.state in NOT_ANALYSED:
                 raise IllegalTransition(f"job {job_id} is {job.state}: its analysis is not done")
@@ -73,8 +74,15 @@ class JobActions:
 
     def review(self, job_id: str, by: str, verdict: Verdict, score: int | None = None, comment: str = "") -> Job:
         """A radiologist's word on the result; the latest one counts. NoReview for a score that is none."""
-        with self._audit.entry(by, "review", job_id, verdict=verdict, score=score):
+        with self._entry(by, "review", job_id, verdict=verdict, score=score):
             return self._reviews.add(job_id, Review(verdict, by, self._clock(), score, comment))
+
+    @contextmanager
+    def _entry(self, by: str, what: str, job_id: str, **asked: Any) -> Iterator[None]:
+        """One entry of the audit trail, for a job that there is: anybody can think of others."""
+        self._jobs.get(job_id)
+        with self._audit.entry(by, what, job_id, **asked):
+            yield
 
     @contextmanager
     def _advised(self, job_id: str, tried: str) -> Iterator[None]:

@@ -101,7 +101,7 @@ def _expected(wanted: Mapping[str, Any]) -> Settings:
     receiver = {"host": "0.0.0.0", "port": 11112}
     decided: dict[str, Any] = {
         "data_dir": "/var/lib/thoracle",
-        "api": {"host": "0.0.0.0", "port": 8080},
+        "api": config.get("api", {}) | {"host": "0.0.0.0", "port": 8080, "probes_port": 8081},
         "receiver": config.get("receiver", {}) | receiver,
     }
     if wanted["mode"] == "cluster":

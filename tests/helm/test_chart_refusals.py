@@ -53,7 +53,7 @@ def test_a_wrong_key_or_value_is_refused_by_the_schema(tmp_path: Path, text: str
         ("config: {destinations: {a: {kind: dicomweb, url: 'https://a', user: u, password: p}}}", "'password'"),
         ("config: {destinations: {a: {kind: dicomweb, url: 'https://a', token: t}}}", "'token'"),
         ("config: {data_dir: /data}", "'data_dir'"),
-        ("config: {api: {port: 80}}", "'api'"),
+        ("config: {api: {port: 80}}", "'port'"),
         ("config: {monitoring: {port: 80}}", "'monitoring'"),
         ("config: {receiver: {host: 127.0.0.1}}", "'host'"),
         ("config: {receiver: {port: 104}}", "'port'"),

@@ -40,11 +40,12 @@ class Release:
         (config,) = (one for one in of_kind(manifests, "ConfigMap") if "thoracle.yaml" in one["data"])
         self._config = folder / "thoracle.yaml"
         self._config.write_text(config["data"]["thoracle.yaml"])
-        self.ports = {"dicom": free_port(), "http": free_port(), "s3": free_port()}
+        self.ports = {name: free_port() for name in ("dicom", "http", "probes", "s3")}
         self._addresses = {
             "THORACLE_BUCKET__ENDPOINT": f"http://127.0.0.1:{self.ports['s3']}",
             "THORACLE_RECEIVER__PORT": str(self.ports["dicom"]),
             "THORACLE_API__PORT": str(self.ports["http"]),
+            "THORACLE_API__PROBES_PORT": str(self.ports["probes"]),
         }
         self.metrics = {role: free_port() for role in ("receiver", "worker", "api")}
 
@@ -91,7 +92,7 @@ class Release:
         return (self._folder / f"{name}.log").read_text()
 
     def passes(self, name: str, probe: Mapping[str, Any]) -> bool:
-        port = {"metrics": self.metrics[name], "http": self.ports["http"]}[probe["httpGet"]["port"]]
+        port = (self.ports | {"metrics": self.metrics[name]})[probe["httpGet"]["port"]]
         try:
             return httpx.get(f"http://127.0.0.1:{port}{probe['httpGet']['path']}", timeout=30).status_code == 200
         except httpx.TransportError:

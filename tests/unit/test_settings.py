@@ -35,6 +35,10 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "destinations: {a: {ae_title: A, host: h, url: 'https://h'}}",
         "destinations: {a: {kind: dicomweb, url: 'https://h', confirm: commitment}}",
         "destinations: {a: {kind: dicomweb, url: 'https://h', user: u}}",
+        "destinations: {a: {kind: dicomweb, url: 'https://u:p@h'}}",
+        "destinations: {a: {kind: dicomweb, url: 'http://h', user: u, password: p}}",
+        "destinations: {a: {kind: dicomweb, url: 'http://h', token: t}}",
+        "bucket: {url: 's3://b', endpoint: 'http://u:p@h'}",
         "destinations: {a: {kind: dicomweb, url: 'https://h', user: u, password: p, token: t}}",
         "destinations: {a: {ae_title: A, host: h, when: [{station: CT1}]}}",
         "destinations: {'a b': {ae_title: A, host: h}}",
@@ -157,3 +161,20 @@ def test_limits_override_only_what_is_set(tmp_path: Path) -> None:
     assert load(None).limits.over(own) == own
     settings = configured(tmp_path, "limits: {min_slices: 50, allow_derived: false, min_age_years: 0}")
     assert settings.limits.over(own) == replace(own, min_slices=50, allow_derived=False, min_age_years=0.0)
+
+
+def test_secrets_are_refused_in_words_where_others_can_read_them(tmp_path: Path) -> None:
+    """And the sentence does not repeat them."""
+    for url, why in (
+        ("https://me:hidden@archive.example/dicom-web", "an address holds no user and no password"),
+        ("http://archive.example/dicom-web", "a password or a token goes over https only"),
+    ):
+        config = tmp_path / "thoracle.yaml"
+        config.write_text(f"destinations: {{a: {{kind: dicomweb, url: '{url}', user: me, password: hidden}}}}")
+        with pytest.raises(ValidationError, match=why) as refused:
+            load(config)
+        assert "hidden" not in str(refused.value)
+    for here in ("http://127.0.0.1:8042", "http://localhost:8042", "http://[::1]:8042"):
+        Settings.model_validate(
+            {"destinations": {"a": {"kind": "dicomweb", "url": here, "user": "u", "password": "p"}}}
+        )

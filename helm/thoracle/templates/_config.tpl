@@ -1,6 +1,6 @@
 {{/* thoracle.yaml: the settings of values.yaml, and what the chart decides over them. */}}
 {{- define "thoracle.config" -}}
-{{- $decided := dict "data_dir" "/var/lib/thoracle" "api" (dict "host" "0.0.0.0" "port" 8080) -}}
+{{- $decided := dict "data_dir" "/var/lib/thoracle" "api" (dict "host" "0.0.0.0" "port" 8080 "probes_port" 8081) -}}
 {{- $_ := set $decided "receiver" (dict "host" "0.0.0.0" "port" 11112) -}}
 {{- if eq .Values.mode "cluster" -}}
 {{- $_ := set $decided "monitoring" (dict "host" "0.0.0.0" "port" 9464) -}}

@@ -90,6 +90,7 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- end }}
 {{- if has .component (list "api" "single") }}
 - {name: http, containerPort: 8080}
+- {name: probes, containerPort: 8081}
 {{- else }}
 - {name: metrics, containerPort: 9464}
 {{- end }}
@@ -97,7 +98,8 @@ tolerations: {{ toYaml . | nindent 2 }}
 
 {{/* One pod is ready while its DICOM port is open: a sender hears from the receiver itself what it refuses. */}}
 {{- define "thoracle.probes" -}}
-{{- $port := ternary "http" "metrics" (has .component (list "api" "single")) -}}
+{{- $api := has .component (list "api" "single") -}}
+{{- $port := ternary "probes" "metrics" $api -}}
 startupProbe:
   httpGet: {path: /livez, port: {{ $port }}}
   periodSeconds: 5
@@ -112,7 +114,7 @@ readinessProbe:
   {{- if eq .component "single" }}
   tcpSocket: {port: dicom}
   {{- else }}
-  httpGet: {path: {{ ternary "/healthz" "/readyz" (eq .component "api") }}, port: {{ $port }}}
+  httpGet: {path: {{ ternary "/healthz" "/readyz" (eq .component "api") }}, port: {{ ternary "http" "metrics" $api }}}
   {{- end }}
   periodSeconds: 10
   timeoutSeconds: 10

@@ -254,7 +254,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_tried(tmp_path: Path)
         site.operator.promote("lobes", "2", "ada")
     with pytest.raises(NoSuchModel, match="There is no model lobe"):
         site.operator.withdraw("lobe", "ada")
-    assert [outcome for _, outcome, _ in site.told()] == ["refused", "refused"]
+    assert [(what, outcome) for what, outcome, _ in site.told()] == [("promote", "refused")], "names are without end"
 
 
 class InSixteenBits(OnnxBackend):

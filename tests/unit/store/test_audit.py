@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.errors import Permanent
-from service.store.audit import Audit
+from service.store.audit import LONGEST_TEXT, MOST_VALUES, Audit
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -43,3 +43,16 @@ def test_the_last_time_that_something_was_done_to_a_version_is_found_however_lon
     assert audit.last("shadow", "lobes", "2") == NOW
     assert audit.last("shadow", "lobes", "109") == now
     assert audit.last("promote", "lobes", "2") is None
+
+
+def test_no_text_and_no_list_of_an_entry_is_long(engine: sa.Engine) -> None:
+    audit = Audit(engine, lambda: NOW)
+    long = "x" * 5000
+    with pytest.raises(Permanent), audit.entry(long, "resend", long, to=[long] * 500, before={"active": {long: long}}):
+        raise Permanent(long)
+    audit.note("ada\udce4", "add", "lobes", "refused", why=long)
+    noted, entry = audit.entries()
+    cut = f"{'x' * (LONGEST_TEXT - 1)}…"
+    assert (noted["who"], noted["detail"]) == ("ada?", {"why": cut})
+    assert (entry["who"], entry["subject"], entry["outcome"]) == (cut, cut, "refused")
+    assert entry["detail"] == {"to": [cut] * MOST_VALUES + ["…"], "before": {"active": {cut: cut}}, "why": cut}

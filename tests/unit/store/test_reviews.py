@@ -92,3 +92,14 @@ def test_the_scale_is_that_of_the_result(records: Records, jobs: Jobs, reviews: 
 def test_a_score_of_a_result_that_stands_is_refused() -> None:
     with pytest.raises(NoReview):
         Review(Verdict.ACCEPTED, "ada", at(0), 4)
+
+
+def test_a_job_keeps_so_many_reviews_and_no_more(
+    records: Records, jobs: Jobs, reviews: Reviews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.reviews.MOST_REVIEWS", 2)
+    job_id = analysed(records, jobs, "1.1")
+    for _ in range(2):
+        reviews.add(job_id, Review(Verdict.ACCEPTED, "ada", at(700)))
+    with pytest.raises(IllegalTransition, match="has 2 reviews"):
+        reviews.add(job_id, Review(Verdict.ACCEPTED, "ada", at(700)))

@@ -11,6 +11,7 @@ from helpers.dicom_peers import wait_until
 
 from service.domain.job import Result
 from service.errors import Reason, Refusal
+from service.store.audit import DONE, Audit
 from service.store.jobs import Jobs
 from service.store.planning import NOWHERE
 from service.store.records import Records
@@ -18,7 +19,7 @@ from service.store.retention import Retention
 from service.store.spool import Spool
 from service.store.tables import studies
 from service.worker import janitor
-from service.worker.janitor import Janitor
+from service.worker.janitor import Janitor, Kept
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -28,13 +29,20 @@ REFUSED = Result(refusals={"S.1": (Refusal(Reason.TILT, "12 degrees."),)})
 class House:
     """Refused studies, and a worker that purges after a week."""
 
-    def __init__(self, folder: Path, keep: timedelta | None = 7 * DAY, history: timedelta | None = 30 * DAY) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keep: timedelta | None = 7 * DAY,
+        history: timedelta | None = 30 * DAY,
+        audit: timedelta | None = None,
+    ) -> None:
         self.engine = open_database(folder / "records.db")
         self.records, self.jobs, self.spool = Records(self.engine), Jobs(self.engine), Spool(folder)
         self.clock = NOW
         self.at_work: set[str] = set()
         self.bytes: list[int] = []
-        self.janitor = Janitor(Retention(self.engine), self.spool, self, self, keep, history, lambda: self.clock)
+        kept = Kept(keep, history, audit)
+        self.janitor = Janitor(Retention(self.engine), self.spool, self, self, kept, lambda: self.clock)
 
     def discard(self, job_id: str) -> bool:
         return job_id not in self.at_work
@@ -83,6 +91,15 @@ def test_history_counts_from_the_purge_however_long_files_are_kept_now(tmp_path:
     assert now.studies == 1
     now.after(39)
     assert now.studies == 0
+
+
+@pytest.mark.parametrize(("kept", "left"), [(30 * DAY, ["retry"]), (None, ["retry", "cancel"])])
+def test_the_audit_trail_has_a_time_of_its_own(tmp_path: Path, kept: timedelta | None, left: list[str]) -> None:
+    house = House(tmp_path, audit=kept)
+    for days, what in ((0, "cancel"), (20, "retry")):
+        Audit(house.engine, lambda days=days: NOW + days * DAY).note("ada", what, "a job", DONE)  # type: ignore[misc]
+    house.after(31)
+    assert [entry["what"] for entry in Audit(house.engine, lambda: NOW).entries()] == left
 
 
 def test_for_ever(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from helpers.runner_bench import ANALYSED, REFUSED, AnalysedStub, Bench, SevereS
 from pydicom import Dataset
 
 from service.domain.job_state import IllegalTransition, State
+from service.domain.review import Verdict
 from service.domain.work import DONE, NOTHING_TO_DELIVER, Deliver
 from service.errors import Reason, Refusal
 
@@ -27,14 +28,16 @@ def test_an_analysed_job_is_saved_then_delivered(bench: Bench) -> None:
     assert bench.served.backend.urgencies == [bench.jobs.get(bench.job_id).urgency]
 
 
-def test_what_operators_do_is_in_the_audit_trail_refusals_too(bench: Bench) -> None:
+def test_what_operators_do_with_a_job_that_exists_is_in_the_audit_trail_refusals_too(bench: Bench) -> None:
     bench.operator.cancel(bench.job_id, "ada")
     with pytest.raises(IllegalTransition):
         bench.operator.resend(bench.job_id, "ada", ["moon"])
+    for action in ("retry", "cancel", "resend", "reanalyse"):
+        with pytest.raises(LookupError):
+            getattr(bench.operator, action)("nonsense", "ada")
     with pytest.raises(LookupError):
-        bench.operator.retry("nonsense", "ada")
+        bench.operator.review("nonsense", "ada", Verdict.ACCEPTED)
     assert [(e["who"], e["what"], e["subject"], e["outcome"]) for e in bench.audit.entries()] == [
-        ("ada", "retry", "nonsense", "refused"),
         ("ada", "resend", bench.job_id, "refused"),
         ("ada", "cancel", bench.job_id, "done"),
     ]
