@@ -67,7 +67,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
 
 def test_each_role_says_that_it_is_alive_and_what_it_needs(alone: Alone) -> None:
     expected = {
-        "receiver": {"receiver", "database", "disk"},
+        "receiver": {"receiver", "associations", "database", "disk"},
         "worker": {"threads", "back end", "models", "database"},
         "api": {"database", "receiver", "worker", "back end", "disk"},
     }
