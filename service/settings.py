@@ -253,6 +253,9 @@ class WebDestination(_Delivery):
     certificate: Path | None = Field(None, description="client certificate (PEM), with `key`")
     key: Path | None = None
     ca: Path | None = Field(None, description="who must have signed the archive's certificate (PEM)")
+    plain_http: bool = Field(
+        False, description="password or token may go over http:// too, where nobody can listen on the way"
+    )
     confirm: Literal["query", "none"] = Field(
         "query", description="when an object is delivered: seen by QIDO-RS, or stored"
     )
@@ -265,8 +268,11 @@ class WebDestination(_Delivery):
             raise ValueError("user and password belong together")
         if self.key and not self.certificate:
             raise ValueError("a key needs its certificate")
-        if (self.password or self.token) and not (self.url.startswith("https://") or _is_here(self.url)):
-            raise ValueError("a password or a token goes over https only, but to this machine")
+        encrypted = self.url.startswith("https://") or _is_here(self.url) or self.plain_http
+        if (self.password or self.token) and not encrypted:
+            raise ValueError(
+                "a password or a token goes over https only, but to this machine, or with plain_http: true"
+            )
         return self
 
 

@@ -38,6 +38,8 @@ class KeptHeaders:
 
     def keep_first(self, series_uid: str, header: Dataset) -> None:
         """Keep the first header of a series; Rejected with TOO_LARGE where those of a study take too much memory."""
+        if series_uid in self.first:  # it is read again
+            return
         self._room_of_first -= memory_bytes(header)
         if self._room_of_first < 0:
             most = f"{MOST_HEADERS_BYTES:,} bytes"

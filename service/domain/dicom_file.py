@@ -89,13 +89,23 @@ def whole(file: BinaryIO) -> FileDataset:
     opened = _Opened(file, MOST_HEADER_BYTES, MOST_READS)
     found = _header(opened)
     opened.go_on(MOST_HEADER_BYTES + _COMPRESSED * min(_pixel_bytes(found), MOST_PIXEL_BYTES), MOST_READS)
-    implicit, little = found.original_encoding
+    implicit, little = _encoding(found)
     with opened.named() as source:
         # As if in a sequence: at the top level pydicom would take some lengths for the letters of an explicit VR.
-        pixels = read_dataset(source, bool(implicit), bool(little), stop_when=_is_after_pixels, at_top_level=False)
+        pixels = read_dataset(source, implicit, little, stop_when=_is_after_pixels, at_top_level=False)
     opened.finish()
-    found.update({element.tag: element for element in pixels.elements()})
+    found.update({element.tag: element for element in pixels.elements() if element.tag.group == _PIXEL_GROUP})
     return found
+
+
+def _encoding(dataset: Dataset) -> tuple[bool, bool]:
+    """Whether its VR is implicit, and little endian its order: as pydicom found it, which some files' meta denies."""
+    for tag in dataset.keys():  # noqa: SIM118  (iterating a Dataset gives elements, not tags)
+        element = dataset.get_item(tag, keep_deferred=True)
+        if isinstance(element, RawDataElement):
+            return element.is_implicit_VR, element.is_little_endian
+    implicit, little = dataset.original_encoding
+    return bool(implicit), bool(little)
 
 
 def memory_bytes(dataset: Dataset) -> int:

@@ -19,14 +19,16 @@ _AHEAD = 2
 
 
 class BoundedAssociation(Association):
-    """useful_s: when it last stored or reported something, or was let in; monotonic."""
+    """useful_s: when it last sent a megabyte, stored or reported something, or was let in; monotonic."""
 
     def __init__(self, ae: AE, connection: socket.socket, heard: bytes, room: Room) -> None:
         super().__init__(ae, MODE_ACCEPTOR)
         self.useful_s = time.monotonic()
+        self._served = 0
+        self._ended = False
         self._reports = 0
         self._counting = Lock()
-        self.dimse = BoundedDimse(self, room)
+        self.dimse = BoundedDimse(self, room, self._go_on)
         self.set_socket(BoundedSocket(self, connection, heard, self._is_busy))
         self.bind(evt.EVT_DIMSE_RECV, self._count_report)
 
@@ -35,8 +37,14 @@ class BoundedAssociation(Association):
         """Whether no thread of it is left."""
         return not self.is_alive() and not self.dul.is_alive()
 
+    @property
+    def idle_since_s(self) -> float | None:
+        """Monotonic; None while something is answered, and once it was told to end."""
+        return None if self._served or self._ended else self.useful_s
+
     def end(self) -> None:
         """Close the connection, whatever it is at; its threads end then."""
+        self._ended = True
         self.dul.kill_dul()
         if self.dul.socket is not None:
             self.dul.socket.close()
@@ -48,6 +56,9 @@ class BoundedAssociation(Association):
         finally:
             self.end()
 
+    def _go_on(self) -> None:
+        self.useful_s = time.monotonic()
+
     def _is_busy(self) -> bool:
         return self._reports >= _AHEAD or self.dimse.msg_queue.qsize() >= _AHEAD
 
@@ -58,11 +69,13 @@ class BoundedAssociation(Association):
                 self._reports += 1
 
     def _serve_request(self, req: DimseServiceType, context_id: int) -> None:
+        with self._counting:
+            self._served += 1
         try:
             super()._serve_request(req, context_id)
         finally:
             if isinstance(req, C_STORE | N_EVENT_REPORT):
-                self.useful_s = time.monotonic()
-            if isinstance(req, N_EVENT_REPORT):
-                with self._counting:
-                    self._reports -= 1
+                self._go_on()
+            with self._counting:
+                self._served -= 1
+                self._reports -= isinstance(req, N_EVENT_REPORT)

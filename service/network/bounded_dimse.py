@@ -1,6 +1,7 @@
 """The messages of an association (PS3.7), none larger than it may be, none of which ends the thread that reads them."""
 
 import time
+from collections.abc import Callable
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
@@ -16,6 +17,8 @@ _COMMAND_BYTES = 1 << 16
 _OTHER_BYTES = 1 << 24
 """Of the dataset of any other message than a C-STORE request; a commitment report of 10,000 images has 2 MB."""
 
+_PROGRESS = 1 << 20
+
 MESSAGE_WITHIN_S = 3600.0
 """From its first part to its last; 2 GB over a line of 10 Mbit/s take half of it."""
 
@@ -24,11 +27,12 @@ _INVALID_PDU = "Evt19"
 
 
 class BoundedDimse(DIMSEServiceProvider):
-    """room: for objects that are too large for the memory."""
+    """room: for objects that are too large for the memory. progress: called with each megabyte of an object."""
 
-    def __init__(self, association: Association, room: Room) -> None:
+    def __init__(self, association: Association, room: Room, progress: Callable[[], None]) -> None:
         super().__init__(association)
         self._room = room
+        self._progress = progress
         self._until_s = 0.0
 
     def receive_primitive(self, primitive: P_DATA) -> None:
@@ -57,6 +61,8 @@ class BoundedDimse(DIMSEServiceProvider):
         is_stored = not data or isinstance(message, C_STORE_RQ) or command > 0
         received = message.data_set
         assert isinstance(received, Received)
+        if (received.size + data) // _PROGRESS > received.size // _PROGRESS:
+            self._progress()
         return (
             message.encoded_command_set.tell() + command <= _COMMAND_BYTES
             and (is_stored or received.size + data <= _OTHER_BYTES)

@@ -45,7 +45,7 @@ class BoundedSocket(AssociationSocket):
         super().__init__(association, client_socket=connection)
         self._heard = bytearray(heard)
         self._busy = busy
-        self._rest = 0
+        self._in_pdu = False
         self._until_s = 0.0
 
     @property
@@ -64,20 +64,23 @@ class BoundedSocket(AssociationSocket):
         if self._heard:
             first, self._heard = self._heard[:nr_bytes], self._heard[nr_bytes:]
             return first
-        if self._rest:
-            self._rest = 0
+        if self._in_pdu:
+            self._in_pdu = False
             return self._received(nr_bytes)
         self._until_s = time.monotonic() + PDU_WITHIN_S
         header = self._received(HEADER)
         if len(header) == HEADER:
-            self._rest = int.from_bytes(header[2:], "big")
-            if header[0] not in _TYPES or self._rest > (LONGEST if header[0] == _P_DATA else _LONGEST_OTHER):
+            rest = int.from_bytes(header[2:], "big")
+            if header[0] not in _TYPES or rest > (LONGEST if header[0] == _P_DATA else _LONGEST_OTHER):
                 self.send(ABORT)
-                raise OSError(f"a PDU of type {header[0]} and {self._rest} bytes is not taken")
+                raise OSError(f"a PDU of type {header[0]} and {rest} bytes is not taken")
+            self._in_pdu = True
         return header
 
     def _received(self, count: int) -> bytearray:
         connection: Any = self.socket
+        if connection is None:
+            raise OSError("the association was ended")
         received = bytearray()
         while len(received) < count:
             left_s = self._until_s - time.monotonic()

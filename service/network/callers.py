@@ -1,6 +1,7 @@
 """Who may have an association, and how many."""
 
 import ipaddress
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,9 +89,10 @@ def place_of(host: str) -> str:
 
 
 def _gives_way(held: Sequence[_Held]) -> bool:
-    """Whether one of them ended, since it has been of no use for long."""
-    idle = min(held, key=lambda one: one.association.useful_s)
-    if time.monotonic() - idle.association.useful_s < GIVES_WAY_AFTER_S:
+    """Whether one of them ended, since it has been of no use for long. Each does so once."""
+    idle = [(since_s, one) for one in held if (since_s := one.association.idle_since_s) is not None]
+    since_s, first = min(idle, key=lambda each: each[0], default=(math.inf, None))
+    if first is None or time.monotonic() - since_s < GIVES_WAY_AFTER_S:
         return False
-    idle.association.end()
+    first.association.end()
     return True

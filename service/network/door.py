@@ -20,6 +20,7 @@ from threading import Thread
 from service.log_seldom import LogSeldom
 from service.network.association_request import ABORT, HEADER, AssociationRequest, Refused, length
 from service.network.callers import place_of
+from service.network.dimse import UNPARSABLE
 
 log = logging.getLogger(__name__)
 
@@ -198,9 +199,9 @@ class Door:
         guest.connection.setblocking(True)
         try:
             self._admit(guest.connection, guest.address, request)
-        except (OSError, RuntimeError) as error:  # it has gone, or no thread can be started
+        except (RuntimeError, LookupError, *UNPARSABLE) as error:  # it has gone, no thread can be started, or a fault
             guest.connection.close()
-            self._say_dropped(guest.host, str(error))
+            self._say_dropped(guest.host, type(error).__name__)
             self._told("dropped")
 
     def _drop(self, selector: selectors.BaseSelector, guest: _Guest, why: str) -> None:

@@ -38,6 +38,7 @@ CANNOT_UNDERSTAND = 0xC000
 _IDLE_S = 120.0
 _MAX_OBJECT = 2 << 30
 _ANY = 1 << 30
+_ENDS_WITHIN_S = 5.0
 _PREAMBLE = bytes(128) + b"DICM"
 _CODE_STRING = re.compile("[A-Z]{2,16}")
 
@@ -146,6 +147,9 @@ class Receiver:
         while self._callers.any and time.monotonic() < deadline:
             time.sleep(0.05)
         self._callers.end()
+        deadline = time.monotonic() + _ENDS_WITHIN_S
+        while self._callers.any and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _count(self, event: evt.Event, outcome: str) -> None:
         if outcome in ("rejected", "aborted"):

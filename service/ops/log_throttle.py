@@ -14,6 +14,9 @@ MINUTE_S = 60.0
 MOST_TEXTS = 10_000
 """Texts that are counted in one minute; from then on only the kinds are."""
 
+_ERRORS_MORE = 10
+"""So many more lines of a kind pass that tell of an error, each of which may be of another job."""
+
 LONGEST_KEY = 500
 
 
@@ -43,9 +46,10 @@ class Throttle:
     def _passes(self, record: logging.LogRecord) -> bool:
         minute = self._minute
         kind = (record.name, record.pathname, record.lineno, record.levelno)
-        text = (record.name, record.levelno, record.getMessage()[:LONGEST_KEY])
+        text = (record.name, record.levelno, record.getMessage()[:LONGEST_KEY], _place(record))
         of_kind, of_text = minute.seen.get(kind, 0), minute.seen.get(text, 0)
-        if of_kind >= self._same_kind or of_text >= self._same_text:
+        most_of_kind = self._same_kind * (_ERRORS_MORE if record.levelno >= logging.ERROR else 1)
+        if of_kind >= most_of_kind or of_text >= self._same_text:
             count, _ = minute.left_out.get(kind, (0, record))
             minute.left_out[kind] = (count + 1, record)
             return False
@@ -71,8 +75,21 @@ class ThrottledHandler(logging.StreamHandler):  # type: ignore[type-arg]
         self._throttle = Throttle()
 
     def emit(self, record: logging.LogRecord) -> None:
-        for line in self._throttle.passed(record):
+        try:
+            lines = self._throttle.passed(record)
+        except (TypeError, ValueError, LookupError, AttributeError):  # values that do not fit the message
+            self.handleError(record)
+            return
+        for line in lines:
             super().emit(line)
+
+
+def _place(record: logging.LogRecord) -> Hashable:
+    """What was raised and where, of a line with a traceback."""
+    kind, _, frames = record.exc_info or (None, None, None)
+    while frames is not None and frames.tb_next is not None:
+        frames = frames.tb_next
+    return kind, None if frames is None else (frames.tb_frame.f_code, frames.tb_lineno)
 
 
 def _summary(count: int, example: logging.LogRecord, now_s: float) -> logging.LogRecord:

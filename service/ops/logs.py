@@ -8,6 +8,7 @@ import threading
 
 import structlog
 
+from service.errors import traceback_of
 from service.ops.log_throttle import ThrottledHandler
 
 log = logging.getLogger(__name__)
@@ -44,5 +45,7 @@ def configure(level: str, role: str) -> None:
 
 def _ended_by(ended: threading.ExceptHookArgs) -> None:
     """A line in place of a traceback on standard error, which is no JSON, and which a stranger may cause at will."""
+    if ended.exc_value is None or isinstance(ended.exc_value, SystemExit):
+        return
     thread = "a thread" if ended.thread is None else ended.thread.name
-    log.error("%s ended: %s", thread, ended.exc_type.__name__)
+    log.error("%s ended: %s\n%s", thread, ended.exc_type.__name__, traceback_of(ended.exc_value))

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
@@ -110,7 +111,7 @@ def _identity(path: Path, ignored: Ignored) -> tuple[str, str] | None:
         return None
     try:
         with path.open("rb") as file:
-            header = dicom_file.beginning(file, _UIDS, to_pixels=True)
+            header = _read_to_pixels(file)
         study_uid, series_uid = (str(header.get(keyword) or "") for keyword in _UIDS)
     except (InvalidDicomError, EOFError):
         ignored(path, _NO_DICOM if _is_something_else(path) else f"{DAMAGED}: cut off")
@@ -126,6 +127,15 @@ def _identity(path: Path, ignored: Ignored) -> tuple[str, str] | None:
         ignored(path, f"{DAMAGED}: {why}" if _may_be_image(header) else why)
         return None
     return study_uid, series_uid
+
+
+def _read_to_pixels(file: BinaryIO) -> Dataset:
+    """The UIDs; of what is larger than any header of a CT from its beginning alone: its series is refused by name."""
+    try:
+        return dicom_file.beginning(file, _UIDS, to_pixels=True)
+    except Rejected:
+        file.seek(0)
+        return dicom_file.beginning(file, _UIDS)
 
 
 def _is_something_else(path: Path) -> bool:

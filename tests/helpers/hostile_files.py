@@ -393,7 +393,7 @@ HOSTILE: dict[str, Hostile] = {
     ),
     "a million frames": Hostile(lambda: _enhanced(_items(1_000_000)), _LARGE),
     "a million frames without a length": Hostile(
-        lambda: _enhanced(_UNDEFINED + (_ITEM + bytes(4)) * 1_000_000 + _END), (), left_out=1
+        lambda: _enhanced(_UNDEFINED + (_ITEM + bytes(4)) * 1_000_000 + _END), _LARGE
     ),
     "100,000 frames": Hostile(lambda: _enhanced(_items(100_000)), _UNREADABLE),
     "200,000 contrast agents": Hostile(

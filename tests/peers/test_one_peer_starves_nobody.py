@@ -327,3 +327,25 @@ def test_objects_that_come_leave_the_disk_its_reserve(tmp_path: Path) -> None:
         assert status_of(association, stored(1, context_of(association), 9_000_000, 1 << 20)) == 0xA700
         assert status_of(association, stored(2, context_of(association))) == 0
         assert set(receiving.rows()) == {"2.25.2"}
+
+
+def test_who_is_answered_gives_no_place_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the disk takes: else each that waits for it would make room for one more that does."""
+    monkeypatch.setattr(callers, "GIVES_WAY_AFTER_S", 0.5)
+    go = threading.Event()
+    monkeypatch.setattr(Inbox, "take", lambda _self, _arrival: go.wait(20))
+    calls = {"max_associations": 1}
+    with Receiving(tmp_path, calls=calls) as receiving, associated(receiving.port) as association:
+        for pdu in stored(1, context_of(association)):
+            raw(association).sendall(pdu)
+        time.sleep(1.5)
+        assert echo(receiving.node) == "association rejected: Local limit exceeded"
+        assert association.is_established
+        go.set()
+        wait_until(lambda: echo(receiving.node) is None, 10)
+
+
+def test_a_pdu_without_content_is_one(tmp_path: Path) -> None:
+    with Receiving(tmp_path) as receiving, associated(receiving.port) as association:
+        assert status_of(association, [b"\4\0" + bytes(4), *stored(1, context_of(association))]) == 0
+        assert set(receiving.rows()) == {"2.25.1"}

@@ -34,6 +34,14 @@ def test_what_fits_is_read_once(series: list[SeriesFiles], monkeypatch: pytest.M
         assert all("PixelData" not in header for header in again)
 
 
+def test_a_series_that_is_read_again_counts_once(series: list[SeriesFiles], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_headers, "MOST_KEPT_BYTES", 0)
+    monkeypatch.setattr(kept_headers, "MOST_HEADERS_BYTES", 1.5 * memory_bytes(headers(series[0])[0]))
+    kept = KeptHeaders()
+    for _ in range(3):
+        assert len(kept.of(series[0], lambda: None)) == 4
+
+
 def test_first_headers_that_take_too_much_together_refuse_their_series(
     series: list[SeriesFiles], monkeypatch: pytest.MonkeyPatch
 ) -> None:

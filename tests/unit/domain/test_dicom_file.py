@@ -19,6 +19,7 @@ from pydicom.uid import (
     JPEG2000Lossless,
     RLELossless,
 )
+from pynetdicom.dsutils import encode, encode_file_meta
 
 from service.domain import dicom_file
 from service.domain.arrival import identify
@@ -59,6 +60,23 @@ def test_a_file_is_read_as_pydicom_reads_it(syntax: str, multi_frame: bool, tmp_
     assert without == dcmread(path, stop_before_pixels=True) and without.file_meta == expected.file_meta
     with path.open("rb") as file:
         assert beginning(file, ["SOPInstanceUID", "Modality"]).SOPInstanceUID == expected.SOPInstanceUID
+
+
+@pytest.mark.parametrize("claimed", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+@pytest.mark.parametrize("size", [64, 512])
+def test_pixels_are_read_as_they_are_encoded_whatever_the_meta_information_says(
+    claimed: str, size: int, tmp_path: Path
+) -> None:
+    """Some senders label explicit VR as implicit, or the other way round; pydicom finds out."""
+    dataset = make_ct.make(slices=1, rows=size, columns=size, lungs=False).datasets[0]
+    truth = dataset.pixel_array.tobytes()
+    path = tmp_path / "one.dcm"
+    dataset.file_meta.TransferSyntaxUID = claimed
+    written = encode(dataset, claimed != ImplicitVRLittleEndian, True)
+    assert written is not None
+    path.write_bytes(bytes(128) + b"DICM" + encode_file_meta(dataset.file_meta) + written)
+    with path.open("rb") as file:
+        assert whole(file).pixel_array.tobytes() == dcmread(path).pixel_array.tobytes() == truth
 
 
 def test_long_private_elements_and_bulk_data_are_left_out_and_long_sequences_are_not(tmp_path: Path) -> None:

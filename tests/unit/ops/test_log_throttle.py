@@ -2,6 +2,9 @@
 
 import io
 import logging
+import sys
+
+import pytest
 
 from service.ops.log_throttle import MINUTE_S, SAME_KIND, SAME_TEXT, Throttle, ThrottledHandler
 
@@ -30,8 +33,10 @@ def test_a_repeated_line_passes_a_few_times_a_minute_and_the_rest_are_counted() 
 
 def test_lines_of_one_kind_are_limited_though_each_differs() -> None:
     throttle = Throttle()
-    passed = [throttle.passed(line(100, f"job {number}: no such thing")) for number in range(1000)]
+    passed = [throttle.passed(line(100, f"job {number}: no such thing", level=30)) for number in range(1000)]
     assert sum(map(len, passed)) == SAME_KIND
+    errors = [throttle.passed(line(100, f"job {number} failed", number=3)) for number in range(1000)]
+    assert sum(map(len, errors)) == 1000, "each may be of another job"
     assert len(throttle.passed(line(100, "job 5000", number=2))) == 1, "another place in the code"
 
 
@@ -49,3 +54,22 @@ def test_the_handler_writes_what_passes() -> None:
         handler.handle(line(100 + number / 1000))
     handler.handle(line(200))
     assert len(stream.getvalue().splitlines()) == SAME_TEXT + 2
+
+
+def test_errors_of_one_text_and_different_causes_all_pass() -> None:
+    throttle, passed = Throttle(), 0
+    for cause in (KeyError, ValueError, OSError):
+        try:
+            raise cause
+        except cause:
+            record = line(100, "a step failed")
+            record.exc_info = sys.exc_info()
+        passed += sum(len(throttle.passed(record)) for _ in range(SAME_TEXT))
+    assert passed == 3 * SAME_TEXT
+
+
+def test_values_that_do_not_fit_the_message_raise_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = ThrottledHandler()
+    record = logging.LogRecord("lib", logging.ERROR, "/a.py", 1, "%d things", ("x",), None)
+    handler.emit(record)
+    assert "Logging error" in capsys.readouterr().err
