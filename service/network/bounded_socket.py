@@ -86,7 +86,7 @@ class BoundedSocket(AssociationSocket):
             left_s = self._until_s - time.monotonic()
             if left_s <= 0.0:
                 raise TimeoutError("the PDU takes too long")
-            connection.settimeout(left_s)
+            connection.settimeout(min(left_s, self.assoc.network_timeout or left_s))
             got = connection.recv(min(_PIECE, count - len(received)))
             if not got:
                 break

@@ -1,6 +1,7 @@
 """Files that ask for far more than they have: each is refused by name, in bounded memory and time."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,10 @@ Outcome = dict[str, Any]
 @pytest.fixture(scope="module")
 def outcomes() -> dict[str, Outcome]:
     """What became of each, in one process of its own."""
-    command = [sys.executable, "-W", "ignore", str(Path(hostile_files.__file__))]
-    done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    script = Path(hostile_files.__file__)
+    command = [sys.executable, "-W", "ignore", str(script)]
+    found = os.environ | {"PYTHONPATH": str(script.parents[1])}
+    done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=found)
     return {outcome["name"]: outcome for outcome in map(json.loads, done.stdout.splitlines())}
 
 
