@@ -26,7 +26,7 @@ _TIMES = ("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "Timezone
 _PRIORITY = "RequestedProcedurePriority"
 _LONGEST_UID = 64
 _MOST_LOOKED_AT_BYTES = 2**24
-"""Of a file; what follows is not copied from where it is kept. No header of a CT is that long."""
+"""Bytes of a file in which an instance is identified: no header of a CT is longer."""
 
 _LOOKED_AT = (*_UIDS, "Modality", *_TIMES, _PRIORITY)
 

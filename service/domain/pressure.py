@@ -13,7 +13,7 @@ from enum import IntEnum, StrEnum
 
 _QUEUE_RESUMES_AT = 0.9
 _SHARE = 0.8
-"""Of the queue, for one sender: it may be the one gateway of a site, and still leaves room for others."""
+"""The part of the queue that one sender may fill: it may be the one gateway of a site, and leaves room for others."""
 
 
 class Cause(StrEnum):

@@ -15,8 +15,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0
 _MOST_REFUSED = 10_000
-"""Refused studies of one association; it has to begin anew after so many."""
-
+"""Refused studies of one association; after so many it gets no new study taken until it begins again."""
 
 _NEW = dict.fromkeys(Cause, "new studies are") | {Cause.SENDER: "new studies of some senders are"}
 
@@ -67,14 +66,13 @@ class Admission:
         study_uid, instance_uid = image.study_uid, image.sop_instance_uid
         what = max(self._turned_away[Cause.DISK], self._by_queue(sender, image.urgency))
         refused = self._refused.setdefault(association, {})
-        if len(refused) >= _MOST_REFUSED and study_uid not in refused:
-            return False
-        if what is TurnedAway.NOTHING and refused.get(study_uid, instance_uid) == instance_uid:
+        known = study_uid in refused or len(refused) < _MOST_REFUSED
+        if what is TurnedAway.NOTHING and known and refused.get(study_uid, instance_uid) == instance_uid:
             refused.pop(study_uid, None)
             return True
         if what is not TurnedAway.EVERYTHING and self._holds(study_uid):
             return True
-        if len(refused) < _MOST_REFUSED:
+        if known:
             refused.setdefault(study_uid, instance_uid)
         return False
 

@@ -8,24 +8,24 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 
-from service.network.dimse import UNPARSABLE
+from service.domain.unparsable import UNPARSABLE
 
 HEADER = 6
 """Bytes before the rest of a PDU: its type, one byte reserved, the length of the rest (32 bits, big endian)."""
 
 _ASSOCIATE_RQ, _ASSOCIATE_RJ, _ABORT = 0x01, 0x03, 0x07
 _SHORTEST = 74
-"""With its header, without any item."""
+"""Bytes of a request with its header and without any item."""
 
 LONGEST = 1 << 17
 """128 presentation contexts with a dozen transfer syntaxes each fit twice."""
 
 ABORT = bytes([_ABORT, 0, 0, 0, 0, 4, 0, 0, 2, 1])
-"""By the service provider: unrecognized PDU."""
+"""An A-ABORT by the service provider: unrecognized PDU (PS3.8 9.3.8)."""
 
 
 class Refused(Enum):
-    """Why an association is refused: result, source and reason (PS3.8 table 9-21)."""
+    """Reasons to refuse an association: each is the result, source and reason of PS3.8 table 9-21."""
 
     CALLING_AE = (1, 1, 3)
     CALLED_AE = (1, 1, 7)
@@ -53,7 +53,7 @@ class AssociationRequest:
             decoded.decode(pdu)
             asked = decoded.to_primitive()
             complete = all(one.abstract_syntax and one.transfer_syntax for one in _contexts(asked))
-        except (*UNPARSABLE, LookupError, AssertionError, RecursionError) as error:
+        except (*UNPARSABLE, OSError, AssertionError) as error:
             raise ValueError(f"an association request that cannot be read ({type(error).__name__})") from error
         if not complete:
             raise ValueError("a presentation context without a syntax was proposed")

@@ -8,19 +8,20 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.pdu_primitives import P_DATA
 
-from service.network.dimse import UNPARSABLE
+from service.domain.unparsable import UNPARSABLE
 from service.network.received import Received, Room
 
 _COMMAND_BYTES = 1 << 16
-"""Of a command set, at most; those of PS3.7 annex E have less than a thousand."""
+"""Most bytes of a command set; those of PS3.7 annex E have less than a thousand."""
 
 _OTHER_BYTES = 1 << 24
-"""Of the dataset of any other message than a C-STORE request; a commitment report of 10,000 images has 2 MB."""
+"""Most bytes of any dataset but that of a C-STORE request; a commitment report of 10,000 images has 2 MB."""
 
 _PROGRESS = 1 << 20
+"""Bytes after which an object is said to go on."""
 
 MESSAGE_WITHIN_S = 3600.0
-"""From its first part to its last; 2 GB over a line of 10 Mbit/s take half of it."""
+"""Longest time from the first part of a message to its last; 2 GB over a line of 10 Mbit/s take half of it."""
 
 _INVALID_PDU = "Evt19"
 """What ends an association with an A-ABORT (PS3.8 9.2.2)."""
@@ -45,7 +46,7 @@ class BoundedDimse(DIMSEServiceProvider):
         if valid:
             try:
                 super().receive_primitive(primitive)
-            except (*UNPARSABLE, LookupError, RecursionError):
+            except (*UNPARSABLE, OSError):
                 valid = False
         if not valid:
             self.message = None

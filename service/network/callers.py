@@ -1,4 +1,4 @@
-"""Who may have an association, and how many."""
+"""Decides who may have an association, and how many."""
 
 import ipaddress
 import math
@@ -11,10 +11,10 @@ from service.network.association_request import AssociationRequest, Refused
 from service.network.bounded_association import BoundedAssociation
 
 GIVES_WAY_AFTER_S = 60.0
-"""An association that has stored nothing for so long gives its place to whoever finds none."""
+"""An association that has been idle for so long gives its place to whoever finds none."""
 
 _IPV6_HOST = 64
-"""Bits of an IPv6 address that stand for one place: the others its owner makes up."""
+"""Bits of an IPv6 address that count: whoever has one chooses the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,15 @@ class Callers:
         self._changing = Lock()
 
     def refused(self, host: str, request: AssociationRequest) -> tuple[Refused, str] | None:
-        """Why this request is refused, also in words; None where it is not. Another association may end for it."""
+        """Returns why a request is refused, also in words; None where it is not. An idle association may end for it."""
         if self._allowed and request.calling_ae not in self._allowed:
             return Refused.CALLING_AE, "this calling AE title is not allowed"
         if self._called and request.called_ae != self._called:
             return Refused.CALLED_AE, "another AE title was called"
         held = self._living()
         own = [one for one in held if one.place == place_of(host)]
-        if len(own) >= self._most_each and not _gives_way(own):
-            return Refused.LIMIT, f"its address has {self._most_each} associations"
+        if len(own) >= self._most_each:
+            return None if _gives_way(own) else (Refused.LIMIT, f"its address has {self._most_each} associations")
         if len(held) >= self._most and not _gives_way(held):
             return Refused.LIMIT, f"all {self._most} associations are taken"
         return None
@@ -59,7 +59,7 @@ class Callers:
 
     @property
     def busy(self) -> str:
-        """What is wrong where nobody else would be let in; "" otherwise."""
+        """Says what is wrong where nobody else would be let in; "" otherwise."""
         return f"all {self._most} associations are taken" if len(self._living()) >= self._most else ""
 
     @property

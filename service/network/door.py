@@ -17,10 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Thread
 
-from service.log_seldom import LogSeldom
+from service.domain.unparsable import UNPARSABLE
 from service.network.association_request import ABORT, HEADER, AssociationRequest, Refused, length
 from service.network.callers import place_of
-from service.network.dimse import UNPARSABLE
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ _NO_FILE_LEFT_S = 0.1
 
 @dataclass(eq=False, slots=True)
 class _Guest:
-    """heard: what it has said so far, of `wanted` bytes. since_s: monotonic."""
+    """One who waits. heard: what it has said so far, of `wanted` bytes. since_s: monotonic."""
 
     connection: socket.socket
     address: tuple[str, int]
@@ -55,9 +54,8 @@ class _Guest:
 class Door:
     """Opens with `start`, closes with `stop`.
 
-    refused: says why a request from a host is refused, None where it is let in. admit: is given the connection, which
-    blocks, and where it comes from; OSError or RuntimeError where it cannot be served. told: is told of each that is
-    "rejected" or "dropped".
+    refused: called with a host and its request, returns why it is refused, None where it is let in. admit: called with
+    the connection, which blocks, and where it comes from. told: called with "rejected" or "dropped" for each that is.
     """
 
     def __init__(
@@ -77,8 +75,6 @@ class Door:
         self._stopping = False
         self._woken, self._wake = socket.socketpair()
         self._thread = Thread(target=self._run, name="door", daemon=True)
-        self._say_dropped = LogSeldom(log, "connection from %s dropped: %s")
-        self._say_rejected = LogSeldom(log, "association rejected: calling AE %s from %s: %s")
 
     def start(self) -> None:
         """Listen, in a thread."""
@@ -193,21 +189,22 @@ class Door:
             why, in_words = refusal
             self._answer(guest, why.pdu)
             guest.connection.close()
-            self._say_rejected(request.calling_ae, guest.host, in_words)
+            log.warning("association rejected: calling AE %s from %s: %s", request.calling_ae, guest.host, in_words)
             self._told("rejected")
             return
         guest.connection.setblocking(True)
         try:
             self._admit(guest.connection, guest.address, request)
-        except (RuntimeError, LookupError, *UNPARSABLE) as error:  # it has gone, no thread can be started, or a fault
-            guest.connection.close()
-            self._say_dropped(guest.host, type(error).__name__)
-            self._told("dropped")
+        except (OSError, RuntimeError, *UNPARSABLE) as error:  # it has gone, no thread can be started, or a fault
+            self._dropped(guest, type(error).__name__)
 
     def _drop(self, selector: selectors.BaseSelector, guest: _Guest, why: str) -> None:
         self._leave(selector, guest)
+        self._dropped(guest, why)
+
+    def _dropped(self, guest: _Guest, why: str) -> None:
         guest.connection.close()
-        self._say_dropped(guest.host, why)
+        log.warning("connection from %s dropped: %s", guest.host, why)
         self._told("dropped")
 
     def _leave(self, selector: selectors.BaseSelector, guest: _Guest) -> None:

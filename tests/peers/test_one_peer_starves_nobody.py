@@ -276,6 +276,18 @@ def test_who_is_idle_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         wait_until(lambda: sum(one.is_aborted for one in idle) == 1, 5)
 
 
+def test_only_one_gives_way_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where both the places of its address and all places are taken."""
+    monkeypatch.setattr(callers, "GIVES_WAY_AFTER_S", 0.5)
+    calls = {"max_associations": 2, "max_associations_each": 1}
+    with Receiving(tmp_path, calls=calls) as receiving, ExitStack() as held:
+        other, own = (held.enter_context(associated(receiving.port, "CT", f"127.0.0.{last}")) for last in (2, 1))
+        time.sleep(1)
+        assert echo(receiving.node) is None
+        wait_until(lambda: own.is_aborted, 5)
+        assert other.is_established
+
+
 def test_reports_are_answered_a_few_at_a_time(tmp_path: Path) -> None:
     going, go = list[int](), threading.Event()
 

@@ -5,6 +5,7 @@ import pytest
 from service.domain.arrival import Identity
 from service.domain.pressure import Marks
 from service.domain.priority import Urgency
+from service.network import admission
 from service.network.admission import Admission
 
 GB = 1e9
@@ -169,3 +170,14 @@ def test_stat_has_room_where_others_fill_the_queue() -> None:
     house.free_bytes = 1.9 * GB
     house.sender = "CT1"
     assert not house.takes("no room on the disk either")
+
+
+def test_a_sender_of_very_many_refused_studies_still_completes_what_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "_MOST_REFUSED", 3)
+    house = House()
+    house.jobs = 10
+    assert not any(house.takes(f"new {number}") for number in range(5))
+    assert house.takes("begun")
+    house.jobs = 0
+    assert not house.takes("new 9"), "who knows whether its first images were refused"
+    assert house.takes("new 9", Association())
