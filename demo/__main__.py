@@ -108,7 +108,7 @@ def write_config(out: Path, dicom: int, pacs: int, http: int, pipelines: Sequenc
             "host": "127.0.0.1",
             "port": dicom,
             "quiet_s": 3,
-            "allowed_calling_aets": ["DEMOCT"],
+            "callers": {"DEMOCT": {"addresses": ["127.0.0.1"]}},
             "min_free_gb": 0.2,
         },
         "destinations": {"demo-pacs": {"ae_title": "DEMOPACS", "host": "127.0.0.1", "port": pacs}},

@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from datetime import time, timedelta
+from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +21,7 @@ from pydantic import (
     Discriminator,
     Field,
     GetJsonSchemaHandler,
+    IPvAnyNetwork,
     SecretStr,
     StringConstraints,
     Tag,
@@ -32,6 +34,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from service.domain.eligibility import Limits
 from service.domain.pressure import Marks
 from service.domain.priority import Urgency
+from service.tls import TlsFiles
 
 AETitle = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[^\\]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -46,30 +49,113 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Peer(_Frozen):
-    """What we know of one sender, by its calling AE title."""
+def is_here(host: str) -> bool:
+    """Whether this is a name or an address by which a machine speaks with itself only."""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
 
-    quiet_s: float | None = Field(None, gt=0, description="quiet period for this sender; default receiver.quiet_s")
+
+class Tls(_Frozen):
+    """TLS of a connection or of a port: 1.2 or 1.3, never less, and never without it. Files are PEM, and read anew."""
+
+    certificate: Path | None = Field(
+        None, description="our own, with those between it and its authority; others may ask for it, a port needs it"
+    )
+    key: Path | None = Field(None, description="of `certificate`, without a password; null: in the same file")
+    ca: Path | None = Field(
+        None,
+        description="who must have signed the other side's certificate; null: an authority that this machine knows; "
+        "who calls a port of ours needs none then",
+    )
+    crl: Path | None = Field(None, description="certificates that their authority has revoked; with `ca`")
+    name: str = Field("", description="host that the other side's certificate must name; default: the called one")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.key and not self.certificate:
+            raise ValueError("a key needs its certificate")
+        if self.crl and not self.ca:
+            raise ValueError("crl needs ca: it lists certificates that this authority signed")
+        return self
+
+    @property
+    def files(self) -> TlsFiles:
+        return TlsFiles(self.certificate, self.key, self.ca, self.crl, self.name)
+
+
+def tls_files(tls: Tls | None) -> TlsFiles | None:
+    """None: without TLS."""
+    return None if tls is None else tls.files
+
+
+def _of_port(tls: Tls | None) -> Tls | None:
+    """The same; ValueError where nobody could be answered."""
+    if tls is not None and tls.certificate is None:
+        raise ValueError("a port needs a certificate of its own")
+    return tls
+
+
+def _without_name(tls: Tls | None) -> Tls | None:
+    """The same; ValueError where its client would check another name."""
+    if tls is not None and tls.name:
+        raise ValueError("`name` is of no use here: its certificate must name the host that is called")
+    return tls
+
+
+PortTls = Annotated[Tls | None, AfterValidator(_of_port), AfterValidator(_without_name)]
+NamedTls = Annotated[Tls | None, AfterValidator(_without_name)]
+
+
+class Caller(_Frozen):
+    """Who may call us under an AE title, from where, for what, and what we know of it."""
+
+    addresses: tuple[IPvAnyNetwork, ...] = Field(
+        min_length=1, description="from which it calls: addresses or networks, e.g. [10.1.2.3, 10.1.4.0/24]"
+    )
+    certificates: tuple[str, ...] = Field(
+        (),
+        description="common name or host name of its certificate, one of these; needs `receiver.tls.ca`; empty: any "
+        "that `ca` signed",
+    )
+    may: tuple[Literal["store", "report"], ...] = Field(
+        ("store", "report"), description="send images; report that it keeps our results (storage commitment)"
+    )
+    quiet_s: float | None = Field(None, gt=0, description="quiet period of its studies; default receiver.quiet_s")
+    urgency: Urgency = Field(Urgency.ROUTINE, description="of what it sends; an image's own priority may raise it")
     host: str | None = Field(
-        None, description="with port: ask this peer by C-FIND how many images a series has; fewer here is INCOMPLETE"
+        None, description="with port: ask it there by C-FIND how many images a series has; fewer here is INCOMPLETE"
     )
     port: Port | None = None
-    urgency: Urgency = Field(Urgency.ROUTINE, description="of what it sends; an image's own priority may raise it")
+    tls: Tls | None = Field(None, description="for C-FIND; null: without")
 
     @model_validator(mode="after")
     def _host_and_port(self) -> Self:
         if (self.host is None) != (self.port is None):
             raise ValueError("host and port belong together")
+        if self.tls and not self.host:
+            raise ValueError("tls is for C-FIND: it needs host and port")
         return self
+
+
+_EXAMPLE = (
+    "`receiver.callers: {CT1: {addresses: [10.1.2.3]}}`, or for all senders of a network "
+    '`receiver.callers: {"*": {addresses: [10.1.2.0/24]}}`'
+)
 
 
 class Receiver(_Frozen):
     """The Storage SCP."""
 
     ae_title: AETitle = Field("THORACLE", description="our AE title as a receiver")
-    host: str = Field("0.0.0.0", description="address to listen on")
+    host: str = Field("127.0.0.1", description="address to listen on; any other than this machine's needs `callers`")
     port: Port = 11112
-    allowed_calling_aets: tuple[AETitle, ...] = Field((), description="empty: every calling AE title is accepted")
+    tls: PortTls = Field(None, description="TLS of the port, which then takes nothing else; null: without")
+    callers: dict[AETitle, Caller] = Field(
+        default_factory=dict,
+        description="who may call, by calling AE title, in which * and ? may stand for others (the entry of its very "
+        "name goes first); destinations may report from anywhere; empty: whoever is on this machine",
+    )
     max_associations: int = Field(20, ge=1, description="at once; one more is rejected and may try again")
     max_associations_each: int = Field(
         16,
@@ -95,7 +181,16 @@ class Receiver(_Frozen):
         description="with as many of one sender (calling AE title), its new studies are; STAT studies of others are "
         "taken even where `max_waiting` is reached; default: four fifths of it",
     )
-    peers: dict[AETitle, Peer] = Field(default_factory=dict, description="what we know of senders, by AE title")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _callers_now(cls, values: Any) -> Any:
+        """Until version 0.3 there were names alone."""
+        if isinstance(values, dict) and (old := values.keys() & {"allowed_calling_aets", "peers"}):
+            raise ValueError(
+                f"`{min(old)}` is part of `callers` now, with the addresses they call from: for instance {_EXAMPLE}"
+            )
+        return values
 
     @model_validator(mode="after")
     def _resume_above(self) -> Self:
@@ -103,11 +198,31 @@ class Receiver(_Frozen):
             raise ValueError("resume_free_gb is less than min_free_gb")
         return self
 
+    @model_validator(mode="after")
+    def _certificates_are_asked_for(self) -> Self:
+        asks = self.tls is not None and self.tls.ca is not None
+        for name, caller in self.callers.items():
+            if caller.certificates and not asks:
+                raise ValueError(f"callers.{name}.certificates: nobody is asked for one without tls.ca")
+        return self
+
+    @property
+    def open_to_others(self) -> str:
+        """Why it is not to listen there, "" where it may: nothing is open to other machines that nobody wrote down."""
+        if self.callers or is_here(self.host):
+            return ""
+        return f"others than this machine could call {self.host}: say who may, for instance {_EXAMPLE}"
+
     @property
     def marks(self) -> Marks:
         """When it takes no more."""
         resume_gb = 2 * self.min_free_gb if self.resume_free_gb is None else self.resume_free_gb
         return Marks(self.min_free_gb * 1e9, resume_gb * 1e9, self.max_waiting, self.max_waiting_each)
+
+    def caller(self, calling_ae: str) -> Caller | None:
+        """What is known of whoever calls so: the entry of this very name, else the first whose pattern fits."""
+        own = self.callers.get(calling_ae)
+        return own or next((one for name, one in self.callers.items() if fnmatchcase(calling_ae, name)), None)
 
 
 class Route(_Frozen):
@@ -225,6 +340,7 @@ class DicomDestination(_Delivery):
     host: str = Field(description="its host name or address")
     port: Port = 104
     calling_ae_title: AETitle = Field("THORACLE", description="our AE title when sending")
+    tls: Tls | None = Field(None, description="TLS of every association with it; null: without")
     confirm: Literal["commitment", "query", "none"] = Field(
         "commitment",
         description="what makes an object delivered: that the PACS commits to it (Storage Commitment; where it knows "
@@ -250,9 +366,7 @@ class WebDestination(_Delivery):
     user: str | None = Field(None, description="basic authentication, with `password`")
     password: SecretStr | None = None
     token: SecretStr | None = Field(None, description="bearer authentication")
-    certificate: Path | None = Field(None, description="client certificate (PEM), with `key`")
-    key: Path | None = None
-    ca: Path | None = Field(None, description="who must have signed the archive's certificate (PEM)")
+    tls: NamedTls = Field(None, description="for https:// with an authority or a certificate of your own")
     plain_http: bool = Field(
         False, description="password or token may go over http:// too, where nobody can listen on the way"
     )
@@ -266,22 +380,14 @@ class WebDestination(_Delivery):
             raise ValueError("either user and password or a token")
         if (self.user is None) != (self.password is None):
             raise ValueError("user and password belong together")
-        if self.key and not self.certificate:
-            raise ValueError("a key needs its certificate")
-        encrypted = self.url.startswith("https://") or _is_here(self.url) or self.plain_http
+        if self.tls and not self.url.startswith("https://"):
+            raise ValueError("tls is for https://")
+        encrypted = self.url.startswith("https://") or is_here(urlsplit(self.url).hostname or "") or self.plain_http
         if (self.password or self.token) and not encrypted:
             raise ValueError(
                 "a password or a token goes over https only, but to this machine, or with plain_http: true"
             )
         return self
-
-
-def _is_here(url: str) -> bool:
-    """Whether nobody else can read what goes there."""
-    host = urlsplit(url).hostname or ""
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _kind(value: Any) -> str:
@@ -294,6 +400,13 @@ AnyDestination = Annotated[
 ]
 
 
+def _of_bucket(tls: Tls | None) -> Tls | None:
+    """The same; ValueError where the client of S3 cannot do what it says."""
+    if tls is not None and (tls.certificate or tls.crl or not tls.ca):
+        raise ValueError("`ca` and nothing else: credentials come from the environment, and revocations go unchecked")
+    return tls
+
+
 class Bucket(_Frozen):
     """An S3 bucket in place of the local disk. Credentials come from the environment (AWS_*) or the host's role."""
 
@@ -302,6 +415,9 @@ class Bucket(_Frozen):
         None, description="of any other server than AWS; with http:// nothing is encrypted"
     )
     region: str | None = None
+    tls: Annotated[NamedTls, AfterValidator(_of_bucket)] = Field(
+        None, description="with `ca` alone: an authority that this machine does not know"
+    )
 
 
 class Retention(_Frozen):
@@ -338,6 +454,15 @@ class Retention(_Frozen):
         return None if self.audit_days is None else timedelta(days=self.audit_days)
 
 
+def _of_grpc(tls: Tls | None) -> Tls | None:
+    """The same; ValueError where gRPC's client cannot do what it says."""
+    if tls is not None and tls.crl:
+        raise ValueError("crl: gRPC's client checks no revocations")
+    if tls is not None and tls.certificate and not tls.key:
+        raise ValueError("key: gRPC's client wants it in a file of its own")
+    return tls
+
+
 class Triton(_Frozen):
     """A Triton server that serves the same repository; for `inference.backend: triton`."""
 
@@ -347,17 +472,7 @@ class Triton(_Frozen):
     )
     timeout_s: float = Field(60, gt=0, description="for one inference (a few slices), waiting in its queue included")
     concurrency: int = Field(2, ge=1, description="requests at once; as many as it has instances of a model")
-    ca: Path | None = Field(None, description="who must have signed its certificate (PEM); null: no TLS")
-    certificate: Path | None = Field(None, description="client certificate (PEM), with `key`")
-    key: Path | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together")
-        if self.certificate and not self.ca:
-            raise ValueError("a client certificate needs ca: it is for TLS")
-        return self
+    tls: Annotated[NamedTls, AfterValidator(_of_grpc)] = Field(None, description="null: without")
 
 
 class SelfPromotion(_Frozen):
@@ -437,6 +552,7 @@ class Api(_Frozen):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    tls: PortTls = Field(None, description="TLS of `port`, but not of `probes_port`; null: without")
     probes_port: Port | None = Field(
         None,
         description="`/livez`, `/readyz` and `/metrics` answer here as well, however many connections `port` has; "
@@ -488,6 +604,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="postgresql+psycopg://user:password@host/database; default: SQLite files in `data_dir`"
     )
+    database_tls: NamedTls = Field(
+        None, description="TLS of PostgreSQL, whose certificate is checked (sslmode=verify-full); null: as its URL says"
+    )
     bucket: Bucket | None = Field(
         None, description="where received images and results are kept; default: the folder `data_dir`"
     )
@@ -524,6 +643,16 @@ class Settings(BaseSettings):
         names = [one.name for one in self.pipelines]
         if len(set(names)) < len(names):
             raise ValueError("pipelines: each is named once; its `when` may have several rules")
+        return self
+
+    @model_validator(mode="after")
+    def _database_is_told_once(self) -> Self:
+        if self.database_tls is None:
+            return self
+        if self.database_url is None:
+            raise ValueError("database_tls is for PostgreSQL: it needs database_url")
+        if "ssl" in urlsplit(self.database_url.get_secret_value()).query:
+            raise ValueError("database_tls: leave ssl... out of database_url")
         return self
 
     @classmethod

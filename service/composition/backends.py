@@ -9,7 +9,7 @@ from service.inference.onnx import OnnxBackend
 from service.inference.providers import Runs
 from service.inference.triton_server import launch
 from service.pipelines import named
-from service.settings import Settings
+from service.settings import Settings, tls_files
 
 
 def backend(
@@ -35,7 +35,7 @@ def backend(
     triton = ours.triton
     return TritonBackend(
         ours.repository,
-        Address(triton.url, triton.ca, triton.certificate, triton.key),
+        Address(triton.url, tls_files(triton.tls)),
         triton.timeout_s,
         triton.concurrency,
         triton.shared_memory,

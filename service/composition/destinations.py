@@ -40,7 +40,7 @@ from service.network.find import find_instances
 from service.network.peer import DicomNode, echo
 from service.network.send import send
 from service.network.tryout import Finding, Wanted, try_confirmation, try_storage
-from service.settings import AnyDestination, DicomDestination, WebDestination
+from service.settings import AnyDestination, DicomDestination, WebDestination, tls_files
 from service.worker.destination import Ask, Find, Send, Target
 
 _KINDS = {
@@ -161,7 +161,14 @@ def _ways(name: str, destination: AnyDestination) -> tuple[Send, Ask | None, Fin
 
 
 def _node(name: str, destination: DicomDestination) -> DicomNode:
-    return DicomNode(name, destination.ae_title, destination.host, destination.port, destination.calling_ae_title)
+    return DicomNode(
+        name,
+        destination.ae_title,
+        destination.host,
+        destination.port,
+        destination.calling_ae_title,
+        tls_files(destination.tls),
+    )
 
 
 def _web_node(name: str, destination: WebDestination) -> web.WebNode:
@@ -174,9 +181,7 @@ def _web_node(name: str, destination: WebDestination) -> web.WebNode:
         destination.user or "",
         secret(destination.password),
         secret(destination.token),
-        destination.certificate,
-        destination.key,
-        destination.ca,
+        tls_files(destination.tls),
     )
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from service.composition import destinations as to
 from service.composition.analysis import pipelines
 from service.composition.backends import backend, runs
+from service.composition.certificates import OUR_PORTS, in_use
 from service.composition.storage import bucket, damaged_files, database_wrong, host_locks
 from service.errors import Permanent, ThoracleError
 from service.inference.onnx import OnnxBackend
@@ -15,7 +16,7 @@ from service.network.peer import DicomNode
 from service.network.tryout import try_queries
 from service.ops import doctor as checks
 from service.ops.processor import computes
-from service.settings import AnyDestination, Peer, Settings
+from service.settings import AnyDestination, Caller, Settings, tls_files
 from service.store.presence import present
 
 _SAME_BYTES = "results are the same bytes on this kind of processor only"
@@ -35,8 +36,14 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     yield checks.check_time_zone(datetime.now().astimezone())
     yield checks.Check("processor", True, f"{computes(settings.inference.provider)}; {_SAME_BYTES}")
     running = present(host_locks(settings), "serve")
-    yield checks.check_port("receiver", settings.receiver.host, settings.receiver.port, running)
+    ours = settings.receiver
+    if ours.open_to_others:
+        yield checks.Check("receiver", False, ours.open_to_others)
+    else:
+        yield checks.check_port("receiver", ours.host, ours.port, running)
     yield checks.check_port("api", settings.api.host, settings.api.port, running)
+    for use, files in in_use(settings).items():
+        yield checks.check_certificates(use, files, use in OUR_PORTS, datetime.now().astimezone())
     yield checks.check_decoders()
     try:
         needed = tuple(dict.fromkeys(role.name for one in pipelines(settings) for role in one.models))
@@ -50,8 +57,8 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
         yield checks.no_destination()
     for name, destination in settings.destinations.items():
         yield from _destination(name, destination)
-    for ae_title, peer in settings.receiver.peers.items():
-        yield from _peer(settings, ae_title, peer)
+    for ae_title, caller in settings.receiver.callers.items():
+        yield from _caller(settings, ae_title, caller)
 
 
 def _destination(name: str, destination: AnyDestination) -> Iterator[checks.Check]:
@@ -64,11 +71,13 @@ def _destination(name: str, destination: AnyDestination) -> Iterator[checks.Chec
             yield checks.Check(f"{what}, {part}", found.ok, f"{where} {found.message}")
 
 
-def _peer(settings: Settings, ae_title: str, peer: Peer) -> Iterator[checks.Check]:
+def _caller(settings: Settings, ae_title: str, caller: Caller) -> Iterator[checks.Check]:
     """A sender that is asked how many images it has."""
-    if peer.host is not None and peer.port is not None:
-        found = try_queries(DicomNode(ae_title, ae_title, peer.host, peer.port, settings.receiver.ae_title))
-        yield checks.Check(f"sender {ae_title}", found.ok, f"{ae_title}@{peer.host}:{peer.port} {found.message}")
+    if caller.host is not None and caller.port is not None:
+        tls, ours = tls_files(caller.tls), settings.receiver.ae_title
+        node = DicomNode(ae_title, ae_title, caller.host, caller.port, ours, tls)
+        found = try_queries(node)
+        yield checks.Check(f"sender {ae_title}", found.ok, f"{ae_title}@{caller.host}:{caller.port} {found.message}")
 
 
 def _installed(settings: Settings) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from service.domain.ports import Spool
 from service.errors import Permanent
 from service.settings import Settings
-from service.store.engine import database_engine, in_words
+from service.store.engine import database_engine, in_words, with_tls
 from service.store.file_locks import FileLocks
 from service.store.integrity import why_unusable
 from service.store.liveness import Locks, locks
@@ -85,12 +85,16 @@ def bucket(settings: Settings) -> ObjectSpool | None:
     """The S3 bucket, if one is configured."""
     if settings.bucket is None:
         return None
-    return ObjectSpool(s3_store(settings.bucket.url, settings.bucket.endpoint, settings.bucket.region))
+    ours = settings.bucket
+    return ObjectSpool(s3_store(ours.url, ours.endpoint, ours.region, ca=ours.tls.ca if ours.tls else None))
 
 
 def database(settings: Settings, file: str) -> str | Path:
     """PostgreSQL holds everything in one database, SQLite each in a file."""
-    return settings.database_url.get_secret_value() if settings.database_url else settings.data_dir / file
+    if settings.database_url is None:
+        return settings.data_dir / file
+    url = settings.database_url.get_secret_value()
+    return with_tls(url, settings.database_tls.files) if settings.database_tls else url
 
 
 def database_health(engine: sa.Engine) -> str:

@@ -16,6 +16,7 @@ from service.domain.model_spec import ModelSpec
 from service.errors import Permanent, Transient
 from service.inference.breaker import Cancelled
 from service.inference.shared_memory import CannotShare
+from service.tls import TlsFiles
 
 _ANSWER_S = 10.0
 """For a question about the server."""
@@ -55,12 +56,10 @@ class Wrong(Broken):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where Triton is. ca: who must have signed its certificate; certificate, key: ours, where it wants one (PEM)."""
+    """Where Triton is. tls: None: without."""
 
     url: str = "127.0.0.1:8001"
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
+    tls: TlsFiles | None = None
 
     @property
     def on_this_host(self) -> bool:
@@ -121,7 +120,8 @@ class TritonClient:
         """timeout_s: for an inference."""
         self.timeout_s = timeout_s
         self._url = address.url
-        files = {"root_certificates": address.ca, "certificate_chain": address.certificate, "private_key": address.key}
+        tls = address.tls or TlsFiles()
+        files = {"root_certificates": tls.ca, "certificate_chain": tls.certificate, "private_key": tls.key}
         certificates = {name: str(path) for name, path in files.items() if path}
         for path in certificates.values():
             try:
@@ -129,7 +129,7 @@ class TritonClient:
             except OSError as error:
                 raise Permanent(f"The certificates for Triton cannot be read: {error}.") from error
         self._client = grpc.InferenceServerClient(
-            address.url, ssl=bool(certificates), channel_args=_OPTIONS, **certificates
+            address.url, ssl=address.tls is not None, channel_args=_OPTIONS, **certificates
         )
 
     def infer(

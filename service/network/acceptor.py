@@ -8,11 +8,13 @@ from typing import Any
 from pynetdicom import AE, evt
 from pynetdicom.transport import AddressInformation, AssociationServer
 
-from service.network.association_request import AssociationRequest
 from service.network.bounded_association import BoundedAssociation
-from service.network.callers import Callers
+from service.network.callers import Asking, Callers
+from service.network.dimse import STORAGE_COMMITMENT
 from service.network.door import Door
 from service.network.received import Room
+from service.network.rights import Right
+from service.tls import FollowedFiles
 
 _BACKLOG = 128
 """Connections that the system keeps before the door takes them."""
@@ -29,15 +31,16 @@ class Acceptor:
         callers: Callers,
         told: Callable[[str], None],
         room: Room,
+        tls: FollowedFiles | None = None,
     ) -> None:
-        """told: as the door's."""
+        """told, tls: as the door's."""
         made: Any = ae.make_server(address, server_class=_Server)
         self._ae = ae
         self._server: _Server = made
         self._handlers = handlers
         self._callers = callers
         self._room = room
-        self.door = Door(self._server.socket, callers.refused, self._admit, told)
+        self.door = Door(self._server.socket, callers.refused, self._admit, told, tls)
 
     def start(self) -> None:
         self.door.start()
@@ -52,9 +55,10 @@ class Acceptor:
         self.door.stop()
         self._server.server_close()
 
-    def _admit(self, connection: socket.socket, address: tuple[str, int], request: AssociationRequest) -> None:
+    def _admit(self, connection: socket.socket, address: tuple[str, int], asking: Asking) -> None:
         """Make and start an association, as `pynetdicom.transport.RequestHandler` does."""
-        association = BoundedAssociation(self._ae, connection, request.pdu, self._room)
+        association = BoundedAssociation(self._ae, connection, asking.request.pdu, self._room)
+        association.may = self._callers.may(asking)
         association._server = self._server
         association.name = f"AcceptorThread@{address[0]}"
         ours, theirs = association.acceptor, association.requestor
@@ -63,7 +67,9 @@ class Acceptor:
         ours.address_info = AddressInformation.from_tuple(self._server.server_address)
         ours.implementation_class_uid = self._ae.implementation_class_uid
         ours.implementation_version_name = self._ae.implementation_version_name
-        ours.supported_contexts = deepcopy(self._server.contexts)
+        reports = Right.REPORT in association.may
+        contexts = [one for one in self._server.contexts if reports or one.abstract_syntax != STORAGE_COMMITMENT]
+        ours.supported_contexts = deepcopy(contexts)
         theirs.address_info = AddressInformation.from_tuple(address)
         for event, handler, *arguments in self._handlers:
             association.bind(event, handler, *arguments)

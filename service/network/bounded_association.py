@@ -13,17 +13,22 @@ from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT, DimseServiceTyp
 from service.network.bounded_dimse import BoundedDimse
 from service.network.bounded_socket import BoundedSocket
 from service.network.received import Room
+from service.network.rights import EVERYTHING
 
 _AHEAD = 2
 """Messages that wait to be answered before more is read: nobody has to send so many unanswered."""
 
 
 class BoundedAssociation(Association):
-    """useful_s: when it last sent a megabyte, stored or reported something, or was let in; monotonic."""
+    """useful_s: when it last sent a megabyte, stored or reported something, or was let in; monotonic.
+
+    may: what its caller may do.
+    """
 
     def __init__(self, ae: AE, connection: socket.socket, heard: bytes, room: Room) -> None:
         super().__init__(ae, MODE_ACCEPTOR)
         self.useful_s = time.monotonic()
+        self.may = EVERYTHING
         self._served = 0
         self._ended = False
         self._reports = 0

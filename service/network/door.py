@@ -3,13 +3,15 @@
 pynetdicom gives every connection two threads that look for bytes a thousand times a second, and a place among the
 associations. Those who never ask (a health check, a port scan, an attack) would keep everybody else out. Here one
 thread listens to all of them. Who does not ask in time is dropped (PS3.8 9.1.5, ARTIM timer), and where too many wait,
-the one that has waited longest, of the address with most of them.
+the one that has waited longest, of the address with most of them. TLS is agreed on here as well, and what does not
+speak it gets no further.
 """
 
 import errno
 import logging
 import selectors
 import socket
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +21,8 @@ from threading import Thread
 
 from service.domain.unparsable import UNPARSABLE
 from service.network.association_request import ABORT, HEADER, AssociationRequest, Refused, length
-from service.network.callers import place_of
+from service.network.callers import Asking, place_of
+from service.tls import FollowedFiles, names_in, why_not
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +41,17 @@ _NO_FILE_LEFT_S = 0.1
 
 @dataclass(eq=False, slots=True)
 class _Guest:
-    """One who waits. heard: what it has said so far, of `wanted` bytes. since_s: monotonic."""
+    """One who waits. heard: what it has said so far, of `wanted` bytes. since_s: monotonic.
+
+    agreeing: TLS is not agreed on yet.
+    """
 
     connection: socket.socket
     address: tuple[str, int]
     since_s: float
     heard: bytearray = field(default_factory=bytearray)
     wanted: int = HEADER
+    agreeing: bool = False
 
     @property
     def host(self) -> str:
@@ -54,22 +61,25 @@ class _Guest:
 class Door:
     """Opens with `start`, closes with `stop`.
 
-    refused: called with a host and its request, returns why it is refused, None where it is let in. admit: called with
-    the connection, which blocks, and where it comes from. told: called with "rejected" or "dropped" for each that is.
+    refused: called with a request, returns why it is refused, None where it is let in. admit: called with the
+    connection, which blocks, and where it comes from. told: called with "rejected" or "dropped" for each that is.
+    tls: None: without.
     """
 
     def __init__(
         self,
         listening: socket.socket,
-        refused: Callable[[str, AssociationRequest], tuple[Refused, str] | None],
-        admit: Callable[[socket.socket, tuple[str, int], AssociationRequest], None],
+        refused: Callable[[Asking], tuple[Refused, str] | None],
+        admit: Callable[[socket.socket, tuple[str, int], Asking], None],
         told: Callable[[str], None],
+        tls: FollowedFiles | None = None,
         ask_within_s: float = ASK_WITHIN_S,
     ) -> None:
         self._listening = listening
         self._refused = refused
         self._admit = admit
         self._told = told
+        self._tls = tls
         self._ask_within_s = ask_within_s
         self._guests: dict[_Guest, None] = {}  # in the order in which they came
         self._stopping = False
@@ -135,9 +145,17 @@ class Door:
                 return
             connection.setblocking(False)
             guest = _Guest(connection, address[:2], time.monotonic())
+            if self._tls is not None:
+                try:
+                    context = self._tls.context
+                    guest.connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                except OSError:  # it has gone already
+                    connection.close()
+                    continue
+                guest.agreeing = True
             self._make_room(selector, guest.host)
             self._guests[guest] = None
-            selector.register(connection, selectors.EVENT_READ, guest)
+            selector.register(guest.connection, selectors.EVENT_READ, guest)
 
     def _make_room(self, selector: selectors.BaseSelector, host: str) -> None:
         waiting = Counter(place_of(guest.host) for guest in self._guests)
@@ -153,38 +171,58 @@ class Door:
             self._drop(selector, guest, "no association was asked for in time")
 
     def _hear(self, selector: selectors.BaseSelector, guest: _Guest) -> None:
+        """All that it has said by now: what TLS has deciphered already, no selector tells of."""
+        waits_for = selectors.EVENT_READ
         try:
-            said = guest.connection.recv(guest.wanted - len(guest.heard))
-        except BlockingIOError:
-            return
+            if guest.agreeing:
+                assert isinstance(guest.connection, ssl.SSLSocket)
+                guest.connection.do_handshake()
+                guest.agreeing = False
+            while guest in self._guests and self._listen(selector, guest):
+                pass
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        except ssl.SSLWantWriteError:
+            waits_for = selectors.EVENT_WRITE
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            self._gone(selector, guest)
+        except ssl.SSLError as error:
+            self._drop(selector, guest, f"no TLS: {why_not(error)}")
         except OSError:
-            said = b""
-        if not said:  # gone: a health check does no more
-            self._leave(selector, guest)
-            guest.connection.close()
-            return
+            self._gone(selector, guest)
+        if guest in self._guests:
+            selector.modify(guest.connection, waits_for, guest)
+
+    def _listen(self, selector: selectors.BaseSelector, guest: _Guest) -> bool:
+        """Take what has come; whether there may be more. OSErrors as the socket's."""
+        said = guest.connection.recv(guest.wanted - len(guest.heard))
+        if not said:  # a health check does no more
+            self._gone(selector, guest)
+            return False
         guest.heard += said
         if len(guest.heard) < guest.wanted:
-            return
-        if guest.wanted == HEADER:
-            try:
-                guest.wanted = length(bytes(guest.heard))
-            except ValueError as error:
-                self._answer(guest, ABORT)
-                self._drop(selector, guest, str(error))
-            return
+            return True
         try:
+            if guest.wanted == HEADER:
+                guest.wanted = length(bytes(guest.heard))
+                return True
             request = AssociationRequest.of(bytes(guest.heard))
         except ValueError as error:
             self._answer(guest, ABORT)
             self._drop(selector, guest, str(error))
-            return
+            return False
         self._leave(selector, guest)
         self._ask(guest, request)
+        return False
+
+    def _gone(self, selector: selectors.BaseSelector, guest: _Guest) -> None:
+        self._leave(selector, guest)
+        guest.connection.close()
 
     def _ask(self, guest: _Guest, request: AssociationRequest) -> None:
         """Let it in, or tell it why not."""
-        refusal = self._refused(guest.host, request)
+        asking = Asking(guest.host, request, _names(guest.connection))
+        refusal = self._refused(asking)
         if refusal is not None:
             why, in_words = refusal
             self._answer(guest, why.pdu)
@@ -194,7 +232,7 @@ class Door:
             return
         guest.connection.setblocking(True)
         try:
-            self._admit(guest.connection, guest.address, request)
+            self._admit(guest.connection, guest.address, asking)
         except (OSError, RuntimeError, *UNPARSABLE) as error:  # it has gone, no thread can be started, or a fault
             self._dropped(guest, type(error).__name__)
 
@@ -216,3 +254,8 @@ class Door:
         """A few bytes: they go at once, or it has gone."""
         with suppress(OSError):
             guest.connection.send(pdu)
+
+
+def _names(connection: socket.socket) -> frozenset[str]:
+    """Who the certificate that it showed is made out to."""
+    return names_in(connection.getpeercert()) if isinstance(connection, ssl.SSLSocket) else frozenset()

@@ -4,6 +4,7 @@ No error of the network leaves this module as OSError: whoever catches one elsew
 """
 
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,24 +14,29 @@ from pynetdicom.dimse_primitives import DimseServiceType
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_context
 
-from service.errors import ThoracleError
+from service.errors import Permanent, ThoracleError
 from service.network.dimse import VERIFICATION, configure, send_at_once, wait_no_longer
+from service.tls import TlsFiles, client_context, why_not
 
 _CONNECT_S = 10.0
 _ANSWER_S = 60.0
+_ALERT_S = 1.0
+"""In TLS 1.3 a server refuses our certificate only after our side of the handshake is done."""
+
 _REJECTED = (1, 2)
 """For good, or for now (PS3.8 9.3.4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class DicomNode:
-    """An application entity elsewhere. calling_ae: the AE title we call it with."""
+    """An application entity elsewhere. calling_ae: the AE title we call it with. tls: None: without."""
 
     name: str
     ae_title: str
     host: str
     port: int
     calling_ae: str
+    tls: TlsFiles | None = None
 
 
 class NoAssociation(ThoracleError):
@@ -57,15 +63,21 @@ def associate(
     ae.maximum_pdu_size = 0
     opened: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, send_at_once), (evt.EVT_CONN_OPEN, wait_no_longer)]
     handlers = [*opened, *more_handlers]
+    secured = _secured(node)
     try:
         association = ae.associate(
-            node.host, node.port, ae_title=node.ae_title, contexts=list(contexts), evt_handlers=handlers
+            node.host,
+            node.port,
+            ae_title=node.ae_title,
+            contexts=list(contexts),
+            evt_handlers=handlers,
+            tls_args=secured,
         )
     except (OSError, UnicodeError) as error:  # the host name, or no socket is left
         raise NoAssociation(no_connection(node.host, node.port, error)) from error
     _leave_answers(association)
     if not association.is_established:
-        raise NoAssociation(_why_not(association), no_context=bool(association.rejected_contexts))
+        raise NoAssociation(_why_not(association, secured), no_context=bool(association.rejected_contexts))
     return association
 
 
@@ -101,7 +113,17 @@ def _leave_answers(association: Association) -> None:
     dimse.get_msg = get_msg  # type: ignore[method-assign]
 
 
-def _why_not(association: Association) -> str:
+def _secured(node: DicomNode) -> tuple[ssl.SSLContext, str] | None:
+    """What pynetdicom does TLS with; NoAssociation if a file of ours cannot be used."""
+    if node.tls is None:
+        return None
+    try:
+        return client_context(node.tls), node.tls.name or node.host
+    except Permanent as error:
+        raise NoAssociation(str(error)) from error
+
+
+def _why_not(association: Association, secured: tuple[ssl.SSLContext, str] | None) -> str:
     """Why an association was not established, in words."""
     # A rejection that overtakes pynetdicom's own thread stays unread (3.0.4, `ACSE._negotiate_as_requestor`).
     answer = association.acceptor.primitive or association.dul.peek_next_pdu()
@@ -111,16 +133,36 @@ def _why_not(association: Association) -> str:
         return "association rejected"
     if association.acceptor.primitive is not None:
         return "no presentation context was accepted"
-    return _connection(association.acceptor.address, association.acceptor.port)
+    return _connection(association.acceptor.address, association.acceptor.port, secured)
 
 
-def _connection(host: str, port: int) -> str:
+def _connection(host: str, port: int, secured: tuple[ssl.SSLContext, str] | None) -> str:
     """pynetdicom keeps no reason, so the connection is tried once more to name it."""
     try:
-        socket.create_connection((host, port), timeout=_CONNECT_S).close()
+        with socket.create_connection((host, port), timeout=_CONNECT_S) as connection:
+            trouble = _tls_trouble(connection, *secured) if secured else ""
     except (OSError, UnicodeError) as error:
         return no_connection(host, port, error)
-    return "the peer aborted the association"
+    return f"no TLS with {host}:{port}: {trouble}" if trouble else "the peer aborted the association"
+
+
+def _tls_trouble(connection: socket.socket, context: ssl.SSLContext, name: str) -> str:
+    """Why there is no TLS, "" where there is; SSL's errors are OSErrors."""
+    try:
+        encrypted = context.wrap_socket(connection, server_hostname=name)
+    except ssl.SSLError as error:
+        return why_not(error)
+    except OSError as error:
+        return f"the handshake failed: {error.strerror or error}"
+    with encrypted:
+        encrypted.settimeout(_ALERT_S)
+        try:
+            encrypted.recv(1)
+        except ssl.SSLError as error:
+            return why_not(error)
+        except OSError:  # it says nothing, or has gone: not about TLS
+            pass
+    return ""
 
 
 def echo(node: DicomNode) -> str | None:

@@ -6,7 +6,7 @@ Storage commitment reports (PS3.4 J.3.3), where we ask for them, come here too.
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,16 +21,20 @@ from service.domain.ports import Inbox, ReceiverObserver
 from service.domain.unparsable import UNPARSABLE
 from service.network.acceptor import Acceptor
 from service.network.admission import Admission
+from service.network.bounded_association import BoundedAssociation
 from service.network.bounded_socket import ANNOUNCED
-from service.network.callers import Callers
+from service.network.callers import Caller, Callers
 from service.network.commitment import accept_role, answer_report
 from service.network.dimse import STORAGE_COMMITMENT, VERIFICATION, configure, send_at_once, wait_no_longer
 from service.network.malformed import answer_malformed
 from service.network.received import Received, Room, TooLarge
+from service.network.rights import Right
+from service.tls import FollowedFiles, TlsFiles
 
 log = logging.getLogger(__name__)
 
 SUCCESS = 0x0000
+NOT_AUTHORISED = 0x0124
 OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
@@ -45,15 +49,17 @@ _CODE_STRING = re.compile("[A-Z]{2,16}")
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a receiver listens, under which name, and who may call. allowed_calling_aets: empty for all.
+    """Where a receiver listens, under which name, and who may call.
 
-    max_associations: at once. max_associations_each: of one address.
+    callers: by calling AE title; None: everybody may do everything. tls: None: without. max_associations: at once.
+    max_associations_each: of one address.
     """
 
     ae_title: str
     host: str
     port: int
-    allowed_calling_aets: Sequence[str] = ()
+    callers: Mapping[str, Caller] | None = None
+    tls: TlsFiles | None = None
     require_called_aet: bool = False
     max_associations: int = 20
     max_associations_each: int = 16
@@ -81,6 +87,7 @@ class Receiver:
         self._inbox = inbox
         self._observer = observer
         self._address = (listening.host, listening.port)
+        self._tls = listening.tls
         self._admission = admission
         self._on_report = on_report
         self._room = room
@@ -91,7 +98,7 @@ class Receiver:
         self._ae.maximum_associations = _ANY  # who is let in, the door says
         self._ae.network_timeout = _IDLE_S
         self._callers = Callers(
-            listening.allowed_calling_aets,
+            listening.callers,
             listening.ae_title if listening.require_called_aet else "",
             listening.max_associations,
             listening.max_associations_each,
@@ -101,7 +108,7 @@ class Receiver:
             self._ae.add_supported_context(STORAGE_COMMITMENT, scu_role=False, scp_role=True)
 
     def start(self) -> None:
-        """Listen in background threads; OSError if the address cannot be used."""
+        """Listen in background threads; OSError if the address cannot be used, Permanent if the certificates cannot."""
         configure()
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, send_at_once),
@@ -120,7 +127,13 @@ class Receiver:
                 (evt.EVT_N_EVENT_REPORT, answer_report, [self._on_report]),
             ]
         self._acceptor = Acceptor(
-            self._ae, self._address, handlers, self._callers, self._observer.association, self._room
+            self._ae,
+            self._address,
+            handlers,
+            self._callers,
+            self._observer.association,
+            self._room,
+            None if self._tls is None else FollowedFiles(self._tls),
         )
         self._acceptor.start()
 
@@ -163,6 +176,11 @@ class Receiver:
         """EVT_C_STORE: the status of the response. Whatever happens, the sender gets one and the service lives on."""
         began = time.perf_counter()
         calling_ae, modality = event.assoc.requestor.ae_title, ""
+        assert isinstance(event.assoc, BoundedAssociation)
+        if Right.STORE not in event.assoc.may:
+            log.warning("instance from %s refused: `may` of its entry in `receiver.callers` has no `store`", calling_ae)
+            self._observer.instance(_label(""), NOT_AUTHORISED, 0.0)
+            return NOT_AUTHORISED
         try:
             arrival = self._arrival(event)
             identity, modality = arrival.identity, arrival.identity.modality

@@ -12,6 +12,7 @@ from typing import Any
 import requests
 from pydicom.uid import ImplicitVRLittleEndian
 
+from service.errors import Permanent
 from service.network.dimse import UNPARSABLE
 from service.network.renditions import NotConvertible, Rendition, rendered_bytes
 from service.network.send import Item, StoreOutcome, read_items
@@ -74,7 +75,12 @@ def judge(item: Item, http_status: int, body: bytes) -> StoreOutcome:
 
 def _store_all(node: WebNode, items: Iterable[Item]) -> Iterator[StoreOutcome]:
     turned_away = None
-    with session(node) as http:
+    try:
+        opened = session(node)
+    except Permanent as error:
+        yield from (item.outcome(Verdict.TRANSIENT, str(error)) for item in items)
+        return
+    with opened as http:
         for item in items:
             if turned_away is not None:
                 yield item.outcome(Verdict.TRANSIENT, turned_away)

@@ -2,17 +2,21 @@
 
 import logging
 import socket
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.client import responses
-from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
 from dicomweb_client import DICOMwebClient
+from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
+from service.errors import Permanent
 from service.network.peer import unresolved
+from service.tls import TlsFiles, client_context
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +24,9 @@ _CONNECT_S = 10.0
 _ANSWER_S = 60.0
 TIMEOUT_S = (_CONNECT_S, _ANSWER_S)
 
-NO_ANSWER = (OSError, ValueError, LookupError, TypeError, AttributeError)
-"""What the libraries raise where there is no answer (requests' exceptions are OSErrors, urllib3's of a host name that
-cannot be one are ValueErrors), or none that QIDO-RS knows."""
+NO_ANSWER = (Permanent, OSError, ValueError, LookupError, TypeError, AttributeError)
+"""What is raised where a certificate of ours is no use, where there is no answer (requests' exceptions are OSErrors,
+urllib3's of a host name that cannot be one are ValueErrors), or none that QIDO-RS knows."""
 
 _TALKATIVE = ("dicomweb_client", "retrying", "urllib3")  # their logs hold UIDs, and tracebacks of what we say in words
 
@@ -34,9 +38,8 @@ _NO_STUDY = "2.25.0"  # valid, and nobody's: asking for it brings no patient's d
 class WebNode:
     """A DICOMweb service elsewhere. url: `/studies` and the like are added to it.
 
-    user, password: HTTP Basic authentication. token: Bearer authentication. certificate, key: our own for TLS, PEM
-    files, the key without a passphrase; key None: it is in the certificate's file. ca: PEM file of the authorities that
-    the server's certificate may be from; None: the public ones. ValueError: these do not fit together.
+    user, password: HTTP Basic authentication. token: Bearer authentication. tls: None: the server's certificate is from
+    a public authority. ValueError: these do not fit together.
     """
 
     name: str
@@ -44,9 +47,7 @@ class WebNode:
     user: str = ""
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
-    certificate: Path | None = None
-    key: Path | None = None
-    ca: Path | None = None
+    tls: TlsFiles | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -56,8 +57,6 @@ class WebNode:
             raise ValueError("url must end before '?' and '#'")
         if self.token and (self.user or self.password):
             raise ValueError("either user and password or a token")
-        if self.key and not self.certificate:
-            raise ValueError("a key needs its certificate")
 
     @property
     def root(self) -> str:
@@ -66,20 +65,31 @@ class WebNode:
 
 
 def session(node: WebNode) -> requests.Session:
-    """An HTTP session with the node. It opens no connection yet."""
+    """An HTTP session with the node. It opens no connection yet. Permanent if a file of ours for TLS is no use."""
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     http = requests.Session()
     http.trust_env = False  # proxies, passwords and authorities come from the configuration only
     http.max_redirects = 0  # a login page would answer 200 in the service's place
-    http.verify = str(node.ca) if node.ca else True
+    if node.tls is not None:
+        http.mount("https://", _OurTls(client_context(node.tls)))
+        http.verify = str(node.tls.ca) if node.tls.ca else True
     if node.user:
         http.auth = HTTPBasicAuth(node.user.encode(), node.password.encode())  # RFC 7617; requests would take Latin-1
     if node.token:
         http.headers["Authorization"] = f"Bearer {node.token}"
-    if node.certificate:
-        http.cert = (str(node.certificate), str(node.key or node.certificate))
     return http
+
+
+class _OurTls(HTTPAdapter):
+    """Connections by a context of ours."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *sizes: Any, **options: Any) -> None:
+        super().init_poolmanager(*sizes, ssl_context=self._context, **options)
 
 
 def check(node: WebNode) -> str | None:
@@ -114,6 +124,8 @@ def status_words(status: int) -> str:
 def why_not(node: WebNode, error: Exception) -> str:
     """Why there was no answer, or none that we can use, in words. The exception's own hold the URL, and it UIDs."""
     root = _root(error)
+    if isinstance(error, Permanent):
+        return str(error)
     if isinstance(root, (socket.gaierror, UnicodeError)):
         return unresolved(str(urlsplit(node.url).hostname))
     match error:

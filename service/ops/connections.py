@@ -6,6 +6,7 @@ h11: a request is whole when the client's side is neither idle nor sending a bod
 
 import asyncio
 import logging
+import ssl
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,8 @@ from typing import Any
 import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from service.tls import FollowedFiles, why_not
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +56,18 @@ class ConnectionLimits:
 
 
 class _LimitedProtocol(H11Protocol):
-    """One connection. peers: open connections of this port by address."""
+    """One connection. peers: open connections of this port by address. tls: None: without.
 
-    def __init__(self, limits: ConnectionLimits, peers: Counter[str], **uvicorns: Any) -> None:
+    TLS is agreed on here, not by uvicorn, whose connections would count only afterwards.
+    """
+
+    def __init__(
+        self, limits: ConnectionLimits, peers: Counter[str], tls: FollowedFiles | None, **uvicorns: Any
+    ) -> None:
         super().__init__(**uvicorns)
-        self._limits, self._peers = limits, peers
+        self._limits, self._peers, self._tls = limits, peers, tls
+        self._agreeing: asyncio.Task[None] | None = None
+        self._early = bytearray()
         self._peer = ""
         self._refused = False
         self._arrival: asyncio.TimerHandle | None = None
@@ -73,25 +83,59 @@ class _LimitedProtocol(H11Protocol):
             log.warning("too many connections are open: one more was refused")
             self._refused = True
         if self._refused:
-            transport.write(_BUSY)
+            if self._tls is None:
+                transport.write(_BUSY)
             transport.close()
             return
         self._peers[self._peer] += 1
-        transport.set_write_buffer_limits(high=0)  # so that we hear of every byte that a client does not read
+        if self._tls is None:
+            self._begin(transport)
+        else:
+            transport.pause_reading()
+            self._agreeing = self.loop.create_task(self._agree(transport, self._tls))
+
+    async def _agree(self, transport: asyncio.Transport, tls: FollowedFiles) -> None:
+        try:
+            secured = await self.loop.start_tls(
+                transport, self, tls.context, server_side=True, ssl_handshake_timeout=self._limits.request_s
+            )
+        except OSError as error:
+            if isinstance(error, ssl.SSLError):
+                log.warning("no TLS with %s: %s", self._peer, why_not(error))
+            transport.abort()
+            self._leave()
+            return
+        self._agreeing = None
+        if secured is None:  # it has gone
+            self._leave()
+            return
+        self._begin(secured)
+        if self._early:
+            self.data_received(bytes(self._early))
+
+    def _begin(self, transport: asyncio.Transport) -> None:
+        # So that we hear of what a client does not read. Not 0: asyncio's TLS would take nothing at all for too much.
+        transport.set_write_buffer_limits(high=1)
         super().connection_made(transport)
         self._expect(self._limits.request_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._refused:
+        if self._refused or self._agreeing is not None:
             return
         self._expect(None)
         self._stop_reading_timer()
+        self._leave()
+        super().connection_lost(exc)
+
+    def _leave(self) -> None:
         self._peers[self._peer] -= 1
         if not self._peers[self._peer]:
             del self._peers[self._peer]
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._agreeing is not None:  # TLS is agreed on, and `_agree` has not heard of it yet
+            self._early += data
+            return
         before = self.conn.their_state
         super().data_received(data)
         if self._is_whole:
@@ -105,11 +149,15 @@ class _LimitedProtocol(H11Protocol):
         self._expect(None if self._is_whole else UNWANTED_BODY_S if unwanted else self._limits.request_s)
 
     def pause_writing(self) -> None:
+        if self._agreeing is not None:
+            return
         super().pause_writing()
         if self._reading is None:
             self._reading = self.loop.call_later(ANSWER_S, self.transport.abort)
 
     def resume_writing(self) -> None:
+        if self._agreeing is not None:
+            return
         super().resume_writing()
         self._stop_reading_timer()
 
@@ -141,10 +189,12 @@ class _LimitedProtocol(H11Protocol):
             self._reading = None
 
 
-def limited_config(app: Any, host: str, port: int, limits: ConnectionLimits) -> Config:
+def limited_config(
+    app: Any, host: str, port: int, limits: ConnectionLimits, tls: FollowedFiles | None = None
+) -> Config:
     """Returns uvicorn's configuration of a port with these limits. A peer is who the connection is from: a header that
-    says otherwise is not believed."""
-    protocol: Any = partial(_LimitedProtocol, limits, Counter())
+    says otherwise is not believed. tls: None: without."""
+    protocol: Any = partial(_LimitedProtocol, limits, Counter(), tls)
     return Config(
         app,
         host,

@@ -4,7 +4,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
@@ -13,8 +13,11 @@ from service.errors import Permanent, ThoracleError
 from service.imaging.codestream import decodable
 from service.ops.disk import why_not_writable
 from service.ops.zone import check_zone
+from service.tls import TlsFiles, client_context, ends, server_context
 
 _COMPRESSIONS = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, JPEG2000, JPEG2000Lossless, RLELossless)
+
+_SOON = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,22 @@ def check_port(name: str, host: str, port: int, ours: bool) -> Check:
                 return Check(name, True, f"{host}:{port} is served by the running service")
             return Check(name, False, f"cannot listen on {host}:{port}: {error.strerror}; another program may use it")
     return Check(name, True, f"{host}:{port} is free")
+
+
+def check_certificates(use: str, files: TlsFiles, server: bool, now: datetime) -> Check:
+    """They can be used, and none ends within two weeks. server: of a port of ours; now: aware."""
+    what = f"certificates, {use}"
+    try:
+        (server_context if server else client_context)(files)
+        until = ends(files)
+    except Permanent as error:
+        return Check(what, False, str(error))
+    late = [f"{path} has ended on {end:%Y-%m-%d}" for path, end in until.items() if end <= now]
+    soon = [f"{path} ends on {end:%Y-%m-%d}: renew it" for path, end in until.items() if now < end <= now + _SOON]
+    if late or soon:
+        return Check(what, not late, "; ".join([*late, *soon]))
+    first = min(until.values(), default=None)
+    return Check(what, True, f"usable until {first:%Y-%m-%d}" if first else "the authorities that this machine knows")
 
 
 def check_decoders() -> Check:

@@ -14,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.job_state import State
 from service.domain.review import Verdict
+from service.errors import Permanent
+from service.tls import TlsFiles, ends
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,29 @@ class SpoolCollector(Collector):
             yield GaugeMetricFamily(
                 "thoracle_spool_warning_bytes", "With less free space /readyz warns", self.warning_bytes
             )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CertificateCollector(Collector):
+    """When certificates end, as their files are at each scrape. in_use: by what they are used for."""
+
+    in_use: Mapping[str, TlsFiles]
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "thoracle_certificate_end_timestamp_seconds",
+            "When the first certificate or list of revocations ends that is used for this; 0: it cannot be read",
+            labels=["use"],
+        )
+        for use, files in self.in_use.items():
+            try:
+                until = min(ends(files).values(), default=None)
+            except Permanent:
+                family.add_metric([use], 0.0)
+            else:
+                if until is not None:
+                    family.add_metric([use], until.timestamp())
+        yield family
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.ops.connections import ConnectionLimits, limited_config
+from service.tls import FollowedFiles
 
 _LOOK_EVERY_S = 0.05
 
@@ -18,10 +19,17 @@ class Listener:
     """
 
     def __init__(
-        self, name: str, app: FastAPI, host: str, port: int, limits: ConnectionLimits = ConnectionLimits()
+        self,
+        name: str,
+        app: FastAPI,
+        host: str,
+        port: int,
+        limits: ConnectionLimits = ConnectionLimits(),
+        tls: FollowedFiles | None = None,
     ) -> None:
+        """tls: None: without."""
         self._name, self._address = name, f"{host}:{port}"
-        self._server = uvicorn.Server(limited_config(app, host, port, limits))
+        self._server = uvicorn.Server(limited_config(app, host, port, limits, tls))
         self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
 
     def __enter__(self) -> Self:

@@ -7,6 +7,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from service import __version__
+from service.composition.certificates import in_use
 from service.composition.job_actions import job_actions_on
 from service.composition.model_actions import model_actions_on, self_promotion
 from service.composition.storage import database_health, host_locks, metrics_dir, open_storage, shared_locks
@@ -16,14 +17,14 @@ from service.ops import readiness
 from service.ops.api import SelfReport, create_app
 from service.ops.connections import ConnectionLimits
 from service.ops.counting_files import COUNTING
-from service.ops.gauges import DatabaseCollector, SpoolCollector, readings
+from service.ops.gauges import CertificateCollector, DatabaseCollector, SpoolCollector, readings
 from service.ops.metrics import serving_trouble, turned_away
 from service.ops.model_routes import model_routes
 from service.ops.monitor import Listener
 from service.ops.probes import WARNING, Health, create_monitor
 from service.ops.request_limits import LimitChanges
 from service.roles.process import folders, measured, now, wait_for_sigterm
-from service.settings import Settings
+from service.settings import Settings, tls_files
 from service.store.audit import Audit
 from service.store.liveness import Locks
 from service.store.overview import Overview
@@ -31,6 +32,7 @@ from service.store.presence import present
 from service.store.retention import Retention
 from service.store.reviews import Reviews
 from service.store.worklist import Worklist
+from service.tls import FollowedFiles
 from service.worker.backend_watch import GROUP
 
 
@@ -40,11 +42,12 @@ def run(settings: Settings, name: str) -> None:
     alive = shared_locks(settings, engine)
     models = model_actions_on(settings, engine)
     space = SpoolCollector(spool.free_bytes, spool.total_bytes, settings.receiver.marks.resume_free_bytes)
+    certificates = CertificateCollector(in_use(settings))
     database_gauges = _database_gauges(settings, engine, alive)
     report = SelfReport(
         healthy=lambda: {"database": database_health(engine)},
         ready=lambda: _readiness(settings, spool, engine, alive),
-        metrics=lambda: measured(settings, name, space, database_gauges),
+        metrics=lambda: measured(settings, name, space, certificates, database_gauges),
     )
     app = create_app(
         __version__,
@@ -60,7 +63,8 @@ def run(settings: Settings, name: str) -> None:
         app.add_middleware(LimitChanges, per_minute=ours.changes_per_minute)
     limits = ConnectionLimits(ours.max_connections, ours.max_connections_per_peer, ours.request_s)
     beside = self_promotion(settings, models, alive)
-    with _probes(settings, report), Listener("API", app, ours.host, ours.port, limits) as listener:
+    tls = FollowedFiles(files) if (files := tls_files(ours.tls)) else None
+    with _probes(settings, report), Listener("API", app, ours.host, ours.port, limits, tls) as listener:
         for task in beside:
             task.start()
         wait_for_sigterm(lambda: listener.alive and all(task.alive for task in beside))

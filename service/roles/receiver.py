@@ -4,14 +4,17 @@ import logging
 
 from service.composition.storage import database_health, open_storage, shared_locks
 from service.domain.commitment import Report
+from service.errors import Permanent
 from service.network.admission import Admission
+from service.network.callers import ANYWHERE, Caller
 from service.network.receive import Listening, Receiver
 from service.network.received import Room
+from service.network.rights import Right
 from service.ops import readiness
 from service.ops.metrics import Metrics
 from service.ops.probes import Health
 from service.roles.process import folders, monitor, now, wait_for_sigterm
-from service.settings import DicomDestination, Settings
+from service.settings import DicomDestination, Settings, tls_files
 from service.store.backlog import Backlog
 from service.store.deliveries import Deliveries
 from service.store.inbox import Inbox
@@ -25,6 +28,8 @@ log = logging.getLogger(__name__)
 def run(settings: Settings, name: str) -> None:
     """The Storage SCP, until SIGTERM. name: by which this process counts."""
     ours = settings.receiver
+    if ours.open_to_others:
+        raise Permanent(ours.open_to_others)
     # What a power cut may take from these rows, `reconcile` reads from the spool again.
     spool, engine = open_storage(settings, synchronous="NORMAL")
     inbox = Inbox(spool, Records(engine))
@@ -47,7 +52,8 @@ def run(settings: Settings, name: str) -> None:
         ours.ae_title,
         ours.host,
         ours.port,
-        _allowed(settings),
+        _callers(settings),
+        tls_files(ours.tls),
         max_associations=ours.max_associations,
         max_associations_each=ours.max_associations_each,
     )
@@ -73,9 +79,18 @@ def run(settings: Settings, name: str) -> None:
     receiver.stop()
 
 
-def _allowed(settings: Settings) -> tuple[str, ...]:
-    """Also whoever is to report to us that it keeps the results; empty: everybody."""
-    known = settings.receiver.allowed_calling_aets
+def _callers(settings: Settings) -> dict[str, Caller] | None:
+    """Also whoever is to report to us that it keeps the results, of which we know no address; None: everybody.
+
+    A report counts only with the number of a transaction that nobody else was told.
+    """
+    known = settings.receiver.callers
+    if not known:
+        return None
     everywhere = settings.destinations.values()
     reporting = {d.ae_title for d in everywhere if isinstance(d, DicomDestination) and d.confirm == "commitment"}
-    return tuple({*known, *reporting}) if known else ()
+    implied = {name: Caller(ANYWHERE, may=frozenset({Right.REPORT})) for name in reporting}
+    listed = {
+        name: Caller(one.addresses, one.certificates, frozenset(map(Right, one.may))) for name, one in known.items()
+    }
+    return implied | listed

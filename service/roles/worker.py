@@ -25,7 +25,7 @@ from service.roles.process import monitor, now, wait_for_sigterm
 from service.rollout.assignment import Models
 from service.rollout.shadow import Shadower
 from service.rollout.worker_analysis import WorkerAnalysis
-from service.settings import Settings, served_repository, with_own_repository
+from service.settings import Settings, served_repository, tls_files, with_own_repository
 from service.store.audit import DONE, FAILED, Audit
 from service.store.durable_engine.engine import DurableEngine, QueueOptions
 from service.store.presence import presence, present
@@ -141,23 +141,30 @@ def _job_limits(settings: Settings) -> JobLimits:
 
 
 def _quiet_s(settings: Settings, calling_ae: str) -> float:
-    peer = settings.receiver.peers.get(calling_ae)
-    return peer.quiet_s if peer and peer.quiet_s else settings.receiver.quiet_s
+    caller = settings.receiver.caller(calling_ae)
+    return caller.quiet_s if caller and caller.quiet_s else settings.receiver.quiet_s
 
 
 def _urgency(settings: Settings, calling_ae: str) -> Urgency:
-    peer = settings.receiver.peers.get(calling_ae)
-    return peer.urgency if peer else Urgency.ROUTINE
+    caller = settings.receiver.caller(calling_ae)
+    return caller.urgency if caller else Urgency.ROUTINE
 
 
 def _expected_images(settings: Settings, study_uid: str, series: Sequence[SeriesRecord]) -> Mapping[str, int]:
     """Ask each series' sender, where the settings say how to reach it."""
     expected = {}
     for one in series:
-        peer = settings.receiver.peers.get(one.calling_ae)
-        if peer is None or peer.host is None or peer.port is None:
+        caller = settings.receiver.caller(one.calling_ae)
+        if caller is None or caller.host is None or caller.port is None:
             continue
-        node = DicomNode(one.calling_ae, one.calling_ae, peer.host, peer.port, settings.receiver.ae_title)
+        node = DicomNode(
+            one.calling_ae,
+            one.calling_ae,
+            caller.host,
+            caller.port,
+            settings.receiver.ae_title,
+            tls_files(caller.tls),
+        )
         if (count := count_images(node, study_uid, one.series_uid)) is not None:
             expected[one.series_uid] = count
     return expected

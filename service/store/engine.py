@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from psycopg.types.string import StrDumper
 
 from service.errors import Permanent
+from service.tls import TlsFiles
 
 # Of a host that vanished the server must notice it (11 s), or the locks and rows of its sessions stay taken for hours;
 # nor may a process frozen inside a transaction hold up all others.
@@ -135,6 +136,14 @@ def postgresql_engine(url: str) -> sa.Engine:
         connection.adapters.register_dumper(str, _WithoutNul)
 
     return engine
+
+
+def with_tls(url: str, tls: TlsFiles) -> str:
+    """The URL of a PostgreSQL server that is to show a right certificate; it holds a password, as `url` may."""
+    files = {"sslcert": tls.certificate, "sslkey": tls.key or tls.certificate, "sslcrl": tls.crl}
+    query = {name: str(path) for name, path in files.items() if path}
+    query |= {"sslrootcert": str(tls.ca or "system"), "sslmode": "verify-full", "ssl_min_protocol_version": "TLSv1.2"}
+    return _parsed(url).update_query_dict(query).render_as_string(hide_password=False)
 
 
 class _WithoutNul(StrDumper):

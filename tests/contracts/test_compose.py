@@ -88,9 +88,18 @@ def test_our_containers_get_no_rights_they_do_not_need(services: Mapping[str, An
         assert one["security_opt"] == ["no-new-privileges:true"], name
 
 
-def test_only_dicom_is_reached_from_other_hosts(services: Mapping[str, Any]) -> None:
-    public = {p for one in services.values() for p in one.get("ports", []) if not p.startswith("127.0.0.1:")}
-    assert public == {"11112:11112", "4242:4242"}
+def test_nothing_is_reached_from_other_hosts_unless_told(services: Mapping[str, Any]) -> None:
+    published = {port for one in services.values() for port in one.get("ports", [])}
+    assert published and {port for port in published if not port.startswith("127.0.0.1:")} == set()
+    told = yaml.safe_load(interpolated(DICOM_PORT="104", PACS_PORT="4242"))["services"].values()
+    public = {p for one in told for p in one.get("ports", []) if not p.startswith("127.0.0.1:")}
+    assert public == {"104:11112", "4242:4242"}
+
+
+def test_who_may_send_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    (caller,) = settings(monkeypatch, MODALITIES="10.1.2.0/24").receiver.callers.values()
+    assert "10.1.2.0/24" in map(str, caller.addresses)
+    assert not any(network.prefixlen < 12 for network in caller.addresses)
 
 
 def test_no_container_offers_memory_that_none_shares(services: Mapping[str, Any]) -> None:

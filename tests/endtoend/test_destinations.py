@@ -57,7 +57,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
             folder / "service",
             None,
             inference={"repository": str(tiny_models.repository(folder / "models"))},
-            receiver={"port": port, "allowed_calling_aets": ["CT1"], "peers": {"CT1": {"urgency": "stat"}}},
+            receiver={"port": port, "callers": {"CT1": {"addresses": ["127.0.0.1"], "urgency": "stat"}}},
             destinations={
                 "pacs": {"ae_title": Orthanc.AET, "host": "127.0.0.1", "port": pacs.port, "notice": True},
                 "archive": {

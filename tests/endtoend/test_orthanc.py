@@ -1,4 +1,7 @@
-"""The main job with a real PACS: Orthanc forwards a CT by its own rule, and the results come back under its study."""
+"""The main job with a real PACS: Orthanc forwards a CT by its own rule, and the results come back under its study.
+
+Everything goes by TLS, and both sides show certificates.
+"""
 
 import json
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dicomweb_client import DICOMwebClient
+from helpers.authority import Authority
 from helpers.dicom_peers import Orthanc, free_port, wait_until
 from helpers.running_service import AET, RunningService
 from helpers.shared_data import shared_data
@@ -16,6 +20,7 @@ from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, Segmen
 
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send
+from service.tls import TlsFiles
 
 ROUTE = """
 function OnStableSeries(id, tags, metadata)
@@ -35,14 +40,24 @@ def round_trip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ortha
     ct = sorted(shared_data("dicom/covid-ct-md/P001").glob("*.dcm"))
     service_port = free_port()
     modality = {"AET": AET, "Host": "127.0.0.1", "Port": service_port, "AllowStorageCommitment": True}
-    with Orthanc(folder / "pacs", LuaScripts=[str(lua)], DicomModalities={"ai": modality}) as pacs:
-        receiver = {
-            "port": service_port,
-            "allowed_calling_aets": [Orthanc.AET],
-            "peers": {Orthanc.AET: {"quiet_s": 3, "host": "127.0.0.1", "port": pacs.port}},
-        }
-        with RunningService(folder / "service", (Orthanc.AET, pacs.port), receiver=receiver) as service:
-            scanner = DicomNode("pacs", Orthanc.AET, "127.0.0.1", pacs.port, "CT1")
+    hospital = Authority(folder / "authority")
+    (theirs, their_key), (ours, our_key) = hospital.issue("orthanc"), hospital.issue("thoracle")
+    pacs_by_tls = {
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(theirs),
+        "DicomTlsPrivateKey": str(their_key),
+        "DicomTlsTrustedCertificates": str(hospital.certificate),
+        "DicomModalities": {"ai": modality | {"UseDicomTls": True}},
+    }
+    with Orthanc(folder / "pacs", LuaScripts=[str(lua)], **pacs_by_tls) as pacs:
+        tls = {"certificate": str(ours), "key": str(our_key), "ca": str(hospital.certificate)}
+        known = {"addresses": ["127.0.0.1"], "certificates": ["orthanc"], "quiet_s": 3}
+        asked = {"host": "127.0.0.1", "port": pacs.port, "tls": tls}
+        receiver = {"port": service_port, "tls": tls, "callers": {Orthanc.AET: known | asked}}
+        to = {"ae_title": Orthanc.AET, "host": "127.0.0.1", "port": pacs.port, "retry_delays_s": [1], "tls": tls}
+        with RunningService(folder / "service", None, receiver=receiver, destinations={"pacs": to}) as service:
+            files = TlsFiles(ours, our_key, hospital.certificate)
+            scanner = DicomNode("pacs", Orthanc.AET, "127.0.0.1", pacs.port, "CT1", files)
             assert {o.verdict for o in send(scanner, ct)} == {Verdict.STORED}
             service.wait_for_job("delivered", timeout_s=280)
             yield pacs, service, ct

@@ -154,7 +154,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
             RunningService(
                 folder / "service",
                 None,
-                receiver={"host": "0.0.0.0", "port": port},
+                receiver={"host": "0.0.0.0", "port": port, "callers": {"*": {"addresses": ["0.0.0.0/0"]}}},
                 inference={"repository": str(tiny_models.repository(folder / "models"))},
                 destinations={"pacs": to, "archive": web},
             ) as service,

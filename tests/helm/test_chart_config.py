@@ -85,20 +85,20 @@ def test_every_pod_of_the_service_has_the_sites_zone(values: Path) -> None:
 
 @each(WITH_A_BUCKETS_KEYS)
 def test_credentials_of_the_bucket_reach_the_pods(values: Path) -> None:
-    wanted = merged_values(values)
     for _, pod in pods(render(values)):
         (container,) = pod["spec"]["containers"]
         if container.get("args", [])[:1] == ["serve"]:
             found = environment(container, SECRETS)
             assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= set(found)
-            assert found.get("SSL_CERT_FILE", "") == wanted["s3"]["ca"]
 
 
 def _expected(wanted: Mapping[str, Any]) -> Settings:
     """The settings of the values, with what docs/how-to/run-on-kubernetes.md says that the chart decides."""
     name = wanted["fullnameOverride"] or f"{RELEASE}-thoracle"
     config: dict[str, Any] = dict(wanted["config"])
-    receiver = {"host": "0.0.0.0", "port": 11112}
+    receiver: dict[str, Any] = {"host": "0.0.0.0", "port": 11112}
+    if not config.get("receiver", {}).get("callers"):
+        receiver["callers"] = {"*": {"addresses": wanted["dicom"]["sourceRanges"]}}
     decided: dict[str, Any] = {
         "data_dir": "/var/lib/thoracle",
         "api": config.get("api", {}) | {"host": "0.0.0.0", "port": 8080, "probes_port": 8081},
@@ -109,7 +109,9 @@ def _expected(wanted: Mapping[str, Any]) -> Settings:
     if wanted["trial"]["enabled"]:
         decided["database_url"] = f"postgresql+psycopg://thoracle:abc123@{name}-postgresql/thoracle"
         decided["bucket"] = {"url": "s3://thoracle/ct", "endpoint": f"http://{name}-s3:8333", "region": "us-east-1"}
-    elif wanted["database"]["secret"]:
+    elif wanted["s3"]["ca"]:
+        decided["bucket"] = config["bucket"] | {"tls": {"ca": wanted["s3"]["ca"]}}
+    if wanted["database"]["secret"]:
         decided["database_url"] = SECRETS["url"]
     if wanted["triton"]["enabled"]:
         inference = config.get("inference", {})

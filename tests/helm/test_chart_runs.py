@@ -44,6 +44,7 @@ class Release:
         self._addresses = {
             "THORACLE_BUCKET__ENDPOINT": f"http://127.0.0.1:{self.ports['s3']}",
             "THORACLE_RECEIVER__PORT": str(self.ports["dicom"]),
+            "THORACLE_RECEIVER__CALLERS": '{"*": {"addresses": ["127.0.0.1"]}}',  # no sender of the ranges is here
             "THORACLE_API__PORT": str(self.ports["http"]),
             "THORACLE_API__PROBES_PORT": str(self.ports["probes"]),
         }

@@ -193,6 +193,12 @@ class Orthanc(_Process):
         with urllib.request.urlopen(self.url + path, timeout=30) as answer:
             return json.load(answer)
 
+    def post(self, path: str, text: str) -> Any:
+        """The JSON that the REST API answers to a text."""
+        asked = urllib.request.Request(self.url + path, text.encode(), method="POST")
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return json.load(answer)
+
     def file(self, instance: str) -> bytes:
         """The DICOM file of an instance, by its Orthanc identifier."""
         with urllib.request.urlopen(f"{self.url}/instances/{instance}/file", timeout=30) as answer:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import uuid
@@ -19,10 +20,14 @@ _USER = "postgres"
 
 
 class PostgreSQL:
-    """A private server on a free port, used in a `with` block. host: the address it listens on."""
+    """A private server on a free port, used in a `with` block. host: the address it listens on.
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    tls: certificate, key and authority of its clients; with them it takes nothing else.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", tls: tuple[Path, Path, Path] | None = None) -> None:
         self.host = host
+        self._tls = tls
         self.port = free_port()
 
     def __enter__(self) -> Self:
@@ -38,6 +43,15 @@ class PostgreSQL:
         with (data / "pg_hba.conf").open("a") as rules:
             rules.write("host all all samenet trust\n")
         options = [f"listen_addresses={self.host}", "unix_socket_directories=", "fsync=off", "max_connections=200"]
+        if self._tls:
+            (data / "pg_hba.conf").write_text("hostssl all all samehost trust clientcert=verify-ca\n")
+            for name, source in zip(("ssl_cert_file", "ssl_key_file", "ssl_ca_file"), self._tls, strict=True):
+                own = Path(shutil.copy(source, self._folder / name))
+                own.chmod(0o600)
+                if who:
+                    shutil.chown(own, _USER, _USER)
+                options.append(f"{name}={own}")
+            options.append("ssl=on")
         command = [server, "-D", data, "-p", str(self.port), *(word for option in options for word in ("-c", option))]
         self._start = partial(subprocess.Popen, command, cwd=self._folder, stderr=subprocess.DEVNULL, **who)
         self.start()
@@ -75,8 +89,11 @@ class PostgreSQL:
     def _answers(self) -> bool:
         assert self._process.poll() is None, "PostgreSQL did not start"
         try:
-            self.execute("SELECT 1")
-        except psycopg.OperationalError:
+            if self._tls:
+                socket.create_connection((self.host, self.port), 1).close()
+            else:
+                self.execute("SELECT 1")
+        except (psycopg.OperationalError, OSError):
             return False
         return True
 

@@ -90,9 +90,12 @@ def mounts(folder: Path, configuration: dict[str, Any] | None = None) -> Mounts:
     return Mounts(data, file)
 
 
+_CALLERS = {"callers": {"*": {"addresses": ["127.0.0.1"]}}}
+
+
 def config(dicom: int, pacs: int, http: int) -> dict[str, Any]:
     return {
-        "receiver": {"host": "127.0.0.1", "port": dicom, "quiet_s": 2, "min_free_gb": 0.1},
+        "receiver": {"host": "127.0.0.1", "port": dicom, "quiet_s": 2, "min_free_gb": 0.1} | _CALLERS,
         "destinations": {"pacs": {"ae_title": "TESTPACS", "host": "127.0.0.1", "port": pacs}},
         "api": {"port": http},
     }

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import yaml
 from helpers import make_ct, tiny_models
+from helpers.authority import Authority
 from helpers.dicom_peers import free_port, wait_until
 from helpers.programs import program
 from helpers.running_service import AET, RunningService
@@ -19,6 +20,7 @@ from pydicom.uid import generate_uid
 from demo.pacs import StandInPacs
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send
+from service.tls import TlsFiles
 
 RULES = Path(__file__).parents[2] / "docker" / "prometheus" / "alerts.yaml"
 
@@ -30,26 +32,29 @@ def watched_service(folder: Path) -> Iterator[RunningService]:
     """One study was analysed, reviewed and delivered to the PACS, another was refused."""
     port = free_port()
     models = {"repository": str(tiny_models.repository(folder / "models")), "threads": 1}
+    hospital = Authority(folder / "authority")
+    certificate, key = hospital.issue("thoracle")
+    tls = {"certificate": str(certificate), "key": str(key)}
     with (
         StandInPacs(folder / "pacs", "PACS", port),
-        RunningService(folder / "service", ("PACS", port), inference=models) as service,
+        RunningService(folder / "service", ("PACS", port), inference=models, receiver={"tls": tls}) as service,
     ):
-        _send(service, make_ct.make(slices=41, findings=make_ct.FINDINGS, **_SMALL).datasets, folder / "good")
+        _send(service, make_ct.make(slices=41, findings=make_ct.FINDINGS, **_SMALL).datasets, folder / "good", hospital)
         job = service.wait_for_job("delivered", timeout_s=300)
         review = f"http://127.0.0.1:{service.http_port}/api/jobs/{job['job_id']}/review"
         said = {"verdict": "overridden", "score": 4}
         httpx.post(review, json=said, headers={"X-Thoracle-Operator": "ada"}).raise_for_status()
-        _send(service, make_ct.make(slices=3, **_SMALL).datasets, folder / "short")
+        _send(service, make_ct.make(slices=3, **_SMALL).datasets, folder / "short", hospital)
         service.wait_for_job("refused", 2, timeout_s=300)
         yield service
 
 
-def _send(service: RunningService, images: list[Dataset], folder: Path) -> None:
+def _send(service: RunningService, images: list[Dataset], folder: Path, hospital: Authority) -> None:
     study, series = generate_uid(), generate_uid()
     for image in images:
         image.StudyInstanceUID, image.SeriesInstanceUID, image.SOPInstanceUID = study, series, generate_uid()
         image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-    node = DicomNode("service", AET, "127.0.0.1", service.port, "CT1")
+    node = DicomNode("service", AET, "127.0.0.1", service.port, "CT1", TlsFiles(ca=hospital.certificate))
     assert {o.verdict for o in send(node, make_ct.write(images, folder))} == {Verdict.STORED}
 
 

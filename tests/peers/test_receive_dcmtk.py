@@ -22,6 +22,7 @@ from pydicom.uid import (
 
 from service.domain.pressure import Marks
 from service.network.admission import Admission
+from service.network.callers import ANYWHERE, Caller
 from service.network.peer import echo
 from service.network.receive import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES
 from service.network.send import Verdict, send
@@ -131,7 +132,7 @@ def test_a_sender_killed_midway_leaves_whole_files_and_may_send_again(tmp_path: 
 
 
 def test_an_unknown_calling_ae_is_rejected(tmp_path: Path, phantom: list[Path]) -> None:
-    with Receiving(tmp_path, calls={"allowed_calling_aets": ["CT1"]}) as receiver:
+    with Receiving(tmp_path, calls={"callers": {"CT1": Caller(ANYWHERE)}}) as receiver:
         stranger = dcmtk("storescu", "-aet", "STRANGER", "127.0.0.1", receiver.port, phantom[0])
         assert stranger.returncode != 0
         assert "Calling AE Title Not Recognized" in stranger.stderr

@@ -18,8 +18,8 @@ import numpy as np
 import onnx
 import pytest
 import tritonclient.grpc as grpc
+from helpers.authority import Authority
 from helpers.dicom_peers import wait_until
-from helpers.tls_proxy import Authority
 from helpers.triton_server import TritonServer
 from onnx import numpy_helper
 from typer.testing import CliRunner
@@ -37,6 +37,7 @@ from service.inference.shared_memory import FOLDER, files
 from service.inference.triton import SharedMemory, TritonBackend
 from service.inference.triton_client import Address, TritonClient
 from service.pipelines.shared.slices import infer_slices
+from service.tls import TlsFiles
 
 pytestmark = pytest.mark.peers
 
@@ -413,13 +414,13 @@ def test_only_a_known_client_is_let_in_by_tls(tmp_path: Path, repository: Path) 
         f"--grpc-root-cert={hospital.certificate}",
     ]
     with TritonServer(tmp_path / "server", repository, *options) as server:
-        known = Address(server.address.url, hospital.certificate, *hospital.issue("worker"))
+        known = Address(server.address.url, TlsFiles(*hospital.issue("worker"), hospital.certificate))
         TritonBackend(repository, known).check()
         for address in (
             server.address,
-            Address(server.address.url, hospital.certificate),
-            Address(server.address.url, hospital.certificate, *stranger.issue("worker")),
-            Address(server.address.url, stranger.certificate, *hospital.issue("other")),
+            Address(server.address.url, TlsFiles(ca=hospital.certificate)),
+            Address(server.address.url, TlsFiles(*stranger.issue("worker"), hospital.certificate)),
+            Address(server.address.url, TlsFiles(*hospital.issue("other"), stranger.certificate)),
         ):
             with pytest.raises(Transient, match="Triton at"):
                 TritonBackend(repository, address).check()
@@ -427,7 +428,7 @@ def test_only_a_known_client_is_let_in_by_tls(tmp_path: Path, repository: Path) 
 
 def test_certificates_that_are_not_there_are_named(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(Permanent, match="certificates for Triton cannot be read"):
-        TritonBackend(repository, Address(ca=tmp_path / "nobody.pem"))
+        TritonBackend(repository, Address(tls=TlsFiles(ca=tmp_path / "nobody.pem")))
 
 
 def test_doctor_asks_the_server(

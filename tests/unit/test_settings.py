@@ -44,6 +44,26 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "destinations: {'a b': {ae_title: A, host: h}}",
         "destinations: {a: {ae_title: A, host: h, retry_delays_s: []}}",
         "retention: {keep_days: 0}",
+        "receiver: {callers: {CT1: {}}}",
+        "receiver: {callers: {CT1: {addresses: []}}}",
+        "receiver: {callers: {CT1: {addresses: [ct1.example]}}}",
+        "receiver: {callers: {CT1: {addresses: [10.1.2.3/24]}}}",
+        "receiver: {callers: {CT1: {addresses: [10.1.2.3], may: [query]}}}",
+        "receiver: {callers: {CT1: {addresses: [10.1.2.3], certificates: [ct1]}}}",
+        "receiver: {tls: {certificate: a.pem}, callers: {CT1: {addresses: [10.1.2.3], certificates: [ct1]}}}",
+        "receiver: {tls: {ca: a.pem}}",
+        "receiver: {tls: {certificate: a.pem, name: pacs}}",
+        "receiver: {tls: {certificate: a.pem, crl: b.pem}}",
+        "api: {tls: {}}",
+        "destinations: {a: {ae_title: A, host: h, tls: {key: a.pem}}}",
+        "destinations: {a: {kind: dicomweb, url: 'http://h', tls: {ca: a.pem}}}",
+        "destinations: {a: {kind: dicomweb, url: 'https://h', tls: {name: h}}}",
+        "destinations: {a: {kind: dicomweb, url: 'https://h', ca: a.pem}}",
+        "inference: {triton: {tls: {certificate: a.pem}}}",
+        "inference: {triton: {tls: {ca: a.pem, crl: b.pem}}}",
+        "bucket: {url: 's3://b', tls: {certificate: a.pem, ca: b.pem}}",
+        "database_tls: {ca: a.pem}",
+        "{database_url: 'postgresql+psycopg://a@h/d?sslmode=disable', database_tls: {ca: a.pem}}",
         "retention: {history_days: 0}",
     ],
 )
@@ -52,6 +72,49 @@ def test_a_mistake_is_an_error_never_a_silent_default(tmp_path: Path, text: str)
     config.write_text(text)
     with pytest.raises(ValidationError):
         load(config)
+
+
+@pytest.mark.parametrize("old", ["allowed_calling_aets: [CT1]", "peers: {CT1: {quiet_s: 3}}"])
+def test_what_became_of_the_names_of_callers_is_said(tmp_path: Path, old: str) -> None:
+    with pytest.raises(ValidationError, match="is part of `callers` now, with the addresses") as refused:
+        configured(tmp_path, f"receiver: {{{old}}}")
+    assert "addresses: [10.1.2.3]" in str(refused.value)
+
+
+def test_the_entry_of_its_very_name_tells_of_a_caller_else_the_first_pattern(tmp_path: Path) -> None:
+    receiver = configured(
+        tmp_path,
+        """
+receiver:
+  callers:
+    "*": {addresses: [10.0.0.0/8], quiet_s: 1}
+    CT?: {addresses: [10.1.0.0/16], quiet_s: 2}
+    CT1: {addresses: [10.1.2.3, "fd00::/8"], quiet_s: 3}
+""",
+    ).receiver
+    known = [receiver.caller(name) for name in ("CT1", "CT2", "MR")]
+    assert [one and one.quiet_s for one in known] == [3, 1, 1]
+    assert list(map(str, receiver.callers["CT1"].addresses)) == ["10.1.2.3/32", "fd00::/8"]
+
+
+@pytest.mark.parametrize(
+    ("text", "open_to_others"),
+    [
+        ("{}", False),
+        ("{host: localhost}", False),
+        ("{host: '::1'}", False),
+        ("{host: 0.0.0.0}", True),
+        ("{host: '::'}", True),
+        ("{host: receiver.example}", True),
+        ("{host: 0.0.0.0, callers: {CT1: {addresses: [10.1.2.3]}}}", False),
+    ],
+)
+def test_nothing_is_open_to_other_machines_that_nobody_wrote_down(
+    tmp_path: Path, text: str, open_to_others: bool
+) -> None:
+    said = configured(tmp_path, f"receiver: {text}").receiver.open_to_others
+    assert bool(said) is open_to_others
+    assert not said or "say who may, for instance `receiver.callers: {CT1: {addresses: [10.1.2.3]}}`" in said
 
 
 def test_things_may_be_kept_for_ever(tmp_path: Path) -> None:

@@ -174,10 +174,6 @@ capabilities: {drop: [ALL]}
   valueFrom: {secretKeyRef: {name: {{ $values.s3.secret }}, key: {{ . }}}}
 {{- end }}
 {{- end }}
-{{- with $values.s3.ca }}
-- name: SSL_CERT_FILE
-  value: {{ . }}
-{{- end }}
 {{- range $destination, $secret := $values.destinationSecrets }}
 {{- $key := ternary "password" "token" (hasKey (dig $destination dict ($values.config.destinations | default dict)) "user") }}
 - name: THORACLE_DESTINATIONS__{{ $destination }}__{{ upper $key }}

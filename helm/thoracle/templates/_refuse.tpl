@@ -17,6 +17,9 @@
 {{- if and $v.trial.enabled (or $v.database.secret $v.s3.secret $v.config.bucket) -}}
   {{- fail "trial.enabled: it brings a database and a bucket; leave out database.secret, s3.secret and config.bucket" -}}
 {{- end -}}
+{{- if and $v.s3.ca (not $v.config.bucket) -}}
+  {{- fail "s3.ca: it is for config.bucket, which is missing" -}}
+{{- end -}}
 {{- if and $v.networkPolicy.enabled (ne $v.dicom.type "ClusterIP") (ne $v.dicom.externalTrafficPolicy "Local") -}}
   {{- fail "dicom.externalTrafficPolicy: with Cluster the sender's address is lost, and the network policy would judge by the node's. Keep Local, or set networkPolicy.enabled to false" -}}
 {{- end -}}

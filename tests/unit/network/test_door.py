@@ -17,6 +17,7 @@ from pynetdicom.presentation import build_context
 
 from service.network import door
 from service.network.association_request import ABORT, LONGEST, AssociationRequest, Refused
+from service.network.callers import Asking
 from service.network.door import Door
 
 
@@ -69,12 +70,12 @@ def opened() -> Iterator[Opened]:
 def opening(listening: socket.socket) -> Iterator[Opened]:
     connections: list[socket.socket] = []
 
-    def refused(host: str, request: AssociationRequest) -> tuple[Refused, str] | None:
-        return None if request.calling_ae == "CT1" else (Refused.CALLING_AE, "not allowed")
+    def refused(asking: Asking) -> tuple[Refused, str] | None:
+        return None if asking.request.calling_ae == "CT1" else (Refused.CALLING_AE, "not allowed")
 
-    def admit(connection: socket.socket, address: tuple[str, int], request: AssociationRequest) -> None:
+    def admit(connection: socket.socket, address: tuple[str, int], asking: Asking) -> None:
         connections.append(connection)
-        found.admitted.append(request)
+        found.admitted.append(asking.request)
 
     found = Opened(Door(listening, refused, admit, lambda what: found.told.append(what), ask_within_s=1.0), 0)
     found.port = listening.getsockname()[1]

@@ -1,0 +1,209 @@
+"""TLS of all connections and ports: TLS 1.2 and 1.3, with forward secrecy (BCP 195, as PS3.15 B.12 wants it).
+
+Where TLS is configured nothing is ever said without it, and nobody is believed whose certificate is not right.
+"""
+
+import logging
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from service.errors import Permanent
+
+log = logging.getLogger(__name__)
+
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2: RFC 9325 4.2. Those of TLS 1.3 are all as good."""
+
+_CRL = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+
+_UNKNOWN = "no authority that we believe (`ca`) has signed it"
+_NOT_RIGHT = {18: "it has signed itself, and `ca` does not name it", 19: _UNKNOWN, 20: _UNKNOWN, 21: _UNKNOWN}
+"""By OpenSSL's X509_V_ERR; its own words for the others are plain."""
+
+_REASONS = {
+    "WRONG_VERSION_NUMBER": "it does not speak TLS",
+    "HTTP_REQUEST": "it speaks HTTP without TLS",
+    "UNSUPPORTED_PROTOCOL": "it speaks no TLS newer than 1.1",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "it speaks no TLS newer than 1.1",
+    "NO_SHARED_CIPHER": "it has no cipher with forward secrecy in common with us",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it refuses the handshake: it wants a certificate, or has no cipher in common",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it shows no certificate",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of ours (`certificate` and `key`)",
+    "TLSV1_ALERT_UNKNOWN_CA": "it does not know who signed our certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "it refuses our certificate",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it refuses our certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "our certificate has expired, it says",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "our certificate was revoked, it says",
+    "NO_RENEGOTIATION": "it wants to negotiate anew",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files. certificate: our own, with those between it and its authority; key: its key, None: in the same file.
+
+    ca: who must have signed the other side's certificate. crl: what these have revoked. name: for which host the other
+    side's certificate must be made out; "": the one that is called.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+    crl: Path | None = None
+    name: str = ""
+
+    @property
+    def named(self) -> dict[str, Path]:
+        """Those that there are, by what they are."""
+        all_of_them = {"certificate": self.certificate, "key": self.key, "ca": self.ca, "crl": self.crl}
+        return {what: path for what, path in all_of_them.items() if path is not None}
+
+
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    """What we call others with: they must show a certificate that `ca` signed, else an authority of this machine.
+
+    Permanent, in words, if a file cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificates and names
+    if files.ca is None:
+        context.load_default_certs()
+    return _with_files(context, files)
+
+
+def server_context(files: TlsFiles) -> ssl.SSLContext:
+    """What others call us with; with `ca` they must show a certificate. Permanent, in words, if a file is no use."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if files.ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return _with_files(context, files)
+
+
+class FollowedFiles:
+    """The context of a port, as its files are now: certificates are renewed without a restart.
+
+    Files that cannot be used, half-written ones too, leave the context as it was.
+    """
+
+    def __init__(self, files: TlsFiles, made: Callable[[TlsFiles], ssl.SSLContext] = server_context) -> None:
+        """Permanent, in words, if a file cannot be used."""
+        self._files, self._made = files, made
+        self._seen = _stamps(files)
+        self._context = made(files)
+        self._changing = Lock()
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The one for the next connection."""
+        with self._changing:
+            seen = _stamps(self._files)
+            if seen != self._seen:
+                self._seen = seen
+                try:
+                    self._context = self._made(self._files)
+                    log.info("certificates were read anew: %s", ", ".join(map(str, self._files.named.values())))
+                except Permanent as error:
+                    log.error("new certificates cannot be used, the old ones stay: %s", error)
+            return self._context
+
+
+def why_not(error: ssl.SSLError) -> str:
+    """What is wrong with the other side, or with us as it says, in words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not right: {_NOT_RIGHT.get(error.verify_code, error.verify_message)}"
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "it ended the connection"
+    reason = error.reason or type(error).__name__
+    return _REASONS.get(reason, reason.lower().replace("_", " "))
+
+
+def names_in(certificate: Mapping[str, Any] | None) -> frozenset[str]:
+    """Who it is made out to: its common names and its host names. certificate: as `SSLSocket.getpeercert` gives it."""
+    if not certificate:
+        return frozenset()
+    subject = [value for part in certificate.get("subject", ()) for kind, value in part if kind == "commonName"]
+    return frozenset([*subject, *(value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS")])
+
+
+def ends(files: TlsFiles) -> dict[Path, datetime]:
+    """Until when each file is of use: its first certificate or list that ends, or the last authority of `ca`.
+
+    Permanent, in words, if one cannot be read.
+    """
+    last_of = {"certificate": min, "ca": max, "crl": min}
+    return {path: last_of[what](_ends_in(path)) for what, path in files.named.items() if what != "key"}
+
+
+def _ends_in(path: Path) -> list[datetime]:
+    """When each certificate or list of revocations in a file ends; cryptography's own words name nothing."""
+    try:
+        content = path.read_bytes()
+        lists = [x509.load_pem_x509_crl(one) for one in _CRL.findall(content)]
+        if lists:
+            return [one.next_update_utc or datetime.max.replace(tzinfo=UTC) for one in lists]
+        return [one.not_valid_after_utc for one in x509.load_pem_x509_certificates(content)]
+    except OSError as error:
+        raise Permanent(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise Permanent(f"{path} holds no certificate (PEM)") from error
+
+
+def _with_files(context: ssl.SSLContext, files: TlsFiles) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    for what, path in files.named.items():
+        try:
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            raise Permanent(f"{what} {path} cannot be read: {error.strerror}") from error
+    if files.certificate:
+        _load_own(context, files.certificate, files.key)
+    for what in ("ca", "crl"):
+        if signed := files.named.get(what):
+            try:
+                context.load_verify_locations(signed)
+            except ssl.SSLError as error:
+                raise Permanent(f"{what} {signed} is no use: {error.reason or 'it holds no such PEM'}") from error
+    if files.crl:
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+    return context
+
+
+def _load_own(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    def password() -> bytes:
+        raise _Encrypted  # else OpenSSL asks at the terminal, where nobody is
+
+    try:
+        context.load_cert_chain(certificate, key, password)
+    except _Encrypted as error:
+        raise Permanent(f"key {key or certificate} is encrypted: only a key without a password is of use") from error
+    except ssl.SSLError as error:
+        what = "its key is another's" if error.reason == "KEY_VALUES_MISMATCH" else error.reason
+        raise Permanent(f"certificate {certificate} is no use: {what or 'no certificate and key (PEM)'}") from error
+
+
+class _Encrypted(Exception):
+    """A password is asked for."""
+
+
+def _stamps(files: TlsFiles) -> tuple[tuple[int, int, int] | None, ...]:
+    """What changes when a file is written or replaced."""
+    return tuple(_stamp(path) for path in files.named.values())
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
