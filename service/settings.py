@@ -463,6 +463,17 @@ def _of_grpc(tls: Tls | None) -> Tls | None:
     return tls
 
 
+class AuditTrail(_Frozen):
+    """Who changed what: a chain whose end is signed every minute."""
+
+    signing_key: Path | None = Field(
+        None, description="signs it (PEM, Ed25519); default: `data_dir`/audit.key, which the first worker makes"
+    )
+    public_keys: tuple[Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")], ...] = Field(
+        (), description="of other hosts that sign the same trail, as `thoracle audit key` prints them there"
+    )
+
+
 class Triton(_Frozen):
     """A Triton server that serves the same repository; for `inference.backend: triton`."""
 
@@ -623,6 +634,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="name: destination; results go to every one whose rules match"
     )
     retention: Retention = Retention()
+    audit: AuditTrail = AuditTrail()
     inference: Inference = Field(default_factory=Inference)
     analysis: Analysis = Analysis()
     limits: GateLimits = GateLimits()

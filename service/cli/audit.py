@@ -5,39 +5,88 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from service.cli.options import ConfigOption, failures, out, settings_from
+from service.cli.options import FAILURE, ConfigOption, err, failures, out, settings_from
 from service.cli.tables import at_full_width, time_in_words
-from service.composition import job_actions
+from service.composition import audit_trail
 
 DIGITS = 12
 """Of a digest: enough to tell two files apart."""
 
 
-def audit(
-    subject: Annotated[str | None, typer.Option(help="Only of this model or job.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only at or after this time.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
-    config: ConfigOption = None,
-) -> None:
-    """Show who changed what, the latest first: models, and what operators did with jobs; refusals too.
+audit = typer.Typer(
+    help="""Show who changed what, the latest first: models, and what operators did with jobs; refusals too.
 
     An entry that stays `begun` tells of a change that a kill cut short.
+
+    Nothing of it can be changed unseen: [bold]thoracle audit verify[/] finds where.
 
     [bold]Examples[/]
 
       thoracle audit --config thoracle.yaml
 
       thoracle audit --subject lobes --since 2026-11-01
-    """
+    """,
+    rich_markup_mode="rich",
+)
+
+
+@audit.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
+    subject: Annotated[str | None, typer.Option(help="Only of this model or job.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only at or after this time.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    config: ConfigOption = None,
+) -> None:
+    if context.invoked_subcommand is not None:
+        return
     settings = settings_from(config)
     with failures():
-        entries = job_actions.audit(settings).entries(subject, since.astimezone() if since else None, limit)
+        entries = audit_trail.audit(settings).entries(subject, since.astimezone() if since else None, limit)
     if not entries:
         out.print("There are no such entries.")
         return
     at_full_width(audit_table(entries))
+
+
+@audit.command("verify")
+def verify(config: ConfigOption = None) -> None:
+    """Read the whole trail, and say where it is not what was written.
+
+    Each entry holds a digest of the one before, and a key outside the database signs the last one every minute.
+
+    Exit code 0: nothing was changed, removed or put in between; 1: something was, or it cannot be told.
+
+    [bold]Example[/]
+
+      thoracle audit verify --config thoracle.yaml
+    """
+    settings = settings_from(config)
+    with failures("Not verified"):
+        found = audit_trail.verified(settings)
+    for what in found.broken:
+        err.print(f"[red]broken[/] {escape(what)}")
+    if found.broken:
+        raise typer.Exit(FAILURE)
+    out.print(escape(audit_trail.in_words(found)))
+
+
+@audit.command("key")
+def key(config: ConfigOption = None) -> None:
+    """Print the public key of this host, by which others verify what it has signed.
+
+    Keep it elsewhere too: it tells whether the trail and the key were both replaced.
+
+    [bold]Example[/]
+
+      thoracle audit key --config thoracle.yaml
+    """
+    settings = settings_from(config)
+    with failures():
+        out.print(audit_trail.public_key(settings))
 
 
 def audit_table(entries: Iterable[Mapping[str, Any]]) -> Table:

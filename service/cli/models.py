@@ -15,7 +15,7 @@ from rich.markup import escape
 from service.cli import model_life
 from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.progress import trying
-from service.composition import job_actions
+from service.composition import audit_trail
 from service.composition.model_actions import open_model_actions, own_models, shipped_models
 from service.domain.model_spec import ModelSpec
 from service.errors import Permanent
@@ -170,7 +170,7 @@ def add(
                 described = [_file(Path(what), spec, sha256 or [])]
             prepared = [install.prepare(base, model, each, MODEL_ROLES) for model, each in described]
         except Permanent as error:
-            job_actions.note_denial(settings, who(), "add", Path(what).name, str(error))
+            audit_trail.note_denial(settings, who(), "add", Path(what).name, str(error))
             raise
         if base != own:
             _create(settings, own)
@@ -213,7 +213,7 @@ def remove(
 
 def _create(settings: Settings, own: Path) -> None:
     repository.create(own, shipped_models())
-    job_actions.new_audit(settings).note(who(), "init", "models", DONE)
+    audit_trail.new_audit(settings).note(who(), "init", "models", DONE)
     out.print(f"model repository {escape(str(own))}: made from the shipped models, and used from now on")
 
 

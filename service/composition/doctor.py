@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from service.composition import destinations as to
 from service.composition.analysis import pipelines
+from service.composition.audit_trail import in_words, verified
 from service.composition.backends import backend, runs
 from service.composition.certificates import OUR_PORTS, in_use
-from service.composition.storage import bucket, damaged_files, database_wrong, host_locks
+from service.composition.storage import bucket, damaged_files, database_wrong, has_database, host_locks
 from service.errors import Permanent, ThoracleError
 from service.inference.onnx import OnnxBackend
 from service.inference.providers import Runs
@@ -29,6 +32,7 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
     )
     yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
     yield checks.check_databases(list(damaged_files(settings)))
+    yield from _audit_trail(settings)
     if (store := bucket(settings)) and settings.bucket:
         yield checks.check_answer("bucket", settings.bucket.url, store.why_not)
     if settings.database_url is not None:
@@ -59,6 +63,17 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
         yield from _destination(name, destination)
     for ae_title, caller in settings.receiver.callers.items():
         yield from _caller(settings, ae_title, caller)
+
+
+def _audit_trail(settings: Settings) -> Iterator[checks.Check]:
+    """Whether it is what was written, where there is one that can be read."""
+    try:
+        if has_database(settings):
+            found = verified(settings)
+            yield checks.Check("audit trail", not found.broken, in_words(found))
+    except (Permanent, SQLAlchemyError) as error:  # a database that is away or damaged has a check of its own
+        if isinstance(error, Permanent):
+            yield checks.Check("audit trail", False, str(error))
 
 
 def _destination(name: str, destination: AnyDestination) -> Iterator[checks.Check]:

@@ -1,4 +1,4 @@
-"""Builds the operators' actions on jobs, and the audit trail, from the settings."""
+"""Builds the operators' actions on jobs, from the settings."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,14 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.composition import destinations as to
-from service.composition.storage import existing_storage, has_database, open_storage
+from service.composition.storage import existing_storage
 from service.domain.dicom_file import beginning
 from service.domain.unparsable import UNPARSABLE
 from service.errors import Rejected
-from service.settings import (
-    Settings,
-)
-from service.store.audit import DENIED, Audit
+from service.settings import Settings
+from service.store.audit import Audit
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.reviews import Reviews
@@ -67,21 +65,3 @@ def accession_number(settings: Settings, job: Mapping[str, Any]) -> str:
             if printable := "".join(filter(str.isprintable, found)).strip():
                 return printable
     return ""
-
-
-def audit(settings: Settings) -> Audit:
-    """Returns the audit trail. Permanent if the service has no database yet."""
-    _, engine = existing_storage(settings)
-    return Audit(engine, now)
-
-
-def new_audit(settings: Settings) -> Audit:
-    """Returns the audit trail; the database is created if there is none."""
-    _, engine = open_storage(settings)
-    return Audit(engine, now)
-
-
-def note_denial(settings: Settings, by: str, what: str, subject: str, why: str) -> None:
-    """Write a refused change into the audit trail, where there is one: a refusal creates none."""
-    if has_database(settings):
-        new_audit(settings).note(by, what, subject, DENIED, why=why)

@@ -97,6 +97,11 @@ def database(settings: Settings, file: str) -> str | Path:
     return with_tls(url, settings.database_tls.files) if settings.database_tls else url
 
 
+def audit_key(settings: Settings) -> Path:
+    """The file of the key that signs the audit trail."""
+    return settings.audit.signing_key or settings.data_dir / "audit.key"
+
+
 def database_health(engine: sa.Engine) -> str:
     """ "ok", or what is wrong."""
     try:

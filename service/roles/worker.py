@@ -11,6 +11,7 @@ from service.analysis.open_study import Studies
 from service.analysis.watchdog import JobLimits, Watchdog
 from service.composition import destinations as to
 from service.composition.analysis import analysts, chosen_pipelines, pipeline_rules, pipelines
+from service.composition.audit_trail import signing_heads
 from service.composition.backends import backend, checked_every_s
 from service.composition.storage import database, database_health, open_storage, shared_locks, watchdog_dir
 from service.domain.completion import SenderRules
@@ -35,7 +36,7 @@ from service.store.study_tables import StudyTables
 from service.worker.backend_watch import BackendWatch
 from service.worker.delivery import Courier
 from service.worker.delivery_plans import DeliveryPlans
-from service.worker.janitor import Janitor, Kept
+from service.worker.janitor import Janitor, Kept, Trail
 from service.worker.runner import ANALYSIS_RETRIES, Runner
 from service.worker.sweeper import Sweeper
 
@@ -75,7 +76,8 @@ def run(settings: Settings, name: str) -> None:
     sweeper = Sweeper(tables, durable, rules, partial(present, alive, "receiver"), now)
     ours = settings.retention
     kept = Kept(ours.files_for, ours.history_for, ours.audit_for)
-    janitor = Janitor(Retention(engine), spool, durable, metrics, kept, now)
+    trail = Trail(Audit(engine, now), signing_heads(settings, engine))
+    janitor = Janitor(Retention(engine), trail, spool, durable, metrics, kept, now)
     watch = BackendWatch(models, alive, metrics, durable.retry_studies, checked_every_s(settings))
     for part in (watchdog, durable, sweeper, janitor, watch):
         part.start()

@@ -1,23 +1,29 @@
 """The audit trail: who wanted to change what, when, and what came of it.
 
-An entry is written before the change and completed after it: one that stays `begun` tells of a change that a kill cut
-short. Details hold versions, digests and reasons, never patient data. No text and no list of an entry is longer than
-`LONGEST_TEXT` and `MOST_VALUES`; what was cut ends with an ellipsis.
+An entry is written before the change, and once more with its outcome after it: one that stays `begun` tells of a change
+that a kill cut short. Rows are only added, each chained to the one before (`audit_chain`). Details hold versions,
+digests and reasons, never patient data. No text and no list of an entry is longer than `LONGEST_TEXT` and
+`MOST_VALUES`; what was cut ends with an ellipsis.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 
 from service.errors import ThoracleError
+from service.store.audit_chain import NOTHING, PURGE, TRAIL, digest_of
 from service.store.tables import audit
 
 BEGUN, DONE, DENIED, FAILED = "begun", "done", "refused", "failed"
 """Outcomes of an entry. DENIED: the change cannot be made, and nothing was changed."""
+
+_FORGOTTEN_AT_ONCE = 1000
+_A_DAY = timedelta(days=1)
+_LOCK = 0x6175_6469_7420_6368  # "audit ch" in ASCII
 
 LONGEST_TEXT = 500
 MOST_VALUES = 100
@@ -39,22 +45,38 @@ class Audit:
         detail = {name: value for name, value in asked.items() if value is not None}
         row = self._row(who, what, subject, BEGUN, detail)
         with self._engine.begin() as connection:
-            entry = sa.insert(audit).values(row).returning(audit.c.id)
-            number = connection.execute(entry).scalar_one()
+            begun = _append(connection, row)
         with ExitStack() as stack:
-            stack.push(lambda _kind, error, _where: self._complete(number, detail, error))
+            stack.push(lambda _kind, error, _where: self._complete(begun, detail, error))
             yield detail
 
     def note(self, who: str, what: str, subject: str, outcome: str, **detail: Any) -> None:
         """One entry for what has just happened."""
         with self._engine.begin() as connection:
-            connection.execute(sa.insert(audit).values(self._row(who, what, subject, outcome, detail)))
+            _append(connection, self._row(who, what, subject, outcome, detail))
+
+    def forget(self, before: datetime) -> int:
+        """Delete rows that are older, up to the first that is not, and note which; how many there were.
+
+        Some at a time, and none before there is a day's worth: each time adds a row.
+        """
+        with self._engine.begin() as connection:
+            _lock(connection)
+            kept = connection.scalar(sa.select(sa.func.min(audit.c.id)).where(audit.c.at >= before))
+            old = sa.select(audit.c.id, audit.c.digest, audit.c.at).order_by(audit.c.id).limit(_FORGOTTEN_AT_ONCE)
+            rows = connection.execute(old if kept is None else old.where(audit.c.id < kept)).all()
+            if not rows or rows[0].at > before - _A_DAY:
+                return 0
+            through = {"through": rows[-1].id, "digest": rows[-1].digest}
+            _append(connection, self._row("retention", PURGE, TRAIL, DONE, through))
+            return connection.execute(sa.delete(audit).where(audit.c.id <= rows[-1].id)).rowcount
 
     def entries(
         self, subject: str | None = None, since: datetime | None = None, limit: int = 100
     ) -> list[Mapping[str, Any]]:
         """Entries, the latest first. subject: only of this one; since: aware; at or after."""
-        query = sa.select(audit).order_by(audit.c.id.desc()).limit(limit)
+        latest = sa.select(sa.func.max(audit.c.id)).group_by(audit.c.entry)
+        query = sa.select(audit).where(audit.c.id.in_(latest)).order_by(audit.c.entry.desc()).limit(limit)
         if subject is not None:
             query = query.where(audit.c.subject == subject)
         if since is not None:
@@ -73,25 +95,41 @@ class Audit:
         texts = {"who": who, "what": what, "subject": subject, "detail": detail}
         return {"at": self._clock(), "outcome": outcome, **{name: _bounded(value) for name, value in texts.items()}}
 
-    def _complete(self, number: int, detail: Mapping[str, Any], error: BaseException | None) -> None:
+    def _complete(self, begun: Mapping[str, Any], detail: Mapping[str, Any], error: BaseException | None) -> None:
         """Note how the block of an entry ended; one that a signal cut short stays `begun`."""
         if error is None:
-            self._end(number, DONE, detail)
+            self._end(begun, DONE, detail)
         elif isinstance(error, ThoracleError):
-            self._end(number, DENIED, {**detail, "why": str(error)})
+            self._end(begun, DENIED, {**detail, "why": str(error)})
         elif isinstance(error, Exception):
-            self._end(number, FAILED, {**detail, "why": type(error).__name__})
+            self._end(begun, FAILED, {**detail, "why": type(error).__name__})
 
-    def _end(self, number: int, outcome: str, detail: Mapping[str, Any]) -> None:
+    def _end(self, begun: Mapping[str, Any], outcome: str, detail: Mapping[str, Any]) -> None:
         with self._engine.begin() as connection:
-            values = {"outcome": outcome, "detail": _bounded(detail)}
-            connection.execute(sa.update(audit).where(audit.c.id == number).values(values))
+            _append(connection, {**begun, "outcome": outcome, "detail": _bounded(detail)})
+
+
+def _append(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a row to the end of the chain; the row as it is there. It completes the entry of `row["entry"]`, if any."""
+    _lock(connection)
+    end = connection.execute(sa.select(audit.c.id, audit.c.digest).order_by(audit.c.id.desc()).limit(1)).first()
+    number, before = (end.id + 1, end.digest) if end else (1, NOTHING)
+    chained = {"entry": number, **row, "id": number}
+    chained["digest"] = digest_of(before, chained)
+    connection.execute(sa.insert(audit).values(chained))
+    return chained
+
+
+def _lock(connection: sa.Connection) -> None:
+    """Nobody else adds a row before this transaction ends; on SQLite no two transactions overlap."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
 def _bounded(value: Any) -> Any:
     """The same value without long texts, long lists, and characters that cannot be stored."""
     if isinstance(value, str):
-        text = value.encode(errors="replace").decode()
+        text = value.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
         return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
     if isinstance(value, Mapping):
         return {_bounded(str(name)): _bounded(one) for name, one in islice(value.items(), MOST_VALUES)}

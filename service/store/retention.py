@@ -23,7 +23,6 @@ from service.store.names import RESULTS
 from service.store.planning import STORED_FOR_GOOD
 from service.store.shadows import Shadow
 from service.store.tables import (
-    audit,
     commitments,
     deliveries,
     events,
@@ -40,9 +39,6 @@ from service.store.tables import (
 
 _AT_ONCE = 100
 """Files removed in one transaction: no longer than receiving may wait for it."""
-
-_ENTRIES_AT_ONCE = 1000
-"""Entries of the audit trail deleted in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +116,6 @@ class Retention:
             for table in (events, jobs, series, studies):
                 connection.execute(sa.delete(table).where(table.c.study_uid == study_uid))
             return True
-
-    def forget_changes(self, before: datetime) -> int:
-        """Delete some entries of the audit trail that are older, the oldest first; how many there were."""
-        with self._engine.begin() as connection:
-            some = sa.select(audit.c.id).where(audit.c.at < before).order_by(audit.c.id).limit(_ENTRIES_AT_ONCE)
-            return connection.execute(sa.delete(audit).where(audit.c.id.in_(some))).rowcount
 
 
 def _lock(connection: sa.Connection, study_uid: str) -> None:

@@ -190,6 +190,19 @@ audit = sa.Table(
     sa.Column("subject", sa.Text, nullable=False, index=True),
     sa.Column("outcome", sa.String(16), nullable=False),
     sa.Column("detail", sa.JSON, nullable=False),
+    sa.Column("entry", sa.Integer, nullable=False, index=True, comment="id of the row that began it"),
+    sa.Column("digest", sa.String(64), nullable=False, comment="of this row and the digest before"),
+)
+
+audit_heads = sa.Table(
+    "audit_heads",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("number", sa.Integer, nullable=False, comment="id of the last row that it signs"),
+    sa.Column("digest", sa.String(64), nullable=False, comment="of that row"),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("key", sa.String(64), nullable=False, comment="public key (Ed25519), hexadecimal"),
+    sa.Column("signature", sa.String(128), nullable=False, comment="hexadecimal"),
 )
 
 removals = sa.Table(

@@ -1,5 +1,5 @@
 """Removes what has been kept long enough: files of studies that are done, later their rows; old entries of the audit
-trail.
+trail, whose end it signs.
 
 All state is in the database; this only ticks. Any number of workers may do it at once.
 """
@@ -17,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.domain.ports import Spool
 from service.log_once import LogOnce
 from service.periodic_task import PeriodicTask
+from service.store.audit import Audit
+from service.store.audit_heads import AuditHeads
 from service.store.engine import in_words
 from service.store.retention import Retention
 
@@ -53,12 +55,21 @@ class Kept:
     audit: timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """The audit trail."""
+
+    entries: Audit
+    heads: AuditHeads
+
+
 class Janitor(PeriodicTask):
     """One thread per worker process, beside the work."""
 
     def __init__(
         self,
         retention: Retention,
+        trail: Trail,
         spool: Spool,
         engine: Engine,
         observer: PurgeObserver,
@@ -67,6 +78,7 @@ class Janitor(PeriodicTask):
     ) -> None:
         super().__init__("janitor", _ROUND_S)
         self._retention = retention
+        self._trail = trail
         self._spool = spool
         self._engine = engine
         self._observer = observer
@@ -94,7 +106,8 @@ class Janitor(PeriodicTask):
         if self._kept.history is not None:
             self._forget(now - self._kept.history)
         if self._kept.audit is not None:
-            self._retention.forget_changes(now - self._kept.audit)
+            self._trail.entries.forget(now - self._kept.audit)
+        self._trail.heads.sign()
 
     def clean(self) -> None:
         """Remove what killed processes have left half-written."""

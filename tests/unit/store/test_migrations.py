@@ -18,6 +18,7 @@ from service.pipelines.covid_severity.flags import FLAGS
 from service.pipelines.shared.flags import NOT_RELIABLE
 from service.store import migrations
 from service.store.audit import Audit
+from service.store.audit_heads import AuditHeads
 from service.store.deliveries import Deliveries
 from service.store.intake import Recorded
 from service.store.jobs import Jobs
@@ -244,7 +245,7 @@ def test_0009_keeps_every_row_of_work_in_flight_and_its_references(old: sa.Engin
     with_rows_that_refer_to_it(old)
     rows = of_all_tables(old)
     upgrade(old)
-    assert of_all_tables(old) == rows
+    assert of_all_tables(old) == rows | {"audit_heads": 0}, "a table of a later migration"
     jobs, deliveries = Jobs(old), Deliveries(old)
     assert [(jobs.get(job_id).pipeline, jobs.get(job_id).supersedes) for job_id in "ij"] == [
         ("covid-severity", None),
@@ -287,3 +288,36 @@ def test_results_before_0010_have_no_rank_and_stand_on_the_worklist(old: sa.Engi
     upgrade(old)
     (line,) = Worklist(old).entries()
     assert (line["job_id"], line["rank"], line["reviewed_before"]) == ("j", None, False)
+
+
+def test_0012_takes_the_audit_trail_as_it_is_into_the_chain(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        metadata = sa.MetaData()
+        metadata.reflect(connection)
+        metadata.drop_all(connection)
+    migrate(engine, "0011")
+    old, before = engine, sa.MetaData()
+    before.reflect(old)
+    row = {
+        "who": "ada\u2028",
+        "what": "retry",
+        "subject": "a job",
+        "outcome": "begun",
+        "detail": {"of": "ä", "share": 0.1},
+    }
+    with old.begin() as connection:
+        for number, second in ((1, 0.0), (2, 0.25), (7, 1.0)):
+            moment = at(second).replace(tzinfo=None)
+            connection.execute(sa.insert(before.tables["audit"]).values(row | {"id": number, "at": moment}))
+    upgrade(old)
+    trail = Audit(old, lambda: at(9))
+    trail.note("ada", "promote", "lobes", "done")
+    assert [(one["id"], one["entry"], one["at"]) for one in trail.entries()] == [
+        (4, 4, at(9)),
+        (3, 3, at(1)),
+        (2, 2, at(0.25)),
+        (1, 1, at(0)),
+    ]
+    assert trail.entries()[1]["detail"] == row["detail"]
+    found = AuditHeads(old, None, lambda: at(9)).verify([])
+    assert (found.broken, found.entries) == ((), 4)

@@ -12,6 +12,7 @@ from helpers.dicom_peers import wait_until
 from service.domain.job import Result
 from service.errors import Reason, Refusal
 from service.store.audit import DONE, Audit
+from service.store.audit_heads import AuditHeads
 from service.store.jobs import Jobs
 from service.store.planning import NOWHERE
 from service.store.records import Records
@@ -19,7 +20,7 @@ from service.store.retention import Retention
 from service.store.spool import Spool
 from service.store.tables import studies
 from service.worker import janitor
-from service.worker.janitor import Janitor, Kept
+from service.worker.janitor import Janitor, Kept, Trail
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -42,7 +43,8 @@ class House:
         self.at_work: set[str] = set()
         self.bytes: list[int] = []
         kept = Kept(keep, history, audit)
-        self.janitor = Janitor(Retention(self.engine), self.spool, self, self, kept, lambda: self.clock)
+        trail = Trail(Audit(self.engine, lambda: self.clock), AuditHeads(self.engine, None, lambda: self.clock))
+        self.janitor = Janitor(Retention(self.engine), trail, self.spool, self, self, kept, lambda: self.clock)
 
     def discard(self, job_id: str) -> bool:
         return job_id not in self.at_work
@@ -93,7 +95,7 @@ def test_history_counts_from_the_purge_however_long_files_are_kept_now(tmp_path:
     assert now.studies == 0
 
 
-@pytest.mark.parametrize(("kept", "left"), [(30 * DAY, ["retry"]), (None, ["retry", "cancel"])])
+@pytest.mark.parametrize(("kept", "left"), [(30 * DAY, ["purge", "retry"]), (None, ["retry", "cancel"])])
 def test_the_audit_trail_has_a_time_of_its_own(tmp_path: Path, kept: timedelta | None, left: list[str]) -> None:
     house = House(tmp_path, audit=kept)
     for days, what in ((0, "cancel"), (20, "retry")):
