@@ -79,14 +79,15 @@ def test_a_context_follows_its_files_and_outlives_bad_ones(hospital: Authority) 
 
 
 def test_ends_are_the_first_of_ours_and_the_last_of_the_authorities(hospital: Authority, tmp_path: Path) -> None:
-    soon, late = NOW + timedelta(hours=3), NOW + timedelta(days=1)
+    now = datetime.now(UTC)
+    soon, late = now + timedelta(hours=3), now + timedelta(days=1)
     short, long = hospital.issue("short", ends=soon)[0], hospital.issue("long", ends=late)[0]
     both = tmp_path / "both.pem"
     both.write_bytes(short.read_bytes() + long.read_bytes())
     found = ends(TlsFiles(both, ca=long, crl=hospital.revoke(short)))
-    hours = [(end - NOW).total_seconds() / 3600 for end in found.values()]
+    hours = [(end - now).total_seconds() / 3600 for end in found.values()]
     assert hours == pytest.approx([3, 24, 48], abs=0.1)
-    assert (ends(TlsFiles(ca=both))[both] - NOW).total_seconds() / 3600 == pytest.approx(24, abs=0.1)
+    assert (ends(TlsFiles(ca=both))[both] - now).total_seconds() / 3600 == pytest.approx(24, abs=0.1)
 
 
 def test_names_are_common_names_and_host_names() -> None:
@@ -142,4 +143,5 @@ def test_every_certificate_of_the_settings_is_watched(hospital: Authority) -> No
     assert found.keys() == {
         *("receiver", "destination pacs", "destination web", "triton", "api", "database", "bucket"),
     }
-    assert all(value == pytest.approx((NOW + timedelta(days=2)).timestamp(), abs=60) for value in found.values())
+    in_two_days = (datetime.now(UTC) + timedelta(days=2)).timestamp()
+    assert all(value == pytest.approx(in_two_days, abs=60) for value in found.values())
