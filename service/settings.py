@@ -1,4 +1,4 @@
-"""All configuration, frozen. `thoracle.yaml` < environment (THORACLE_RECEIVER__PORT=...) < command line.
+"""All configuration, frozen. `thoracle.yaml` < files of secrets < environment (THORACLE_RECEIVER__PORT=...).
 
 An unknown key is an error: a misspelt setting never falls back silently to its default.
 """
@@ -29,7 +29,13 @@ from pydantic import (
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
 
 from service.domain.eligibility import Limits
 from service.domain.pressure import Marks
@@ -676,7 +682,22 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+        secrets = _Secrets(file_secret_settings, secrets_folders(), "error", secrets_nested_delimiter="__")
+        return init_settings, env_settings, secrets, YamlConfigSettingsSource(settings_cls)
+
+
+class _Secrets(NestedSecretsSettingsSource):
+    """Files that are named as variables of ours; what else lies beside them is somebody else's."""
+
+    @classmethod
+    def load_secrets(cls, path: Path) -> dict[str, str]:
+        ours = [file for file in path.iterdir() if file.name.upper().startswith("THORACLE_")]
+        return {file.name: file.read_text(encoding="utf-8").strip() for file in ours}
+
+
+def secrets_folders() -> list[Path]:
+    """Where files hold settings, each in one named as its variable: systemd's credentials, then our own folder."""
+    return [Path(folder) for name in ("CREDENTIALS_DIRECTORY", "THORACLE_SECRETS") if (folder := os.environ.get(name))]
 
 
 def trial_ct(settings: Settings) -> Path | None:

@@ -20,7 +20,7 @@ def doctor(config: ConfigOption = None) -> None:
     if config is None:
         err.print("[yellow]note[/] no configuration file was named or found: defaults and environment are checked")
     failed = False
-    for check in check_installation(settings):
+    for check in check_installation(settings, config):
         failed |= not check.ok
         mark = "[green]ok  [/]" if check.ok else "[red]FAIL[/]"
         out.print(f"{mark} {escape(check.name)}: {escape(check.message)}")

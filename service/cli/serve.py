@@ -1,6 +1,7 @@
 """`thoracle serve`."""
 
 import logging
+import os
 from enum import StrEnum
 from importlib import import_module
 from typing import Annotated
@@ -16,6 +17,9 @@ from service.ops import counting_files, logs
 from service.ops.supervisor import HOPELESS
 from service.ops.zone import check_zone
 from service.roles import together
+
+_OURS_ALONE = 0o077
+"""No file of the service is for anybody but its user, unless its maker says so (models)."""
 
 
 class Role(StrEnum):
@@ -46,6 +50,7 @@ def serve(
 
       thoracle serve -c thoracle.yaml --role worker    (one process only)
     """
+    os.umask(_OURS_ALONE)
     settings = settings_from(config)
     logs.configure(settings.log_level, role.value)
     try:

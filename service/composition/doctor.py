@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import yaml
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.composition import destinations as to
@@ -11,7 +14,15 @@ from service.composition.analysis import pipelines
 from service.composition.audit_trail import in_words, verified
 from service.composition.backends import backend, runs
 from service.composition.certificates import OUR_PORTS, in_use
-from service.composition.storage import bucket, damaged_files, database_wrong, has_database, host_locks
+from service.composition.storage import (
+    DATABASES,
+    audit_key,
+    bucket,
+    damaged_files,
+    database_wrong,
+    has_database,
+    host_locks,
+)
 from service.errors import Permanent, ThoracleError
 from service.inference.onnx import OnnxBackend
 from service.inference.providers import Runs
@@ -19,18 +30,20 @@ from service.network.peer import DicomNode
 from service.network.tryout import try_queries
 from service.ops import doctor as checks
 from service.ops.processor import computes
-from service.settings import AnyDestination, Caller, Settings, tls_files
+from service.settings import AnyDestination, Caller, Settings, secrets_folders, tls_files
+from service.store.names import RECEIVED, RESULTS
 from service.store.presence import present
 
 _SAME_BYTES = "results are the same bytes on this kind of processor only"
 
 
-def doctor(settings: Settings) -> Iterator[checks.Check]:
-    """Everything that can be wrong with an installation, one check at a time."""
+def doctor(settings: Settings, config: Path | None = None) -> Iterator[checks.Check]:
+    """Everything that can be wrong with an installation, one check at a time. config: the file of the settings."""
     yield checks.Check(
         "configuration", True, f"readable; pipelines: {', '.join(one.name for one in settings.pipelines)}"
     )
     yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
+    yield checks.check_rights(_of_patients(settings), _secret(settings, config))
     yield checks.check_databases(list(damaged_files(settings)))
     yield from _audit_trail(settings)
     if (store := bucket(settings)) and settings.bucket:
@@ -63,6 +76,39 @@ def doctor(settings: Settings) -> Iterator[checks.Check]:
         yield from _destination(name, destination)
     for ae_title, caller in settings.receiver.callers.items():
         yield from _caller(settings, ae_title, caller)
+
+
+def _of_patients(settings: Settings) -> Iterator[Path]:
+    """The folder alone where nobody else can enter it: what is inside is out of reach."""
+    yield settings.data_dir
+    if settings.data_dir.is_dir() and settings.data_dir.stat().st_mode & 0o077:
+        yield from (path for path in settings.data_dir.iterdir() if path.name in (RECEIVED, RESULTS, *DATABASES))
+
+
+def _secret(settings: Settings, config: Path | None) -> Iterator[Path]:
+    """Files of keys, of secrets, and the configuration if it holds any."""
+    yield audit_key(settings)
+    yield from (files.key or files.certificate for files in in_use(settings).values() if files.certificate)
+    for folder in secrets_folders():
+        yield from folder.iterdir()
+    if config and _holds_a_secret(config):
+        yield config
+
+
+def _holds_a_secret(config: Path) -> bool:
+    def secret(value: object, name: object = "") -> bool:
+        if isinstance(value, Mapping):
+            return any(secret(inner, key) for key, inner in value.items())
+        if isinstance(value, list):
+            return any(map(secret, value))
+        return bool(value) and (name in ("password", "token") or (name == "database_url" and ":" in _user(str(value))))
+
+    return secret(yaml.safe_load(config.read_text(encoding="utf-8")))
+
+
+def _user(url: str) -> str:
+    """With its password."""
+    return urlsplit(url).netloc.rpartition("@")[0]
 
 
 def _audit_trail(settings: Settings) -> Iterator[checks.Check]:

@@ -26,8 +26,11 @@ _ADVICE = {
     "spool are recorded, analysed and delivered again, and what was known of earlier jobs is gone",
     "flow.db": "Move it away with its -wal and -shm files: it is made again from records.db",
 }
-PRIVATE_FILE = 0o640
-"""Rights of a database file: the service's user and group."""
+DATABASES = tuple(_ADVICE)
+"""Files of SQLite in the data directory."""
+
+PRIVATE_FILE = 0o600
+"""Rights of a database file: the service's user alone."""
 
 _LEAVE_IT = (
     "Leave it where it is, it may be whole. Look at the rights of the file and its folder, at the free space, and "

@@ -13,6 +13,8 @@ from pathlib import Path
 from service.errors import Permanent
 from service.inference.files import DIGESTS, read_digests
 
+_FOR_ALL, _ENTER = 0o644, 0o111
+
 _LOCK, _STAGING = ".lock", ".staging"
 
 
@@ -21,11 +23,12 @@ def changing(repository: Path) -> Iterator[Path]:
     """Hold the lock; yields an empty hidden folder to prepare the change in. Permanent if nothing can be written."""
     staging = repository / _STAGING
     with in_words(repository):
-        repository.mkdir(parents=True, exist_ok=True)
+        repository.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(repository)
         with (repository / _LOCK).open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir()
+            _make_folder(staging)
             try:
                 yield staging
             finally:
@@ -46,12 +49,21 @@ def in_words(repository: Path) -> Iterator[None]:
 
 def write(path: Path, content: bytes) -> None:
     """Write a file; it is on disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     with path.open("wb") as file:
+        os.fchmod(file.fileno(), _FOR_ALL)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     _sync(path.parent)
+
+
+def _make_folder(path: Path) -> None:
+    """For all, whatever the umask: models are no patient data, and a server of another user reads them."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        path.chmod(_FOR_ALL | _ENTER)
 
 
 def replace(path: Path, text: str) -> None:

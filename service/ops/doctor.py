@@ -2,7 +2,7 @@
 
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,6 +42,24 @@ def check_folder(folder: Path, min_free_gb: float) -> Iterator[Check]:
     free_gb = shutil.disk_usage(existing).free / 1e9
     state = f"{folder} is writable, {free_gb:.1f} GB free (new studies are refused below {min_free_gb:g} GB)"
     yield Check(name, free_gb > min_free_gb, state)
+
+
+def check_rights(patients: Iterable[Path], secrets: Iterable[Path]) -> Check:
+    """Nobody but the service's user reads patient data; nobody but its user and group reads secrets.
+
+    patients: files and folders of patient data; secrets: files of keys and passwords. What is not there is in order.
+    """
+    open_ones = [path for path in patients if _mode(path) & 0o077]
+    told = [f"{path} can be read by others: chmod -R go-rwx {path}" for path in open_ones]
+    told += [f"{path} can be read by others: chmod o-rwx {path}" for path in secrets if _mode(path) & 0o007]
+    return Check("rights", not told, "; ".join(told) or "patient data and secrets are the service's own")
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
 
 
 def check_databases(damages: Sequence[str]) -> Check:

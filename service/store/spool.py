@@ -21,7 +21,7 @@ from pathlib import Path
 from service.domain.arrival import Identity
 from service.store.names import RECEIVED, RESULTS, is_whole, received
 
-PRIVATE_FOLDER = 0o750
+PRIVATE_FOLDER = 0o700
 """Rights of a folder with patient data: the service's user and group."""
 
 _PART = ".part"

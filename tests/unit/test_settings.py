@@ -5,10 +5,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from service.domain.eligibility import Limits
 from service.domain.routing import Rule
-from service.settings import GateLimits, Route, Settings, load
+from service.settings import GateLimits, Route, Settings, WebDestination, load
 
 
 def test_file_and_environment_are_merged_and_the_environment_wins(
@@ -241,3 +242,31 @@ def test_secrets_are_refused_in_words_where_others_can_read_them(tmp_path: Path)
         Settings.model_validate(
             {"destinations": {"a": {"kind": "dicomweb", "url": here, "user": "u", "password": "p"}}}
         )
+
+
+@pytest.mark.parametrize("variable", ["CREDENTIALS_DIRECTORY", "THORACLE_SECRETS"])
+def test_secrets_come_from_files_named_as_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "thoracle_database_url").write_text("postgresql+psycopg://thoracle:secret@db/thoracle\n")
+    (folder / "THORACLE_DESTINATIONS__archive__TOKEN").write_text("a token\n")
+    (folder / "somebody-elses").write_bytes(b"\xff\xfe")
+    monkeypatch.setenv(variable, str(folder))
+    text = "destinations: {archive: {kind: dicomweb, url: 'https://archive', token: of the file}}"
+    settings = configured(tmp_path, text)
+    (archive,) = settings.destinations.values()
+    assert settings.database_url and settings.database_url.get_secret_value().endswith(":secret@db/thoracle")
+    assert isinstance(archive, WebDestination)
+    assert archive.token and archive.token.get_secret_value() == "a token", "before the configuration file"
+    monkeypatch.setenv("THORACLE_DESTINATIONS__archive__TOKEN", "of the environment")
+    (archive,) = configured(tmp_path, text).destinations.values()
+    assert isinstance(archive, WebDestination)
+    assert archive.token and archive.token.get_secret_value() == "of the environment"
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THORACLE_SECRETS", str(tmp_path / "gone"))
+    with pytest.raises(SettingsError, match="gone"):
+        configured(tmp_path, "{}")

@@ -8,7 +8,15 @@ from pydicom.uid import JPEG2000Lossless
 
 from service.errors import Permanent
 from service.imaging import codestream
-from service.ops.doctor import check_answer, check_decoders, check_folder, check_models, check_port, check_time_zone
+from service.ops.doctor import (
+    check_answer,
+    check_decoders,
+    check_folder,
+    check_models,
+    check_port,
+    check_rights,
+    check_time_zone,
+)
 
 
 def test_folder_is_checked_by_writing_to_it(tmp_path: Path) -> None:
@@ -71,3 +79,15 @@ def test_a_model_that_is_missing_or_broken_is_named() -> None:
 def test_destination_tells_why_it_does_not_answer() -> None:
     assert check_answer("pacs", "PACS@host:104", lambda: None).ok
     assert "refused" in check_answer("pacs", "PACS@host:104", lambda: "connection refused").message
+
+
+def test_patient_data_is_for_the_user_and_secrets_for_its_group_at_most(tmp_path: Path) -> None:
+    patients, secret = tmp_path / "data", tmp_path / "thoracle.yaml"
+    patients.mkdir(0o700)
+    secret.touch(0o640)
+    assert check_rights([patients, tmp_path / "gone"], [secret]).ok
+    patients.chmod(0o750)
+    secret.chmod(0o644)
+    told = check_rights([patients], [secret])
+    assert not told.ok
+    assert f"chmod -R go-rwx {patients}" in told.message and f"chmod o-rwx {secret}" in told.message
