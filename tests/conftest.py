@@ -15,8 +15,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Empty: no file. A configuration that lies on the tester's machine must not decide what a test sees.
 os.environ["THORACLE_CONFIG"] = ""
 
-# Coverage is measured in this process, which has looked for it already, and not in those that tests start: it cost these
-# two thirds of their time, and told little of what no test runs in this one.
+# Coverage is measured in this process, which has looked for it already, and not in those that tests start: it took
+# two thirds of their time again, and told little of what no test runs in this one.
 os.environ.pop("COVERAGE_PROCESS_START", None)
 
 _TESTS = Path(__file__).parent
