@@ -1,4 +1,7 @@
-"""Images per second from DCMTK's dcmsend, by one association and by four at once, beside a receiver that discards."""
+"""Images per second from DCMTK, by one association and by four at once.
+
+Beside a receiver that discards, beside Orthanc, and by TLS beside plain.
+"""
 
 import os
 import shutil
@@ -13,12 +16,15 @@ from helpers import make_ct
 
 from bench.cases import SLICES, phantom
 from bench.figures import Figure, Target, columns
-from bench.servers import discard, free_port, thoracle
+from bench.servers import discard, free_port, orthanc, thoracle, thoracle_by_tls
 
 Server = Callable[[Path, int], AbstractContextManager[psutil.Process]]
+Sender = Callable[[Path], list[str]]
+"""The command that sends, without address and files. Its argument: the folder of the server, with the certificates."""
 
 PART = "receive"
-DCMSEND = Path("/usr/bin/dcmsend")  # not from PATH: pynetdicom installs scripts with the names of DCMTK's
+# Not from PATH: pynetdicom installs scripts with the names of DCMTK's.
+DCMSEND, STORESCU = Path("/usr/bin/dcmsend"), Path("/usr/bin/storescu")
 
 _ASSOCIATIONS = (1, 4)
 _TARGET = Target(100, at_least=True)
@@ -43,6 +49,13 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
         yield _figure(f"{associations} {plural}, ours / yardstick", "", runs["ratio"])
         cpu = runs["cpu_ms"]
         yield Figure(PART, f"{associations} {plural}, our CPU time per image", "ms", cpu)
+    pairs = (
+        ("ours / Orthanc", (thoracle, _dcmsend), (orthanc, _dcmsend), Target(1, at_least=True)),
+        ("by TLS / plain", (thoracle_by_tls, _storescu_by_tls), (thoracle, _storescu), Target(0.75, at_least=True)),
+    )
+    for name, one, other, target in pairs:
+        ratios = [_rate(work, warm_up, files, *one) / _rate(work, warm_up, files, *other) for _ in range(repeat)]
+        yield _figure(f"1 association, {name}", "", tuple(ratios), target)
     shutil.rmtree(work / "slices")
 
 
@@ -62,29 +75,56 @@ def _both(work: Path, warm_up: Sequence[Path], files: Sequence[Path], associatio
     return {"ours": ours, "yardstick": yardstick, "ratio": ours / yardstick, "cpu_ms": 1000 * cpu_s / len(files)}
 
 
+def _rate(work: Path, warm_up: Sequence[Path], files: Sequence[Path], server: Server, sender: Sender) -> float:
+    """By one association, to a server with an empty folder."""
+    folder = work / "receiver"
+    per_s, _ = _images_per_s(server, folder, warm_up, files, 1, sender)
+    shutil.rmtree(folder)
+    return per_s
+
+
+def _dcmsend(_folder: Path) -> list[str]:
+    return [str(DCMSEND)]
+
+
+def _storescu(_folder: Path) -> list[str]:
+    return [str(STORESCU)]
+
+
+def _storescu_by_tls(folder: Path) -> list[str]:
+    """dcmsend has no TLS."""
+    key, certificate, authority = (str(folder / name) for name in ("sender.key", "sender.pem", "authority.pem"))
+    return [str(STORESCU), "+tls", key, certificate, "+cf", authority]
+
+
 def _images_per_s(
-    server: Server, folder: Path, warm_up: Sequence[Path], files: Sequence[Path], associations: int
+    server: Server,
+    folder: Path,
+    warm_up: Sequence[Path],
+    files: Sequence[Path],
+    associations: int,
+    sender: Sender = _dcmsend,
 ) -> tuple[float, float]:
     """Images per second with the sender's own start included, and the receiver's CPU seconds for all images."""
     port = free_port()
     with server(folder, port) as process:
-        _send([warm_up], port)
+        command = [*sender(folder), "-aec", "ANY", "127.0.0.1", str(port)]
+        _send(command, [warm_up])
         cpu_before = _cpu_s(process)
         began = perf_counter()
-        _send([files[k::associations] for k in range(associations)], port)
+        _send(command, [files[k::associations] for k in range(associations)])
         seconds = perf_counter() - began
         return len(files) / seconds, _cpu_s(process) - cpu_before
 
 
-def _send(shares: Sequence[Sequence[Path]], port: int) -> None:
-    """One dcmsend, and so one association, per share; all at once."""
-    command = [str(DCMSEND), "-aec", "ANY", "127.0.0.1", str(port)]
+def _send(command: Sequence[str], shares: Sequence[Sequence[Path]]) -> None:
+    """One process, and so one association, per share; all at once."""
     senders = [
         subprocess.Popen([*command, *map(str, share)], env=_ENVIRONMENT, stdout=subprocess.DEVNULL) for share in shares
     ]
     exits = [sender.wait() for sender in senders]
     if any(exits):
-        raise RuntimeError("dcmsend failed")
+        raise RuntimeError(f"{Path(command[0]).name} failed")
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -5,11 +5,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
+from helpers.authority import Authority
+from helpers.dicom_peers import Orthanc
 
 from bench import ROOT
 
@@ -19,13 +22,39 @@ _START_S = 60.0
 @contextmanager
 def thoracle(folder: Path, port: int) -> Iterator[psutil.Process]:
     """Our receiver as `thoracle serve` starts it, with a new data directory in `folder`."""
+    with _receiver(folder, port, {}) as process:
+        yield process
+
+
+@contextmanager
+def _receiver(folder: Path, port: int, more: Mapping[str, Any]) -> Iterator[psutil.Process]:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "thoracle.yaml"
-    receiver = {"host": "127.0.0.1", "port": port}
+    receiver = {"host": "127.0.0.1", "port": port, **more}
     config.write_text(json.dumps({"data_dir": str(folder / "data"), "receiver": receiver}), encoding="utf-8")
     command = ["service", "serve", "--config", str(config), "--role", "receiver"]
     with _running(command, port) as process:
         yield process
+
+
+@contextmanager
+def thoracle_by_tls(folder: Path, port: int) -> Iterator[psutil.Process]:
+    """The same with TLS and certificates of both sides, which lie in `folder` for the sender."""
+    hospital = Authority(folder)
+    certificate, key = hospital.issue("thoracle")
+    hospital.issue("sender")
+    tls = {"certificate": str(certificate), "key": str(key), "ca": str(hospital.certificate)}
+    with _receiver(folder, port, {"tls": tls}) as process:
+        yield process
+
+
+@contextmanager
+def orthanc(folder: Path, port: int) -> Iterator[psutil.Process]:
+    """A PACS as it is installed: it syncs each file, as we do."""
+    pacs = Orthanc(folder, DicomPort=port, DicomCheckCalledAet=False)
+    pacs.port = port
+    with pacs:
+        yield psutil.Process(pacs.pid)
 
 
 @contextmanager

@@ -100,6 +100,10 @@ class _Process:
         self._process.kill()
         self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def _listens(self) -> bool:
         assert self._process.poll() is None, "the peer did not start"
         with socket.socket() as probe:
