@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.markup import escape
+
+from service.cli.terminal import Terminal
 
 VARIABLE = "THORACLE_CONFIG"
 FILE = "thoracle.yaml"
 
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_err = Terminal(stderr=True, highlight=False, soft_wrap=True)
 
 
 def usual_places() -> tuple[Path, ...]:

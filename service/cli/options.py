@@ -13,19 +13,19 @@ import typer
 import yaml
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
-from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.cli.configuration import VARIABLE, chosen
+from service.cli.terminal import Terminal
 from service.errors import ThoracleError
 from service.settings import Settings, load
 from service.store.engine import in_words as database_words
 
 USAGE, FAILURE, REFUSED = 2, 1, 3
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Terminal(highlight=False, soft_wrap=True)
+err = Terminal(stderr=True, highlight=False, soft_wrap=True)
 
 ConfigOption = Annotated[
     Path | None,

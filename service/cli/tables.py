@@ -2,17 +2,17 @@
 
 from datetime import datetime
 
-from rich.console import Console
 from rich.table import Table
 
 from service.cli.options import out
+from service.cli.terminal import Terminal
 
 _WIDEST = 1000
 
 
 def at_full_width(table: Table) -> None:
     """Print it: an identifier cut short is of no use. Its cells are plain text: others wrote what they say."""
-    Console(file=out.file, width=_WIDEST, highlight=False, soft_wrap=True, markup=False).print(table)
+    Terminal(file=out.file, width=_WIDEST, highlight=False, soft_wrap=True, markup=False).print(table)
 
 
 def time_in_words(at: datetime | None) -> str:
