@@ -5,7 +5,8 @@
 set -eu
 missing=""
 for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools pdftoppm:poppler-utils openssl:openssl ip:iproute2 \
-  buildah:buildah debootstrap:debootstrap promtool:prometheus chromium:chromium npm:npm; do
+  buildah:buildah debootstrap:debootstrap promtool:prometheus chromium:chromium npm:npm \
+  systemd-analyze:systemd; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -f /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
