@@ -34,6 +34,7 @@ from pydantic_settings import (
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     YamlConfigSettingsSource,
 )
 
@@ -46,6 +47,8 @@ AETitle = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 Port = Annotated[int, Field(ge=1, le=65535)]
 DestinationName = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+$")]
 
+
+_PREFIX = "THORACLE_"
 
 _TRIAL_CT = ("share", "thoracle", "trial-ct")
 """Where the wheel puts demo/ct (pyproject.toml)."""
@@ -612,7 +615,7 @@ class Settings(BaseSettings):
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
-        env_prefix="THORACLE_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         nested_model_default_partial_update=True,
     )
@@ -682,7 +685,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        secrets = _Secrets(file_secret_settings, secrets_folders(), "error", secrets_nested_delimiter="__")
+        secrets = _Secrets(file_secret_settings, _secrets_folders(), "error", secrets_nested_delimiter="__")
         return init_settings, env_settings, secrets, YamlConfigSettingsSource(settings_cls)
 
 
@@ -691,13 +694,41 @@ class _Secrets(NestedSecretsSettingsSource):
 
     @classmethod
     def load_secrets(cls, path: Path) -> dict[str, str]:
-        ours = [file for file in path.iterdir() if file.name.upper().startswith("THORACLE_")]
-        return {file.name: file.read_text(encoding="utf-8").strip() for file in ours}
+        return {file.name: _secret_in(file) for file in _ours(path)}
 
 
-def secrets_folders() -> list[Path]:
-    """Where files hold settings, each in one named as its variable: systemd's credentials, then our own folder."""
-    return [Path(folder) for name in ("CREDENTIALS_DIRECTORY", "THORACLE_SECRETS") if (folder := os.environ.get(name))]
+def _ours(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.iterdir()) if file.name.upper().startswith(_PREFIX) and file.is_file()]
+
+
+def _secret_in(file: Path) -> str:
+    """What it holds; SettingsError, with its name, if it cannot be read or is named as no setting is."""
+    if file.name.upper().removeprefix(_PREFIX).partition("__")[0].lower() not in Settings.model_fields:
+        raise SettingsError(f"{file}: no setting is called so")
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file} holds no text") from error
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _secrets_folders() -> list[Path]:
+    """Where files hold settings, each in one named as its variable: systemd's credentials, then our own folder.
+
+    SettingsError if a variable names a folder that is not there.
+    """
+    known = ("CREDENTIALS_DIRECTORY", "THORACLE_SECRETS")
+    named = {name: Path(folder) for name in known if (folder := os.environ.get(name))}
+    for name, path in named.items():
+        if not path.is_dir():
+            raise SettingsError(f"{name} names {path}, which is no folder")
+    return list(named.values())
+
+
+def secret_files() -> list[Path]:
+    """The files in these folders."""
+    return [file for folder in _secrets_folders() for file in _ours(folder)]
 
 
 def trial_ct(settings: Settings) -> Path | None:

@@ -42,6 +42,10 @@ def show(
     config: ConfigOption = None,
 ) -> None:
     if context.invoked_subcommand is not None:
+        sources = {name: context.get_parameter_source(name) for name in context.params}
+        given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+        if given:
+            raise typer.BadParameter(f"--{given[0]} goes behind {context.invoked_subcommand!r}, or is not for it")
         return
     settings = settings_from(config)
     with failures():

@@ -5,7 +5,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from service.composition.storage import audit_key, existing_storage, has_database, open_storage
+from service.composition.storage import audit_head, audit_key, existing_storage, has_database, open_storage
 from service.errors import Permanent
 from service.settings import Settings
 from service.store.audit import DENIED, Audit
@@ -35,7 +35,7 @@ def note_denial(settings: Settings, by: str, what: str, subject: str, why: str) 
 
 def signing_heads(settings: Settings, engine: sa.Engine) -> AuditHeads:
     """Those that this host signs; its key is made if there is none. Permanent, in words, if the key is no use."""
-    return AuditHeads(engine, signing_key(audit_key(settings)), now)
+    return AuditHeads(engine, signing_key(audit_key(settings)), audit_head(settings), now)
 
 
 def public_key(settings: Settings) -> str:
@@ -52,14 +52,14 @@ def verified(settings: Settings) -> Verified:
     _, engine = existing_storage(settings)
     own = existing_key(audit_key(settings))
     known = {*settings.audit.public_keys, *([public(own)] if own else [])}
-    return AuditHeads(engine, None, now).verify(known)
+    return AuditHeads(engine, None, audit_head(settings), now).verify(known)
 
 
 def in_words(found: Verified) -> str:
     """What was found, in a sentence or several."""
     if found.broken:
         return "; ".join(found.broken)
-    told = [f"{found.entries} entries follow from each other, {found.signed} of them are signed"]
+    told = [f"{found.rows} rows follow from each other, {found.signed} of them are signed"]
     if found.purged:
         told.append(f"retention has deleted {found.purged} before them")
     if found.unknown_keys:

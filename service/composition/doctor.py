@@ -1,13 +1,15 @@
 """Builds the checks of `thoracle doctor`, from the settings."""
 
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import yaml
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from service.composition import destinations as to
 from service.composition.analysis import pipelines
@@ -30,7 +32,8 @@ from service.network.peer import DicomNode
 from service.network.tryout import try_queries
 from service.ops import doctor as checks
 from service.ops.processor import computes
-from service.settings import AnyDestination, Caller, Settings, secrets_folders, tls_files
+from service.settings import AnyDestination, Caller, Settings, secret_files, tls_files
+from service.store.engine import in_words as database_words
 from service.store.names import RECEIVED, RESULTS
 from service.store.presence import present
 
@@ -43,7 +46,7 @@ def doctor(settings: Settings, config: Path | None = None) -> Iterator[checks.Ch
         "configuration", True, f"readable; pipelines: {', '.join(one.name for one in settings.pipelines)}"
     )
     yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
-    yield checks.check_rights(_of_patients(settings), _secret(settings, config))
+    yield checks.check_rights(_of_patients(settings), _secret(config, settings))
     yield checks.check_databases(list(damaged_files(settings)))
     yield from _audit_trail(settings)
     if (store := bucket(settings)) and settings.bucket:
@@ -79,20 +82,24 @@ def doctor(settings: Settings, config: Path | None = None) -> Iterator[checks.Ch
 
 
 def _of_patients(settings: Settings) -> Iterator[Path]:
-    """The folder alone where nobody else can enter it: what is inside is out of reach."""
-    yield settings.data_dir
-    if settings.data_dir.is_dir() and settings.data_dir.stat().st_mode & 0o077:
-        yield from (path for path in settings.data_dir.iterdir() if path.name in (RECEIVED, RESULTS, *DATABASES))
+    """Where others can enter the data directory: what is in it; else nothing of it is in their reach."""
+    if settings.bucket and settings.database_url:
+        return  # there is nothing of a patient in it
+    with suppress(OSError):  # this user may not look: a check of the folder tells
+        if settings.data_dir.stat().st_mode & 0o011:
+            yield from (path for path in settings.data_dir.iterdir() if path.name in (RECEIVED, RESULTS, *DATABASES))
 
 
-def _secret(settings: Settings, config: Path | None) -> Iterator[Path]:
-    """Files of keys, of secrets, and the configuration if it holds any."""
-    yield audit_key(settings)
-    yield from (files.key or files.certificate for files in in_use(settings).values() if files.certificate)
-    for folder in secrets_folders():
-        yield from folder.iterdir()
+def _secret(config: Path | None, settings: Settings) -> Iterator[Path]:
+    """Files of keys, of secrets, and the configuration if it holds any; without those that nobody can change here."""
+    named = [files.key or files.certificate for files in in_use(settings).values()]
+    found = [audit_key(settings), *filter(None, named), *secret_files()]
     if config and _holds_a_secret(config):
-        yield config
+        found.append(config)
+    for path in found:
+        with suppress(OSError):
+            if not os.statvfs(path).f_flag & os.ST_RDONLY and path.resolve().parent.stat().st_mode & 0o001:
+                yield path
 
 
 def _holds_a_secret(config: Path) -> bool:
@@ -101,25 +108,31 @@ def _holds_a_secret(config: Path) -> bool:
             return any(secret(inner, key) for key, inner in value.items())
         if isinstance(value, list):
             return any(map(secret, value))
-        return bool(value) and (name in ("password", "token") or (name == "database_url" and ":" in _user(str(value))))
+        return bool(value) and (name in ("password", "token") or (name == "database_url" and _has_password(str(value))))
 
     return secret(yaml.safe_load(config.read_text(encoding="utf-8")))
 
 
-def _user(url: str) -> str:
-    """With its password."""
-    return urlsplit(url).netloc.rpartition("@")[0]
+def _has_password(url: str) -> bool:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return False
+    return bool(parsed.password or "password" in parsed.query)
 
 
 def _audit_trail(settings: Settings) -> Iterator[checks.Check]:
-    """Whether it is what was written, where there is one that can be read."""
-    try:
-        if has_database(settings):
+    """Whether it is what was written, where there is one; a database that is away has a check of its own."""
+    with suppress(SQLAlchemyError):
+        if not has_database(settings):
+            return
+        try:
             found = verified(settings)
             yield checks.Check("audit trail", not found.broken, in_words(found))
-    except (Permanent, SQLAlchemyError) as error:  # a database that is away or damaged has a check of its own
-        if isinstance(error, Permanent):
+        except Permanent as error:
             yield checks.Check("audit trail", False, str(error))
+        except SQLAlchemyError as error:
+            yield checks.Check("audit trail", False, f"it cannot be read now: {database_words(error)}")
 
 
 def _destination(name: str, destination: AnyDestination) -> Iterator[checks.Check]:

@@ -105,6 +105,11 @@ def audit_key(settings: Settings) -> Path:
     return settings.audit.signing_key or settings.data_dir / "audit.key"
 
 
+def audit_head(settings: Settings) -> Path:
+    """The file that remembers the last head of the audit trail that this host has signed."""
+    return settings.data_dir / "audit.head"
+
+
 def database_health(engine: sa.Engine) -> str:
     """ "ok", or what is wrong."""
     try:
@@ -150,13 +155,13 @@ def watchdog_dir(settings: Settings) -> Path:
     return _run_dir(settings) / "watchdog"
 
 
-def create_data_dir(settings: Settings) -> None:
+def create_data_dir(settings: Settings, with_databases: bool = True) -> None:
     """Create the data directory and the SQLite files so that other users of this machine cannot read them.
 
     What is there already keeps its rights, and the umask may take more away.
     """
     settings.data_dir.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-    if settings.database_url is None:
+    if settings.database_url is None and with_databases:
         for name in _ADVICE:  # SQLite gives the files beside a database the same rights
             with suppress(FileExistsError):
                 os.close(os.open(settings.data_dir / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))

@@ -23,7 +23,7 @@ def changing(repository: Path) -> Iterator[Path]:
     """Hold the lock; yields an empty hidden folder to prepare the change in. Permanent if nothing can be written."""
     staging = repository / _STAGING
     with in_words(repository):
-        repository.parent.mkdir(parents=True, exist_ok=True)
+        repository.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_folder(repository)
         with (repository / _LOCK).open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -50,7 +50,7 @@ def check_rights(patients: Iterable[Path], secrets: Iterable[Path]) -> Check:
     patients: files and folders of patient data; secrets: files of keys and passwords. What is not there is in order.
     """
     open_ones = [path for path in patients if _mode(path) & 0o077]
-    told = [f"{path} can be read by others: chmod -R go-rwx {path}" for path in open_ones]
+    told = [f"{path} can be read by others: chmod go-rwx {path}" for path in open_ones]
     told += [f"{path} can be read by others: chmod o-rwx {path}" for path in secrets if _mode(path) & 0o007]
     return Check("rights", not told, "; ".join(told) or "patient data and secrets are the service's own")
 

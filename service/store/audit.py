@@ -13,12 +13,14 @@ from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.errors import ThoracleError
-from service.store.audit_chain import NOTHING, PURGE, TRAIL, digest_of
+from service.store.audit_chain import BEGUN as BEGUN
+from service.store.audit_chain import NOTHING, PURGE, TRAIL, digest_of, purged
 from service.store.tables import audit
 
-BEGUN, DONE, DENIED, FAILED = "begun", "done", "refused", "failed"
+DONE, DENIED, FAILED = "done", "refused", "failed"
 """Outcomes of an entry. DENIED: the change cannot be made, and nothing was changed."""
 
 _FORGOTTEN_AT_ONCE = 1000
@@ -55,41 +57,56 @@ class Audit:
         with self._engine.begin() as connection:
             _append(connection, self._row(who, what, subject, outcome, detail))
 
-    def forget(self, before: datetime) -> int:
-        """Delete rows that are older, up to the first that is not, and note which; how many there were.
+    def forget(self, before: datetime, key: Ed25519PrivateKey) -> int:
+        """Delete rows that are older, up to the first that is not, and note which, signed; how many there were.
 
-        Some at a time, and none before there is a day's worth: each time adds a row.
+        Some at a time, and none before there is a day's worth: each time adds a row. What a wrong clock dated into the
+        future goes with those around it.
         """
         with self._engine.begin() as connection:
-            _lock(connection)
-            kept = connection.scalar(sa.select(sa.func.min(audit.c.id)).where(audit.c.at >= before))
+            lock_trail(connection)
+            young = audit.c.at.between(before, self._clock())
+            kept = connection.scalar(sa.select(sa.func.min(audit.c.id)).where(young))
             old = sa.select(audit.c.id, audit.c.digest, audit.c.at).order_by(audit.c.id).limit(_FORGOTTEN_AT_ONCE)
             rows = connection.execute(old if kept is None else old.where(audit.c.id < kept)).all()
             if not rows or rows[0].at > before - _A_DAY:
                 return 0
-            through = {"through": rows[-1].id, "digest": rows[-1].digest}
-            _append(connection, self._row("retention", PURGE, TRAIL, DONE, through))
+            told = purged(key, rows[-1].id, rows[-1].digest)
+            _append(connection, self._row("retention", PURGE, TRAIL, DONE, told))
             return connection.execute(sa.delete(audit).where(audit.c.id <= rows[-1].id)).rowcount
 
     def entries(
         self, subject: str | None = None, since: datetime | None = None, limit: int = 100
     ) -> list[Mapping[str, Any]]:
-        """Entries, the latest first. subject: only of this one; since: aware; at or after."""
+        """Entries with their latest outcome, the latest entry first.
+
+        subject: only of this one; since: aware; at or after. Who wanted what, of what and when, is told as it began.
+        """
+        began = sa.alias(audit)
         latest = sa.select(sa.func.max(audit.c.id)).group_by(audit.c.entry)
-        query = sa.select(audit).where(audit.c.id.in_(latest)).order_by(audit.c.entry.desc()).limit(limit)
+        told = [sa.func.coalesce(began.c[name], audit.c[name]).label(name) for name in ("at", "who", "what", "subject")]
+        query = (
+            sa.select(audit.c.id, audit.c.entry, *told, audit.c.outcome, audit.c.detail)
+            .outerjoin(began, began.c.id == audit.c.entry)
+            .where(audit.c.id.in_(latest))
+            .order_by(audit.c.entry.desc())
+            .limit(limit)
+        )
+        at, _, _, of = told
         if subject is not None:
-            query = query.where(audit.c.subject == subject)
+            query = query.where(of.element == subject)
         if since is not None:
-            query = query.where(audit.c.at >= since)
+            query = query.where(at.element >= since)
         with self._engine.begin() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def last(self, what: str, subject: str, version: str) -> datetime | None:
         """Returns when this was last done to a version; None if never."""
         said = audit.c.what == what, audit.c.subject == subject, audit.c.outcome == DONE
-        query = sa.select(audit.c.at).where(*said, audit.c.detail["version"].as_string() == version)
+        query = sa.select(audit.c.at, audit.c.detail).where(*said).order_by(audit.c.id.desc())
         with self._engine.begin() as connection:
-            return connection.scalar(query.order_by(audit.c.id.desc()).limit(1))
+            found = (at for at, detail in connection.execute(query) if detail.get("version") == version)
+            return next(found, None)
 
     def _row(self, who: str, what: str, subject: str, outcome: str, detail: Mapping[str, Any]) -> dict[str, Any]:
         texts = {"who": who, "what": what, "subject": subject, "detail": detail}
@@ -106,12 +123,13 @@ class Audit:
 
     def _end(self, begun: Mapping[str, Any], outcome: str, detail: Mapping[str, Any]) -> None:
         with self._engine.begin() as connection:
-            _append(connection, {**begun, "outcome": outcome, "detail": _bounded(detail)})
+            ended = {"at": self._clock(), "outcome": outcome, "detail": _bounded(detail)}
+            _append(connection, {**begun, **ended})
 
 
 def _append(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:
     """Add a row to the end of the chain; the row as it is there. It completes the entry of `row["entry"]`, if any."""
-    _lock(connection)
+    lock_trail(connection)
     end = connection.execute(sa.select(audit.c.id, audit.c.digest).order_by(audit.c.id.desc()).limit(1)).first()
     number, before = (end.id + 1, end.digest) if end else (1, NOTHING)
     chained = {"entry": number, **row, "id": number}
@@ -120,8 +138,8 @@ def _append(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]
     return chained
 
 
-def _lock(connection: sa.Connection) -> None:
-    """Nobody else adds a row before this transaction ends; on SQLite no two transactions overlap."""
+def lock_trail(connection: sa.Connection) -> None:
+    """Nobody else adds a row or a head before this transaction ends; on SQLite no two transactions overlap."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 

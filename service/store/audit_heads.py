@@ -1,10 +1,11 @@
 """Signs the end of the audit trail's chain, and verifies the whole of it."""
 
+import json
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -15,49 +16,134 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.errors import Permanent
-from service.store.audit_chain import Head, Verified, signed, verify
+from service.log_once import LogOnce
+from service.store.audit import lock_trail
+from service.store.audit_chain import NOTHING, PURGE, TRAIL, Head, Row, Unreadable, Verified, public, signed, verify
 from service.store.tables import audit, audit_heads
 
 log = logging.getLogger(__name__)
 
 _SIGN_EVERY = timedelta(minutes=1)
+_AT_ONCE = 5000
+"""Rows read in one transaction: on SQLite nobody writes meanwhile."""
 
 
 class AuditHeads:
-    """Heads of one database. key: None: nothing is signed here."""
+    """Heads of one database. key: None: nothing is signed here.
 
-    def __init__(self, engine: sa.Engine, key: Ed25519PrivateKey | None, clock: Callable[[], datetime]) -> None:
+    last: file outside the database that holds the signature of the last head of this host.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, key: Ed25519PrivateKey | None, last: Path, clock: Callable[[], datetime]
+    ) -> None:
         self._engine = engine
-        self._key = key
+        self.key = key
+        self._last = last
         self._clock = clock
+        self._refuses = LogOnce(log, "the audit trail is not signed any more: %s", "the audit trail is signed again")
 
     def sign(self) -> bool:
-        """Sign what has been added, at most once a minute; whether it was done."""
-        if self._key is None:
+        """Sign what has been added, at most once a minute; whether it was done.
+
+        Not where the last head of this host is not there any more: who removed it would get a new one for what is left.
+        """
+        if self.key is None:
             return False
-        with self._engine.begin() as connection:
-            end = connection.execute(sa.select(audit.c.id, audit.c.digest).order_by(audit.c.id.desc()).limit(1)).first()
-            last = sa.select(audit_heads.c.number, audit_heads.c.at).order_by(audit_heads.c.id.desc()).limit(1)
-            head = connection.execute(last).first()
-            now = self._clock()
-            if end is None or (head and (head.number == end.id or now - head.at < _SIGN_EVERY)):
-                return False
-            made = signed(self._key, end.id, end.digest, now)
-            connection.execute(sa.insert(audit_heads).values(asdict(made)))
+        made = self._made(self.key)
+        if made is None:
+            return False
+        self._keep(made.signature)
         # The log is kept elsewhere: it contradicts whoever has the database and the key.
         log.info("audit trail signed: entry %d, digest %s, key %s", made.number, made.digest, made.key)
         return True
 
     def verify(self, known_keys: Iterable[str]) -> Verified:
         """Read the whole trail. known_keys: public ones, hexadecimal."""
-        with self._engine.connect() as connection:
-            if connection.dialect.name == "postgresql":  # rows and heads of one moment
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            with connection.begin():
-                heads = connection.execute(sa.select(audit_heads).order_by(audit_heads.c.id)).mappings()
-                found = [Head(**{name: row[name] for name in Head.__slots__}) for row in heads]
-                rows = connection.execute(sa.select(audit).order_by(audit.c.id)).mappings()
-                return verify((dict(row) for row in rows), found, frozenset(known_keys))
+        kept = self._kept()
+        columns = [getattr(audit_heads.c, field.name) for field in fields(Head)]
+        told = sa.select(sa.cast(audit.c.detail, sa.Text)).where(audit.c.what == PURGE, audit.c.subject == TRAIL)
+        with self._engine.begin() as connection:
+            try:
+                heads = [Head(*row) for row in connection.execute(sa.select(*columns).order_by(audit_heads.c.id))]
+            except (ValueError, TypeError) as error:
+                raise Permanent("a head of the audit trail cannot be read: nothing of ours wrote it so") from error
+            purges = [_loaded(text) for text in connection.scalars(told)]
+        return verify(self._rows(), heads, purges, frozenset(known_keys), kept)
+
+    def _made(self, key: Ed25519PrivateKey) -> Head | None:
+        kept = self._kept()
+        with self._engine.begin() as connection:
+            lock_trail(connection)
+            end = connection.execute(sa.select(audit.c.id, audit.c.digest).order_by(audit.c.id.desc()).limit(1)).first()
+            newest = sa.select(audit_heads).order_by(audit_heads.c.id.desc()).limit(1)
+            before = connection.scalar(newest.with_only_columns(audit_heads.c.signature)) or NOTHING
+            own = connection.execute(newest.where(audit_heads.c.key == public(key))).first()
+            known = sa.select(audit_heads.c.id).where(audit_heads.c.signature == kept)
+            if kept is not None and connection.scalar(known) is None:
+                self._refuses.tell(
+                    f"its last head, which {self._last} names, is gone; `thoracle audit verify` tells more"
+                )
+                return None
+            self._refuses.tell("")
+            now = self._clock()
+            fresh = own is not None and timedelta() <= now - own.at < _SIGN_EVERY
+            if end is None or fresh or (own is not None and own.number == end.id and own.digest == end.digest):
+                return None
+            made = signed(key, end.id, end.digest, now, before)
+            connection.execute(sa.insert(audit_heads).values(asdict(made)))
+            return made
+
+    def _rows(self) -> Iterator[Row | Unreadable]:
+        """By id. A row that cannot be read costs its page, row by row."""
+        last = 0
+        while True:
+            with self._engine.begin() as connection:
+                ids = sa.select(audit.c.id).where(audit.c.id > last).order_by(audit.c.id).limit(_AT_ONCE)
+                numbers = list(connection.scalars(ids))
+                if not numbers:
+                    return
+                try:
+                    page: list[Row | Unreadable] = list(_read(connection, audit.c.id.between(numbers[0], numbers[-1])))
+                except (ValueError, TypeError):
+                    page = [_one(connection, number) for number in numbers]
+            yield from page
+            last = numbers[-1]
+
+    def _kept(self) -> str | None:
+        try:
+            return self._last.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise Permanent(f"{self._last}, the last head of the audit trail, cannot be read") from error
+
+    def _keep(self, signature: str) -> None:
+        with NamedTemporaryFile("w", dir=self._last.parent, prefix=f".{self._last.name}.", delete=False) as file:
+            file.write(signature)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(self._last)
+
+
+def _read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Iterator[Row]:
+    text = sa.cast(audit.c.detail, sa.Text).label("text")
+    columns = [text if field.name == "text" else getattr(audit.c, field.name) for field in fields(Row)]
+    for row in connection.execute(sa.select(*columns).where(which).order_by(audit.c.id)):
+        yield Row(*row)
+
+
+def _one(connection: sa.Connection, number: int) -> Row | Unreadable:
+    try:
+        return next(iter(_read(connection, audit.c.id == number)))
+    except (ValueError, TypeError) as error:
+        return Unreadable(number, type(error).__name__)
+
+
+def _loaded(text: str) -> object:
+    with suppress(ValueError, TypeError):
+        return json.loads(text)
+    return None
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
@@ -67,7 +153,8 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
     except OSError as error:
         raise Permanent(f"the key {path} that signs the audit trail cannot be made: {error.strerror}") from error
     made = existing_key(path)
-    assert made is not None, "nobody removes it"
+    if made is None:
+        raise Permanent(f"the key {path} that signs the audit trail is a link to a file that is not there")
     return made
 
 

@@ -22,7 +22,7 @@ from service.domain.arrival import Identity
 from service.store.names import RECEIVED, RESULTS, is_whole, received
 
 PRIVATE_FOLDER = 0o700
-"""Rights of a folder with patient data: the service's user and group."""
+"""Rights of a folder with patient data: the service's user alone."""
 
 _PART = ".part"
 _PIECE = 1 << 20

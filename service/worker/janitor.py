@@ -15,6 +15,7 @@ from typing import Protocol
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.ports import Spool
+from service.errors import Permanent
 from service.log_once import LogOnce
 from service.periodic_task import PeriodicTask
 from service.store.audit import Audit
@@ -90,6 +91,9 @@ class Janitor(PeriodicTask):
             "files of purged studies cannot be removed, the others are: %s; it is tried again",
             "all files of purged studies can be removed again",
         )
+        self._unsigned = LogOnce(
+            log, "the audit trail is not signed now: %s; it is tried again", "the audit trail is signed again"
+        )
         self._trouble = LogOnce(log, "nothing is purged now: %s; it is tried again", "studies are purged again")
 
     def tick(self) -> None:
@@ -105,9 +109,18 @@ class Janitor(PeriodicTask):
             self._stuck.tell("")
         if self._kept.history is not None:
             self._forget(now - self._kept.history)
-        if self._kept.audit is not None:
-            self._trail.entries.forget(now - self._kept.audit)
-        self._trail.heads.sign()
+        if self._kept.audit is not None and self._trail.heads.key is not None:
+            self._trail.entries.forget(now - self._kept.audit, self._trail.heads.key)
+
+    def _sign(self) -> None:
+        """Whatever becomes of the rest of the round."""
+        try:
+            self._trail.heads.sign()
+            self._unsigned.tell("")
+        except SQLAlchemyError as error:
+            self._unsigned.tell(in_words(error))
+        except (OSError, Permanent) as error:
+            self._unsigned.tell(str(error))
 
     def clean(self) -> None:
         """Remove what killed processes have left half-written."""
@@ -141,6 +154,7 @@ class Janitor(PeriodicTask):
             self._retention.forget(study_uid, purged_before)
 
     def _look(self) -> None:
+        self._sign()
         try:
             self.tick()
             if time.monotonic() - self._cleaned_at > _PARTS_EVERY_S:

@@ -268,5 +268,21 @@ def test_secrets_come_from_files_named_as_variables(
 
 def test_a_folder_of_secrets_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THORACLE_SECRETS", str(tmp_path / "gone"))
-    with pytest.raises(SettingsError, match="gone"):
+    with pytest.raises(SettingsError, match=r"THORACLE_SECRETS names .*gone, which is no folder"):
         configured(tmp_path, "{}")
+
+
+def test_a_file_of_secrets_that_is_no_use_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "THORACLE_FOLDER").mkdir()
+    monkeypatch.setenv("THORACLE_SECRETS", str(folder))
+    assert configured(tmp_path, "{}").database_url is None
+    for name, content, why in (
+        ("thoracle_database_ulr", b"x", "no setting is called so"),
+        ("thoracle_database_url", b"\xff", "holds no text"),
+    ):
+        (folder / name).write_bytes(content)
+        with pytest.raises(SettingsError, match=f"{name}:? {why}"):
+            configured(tmp_path, "{}")
+        (folder / name).unlink()

@@ -90,4 +90,4 @@ def test_patient_data_is_for_the_user_and_secrets_for_its_group_at_most(tmp_path
     secret.chmod(0o644)
     told = check_rights([patients], [secret])
     assert not told.ok
-    assert f"chmod -R go-rwx {patients}" in told.message and f"chmod o-rwx {secret}" in told.message
+    assert f"chmod go-rwx {patients}" in told.message and f"chmod o-rwx {secret}" in told.message

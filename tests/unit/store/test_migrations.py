@@ -319,5 +319,5 @@ def test_0012_takes_the_audit_trail_as_it_is_into_the_chain(engine: sa.Engine) -
         (1, 1, at(0)),
     ]
     assert trail.entries()[1]["detail"] == row["detail"]
-    found = AuditHeads(old, None, lambda: at(9)).verify([])
-    assert (found.broken, found.entries) == ((), 4)
+    found = AuditHeads(old, None, Path("gone"), lambda: at(9)).verify([])
+    assert (found.broken, found.rows) == ((), 4)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from helpers import arrivals
 from helpers.databases import open_database
 from helpers.dicom_peers import wait_until
@@ -27,6 +28,9 @@ DAY = timedelta(days=1)
 REFUSED = Result(refusals={"S.1": (Refusal(Reason.TILT, "12 degrees."),)})
 
 
+KEY = Ed25519PrivateKey.generate()
+
+
 class House:
     """Refused studies, and a worker that purges after a week."""
 
@@ -43,7 +47,10 @@ class House:
         self.at_work: set[str] = set()
         self.bytes: list[int] = []
         kept = Kept(keep, history, audit)
-        trail = Trail(Audit(self.engine, lambda: self.clock), AuditHeads(self.engine, None, lambda: self.clock))
+        trail = Trail(
+            Audit(self.engine, lambda: self.clock),
+            AuditHeads(self.engine, KEY, folder / "audit.head", lambda: self.clock),
+        )
         self.janitor = Janitor(Retention(self.engine), trail, self.spool, self, self, kept, lambda: self.clock)
 
     def discard(self, job_id: str) -> bool:

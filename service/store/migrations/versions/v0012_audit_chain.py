@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False, comment="id of the last row that it signs"),
         sa.Column("digest", sa.String(64), nullable=False, comment="of that row"),
         sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("before", sa.String(128), nullable=False, comment="signature of the head before"),
         sa.Column("key", sa.String(64), nullable=False, comment="public key (Ed25519), hexadecimal"),
         sa.Column("signature", sa.String(128), nullable=False, comment="hexadecimal"),
     )

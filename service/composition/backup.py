@@ -1,0 +1,111 @@
+"""Backs up what the settings name, while it runs, and brings it back into an empty place."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from service.composition.storage import audit_head, audit_key, create_data_dir, database, has_database
+from service.errors import Permanent
+from service.settings import Settings, own_repository
+from service.store import backup as copies
+from service.store.names import RECEIVED, RESULTS
+
+_DUMP = "database.dump"
+_DATABASE = "records.db"
+_KEY, _HEAD = "audit.key", "audit.head"
+_MODELS = "models"
+
+Told = Callable[[int, int], None]
+"""Called with how many files are copied, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """files: copied; gone: purged while they were. without: what is kept elsewhere, in words."""
+
+    folder: Path
+    files: int
+    gone: int
+    without: tuple[str, ...]
+
+
+def backup(settings: Settings, into: Path, told: Told = lambda _done, _of: None) -> Made:
+    """A folder of its own in `into`, whole or with another name. Permanent, in words, if something cannot be copied."""
+    if not has_database(settings):
+        raise Permanent(f"there is no database: nothing has run with the data directory {settings.data_dir}")
+    folder = into / f"thoracle-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    part = folder.with_name(f"{folder.name}.part")
+    part.mkdir(parents=True, mode=0o700)
+    _copy(audit_key(settings), part / _KEY)
+    _copy(audit_head(settings), part / _HEAD)  # before the database: it is never the newer one
+    source = database(settings, _DATABASE)
+    if isinstance(source, Path):
+        copies.copy_sqlite(source, part / _DATABASE)
+    else:
+        copies.dump_postgresql(source, part / _DUMP)
+    files = list(copies.files_below(settings.data_dir, () if settings.bucket else (RECEIVED, RESULTS)))
+    models = own_repository(settings)
+    of_models = list(copies.files_below(models, ["."])) if models.is_dir() else []
+    done, every = 0, len(files) + len(of_models)
+
+    def one_more() -> None:
+        nonlocal done
+        done += 1
+        told(done, every)
+
+    gone = copies.copy_files(settings.data_dir, part, files, one_more)
+    copies.copy_files(models, part / _MODELS, of_models, one_more)
+    copies.write_sums(part)
+    os.sync()
+    part.rename(folder)
+    bucket = f"images and results: they are in {settings.bucket.url}" if settings.bucket else ""
+    return Made(folder, every - gone, gone, tuple(filter(None, ["the configuration", bucket])))
+
+
+def restore(settings: Settings, folder: Path, told: Told = lambda _done, _of: None) -> int:
+    """How many files came back. Permanent, in words, if something is there already, or the backup is not whole."""
+    names = copies.check_sums(folder)
+    kind = _DUMP if settings.database_url else _DATABASE
+    if Path(kind) not in names:
+        other = "SQLite" if settings.database_url else "PostgreSQL"
+        raise Permanent(f"{folder} is of a service on {other}, and the settings name the other kind of database")
+    if has_database(settings):
+        raise Permanent(
+            f"there is a database already: a backup goes into an empty place, and {_place(settings)} is not"
+        )
+    create_data_dir(settings, with_databases=False)
+    models = [file for file in names if file.parts[0] == _MODELS]
+    files = [file for file in names if file.parts[0] in (RECEIVED, RESULTS)]
+    if models and own_repository(settings).exists():
+        raise Permanent(f"there are models already in {own_repository(settings)}: move them away")
+    done, every = 0, len(files) + len(models)
+
+    def one_more() -> None:
+        nonlocal done
+        done += 1
+        told(done, every)
+
+    copies.copy_files(folder, settings.data_dir, files, one_more)
+    inside = [file.relative_to(_MODELS) for file in models]
+    copies.copy_files(folder / _MODELS, own_repository(settings), inside, one_more)
+    _copy(folder / _KEY, audit_key(settings))
+    _copy(folder / _HEAD, audit_head(settings))
+    target = database(settings, _DATABASE)
+    if isinstance(target, Path):  # last: without it nothing else counts
+        copies.copy_sqlite(folder / _DATABASE, target)
+    else:
+        copies.restore_postgresql(target, folder / _DUMP)
+    os.sync()
+    return every
+
+
+def _copy(source: Path, target: Path) -> None:
+    """If there is one, and none where it goes."""
+    if source.exists() and not target.exists():
+        target.write_bytes(source.read_bytes())
+
+
+def _place(settings: Settings) -> str:
+    return "the one of database_url" if settings.database_url else str(settings.data_dir)
