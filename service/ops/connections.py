@@ -105,10 +105,10 @@ class _LimitedProtocol(H11Protocol):
             transport.abort()
             self._leave()
             return
-        self._agreeing = None
-        if secured is None:  # it has gone
+        if secured is None:  # it has gone, and nothing more is told of it
             self._leave()
             return
+        self._agreeing = None
         self._begin(secured)
         if self._early:
             self.data_received(bytes(self._early))
