@@ -8,20 +8,19 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from datetime import time, timedelta
-from fnmatch import fnmatchcase
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     GetJsonSchemaHandler,
-    IPvAnyNetwork,
     SecretStr,
     StringConstraints,
     Tag,
@@ -38,6 +37,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from service.domain.ae_title import fits
 from service.domain.eligibility import Limits
 from service.domain.pressure import Marks
 from service.domain.priority import Urgency
@@ -84,6 +84,10 @@ class Tls(_Frozen):
     def _complete(self) -> Self:
         if self.key and not self.certificate:
             raise ValueError("a key needs its certificate")
+        try:
+            self.name.encode("idna")
+        except UnicodeError as error:
+            raise ValueError(f"name: no host is called {self.name}") from error
         if self.crl and not self.ca:
             raise ValueError("crl needs ca: it lists certificates that this authority signed")
         return self
@@ -116,10 +120,27 @@ PortTls = Annotated[Tls | None, AfterValidator(_of_port), AfterValidator(_withou
 NamedTls = Annotated[Tls | None, AfterValidator(_without_name)]
 
 
+def _network(value: Any) -> Any:
+    """An address or a network, whatever bits of a host it names; an IPv4 one within IPv6 is one of IPv4."""
+    if not isinstance(value, str | IPv4Network | IPv6Network):
+        raise ValueError("an address or a network, for instance 10.1.2.3 or 10.1.4.0/24")
+    found = ip_network(value, strict=False)
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    if mapped is not None and found.prefixlen >= _MAPPED:
+        return ip_network((mapped, found.prefixlen - _MAPPED), strict=False)
+    return found
+
+
+_MAPPED = 96
+"""Bits before an IPv4 address within an IPv6 address."""
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+
+
 class Caller(_Frozen):
     """Who may call us under an AE title, from where, for what, and what we know of it."""
 
-    addresses: tuple[IPvAnyNetwork, ...] = Field(
+    addresses: tuple[Network, ...] = Field(
         min_length=1, description="from which it calls: addresses or networks, e.g. [10.1.2.3, 10.1.4.0/24]"
     )
     certificates: tuple[str, ...] = Field(
@@ -163,7 +184,8 @@ class Receiver(_Frozen):
     callers: dict[AETitle, Caller] = Field(
         default_factory=dict,
         description="who may call, by calling AE title, in which * and ? may stand for others (the entry of its very "
-        "name goes first); destinations may report from anywhere; empty: whoever is on this machine",
+        "name goes first); a destination that no entry fits may report from anywhere; empty: whoever is on this "
+        "machine. As a variable: JSON of all of it",
     )
     max_associations: int = Field(20, ge=1, description="at once; one more is rejected and may try again")
     max_associations_each: int = Field(
@@ -231,7 +253,7 @@ class Receiver(_Frozen):
     def caller(self, calling_ae: str) -> Caller | None:
         """What is known of whoever calls so: the entry of this very name, else the first whose pattern fits."""
         own = self.callers.get(calling_ae)
-        return own or next((one for name, one in self.callers.items() if fnmatchcase(calling_ae, name)), None)
+        return own or next((one for name, one in self.callers.items() if fits(calling_ae, name)), None)
 
 
 class Route(_Frozen):
@@ -428,6 +450,12 @@ class Bucket(_Frozen):
         None, description="with `ca` alone: an authority that this machine does not know"
     )
 
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        if self.tls and (self.endpoint or "").startswith("http://"):
+            raise ValueError("tls is for https://")
+        return self
+
 
 class Retention(_Frozen):
     """How long things are kept. Days may have fractions; null: for ever."""
@@ -465,6 +493,8 @@ class Retention(_Frozen):
 
 def _of_grpc(tls: Tls | None) -> Tls | None:
     """The same; ValueError where gRPC's client cannot do what it says."""
+    if tls is not None and not tls.ca:
+        raise ValueError("ca: gRPC's client knows no authority of this machine")
     if tls is not None and tls.crl:
         raise ValueError("crl: gRPC's client checks no revocations")
     if tls is not None and tls.certificate and not tls.key:
@@ -672,7 +702,9 @@ class Settings(BaseSettings):
             return self
         if self.database_url is None:
             raise ValueError("database_tls is for PostgreSQL: it needs database_url")
-        if "ssl" in urlsplit(self.database_url.get_secret_value()).query:
+        if self.database_tls.ca is None:
+            raise ValueError("database_tls.ca: PostgreSQL's client knows no authority of this machine")
+        if any(name.startswith("ssl") for name, _ in parse_qsl(urlsplit(self.database_url.get_secret_value()).query)):
             raise ValueError("database_tls: leave ssl... out of database_url")
         return self
 

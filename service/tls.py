@@ -6,7 +6,9 @@ Where TLS is configured nothing is ever said without it, and nobody is believed 
 import logging
 import re
 import ssl
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +22,13 @@ from service.errors import Permanent
 
 log = logging.getLogger(__name__)
 
+_AGAIN_S = 10.0
+"""After this time files that were no use are tried again, though they look the same."""
+
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2: RFC 9325 4.2. Those of TLS 1.3 are all as good."""
 
-_CRL = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+_PEM = re.compile(rb"-----BEGIN (CERTIFICATE|X509 CRL)-----.*?-----END \1-----", re.DOTALL)
 
 _UNKNOWN = "no authority that we believe (`ca`) has signed it"
 _NOT_RIGHT = {18: "it has signed itself, and `ca` does not name it", 19: _UNKNOWN, 20: _UNKNOWN, 21: _UNKNOWN}
@@ -98,6 +103,7 @@ class FollowedFiles:
         self._files, self._made = files, made
         self._seen = _stamps(files)
         self._context = made(files)
+        self._refused: tuple[object, float] = (None, 0.0)
         self._changing = Lock()
 
     @property
@@ -105,12 +111,14 @@ class FollowedFiles:
         """The one for the next connection."""
         with self._changing:
             seen = _stamps(self._files)
-            if seen != self._seen:
-                self._seen = seen
+            again_s = time.monotonic()
+            if seen != self._seen and (seen != self._refused[0] or again_s - self._refused[1] > _AGAIN_S):
                 try:
                     self._context = self._made(self._files)
+                    self._seen = seen
                     log.info("certificates were read anew: %s", ", ".join(map(str, self._files.named.values())))
                 except Permanent as error:
+                    self._refused = seen, again_s
                     log.error("new certificates cannot be used, the old ones stay: %s", error)
             return self._context
 
@@ -138,22 +146,33 @@ def ends(files: TlsFiles) -> dict[Path, datetime]:
 
     Permanent, in words, if one cannot be read.
     """
-    last_of = {"certificate": min, "ca": max, "crl": min}
-    return {path: last_of[what](_ends_in(path)) for what, path in files.named.items() if what != "key"}
+    found = {}
+    for what, last_of in (("certificate", min), ("ca", max), ("crl", min)):
+        path = files.named.get(what)
+        if path is not None and (all_of_it := _ends_in(path)):
+            found[path] = last_of(all_of_it)
+    return found
+
+
+def usable(files: TlsFiles, server: bool) -> None:
+    """Permanent, in words, if they are no use. server: of a port of ours."""
+    (server_context if server else client_context)(files)
 
 
 def _ends_in(path: Path) -> list[datetime]:
-    """When each certificate or list of revocations in a file ends; cryptography's own words name nothing."""
+    """When each certificate or list of revocations in a file ends, of those that can be read: OpenSSL reads more."""
     try:
         content = path.read_bytes()
-        lists = [x509.load_pem_x509_crl(one) for one in _CRL.findall(content)]
-        if lists:
-            return [one.next_update_utc or datetime.max.replace(tzinfo=UTC) for one in lists]
-        return [one.not_valid_after_utc for one in x509.load_pem_x509_certificates(content)]
     except OSError as error:
         raise Permanent(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise Permanent(f"{path} holds no certificate (PEM)") from error
+    found = []
+    for kind, block in ((match[1], match[0]) for match in _PEM.finditer(content)):
+        with suppress(ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+            if kind == b"X509 CRL":
+                found.append(x509.load_pem_x509_crl(block).next_update_utc or datetime.max.replace(tzinfo=UTC))
+            else:
+                found.append(x509.load_pem_x509_certificate(block).not_valid_after_utc)
+    return found
 
 
 def _with_files(context: ssl.SSLContext, files: TlsFiles) -> ssl.SSLContext:
@@ -196,14 +215,14 @@ class _Encrypted(Exception):
     """A password is asked for."""
 
 
-def _stamps(files: TlsFiles) -> tuple[tuple[int, int, int] | None, ...]:
-    """What changes when a file is written or replaced."""
+def _stamps(files: TlsFiles) -> tuple[tuple[int, ...] | None, ...]:
+    """What changes when a file is written, replaced or given other rights."""
     return tuple(_stamp(path) for path in files.named.values())
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> tuple[int, ...] | None:
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

@@ -5,8 +5,10 @@ more is of use.
 """
 
 import socket
+import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pynetdicom.association import Association
@@ -87,9 +89,28 @@ class BoundedSocket(AssociationSocket):
             if left_s <= 0.0:
                 raise TimeoutError("the PDU takes too long")
             connection.settimeout(min(left_s, self.assoc.network_timeout or left_s))
-            got = connection.recv(min(_PIECE, count - len(received)))
+            got = _read(connection, min(_PIECE, count - len(received)))
             if not got:
                 break
             received += got
         connection.settimeout(self.assoc.network_timeout)
         return received
+
+    def _shutdown_socket(self) -> None:
+        """At the system first: TLS would be taken off while another thread reads or writes."""
+        connection = self.socket
+        if connection is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            with suppress(OSError):
+                connection.close()
+
+
+def _read(connection: socket.socket, most: int) -> bytes:
+    """The next bytes. OSError where TLS was taken off meanwhile: `recv` would give what is not deciphered."""
+    if not isinstance(connection, ssl.SSLSocket):
+        return connection.recv(most)
+    try:
+        return connection.read(most)
+    except ValueError as error:
+        raise OSError("the connection was closed") from error

@@ -8,9 +8,9 @@ import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from threading import Lock
 
+from service.domain.ae_title import fits
 from service.network.association_request import AssociationRequest, Refused
 from service.network.bounded_association import BoundedAssociation
 from service.network.rights import EVERYTHING, Right
@@ -96,7 +96,7 @@ class Callers:
         if self._known is None:
             return _ANYBODY
         own = self._known.get(calling_ae)
-        return own or next((one for name, one in self._known.items() if fnmatchcase(calling_ae, name)), None)
+        return own or next((one for name, one in self._known.items() if fits(calling_ae, name)), None)
 
     def admitted(self, host: str, association: BoundedAssociation) -> None:
         """It holds a place until it is over."""

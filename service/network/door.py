@@ -172,7 +172,23 @@ class Door:
 
     def _hear(self, selector: selectors.BaseSelector, guest: _Guest) -> None:
         """All that it has said by now: what TLS has deciphered already, no selector tells of."""
-        waits_for = selectors.EVENT_READ
+        try:
+            waits_for = self._advance(selector, guest)
+        except OSError as error:
+            if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+                self._drop(selector, guest, f"no TLS: {why_not(error)}")
+            else:
+                self._gone(selector, guest)
+        except UNPARSABLE as error:  # of a certificate, for one: it costs this guest only
+            if guest in self._guests:
+                self._leave(selector, guest)
+            self._dropped(guest, f"what it showed cannot be read ({type(error).__name__})")
+        else:
+            if guest in self._guests:
+                selector.modify(guest.connection, waits_for, guest)
+
+    def _advance(self, selector: selectors.BaseSelector, guest: _Guest) -> int:
+        """What it is to be waited for next: that it can be read, or that it can be written."""
         try:
             if guest.agreeing:
                 assert isinstance(guest.connection, ssl.SSLSocket)
@@ -180,18 +196,11 @@ class Door:
                 guest.agreeing = False
             while guest in self._guests and self._listen(selector, guest):
                 pass
+        except ssl.SSLWantWriteError:
+            return selectors.EVENT_WRITE
         except (BlockingIOError, ssl.SSLWantReadError):
             pass
-        except ssl.SSLWantWriteError:
-            waits_for = selectors.EVENT_WRITE
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            self._gone(selector, guest)
-        except ssl.SSLError as error:
-            self._drop(selector, guest, f"no TLS: {why_not(error)}")
-        except OSError:
-            self._gone(selector, guest)
-        if guest in self._guests:
-            selector.modify(guest.connection, waits_for, guest)
+        return selectors.EVENT_READ
 
     def _listen(self, selector: selectors.BaseSelector, guest: _Guest) -> bool:
         """Take what has come; whether there may be more. OSErrors as the socket's."""

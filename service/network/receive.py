@@ -124,7 +124,7 @@ class Receiver:
         if self._on_report is not None:
             handlers += [
                 (evt.EVT_REQUESTED, accept_role),
-                (evt.EVT_N_EVENT_REPORT, answer_report, [self._on_report]),
+                (evt.EVT_N_EVENT_REPORT, _answer_report, [self._on_report]),
             ]
         self._acceptor = Acceptor(
             self._ae,
@@ -236,6 +236,15 @@ class Receiver:
             received_at=self._clock(),
             content=content,
         )
+
+
+def _answer_report(event: evt.Event, on_report: OnReport) -> tuple[int, None]:
+    """EVT_N_EVENT_REPORT: from who may report, in a context of it; pynetdicom looks at neither."""
+    assert isinstance(event.assoc, BoundedAssociation)
+    if Right.REPORT in event.assoc.may and event.context.abstract_syntax == STORAGE_COMMITMENT:
+        return answer_report(event, on_report)
+    log.warning("storage commitment report, calling AE %s: it may not report so", event.assoc.requestor.ae_title)
+    return NOT_AUTHORISED, None
 
 
 def _let_go(event: evt.Event) -> None:

@@ -17,6 +17,7 @@ from requests.auth import HTTPBasicAuth
 from service.errors import Permanent
 from service.network.peer import unresolved
 from service.tls import TlsFiles, client_context
+from service.tls import why_not as tls_trouble
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,6 @@ def session(node: WebNode) -> requests.Session:
     http.max_redirects = 0  # a login page would answer 200 in the service's place
     if node.tls is not None:
         http.mount("https://", _OurTls(client_context(node.tls)))
-        http.verify = str(node.tls.ca) if node.tls.ca else True
     if node.user:
         http.auth = HTTPBasicAuth(node.user.encode(), node.password.encode())  # RFC 7617; requests would take Latin-1
     if node.token:
@@ -87,6 +87,10 @@ class _OurTls(HTTPAdapter):
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
         super().__init__()
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """The context says all; requests would believe the authorities of certifi as well."""
+        conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
 
     def init_poolmanager(self, *sizes: Any, **options: Any) -> None:
         super().init_poolmanager(*sizes, ssl_context=self._context, **options)
@@ -137,6 +141,8 @@ def why_not(node: WebNode, error: Exception) -> str:
             return "the server redirects elsewhere"
         case requests.ReadTimeout():
             return f"no answer in {_ANSWER_S:g} s"
+    if isinstance(root, ssl.SSLError):
+        return f"connection failed: {tls_trouble(root)}"
     if not isinstance(root, OSError) or isinstance(root, requests.RequestException):
         return f"connection failed: {type(root).__name__}"
     return f"connection failed: {getattr(root, 'verify_message', '') or root.strerror or root}"

@@ -33,6 +33,9 @@ UNWANTED_BODY_S = 2.0
 ANSWER_S = 60.0
 """How long a client may take to read an answer, whatever its size."""
 
+_LAST_WORD_S = 2.0
+"""How long a closed TLS connection is kept for its peer's goodbye."""
+
 _ANSWER = "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n{}\r\n{}"
 
 
@@ -95,23 +98,32 @@ class _LimitedProtocol(H11Protocol):
             self._agreeing = self.loop.create_task(self._agree(transport, self._tls))
 
     async def _agree(self, transport: asyncio.Transport, tls: FollowedFiles) -> None:
+        """What does not come to an agreement gives its place back, whatever ends it."""
+        secured: asyncio.Transport | None = None
         try:
             secured = await self.loop.start_tls(
-                transport, self, tls.context, server_side=True, ssl_handshake_timeout=self._limits.request_s
+                transport,
+                self,
+                tls.context,
+                server_side=True,
+                ssl_handshake_timeout=self._limits.request_s,
+                ssl_shutdown_timeout=_LAST_WORD_S,
             )
-        except OSError as error:
-            if isinstance(error, ssl.SSLError):
-                log.warning("no TLS with %s: %s", self._peer, why_not(error))
-            transport.abort()
-            self._leave()
-            return
-        if secured is None:  # it has gone, and nothing more is told of it
-            self._leave()
-            return
-        self._agreeing = None
-        self._begin(secured)
-        if self._early:
-            self.data_received(bytes(self._early))
+        except ssl.SSLError as error:
+            log.warning("no TLS with %s: %s", self._peer, why_not(error))
+        except OSError:  # it has gone, or took too long
+            pass
+        except ValueError as error:  # of a certificate that Python cannot read
+            log.warning("no TLS with %s: its certificate cannot be read (%s)", self._peer, type(error).__name__)
+        finally:
+            if secured is None:
+                transport.abort()
+                self._leave()
+        if secured is not None:
+            self._agreeing = None
+            self._begin(secured)
+            if self._early:
+                self.data_received(bytes(self._early))
 
     def _begin(self, transport: asyncio.Transport) -> None:
         # So that we hear of what a client does not read. Not 0: asyncio's TLS would take nothing at all for too much.

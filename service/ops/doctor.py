@@ -13,7 +13,7 @@ from service.errors import Permanent, ThoracleError
 from service.imaging.codestream import decodable
 from service.ops.disk import why_not_writable
 from service.ops.zone import check_zone
-from service.tls import TlsFiles, client_context, ends, server_context
+from service.tls import TlsFiles, ends, usable
 
 _COMPRESSIONS = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, JPEG2000, JPEG2000Lossless, RLELossless)
 
@@ -99,7 +99,7 @@ def check_certificates(use: str, files: TlsFiles, server: bool, now: datetime) -
     """They can be used, and none ends within two weeks. server: of a port of ours; now: aware."""
     what = f"certificates, {use}"
     try:
-        (server_context if server else client_context)(files)
+        usable(files, server)
         until = ends(files)
     except Permanent as error:
         return Check(what, False, str(error))

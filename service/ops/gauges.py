@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.domain.job_state import State
 from service.domain.review import Verdict
 from service.errors import Permanent
-from service.tls import TlsFiles, ends
+from service.tls import TlsFiles, ends, usable
 
 log = logging.getLogger(__name__)
 
@@ -57,18 +57,23 @@ class SpoolCollector(Collector):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CertificateCollector(Collector):
-    """When certificates end, as their files are at each scrape. in_use: by what they are used for."""
+    """When certificates end, as their files are at each scrape. in_use: by what they are used for.
+
+    ports: uses that are ports of ours.
+    """
 
     in_use: Mapping[str, TlsFiles]
+    ports: Collection[str] = ()
 
     def collect(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(
             "thoracle_certificate_end_timestamp_seconds",
-            "When the first certificate or list of revocations ends that is used for this; 0: it cannot be read",
+            "When the first certificate or list of revocations ends that is used for this; 0: it is no use",
             labels=["use"],
         )
         for use, files in self.in_use.items():
             try:
+                usable(files, use in self.ports)
                 until = min(ends(files).values(), default=None)
             except Permanent:
                 family.add_metric([use], 0.0)

@@ -7,7 +7,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from service import __version__
-from service.composition.certificates import in_use
+from service.composition.certificates import OUR_PORTS, in_use
 from service.composition.job_actions import job_actions_on
 from service.composition.model_actions import model_actions_on, self_promotion
 from service.composition.storage import database_health, host_locks, metrics_dir, open_storage, shared_locks
@@ -42,7 +42,7 @@ def run(settings: Settings, name: str) -> None:
     alive = shared_locks(settings, engine)
     models = model_actions_on(settings, engine)
     space = SpoolCollector(spool.free_bytes, spool.total_bytes, settings.receiver.marks.resume_free_bytes)
-    certificates = CertificateCollector(in_use(settings))
+    certificates = CertificateCollector(in_use(settings), OUR_PORTS)
     database_gauges = _database_gauges(settings, engine, alive)
     report = SelfReport(
         healthy=lambda: {"database": database_health(engine)},

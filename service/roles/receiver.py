@@ -80,16 +80,17 @@ def run(settings: Settings, name: str) -> None:
 
 
 def _callers(settings: Settings) -> dict[str, Caller] | None:
-    """Also whoever is to report to us that it keeps the results, of which we know no address; None: everybody.
+    """Also whoever is to report to us that it keeps the results, unless an entry fits it; None: everybody.
 
-    A report counts only with the number of a transaction that nobody else was told.
+    Of these we know no address; but a report counts only with the number of a transaction that nobody else was told.
     """
     known = settings.receiver.callers
     if not known:
         return None
     everywhere = settings.destinations.values()
     reporting = {d.ae_title for d in everywhere if isinstance(d, DicomDestination) and d.confirm == "commitment"}
-    implied = {name: Caller(ANYWHERE, may=frozenset({Right.REPORT})) for name in reporting}
+    unknown = {name for name in reporting if settings.receiver.caller(name) is None}
+    implied = {name: Caller(ANYWHERE, may=frozenset({Right.REPORT})) for name in unknown}
     listed = {
         name: Caller(one.addresses, one.certificates, frozenset(map(Right, one.may))) for name, one in known.items()
     }

@@ -142,7 +142,8 @@ def with_tls(url: str, tls: TlsFiles) -> str:
     """The URL of a PostgreSQL server that is to show a right certificate; it holds a password, as `url` may."""
     files = {"sslcert": tls.certificate, "sslkey": tls.key or tls.certificate, "sslcrl": tls.crl}
     query = {name: str(path) for name, path in files.items() if path}
-    query |= {"sslrootcert": str(tls.ca or "system"), "sslmode": "verify-full", "ssl_min_protocol_version": "TLSv1.2"}
+    query |= {"sslrootcert": str(tls.ca), "sslmode": "verify-full", "ssl_min_protocol_version": "TLSv1.2"}
+    query["gssencmode"] = "disable"  # it would go before TLS
     return _parsed(url).update_query_dict(query).render_as_string(hide_password=False)
 
 
@@ -161,6 +162,6 @@ def _parsed(url: str) -> sa.URL:
         raise Permanent("the database URL cannot be read: postgresql+psycopg://user:password@host/database") from error
     if parsed.drivername != "postgresql+psycopg":
         raise Permanent(f"the database URL begins with {parsed.drivername!r}; it must be 'postgresql+psycopg'")
-    if not parsed.host or parsed.host.startswith("/"):
+    if not parsed.host or parsed.host.startswith("/") or "host" in parsed.query:
         raise Permanent("the database URL names no host; PostgreSQL is used by TCP only")
     return parsed

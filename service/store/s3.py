@@ -59,6 +59,6 @@ def s3_store(
                 },
             },
         )
-    except BaseError as error:
+    except (BaseError, ValueError) as error:  # ValueError: `ca` holds no certificate
         why = str(error).partition("\n")[0]
         raise Permanent(f"the settings of {url!r} cannot be used: {why}") from error

@@ -73,6 +73,7 @@ def test_secrets_and_what_the_chart_decides_have_no_place_in_the_values(tmp_path
         ("trial: {enabled: true}", "mode single keeps everything on its own volume"),
         ("database: {secret: d}", "either both database.secret and config.bucket, or neither"),
         (EXTERNAL + "trial: {enabled: true}", "it brings a database and a bucket"),
+        ("config: {api: {tls: {certificate: /etc/c.pem}}}", "config.api.tls: Kubernetes' probes"),
         ("s3: {ca: /etc/ca.crt}", "s3.ca: it is for config.bucket"),
         ("dicom: {externalTrafficPolicy: Cluster}", "the sender's address is lost"),
         ("dicom: {sourceRanges: [10.0.0.0/8, 0.0.0.0/0]}", "0.0.0.0/0 is everybody"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 _VALID = timedelta(days=2)
 
@@ -28,15 +28,24 @@ class Authority:
 
     def issue(self, name: str, host: str = "127.0.0.1", ends: datetime | None = None) -> tuple[Path, Path]:
         """A certificate for a host and its key: PEM files. ends: default: in two days."""
-        key = ec.generate_private_key(ec.SECP256R1())
         try:
             made_for: x509.GeneralName = x509.IPAddress(ip_address(host))
         except ValueError:
             made_for = x509.DNSName(host)
+        return self._issue(name, x509.SubjectAlternativeName([made_for]), ends)
+
+    def issue_unreadable(self, name: str) -> tuple[Path, Path]:
+        """One that OpenSSL takes, and Python's ssl cannot read: its host name is no ASCII."""
+        host = b"r\xf6ntgen"
+        names = bytes([0x30, len(host) + 2, 0x82, len(host)]) + host
+        return self._issue(name, x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, names), None)
+
+    def _issue(self, name: str, made_for: x509.ExtensionType, ends: datetime | None) -> tuple[Path, Path]:
+        key = ec.generate_private_key(ec.SECP256R1())
         builder = (
             self._builder(_named(name), key.public_key(), ends or datetime.now(UTC) + _VALID)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([made_for]), critical=False)
+            .add_extension(made_for, critical=False)
         )
         certificate, key_file = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         certificate.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))

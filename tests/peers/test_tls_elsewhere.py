@@ -6,7 +6,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from http.client import HTTPSConnection
+from http.client import HTTPSConnection, RemoteDisconnected
 from pathlib import Path
 
 import pytest
@@ -91,6 +91,10 @@ def test_a_bucket_of_an_authority_of_our_own(
             assert ObjectSpool(strange).why_not()
             with pytest.raises(Permanent, match="cannot be read: No such file"):
                 why_not(tmp_path / "gone.pem")
+            nonsense = tmp_path / "nonsense.pem"
+            nonsense.write_text("no PEM")
+            with pytest.raises(Permanent, match="cannot be used"):
+                why_not(nonsense)
 
 
 @pytest.fixture
@@ -146,6 +150,23 @@ def test_who_never_agrees_on_tls_holds_a_place_for_a_second_only(api: int, hospi
     assert ask(api, right) == "answer"
     for one in silent:
         one.close()
+
+
+def test_who_agrees_and_then_says_nothing_or_cannot_be_read_gives_its_place_back(api: int, hospital: Authority) -> None:
+    right = TlsFiles(*hospital.issue("operator"), hospital.certificate)
+    context = client_context(right)
+    silent = [
+        context.wrap_socket(socket.create_connection(("127.0.0.1", api), 5), server_hostname="127.0.0.1")
+        for _ in range(3)
+    ]
+    time.sleep(4)
+    assert ask(api, right) == "answer"
+    for one in silent:
+        one.close()
+    for _ in range(4):
+        with pytest.raises((ssl.SSLError, ConnectionError, RemoteDisconnected)):
+            ask(api, TlsFiles(*hospital.issue_unreadable("careless"), hospital.certificate))
+    assert ask(api, right) == "answer", "there are three places"
 
 
 def test_a_request_that_comes_with_the_last_word_of_the_handshake_is_heard(api: int, hospital: Authority) -> None:

@@ -48,7 +48,12 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "receiver: {callers: {CT1: {}}}",
         "receiver: {callers: {CT1: {addresses: []}}}",
         "receiver: {callers: {CT1: {addresses: [ct1.example]}}}",
-        "receiver: {callers: {CT1: {addresses: [10.1.2.3/24]}}}",
+        "receiver: {callers: {CT1: {addresses: [10]}}}",
+        "receiver: {callers: {CT1: {addresses: [true]}}}",
+        "destinations: {a: {ae_title: A, host: h, tls: {name: 'a..b'}}}",
+        "bucket: {url: 's3://b', endpoint: 'http://h', tls: {ca: a.pem}}",
+        "inference: {triton: {tls: {}}}",
+        "{database_url: 'postgresql+psycopg://a@h/d', database_tls: {}}",
         "receiver: {callers: {CT1: {addresses: [10.1.2.3], may: [query]}}}",
         "receiver: {callers: {CT1: {addresses: [10.1.2.3], certificates: [ct1]}}}",
         "receiver: {tls: {certificate: a.pem}, callers: {CT1: {addresses: [10.1.2.3], certificates: [ct1]}}}",
@@ -90,12 +95,16 @@ receiver:
   callers:
     "*": {addresses: [10.0.0.0/8], quiet_s: 1}
     CT?: {addresses: [10.1.0.0/16], quiet_s: 2}
-    CT1: {addresses: [10.1.2.3, "fd00::/8"], quiet_s: 3}
+    CT1: {addresses: [10.1.2.3, "fd00::/8", 10.1.4.9/24, "::ffff:10.2.0.1"], quiet_s: 3}
+    "CT[9]": {addresses: [10.1.2.3], quiet_s: 9}
 """,
     ).receiver
     known = [receiver.caller(name) for name in ("CT1", "CT2", "MR")]
     assert [one and one.quiet_s for one in known] == [3, 1, 1]
-    assert list(map(str, receiver.callers["CT1"].addresses)) == ["10.1.2.3/32", "fd00::/8"]
+    assert list(map(str, receiver.callers["CT1"].addresses)) == [
+        *("10.1.2.3/32", "fd00::/8", "10.1.4.0/24", "10.2.0.1/32")
+    ]
+    assert (receiver.caller("CT9") or receiver.callers["CT[9]"]).quiet_s == 1, "no pattern but * and ?"
 
 
 @pytest.mark.parametrize(

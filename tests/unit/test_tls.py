@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from helpers.authority import Authority
 
+from service import tls
 from service.composition.certificates import in_use
 from service.errors import Permanent
 from service.ops.doctor import check_certificates
@@ -76,6 +77,43 @@ def test_a_context_follows_its_files_and_outlives_bad_ones(hospital: Authority) 
     assert followed.context is first
     certificate.write_bytes(whole)
     assert followed.context is not first
+
+
+def test_files_that_were_no_use_are_tried_again(hospital: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rights that are mended change nothing of the file; nor does it when no more files could be opened."""
+    certificate, key = hospital.issue("us")
+    refuses = True
+
+    def made(files: TlsFiles) -> ssl.SSLContext:
+        if refuses and followed:
+            raise Permanent("cannot be read")
+        return server_context(files)
+
+    followed: list[FollowedFiles] = []
+    followed.append(FollowedFiles(TlsFiles(certificate, key), made))
+    first = followed[0].context
+    hospital.issue("us")
+    assert followed[0].context is first
+    refuses = False
+    assert followed[0].context is first, "not at every connection"
+    monkeypatch.setattr(tls, "_AGAIN_S", 0.0)
+    assert followed[0].context is not first
+
+
+def test_what_only_openssl_can_read_ends_no_check(hospital: Authority, tmp_path: Path) -> None:
+    odd = tmp_path / "bundle.pem"
+    (certificate, _) = hospital.issue("us")
+    trusted = hospital.certificate.read_bytes().replace(b"BEGIN CERT", b"BEGIN TRUSTED CERT")
+    odd.write_bytes(trusted.replace(b"END CERT", b"END TRUSTED CERT") + certificate.read_bytes())
+    assert list(ends(TlsFiles(ca=odd))) == [odd]
+    odd.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    assert ends(TlsFiles(ca=odd)) == {}
+
+
+def test_the_metric_tells_what_a_port_can_use(hospital: Authority) -> None:
+    (certificate, _), (_, another) = hospital.issue("us"), hospital.issue("another")
+    (family,) = CertificateCollector({"receiver": TlsFiles(certificate, another)}, ["receiver"]).collect()
+    assert [sample.value for sample in family.samples] == [0.0]
 
 
 def test_ends_are_the_first_of_ours_and_the_last_of_the_authorities(hospital: Authority, tmp_path: Path) -> None:

@@ -17,6 +17,9 @@
 {{- if and $v.trial.enabled (or $v.database.secret $v.s3.secret $v.config.bucket) -}}
   {{- fail "trial.enabled: it brings a database and a bucket; leave out database.secret, s3.secret and config.bucket" -}}
 {{- end -}}
+{{- if ($v.config.api | default dict).tls -}}
+  {{- fail "config.api.tls: Kubernetes' probes and the Ingress speak to the pods without TLS. Let the Ingress do it" -}}
+{{- end -}}
 {{- if and $v.s3.ca (not $v.config.bucket) -}}
   {{- fail "s3.ca: it is for config.bucket, which is missing" -}}
 {{- end -}}
