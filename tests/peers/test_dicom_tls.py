@@ -196,16 +196,7 @@ def test_openssl_finds_our_versions_and_no_renegotiation(ours: Receiving, hospit
     if version == "-tls1_2":
         assert "Secure Renegotiation IS supported" in done.stdout  # of the extension; it is refused all the same
         assert "no renegotiation" in done.stderr.lower() + done.stdout.lower()
-    wait_until(
-        lambda: (
-            echo(
-                DicomNode(
-                    "ai", ours.AET, "127.0.0.1", ours.port, "CT1", TlsFiles(certificate, key, hospital.certificate)
-                )
-            )
-            is None
-        )
-    )
+    assert echo(node(ours, TlsFiles(certificate, key, hospital.certificate))) is None
 
 
 def test_older_versions_and_weak_ciphers_are_not_spoken(ours: Receiving, hospital: Authority) -> None:
