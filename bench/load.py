@@ -30,7 +30,8 @@ _MODALITIES = 8
 _IDLE, _BUSY, _YARDSTICK = "worker idle", "worker analysing", "discarding yardstick"
 _ANALYSED = "ANALYSED"
 """Calling AE title of the study that is analysed; those of the eight stay in their quiet period."""
-_RECEIVER = {"quiet_s": 3600, "peers": {_ANALYSED: {"quiet_s": 1}}}
+_HERE: dict[str, object] = {"addresses": ["127.0.0.1"]}
+_RECEIVER = {"quiet_s": 3600, "callers": {"*": _HERE, _ANALYSED: _HERE | {"quiet_s": 1}}}
 _NOTE = f"{_MODALITIES} dcmsend, {SLICES} slices of 0.5 MB in all, durable before each answer; latency: of one C-STORE"
 
 Studies = Mapping[str, Sequence[Path]]

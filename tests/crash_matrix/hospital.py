@@ -28,7 +28,7 @@ PIPELINES = ("covid-severity", "covid-burden")
 QUICK, PATIENT = "CT", "SLOWCT"
 """Calling AE titles. Of the second, a study waits for the rest of its images while the receiver starts again."""
 
-_QUIET_S = {QUICK: 3.0, PATIENT: 25.0}
+_CALLERS = {ae: {"addresses": ["127.0.0.1"], "quiet_s": s} for ae, s in ((QUICK, 3.0), (PATIENT, 25.0), ("*", None))}
 
 
 class Backend(Protocol):
@@ -161,7 +161,7 @@ def hospital(folder: Path, backend: str, points: Sequence[Point], **settings: An
             None,
             environment={**store.environment, **holds.environment},
             pipelines=list(PIPELINES),
-            receiver={"port": port, "peers": {ae: {"quiet_s": quiet_s} for ae, quiet_s in _QUIET_S.items()}},
+            receiver={"port": port, "callers": _CALLERS},
             destinations={"pacs": {**there, "retry_delays_s": [1], "answer_within_s": 5}},
             inference={"repository": str(tiny_models.repository(folder / "models"))},
             **store.settings,

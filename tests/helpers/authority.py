@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-_VALID = timedelta(days=2)
+VALID = timedelta(days=60)
 
 
 class Authority:
@@ -21,13 +21,13 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True)
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _named(f"authority in {folder.name}")
-        own = self._builder(self._name, self._key.public_key(), datetime.now(UTC) + _VALID)
+        own = self._builder(self._name, self._key.public_key(), datetime.now(UTC) + VALID)
         made = own.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.certificate = folder / "authority.pem"
         self.certificate.write_bytes(_pem(made.sign(self._key, hashes.SHA256())))
 
     def issue(self, name: str, host: str = "127.0.0.1", ends: datetime | None = None) -> tuple[Path, Path]:
-        """A certificate for a host and its key: PEM files. ends: default: in two days."""
+        """A certificate for a host and its key: PEM files. ends: default: after `VALID`."""
         try:
             made_for: x509.GeneralName = x509.IPAddress(ip_address(host))
         except ValueError:
@@ -43,7 +43,7 @@ class Authority:
     def _issue(self, name: str, made_for: x509.ExtensionType, ends: datetime | None) -> tuple[Path, Path]:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
-            self._builder(_named(name), key.public_key(), ends or datetime.now(UTC) + _VALID)
+            self._builder(_named(name), key.public_key(), ends or datetime.now(UTC) + VALID)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(made_for, critical=False)
         )
@@ -58,7 +58,7 @@ class Authority:
         """The list of revoked certificates: these."""
         now = datetime.now(UTC)
         builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
-        builder = builder.last_update(now - timedelta(hours=1)).next_update(now + _VALID)
+        builder = builder.last_update(now - timedelta(hours=1)).next_update(now + VALID)
         for path in certificates:
             number = x509.load_pem_x509_certificate(path.read_bytes()).serial_number
             revoked = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now - timedelta(hours=1))

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable
 from dataclasses import fields, replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from service.network.send import Verdict, send
 from service.network.stow import store
 from service.network.web import WebNode
 from service.roles.worker import _expected_images
-from service.settings import Peer, Receiver, Settings
+from service.settings import Caller, Receiver, Settings
 from service.store.records import SeriesRecord
 
 pytestmark = pytest.mark.peers
@@ -64,7 +65,9 @@ def test_thoracle_send_names_the_host_and_ends(image: Path) -> None:
 def test_an_analysis_goes_on_without_the_count_of_a_sender_that_cannot_be_asked(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    settings = Settings(receiver=Receiver(peers={"CT1": Peer(host=NO_HOST, port=104)}))
+    settings = Settings(
+        receiver=Receiver(callers={"CT1": Caller(addresses=(ip_network("127.0.0.1"),), host=NO_HOST, port=104)})
+    )
     series = SeriesRecord(**dict.fromkeys((f.name for f in fields(SeriesRecord)), ""))
     expected = _expected_images(settings, "1.2", [replace(series, series_uid="1.3", calling_ae="CT1")])
     assert expected == {}

@@ -1,5 +1,6 @@
 """What `thoracle doctor` says of peers that answer and would not do what they are configured for."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from service.composition.doctor import _destination, _peer
+from service.composition.doctor import _caller, _destination
 from service.ops.doctor import Check
-from service.settings import DicomDestination, Peer, Settings
+from service.settings import Caller, DicomDestination, Settings
+
+HERE = ip_network("127.0.0.1")
 
 pytestmark = pytest.mark.peers
 
@@ -92,7 +95,7 @@ def test_a_host_name_that_cannot_be_resolved_is_named_and_ends_nothing() -> None
 def test_a_sender_that_is_asked_how_many_images_it_has(tmp_path: Path) -> None:
     with Orthanc(tmp_path / "orthanc") as orthanc, ChoosyArchive(tmp_path / "choosy") as silent:
         good, mute, unknown = (
-            next(_peer(Settings(), ae_title, Peer(host=host, port=port)))
+            next(_caller(Settings(), ae_title, Caller(addresses=(HERE,), host=host, port=port)))
             for ae_title, host, port in (
                 (Orthanc.AET, "127.0.0.1", orthanc.port),
                 (silent.AET, "127.0.0.1", silent.port),
@@ -103,4 +106,4 @@ def test_a_sender_that_is_asked_how_many_images_it_has(tmp_path: Path) -> None:
     assert (mute.ok, "takes no C-FIND" in mute.message) == (False, True)
     assert not unknown.ok
     assert "the host name ct.hospital.invalid cannot be resolved; its studies are analysed" in unknown.message
-    assert list(_peer(Settings(), "CT2", Peer(quiet_s=5))) == []
+    assert list(_caller(Settings(), "CT2", Caller(addresses=(HERE,), quiet_s=5))) == []
