@@ -71,9 +71,8 @@ def verify(config: ConfigOption = None) -> None:
     settings = settings_from(config)
     with failures("Not verified"):
         found = audit_trail.verified(settings)
-    for what in found.broken:
-        err.print(f"[red]broken[/] {escape(what)}")
     if found.broken:
+        err.print(f"[red]broken[/] {escape(audit_trail.in_words(found))}")
         raise typer.Exit(FAILURE)
     out.print(escape(audit_trail.in_words(found)))
 

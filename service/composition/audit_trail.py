@@ -57,10 +57,8 @@ def verified(settings: Settings) -> Verified:
 
 def in_words(found: Verified) -> str:
     """What was found, in a sentence or several."""
-    if found.broken:
-        return "; ".join(found.broken)
-    told = [f"{found.rows} rows follow from each other, {found.signed} of them are signed"]
-    if found.purged:
+    told = list(found.broken) or [f"{found.rows} rows follow from each other, {found.signed} of them are signed"]
+    if found.purged and not found.broken:
         told.append(f"retention has deleted {found.purged} before them")
     if found.unknown_keys:
         keys = ", ".join(sorted(found.unknown_keys))

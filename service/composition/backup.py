@@ -1,19 +1,23 @@
 """Backs up what the settings name, while it runs, and brings it back into an empty place."""
 
+import filecmp
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from service.composition.storage import audit_head, audit_key, create_data_dir, database, has_database
 from service.errors import Permanent
+from service.inference.repository_files import make_folder, unchanged
 from service.settings import Settings, own_repository
 from service.store import backup as copies
 from service.store.names import RECEIVED, RESULTS
 
 _DUMP = "database.dump"
-_DATABASE = "records.db"
+_DATABASE, _FLOW = "records.db", "flow.db"
 _KEY, _HEAD = "audit.key", "audit.head"
 _MODELS = "models"
 
@@ -35,9 +39,23 @@ def backup(settings: Settings, into: Path, told: Told = lambda _done, _of: None)
     """A folder of its own in `into`, whole or with another name. Permanent, in words, if something cannot be copied."""
     if not has_database(settings):
         raise Permanent(f"there is no database: nothing has run with the data directory {settings.data_dir}")
+    if settings.database_url:
+        copies.needed("pg_dump")
     folder = into / f"thoracle-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     part = folder.with_name(f"{folder.name}.part")
     part.mkdir(parents=True, mode=0o700)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, part, ignore_errors=True)  # gone where it has its name by then
+        files, gone = _copy_all(settings, part, told)
+        copies.write_sums(part)
+        os.sync()
+        part.rename(folder)
+    bucket = f"images and results: they are in {settings.bucket.url}" if settings.bucket else ""
+    return Made(folder, files - gone, gone, tuple(filter(None, ["the configuration", bucket])))
+
+
+def _copy_all(settings: Settings, part: Path, told: Told) -> tuple[int, int]:
+    """How many files there were, and how many of them were purged meanwhile."""
     _copy(audit_key(settings), part / _KEY)
     _copy(audit_head(settings), part / _HEAD)  # before the database: it is never the newer one
     source = database(settings, _DATABASE)
@@ -47,21 +65,24 @@ def backup(settings: Settings, into: Path, told: Told = lambda _done, _of: None)
         copies.dump_postgresql(source, part / _DUMP)
     files = list(copies.files_below(settings.data_dir, () if settings.bucket else (RECEIVED, RESULTS)))
     models = own_repository(settings)
-    of_models = list(copies.files_below(models, ["."])) if models.is_dir() else []
-    done, every = 0, len(files) + len(of_models)
+    with unchanged(models):
+        of_models = list(copies.files_below(models, ["."])) if models.is_dir() else []
+        one_more = _counter(told, len(files) + len(of_models))
+        if copies.copy_files(models, part / _MODELS, of_models, one_more):
+            raise Permanent(f"models were removed from {models} meanwhile: try again")
+    gone = copies.copy_files(settings.data_dir, part, files, one_more)
+    return len(files) + len(of_models), gone
+
+
+def _counter(told: Told, every: int) -> Callable[[], None]:
+    done = 0
 
     def one_more() -> None:
         nonlocal done
         done += 1
         told(done, every)
 
-    gone = copies.copy_files(settings.data_dir, part, files, one_more)
-    copies.copy_files(models, part / _MODELS, of_models, one_more)
-    copies.write_sums(part)
-    os.sync()
-    part.rename(folder)
-    bucket = f"images and results: they are in {settings.bucket.url}" if settings.bucket else ""
-    return Made(folder, every - gone, gone, tuple(filter(None, ["the configuration", bucket])))
+    return one_more
 
 
 def restore(settings: Settings, folder: Path, told: Told = lambda _done, _of: None) -> int:
@@ -75,30 +96,50 @@ def restore(settings: Settings, folder: Path, told: Told = lambda _done, _of: No
         raise Permanent(
             f"there is a database already: a backup goes into an empty place, and {_place(settings)} is not"
         )
-    create_data_dir(settings, with_databases=False)
+    if settings.database_url:
+        copies.needed("pg_restore")
     models = [file for file in names if file.parts[0] == _MODELS]
     files = [file for file in names if file.parts[0] in (RECEIVED, RESULTS)]
-    if models and own_repository(settings).exists():
-        raise Permanent(f"there are models already in {own_repository(settings)}: move them away")
-    done, every = 0, len(files) + len(models)
-
-    def one_more() -> None:
-        nonlocal done
-        done += 1
-        told(done, every)
-
+    _refuse_others(settings, folder, models, files)
+    create_data_dir(settings, with_databases=False)
+    one_more = _counter(told, len(files) + len(models))
     copies.copy_files(folder, settings.data_dir, files, one_more)
     inside = [file.relative_to(_MODELS) for file in models]
+    for parent in {file.parent for file in inside}:
+        make_folder(own_repository(settings) / parent)
     copies.copy_files(folder / _MODELS, own_repository(settings), inside, one_more)
-    _copy(folder / _KEY, audit_key(settings))
-    _copy(folder / _HEAD, audit_head(settings))
+    if Path(_KEY) in names:
+        _copy(folder / _KEY, audit_key(settings))
+    _replace_head(folder / _HEAD if Path(_HEAD) in names else None, audit_head(settings))
     target = database(settings, _DATABASE)
     if isinstance(target, Path):  # last: without it nothing else counts
         copies.copy_sqlite(folder / _DATABASE, target)
     else:
         copies.restore_postgresql(target, folder / _DUMP)
     os.sync()
-    return every
+    return len(files) + len(models)
+
+
+def _refuse_others(settings: Settings, folder: Path, models: Sequence[Path], files: Sequence[Path]) -> None:
+    """Permanent where something else lies in the way; what a restore has left that did not end is no hindrance."""
+    own = own_repository(settings)
+    for file in models:
+        there = own / file.relative_to(_MODELS)
+        if there.exists() and not filecmp.cmp(there, folder / file, shallow=False):
+            raise Permanent(f"there are other models already in {own}: move them away")
+    flow = settings.data_dir / _FLOW
+    if flow.exists() and not settings.database_url:
+        raise Permanent(f"{flow} is of another database: move it away with its -wal and -shm files")
+    if files and settings.bucket:
+        raise Permanent(f"{folder} holds images, and the settings name a bucket, where they would be looked for")
+
+
+def _replace_head(of_backup: Path | None, head: Path) -> None:
+    """What this host has signed since is not in the database that comes back."""
+    if head.exists():
+        head.replace(head.with_name(f"{head.name}.before-restore"))
+    if of_backup is not None:
+        _copy(of_backup, head)
 
 
 def _copy(source: Path, target: Path) -> None:

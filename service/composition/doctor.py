@@ -123,16 +123,18 @@ def _has_password(url: str) -> bool:
 
 def _audit_trail(settings: Settings) -> Iterator[checks.Check]:
     """Whether it is what was written, where there is one; a database that is away has a check of its own."""
-    with suppress(SQLAlchemyError):
+    try:
         if not has_database(settings):
             return
-        try:
-            found = verified(settings)
-            yield checks.Check("audit trail", not found.broken, in_words(found))
-        except Permanent as error:
-            yield checks.Check("audit trail", False, str(error))
-        except SQLAlchemyError as error:
-            yield checks.Check("audit trail", False, f"it cannot be read now: {database_words(error)}")
+    except (Permanent, SQLAlchemyError, OSError):
+        return
+    try:
+        found = verified(settings)
+        yield checks.Check("audit trail", not found.broken, in_words(found))
+    except (Permanent, OSError) as error:
+        yield checks.Check("audit trail", False, str(error))
+    except SQLAlchemyError as error:
+        yield checks.Check("audit trail", False, f"it cannot be read now: {database_words(error)}")
 
 
 def _destination(name: str, destination: AnyDestination) -> Iterator[checks.Check]:

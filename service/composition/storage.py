@@ -22,8 +22,8 @@ from service.store.spool import PRIVATE_FOLDER
 from service.store.spool import Spool as DiskSpool
 
 _ADVICE = {
-    "records.db": "Restore it from a backup; or move it away with its -wal and -shm files: then all studies in the "
-    "spool are recorded, analysed and delivered again, and what was known of earlier jobs is gone",
+    "records.db": "Restore it from a backup; or move it away with its -wal and -shm files, and audit.head: then all "
+    "studies in the spool are recorded, analysed and delivered again, and what was known of earlier jobs is gone",
     "flow.db": "Move it away with its -wal and -shm files: it is made again from records.db",
 }
 DATABASES = tuple(_ADVICE)
@@ -131,7 +131,10 @@ def damaged_files(settings: Settings) -> Iterator[str]:
 
 def database_wrong(settings: Settings) -> str | None:
     """What is wrong with the configured database, None if nothing is; it is not migrated."""
-    health = database_health(database_engine(database(settings, "records.db")))
+    try:
+        health = database_health(database_engine(database(settings, "records.db")))
+    except Permanent as error:
+        return str(error)
     return None if health == "ok" else health
 
 

@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from service.errors import Permanent
@@ -24,15 +24,25 @@ def changing(repository: Path) -> Iterator[Path]:
     staging = repository / _STAGING
     with in_words(repository):
         repository.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_folder(repository)
+        make_folder(repository)
         with (repository / _LOCK).open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             shutil.rmtree(staging, ignore_errors=True)
-            _make_folder(staging)
+            make_folder(staging)
             try:
                 yield staging
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def unchanged(repository: Path) -> Iterator[None]:
+    """Nobody changes it meanwhile."""
+    lock = repository / _LOCK
+    with lock.open(encoding="utf-8") if lock.exists() else nullcontext() as file:
+        if file is not None:
+            fcntl.flock(file, fcntl.LOCK_SH)
+        yield
 
 
 @contextmanager
@@ -49,7 +59,7 @@ def in_words(repository: Path) -> Iterator[None]:
 
 def write(path: Path, content: bytes) -> None:
     """Write a file; it is on disk when this returns."""
-    _make_folder(path.parent)
+    make_folder(path.parent)
     with path.open("wb") as file:
         os.fchmod(file.fileno(), _FOR_ALL)
         file.write(content)
@@ -58,10 +68,10 @@ def write(path: Path, content: bytes) -> None:
     _sync(path.parent)
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
     """For all, whatever the umask: models are no patient data, and a server of another user reads them."""
     if not path.is_dir():
-        _make_folder(path.parent)
+        make_folder(path.parent)
         path.mkdir(exist_ok=True)
         path.chmod(_FOR_ALL | _ENTER)
 

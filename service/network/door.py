@@ -180,9 +180,7 @@ class Door:
             else:
                 self._gone(selector, guest)
         except UNPARSABLE as error:  # of a certificate, for one: it costs this guest only
-            if guest in self._guests:
-                self._leave(selector, guest)
-            self._dropped(guest, f"what it showed cannot be read ({type(error).__name__})")
+            self._drop(selector, guest, f"what it showed cannot be read ({type(error).__name__})")
         else:
             if guest in self._guests:
                 selector.modify(guest.connection, waits_for, guest)
@@ -255,8 +253,10 @@ class Door:
         self._told("dropped")
 
     def _leave(self, selector: selectors.BaseSelector, guest: _Guest) -> None:
-        del self._guests[guest]
-        selector.unregister(guest.connection)
+        """Once: what goes wrong after it has left ends it again."""
+        if guest in self._guests:
+            del self._guests[guest]
+            selector.unregister(guest.connection)
 
     @staticmethod
     def _answer(guest: _Guest, pdu: bytes) -> None:

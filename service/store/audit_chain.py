@@ -159,7 +159,8 @@ class _Reading:
                 self.first, self.last = row.id, row.id - 1
                 before = self._told_digest(self.last)
                 if before is None:
-                    yield f"{_missing(1, self.last)}, and retention did not sign that it deleted them"
+                    strange = ", but a key did that is not known here" if self.unknown_keys else ""
+                    yield f"{_missing(1, self.last)}, and retention did not sign that it deleted them{strange}"
             self.rows += 1
             if row.id != self.last + 1:
                 yield _missing(self.last + 1, row.id - 1)

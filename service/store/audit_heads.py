@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, fields
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 _SIGN_EVERY = timedelta(minutes=1)
 _AT_ONCE = 5000
 """Rows read in one transaction: on SQLite nobody writes meanwhile."""
+
+_WRONG = (ValueError, TypeError, RecursionError)
+"""What a row raises that nothing of ours has written."""
 
 
 class AuditHeads:
@@ -53,23 +57,24 @@ class AuditHeads:
         made = self._made(self.key)
         if made is None:
             return False
-        self._keep(made.signature)
         # The log is kept elsewhere: it contradicts whoever has the database and the key.
         log.info("audit trail signed: entry %d, digest %s, key %s", made.number, made.digest, made.key)
+        self._keep(made.signature)
         return True
 
     def verify(self, known_keys: Iterable[str]) -> Verified:
         """Read the whole trail. known_keys: public ones, hexadecimal."""
         kept = self._kept()
-        columns = [getattr(audit_heads.c, field.name) for field in fields(Head)]
         told = sa.select(sa.cast(audit.c.detail, sa.Text)).where(audit.c.what == PURGE, audit.c.subject == TRAIL)
         with self._engine.begin() as connection:
+            lock_trail(connection)  # what retention deletes, and that it did, are of one moment
             try:
-                heads = [Head(*row) for row in connection.execute(sa.select(*columns).order_by(audit_heads.c.id))]
+                heads = list(_heads(connection))
             except (ValueError, TypeError) as error:
                 raise Permanent("a head of the audit trail cannot be read: nothing of ours wrote it so") from error
             purges = [_loaded(text) for text in connection.scalars(told)]
-        return verify(self._rows(), heads, purges, frozenset(known_keys), kept)
+            first = _page(connection, 0)
+        return verify(chain(first, self._rows_after(first)), heads, purges, frozenset(known_keys), kept)
 
     def _made(self, key: Ed25519PrivateKey) -> Head | None:
         kept = self._kept()
@@ -94,50 +99,73 @@ class AuditHeads:
             connection.execute(sa.insert(audit_heads).values(asdict(made)))
             return made
 
-    def _rows(self) -> Iterator[Row | Unreadable]:
-        """By id. A row that cannot be read costs its page, row by row."""
-        last = 0
-        while True:
+    def _rows_after(self, page: list[Row | Unreadable]) -> Iterator[Row | Unreadable]:
+        while page:
             with self._engine.begin() as connection:
-                ids = sa.select(audit.c.id).where(audit.c.id > last).order_by(audit.c.id).limit(_AT_ONCE)
-                numbers = list(connection.scalars(ids))
-                if not numbers:
-                    return
-                try:
-                    page: list[Row | Unreadable] = list(_read(connection, audit.c.id.between(numbers[0], numbers[-1])))
-                except (ValueError, TypeError):
-                    page = [_one(connection, number) for number in numbers]
+                page = _page(connection, page[-1].id)
             yield from page
-            last = numbers[-1]
 
     def _kept(self) -> str | None:
         try:
-            return self._last.read_text(encoding="ascii").strip()
+            kept = self._last.read_text(encoding="ascii").strip()
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise Permanent(f"{self._last}, the last head of the audit trail, cannot be read") from error
+        if not kept:
+            raise Permanent(f"{self._last}, the last head of the audit trail, is empty")
+        return kept
 
     def _keep(self, signature: str) -> None:
-        with NamedTemporaryFile("w", dir=self._last.parent, prefix=f".{self._last.name}.", delete=False) as file:
+        part = self._last.with_name(f".{self._last.name}.part")  # of several workers, any one's will do
+        with part.open("w", encoding="ascii") as file:
+            part.chmod(0o600)
             file.write(signature)
             file.flush()
             os.fsync(file.fileno())
-        Path(file.name).replace(self._last)
+        part.replace(self._last)
+
+
+def _page(connection: sa.Connection, last: int) -> list[Row | Unreadable]:
+    """The rows behind one. A row that cannot be read costs its page, row by row."""
+    behind = audit.c.id > last
+    try:
+        return list(_read(connection, behind))
+    except _WRONG:
+        ids = sa.select(audit.c.id).where(behind).order_by(audit.c.id).limit(_AT_ONCE)
+        return [_one(connection, number) for number in connection.scalars(ids).all()]
 
 
 def _read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Iterator[Row]:
     text = sa.cast(audit.c.detail, sa.Text).label("text")
     columns = [text if field.name == "text" else getattr(audit.c, field.name) for field in fields(Row)]
-    for row in connection.execute(sa.select(*columns).where(which).order_by(audit.c.id)):
-        yield Row(*row)
+    for row in connection.execute(sa.select(*columns).where(which).order_by(audit.c.id).limit(_AT_ONCE)):
+        found = Row(*row)
+        texts = (found.who, found.what, found.subject, found.outcome, found.text, found.digest)
+        _check(isinstance(found.entry, int) and all(isinstance(one, str) for one in texts))
+        yield found
 
 
 def _one(connection: sa.Connection, number: int) -> Row | Unreadable:
     try:
         return next(iter(_read(connection, audit.c.id == number)))
-    except (ValueError, TypeError) as error:
+    except _WRONG as error:
         return Unreadable(number, type(error).__name__)
+
+
+def _heads(connection: sa.Connection) -> Iterator[Head]:
+    columns = [getattr(audit_heads.c, field.name) for field in fields(Head)]
+    for row in connection.execute(sa.select(*columns).order_by(audit_heads.c.id)):
+        found = Head(*row)
+        texts = (found.digest, found.before, found.key, found.signature)
+        _check(isinstance(found.number, int) and all(isinstance(one, str) for one in texts))
+        yield found
+
+
+def _check(as_written: bool) -> None:
+    """SQLite takes anything into any column."""
+    if not as_written:
+        raise TypeError("a value of another type")
 
 
 def _loaded(text: str) -> object:

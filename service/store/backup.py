@@ -22,15 +22,23 @@ _PART = ".part"
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
-    """One moment of a database that others write to. Permanent, in words, if it cannot be read."""
+    """One moment of a database that others write to, whole or not at all. Permanent, in words, if it cannot be read.
+
+    The copy is one file, which can be read where nothing can be written.
+    """
+    part = target.with_name(f"{target.name}{_PART}")
+    part.unlink(missing_ok=True)
     try:
         with (
             closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as there,
-            closing(sqlite3.connect(target)) as here,
+            closing(sqlite3.connect(part)) as here,
         ):
             there.backup(here)
+            here.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.Error as error:
+        part.unlink(missing_ok=True)
         raise Permanent(f"{source} cannot be copied: {error}") from error
+    part.replace(target)
 
 
 def dump_postgresql(url: str, target: Path) -> None:
@@ -73,9 +81,11 @@ def check_sums(folder: Path) -> list[Path]:
     """The files of a backup. Permanent, naming them, where some are missing or not what was written."""
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise Permanent(f"{folder} is no backup, or not a whole one: {SUMS} cannot be read") from error
     named = {Path(line[66:]): line[:64] for line in lines}
+    if any(file.is_absolute() or ".." in file.parts for file in named):
+        raise Permanent(f"{folder / SUMS} names files outside the backup")
     wrong = [str(file) for file, digest in named.items() if not _is(folder / file, digest)]
     if wrong:
         raise Permanent(f"{len(wrong)} files of {folder} are missing or not what was written: {', '.join(wrong[:3])}")
@@ -83,7 +93,7 @@ def check_sums(folder: Path) -> list[Path]:
 
 
 def _is(path: Path, digest: str) -> bool:
-    return path.is_file() and _digest(path) == digest
+    return path.is_file() and not path.is_symlink() and _digest(path) == digest
 
 
 def _digest(path: Path) -> str:
@@ -95,15 +105,38 @@ def _is_part(file: Path) -> bool:
     return any(part.endswith(_PART) or part.startswith(".") for part in file.parts)
 
 
+_VARIABLES = {
+    "options": "PGOPTIONS",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslcrl": "PGSSLCRL",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "gssencmode": "PGGSSENCMODE",
+    "password": "PGPASSWORD",
+}
+"""Of libpq, by what they are called in the query of a URL."""
+
+
+def needed(program: str) -> str:
+    """Its path; Permanent, in words, if it is not installed."""
+    found = shutil.which(program)
+    if found is None:
+        raise Permanent(f"{program} is not installed: it comes with PostgreSQL's client (postgresql-client)")
+    return found
+
+
 def _postgresql(program: str, url: str, options: list[str]) -> None:
-    """The password goes by the environment: a command line is for everybody to see."""
-    parsed = sa.make_url(url).set(drivername="postgresql")
-    environment = os.environ | ({"PGPASSWORD": str(parsed.password)} if parsed.password else {})
-    where = parsed._replace(password=None).render_as_string(hide_password=False)
-    try:
-        done = subprocess.run([program, f"--dbname={where}", *options], env=environment, capture_output=True, text=True)
-    except FileNotFoundError as error:
-        raise Permanent(f"{program} is not installed: it comes with PostgreSQL's client (postgresql-client)") from error
+    """Where and who go by the environment: a command line is for everybody to see."""
+    parsed = sa.make_url(url)
+    told = {"PGHOST": parsed.host, "PGPORT": parsed.port, "PGUSER": parsed.username, "PGPASSWORD": parsed.password}
+    told |= {
+        _VARIABLES[name]: value for name, value in parsed.query.items() if name in _VARIABLES and isinstance(value, str)
+    }
+    environment = os.environ | {name: str(value) for name, value in told.items() if value}
+    command = [needed(program), f"--dbname={parsed.database}", *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise Permanent(f"{program}: {said[-1]}")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,9 @@ from typer.testing import CliRunner
 from service.cli import app
 from service.composition.audit_trail import signing_heads, verified
 from service.composition.storage import open_storage
+from service.errors import Permanent
 from service.settings import Settings
+from service.store import backup as copies
 from service.store.audit import DONE, Audit
 from service.store.records import Records
 
@@ -95,6 +98,86 @@ def test_it_comes_back_as_it_was(tmp_path: Path, urls: tuple[str | None, str | N
     assert (verified(back).broken, verified(back).signed) == ((), 1)
     assert signing_heads(back, engine).key is not None
     assert "there is a database already" in run("restore", folder, "--config", there)[1]
+
+
+def test_an_older_database_comes_back_beside_what_this_host_has_signed_since(tmp_path: Path) -> None:
+    """The usual disaster: the database is gone, and the rest of the data directory is there."""
+    config = configured(tmp_path / "here", None)
+    settings = settings_of(config)
+    spool, engine = open_storage(settings)
+    keep(spool, Records(engine), arrival())  # type: ignore[arg-type]
+    trail = Audit(engine, lambda: datetime.now(UTC))
+    trail.note("ada", "promote", "lobes", DONE)
+    assert signing_heads(settings, engine).sign()
+    assert run("backup", tmp_path / "backups", "--config", config)[0] == 0
+    (folder,) = (tmp_path / "backups").iterdir()
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE audit_heads SET at = '2026-01-01 00:00:00.000000'"))
+    trail.note("ada", "promote", "lobes", DONE)
+    assert signing_heads(settings, engine).sign()
+    engine.dispose()
+    for file in settings.data_dir.glob("records.db*"):
+        file.unlink()
+    code, said = run("restore", folder, "--config", config)
+    assert code == 1 and "flow.db is of another database: move it away" in said
+    for file in settings.data_dir.glob("flow.db*"):
+        file.unlink()
+    assert run("restore", folder, "--config", config)[0] == 0
+    _, engine = open_storage(settings)
+    assert (verified(settings).broken, verified(settings).signed) == ((), 1)
+    Audit(engine, lambda: datetime.now(UTC)).note("ada", "promote", "lobes", DONE)
+    assert (settings.data_dir / "audit.head.before-restore").exists()
+
+
+def test_a_restore_that_failed_can_be_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = configured(tmp_path / "here", None), configured(tmp_path / "there", None)
+    models = settings_of(here).data_dir / "models" / "lobes"
+    spool, engine = open_storage(settings_of(here))
+    keep(spool, Records(engine), arrival())  # type: ignore[arg-type]
+    models.mkdir(parents=True)
+    (models / "model.onnx").write_bytes(b"a model")
+    assert run("backup", tmp_path / "backups", "--config", here)[0] == 0
+    (folder,) = (tmp_path / "backups").iterdir()
+
+    def fails(*_: object) -> None:
+        raise Permanent("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(copies, "copy_sqlite", fails)
+        assert run("restore", folder, "--config", there)[1].strip() == "Not restored: the disk is full"
+        assert run("backup", tmp_path / "more", "--config", here)[0] == 1
+        assert list((tmp_path / "more").iterdir()) == [], "what is not whole leaves nothing behind"
+    (settings_of(there).data_dir / "models" / "lobes" / "model.onnx").write_bytes(b"another")
+    assert "there are other models already" in run("restore", folder, "--config", there)[1]
+    (settings_of(there).data_dir / "models" / "lobes" / "model.onnx").write_bytes(b"a model")
+    assert run("restore", folder, "--config", there)[0] == 0
+    assert (settings_of(there).data_dir / "models" / "lobes").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_backup_names_no_file_outside_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    for name in ("spool/../../evil", "/etc/evil"):
+        (folder / "SHA256SUMS").write_text(f"{'0' * 64}  {name}\n")
+        code, said = run("restore", folder, "--config", configured(tmp_path / str(len(name)), None))
+        assert code == 1 and "names files outside the backup" in said
+
+
+def test_no_password_is_on_a_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[list[str], dict[str, str]]] = []
+
+    def ran(command: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        called.append((command, env))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(copies, "needed", lambda program: program)
+    monkeypatch.setattr(subprocess, "run", ran)
+    for url in ("u:secret@h:5433/d?sslmode=require", "u@h:5433/d?password=secret&sslmode=require"):
+        copies.dump_postgresql(f"postgresql+psycopg://{url}", tmp_path / "dump")
+    for command, environment in called:
+        assert "secret" not in " ".join(command) and command[1] == "--dbname=d"
+        told = {name: environment[name] for name in ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGSSLMODE")}
+        assert list(told.values()) == ["h", "5433", "u", "secret", "require"]
 
 
 def test_what_is_no_whole_backup_is_refused_before_anything_is_written(tmp_path: Path) -> None:

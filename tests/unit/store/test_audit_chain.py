@@ -230,9 +230,11 @@ def test_a_row_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path: Pa
     trail.write(5)
     trail.execute(sa.text("UPDATE audit SET at = 'yesterday' WHERE id = 2"))
     trail.execute(sa.text("UPDATE audit SET detail = '{' WHERE id = 4"))
+    trail.execute(sa.text("UPDATE audit SET who = x'00ff' WHERE id = 5"))
     assert trail.verified().broken == (
         "entry 2 cannot be read (ValueError)",
         "entry 4 cannot be read (JSONDecodeError)",
+        "entry 5 cannot be read (TypeError)",
     )
     trail.heads.sign()
     trail.execute(sa.text("UPDATE audit_heads SET at = 'yesterday'"))
