@@ -21,7 +21,7 @@ audit = typer.Typer(
 
     An entry that stays `begun` tells of a change that a kill cut short.
 
-    Nothing of it can be changed unseen: [bold]thoracle audit verify[/] finds where.
+    [bold]thoracle audit verify[/] finds what somebody has changed of it afterwards.
 
     [bold]Examples[/]
 
