@@ -76,7 +76,7 @@ def _both(work: Path, warm_up: Sequence[Path], files: Sequence[Path], associatio
 
 
 def _rate(work: Path, warm_up: Sequence[Path], files: Sequence[Path], server: Server, sender: Sender) -> float:
-    """By one association, to a server with an empty folder."""
+    """Measures images per second by one association, to a server that starts with an empty folder."""
     folder = work / "receiver"
     per_s, _ = _images_per_s(server, folder, warm_up, files, 1, sender)
     shutil.rmtree(folder)

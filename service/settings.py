@@ -37,7 +37,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from service.domain.ae_title import fits
+from service.domain.ae_title import entry_of
 from service.domain.eligibility import Limits
 from service.domain.pressure import Marks
 from service.domain.priority import Urgency
@@ -138,7 +138,7 @@ Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 class Caller(_Frozen):
-    """Who may call us under an AE title, from where, for what, and what we know of it."""
+    """A sender: from where it may call us under its AE title, for what, and what else we know of it."""
 
     addresses: tuple[Network, ...] = Field(
         min_length=1, description="from which it calls: addresses or networks, e.g. [10.1.2.3, 10.1.4.0/24]"
@@ -239,7 +239,7 @@ class Receiver(_Frozen):
 
     @property
     def open_to_others(self) -> str:
-        """Why it is not to listen there, "" where it may: nothing is open to other machines that nobody wrote down."""
+        """Says why the receiver must not listen at this host; "" where it may. Nothing is open by default."""
         if self.callers or is_here(self.host):
             return ""
         return f"others than this machine could call {self.host}: say who may, for instance {_EXAMPLE}"
@@ -252,8 +252,7 @@ class Receiver(_Frozen):
 
     def caller(self, calling_ae: str) -> Caller | None:
         """What is known of whoever calls so: the entry of this very name, else the first whose pattern fits."""
-        own = self.callers.get(calling_ae)
-        return own or next((one for name, one in self.callers.items() if fits(calling_ae, name)), None)
+        return entry_of(calling_ae, self.callers)
 
 
 class Route(_Frozen):

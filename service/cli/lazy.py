@@ -14,7 +14,7 @@ COMMANDS = {
     "doctor": "Check configuration, ports, disk, models and destinations, and say in words what is wrong.",
     "migrate": "Bring the database to the schema of this version, and say so.",
     "backup": "Copy database, images, results, models of your own and the audit key, while the service works.",
-    "restore": "Bring a backup back, into an empty data directory and an empty database, before the service starts.",
+    "restore": "Bring a backup back where there is no database yet, before the service starts.",
     "evaluate": "Measure how well segmentations agree with a truth.",
     "jobs": "What became of which study: list, show, retry, cancel, resend, reanalyse, review.",
     "pipelines": "List the analyses that are installed, and which of them run.",

@@ -15,7 +15,7 @@ def restore(
     backup: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The folder that `backup` made.")],
     config: ConfigOption = None,
 ) -> None:
-    """Bring a backup back, into an empty data directory and an empty database, before the service starts.
+    """Bring a backup back where there is no database yet, before the service starts.
 
     Every file is checked first. What was not delivered when the backup was made is sent again, byte for byte: a PACS
     that has it already keeps one.

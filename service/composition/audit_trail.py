@@ -34,12 +34,12 @@ def note_denial(settings: Settings, by: str, what: str, subject: str, why: str) 
 
 
 def signing_heads(settings: Settings, engine: sa.Engine) -> AuditHeads:
-    """Those that this host signs; its key is made if there is none. Permanent, in words, if the key is no use."""
+    """Returns what signs the trail on this host. Its key is made if there is none; Permanent if it cannot be used."""
     return AuditHeads(engine, signing_key(audit_key(settings)), audit_head(settings), now)
 
 
 def public_key(settings: Settings) -> str:
-    """Of the key of this host, hexadecimal; Permanent if there is none yet, or if it is no use."""
+    """Returns the public key of this host, hexadecimal; Permanent if there is no key yet, or if it cannot be read."""
     path = audit_key(settings)
     key = existing_key(path)
     if key is None:

@@ -93,9 +93,7 @@ def restore(settings: Settings, folder: Path, told: Told = lambda _done, _of: No
         other = "SQLite" if settings.database_url else "PostgreSQL"
         raise Permanent(f"{folder} is of a service on {other}, and the settings name the other kind of database")
     if has_database(settings):
-        raise Permanent(
-            f"there is a database already: a backup goes into an empty place, and {_place(settings)} is not"
-        )
+        raise Permanent(f"there is a database already in {_place(settings)}: a backup goes where there is none")
     if settings.database_url:
         copies.needed("pg_restore")
     models = [file for file in names if file.parts[0] == _MODELS]
@@ -135,18 +133,19 @@ def _refuse_others(settings: Settings, folder: Path, models: Sequence[Path], fil
 
 
 def _replace_head(of_backup: Path | None, head: Path) -> None:
-    """What this host has signed since is not in the database that comes back."""
-    if head.exists():
+    """What this host has signed since the backup is not in the database that comes back."""
+    wanted = None if of_backup is None else of_backup.read_bytes()
+    if head.exists() and head.read_bytes() != wanted:  # a second try leaves the one of before alone
         head.replace(head.with_name(f"{head.name}.before-restore"))
     if of_backup is not None:
         _copy(of_backup, head)
 
 
 def _copy(source: Path, target: Path) -> None:
-    """If there is one, and none where it goes."""
+    """Copies a file if it is there, and never over another."""
     if source.exists() and not target.exists():
         target.write_bytes(source.read_bytes())
 
 
 def _place(settings: Settings) -> str:
-    return "the one of database_url" if settings.database_url else str(settings.data_dir)
+    return "database_url" if settings.database_url else str(settings.data_dir)

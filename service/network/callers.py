@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from service.domain.ae_title import fits
+from service.domain.ae_title import entry_of
 from service.network.association_request import AssociationRequest, Refused
 from service.network.bounded_association import BoundedAssociation
 from service.network.rights import EVERYTHING, Right
@@ -30,7 +30,10 @@ ANYWHERE: tuple[Network, ...] = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls from one of these networks. certificates: names of which its certificate must have one; empty: any."""
+    """A sender that calls from one of these networks.
+
+    certificates: its certificate must have one of these names; empty: any will do.
+    """
 
     networks: Sequence[Network]
     certificates: Collection[str] = ()
@@ -95,8 +98,7 @@ class Callers:
     def _entry(self, calling_ae: str) -> Caller | None:
         if self._known is None:
             return _ANYBODY
-        own = self._known.get(calling_ae)
-        return own or next((one for name, one in self._known.items() if fits(calling_ae, name)), None)
+        return entry_of(calling_ae, self._known)
 
     def admitted(self, host: str, association: BoundedAssociation) -> None:
         """It holds a place until it is over."""

@@ -266,5 +266,5 @@ class Door:
 
 
 def _names(connection: socket.socket) -> frozenset[str]:
-    """Who the certificate that it showed is made out to."""
+    """Reads the names in the certificate that the other side has shown; ValueError if they cannot be read."""
     return names_in(connection.getpeercert()) if isinstance(connection, ssl.SSLSocket) else frozenset()

@@ -147,7 +147,7 @@ def _connection(host: str, port: int, secured: tuple[ssl.SSLContext, str] | None
 
 
 def _tls_trouble(connection: socket.socket, context: ssl.SSLContext, name: str) -> str:
-    """Why there is no TLS, "" where there is; SSL's errors are OSErrors."""
+    """Tries TLS on this connection, and says in words why there is none; "" where there is."""
     try:
         encrypted = context.wrap_socket(connection, server_hostname=name)
     except ssl.SSLError as error:

@@ -32,16 +32,6 @@ from service.tls import FollowedFiles, TlsFiles, client_context
 pytestmark = pytest.mark.peers
 
 
-@pytest.fixture(scope="module")
-def hospital(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("hospital"))
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("stranger"))
-
-
 def test_postgresql_is_believed_by_its_certificate_and_believes_ours(hospital: Authority, stranger: Authority) -> None:
     certificate, key = hospital.issue("worker")
     key.chmod(0o600)
