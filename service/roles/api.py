@@ -23,7 +23,7 @@ from service.ops.model_routes import model_routes
 from service.ops.monitor import Listener
 from service.ops.probes import WARNING, Health, create_monitor
 from service.ops.request_limits import LimitChanges
-from service.roles.process import folders, measured, now, wait_for_sigterm
+from service.roles.process import folders, measured, now, stop_asked, wait_for
 from service.settings import Settings, tls_files
 from service.store.audit import Audit
 from service.store.liveness import Locks
@@ -64,10 +64,11 @@ def run(settings: Settings, name: str) -> None:
     limits = ConnectionLimits(ours.max_connections, ours.max_connections_per_peer, ours.request_s)
     beside = self_promotion(settings, models, alive)
     tls = FollowedFiles(files) if (files := tls_files(ours.tls)) else None
+    stop = stop_asked()
     with _probes(settings, report), Listener("API", app, ours.host, ours.port, limits, tls) as listener:
         for task in beside:
             task.start()
-        wait_for_sigterm(lambda: listener.alive and all(task.alive for task in beside))
+        wait_for(stop, lambda: listener.alive and all(task.alive for task in beside))
 
 
 def _probes(settings: Settings, report: SelfReport) -> AbstractContextManager[object]:

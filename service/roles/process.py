@@ -44,11 +44,16 @@ def monitor(
     return Listener("monitoring", app, ours.host, ours.port)
 
 
-def wait_for_sigterm(alive: Callable[[], bool] = lambda: True) -> bool:
-    """True at SIGTERM or SIGINT; False when what the process is for is no longer alive."""
+def stop_asked() -> threading.Event:
+    """Set at SIGTERM or SIGINT from now on. To be called before anybody can see that the process is up."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def wait_for(stop: threading.Event, alive: Callable[[], bool]) -> bool:
+    """True when stop is set; False when what the process is for is no longer alive."""
     while not stop.wait(0.5):
         if not alive():
             return False

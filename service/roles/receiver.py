@@ -13,7 +13,7 @@ from service.network.rights import Right
 from service.ops import readiness
 from service.ops.metrics import Metrics
 from service.ops.probes import Health
-from service.roles.process import folders, monitor, now, wait_for_sigterm
+from service.roles.process import folders, monitor, now, stop_asked, wait_for
 from service.settings import DicomDestination, Settings, tls_files
 from service.store.backlog import Backlog
 from service.store.deliveries import Deliveries
@@ -59,6 +59,7 @@ def run(settings: Settings, name: str) -> None:
     )
     room = Room(settings.data_dir, int(ours.max_object_gb * 1e9), ours.marks.min_free_bytes / 2)
     receiver = Receiver(inbox, metrics, address, admission=admission, on_report=on_report, room=room)
+    stop = stop_asked()
     try:
         receiver.start()
     except OSError as error:
@@ -75,7 +76,7 @@ def run(settings: Settings, name: str) -> None:
         return {**listening(), **busy, "database": database_health(engine), "disk": disk}
 
     with monitor(settings, name, listening, ready), presence(shared_locks(settings, engine), "receiver"):
-        wait_for_sigterm(still_looking)
+        wait_for(stop, still_looking)
     receiver.stop()
 
 

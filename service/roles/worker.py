@@ -22,7 +22,7 @@ from service.network.peer import DicomNode
 from service.ops.metrics import Metrics
 from service.ops.probes import WARNING, Health
 from service.ops.processor import computes
-from service.roles.process import monitor, now, wait_for_sigterm
+from service.roles.process import monitor, now, stop_asked, wait_for
 from service.rollout.assignment import Models
 from service.rollout.shadow import Shadower
 from service.rollout.worker_analysis import WorkerAnalysis
@@ -79,6 +79,7 @@ def run(settings: Settings, name: str) -> None:
     trail = Trail(Audit(engine, now), signing_heads(settings, engine))
     janitor = Janitor(Retention(engine), trail, spool, durable, metrics, kept, now)
     watch = BackendWatch(models, alive, metrics, durable.retry_studies, checked_every_s(settings))
+    stop = stop_asked()
     for part in (watchdog, durable, sweeper, janitor, watch):
         part.start()
     log.info(
@@ -98,7 +99,7 @@ def run(settings: Settings, name: str) -> None:
         return {**threads(), "back end": watch.why_not or "ok", "models": served, "database": database_health(engine)}
 
     with monitor(settings, name, threads, ready), presence(alive, "worker"):
-        if not wait_for_sigterm(at_work):
+        if not wait_for(stop, at_work):
             log.error("a thread of the worker ended, or its lock did: the supervisor starts a new worker")
             _end_process()  # at once: another worker may have taken over what this one has in hand
         sweeper.stop()
