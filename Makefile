@@ -61,10 +61,9 @@ pages: $(VENV)/.test ## write the generated pages of docs/ and the chart's schem
 	@for script in docs/generate_*.py; do $(BIN)/python $$script || exit 1; done
 
 test: $(VENV)/.test peers lint ## run the whole suite
-	$(BIN)/coverage erase
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest -n 2 --dist worksteal
-	$(BIN)/coverage combine -q
-	$(BIN)/coverage report --fail-under=90 --skip-covered
+	@mkdir -p build
+	$(BIN)/python -m slipcover --source service --json --out build/coverage.json -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m slipcover --merge build/coverage.json --out build/coverage.json --fail-under 90 --skip-covered
 
 soak: $(VENV)/.test peers ## 200 studies through two workers while processes are killed at random (ARGS=--help)
 	$(BIN)/python -m tests.soak $(ARGS)

@@ -15,11 +15,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Empty: no file. A configuration that lies on the tester's machine must not decide what a test sees.
 os.environ["THORACLE_CONFIG"] = ""
 
-# Coverage is measured where tests run, and not in the processes that they start: it took two thirds of their time
-# again, and told little of what no test runs in its own. xdist's first process runs none, and hands the variable on.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.pop("COVERAGE_PROCESS_START", None)
-
 _TESTS = Path(__file__).parent
 _LONG = tuple(_TESTS / name for name in ("endtoend", "helm", "monitoring", "peers", "unit/converters"))
 """Folders whose modules take long: they start real programs, or convert networks."""

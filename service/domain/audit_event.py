@@ -1,0 +1,216 @@
+"""Events that DICOM audit messages tell of (PS3.15 A.5.3): what happened, who took part, and what it was about.
+
+Who wants to know is a collector of the hospital, so these hold what the database else does not: the Patient ID. An event
+is kept until the collector has it, and no longer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+
+class Outcome(IntEnum):
+    """Event Outcome Indicator."""
+
+    SUCCESS = 0
+    MINOR_FAILURE = 4
+    SERIOUS_FAILURE = 8
+
+
+UNKNOWN = "<none>"
+"""What stands for a Patient ID that is not known."""
+
+
+def _dcm(value: str, meaning: str) -> Code:
+    """A code that pydicom's dictionary, made of context groups, does not have."""
+    return Code(value, "DCM", meaning)
+
+
+APPLICATION_ACTIVITY: Code = codes.DCM.ApplicationActivity
+AUDIT_LOG_USED = _dcm("110101", "Audit Log Used")
+BEGIN_TRANSFERRING: Code = codes.DCM.BeginTransferringDICOMInstances
+ACCESSED: Code = codes.DCM.DICOMInstancesAccessed
+TRANSFERRED: Code = codes.DCM.DICOMInstancesTransferred
+STUDY_DELETED = _dcm("110105", "DICOM Study Deleted")
+EXPORT: Code = codes.DCM.Export
+IMPORT: Code = codes.DCM.Import
+PROCEDURE_RECORD = _dcm("110111", "Procedure Record")
+QUERY: Code = codes.DCM.Query
+SECURITY_ALERT: Code = codes.DCM.SecurityAlert
+
+_START: Code = codes.DCM.ApplicationStart
+_STOP: Code = codes.DCM.ApplicationStop
+NODE_AUTHENTICATION: Code = codes.DCM.NodeAuthentication
+_SOFTWARE_CONFIGURATION = _dcm("110131", "Software Configuration")
+
+_APPLICATION = _dcm("110150", "Application")
+_SOURCE: Code = codes.DCM.SourceRoleID
+_DESTINATION: Code = codes.DCM.DestinationRoleID
+_SOURCE_MEDIA = _dcm("110155", "Source Media")
+_DESTINATION_MEDIA = _dcm("110154", "Destination Media")
+
+_STUDY_UID = _dcm("110180", "Study Instance UID")
+_CLASS_UID = _dcm("110181", "SOP Class UID")
+_NODE_ID = _dcm("110182", "Node ID")
+_PATIENT_NUMBER = Code("2", "RFC-3881", "Patient Number")
+_URI = Code("12", "RFC-3881", "URI")
+
+_PERSON, _SYSTEM_OBJECT = 1, 2
+_PATIENT_ROLE, _REPORT_ROLE, _SECURITY_RESOURCE = 1, 3, 13
+_STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """Who took part: a person, a process or another machine. address: host name or IP address, "": not known.
+
+    ae_title: "": it has none. role: None: none that PS3.15 names. media: what it is, for a medium.
+    """
+
+    user_id: str
+    requestor: bool = False
+    role: Code | None = None
+    ae_title: str = ""
+    address: str = ""
+
+    def as_role(self, role: Code, requestor: bool) -> "Participant":
+        """The same in one event."""
+        return Participant(self.user_id, requestor, role, self.ae_title, self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What it was about. kind: Participant Object Type Code. classes: numbers of instances by SOP class, of a study.
+
+    query: what was asked, as it was encoded, in base64; None: it was no query.
+    """
+
+    id: str
+    id_type: Code
+    kind: int
+    role: int
+    name: str = ""
+    classes: Mapping[str, int] | None = None
+    query: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One event. action: Event Action Code. at: aware. why: of a failure, in words, without patient data."""
+
+    event: Code
+    action: str
+    at: datetime
+    participants: tuple[Participant, ...]
+    subjects: tuple[Subject, ...] = ()
+    type: Code | None = None
+    outcome: Outcome = Outcome.SUCCESS
+    why: str = ""
+
+
+def study(uid: str, classes: Mapping[str, int] | None = None) -> Subject:
+    """A study. classes: numbers of the instances in question by SOP Class UID."""
+    return Subject(uid, _STUDY_UID, _SYSTEM_OBJECT, _REPORT_ROLE, classes=classes)
+
+
+def patient(patient_id: str) -> Subject:
+    """A patient, without a name: nobody needs it to find the event."""
+    return Subject(patient_id or UNKNOWN, _PATIENT_NUMBER, _PERSON, _PATIENT_ROLE)
+
+
+def application_started(us: Participant, at: datetime) -> AuditEvent:
+    """A process begins its work (A.5.3.1)."""
+    return AuditEvent(APPLICATION_ACTIVITY, "E", at, (us.as_role(_APPLICATION, False),), type=_START)
+
+
+def application_stopped(us: Participant, at: datetime) -> AuditEvent:
+    """A process ends in order (A.5.3.1); one that is killed cannot say so."""
+    return AuditEvent(APPLICATION_ACTIVITY, "E", at, (us.as_role(_APPLICATION, False),), type=_STOP)
+
+
+def transferring(us: Participant, to: Participant, about: tuple[Subject, ...], at: datetime) -> AuditEvent:
+    """We begin to send instances (A.5.3.3)."""
+    return AuditEvent(BEGIN_TRANSFERRING, "E", at, _between(us, to, us), about)
+
+
+def transferred(
+    source: Participant,
+    destination: Participant,
+    asked_by: Participant,
+    about: tuple[Subject, ...],
+    at: datetime,
+    outcome: Outcome = Outcome.SUCCESS,
+    why: str = "",
+) -> AuditEvent:
+    """Instances have come, or were sent (A.5.3.7). asked_by: whichever of the two wanted it."""
+    return AuditEvent(
+        TRANSFERRED, "C", at, _between(source, destination, asked_by), about, outcome=outcome, why=why
+    )
+
+
+def accessed(us: Participant, about: tuple[Subject, ...], at: datetime) -> AuditEvent:
+    """We have read instances to analyse them (A.5.3.4)."""
+    return AuditEvent(ACCESSED, "R", at, (us.as_role(_APPLICATION, True),), about)
+
+
+def study_deleted(us: Participant, uid: str, at: datetime) -> AuditEvent:
+    """We give up all files of a study (A.5.3.8). Whose it was nothing of ours remembers."""
+    return AuditEvent(STUDY_DELETED, "D", at, (us.as_role(_APPLICATION, True),), (study(uid), patient("")))
+
+
+def asked(us: Participant, whom: Participant, query: str, at: datetime, study_uid: str) -> AuditEvent:
+    """We ask an archive what it has of a study (A.5.3.10). query: in base64."""
+    about = Subject(_STUDY_ROOT_FIND, _CLASS_UID, _SYSTEM_OBJECT, _REPORT_ROLE, query=query)
+    return AuditEvent(QUERY, "E", at, _between(us, whom, us), (about, study(study_uid)))
+
+
+def refused_node(us: Participant, whom: Participant, at: datetime, why: str) -> AuditEvent:
+    """Somebody was not let in (A.5.3.11, Node Authentication)."""
+    about = Subject(whom.address or UNKNOWN, _NODE_ID, _SYSTEM_OBJECT, _SECURITY_RESOURCE, whom.ae_title)
+    who = (us.as_role(_APPLICATION, False), Participant(whom.user_id, True, None, whom.ae_title, whom.address))
+    return AuditEvent(
+        SECURITY_ALERT, "E", at, who, (about,), NODE_AUTHENTICATION, Outcome.MINOR_FAILURE, why
+    )
+
+
+def configured(us: Participant, who: str, what: str, subject: str, at: datetime, outcome: Outcome) -> AuditEvent:
+    """Somebody has changed what analyses studies, or wanted to (A.5.3.11, Software Configuration)."""
+    about = Subject(subject, _NODE_ID, _SYSTEM_OBJECT, _SECURITY_RESOURCE, what)
+    people = (Participant(who, True), us.as_role(_APPLICATION, False))
+    return AuditEvent(SECURITY_ALERT, "E", at, people, (about,), _SOFTWARE_CONFIGURATION, outcome, what)
+
+
+def job_changed(us: Participant, who: str, what: str, uid: str, at: datetime, outcome: Outcome) -> AuditEvent:
+    """An operator has changed what becomes of a study, or wanted to (A.5.3.13, Procedure Record)."""
+    people = (Participant(who, True), us.as_role(_APPLICATION, False))
+    about = (study(uid), patient(""))
+    return AuditEvent(PROCEDURE_RECORD, "U", at, people, about, outcome=outcome, why=what)
+
+
+def audit_trail_used(us: Participant, who: str, at: datetime) -> AuditEvent:
+    """Somebody has read the audit trail (A.5.3.2)."""
+    about = Subject("audit trail", _URI, _SYSTEM_OBJECT, _SECURITY_RESOURCE, "Security Audit Log")
+    return AuditEvent(AUDIT_LOG_USED, "R", at, (Participant(who, True), us.as_role(_APPLICATION, False)), (about,))
+
+
+def exported(us: Participant, who: str, medium: str, studies: tuple[Subject, ...], at: datetime) -> AuditEvent:
+    """Somebody has written studies to a medium (A.5.3.5). medium: its name."""
+    people = (Participant(who, True), us.as_role(_SOURCE, False), Participant(medium, False, _DESTINATION_MEDIA))
+    return AuditEvent(EXPORT, "R", at, people, studies)
+
+
+def imported(us: Participant, who: str, medium: str, studies: tuple[Subject, ...], at: datetime) -> AuditEvent:
+    """Somebody has read studies from a medium (A.5.3.6). medium: its name."""
+    people = (Participant(who, True), us.as_role(_DESTINATION, False), Participant(medium, False, _SOURCE_MEDIA))
+    return AuditEvent(IMPORT, "C", at, people, studies)
+
+
+def _between(source: Participant, destination: Participant, asked_by: Participant) -> tuple[Participant, ...]:
+    return (
+        source.as_role(_SOURCE, source is asked_by),
+        destination.as_role(_DESTINATION, destination is asked_by),
+    )
