@@ -6,11 +6,12 @@ set -eu
 missing=""
 for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools pdftoppm:poppler-utils openssl:openssl ip:iproute2 \
   buildah:buildah debootstrap:debootstrap promtool:prometheus chromium:chromium npm:npm \
-  systemd-analyze:systemd; do
+  systemd-analyze:systemd rsyslogd:rsyslog xmllint:libxml2-utils ss:iproute2; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -f /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
 [ -f /usr/share/zoneinfo/Europe/Berlin ] || missing="$missing tzdata"
+ls /usr/lib/*/rsyslog/lmnsd_ossl.so >/dev/null 2>&1 || missing="$missing rsyslog-openssl"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then

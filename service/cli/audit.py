@@ -8,9 +8,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from service.cli.options import FAILURE, ConfigOption, err, failures, out, settings_from
+from service.cli.options import FAILURE, ConfigOption, err, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
-from service.composition import audit_trail
+from service.composition import audit_messages, audit_trail
 
 DIGITS = 12
 """Of a digest: enough to tell two files apart."""
@@ -50,6 +50,7 @@ def show(
     settings = settings_from(config)
     with failures():
         entries = audit_trail.audit(settings).entries(subject, since.astimezone() if since else None, limit)
+        audit_messages.tell_read(settings, who())
     if not entries:
         out.print("There are no such entries.")
         return
@@ -71,6 +72,7 @@ def verify(config: ConfigOption = None) -> None:
     settings = settings_from(config)
     with failures("Not verified"):
         found = audit_trail.verified(settings)
+        audit_messages.tell_read(settings, who())
     if found.broken:
         err.print(f"[red]broken[/] {escape(audit_trail.in_words(found))}")
         raise typer.Exit(FAILURE)

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service.cli.options import ConfigOption, err, failures, out, settings_from
+from service.cli.options import ConfigOption, err, failures, out, settings_from, who
+from service.composition.audit_messages import tell_exported
 from service.composition.backup import Told
 from service.composition.backup import backup as back_up
 
@@ -32,6 +33,7 @@ def backup(
     settings = settings_from(config)
     with failures("Not backed up"), copying() as told:
         made = back_up(settings, folder, told)
+        tell_exported(settings, who(), made.folder)
     out.print(f"{made.files} files and the database are in {escape(str(made.folder))}")
     if made.gone:
         out.print(f"{made.gone} files were purged meanwhile")

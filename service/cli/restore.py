@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from service.cli.backup import copying
-from service.cli.options import ConfigOption, failures, out, settings_from
+from service.cli.options import ConfigOption, failures, out, settings_from, who
+from service.composition.audit_messages import tell_imported
 from service.composition.backup import restore as bring_back
 
 
@@ -28,4 +29,5 @@ def restore(
     settings = settings_from(config)
     with failures("Not restored"), copying() as told:
         files = bring_back(settings, backup, told)
+        tell_imported(settings, who(), backup)
     out.print(f"{files} files and the database are back; now: thoracle serve")

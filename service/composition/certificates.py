@@ -23,4 +23,5 @@ def _all(settings: Settings) -> Iterator[tuple[str, Tls | None]]:
         yield "triton", settings.inference.triton.tls
     yield "api", settings.api.tls
     yield "database", settings.database_tls
+    yield "audit collector", settings.audit.collector.tls if settings.audit.collector else None
     yield "bucket", settings.bucket.tls if settings.bucket else None

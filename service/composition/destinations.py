@@ -17,6 +17,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from service.domain.audit_event import Participant
 from service.domain.delivery import Confirm
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule
@@ -127,6 +128,7 @@ def wanted(destination: AnyDestination) -> Iterator[Wanted]:
 def _target(name: str, destination: AnyDestination) -> Target:
     deliver, ask, find = _ways(name, destination)
     return Target(
+        peer=_peer(destination),
         send=deliver,
         policy=RetryPolicy(destination.retry_delays_s, timedelta(hours=destination.give_up_after_h)),
         kinds=frozenset(_kinds(destination)),
@@ -158,6 +160,12 @@ def _ways(name: str, destination: AnyDestination) -> tuple[Send, Ask | None, Fin
         return partial(stow.store, there), None, partial(web.find_instances, there)
     node = _node(name, destination)
     return partial(send, node, convertible=True), partial(request, node), partial(find_instances, node)
+
+
+def _peer(destination: AnyDestination) -> Participant:
+    if isinstance(destination, WebDestination):
+        return Participant(destination.url, address=destination.url)
+    return Participant(destination.ae_title, ae_title=destination.ae_title, address=destination.host)
 
 
 def _node(name: str, destination: DicomDestination) -> DicomNode:

@@ -11,6 +11,7 @@ import yaml
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from service.composition import audit_messages
 from service.composition import destinations as to
 from service.composition.analysis import pipelines
 from service.composition.audit_trail import in_words, verified
@@ -49,6 +50,7 @@ def doctor(settings: Settings, config: Path | None = None) -> Iterator[checks.Ch
     yield checks.check_rights(_of_patients(settings), _secret(config, settings))
     yield checks.check_databases(list(damaged_files(settings)))
     yield from _audit_trail(settings)
+    yield from _audit_collector(settings)
     if (store := bucket(settings)) and settings.bucket:
         yield checks.check_answer("bucket", settings.bucket.url, store.why_not)
     if settings.database_url is not None:
@@ -135,6 +137,12 @@ def _audit_trail(settings: Settings) -> Iterator[checks.Check]:
         yield checks.Check("audit trail", False, str(error))
     except SQLAlchemyError as error:
         yield checks.Check("audit trail", False, f"it cannot be read now: {database_words(error)}")
+
+
+def _audit_collector(settings: Settings) -> Iterator[checks.Check]:
+    if collector := settings.audit.collector:
+        where = f"{collector.host}:{collector.port}"
+        yield checks.check_answer("audit collector", where, partial(audit_messages.why_not, settings))
 
 
 def _destination(name: str, destination: AnyDestination) -> Iterator[checks.Check]:

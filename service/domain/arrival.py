@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
+from typing import BinaryIO
 
 from pydicom import Dataset
 from pydicom.uid import UID
@@ -25,7 +26,7 @@ _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID
 _TIMES = ("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "TimezoneOffsetFromUTC")
 _PRIORITY = "RequestedProcedurePriority"
 _LONGEST_UID = 64
-_MOST_LOOKED_AT_BYTES = 2**24
+MOST_LOOKED_AT_BYTES = 2**24
 """Bytes of a file in which an instance is identified: no header of a CT is longer."""
 
 _LOOKED_AT = (*_UIDS, "Modality", *_TIMES, _PRIORITY)
@@ -88,7 +89,7 @@ def identify(file: bytes | memoryview) -> Identity:
     pydicom raises: they are in memory, so that an OSError is no failure of a disk.
     """
     try:
-        dataset = beginning(BytesIO(file[:_MOST_LOOKED_AT_BYTES]), _LOOKED_AT)
+        dataset = beginning(BytesIO(file[:MOST_LOOKED_AT_BYTES]), _LOOKED_AT)
         values = {keyword: _text(dataset, keyword) for keyword in _LOOKED_AT}
         transfer_syntax_uid = str(dataset.file_meta.TransferSyntaxUID)
     except Rejected as error:
@@ -109,6 +110,14 @@ def identify(file: bytes | memoryview) -> Identity:
         acquired_at=_acquired_at(*(values[keyword] for keyword in _TIMES)),
         urgency=requested(values[_PRIORITY]),
     )
+
+
+def patient_id(file: BinaryIO) -> str:
+    """Patient ID (0010,0020) of a DICOM file; "" where it has none that can be read."""
+    try:
+        return str(beginning(file, ("SpecificCharacterSet", "PatientID")).get("PatientID") or "")
+    except (Rejected, OSError, *UNPARSABLE):
+        return ""
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

@@ -1,7 +1,7 @@
 """Events that DICOM audit messages tell of (PS3.15 A.5.3): what happened, who took part, and what it was about.
 
-Who wants to know is a collector of the hospital, so these hold what the database else does not: the Patient ID. An event
-is kept until the collector has it, and no longer.
+Who wants to know is a collector of the hospital, so these hold what the database else does not: the Patient ID. An
+event is kept until the collector has it, and no longer.
 """
 
 from collections.abc import Mapping
@@ -147,9 +147,7 @@ def transferred(
     why: str = "",
 ) -> AuditEvent:
     """Instances have come, or were sent (A.5.3.7). asked_by: whichever of the two wanted it."""
-    return AuditEvent(
-        TRANSFERRED, "C", at, _between(source, destination, asked_by), about, outcome=outcome, why=why
-    )
+    return AuditEvent(TRANSFERRED, "C", at, _between(source, destination, asked_by), about, outcome=outcome, why=why)
 
 
 def accessed(us: Participant, about: tuple[Subject, ...], at: datetime) -> AuditEvent:
@@ -172,9 +170,7 @@ def refused_node(us: Participant, whom: Participant, at: datetime, why: str) -> 
     """Somebody was not let in (A.5.3.11, Node Authentication)."""
     about = Subject(whom.address or UNKNOWN, _NODE_ID, _SYSTEM_OBJECT, _SECURITY_RESOURCE, whom.ae_title)
     who = (us.as_role(_APPLICATION, False), Participant(whom.user_id, True, None, whom.ae_title, whom.address))
-    return AuditEvent(
-        SECURITY_ALERT, "E", at, who, (about,), NODE_AUTHENTICATION, Outcome.MINOR_FAILURE, why
-    )
+    return AuditEvent(SECURITY_ALERT, "E", at, who, (about,), NODE_AUTHENTICATION, Outcome.MINOR_FAILURE, why)
 
 
 def configured(us: Participant, who: str, what: str, subject: str, at: datetime, outcome: Outcome) -> AuditEvent:

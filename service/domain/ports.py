@@ -135,6 +135,24 @@ class Spool(Protocol):
         ...
 
 
+class ReceiverReports(Protocol):
+    """Hears what the receiver has to report to the hospital. What goes wrong with it is no sender's fault: it raises
+    nothing.
+    """
+
+    def kept(self, association: int, arrival: Arrival) -> None:
+        """An instance was kept. association: by which it came."""
+        ...
+
+    def ended(self, association: int, released: bool) -> None:
+        """An association has ended. released: in order."""
+        ...
+
+    def turned_away(self, address: str, calling_ae: str, why: str) -> None:
+        """Somebody was not let in. calling_ae: "": it said none."""
+        ...
+
+
 class ReceiverObserver(Protocol):
     """Counts what the receiver does. Labels are outcomes and modalities, never patient data."""
 

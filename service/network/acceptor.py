@@ -11,7 +11,7 @@ from pynetdicom.transport import AddressInformation, AssociationServer
 from service.network.bounded_association import BoundedAssociation
 from service.network.callers import Asking, Callers
 from service.network.dimse import STORAGE_COMMITMENT
-from service.network.door import Door
+from service.network.door import Door, TurnedAway
 from service.network.received import Room
 from service.network.rights import Right
 from service.tls import FollowedFiles
@@ -29,7 +29,7 @@ class Acceptor:
         address: tuple[str, int],
         handlers: Sequence[evt.EventHandlerType],
         callers: Callers,
-        told: Callable[[str], None],
+        told: Callable[[TurnedAway], None],
         room: Room,
         tls: FollowedFiles | None = None,
     ) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Callable
 from threading import Lock
 
 from pynetdicom import AE, evt
@@ -22,13 +23,14 @@ _AHEAD = 2
 class BoundedAssociation(Association):
     """useful_s: when it last sent a megabyte, stored or reported something, or was let in; monotonic.
 
-    may: what its caller may do.
+    may: what its caller may do. when_over: told, when it has ended, whether it was released in order.
     """
 
     def __init__(self, ae: AE, connection: socket.socket, heard: bytes, room: Room) -> None:
         super().__init__(ae, MODE_ACCEPTOR)
         self.useful_s = time.monotonic()
         self.may = EVERYTHING
+        self.when_over: Callable[[bool], None] = lambda _released: None
         self._served = 0
         self._ended = False
         self._reports = 0
@@ -60,6 +62,7 @@ class BoundedAssociation(Association):
             super().run_reactor()
         finally:
             self.end()
+            self.when_over(self.is_released)
 
     def _go_on(self) -> None:
         self.useful_s = time.monotonic()

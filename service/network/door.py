@@ -58,11 +58,25 @@ class _Guest:
         return self.address[0]
 
 
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """Somebody who was not let in. outcome: "rejected" or "dropped". calling_ae: "": it said none. why: in words.
+
+    not_believed: it is not who may call, or does not prove it.
+    """
+
+    outcome: str
+    host: str
+    calling_ae: str
+    why: str
+    not_believed: bool
+
+
 class Door:
     """Opens with `start`, closes with `stop`.
 
     refused: called with a request, returns why it is refused, None where it is let in. admit: called with the
-    connection, which blocks, and where it comes from. told: called with "rejected" or "dropped" for each that is.
+    connection, which blocks, and where it comes from. told: called for each that is refused or dropped.
     tls: None: without.
     """
 
@@ -71,7 +85,7 @@ class Door:
         listening: socket.socket,
         refused: Callable[[Asking], tuple[Refused, str] | None],
         admit: Callable[[socket.socket, tuple[str, int], Asking], None],
-        told: Callable[[str], None],
+        told: Callable[[TurnedAway], None],
         tls: FollowedFiles | None = None,
         ask_within_s: float = ASK_WITHIN_S,
     ) -> None:
@@ -176,7 +190,7 @@ class Door:
             waits_for = self._advance(selector, guest)
         except OSError as error:
             if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-                self._drop(selector, guest, f"no TLS: {why_not(error)}")
+                self._drop(selector, guest, f"no TLS: {why_not(error)}", not_believed=True)
             else:
                 self._gone(selector, guest)
         except UNPARSABLE as error:  # of a certificate, for one: it costs this guest only
@@ -235,7 +249,8 @@ class Door:
             self._answer(guest, why.pdu)
             guest.connection.close()
             log.warning("association rejected: calling AE %s from %s: %s", request.calling_ae, guest.host, in_words)
-            self._told("rejected")
+            stranger = why is not Refused.LIMIT
+            self._told(TurnedAway("rejected", guest.host, request.calling_ae, in_words, stranger))
             return
         guest.connection.setblocking(True)
         try:
@@ -243,14 +258,14 @@ class Door:
         except (OSError, RuntimeError, *UNPARSABLE) as error:  # it has gone, no thread can be started, or a fault
             self._dropped(guest, type(error).__name__)
 
-    def _drop(self, selector: selectors.BaseSelector, guest: _Guest, why: str) -> None:
+    def _drop(self, selector: selectors.BaseSelector, guest: _Guest, why: str, not_believed: bool = False) -> None:
         self._leave(selector, guest)
-        self._dropped(guest, why)
+        self._dropped(guest, why, not_believed)
 
-    def _dropped(self, guest: _Guest, why: str) -> None:
+    def _dropped(self, guest: _Guest, why: str, not_believed: bool = False) -> None:
         guest.connection.close()
         log.warning("connection from %s dropped: %s", guest.host, why)
-        self._told("dropped")
+        self._told(TurnedAway("dropped", guest.host, "", why, not_believed))
 
     def _leave(self, selector: selectors.BaseSelector, guest: _Guest) -> None:
         """Once: what goes wrong after it has left ends it again."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
@@ -17,7 +18,7 @@ from pynetdicom.dsutils import encode_file_meta
 
 from service.domain.arrival import Arrival, Unidentified, identify
 from service.domain.commitment import OnReport
-from service.domain.ports import Inbox, ReceiverObserver
+from service.domain.ports import Inbox, ReceiverObserver, ReceiverReports
 from service.domain.unparsable import UNPARSABLE
 from service.network.acceptor import Acceptor
 from service.network.admission import Admission
@@ -26,6 +27,7 @@ from service.network.bounded_socket import ANNOUNCED
 from service.network.callers import Caller, Callers
 from service.network.commitment import accept_role, answer_report
 from service.network.dimse import STORAGE_COMMITMENT, VERIFICATION, configure, send_at_once, wait_no_longer
+from service.network.door import TurnedAway
 from service.network.malformed import answer_malformed
 from service.network.received import Received, Room, TooLarge
 from service.network.rights import Right
@@ -42,6 +44,7 @@ CANNOT_UNDERSTAND = 0xC000
 _IDLE_S = 120.0
 _MAX_OBJECT = 2 << 30
 _ANY = 1 << 30
+_IN_MEMORY = Room(None, _MAX_OBJECT)
 _ENDS_WITHIN_S = 5.0
 _PREAMBLE = bytes(128) + b"DICM"
 _CODE_STRING = re.compile("[A-Z]{2,16}")
@@ -52,7 +55,7 @@ class Listening:
     """Where a receiver listens, under which name, and who may call.
 
     callers: by calling AE title; None: everybody may do everything. tls: None: without. max_associations: at once.
-    max_associations_each: of one address.
+    max_associations_each: of one address. room: for large objects while they come.
     """
 
     ae_title: str
@@ -63,6 +66,7 @@ class Listening:
     require_called_aet: bool = False
     max_associations: int = 20
     max_associations_each: int = 16
+    room: Room = _IN_MEMORY
 
 
 class Receiver:
@@ -76,13 +80,13 @@ class Receiver:
         *,
         admission: Admission | None = None,
         on_report: OnReport | None = None,
-        room: Room = Room(None, _MAX_OBJECT),
+        reports: ReceiverReports | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """admission: decides whose images are taken now; None: everybody's.
 
         on_report: keeps storage commitment reports; without it their SOP class is not accepted.
-        room: for large objects while they come.
+        reports: None: nothing is reported.
         """
         self._inbox = inbox
         self._observer = observer
@@ -90,7 +94,8 @@ class Receiver:
         self._tls = listening.tls
         self._admission = admission
         self._on_report = on_report
-        self._room = room
+        self._room = listening.room
+        self._reports = reports
         self._clock = clock
         self._trouble = ""
         self._ae = AE(listening.ae_title)
@@ -131,7 +136,7 @@ class Receiver:
             self._address,
             handlers,
             self._callers,
-            self._observer.association,
+            self._turned_away,
             self._room,
             None if self._tls is None else FollowedFiles(self._tls),
         )
@@ -186,6 +191,7 @@ class Receiver:
             identity, modality = arrival.identity, arrival.identity.modality
             if self._admission is None or self._admission.admits(identity, calling_ae, event.assoc):
                 self._inbox.take(arrival)
+                self._report(event.assoc, arrival)
                 status = SUCCESS
                 self._tell("")
             else:
@@ -204,6 +210,16 @@ class Receiver:
             status = CANNOT_UNDERSTAND
         self._observer.instance(_label(modality), status, time.perf_counter() - began)
         return status
+
+    def _report(self, association: BoundedAssociation, arrival: Arrival) -> None:
+        if self._reports is not None:
+            association.when_over = partial(self._reports.ended, id(association))
+            self._reports.kept(id(association), arrival)
+
+    def _turned_away(self, who: TurnedAway) -> None:
+        self._observer.association(who.outcome)
+        if self._reports is not None and who.not_believed:
+            self._reports.turned_away(who.host, who.calling_ae, who.why)
 
     def _tell(self, trouble: str) -> None:
         """Say once that nothing can be kept, not for every slice; and once that it works again."""

@@ -100,6 +100,17 @@ class DatabaseCollector(Collector):
         yield from families
 
 
+def audit_messages(oldest: Callable[[], datetime | None], clock: Callable[[], datetime]) -> Reading:
+    """The gauge of what the collector of audit messages does not have. oldest: since when something waits."""
+
+    def age_s() -> dict[str, float]:
+        since = oldest()
+        return {"": 0.0 if since is None else max(0.0, (clock() - since).total_seconds())}
+
+    what = "Age of the oldest audit message that its collector does not have yet; 0: it has all of them"
+    return Reading("thoracle_oldest_audit_message_seconds", what, age_s)
+
+
 class Known(Protocol):
     """What the gauges ask of the tables."""
 

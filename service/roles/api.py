@@ -7,6 +7,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from service import __version__
+from service.composition.audit_messages import announced, outbox, us
 from service.composition.certificates import OUR_PORTS, in_use
 from service.composition.job_actions import job_actions_on
 from service.composition.model_actions import model_actions_on, self_promotion
@@ -17,7 +18,7 @@ from service.ops import readiness
 from service.ops.api import SelfReport, create_app
 from service.ops.connections import ConnectionLimits
 from service.ops.counting_files import COUNTING
-from service.ops.gauges import CertificateCollector, DatabaseCollector, SpoolCollector, readings
+from service.ops.gauges import CertificateCollector, DatabaseCollector, SpoolCollector, audit_messages, readings
 from service.ops.metrics import serving_trouble, turned_away
 from service.ops.model_routes import model_routes
 from service.ops.monitor import Listener
@@ -65,7 +66,8 @@ def run(settings: Settings, name: str) -> None:
     beside = self_promotion(settings, models, alive)
     tls = FollowedFiles(files) if (files := tls_files(ours.tls)) else None
     stop = stop_asked()
-    with _probes(settings, report), Listener("API", app, ours.host, ours.port, limits, tls) as listener:
+    told = announced(outbox(settings, engine), us(settings, "api"))
+    with told, _probes(settings, report), Listener("API", app, ours.host, ours.port, limits, tls) as listener:
         for task in beside:
             task.start()
         wait_for(stop, lambda: listener.alive and all(task.alive for task in beside))
@@ -84,7 +86,9 @@ def _probes(settings: Settings, report: SelfReport) -> AbstractContextManager[ob
 def _database_gauges(settings: Settings, engine: sa.Engine, alive: Locks) -> DatabaseCollector:
     overdue = partial(_overdue, settings, Retention(engine))
     verdicts = Reviews(engine).verdicts
-    return DatabaseCollector(readings(Overview(engine), verdicts, overdue, alive.members, settings.destinations, now))
+    known = readings(Overview(engine), verdicts, overdue, alive.members, settings.destinations, now)
+    told = outbox(settings, engine)
+    return DatabaseCollector([*known, *([audit_messages(told.waiting_since, now)] if told else [])])
 
 
 def _readiness(settings: Settings, spool: Spool, engine: sa.Engine, alive: Locks) -> Health:

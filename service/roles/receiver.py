@@ -2,6 +2,7 @@
 
 import logging
 
+from service.composition.audit_messages import announced, outbox, receiver_reports, us
 from service.composition.storage import database_health, open_storage, shared_locks
 from service.domain.commitment import Report
 from service.errors import Permanent
@@ -56,9 +57,11 @@ def run(settings: Settings, name: str) -> None:
         tls_files(ours.tls),
         max_associations=ours.max_associations,
         max_associations_each=ours.max_associations_each,
+        room=Room(settings.data_dir, int(ours.max_object_gb * 1e9), ours.marks.min_free_bytes / 2),
     )
-    room = Room(settings.data_dir, int(ours.max_object_gb * 1e9), ours.marks.min_free_bytes / 2)
-    receiver = Receiver(inbox, metrics, address, admission=admission, on_report=on_report, room=room)
+    alive = shared_locks(settings, engine)
+    reports = receiver_reports(settings, engine, alive)
+    receiver = Receiver(inbox, metrics, address, admission=admission, on_report=on_report, reports=reports)
     stop = stop_asked()
     try:
         receiver.start()
@@ -75,9 +78,10 @@ def run(settings: Settings, name: str) -> None:
         busy = {"associations": f"warning: {why}" if (why := receiver.busy) else "ok"}
         return {**listening(), **busy, "database": database_health(engine), "disk": disk}
 
-    with monitor(settings, name, listening, ready), presence(shared_locks(settings, engine), "receiver"):
-        wait_for(stop, still_looking)
-    receiver.stop()
+    with announced(outbox(settings, engine), us(settings, "receiver")):
+        with monitor(settings, name, listening, ready), presence(alive, "receiver"):
+            wait_for(stop, still_looking)
+        receiver.stop()
 
 
 def _callers(settings: Settings) -> dict[str, Caller] | None:

@@ -5,12 +5,13 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from socket import gethostname
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import JobLimits, Watchdog
 from service.composition import destinations as to
 from service.composition.analysis import analysts, chosen_pipelines, pipeline_rules, pipelines
+from service.composition.audit_messages import announced, audit_sender, outbox, us
 from service.composition.audit_trail import signing_heads
 from service.composition.backends import backend, checked_every_s
 from service.composition.storage import database, database_health, open_storage, shared_locks, watchdog_dir
@@ -38,6 +39,7 @@ from service.worker.delivery import Courier
 from service.worker.delivery_plans import DeliveryPlans
 from service.worker.janitor import Janitor, Kept, Trail
 from service.worker.runner import ANALYSIS_RETRIES, Runner
+from service.worker.study_reports import Observers, StudyReports
 from service.worker.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
@@ -64,9 +66,11 @@ def run(settings: Settings, name: str) -> None:
     analysis = WorkerAnalysis(analysts(settings, chosen, models.active), models, watchdog, studies)
     targets = to.targets(settings.destinations)
     plans = DeliveryPlans(targets, tables.jobs, tables.deliveries, now)
+    whom = us(settings, "worker")
+    observers = Observers(metrics, StudyReports(outbox(settings, engine), whom, now))
     work = Work(
-        studies=Runner(analysis, tables, spool, plans, metrics, notes.without_candidate, now),
-        deliveries=Courier(targets, spool, tables.jobs, tables.deliveries, metrics, now),
+        studies=Runner(analysis, tables, spool, plans, observers, notes.without_candidate, now),
+        deliveries=Courier(targets, spool, tables.jobs, tables.deliveries, observers, now),
         shadows=Shadower(analysis.for_comparison(), tables, spool, metrics, ANALYSIS_RETRIES, now),
     )
     queues = {name: QueueOptions(one.concurrency, one.per_minute) for name, one in settings.destinations.items()}
@@ -77,10 +81,12 @@ def run(settings: Settings, name: str) -> None:
     ours = settings.retention
     kept = Kept(ours.files_for, ours.history_for, ours.audit_for)
     trail = Trail(Audit(engine, now), signing_heads(settings, engine))
-    janitor = Janitor(Retention(engine), trail, spool, durable, metrics, kept, now)
+    janitor = Janitor(Retention(engine), trail, spool, durable, observers, kept, now)
     watch = BackendWatch(models, alive, metrics, durable.retry_studies, checked_every_s(settings))
+    sender = audit_sender(settings, engine, alive)
+    parts: list[_Part] = [watchdog, durable, sweeper, janitor, watch, *([sender] if sender else [])]
     stop = stop_asked()
-    for part in (watchdog, durable, sweeper, janitor, watch):
+    for part in parts:
         part.start()
     log.info(
         "worker ready: pipelines %s, on %s",
@@ -89,7 +95,7 @@ def run(settings: Settings, name: str) -> None:
     )
 
     def at_work() -> bool:
-        return all(part.alive for part in (durable, sweeper, janitor, watch, watchdog))
+        return all(part.alive for part in parts)
 
     def threads() -> Health:
         return {"threads": "ok" if at_work() else "a thread ended, or the lock of this worker did"}
@@ -98,17 +104,29 @@ def run(settings: Settings, name: str) -> None:
         served = f"{WARNING}{models.trouble}" if models.trouble else "ok"
         return {**threads(), "back end": watch.why_not or "ok", "models": served, "database": database_health(engine)}
 
-    with monitor(settings, name, threads, ready), presence(alive, "worker"):
+    told = announced(outbox(settings, engine), whom)
+    with told, monitor(settings, name, threads, ready), presence(alive, "worker"):
         if not wait_for(stop, at_work):
             log.error("a thread of the worker ended, or its lock did: the supervisor starts a new worker")
             _end_process()  # at once: another worker may have taken over what this one has in hand
         sweeper.stop()
         janitor.stop()
+        if sender:
+            sender.stop()
         idle = durable.stop()
     if not idle:
         log.info("stopped with work in hand: it is taken over at the next start")
         logging.shutdown()
         os._exit(0)  # the running step's thread would keep the process for minutes
+
+
+class _Part(Protocol):
+    """What works in a thread of its own."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    def start(self) -> None: ...
 
 
 class _ModelNotes:

@@ -206,6 +206,22 @@ audit_heads = sa.Table(
     sa.Column("signature", sa.String(128), nullable=False, comment="hexadecimal"),
 )
 
+audit_messages = sa.Table(
+    "audit_messages",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("event", sa.Text, nullable=False, comment="for the collector, in JSON; deleted when it has it"),
+    sa.Column("holder", sa.Text, index=True, comment="lock of the process it goes on in; NULL: it is over"),
+)
+
+audit_told = sa.Table(
+    "audit_told",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("audit_id", sa.Integer, nullable=False, comment="the last row of the audit trail that became a message"),
+)
+
 removals = sa.Table(
     "removals",
     metadata,

@@ -20,6 +20,7 @@ from service.domain.job_state import State
 from service.network.commitment import Asked
 from service.store.deliveries import Confirmed, Deliveries
 from service.worker.destination import Ask, DeliveryObserver, Target
+from service.worker.study_reports import Observers
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +31,15 @@ _ASK_AT_MOST = 3
 class Confirmation:
     """Makes sure that what is stored at a destination stays there."""
 
-    def __init__(self, deliveries: Deliveries, observer: DeliveryObserver, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        observers: Observers[DeliveryObserver],
+        clock: Callable[[], datetime],
+    ) -> None:
         self._deliveries = deliveries
-        self._observer = observer
+        self._observer = observers.metrics
+        self._reports = observers.reports
         self._clock = clock
 
     def seek(self, job: Job, name: str, target: Target, stored: Sequence[OpenDelivery], attempt: int) -> float | None:
@@ -70,7 +77,10 @@ class Confirmation:
 
     def _find(self, job: Job, name: str, target: Target, stored: Sequence[OpenDelivery]) -> bool:
         """Whether the destination could be searched for what it stored."""
-        there = target.find(job.study_uid, [s.sop_instance_uid for s in stored]) if target.find else None
+        wanted = [s.sop_instance_uid for s in stored]
+        if target.find:
+            self._reports.asking(job.study_uid, wanted, target.peer)
+        there = target.find(job.study_uid, wanted) if target.find else None
         if there is None:
             log.warning("job %s: %s cannot be asked what it has", job.job_id, name)
             return False

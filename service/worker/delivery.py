@@ -11,6 +11,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from service.domain.delivery import ObjectDelivery, OpenDelivery
 from service.domain.delivery_state import NOT_THERE, TO_SEND, Delivered
 from service.domain.job import Job, StoredObject
@@ -30,6 +32,7 @@ from service.store.deliveries import Deliveries, Instead
 from service.store.jobs import Jobs
 from service.worker.confirmation import Confirmation, tell_end
 from service.worker.destination import DeliveryObserver, Target
+from service.worker.study_reports import Observers
 from service.worker.substitutes import other_root, other_style, style_refused
 from service.worker_step import InternalError, worker_step
 
@@ -48,16 +51,17 @@ class Courier:
         spool: Spool,
         jobs: Jobs,
         deliveries: Deliveries,
-        observer: DeliveryObserver,
+        observers: Observers[DeliveryObserver],
         clock: Callable[[], datetime],
     ) -> None:
         self._destinations = destinations
         self._spool = spool
         self._jobs = jobs
         self._deliveries = deliveries
-        self._observer = observer
+        self._observer = observers.metrics
+        self._reports = observers.reports
         self._clock = clock
-        self._confirmation = Confirmation(deliveries, observer, clock)
+        self._confirmation = Confirmation(deliveries, observers, clock)
 
     def deliver(self, job_id: str, destination: str, attempt: int) -> Done | TryAgain:
         """Make one attempt, counted from 1: send what the destination does not have yet, and have it confirmed."""
@@ -112,7 +116,7 @@ class Courier:
 
     def _attempt(self, job: Job, name: str, target: Target, waiting: Sequence[OpenDelivery]) -> float | None:
         """Send these; seconds until what was not taken of them is to be sent again, None if nothing is."""
-        sent = self._sent(target, [w.stored for w in waiting])
+        sent = self._sent(job, target, [w.stored for w in waiting])
         now = self._clock()
         wait_s = target.policy.wait_s(1 + max(w.attempts for w in waiting), now - min(w.since for w in waiting))
         instead = self._instead(job, target, waiting, sent, wait_s is None)
@@ -152,11 +156,14 @@ class Courier:
         refused = [one for w, one in zip(waiting, sent, strict=True) if style_refused(w, one, target, over)]
         return other_style(self._jobs.objects(job.job_id), target, refused[0].message) if refused else None
 
-    def _sent(self, target: Target, objects: Sequence[StoredObject]) -> Sequence[StoreOutcome]:
+    def _sent(self, job: Job, target: Target, objects: Sequence[StoredObject]) -> Sequence[StoreOutcome]:
         """One outcome per object. Storage that is away is no object's fault."""
         try:
-            with worker_step(), self._spool.local([o.path for o in objects]) as paths:
-                return target.send(paths)
+            with worker_step(SQLAlchemyError), self._spool.local([o.path for o in objects]) as paths:
+                self._reports.sending(job.study_uid, objects, target.peer, paths)
+                outcomes = target.send(paths)
+                self._reports.sent(job.study_uid, objects, target.peer, paths, outcomes)
+                return outcomes
         except OSError as error:
             message = f"cannot be read ({error})"
         except InternalError as error:  # it is recorded, and ends when the time for trying is over

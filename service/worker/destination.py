@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from service.domain.audit_event import Participant
 from service.domain.commitment import Reference
 from service.domain.delivery import Confirm
 from service.domain.job import StoredObject
@@ -34,13 +35,14 @@ class DeliveryObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One destination of results, and how it is reached.
+    """One destination of results, and how it is reached. peer: who it is.
 
     kinds: of evidence. style: of the evidence that depends on one. fallback: the style that goes out where the
     destination does not take that one. answer_within_s: after that a commitment is asked for again, and what is not
     found is sent again.
     """
 
+    peer: Participant
     send: Send
     policy: RetryPolicy
     kinds: frozenset[str]

@@ -22,6 +22,7 @@ from service.store.audit import Audit
 from service.store.audit_heads import AuditHeads
 from service.store.engine import in_words
 from service.store.retention import Retention
+from service.worker.study_reports import Observers
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Janitor(PeriodicTask):
         trail: Trail,
         spool: Spool,
         engine: Engine,
-        observer: PurgeObserver,
+        observers: Observers[PurgeObserver],
         kept: Kept,
         clock: Callable[[], datetime],
     ) -> None:
@@ -82,7 +83,8 @@ class Janitor(PeriodicTask):
         self._trail = trail
         self._spool = spool
         self._engine = engine
-        self._observer = observer
+        self._observer = observers.metrics
+        self._reports = observers.reports
         self._kept = kept
         self._clock = clock
         self._cleaned_at = time.monotonic()
@@ -134,6 +136,7 @@ class Janitor(PeriodicTask):
                 if given_up is not None:
                     log.info("a study was purged: %d files, %d bytes", given_up.images, given_up.size_bytes)
                     self._observer.purged(given_up.size_bytes)
+                    self._reports.deleted(study_uid)
                     yield study_uid
 
     def _remove(self, study_uids: Iterable[str]) -> list[OSError]:

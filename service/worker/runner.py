@@ -38,6 +38,7 @@ from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.study_tables import StudyTables
 from service.worker.delivery_plans import DeliveryPlans, of_pipeline
 from service.worker.saved_result import ENDED, from_json, to_json
+from service.worker.study_reports import Observers
 from service.worker_step import InternalError, worker_step
 
 if TYPE_CHECKING:  # it brings libraries that only an analysis needs
@@ -76,7 +77,7 @@ class Runner:
         tables: StudyTables,
         spool: Spool,
         plans: DeliveryPlans,
-        observer: StudyObserver,
+        observers: Observers[StudyObserver],
         without: Callable[[str, str, str, str], None],
         clock: Callable[[], datetime],
     ) -> None:
@@ -89,7 +90,8 @@ class Runner:
         self._records = tables.records
         self._jobs = tables.jobs
         self._plans = plans
-        self._observer = observer
+        self._observer = observers.metrics
+        self._reports = observers.reports
         self._without = without
         self._clock = clock
 
@@ -134,6 +136,7 @@ class Runner:
         """Analyse the study, with its candidates where it has any, and save the results."""
         assigned = self._models.for_study(job.study_uid)
         with self._studies.open(job) as study:
+            self._reports.read(job.study_uid, [path for series in study[0] for path in series.paths[:1]])
             if not job.pipeline:
                 return self._save(job, not_taken(study[0], self._run(job)), ())
             analyse = partial(self._watched, job, study, assigned)

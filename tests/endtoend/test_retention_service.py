@@ -10,24 +10,11 @@ from helpers.make_ct import write
 from helpers.running_service import AET, RunningService
 
 from demo.pacs import StandInPacs
-from service.inference.repository import create
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send
-from service.settings import default_repository
 from tests.soak.modality import images_of, phantom
 
 A_SECOND = 1 / 86400
-
-
-def models(folder: Path) -> Path:
-    """Tiny networks: what is computed does not matter here."""
-    create(folder, default_repository())
-    for model, spec in (
-        (tiny_models.lung_opacity(), tiny_models.LUNG_OPACITY),
-        (tiny_models.lobes(), tiny_models.LOBES),
-    ):
-        tiny_models.serve(folder, model, spec)
-    return folder
 
 
 def purged(service: RunningService, files: list[Path], number: int) -> dict[str, Any]:
@@ -54,7 +41,7 @@ def test_a_study_is_purged_and_comes_again_in_part_and_whole(tmp_path: Path) -> 
         tmp_path / "service",
         None,
         destinations={"pacs": there},
-        inference={"repository": str(models(tmp_path / "models"))},
+        inference={"repository": str(tiny_models.installed(tmp_path / "models"))},
         retention={"keep_days": A_SECOND},
     )
     with pacs, service:

@@ -63,9 +63,9 @@ class Receiving:
         self.inbox = Inbox(spool or Spool(folder), self.records)
         self.counts = Counts()
         self._host = host
-        listening = Listening(self.AET, host, port, **(calls or {}))
         room = options.pop("room", None) or Room(folder, 2 << 30)
-        self._receiver = Receiver(self.inbox, self.counts, listening, room=room, **options)
+        listening = Listening(self.AET, host, port, room=room, **(calls or {}))
+        self._receiver = Receiver(self.inbox, self.counts, listening, **options)
 
     def __enter__(self) -> Self:
         self._receiver.start()

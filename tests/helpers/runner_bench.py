@@ -10,6 +10,7 @@ from typing import Any
 from helpers import arrivals, tiny_models
 from helpers.databases import open_database
 from helpers.headlines import severity
+from helpers.reports import PEER, observed_by
 from service.analysis.analyst import Outcome, Run
 from service.analysis.open_study import Studies
 from service.analysis.watchdog import Watchdog
@@ -148,9 +149,11 @@ class Bench:
         self._inbox.take(arrivals.arrival())
         (self.job_id,) = arrivals.create_due_jobs(records, NOW, lambda _: 1.0)
         policy = RetryPolicy((5.0, 60.0), timedelta(hours=1))
-        self.destinations = {"pacs": Target(self.send, policy, frozenset(("lobes", "study")), "binary")}
+        self.destinations = {"pacs": Target(PEER, self.send, policy, frozenset(("lobes", "study")), "binary")}
         self.deliveries = Deliveries(engine)
-        self.courier = Courier(self.destinations, self.spool, self.jobs, self.deliveries, self, lambda: self.clock)
+        self.courier = Courier(
+            self.destinations, self.spool, self.jobs, self.deliveries, observed_by(self), lambda: self.clock
+        )
         plans = DeliveryPlans(self.destinations, self.jobs, self.deliveries, lambda: self.clock)
         self.audit = Audit(engine, lambda: self.clock)
         self.configured = [arrivals.PIPELINE]
@@ -168,7 +171,7 @@ class Bench:
             StudyTables.on(engine),
             self.spool,
             plans,
-            self,
+            observed_by(self),
             lambda *without: self.seen.append(("without", *without)),
             lambda: self.clock,
         )

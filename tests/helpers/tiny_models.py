@@ -310,3 +310,11 @@ def toml(spec: ModelSpec) -> str:
 
 def numbered(spec: ModelSpec, version: int) -> ModelSpec:
     return replace(spec, version=str(version))
+
+
+def installed(folder: Path) -> Path:
+    """A repository of tiny networks, for where it does not matter what is computed."""
+    create(folder, default_repository())
+    for model, spec in ((lung_opacity(), LUNG_OPACITY), (lobes(), LOBES)):
+        serve(folder, model, spec)
+    return folder

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from helpers import arrivals, evidence_samples, make_ct
 from helpers.choosy_archive import ChoosyArchive
+from helpers.reports import observed_by
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
     Comprehensive3DSRStorage,
@@ -67,7 +68,7 @@ class Hospital:
         Inbox(spool, records).take(arrivals.arrival(acquired_at=arrivals.at(0)))
         (self.job_id,) = arrivals.create_due_jobs(records, self.now, lambda _: 1.0)
         destinations, deliveries = targets({"pacs": pacs}), Deliveries(engine)
-        self.courier = Courier(destinations, spool, self.jobs, deliveries, self, lambda: self.now)
+        self.courier = Courier(destinations, spool, self.jobs, deliveries, observed_by(self), lambda: self.now)
         objects = [item for item in evidence if item.sop_instance_uid and item.sop_class_uid]
         paths = spool.save_results(self.job_id, {item.file_name: item.content for item in objects})
         stored = [_stored(item, paths[item.file_name]) for item in objects]

@@ -77,7 +77,7 @@ def opening(listening: socket.socket) -> Iterator[Opened]:
         connections.append(connection)
         found.admitted.append(asking.request)
 
-    found = Opened(Door(listening, refused, admit, lambda what: found.told.append(what), ask_within_s=1.0), 0)
+    found = Opened(Door(listening, refused, admit, lambda who: found.told.append(who.outcome), ask_within_s=1.0), 0)
     found.port = listening.getsockname()[1]
     found.door.start()
     yield found

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from helpers import arrivals
 from helpers.databases import open_database
+from helpers.reports import PEER, observed_by
 
 from service.domain.commitment import Reference, Report
 from service.domain.delivery import Confirm
@@ -60,6 +61,7 @@ class Bench:
         Inbox(spool, records).take(arrivals.arrival(acquired_at=arrivals.at(0)))
         (self.job_id,) = arrivals.create_due_jobs(records, NOW, lambda _: 1.0)
         self.pacs = Target(
+            PEER,
             self.send,
             RetryPolicy((5.0, 60.0), timedelta(hours=1)),
             ALL,
@@ -71,7 +73,9 @@ class Bench:
         )
         self.destinations = {"pacs": self.pacs}
         self.plans = DeliveryPlans(self.destinations, self.jobs, self.deliveries, lambda: self.clock)
-        self.courier = Courier(self.destinations, spool, self.jobs, self.deliveries, self, lambda: self.clock)
+        self.courier = Courier(
+            self.destinations, spool, self.jobs, self.deliveries, observed_by(self), lambda: self.clock
+        )
         paths = spool.save_results(
             self.job_id, {uid: uid.encode() for uid in (*KINDS, *(o.sop_instance_uid for o in more))}
         )

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from helpers import arrivals
 from helpers.databases import open_database
 from helpers.dicom_peers import wait_until
+from helpers.reports import observed_by
 
 from service.domain.job import Result
 from service.errors import Reason, Refusal
@@ -51,7 +52,9 @@ class House:
             Audit(self.engine, lambda: self.clock),
             AuditHeads(self.engine, KEY, folder / "audit.head", lambda: self.clock),
         )
-        self.janitor = Janitor(Retention(self.engine), trail, self.spool, self, self, kept, lambda: self.clock)
+        self.janitor = Janitor(
+            Retention(self.engine), trail, self.spool, self, observed_by(self), kept, lambda: self.clock
+        )
 
     def discard(self, job_id: str) -> bool:
         return job_id not in self.at_work

@@ -1,0 +1,88 @@
+"""Tells the hospital's collector of audit messages what has happened. One process of all does so.
+
+Nothing leaves the database before the collector has read it; after a kill it may hear something twice.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.domain import audit_event as events
+from service.domain.audit_event import AuditEvent, Outcome, Participant
+from service.errors import ThoracleError
+from service.log_once import LogOnce
+from service.periodic_task import PeriodicTask
+from service.store.audit import DONE
+from service.store.audit_outbox import AuditOutbox
+from service.store.engine import in_words
+from service.store.liveness import Locks
+from service.worker.receiver_reports import cut_short
+
+log = logging.getLogger(__name__)
+
+HOLDERS = "audit"
+"""The group of the locks of processes in which events go on."""
+
+_SENDER = "audit sender"
+_ROUND_S = 1.0
+_AT_ONCE = 200
+_LONGEST_WAIT_ROUNDS = 60
+
+
+class AuditSender(PeriodicTask):
+    """One thread per worker process; that of one worker sends."""
+
+    def __init__(
+        self, outbox: AuditOutbox, locks: Locks, send: Callable[[Sequence[AuditEvent]], None], us: Participant
+    ) -> None:
+        """send: returns when the collector has all of them; ThoracleError, in words, if it does not."""
+        super().__init__("audit sender", _ROUND_S)
+        self._outbox = outbox
+        self._locks = locks
+        self._send = send
+        self._us = us
+        self._wait, self._waits = 0, 1
+        self._trouble = LogOnce(
+            log,
+            "the collector of audit messages does not get them now: %s; they are kept and sent later",
+            "the collector of audit messages gets them again",
+        )
+
+    def tick(self) -> bool:
+        """Send some of what waits; whether there may be more."""
+        for holder in self._outbox.holders():
+            with self._locks.inherit(HOLDERS, holder) as is_dead:
+                if is_dead:
+                    self._outbox.end_all(holder, cut_short)
+        copied = self._outbox.copy_trail(self._of_trail, _AT_ONCE)
+        due = self._outbox.due(_AT_ONCE)
+        if due:
+            self._send([event for _, event in due])
+            self._outbox.sent([number for number, _ in due])
+        return max(copied, len(due)) == _AT_ONCE
+
+    def _look(self) -> None:
+        if self._wait:
+            self._wait -= 1
+            return
+        try:
+            if self._locks.take(_SENDER, _SENDER):
+                while not self._stop.is_set() and self.tick():
+                    pass
+            self._trouble.tell("")
+            self._waits = 1
+        except SQLAlchemyError as error:
+            self._trouble.tell(in_words(error))
+        except (ThoracleError, OSError) as error:
+            self._trouble.tell(str(error))
+            self._wait = self._waits = min(2 * self._waits, _LONGEST_WAIT_ROUNDS)
+
+    def _of_trail(self, row: sa.Row[Any], study_uid: str | None) -> AuditEvent:
+        """What a row of the audit trail means: of a job it has the study."""
+        outcome = Outcome.SUCCESS if row.outcome == DONE else Outcome.MINOR_FAILURE
+        if study_uid is None:
+            return events.configured(self._us, row.who, row.what, row.subject, row.at, outcome)
+        return events.job_changed(self._us, row.who, row.what, study_uid, row.at, outcome)

@@ -1,0 +1,165 @@
+"""Events wait for their collector: none is lost, whoever is killed, and each is told as it was."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from helpers import arrivals
+from helpers.databases import open_database
+
+from service.domain import audit_event as events
+from service.domain.audit_event import AuditEvent, Outcome, Participant
+from service.domain.job import StoredObject
+from service.errors import Transient
+from service.network.send import StoreOutcome
+from service.network.status import Verdict
+from service.store.audit import DONE, Audit
+from service.store.audit_outbox import AuditOutbox
+from service.store.file_locks import FileLocks
+from service.store.inbox import Inbox
+from service.store.records import Records
+from service.store.spool import Spool
+from service.worker.audit_sender import HOLDERS, AuditSender
+from service.worker.receiver_reports import ReceiverReports
+from service.worker.study_reports import StudyReports
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+US = Participant("thoracle receiver@here", ae_title="THORACLE", address="here")
+
+
+class House:
+    """An outbox with all that puts into it, and a collector that may be away."""
+
+    def __init__(self, folder: Path) -> None:
+        self.engine = open_database(folder / "records.db")
+        self.outbox = AuditOutbox(self.engine)
+        self.inbox = Inbox(Spool(folder), Records(self.engine))
+        self.locks = FileLocks(folder / "locks")
+        self.has: list[AuditEvent] = []
+        self.away = ""
+        self.sender = AuditSender(self.outbox, FileLocks(folder / "locks"), self.take, US)
+
+    def reports(self) -> ReceiverReports:
+        return ReceiverReports(self.outbox, self.locks.join(HOLDERS), US, lambda: NOW + timedelta(minutes=1))
+
+    def take(self, some: list[AuditEvent]) -> None:
+        if self.away:
+            raise Transient(self.away)
+        self.has += some
+
+    def waiting(self) -> list[AuditEvent]:
+        return [event for _, event in self.outbox.due(100)]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def test_what_came_by_an_association_is_one_event_of_each_study(house: House) -> None:
+    reports = house.reports()
+    for instance in ("1", "2", "3"):
+        reports.kept(7, arrivals.arrival(instance=instance))
+    assert house.waiting() == [], "it goes on"
+    reports.ended(7, released=True)
+    (event,) = house.waiting()
+    study, patient = event.subjects
+    assert event.event == events.TRANSFERRED and event.outcome is Outcome.SUCCESS
+    assert list((study.classes or {}).values()) == [3]
+    assert patient.id == events.UNKNOWN, "these bytes name nobody"
+    assert [(one.role.value, one.requestor) for one in event.participants if one.role] == [
+        ("110153", True),
+        ("110152", False),
+    ]
+
+
+def test_an_association_that_was_aborted_says_so(house: House) -> None:
+    reports = house.reports()
+    reports.kept(7, arrivals.arrival())
+    reports.ended(7, released=False)
+    (event,) = house.waiting()
+    assert event.outcome is Outcome.MINOR_FAILURE and "aborted" in event.why
+
+
+def test_what_a_killed_receiver_left_open_is_told_with_what_came(house: House) -> None:
+    reports = house.reports()
+    for instance in ("1", "2"):
+        came = arrivals.arrival(instance=instance)
+        house.inbox.take(came)
+        reports.kept(7, came)
+    house.sender.tick()
+    assert house.has == [], "its process lives"
+    house.locks.leave(HOLDERS, house.outbox.holders()[0])  # as the kernel does when it dies
+    house.sender.tick()
+    (event,) = house.has
+    assert event.outcome is Outcome.SERIOUS_FAILURE and "killed" in event.why
+    assert list((event.subjects[0].classes or {}).values()) == [2]
+
+
+def test_who_is_not_let_in_is_told_of_once_a_minute(house: House) -> None:
+    reports = house.reports()
+    for _ in range(1000):
+        reports.turned_away("10.1.2.3", "EVIL", "nobody knows it")
+    reports.turned_away("10.1.2.3", "", "no TLS: it shows no certificate")
+    first, second = house.waiting()
+    assert first.type == events.NODE_AUTHENTICATION and first.subjects[0].id == "10.1.2.3"
+    assert "certificate" in second.why
+    for number in range(1000):
+        reports.turned_away(f"10.1.3.{number % 250}", f"EVIL{number}", "nobody knows it")
+    assert len(house.waiting()) == 100, "who tries under a thousand names fills no disk"
+
+
+def test_a_database_that_is_away_is_no_reason_to_refuse_an_image(house: House) -> None:
+    reports = house.reports()
+    with house.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE audit_messages")
+    reports.kept(7, arrivals.arrival())
+    reports.ended(7, released=True)
+    reports.turned_away("10.1.2.3", "EVIL", "nobody knows it")
+
+
+def test_changes_of_the_audit_trail_are_told_once_from_the_first_look_on(house: House) -> None:
+    trail = Audit(house.engine, lambda: NOW)
+    trail.note("ada", "promote", "lobes", DONE)
+    house.sender.tick()
+    assert house.has == [], "history was not told"
+    with trail.entry("ada", "promote", "lobes"):
+        pass
+    house.sender.tick()
+    house.sender.tick()
+    (event,) = house.has
+    assert event.event == events.SECURITY_ALERT and event.participants[0].user_id == "ada"
+
+
+def test_what_the_collector_does_not_take_waits_in_its_order(house: House) -> None:
+    first, second = (events.application_started(replace(US, user_id=name), NOW) for name in ("a", "b"))
+    house.away = "it is away"
+    house.outbox.put(first)
+    with pytest.raises(Transient):
+        house.sender.tick()
+    assert house.outbox.waiting_since() == NOW
+    house.outbox.put(second)
+    house.away = ""
+    house.sender.tick()
+    assert house.has == [first, second] and house.outbox.waiting_since() is None
+
+
+def test_results_that_were_sent_and_those_that_were_not_are_two_events(house: House, tmp_path: Path) -> None:
+    reports = StudyReports(house.outbox, US, lambda: NOW)
+    to = Participant("PACS", ae_title="PACS", address="10.1.1.1")
+    objects = [StoredObject("lobes", uid, uid, uid, "", None, None, ()) for uid in ("1.1", "1.2")]
+    outcomes = [
+        StoreOutcome(tmp_path, "1.1", Verdict.STORED, 0, ""),
+        StoreOutcome(tmp_path, "1.2", Verdict.TRANSIENT, None, "it is away"),
+    ]
+    reports.sending("1.9", objects, to, [])
+    reports.sent("1.9", objects, to, [], outcomes)
+    begun, stored, refused = house.waiting()
+    assert begun.event == events.BEGIN_TRANSFERRING and begun.subjects[0].classes == {"1.1": 1, "1.2": 1}
+    assert (stored.outcome, stored.subjects[0].classes) == (Outcome.SUCCESS, {"1.1": 1})
+    assert (refused.outcome, refused.why, refused.subjects[0].classes) == (
+        Outcome.MINOR_FAILURE,
+        "it is away",
+        {"1.2": 1},
+    )
