@@ -33,6 +33,7 @@ def backup(
     settings = settings_from(config)
     with failures("Not backed up"), copying() as told:
         made = back_up(settings, folder, told)
+    with failures("Backed up, but the collector of audit messages will not hear of it"):
         tell_exported(settings, who(), made.folder)
     out.print(f"{made.files} files and the database are in {escape(str(made.folder))}")
     if made.gone:

@@ -29,5 +29,6 @@ def restore(
     settings = settings_from(config)
     with failures("Not restored"), copying() as told:
         files = bring_back(settings, backup, told)
+    with failures("Restored, but the collector of audit messages will not hear of it"):
         tell_imported(settings, who(), backup)
     out.print(f"{files} files and the database are back; now: thoracle serve")

@@ -1,5 +1,6 @@
 """Builds, from the settings, what tells the hospital's collector of audit messages."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 from socket import getfqdn, gethostname
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.composition.storage import existing_storage, open_storage
 from service.domain import audit_event as events
@@ -17,9 +19,12 @@ from service.network.audit_message import syslog_message
 from service.network.syslog import Collector, send
 from service.settings import Settings, tls_files
 from service.store.audit_outbox import AuditOutbox
+from service.store.engine import in_words
 from service.store.liveness import Locks
 from service.worker.audit_sender import HOLDERS, AuditSender
 from service.worker.receiver_reports import ReceiverReports
+
+log = logging.getLogger(__name__)
 
 now = partial(datetime.now, UTC)
 
@@ -39,13 +44,18 @@ def us(settings: Settings, role: str) -> Participant:
 
 @contextmanager
 def announced(kept: AuditOutbox | None, who: Participant) -> Iterator[None]:
-    """Tells that a process begins and ends its work."""
-    if kept is None:
-        yield
-        return
-    kept.put(events.application_started(who, now()))
+    """Tells that a process begins and ends its work. A database that is away changes neither."""
+
+    def tell(event: AuditEvent) -> None:
+        try:
+            if kept is not None:
+                kept.put(event)
+        except SQLAlchemyError as error:
+            log.error("the collector of audit messages will not hear of our start or end: %s", in_words(error))
+
+    tell(events.application_started(who, now()))
     yield
-    kept.put(events.application_stopped(who, now()))
+    tell(events.application_stopped(who, now()))
 
 
 def receiver_reports(settings: Settings, engine: sa.Engine, alive: Locks) -> ReceiverReports | None:

@@ -87,7 +87,7 @@ def test_the_collector_hears_of_everything_also_after_kills(tmp_path: Path, hosp
     (came,) = told_of(messages, "DICOM Instances Transferred", "1.2.3")[:1]
     number = came.find(".//SOPClass")
     assert number is not None and number.get("NumberOfInstances") == str(len(ct))
-    assert "<none>" not in subjects(came) and len(subjects(came)) == 2
+    assert "<none>" not in subjects(came), "the phantom's Patient ID is told"
     assert told_of(messages, "DICOM Instances Accessed", "1.2.3")
     begun = told_of(messages, "Begin Transferring DICOM Instances", "1.2.3")
     assert begun and len(told_of(messages, "DICOM Instances Transferred", "1.2.3")) == len(begun) + 1
