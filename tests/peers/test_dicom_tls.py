@@ -25,10 +25,10 @@ from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 
+from service.network.answers import StoreAnswer
 from service.network.callers import ANYWHERE, Caller
 from service.network.dimse import STORAGE_COMMITMENT, VERIFICATION
 from service.network.peer import DicomNode, associate, echo
-from service.network.receive import NOT_AUTHORISED
 from service.network.rights import Right
 from service.network.send import Verdict, send
 from service.tls import TlsFiles
@@ -259,7 +259,7 @@ def test_a_caller_is_title_address_and_certificate_and_may_what_it_may(
             assert "Calling AE Title Not Recognized" in done.stderr, rejected
         refused = storescu(receiver, phantom[1], *ct1, "-aet", "PACS")
         assert refused.returncode != 0
-        assert receiver.counts.statuses[-1] == NOT_AUTHORISED
+        assert receiver.counts.statuses[-1] == StoreAnswer.NOT_AUTHORISED
         assert storescu(receiver, phantom[2], *other, "-aet", "MR1").returncode == 0
         assert len(receiver.rows()) == 2
         report = [build_context(STORAGE_COMMITMENT), build_context(VERIFICATION)]
@@ -295,8 +295,8 @@ def test_who_may_not_report_reports_in_no_context(tmp_path: Path) -> None:
 
     with Receiving(tmp_path, calls={"callers": callers}, on_report=told) as receiver:
         for caller, syntaxes, wanted in (
-            ("MR1", [VERIFICATION], NOT_AUTHORISED),
-            ("PACS", [VERIFICATION], NOT_AUTHORISED),
+            ("MR1", [VERIFICATION], StoreAnswer.NOT_AUTHORISED),
+            ("PACS", [VERIFICATION], StoreAnswer.NOT_AUTHORISED),
             ("PACS", [STORAGE_COMMITMENT], 0x0000),
         ):
             association = associate(node(receiver, None, caller), [build_context(one) for one in syntaxes])

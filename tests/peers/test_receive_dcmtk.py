@@ -22,9 +22,9 @@ from pydicom.uid import (
 
 from service.domain.pressure import Marks
 from service.network.admission import Admission
+from service.network.answers import StoreAnswer
 from service.network.callers import ANYWHERE, Caller
 from service.network.peer import echo
-from service.network.receive import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES
 from service.network.send import Verdict, send
 from service.ops.metrics import Metrics
 
@@ -153,7 +153,7 @@ def test_a_full_disk_answers_out_of_resources(tmp_path: Path, phantom: list[Path
         sent = dcmtk("storescu", "-v", "127.0.0.1", receiver.port, phantom[0])
         assert "OutOfResources" in sent.stderr
         [outcome] = send(receiver.node, phantom[:1])
-        assert (outcome.status, outcome.verdict) == (OUT_OF_RESOURCES, Verdict.TRANSIENT)
+        assert (outcome.status, outcome.verdict) == (StoreAnswer.OUT_OF_RESOURCES, Verdict.TRANSIENT)
         assert receiver.rows() == {}
 
 
@@ -198,7 +198,7 @@ def test_an_instance_without_its_series_is_refused(tmp_path: Path, caplog: pytes
     paths = make_ct.write([dataset], tmp_path / "sent")
     with Receiving(tmp_path / "data") as receiver:
         [outcome] = send(receiver.node, paths)
-        assert (outcome.status, outcome.verdict) == (DOES_NOT_MATCH, Verdict.PERMANENT)
+        assert (outcome.status, outcome.verdict) == (StoreAnswer.DOES_NOT_MATCH, Verdict.PERMANENT)
         assert receiver.rows() == {}
     assert "SeriesInstanceUID missing" in caplog.text
 
@@ -211,7 +211,7 @@ def test_another_instance_than_announced_is_refused(tmp_path: Path) -> None:
     assert content.count(announced) == 2, "once in the file meta information, once in the dataset"
     path.write_bytes(content.replace(announced, announced[:-1] + b"x", 1))
     with Receiving(tmp_path / "data") as receiver:
-        assert [o.status for o in send(receiver.node, [path])] == [DOES_NOT_MATCH]
+        assert [o.status for o in send(receiver.node, [path])] == [StoreAnswer.DOES_NOT_MATCH]
 
 
 def test_the_service_survives_its_own_failure(
@@ -220,7 +220,7 @@ def test_the_service_survives_its_own_failure(
     with Receiving(tmp_path) as receiver:
         with monkeypatch.context() as broken:
             broken.setattr(receiver.inbox, "take", lambda _: 1 / 0)
-            assert [o.status for o in send(receiver.node, phantom[:1])] == [CANNOT_UNDERSTAND]
+            assert [o.status for o in send(receiver.node, phantom[:1])] == [StoreAnswer.CANNOT_UNDERSTAND]
         assert [o.verdict for o in send(receiver.node, phantom[:1])] == [Verdict.STORED]
 
 
