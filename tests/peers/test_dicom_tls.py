@@ -71,6 +71,7 @@ def as_client(own: tuple[Path, Path], authority: Authority) -> list[object]:
     return ["+tls", key, certificate, "+cf", authority.certificate]
 
 
+@pytest.mark.conformance("air/audit")
 def test_dcmtk_sends_to_us_with_a_right_certificate_only(
     ours: Receiving, hospital: Authority, stranger: Authority, phantom: list[Path]
 ) -> None:
@@ -176,6 +177,7 @@ def test_orthanc_and_we_by_tls_both_ways(hospital: Authority, phantom: list[Path
             assert len(receiver.rows()) == len(phantom)
 
 
+@pytest.mark.conformance("security-profiles/bcp-195")
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_openssl_finds_our_versions_and_no_renegotiation(ours: Receiving, hospital: Authority, version: str) -> None:
     certificate, key = hospital.issue("ct1")
@@ -240,6 +242,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(hospital: Authority, t
         assert shown(receiver.port) == "second"
 
 
+@pytest.mark.conformance("store-answers/0124")
 def test_a_caller_is_title_address_and_certificate_and_may_what_it_may(
     hospital: Authority, phantom: list[Path], tmp_path: Path
 ) -> None:
@@ -284,6 +287,7 @@ def test_a_certificate_that_cannot_be_read_costs_its_own_connection_only(ours: R
     assert echo(node(ours, TlsFiles(*hospital.issue("ct1"), hospital.certificate))) is None
 
 
+@pytest.mark.conformance("report-answers/0124")
 def test_who_may_not_report_reports_in_no_context(tmp_path: Path) -> None:
     """pynetdicom hands a report on whatever context it comes by."""
     reports: list[str] = []

@@ -49,12 +49,14 @@ def assert_stored_as_sent(receiver: Receiving, paths: list[Path]) -> None:
         assert receiver.dataset_bytes(uid(path)) == dataset_bytes(path)
 
 
+@pytest.mark.conformance("accepted-contexts/Verification")
 def test_echo(tmp_path: Path) -> None:
     with Receiving(tmp_path) as receiver:
         assert dcmtk("echoscu", "127.0.0.1", receiver.port).returncode == 0
         assert echo(receiver.node) is None
 
 
+@pytest.mark.conformance("store-answers/0000", "accepted-contexts/storage", "security-profiles/signatures")
 def test_storescu_sends_a_series_byte_for_byte(tmp_path: Path, phantom: list[Path]) -> None:
     with Receiving(tmp_path) as receiver:
         sent = dcmtk("storescu", "-aet", "CT1", "-aec", receiver.AET, "127.0.0.1", receiver.port, *phantom)
@@ -131,6 +133,7 @@ def test_a_sender_killed_midway_leaves_whole_files_and_may_send_again(tmp_path: 
         assert_stored_as_sent(receiver, phantom)
 
 
+@pytest.mark.conformance("rejections/calling_ae")
 def test_an_unknown_calling_ae_is_rejected(tmp_path: Path, phantom: list[Path]) -> None:
     with Receiving(tmp_path, calls={"callers": {"CT1": Caller(ANYWHERE)}}) as receiver:
         stranger = dcmtk("storescu", "-aet", "STRANGER", "127.0.0.1", receiver.port, phantom[0])
@@ -140,12 +143,14 @@ def test_an_unknown_calling_ae_is_rejected(tmp_path: Path, phantom: list[Path]) 
     assert receiver.counts.associations == ["rejected", "accepted", "released"]
 
 
+@pytest.mark.conformance("rejections/called_ae")
 def test_another_called_ae_is_rejected_where_required(tmp_path: Path) -> None:
     with Receiving(tmp_path, calls={"require_called_aet": True}) as receiver:
         assert dcmtk("echoscu", "-aec", "ELSEWHERE", "127.0.0.1", receiver.port).returncode != 0
         assert dcmtk("echoscu", "-aec", receiver.AET, "127.0.0.1", receiver.port).returncode == 0
 
 
+@pytest.mark.conformance("store-answers/A700")
 def test_a_full_disk_answers_out_of_resources(tmp_path: Path, phantom: list[Path]) -> None:
     full = Marks(min_free_bytes=1e18, resume_free_bytes=1e18)
     admission = Admission(full, lambda: 1e9, lambda: 0, lambda _: False, Metrics())
@@ -192,6 +197,7 @@ def test_anything_but_ct_is_stored_and_ignored_by_name(tmp_path: Path) -> None:
         assert_stored_as_sent(receiver, paths)
 
 
+@pytest.mark.conformance("store-answers/A900")
 def test_an_instance_without_its_series_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     [dataset] = make_ct.make(slices=1).datasets
     del dataset.SeriesInstanceUID
@@ -214,6 +220,7 @@ def test_another_instance_than_announced_is_refused(tmp_path: Path) -> None:
         assert [o.status for o in send(receiver.node, [path])] == [StoreAnswer.DOES_NOT_MATCH]
 
 
+@pytest.mark.conformance("store-answers/C000")
 def test_the_service_survives_its_own_failure(
     tmp_path: Path, phantom: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
