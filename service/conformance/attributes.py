@@ -21,6 +21,7 @@ EVERYTHING = "made from all of these"
 _CONTENT = "ContentSequence"
 _LONGEST = 64
 _ITEMS = {0: "no item", 1: "one item"}
+MORE = "one item or more"
 _BINARY = ("OB", "OW", "OF", "OD", "OL", "OV", "UN")
 
 Path = tuple[str, ...]
@@ -82,7 +83,7 @@ def _walk(dataset: Dataset, above: Path) -> Iterator[tuple[Path, str]]:
         if element.VR != "SQ" or element.keyword == _CONTENT:
             yield path, _text(element)
             continue
-        yield path, _ITEMS.get(len(element.value), "several items")
+        yield path, _ITEMS.get(len(element.value), MORE)
         for item in element.value:
             yield from _walk(item, path)
 

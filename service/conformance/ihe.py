@@ -89,7 +89,7 @@ REQUIREMENTS = (
         "key-images",
         "key images as Key Object Selection",
         Met.NO,
-        "no Key Object Selection is made: a picture of the worst slices is on the report",
+        "no Key Object Selection is made; the report has pictures of slices",
         _TRIED,
         Known.SUMMARY,
     ),
@@ -188,8 +188,8 @@ REQUIREMENTS = (
         "content-qualification",
         "Content Qualification (0018,9004) tells RESEARCH",
         Met.PARTLY,
-        "heat maps only: the IODs of SEG, SR and PDF as written here have no such attribute. All say it in Series "
-        "Description, SRs by a code, Segmentations in Content Description",
+        "heat maps have the attribute, the other objects do not. All say it in Series Description, SRs by a code, "
+        "Segmentations in Content Description",
         _TRIED,
         Known.MEMORY,
     ),

@@ -101,13 +101,15 @@ def objects(settings: Settings) -> Section:
             pipelines(settings),
             *(f"#### {one.name}\n\n{own}" for one in PIPELINES if (own := of_its_own(one))),
             "### 10.3 Attributes of the objects created",
-            "Found by encoding a sample CT of one frame per file several times, each time with one thing changed: "
-            f"{', '.join(CHANGES.values())}. **{COPIED}**: the value of the same attribute of the CT's first image. "
-            f"**{EVERYTHING}**: UIDs and whatever holds some. **the CT** and the like: what the value is made from. "
-            "**constant**: always this value; … where it is long. Of an Enhanced CT the same attributes are made, "
-            "and its SOP class is referred to. Not only the attributes listed, but all of the modules Patient, "
-            "Clinical Trial Subject, General Study, Patient Study and Clinical Trial Study that the CT has are "
-            "copied, private ones never. The content of SRs is told by their templates (section 10.5).",
+            "Found by encoding a sample CT several times, each time with one thing changed: "
+            f"{', '.join(CHANGES.values())}. **{COPIED}**: the value of the same attribute of the CT's first image, "
+            f"as far as it is legal (section 8). **{EVERYTHING}**: UIDs, and whatever holds some. **the CT** and the "
+            "like: what the value is made from. **constant**: always this value; … where it is long. An attribute "
+            "may be absent where there is nothing to say. Not only the attributes of the patient and the study that "
+            "are listed are copied, but whatever the CT has of the modules Patient, Clinical Trial Subject, General "
+            "Study, Patient Study and Clinical Trial Study, as highdicom knows them; private ones never. Of an "
+            "Enhanced CT there is also the Referenced Frame Number (0008,1160) of each frame of a Segmentation, and "
+            "its own SOP class is referred to. The content of SRs is told by their templates (section 10.5).",
             *attribute_tables(),
             "### 10.4 Data dictionary of private attributes\n\nNone: no private data elements are created.",
         ],

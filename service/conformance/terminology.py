@@ -27,6 +27,17 @@ TEMPLATES = {
 """Templates of PS3.16 that our SRs follow; the first three are named in the documents."""
 
 
+SCHEMES = {
+    "DCM": "DICOM",
+    "SCT": "SNOMED CT",
+    "LN": "LOINC",
+    "UMLS": "UMLS",
+    "UCUM": "UCUM",
+    "RFC5646": "RFC 5646 (languages)",
+}
+"""Coding schemes of others, by their designators."""
+
+
 def terminology() -> list[str | Table]:
     """Templates and codes."""
     return [
@@ -34,8 +45,8 @@ def terminology() -> list[str | Table]:
         templates(),
         "Language is English. The notice and the report as text follow no template.",
         f"### 10.6 Private codes, scheme {codes.PRIVATE}",
-        "All other codes are of the Standard, SNOMED CT, LOINC and UCUM. A pipeline with a classifier also has "
-        "`P-...`, the probability of each of its classes.",
+        f"All other codes are of {', '.join(SCHEMES.values())}. A pipeline with a classifier may also have `P-...`, "
+        "the probability of each of its classes.",
         private_codes(),
         "### 10.7 Grayscale image consistency\n\nNot applicable: nothing is displayed.",
         "### 10.8 Private SOP classes and transfer syntaxes\n\nNone are created. Those of others are stored as "
@@ -85,14 +96,18 @@ def private_codes() -> Table:
     return table("private-codes", ("Code", "Meaning", "Of"), rows)
 
 
+_WHOSE = {codes.__name__: "every result", "shared": "several pipelines"}
+
+
 def _codes() -> Iterator[tuple[str, Code]]:
     """Private codes that modules define, and whose they are."""
     for module in _modules():
-        whose = module.__name__.removeprefix("service.pipelines.").split(".")[0].replace("_", "-")
+        name = module.__name__.removeprefix("service.pipelines.")
+        whose = name if module is codes else name.split(".")[0].replace("_", "-")
         for found in list(vars(module).values()):
             for code in _within(found):
                 if code.scheme_designator == codes.PRIVATE:
-                    yield ("every result" if module is codes else whose), code
+                    yield _WHOSE.get(whose, whose), code
 
 
 def _within(found: object) -> Iterator[Code]:

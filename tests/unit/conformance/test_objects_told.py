@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping
 from io import BytesIO
 
 import pytest
-from helpers import evidence_samples, make_ct, notice_samples
+from helpers import enhanced_ct, evidence_samples, make_ct, notice_samples
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 
-from service.conformance.attributes import COPIED, attributes, values
+from service.conformance.attributes import COPIED, MORE, attributes, values
 from service.conformance.objects import KINDS, attribute_tables, created, pipelines, styles
 from service.conformance.rows import Table
 from service.conformance.sample_results import FIRST, LABEL_MAP, sample_results
-from service.conformance.terminology import TEMPLATES, private_codes, templates
+from service.conformance.terminology import SCHEMES, TEMPLATES, private_codes, templates
 from service.domain.analysis import Analysis
 from service.domain.codes import PRIVATE
 from service.domain.ct import CT
@@ -33,6 +33,7 @@ from service.evidence.context import (
 )
 from service.evidence.notice import encode_notice
 from service.evidence.seg import segmentation
+from service.imaging.read import read_ct
 from service.pipelines import PIPELINES
 from service.settings import Settings
 
@@ -92,6 +93,21 @@ def test_every_attribute_of_a_result_is_told_and_comes_from_where_it_says(
             assert found[one.path] == source[one.path], one.key
         if one.source == "constant" and one.value not in ("", "…") and one.path in found:
             assert ", ".join(dict.fromkeys(found[one.path])) == one.value, one.key
+
+
+def test_of_an_enhanced_ct_the_frames_are_referred_to_besides() -> None:
+    scan = make_ct.make(findings=make_ct.FINDINGS, rows=48, columns=64, pixel_mm=(6.0, 6.0))
+    ct = read_ct([enhanced_ct.enhance(scan.datasets)])
+    analysis = evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
+    selections = [Selection(Style(kind), EVERYTHING) for kind in SegKind]
+    for one in evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), selections):
+        if one.sop_class_uid is None:
+            continue
+        found, told = values(dcmread(BytesIO(one.content))), {each.path: each for each in attributes(kind_of(one))}
+        assert {path[-1] for path in found.keys() - told.keys()} <= {"ReferencedFrameNumber"}, one.file_name
+        for path in found.keys() & told.keys():
+            if told[path].source == "constant" and told[path].value not in ("", "…") and MORE not in told[path].value:
+                assert ", ".join(dict.fromkeys(found[path])) == told[path].value, (one.file_name, path)
 
 
 def test_a_heat_map_is_told_by_the_sample() -> None:
@@ -174,6 +190,8 @@ def test_private_codes_are_legal_have_one_meaning_and_are_all_there_is(results: 
     used = {code for dataset in results.values() for code in private_values(dataset)}
     assert len(used) > 10
     assert used - told.items() == set()
+    schemes = {str(item.CodingSchemeDesignator) for one in results.values() for item in coded(one)}
+    assert schemes - {PRIVATE} == SCHEMES.keys()
 
 
 def items(dataset: Dataset) -> Iterator[Dataset]:
@@ -191,6 +209,10 @@ def template_ids(dataset: Dataset) -> Iterator[str]:
 def concept_values(dataset: Dataset) -> Iterator[str]:
     for item in items(dataset):
         yield from (str(one.CodeValue) for one in item.get("ConceptNameCodeSequence", []))
+
+
+def coded(dataset: Dataset) -> Iterator[Dataset]:
+    yield from (item for item in items(dataset) if "CodeValue" in item)
 
 
 def private_values(dataset: Dataset) -> Iterator[tuple[str, str]]:
