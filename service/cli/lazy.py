@@ -12,6 +12,8 @@ COMMANDS = {
     "serve": "Run the service: receive CTs, analyse them, send the results to the PACS.",
     "send": "Send DICOM files by C-STORE.",
     "doctor": "Check configuration, ports, disk, models and destinations, and say in words what is wrong.",
+    "conformance": "Print the DICOM conformance statement (PS3.2) of this version and this configuration, for the PACS "
+    "administrator.",
     "migrate": "Bring the database to the schema of this version, and say so.",
     "backup": "Copy database, images, results, models of your own and the audit key, while the service works.",
     "restore": "Bring a backup back where there is no database yet, before the service starts.",

@@ -53,7 +53,7 @@ _KINDS = {
     "heat-maps": (HEAT_MAP.kind,),
 }
 _PLAIN = str(ExplicitVRLittleEndian)
-_ENCODINGS = {
+ENCODINGS = {
     "seg": ((str(SegmentationStorage), _PLAIN),),
     "sr": ((str(Comprehensive3DSRStorage), _PLAIN),),
     "pdf": ((str(EncapsulatedPDFStorage), _PLAIN),),
@@ -61,7 +61,10 @@ _ENCODINGS = {
     "capture": ((str(SecondaryCaptureImageStorage), _PLAIN),),
     "heat-maps": ((str(ParametricMapStorage), str(RLELossless)),),
 }
-_LABEL_MAP = ("1.2.840.10008.5.1.4.1.1.66.7", str(RLELossless))
+"""SOP class and transfer syntax of what each word of `send` names, as it is stored."""
+
+LABEL_MAP = ("1.2.840.10008.5.1.4.1.1.66.7", str(RLELossless))
+"""The same of Segmentations for a destination with `seg: labelmap`."""
 
 
 def targets(destinations: Mapping[str, AnyDestination]) -> dict[str, Target]:
@@ -119,10 +122,10 @@ def wanted(destination: AnyDestination) -> Iterator[Wanted]:
     """What a destination is to store, as it is encoded."""
     for product in destination.send:
         label_map = product == "seg" and _style(destination).seg is SegKind.LABELMAP
-        yield Wanted(f"{product!r} of `send`", (_LABEL_MAP, *_ENCODINGS[product]) if label_map else _ENCODINGS[product])
+        yield Wanted(f"{product!r} of `send`", (LABEL_MAP, *ENCODINGS[product]) if label_map else ENCODINGS[product])
     if destination.notice:
-        yield Wanted("`notice`", _ENCODINGS["text"])
-        yield Wanted("`notice`", _ENCODINGS["pdf"])
+        yield Wanted("`notice`", ENCODINGS["text"])
+        yield Wanted("`notice`", ENCODINGS["pdf"])
 
 
 def _target(name: str, destination: AnyDestination) -> Target:

@@ -38,7 +38,7 @@ class Consequence(StrEnum):
     REJECTED = "refused"
 
 
-_REASONS = {
+REASONS = {
     0x0110: ("processing failure", Consequence.ASK_LATER),
     0x0112: ("no such object instance", Consequence.RESEND),
     0x0119: ("class/instance conflict", Consequence.REJECTED),
@@ -46,11 +46,12 @@ _REASONS = {
     0x0131: ("duplicate transaction UID", Consequence.ASK_LATER),
     0x0213: ("resource limitation", Consequence.ASK_LATER),
 }
+"""Failure Reasons of the standard (PS3.3 C.14.1.1): in words, and what they mean."""
 
 
 def reason_in_words(reason: int) -> str:
     """A Failure Reason (PS3.3 C.14.1.1) for people, with its number."""
-    words, _ = _REASONS.get(reason, ("unknown reason", None))
+    words, _ = REASONS.get(reason, ("unknown reason", None))
     return f"{words} (0x{reason:04X})"
 
 
@@ -59,5 +60,5 @@ def consequence(reason: int) -> Consequence:
 
     Asking again takes a new Transaction UID (PS3.4 J.3.3).
     """
-    _, meaning = _REASONS.get(reason, ("", Consequence.ASK_LATER))
+    _, meaning = REASONS.get(reason, ("", Consequence.ASK_LATER))
     return meaning

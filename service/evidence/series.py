@@ -13,7 +13,7 @@ from service.evidence.times import written
 
 _LONGEST, _LIMITATION = 64, " research use only"
 
-_PER_RESULT = 100
+PER_RESULT = 100
 """Room between the series numbers of two results of a study."""
 
 
@@ -24,7 +24,7 @@ def series(case: Filed, product: Product, *variant: str) -> dict[str, Any]:
     """
     return {
         "series_instance_uid": case.uids(product.kind, "series", *variant),
-        "series_number": case.context.pipeline.series_number + product.offset + _PER_RESULT * (case.context.number - 1),
+        "series_number": case.context.pipeline.series_number + product.offset + PER_RESULT * (case.context.number - 1),
         "series_description": description(product.title, case.context, written_at(case)),
         "sop_instance_uid": case.uids(product.kind, "instance", *variant),
         "instance_number": 1,

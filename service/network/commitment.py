@@ -14,10 +14,11 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.pdu import P_DATA_TF
-from pynetdicom.presentation import build_context, build_role
+from pynetdicom.presentation import build_role
 
 from service.domain.commitment import OnReport, Reference, Report
-from service.network.dimse import STORAGE_COMMITMENT, UNPARSABLE
+from service.network.answers import ReportAnswer
+from service.network.dimse import STORAGE_COMMITMENT, UNPARSABLE, asked
 from service.network.peer import DicomNode, NoAssociation, associate
 from service.network.status import in_words
 
@@ -28,11 +29,8 @@ _REQUEST_COMMITMENT = 1
 _EVENTS = (1, 2)  # all are committed, failures exist (PS3.4 J.3.3.1)
 
 _SUCCESS = 0x0000
-_PROCESSING_FAILURE = 0x0110
-_NO_SUCH_EVENT_TYPE = 0x0113
-_INVALID_ARGUMENT = 0x0115
-_NO_SUCH_SOP_CLASS = 0x0118
-_UNSUPPORTED = (0x0118, 0x0122, 0x0123, 0x0211)  # no such SOP class, not supported, no such action, no such operation
+NO_COMMITMENT = (0x0118, 0x0122, 0x0123, 0x0211)
+"""No such SOP class, not supported, no such action, no such operation: asking again is no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def request(node: DicomNode, transaction_uid: str, references: Sequence[Referenc
     """
     listener = _Listener(transaction_uid)
     try:
-        association = associate(node, [build_context(STORAGE_COMMITMENT)], listener.handlers)
+        association = associate(node, [asked(STORAGE_COMMITMENT)], listener.handlers)
     except NoAssociation as none:
         return Asked(False, str(none), unsupported=none.no_context)
     try:
@@ -74,7 +72,7 @@ def request(node: DicomNode, transaction_uid: str, references: Sequence[Referenc
     if status == _SUCCESS:
         return Asked(True, "accepted", report=listener.report)
     message = "no answer to N-ACTION" if status is None else f"N-ACTION {in_words(status)}"
-    return Asked(False, message, unsupported=status in _UNSUPPORTED, report=listener.report)
+    return Asked(False, message, unsupported=status in NO_COMMITMENT, report=listener.report)
 
 
 def accept_role(event: evt.Event) -> None:
@@ -88,7 +86,7 @@ def accept_role(event: evt.Event) -> None:
         event.assoc.acceptor.add_negotiation_item(build_role(STORAGE_COMMITMENT, scp_role=True))
 
 
-def answer_report(event: evt.Event, on_report: OnReport) -> tuple[int, None]:
+def answer_report(event: evt.Event, on_report: OnReport) -> tuple[ReportAnswer, None]:
     """EVT_N_EVENT_REPORT: the status of the response (PS3.7 10.1.1.1.8); 0x0000 only when `on_report` kept the report.
 
     0x0110 after a failure of ours: the peer may report again. A report that nobody asked for, and one that cannot be
@@ -97,19 +95,19 @@ def answer_report(event: evt.Event, on_report: OnReport) -> tuple[int, None]:
     message, calling_ae = event.request, event.assoc.requestor.ae_title
     assert isinstance(message, N_EVENT_REPORT)
     if message.AffectedSOPClassUID != STORAGE_COMMITMENT:
-        return _NO_SUCH_SOP_CLASS, None
+        return ReportAnswer.NO_SUCH_SOP_CLASS, None
     if message.EventTypeID not in _EVENTS:
-        return _NO_SUCH_EVENT_TYPE, None
+        return ReportAnswer.NO_SUCH_EVENT_TYPE, None
     try:
         if on_report(calling_ae, _report(event)):
-            return _SUCCESS, None
+            return ReportAnswer.SUCCESS, None
         log.warning("storage commitment report, calling AE %s: unknown transaction", calling_ae)
     except Malformed as error:
         log.warning("storage commitment report, calling AE %s: %s", calling_ae, error)
     except OSError as error:
         log.error("storage commitment report, calling AE %s not kept: %s", calling_ae, error.strerror or error)
-        return _PROCESSING_FAILURE, None
-    return _INVALID_ARGUMENT, None
+        return ReportAnswer.PROCESSING_FAILURE, None
+    return ReportAnswer.INVALID_ARGUMENT, None
 
 
 class _Listener:

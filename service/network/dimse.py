@@ -5,17 +5,32 @@ import struct
 
 from pydicom import config
 from pydicom.uid import UID
-from pynetdicom import _config, evt
+from pynetdicom import DEFAULT_TRANSFER_SYNTAXES, _config, evt
+from pynetdicom.presentation import PresentationContext, build_context
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 STORAGE_COMMITMENT = UID("1.2.840.10008.1.20.1")
+
+ASKED = {
+    VERIFICATION: "Verification",
+    STUDY_ROOT_FIND: "Study Root Query/Retrieve - FIND",
+    STORAGE_COMMITMENT: "Storage Commitment Push Model",
+}
+"""SOP classes that we use of others, besides storage, and their names."""
 
 MAX_CONTEXTS = 128
 """Presentation contexts in one association (PS3.8 9.3.2.2: odd numbers from 1 to 255)."""
 
 UNPARSABLE = (ValueError, AttributeError, TypeError, KeyError, EOFError, OSError, NotImplementedError, struct.error)
 """What pydicom raises where bytes make no dataset, at times only when an element is looked at."""
+
+
+def asked(sop_class: UID) -> PresentationContext:
+    """The presentation context to propose for a service; KeyError for one that is not among `ASKED`."""
+    if sop_class not in ASKED:
+        raise KeyError(sop_class)
+    return build_context(sop_class, DEFAULT_TRANSFER_SYNTAXES)
 
 
 def configure() -> None:

@@ -6,9 +6,8 @@ from contextlib import contextmanager
 
 from pydicom import Dataset
 from pynetdicom.association import Association
-from pynetdicom.presentation import build_context
 
-from service.network.dimse import STUDY_ROOT_FIND, UNPARSABLE
+from service.network.dimse import STUDY_ROOT_FIND, UNPARSABLE, asked
 from service.network.peer import DicomNode, NoAssociation, associate
 
 log = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ def find_instances(node: DicomNode, study_uid: str, sop_instance_uids: Collectio
 @contextmanager
 def _questions(node: DicomNode) -> Iterator[Association]:
     """An association for C-FIND; NoAssociation if there is none."""
-    association = associate(node, [build_context(STUDY_ROOT_FIND)])
+    association = associate(node, [asked(STUDY_ROOT_FIND)])
     try:
         yield association
     finally:

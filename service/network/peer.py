@@ -12,14 +12,14 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import DimseServiceType
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.presentation import PresentationContext
 
 from service.errors import Permanent, ThoracleError
-from service.network.dimse import VERIFICATION, configure, send_at_once, wait_no_longer
+from service.network.dimse import VERIFICATION, asked, configure, send_at_once, wait_no_longer
 from service.tls import TlsFiles, client_context, why_not
 
-_CONNECT_S = 10.0
-_ANSWER_S = 60.0
+CONNECT_S = 10.0
+ANSWER_S = 60.0
 _ALERT_S = 1.0
 """In TLS 1.3 a server refuses our certificate only after our side of the handshake is done."""
 
@@ -56,10 +56,10 @@ def associate(
     """An established association; NoAssociation if there is none."""
     configure()
     ae = AE(node.calling_ae)
-    ae.connection_timeout = _CONNECT_S
-    ae.acse_timeout = _CONNECT_S
-    ae.dimse_timeout = _ANSWER_S
-    ae.network_timeout = _ANSWER_S
+    ae.connection_timeout = CONNECT_S
+    ae.acse_timeout = CONNECT_S
+    ae.dimse_timeout = ANSWER_S
+    ae.network_timeout = ANSWER_S
     ae.maximum_pdu_size = 0
     opened: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, send_at_once), (evt.EVT_CONN_OPEN, wait_no_longer)]
     handlers = [*opened, *more_handlers]
@@ -139,7 +139,7 @@ def _why_not(association: Association, secured: tuple[ssl.SSLContext, str] | Non
 def _connection(host: str, port: int, secured: tuple[ssl.SSLContext, str] | None) -> str:
     """pynetdicom keeps no reason, so the connection is tried once more to name it."""
     try:
-        with socket.create_connection((host, port), timeout=_CONNECT_S) as connection:
+        with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
             trouble = _tls_trouble(connection, *secured) if secured else ""
     except (OSError, UnicodeError) as error:
         return no_connection(host, port, error)
@@ -168,7 +168,7 @@ def _tls_trouble(connection: socket.socket, context: ssl.SSLContext, name: str) 
 def echo(node: DicomNode) -> str | None:
     """C-ECHO. None if the peer answers, else why it does not, in words."""
     try:
-        association = associate(node, [build_context(VERIFICATION)])
+        association = associate(node, [asked(VERIFICATION)])
     except NoAssociation as why:
         return str(why)
     try:

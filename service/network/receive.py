@@ -6,13 +6,14 @@ Storage commitment reports (PS3.4 J.3.3), where we ask for them, come here too.
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+from pydicom.uid import UID
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, DEFAULT_TRANSFER_SYNTAXES, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode_file_meta
 
@@ -22,6 +23,7 @@ from service.domain.ports import Inbox, ReceiverObserver, ReceiverReports
 from service.domain.unparsable import UNPARSABLE
 from service.network.acceptor import Acceptor
 from service.network.admission import Admission
+from service.network.answers import ReportAnswer, StoreAnswer
 from service.network.bounded_association import BoundedAssociation
 from service.network.bounded_socket import ANNOUNCED
 from service.network.callers import Caller, Callers
@@ -35,19 +37,32 @@ from service.tls import FollowedFiles, TlsFiles
 
 log = logging.getLogger(__name__)
 
-SUCCESS = 0x0000
-NOT_AUTHORISED = 0x0124
-OUT_OF_RESOURCES = 0xA700
-DOES_NOT_MATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
+IDLE_S = 120.0
+"""Longest silence within an association, and within a PDU that is sent."""
 
-_IDLE_S = 120.0
 _MAX_OBJECT = 2 << 30
 _ANY = 1 << 30
 _IN_MEMORY = Room(None, _MAX_OBJECT)
 _ENDS_WITHIN_S = 5.0
 _PREAMBLE = bytes(128) + b"DICM"
 _CODE_STRING = re.compile("[A-Z]{2,16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An abstract syntax that is accepted. scu_role, scp_role: which role of its own a caller may propose."""
+
+    sop_class: UID
+    transfer_syntaxes: Sequence[str]
+    scu_role: bool | None = None
+    scp_role: bool | None = None
+
+
+ACCEPTED = (
+    Accepted(VERIFICATION, ALL_TRANSFER_SYNTAXES),
+    Accepted(STORAGE_COMMITMENT, DEFAULT_TRANSFER_SYNTAXES, scu_role=False, scp_role=True),
+)
+"""Besides storage: that of every class in the first transfer syntax that is proposed (`dimse.configure`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +116,16 @@ class Receiver:
         self._ae = AE(listening.ae_title)
         self._ae.maximum_pdu_size = ANNOUNCED
         self._ae.maximum_associations = _ANY  # who is let in, the door says
-        self._ae.network_timeout = _IDLE_S
+        self._ae.network_timeout = IDLE_S
         self._callers = Callers(
             listening.callers,
             listening.ae_title if listening.require_called_aet else "",
             listening.max_associations,
             listening.max_associations_each,
         )
-        self._ae.add_supported_context(VERIFICATION, ALL_TRANSFER_SYNTAXES)
-        if on_report is not None:
-            self._ae.add_supported_context(STORAGE_COMMITMENT, scu_role=False, scp_role=True)
+        for one in ACCEPTED:
+            if one.sop_class != STORAGE_COMMITMENT or on_report is not None:
+                self._ae.add_supported_context(one.sop_class, one.transfer_syntaxes, one.scu_role, one.scp_role)
 
     def start(self) -> None:
         """Listen in background threads; OSError if the address cannot be used, Permanent if the certificates cannot."""
@@ -123,7 +138,7 @@ class Receiver:
             (evt.EVT_REJECTED, self._count, ["rejected"]),
             (evt.EVT_RELEASED, self._count, ["released"]),
             (evt.EVT_ABORTED, self._count, ["aborted"]),
-            (evt.EVT_DIMSE_RECV, answer_malformed, [DOES_NOT_MATCH, self._count_malformed]),
+            (evt.EVT_DIMSE_RECV, answer_malformed, [StoreAnswer.DOES_NOT_MATCH, self._count_malformed]),
             (evt.EVT_C_STORE, self._answer),
         ]
         if self._on_report is not None:
@@ -175,39 +190,39 @@ class Receiver:
         self._observer.association(outcome)
 
     def _count_malformed(self) -> None:
-        self._observer.instance(_label(""), DOES_NOT_MATCH, 0.0)
+        self._observer.instance(_label(""), StoreAnswer.DOES_NOT_MATCH, 0.0)
 
-    def _answer(self, event: evt.Event) -> int:
+    def _answer(self, event: evt.Event) -> StoreAnswer:
         """EVT_C_STORE: the status of the response. Whatever happens, the sender gets one and the service lives on."""
         began = time.perf_counter()
         calling_ae, modality = event.assoc.requestor.ae_title, ""
         assert isinstance(event.assoc, BoundedAssociation)
         if Right.STORE not in event.assoc.may:
             log.warning("instance from %s refused: `may` of its entry in `receiver.callers` has no `store`", calling_ae)
-            self._observer.instance(_label(""), NOT_AUTHORISED, 0.0)
-            return NOT_AUTHORISED
+            self._observer.instance(_label(""), StoreAnswer.NOT_AUTHORISED, 0.0)
+            return StoreAnswer.NOT_AUTHORISED
         try:
             arrival = self._arrival(event)
             identity, modality = arrival.identity, arrival.identity.modality
             if self._admission is None or self._admission.admits(identity, calling_ae, event.assoc):
                 self._inbox.take(arrival)
                 self._report(event.assoc, arrival)
-                status = SUCCESS
+                status = StoreAnswer.SUCCESS
                 self._tell("")
             else:
-                status = OUT_OF_RESOURCES
+                status = StoreAnswer.OUT_OF_RESOURCES
         except Unidentified as error:
             log.warning("instance from %s refused: %s", calling_ae, error)
-            status = DOES_NOT_MATCH
+            status = StoreAnswer.DOES_NOT_MATCH
         except TooLarge as error:
             log.warning("instance from %s refused: %s", calling_ae, error)
-            status = CANNOT_UNDERSTAND
+            status = StoreAnswer.CANNOT_UNDERSTAND
         except OSError as error:  # of the inbox, or of the disk that large objects lie on
             self._tell(error.strerror or str(error))
-            status = OUT_OF_RESOURCES
+            status = StoreAnswer.OUT_OF_RESOURCES
         except Exception as error:
             log.error("instance from %s failed: %s", calling_ae, type(error).__name__)
-            status = CANNOT_UNDERSTAND
+            status = StoreAnswer.CANNOT_UNDERSTAND
         self._observer.instance(_label(modality), status, time.perf_counter() - began)
         return status
 
@@ -254,13 +269,13 @@ class Receiver:
         )
 
 
-def _answer_report(event: evt.Event, on_report: OnReport) -> tuple[int, None]:
+def _answer_report(event: evt.Event, on_report: OnReport) -> tuple[ReportAnswer, None]:
     """EVT_N_EVENT_REPORT: from who may report, in a context of it; pynetdicom looks at neither."""
     assert isinstance(event.assoc, BoundedAssociation)
     if Right.REPORT in event.assoc.may and event.context.abstract_syntax == STORAGE_COMMITMENT:
         return answer_report(event, on_report)
     log.warning("storage commitment report, calling AE %s: it may not report so", event.assoc.requestor.ae_title)
-    return NOT_AUTHORISED, None
+    return ReportAnswer.NOT_AUTHORISED, None
 
 
 def _let_go(event: evt.Event) -> None:

@@ -1,19 +1,10 @@
 """Interprets the status of a C-STORE or STOW-RS (PS3.4 B.2.3, PS3.7 Annex C, PS3.18 Annex I)."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
 
-DUPLICATE = 0x0111
-"""Duplicate SOP Instance: an earlier attempt brought it there, its answer was lost."""
-
-_NOT_NOW = (
-    0x0110,  # processing failure
-    0x0124,  # not authorised: an operator of the peer mends it, as an unknown AE title
-    0x0210,  # duplicate invocation
-    0x0213,  # resource limitation
-)
-_CLASS_NOT_SUPPORTED = 0x0122
 TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
 
@@ -29,31 +20,63 @@ class Verdict(StrEnum):
     PERMANENT = "permanent"
 
 
-def verdict_of(status: int) -> Verdict:
-    """What a C-STORE status means.
+@dataclass(frozen=True, slots=True)
+class StatusRule:
+    """What a status means. pattern: its four digits, of which an x stands for any. name: in a few words.
 
-    0xCxxx, "cannot understand", is what many archives answer while they are busy: it is tried again by the schedule.
+    unsupported: the peer cannot take this SOP class or encoding; it may take the same content in another one.
     """
-    if status in (0x0000, DUPLICATE) or is_warning(status):
-        return Verdict.STORED
-    if unsupported(status):
-        return Verdict.PERMANENT
-    if status >> 8 == 0xA7 or status >> 12 == 0xC or status in _NOT_NOW:
-        return Verdict.TRANSIENT
-    return Verdict.PERMANENT
+
+    pattern: str
+    name: str
+    verdict: Verdict
+    unsupported: bool = False
+
+    def fits(self, status: int) -> bool:
+        """Whether it is about this status."""
+        digits = f"{status:04X}"
+        return len(digits) == 4 and all(own in ("x", digit) for own, digit in zip(self.pattern, digits, strict=True))
+
+
+_WARNING = StatusRule("Bxxx", "warning, for instance that elements were coerced", Verdict.STORED)
+
+RULES = (
+    StatusRule("0000", "success", Verdict.STORED),
+    StatusRule("0111", "duplicate: an earlier attempt brought it there, its answer was lost", Verdict.STORED),
+    _WARNING,
+    StatusRule("0122", "SOP class not supported", Verdict.PERMANENT, unsupported=True),
+    StatusRule("A8xx", "SOP class not supported, as it was written before 0x0122", Verdict.PERMANENT, unsupported=True),
+    StatusRule("A9xx", "the data set does not match the SOP class", Verdict.PERMANENT, unsupported=True),
+    StatusRule("C122", "transfer syntax not supported", Verdict.PERMANENT, unsupported=True),
+    StatusRule("A7xx", "out of resources", Verdict.TRANSIENT),
+    StatusRule("Cxxx", "cannot understand: what many archives answer while they are busy", Verdict.TRANSIENT),
+    StatusRule("0110", "processing failure", Verdict.TRANSIENT),
+    StatusRule("0124", "not authorised: an operator of the peer mends it", Verdict.TRANSIENT),
+    StatusRule("0210", "duplicate invocation", Verdict.TRANSIENT),
+    StatusRule("0213", "resource limitation", Verdict.TRANSIENT),
+    StatusRule("xxxx", "any other", Verdict.PERMANENT),
+)
+"""Meanings of statuses; the first that fits counts."""
+
+
+def rule_of(status: int) -> StatusRule:
+    """The rule for a status; for what is none, as a DICOMweb server may answer, that for any other."""
+    return next((rule for rule in RULES if rule.fits(status)), RULES[-1])
+
+
+def verdict_of(status: int) -> Verdict:
+    """What a C-STORE status means."""
+    return rule_of(status).verdict
 
 
 def is_warning(status: int) -> bool:
-    """Whether the object is stored, with a warning, such as 0xB000: elements were coerced."""
-    return status >> 12 == 0xB
+    """Whether the object is stored, with a warning."""
+    return rule_of(status) is _WARNING
 
 
 def unsupported(status: int) -> bool:
-    """Whether the peer cannot take this SOP class or encoding; it may take the same content in another one.
-
-    0xA8xx is what "SOP class not supported" was before 0x0122; 0xA9xx: the data set does not match the SOP class.
-    """
-    return status in (_CLASS_NOT_SUPPORTED, TRANSFER_SYNTAX_NOT_SUPPORTED) or status >> 8 in (0xA8, 0xA9)
+    """Whether the peer may take the same content in another SOP class or encoding."""
+    return rule_of(status).unsupported
 
 
 def in_words(status: int) -> str:

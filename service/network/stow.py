@@ -37,6 +37,9 @@ _TURNED_AWAY = (401, 403, 429, 503)
 
 _UNSUPPORTED_MEDIA_TYPE = 415
 
+NEVER_BY_WEB = ImplicitVRLittleEndian
+"""PS3.18 8.7.3.5."""
+
 
 def store(
     node: WebNode, paths: Sequence[Path], progress: Callable[[StoreOutcome], None] = lambda _: None
@@ -94,7 +97,7 @@ def _store(http: requests.Session, node: WebNode, item: Item) -> tuple[StoreOutc
     """The outcome in the best rendition that is taken, and whether it is worth trying other objects now."""
     outcome, go_on = item.not_accepted(), True
     for rendition in item.renditions:
-        if rendition.transfer_syntax_uid == ImplicitVRLittleEndian:  # never over DICOMweb (PS3.18 8.7.3.5)
+        if rendition.transfer_syntax_uid == NEVER_BY_WEB:
             continue
         try:
             outcome, go_on = _store_as(http, node, item, rendition)

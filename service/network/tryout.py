@@ -8,7 +8,7 @@ from pynetdicom.presentation import build_context
 
 from service.domain.commitment import Reference
 from service.network.commitment import request
-from service.network.dimse import STORAGE_COMMITMENT, STUDY_ROOT_FIND
+from service.network.dimse import STORAGE_COMMITMENT, STUDY_ROOT_FIND, asked
 from service.network.peer import DicomNode, NoAssociation, accepted
 from service.network.renditions import Rendition, class_name, renditions
 
@@ -60,21 +60,21 @@ def try_storage(node: DicomNode, wanted: Sequence[Wanted]) -> Finding:
 def try_confirmation(node: DicomNode, commitment: bool) -> Finding:
     """Ask for a commitment of an object that nobody has, if wanted, and negotiate C-FIND."""
     try:
-        taken = {uid for uid, _ in accepted(node, [build_context(STUDY_ROOT_FIND), build_context(STORAGE_COMMITMENT)])}
+        taken = {uid for uid, _ in accepted(node, [asked(STUDY_ROOT_FIND), asked(STORAGE_COMMITMENT)])}
     except NoAssociation as none:
         return Finding(False, str(none))
     finds = STUDY_ROOT_FIND in taken
     if not commitment:
         return Finding(finds, "answers C-FIND" if finds else _NO_QUERY)
     nobodys = Reference("1.2.840.10008.5.1.4.1.1.66.4", str(generate_uid()))
-    asked = request(node, str(generate_uid()), [nobodys], listen_s=0.5)
-    if asked.accepted:
+    answer = request(node, str(generate_uid()), [nobodys], listen_s=0.5)
+    if answer.accepted:
         return Finding(True, "takes requests for storage commitment")
     if finds:
-        return Finding(True, f"gives no storage commitment ({asked.message}): C-FIND decides what it has")
+        return Finding(True, f"gives no storage commitment ({answer.message}): C-FIND decides what it has")
     return Finding(
         False,
-        f"gives no storage commitment ({asked.message}) and takes no C-FIND: nothing can be confirmed; let it do one "
+        f"gives no storage commitment ({answer.message}) and takes no C-FIND: nothing can be confirmed; let it do one "
         "of these, or set `confirm: none`",
     )
 
@@ -82,7 +82,7 @@ def try_confirmation(node: DicomNode, commitment: bool) -> Finding:
 def try_queries(node: DicomNode) -> Finding:
     """Negotiate C-FIND, by which a sender is asked how many images it has."""
     try:
-        taken = accepted(node, [build_context(STUDY_ROOT_FIND)])
+        taken = accepted(node, [asked(STUDY_ROOT_FIND)])
     except NoAssociation as none:
         return Finding(False, f"{none}; its studies are analysed without asking how many images it has")
     return Finding(

@@ -3,19 +3,18 @@
 import logging
 
 from service.composition.audit_messages import announced, outbox, receiver_reports, us
+from service.composition.callers import callers
 from service.composition.storage import database_health, open_storage, shared_locks
 from service.domain.commitment import Report
 from service.errors import Permanent
 from service.network.admission import Admission
-from service.network.callers import ANYWHERE, Caller
 from service.network.receive import Listening, Receiver
 from service.network.received import Room
-from service.network.rights import Right
 from service.ops import readiness
 from service.ops.metrics import Metrics
 from service.ops.probes import Health
 from service.roles.process import folders, monitor, now, stop_asked, wait_for
-from service.settings import DicomDestination, Settings, tls_files
+from service.settings import Settings, tls_files
 from service.store.backlog import Backlog
 from service.store.deliveries import Deliveries
 from service.store.inbox import Inbox
@@ -53,7 +52,7 @@ def run(settings: Settings, name: str) -> None:
         ours.ae_title,
         ours.host,
         ours.port,
-        _callers(settings),
+        callers(settings),
         tls_files(ours.tls),
         max_associations=ours.max_associations,
         max_associations_each=ours.max_associations_each,
@@ -82,21 +81,3 @@ def run(settings: Settings, name: str) -> None:
         with monitor(settings, name, listening, ready), presence(alive, "receiver"):
             wait_for(stop, still_looking)
         receiver.stop()
-
-
-def _callers(settings: Settings) -> dict[str, Caller] | None:
-    """Also whoever is to report to us that it keeps the results, unless an entry fits it; None: everybody.
-
-    Of these we know no address; but a report counts only with the number of a transaction that nobody else was told.
-    """
-    known = settings.receiver.callers
-    if not known:
-        return None
-    everywhere = settings.destinations.values()
-    reporting = {d.ae_title for d in everywhere if isinstance(d, DicomDestination) and d.confirm == "commitment"}
-    unknown = {name for name in reporting if settings.receiver.caller(name) is None}
-    implied = {name: Caller(ANYWHERE, may=frozenset({Right.REPORT})) for name in unknown}
-    listed = {
-        name: Caller(one.addresses, one.certificates, frozenset(map(Right, one.may))) for name, one in known.items()
-    }
-    return implied | listed

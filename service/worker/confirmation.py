@@ -24,7 +24,7 @@ from service.worker.study_reports import Observers
 
 log = logging.getLogger(__name__)
 
-_ASK_AT_MOST = 3
+ASK_AT_MOST = 3
 """Commitments asked for without an answer, before the destination is searched for the objects instead."""
 
 
@@ -54,7 +54,7 @@ class Confirmation:
             if 0 <= age_s < target.answer_within_s:
                 return target.answer_within_s - age_s
         ask = target.ask if target.confirm is Confirm.COMMITMENT else None
-        ask_first = first.asked < _ASK_AT_MOST and not _answered(stored)
+        ask_first = first.asked < ASK_AT_MOST and not _answered(stored)
         if ask is not None and ask_first and self._ask(job, name, ask, stored).accepted:
             return self._open(job.job_id, name, target.answer_within_s)
         found = self._find(job, name, target, stored)

@@ -16,8 +16,8 @@ from helpers.running_service import AET, RunningService
 from pydicom import dcmread
 
 from demo.pacs import StandInPacs
+from service.network.answers import StoreAnswer
 from service.network.peer import DicomNode
-from service.network.receive import SUCCESS
 from service.network.send import send
 
 
@@ -96,7 +96,7 @@ def test_the_advice_leads_to_every_study_delivered_and_none_twice(tmp_path: Path
     studies = [make_ct.write(make_ct.make(study=n).datasets[:10], tmp_path / n) for n in ("one", "two")]
     with RunningService(tmp_path / "ai", None, destinations={"pacs": pacs_settings}) as service:
         node = DicomNode("service", AET, "127.0.0.1", service.port, "CT1")
-        assert {o.status for o in send(node, [file for study in studies for file in study])} == {SUCCESS}
+        assert {o.status for o in send(node, [file for study in studies for file in study])} == {StoreAnswer.SUCCESS}
         wait_until(lambda: [j["state"] for j in service.jobs()] == ["refused"] * 2, 240)
 
         def restart_without(name: str) -> None:

@@ -17,8 +17,8 @@ from helpers.small_disk import SmallDisk
 from pydicom import dcmread
 
 from demo.pacs import StandInPacs
+from service.network.answers import StoreAnswer
 from service.network.peer import DicomNode
-from service.network.receive import OUT_OF_RESOURCES, SUCCESS
 from service.network.send import send
 
 MB = 1_000_000
@@ -70,23 +70,23 @@ def test_a_disk_that_fills_up_under_the_whole_service(tmp_path: Path, disk: Smal
             destinations={"pacs": pacs_settings | {"retry_delays_s": [1]}},
         ) as service,
     ):
-        assert statuses(node(service), begun[:5] + waiting) == {SUCCESS}
+        assert statuses(node(service), begun[:5] + waiting) == {StoreAnswer.SUCCESS}
         disk.fill(leave_bytes=30 * MB)
         wait_until(lambda: disk_says(service).startswith("warning: 0.0 GB are free"))
         disk.fill(leave_bytes=15 * MB)
         wait_until(lambda: "nearly full" in disk_says(service))
         assert 'thoracle_receiver_refusing{cause="disk"} 1.0' in service.metrics()
-        assert statuses(node(service), new) == {OUT_OF_RESOURCES}
-        assert statuses(node(service), begun[5:]) == {SUCCESS}, "a study that has begun is finished"
+        assert statuses(node(service), new) == {StoreAnswer.OUT_OF_RESOURCES}
+        assert statuses(node(service), begun[5:]) == {StoreAnswer.SUCCESS}, "a study that has begun is finished"
         disk.fill()
         wait_until(lambda: "cannot be written: No space left on device" in disk_says(service))
-        assert statuses(node(service), begun) == {OUT_OF_RESOURCES}
+        assert statuses(node(service), begun) == {StoreAnswer.OUT_OF_RESOURCES}
         wait_until(lambda: "database or disk is full" in service.log(), A_WHILE_S)
         assert list(disk.folder.rglob("*.part")) == []
 
         disk.clear()
         wait_until(lambda: disk_says(service) == "ok")
-        assert statuses(node(service), new) == {SUCCESS}
+        assert statuses(node(service), new) == {StoreAnswer.SUCCESS}
         wait_until(lambda: [j["state"] for j in service.jobs()] == ["refused"] * 3, A_WHILE_S)
         wait_until(lambda: len(pacs.received) == 6, A_WHILE_S)
         uids = {dcmread(path).SOPInstanceUID for path in pacs.received}
@@ -102,18 +102,18 @@ def test_results_that_find_no_room_are_made_again_and_a_spool_that_is_read_only_
         SmallDisk(data / "results", 4096) as results,
         RunningService(tmp_path / "ai", None, data_dir=str(data), receiver={"min_free_gb": 0}) as service,
     ):
-        assert statuses(node(service), first) == {SUCCESS}
+        assert statuses(node(service), first) == {StoreAnswer.SUCCESS}
         wait_until(lambda: "attempt 1 failed: [Errno 28] No space left on device" in service.log(), A_WHILE_S)
         assert list(results.folder.iterdir()) == [], "nothing half-written is left"
         results.resize(16 * MB)
 
         spool.read_only()
-        assert statuses(node(service), second) == {OUT_OF_RESOURCES}
+        assert statuses(node(service), second) == {StoreAnswer.OUT_OF_RESOURCES}
         assert disk_says(service) == f"{spool.folder} cannot be written: Read-only file system"
         assert "images are refused, they cannot be kept: Read-only file system" in service.log()
         spool.read_only(False)
         assert disk_says(service) == "ok"
-        assert statuses(node(service), second) == {SUCCESS}
+        assert statuses(node(service), second) == {StoreAnswer.SUCCESS}
         wait_until(lambda: [j["state"] for j in service.jobs()] == ["refused"] * 2, A_WHILE_S)
         assert len(list(results.folder.glob("*/result.json"))) == 2
 
@@ -123,24 +123,24 @@ def test_a_full_disk_without_any_watermark_acknowledges_only_what_is_kept(tmp_pa
     with Receiving(disk.folder / "data") as receiver:
         disk.fill(leave_bytes=5 * files[0].stat().st_size)
         answered = {path: send(receiver.node, [path])[0].status for path in files}
-        assert set(answered.values()) == {SUCCESS, OUT_OF_RESOURCES}
-        kept = {dcmread(path).SOPInstanceUID for path, status in answered.items() if status == SUCCESS}
+        assert set(answered.values()) == {StoreAnswer.SUCCESS, StoreAnswer.OUT_OF_RESOURCES}
+        kept = {dcmread(path).SOPInstanceUID for path, status in answered.items() if status == StoreAnswer.SUCCESS}
         assert receiver.rows().keys() >= kept
         assert list(disk.folder.rglob("*.part")) == []
         disk.clear()
-        assert statuses(receiver.node, files) == {SUCCESS}
+        assert statuses(receiver.node, files) == {StoreAnswer.SUCCESS}
         assert len(receiver.rows()) == len(files)
 
 
 def test_a_disk_that_is_read_only_is_a_refusal_until_it_is_not(tmp_path: Path, disk: SmallDisk) -> None:
     files = ct(tmp_path, "S")
     with Receiving(disk.folder / "data") as receiver:
-        assert statuses(receiver.node, files[:5]) == {SUCCESS}
+        assert statuses(receiver.node, files[:5]) == {StoreAnswer.SUCCESS}
         receiver.engine.dispose()
         disk.read_only()
-        assert statuses(receiver.node, files[5:]) == {OUT_OF_RESOURCES}
+        assert statuses(receiver.node, files[5:]) == {StoreAnswer.OUT_OF_RESOURCES}
         disk.read_only(False)
-        assert statuses(receiver.node, files[5:]) == {SUCCESS}
+        assert statuses(receiver.node, files[5:]) == {StoreAnswer.SUCCESS}
         assert len(receiver.rows()) == len(files)
 
 
@@ -153,7 +153,7 @@ def test_a_database_alone_on_a_read_only_disk_acknowledges_nothing(tmp_path: Pat
         (data / "spool").symlink_to(tmp_path / "spool")
         receiver.engine.dispose()
         disk.read_only()
-        assert statuses(receiver.node, ct(tmp_path, "S")) == {OUT_OF_RESOURCES}
+        assert statuses(receiver.node, ct(tmp_path, "S")) == {StoreAnswer.OUT_OF_RESOURCES}
         assert list((tmp_path / "spool").rglob("*.dcm")), "written, and recorded at the next start if nobody sends it"
         disk.read_only(False)
-        assert statuses(receiver.node, ct(tmp_path, "S")) == {SUCCESS}
+        assert statuses(receiver.node, ct(tmp_path, "S")) == {StoreAnswer.SUCCESS}

@@ -38,7 +38,7 @@ TESTS = Path(__file__).parents[1]
 def test_a_modality_that_vanishes_within_an_image_holds_its_place_for_the_idle_time_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.network.receive._IDLE_S", 5.0)
+    monkeypatch.setattr("service.network.receive.IDLE_S", 5.0)
     (image,) = write(make(slices=1).datasets, tmp_path / "ct")
     with Namespace() as ward:
         link = ward.link()
@@ -60,7 +60,7 @@ def test_a_modality_that_vanishes_within_an_image_holds_its_place_for_the_idle_t
 def test_a_peer_that_is_away_is_found_out_once_not_for_each_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.network.peer._CONNECT_S", 2.0)
+    monkeypatch.setattr("service.network.peer.CONNECT_S", 2.0)
     images = write(make(slices=30).datasets, tmp_path)
     with Namespace() as elsewhere:
         link = elsewhere.link()
@@ -76,7 +76,7 @@ def test_a_peer_that_is_away_is_found_out_once_not_for_each_image(
 @pytest.mark.peers
 def test_an_image_that_cannot_get_through_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More of it than the system buffers: whoever sends waits for room there, not for an answer."""
-    monkeypatch.setattr("service.network.peer._ANSWER_S", 5.0)
+    monkeypatch.setattr("service.network.peer.ANSWER_S", 5.0)
     (large,) = make(slices=1).datasets
     large.PixelData = bytes(100_000_000)
     (image,) = write([large], tmp_path / "ct")

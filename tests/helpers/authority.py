@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 VALID = timedelta(days=60)
@@ -26,13 +27,15 @@ class Authority:
         self.certificate = folder / "authority.pem"
         self.certificate.write_bytes(_pem(made.sign(self._key, hashes.SHA256())))
 
-    def issue(self, name: str, host: str = "127.0.0.1", ends: datetime | None = None) -> tuple[Path, Path]:
-        """A certificate for a host and its key: PEM files. ends: default: after `VALID`."""
+    def issue(
+        self, name: str, host: str = "127.0.0.1", ends: datetime | None = None, with_rsa: bool = False
+    ) -> tuple[Path, Path]:
+        """A certificate for a host and its key: PEM files. ends: default: after `VALID`. with_rsa: else ECDSA."""
         try:
             made_for: x509.GeneralName = x509.IPAddress(ip_address(host))
         except ValueError:
             made_for = x509.DNSName(host)
-        return self._issue(name, x509.SubjectAlternativeName([made_for]), ends)
+        return self._issue(name, x509.SubjectAlternativeName([made_for]), ends, with_rsa)
 
     def issue_unreadable(self, name: str) -> tuple[Path, Path]:
         """One that OpenSSL takes, and Python's ssl cannot read: its host name is no ASCII."""
@@ -40,8 +43,10 @@ class Authority:
         names = bytes([0x30, len(host) + 2, 0x82, len(host)]) + host
         return self._issue(name, x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, names), None)
 
-    def _issue(self, name: str, made_for: x509.ExtensionType, ends: datetime | None) -> tuple[Path, Path]:
-        key = ec.generate_private_key(ec.SECP256R1())
+    def _issue(
+        self, name: str, made_for: x509.ExtensionType, ends: datetime | None, with_rsa: bool = False
+    ) -> tuple[Path, Path]:
+        key = rsa.generate_private_key(65537, 2048) if with_rsa else ec.generate_private_key(ec.SECP256R1())
         builder = (
             self._builder(_named(name), key.public_key(), ends or datetime.now(UTC) + VALID)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -68,7 +73,7 @@ class Authority:
         revoked_ones.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
         return revoked_ones
 
-    def _builder(self, name: x509.Name, key: ec.EllipticCurvePublicKey, ends: datetime) -> x509.CertificateBuilder:
+    def _builder(self, name: x509.Name, key: CertificatePublicKeyTypes, ends: datetime) -> x509.CertificateBuilder:
         builder = x509.CertificateBuilder().subject_name(name).issuer_name(self._name).public_key(key)
         begins = min(datetime.now(UTC), ends) - timedelta(hours=1)
         return builder.serial_number(x509.random_serial_number()).not_valid_before(begins).not_valid_after(ends)

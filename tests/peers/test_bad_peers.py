@@ -81,7 +81,7 @@ def test_an_analysis_goes_on_without_the_count_of_a_sender_that_cannot_be_asked(
 def test_a_peer_that_talks_no_dicom_may_come_back(
     image: Path, answer: Callable[[socket.socket], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network_peer, "_CONNECT_S", 0.5)
+    monkeypatch.setattr(network_peer, "CONNECT_S", 0.5)
     monkeypatch.setattr(web, "TIMEOUT_S", (0.5, 0.5))
     monkeypatch.setattr("service.network.stow.TIMEOUT_S", (0.5, 0.5))
     with bad_peers.tcp_peer(answer) as port:

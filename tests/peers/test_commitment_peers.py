@@ -90,6 +90,7 @@ def node(port: int, ae_title: str = "PACS") -> DicomNode:
     return DicomNode("pacs", ae_title, "127.0.0.1", port, "THORACLE")
 
 
+@pytest.mark.conformance("air/commitment")
 def test_orthanc_commits_what_it_has(exchange: Exchange) -> None:
     transaction = generate_uid()
     asked = request(exchange.pacs, transaction, exchange.references, listen_s=0)
@@ -242,6 +243,7 @@ def broken_sequence(information: Dataset) -> None:
     information[tag] = RawDataElement(tag, "OB", 12, b"\xfe\xff\x00\xe0\xff\x00\x00\x00abcd", 0, True, True)
 
 
+@pytest.mark.conformance("report-answers/0115")
 @pytest.mark.parametrize(
     "spoil", [no_object, no_transaction, two_transactions, no_reason, contradiction, broken_sequence]
 )
@@ -255,6 +257,7 @@ def test_a_malformed_report_is_invalid_for_good(tmp_path: Path, spoil: Callable[
     assert [report.transaction_uid for _, report in kept.reports] == ["1.2.9"]
 
 
+@pytest.mark.conformance("report-answers/0000", "report-answers/0110")
 @pytest.mark.parametrize(
     ("outcome", "status"),
     [(True, 0x0000), (False, 0x0115), (OSError("the database is away"), 0x0110), (RuntimeError("bug"), 0x0110)],
@@ -265,6 +268,7 @@ def test_a_report_is_answered_by_what_became_of_it(tmp_path: Path, outcome: bool
         assert echo(receiver.node) is None
 
 
+@pytest.mark.conformance("report-answers/0113", "report-answers/0118")
 def test_other_events_and_classes_are_refused_by_name(tmp_path: Path) -> None:
     with Receiving(tmp_path, on_report=Kept()) as receiver, reporting(receiver.node) as association:
         assert report_on(association, result(generate_uid()), event_type=3) == 0x0113
@@ -275,6 +279,7 @@ def test_other_events_and_classes_are_refused_by_name(tmp_path: Path) -> None:
         assert answer.Status == 0x0118
 
 
+@pytest.mark.conformance("accepted-contexts/Storage Commitment Push Model")
 def test_the_peer_that_reports_is_told_that_it_is_the_scp(tmp_path: Path) -> None:
     with Receiving(tmp_path, on_report=Kept()) as receiver, reporting(receiver.node) as association:
         role = association.acceptor.role_selection[STORAGE_COMMITMENT]

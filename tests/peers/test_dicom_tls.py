@@ -25,10 +25,10 @@ from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 
+from service.network.answers import StoreAnswer
 from service.network.callers import ANYWHERE, Caller
 from service.network.dimse import STORAGE_COMMITMENT, VERIFICATION
 from service.network.peer import DicomNode, associate, echo
-from service.network.receive import NOT_AUTHORISED
 from service.network.rights import Right
 from service.network.send import Verdict, send
 from service.tls import TlsFiles
@@ -71,6 +71,7 @@ def as_client(own: tuple[Path, Path], authority: Authority) -> list[object]:
     return ["+tls", key, certificate, "+cf", authority.certificate]
 
 
+@pytest.mark.conformance("air/audit")
 def test_dcmtk_sends_to_us_with_a_right_certificate_only(
     ours: Receiving, hospital: Authority, stranger: Authority, phantom: list[Path]
 ) -> None:
@@ -176,6 +177,7 @@ def test_orthanc_and_we_by_tls_both_ways(hospital: Authority, phantom: list[Path
             assert len(receiver.rows()) == len(phantom)
 
 
+@pytest.mark.conformance("security-profiles/bcp-195")
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_openssl_finds_our_versions_and_no_renegotiation(ours: Receiving, hospital: Authority, version: str) -> None:
     certificate, key = hospital.issue("ct1")
@@ -240,6 +242,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(hospital: Authority, t
         assert shown(receiver.port) == "second"
 
 
+@pytest.mark.conformance("store-answers/0124")
 def test_a_caller_is_title_address_and_certificate_and_may_what_it_may(
     hospital: Authority, phantom: list[Path], tmp_path: Path
 ) -> None:
@@ -259,7 +262,7 @@ def test_a_caller_is_title_address_and_certificate_and_may_what_it_may(
             assert "Calling AE Title Not Recognized" in done.stderr, rejected
         refused = storescu(receiver, phantom[1], *ct1, "-aet", "PACS")
         assert refused.returncode != 0
-        assert receiver.counts.statuses[-1] == NOT_AUTHORISED
+        assert receiver.counts.statuses[-1] == StoreAnswer.NOT_AUTHORISED
         assert storescu(receiver, phantom[2], *other, "-aet", "MR1").returncode == 0
         assert len(receiver.rows()) == 2
         report = [build_context(STORAGE_COMMITMENT), build_context(VERIFICATION)]
@@ -284,6 +287,7 @@ def test_a_certificate_that_cannot_be_read_costs_its_own_connection_only(ours: R
     assert echo(node(ours, TlsFiles(*hospital.issue("ct1"), hospital.certificate))) is None
 
 
+@pytest.mark.conformance("report-answers/0124")
 def test_who_may_not_report_reports_in_no_context(tmp_path: Path) -> None:
     """pynetdicom hands a report on whatever context it comes by."""
     reports: list[str] = []
@@ -295,8 +299,8 @@ def test_who_may_not_report_reports_in_no_context(tmp_path: Path) -> None:
 
     with Receiving(tmp_path, calls={"callers": callers}, on_report=told) as receiver:
         for caller, syntaxes, wanted in (
-            ("MR1", [VERIFICATION], NOT_AUTHORISED),
-            ("PACS", [VERIFICATION], NOT_AUTHORISED),
+            ("MR1", [VERIFICATION], StoreAnswer.NOT_AUTHORISED),
+            ("PACS", [VERIFICATION], StoreAnswer.NOT_AUTHORISED),
             ("PACS", [STORAGE_COMMITMENT], 0x0000),
         ):
             association = associate(node(receiver, None, caller), [build_context(one) for one in syntaxes])

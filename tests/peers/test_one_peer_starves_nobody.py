@@ -106,6 +106,7 @@ def test_silent_connections_keep_no_modality_out(tmp_path: Path) -> None:
         assert time.process_time() - began < 3
 
 
+@pytest.mark.conformance("rejections/limit")
 def test_one_caller_leaves_places_for_others(tmp_path: Path) -> None:
     calls = {"max_associations": 4, "max_associations_each": 2}
     with Receiving(tmp_path, calls=calls) as receiving, ExitStack() as held:

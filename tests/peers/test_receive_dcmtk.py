@@ -22,9 +22,9 @@ from pydicom.uid import (
 
 from service.domain.pressure import Marks
 from service.network.admission import Admission
+from service.network.answers import StoreAnswer
 from service.network.callers import ANYWHERE, Caller
 from service.network.peer import echo
-from service.network.receive import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES
 from service.network.send import Verdict, send
 from service.ops.metrics import Metrics
 
@@ -49,12 +49,14 @@ def assert_stored_as_sent(receiver: Receiving, paths: list[Path]) -> None:
         assert receiver.dataset_bytes(uid(path)) == dataset_bytes(path)
 
 
+@pytest.mark.conformance("accepted-contexts/Verification")
 def test_echo(tmp_path: Path) -> None:
     with Receiving(tmp_path) as receiver:
         assert dcmtk("echoscu", "127.0.0.1", receiver.port).returncode == 0
         assert echo(receiver.node) is None
 
 
+@pytest.mark.conformance("store-answers/0000", "accepted-contexts/storage", "security-profiles/signatures")
 def test_storescu_sends_a_series_byte_for_byte(tmp_path: Path, phantom: list[Path]) -> None:
     with Receiving(tmp_path) as receiver:
         sent = dcmtk("storescu", "-aet", "CT1", "-aec", receiver.AET, "127.0.0.1", receiver.port, *phantom)
@@ -131,6 +133,7 @@ def test_a_sender_killed_midway_leaves_whole_files_and_may_send_again(tmp_path: 
         assert_stored_as_sent(receiver, phantom)
 
 
+@pytest.mark.conformance("rejections/calling_ae")
 def test_an_unknown_calling_ae_is_rejected(tmp_path: Path, phantom: list[Path]) -> None:
     with Receiving(tmp_path, calls={"callers": {"CT1": Caller(ANYWHERE)}}) as receiver:
         stranger = dcmtk("storescu", "-aet", "STRANGER", "127.0.0.1", receiver.port, phantom[0])
@@ -140,12 +143,14 @@ def test_an_unknown_calling_ae_is_rejected(tmp_path: Path, phantom: list[Path]) 
     assert receiver.counts.associations == ["rejected", "accepted", "released"]
 
 
+@pytest.mark.conformance("rejections/called_ae")
 def test_another_called_ae_is_rejected_where_required(tmp_path: Path) -> None:
     with Receiving(tmp_path, calls={"require_called_aet": True}) as receiver:
         assert dcmtk("echoscu", "-aec", "ELSEWHERE", "127.0.0.1", receiver.port).returncode != 0
         assert dcmtk("echoscu", "-aec", receiver.AET, "127.0.0.1", receiver.port).returncode == 0
 
 
+@pytest.mark.conformance("store-answers/A700")
 def test_a_full_disk_answers_out_of_resources(tmp_path: Path, phantom: list[Path]) -> None:
     full = Marks(min_free_bytes=1e18, resume_free_bytes=1e18)
     admission = Admission(full, lambda: 1e9, lambda: 0, lambda _: False, Metrics())
@@ -153,7 +158,7 @@ def test_a_full_disk_answers_out_of_resources(tmp_path: Path, phantom: list[Path
         sent = dcmtk("storescu", "-v", "127.0.0.1", receiver.port, phantom[0])
         assert "OutOfResources" in sent.stderr
         [outcome] = send(receiver.node, phantom[:1])
-        assert (outcome.status, outcome.verdict) == (OUT_OF_RESOURCES, Verdict.TRANSIENT)
+        assert (outcome.status, outcome.verdict) == (StoreAnswer.OUT_OF_RESOURCES, Verdict.TRANSIENT)
         assert receiver.rows() == {}
 
 
@@ -192,13 +197,14 @@ def test_anything_but_ct_is_stored_and_ignored_by_name(tmp_path: Path) -> None:
         assert_stored_as_sent(receiver, paths)
 
 
+@pytest.mark.conformance("store-answers/A900")
 def test_an_instance_without_its_series_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     [dataset] = make_ct.make(slices=1).datasets
     del dataset.SeriesInstanceUID
     paths = make_ct.write([dataset], tmp_path / "sent")
     with Receiving(tmp_path / "data") as receiver:
         [outcome] = send(receiver.node, paths)
-        assert (outcome.status, outcome.verdict) == (DOES_NOT_MATCH, Verdict.PERMANENT)
+        assert (outcome.status, outcome.verdict) == (StoreAnswer.DOES_NOT_MATCH, Verdict.PERMANENT)
         assert receiver.rows() == {}
     assert "SeriesInstanceUID missing" in caplog.text
 
@@ -211,16 +217,17 @@ def test_another_instance_than_announced_is_refused(tmp_path: Path) -> None:
     assert content.count(announced) == 2, "once in the file meta information, once in the dataset"
     path.write_bytes(content.replace(announced, announced[:-1] + b"x", 1))
     with Receiving(tmp_path / "data") as receiver:
-        assert [o.status for o in send(receiver.node, [path])] == [DOES_NOT_MATCH]
+        assert [o.status for o in send(receiver.node, [path])] == [StoreAnswer.DOES_NOT_MATCH]
 
 
+@pytest.mark.conformance("store-answers/C000")
 def test_the_service_survives_its_own_failure(
     tmp_path: Path, phantom: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Receiving(tmp_path) as receiver:
         with monkeypatch.context() as broken:
             broken.setattr(receiver.inbox, "take", lambda _: 1 / 0)
-            assert [o.status for o in send(receiver.node, phantom[:1])] == [CANNOT_UNDERSTAND]
+            assert [o.status for o in send(receiver.node, phantom[:1])] == [StoreAnswer.CANNOT_UNDERSTAND]
         assert [o.verdict for o in send(receiver.node, phantom[:1])] == [Verdict.STORED]
 
 

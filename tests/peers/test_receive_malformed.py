@@ -12,7 +12,7 @@ from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
-from service.network.receive import DOES_NOT_MATCH
+from service.network.answers import StoreAnswer
 
 pytestmark = pytest.mark.peers
 
@@ -82,12 +82,12 @@ def test_a_malformed_request_is_answered_and_the_next_image_is_taken(
     with Receiving(tmp_path) as receiver:
         sender = Sender(receiver)
         sender.spoil_request = spoil
-        assert sender.send(first) == DOES_NOT_MATCH
+        assert sender.send(first) == StoreAnswer.DOES_NOT_MATCH
         sender.spoil_request = lambda command: None
         assert sender.send(second) == 0x0000
         sender.release()
         assert set(receiver.rows()) == {second.SOPInstanceUID}
-        assert receiver.counts.statuses == [DOES_NOT_MATCH, 0x0000]
+        assert receiver.counts.statuses == [StoreAnswer.DOES_NOT_MATCH, 0x0000]
     assert f"instance from CT1 refused: the C-STORE request itself is malformed ({says})" in caplog.text
 
 
@@ -111,7 +111,7 @@ def test_malformed_datasets_are_no_full_disk(tmp_path: Path, caplog: pytest.LogC
         sender = Sender(receiver)
         for spoil, dataset in zip(damaged, bad, strict=True):
             sender.spoil_dataset = spoil
-            assert sender.send(dataset) == DOES_NOT_MATCH
+            assert sender.send(dataset) == StoreAnswer.DOES_NOT_MATCH
         sender.spoil_dataset = lambda content: content
         assert sender.send(good) == 0x0000
         sender.release()

@@ -47,6 +47,7 @@ def node(port: int, ae_title: str = "PACS") -> DicomNode:
     return DicomNode("pacs", ae_title, "127.0.0.1", port, "THORACLE")
 
 
+@pytest.mark.conformance("air/store")
 def test_orthanc_gets_the_stored_bytes(orthanc: Orthanc, phantom: list[Path]) -> None:
     pacs = node(orthanc.port, Orthanc.AET)
     seen = []

@@ -74,6 +74,7 @@ def summary(outcomes: list[StoreOutcome]) -> set[tuple[Verdict, int | None, str]
     return {(o.verdict, o.status, o.message) for o in outcomes}
 
 
+@pytest.mark.conformance("web-services/store")
 def test_seg_sr_and_pdf_arrive_byte_for_byte_and_twice_is_once(orthanc: Orthanc, evidence: list[Path]) -> None:
     seen: list[StoreOutcome] = []
     for _ in range(2):
@@ -89,6 +90,7 @@ def test_seg_sr_and_pdf_arrive_byte_for_byte_and_twice_is_once(orthanc: Orthanc,
         assert path.read_bytes() in retrieved(orthanc, path)
 
 
+@pytest.mark.conformance("web-services/search")
 def test_qido_tells_what_is_there(orthanc: Orthanc, evidence: list[Path]) -> None:
     assert {o.verdict for o in store(node(orthanc), evidence)} == {Verdict.STORED}
     study = uids(evidence[0])[0]

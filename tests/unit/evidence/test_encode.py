@@ -227,6 +227,7 @@ def test_other_weights_give_new_uids(sample: tuple[CT, Analysis], evidence: tupl
     assert len(devices[0] - devices[1] - {None}) == 1
 
 
+@pytest.mark.conformance("air/patient-and-study")
 def test_everything_is_filed_under_the_source_study(
     sample: tuple[CT, Analysis], evidence: tuple[Evidence, ...]
 ) -> None:
@@ -282,6 +283,7 @@ def in_tree(item: Evidence) -> list[str]:
     return [i.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for i in containers[-1].ContentSequence]
 
 
+@pytest.mark.conformance("air/root")
 @pytest.mark.parametrize("style", [Style(), LABELMAP])
 def test_the_root_comes_last_and_refers_to_every_object_of_its_style(sample: tuple[CT, Analysis], style: Style) -> None:
     kinds = ALWAYS | {"capture", "text"}
@@ -326,6 +328,7 @@ def test_two_results_of_one_study_are_told_apart_in_a_list_of_series(sample: tup
         assert len(after.SeriesDescription) <= 64 and after.SeriesDescription.isascii()
 
 
+@pytest.mark.conformance("air/times")
 def test_times_are_in_the_zone_that_the_ct_tells() -> None:
     """One object has one offset, and the study's time that is copied from the CT is in its zone."""
     for offset, expected in (("+0530", "193530"), ("-0330", "103530"), ("rubbish", "140530"), ("", "140530")):

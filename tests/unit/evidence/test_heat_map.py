@@ -42,6 +42,7 @@ def heat_maps(evidence: tuple[Evidence, ...]) -> dict[str, Dataset]:
     return {one.file_name: dcmread(BytesIO(one.content)) for one in found}
 
 
+@pytest.mark.conformance("air/parametric-maps")
 def test_each_is_a_parametric_map_in_a_series_of_its_own(evidence: tuple[Evidence, ...]) -> None:
     found = heat_maps(evidence)
     assert list(found) == ["heat-map.upper.pm.dcm", "heat-map.lower.pm.dcm"]

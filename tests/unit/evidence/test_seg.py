@@ -56,6 +56,7 @@ def assert_masks_come_back(result: dict[str, hd.seg.Segmentation], ct: CT, analy
     assert np.array_equal(mask_from(result["findings"], ct, Opacity), findings)
 
 
+@pytest.mark.conformance("air/regions")
 @pytest.mark.slow
 @pytest.mark.parametrize("orientation", ["HFS", "HFP", "FFS", "FFDR"])
 def test_masks_come_back_on_the_source(orientation: str) -> None:

@@ -94,6 +94,7 @@ def test_documents_are_unverified_and_private_codes_are_identified(result: dict[
         assert len([i for i in items(document) if i.ValueType == "IMAGE" and concept(i) == "260753009"]) <= 1
 
 
+@pytest.mark.conformance("air/predecessors")
 def test_documents_follow_the_documents_of_an_earlier_result(
     sample: tuple[CT, Analysis], result: dict[str, Dataset]
 ) -> None:
@@ -119,6 +120,7 @@ def test_documents_follow_the_documents_of_an_earlier_result(
         assert references == {("1.2.2", "1.2.2.1", report), ("1.2.3", "1.2.3.1", report)}
 
 
+@pytest.mark.conformance("air/measurements")
 def test_lobe_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -> None:
     found = groups(result["measurements"])
     assert set(found) == {lobe.name for lobe in Lobe} | {finding.name for finding in Opacity}
@@ -145,6 +147,7 @@ def test_groups_point_at_their_segments(result: dict[str, Dataset]) -> None:
             assert tracking == segments[name].TrackingUID
 
 
+@pytest.mark.conformance("air/qualitative")
 def test_study_groups(result: dict[str, Dataset], sample: tuple[CT, Analysis]) -> None:
     found = groups(result["study"])
     measured = measured_in(sample)
@@ -188,6 +191,7 @@ def test_without_a_measured_floor_there_is_only_the_published_score(sample: tupl
     assert "CTSS-LF" not in numbers(groups(result["measurements"])["LLL"])
 
 
+@pytest.mark.conformance("air/tracking")
 def test_tracking_identifiers_are_unique(result: dict[str, Dataset]) -> None:
     uids = [i.UID for k in ("measurements", "study") for i in items(result[k]) if concept(i) == "112040"]
     assert len(set(uids)) == len(uids) == 15
@@ -273,6 +277,7 @@ def test_the_measurements_say_how_far_they_may_be_used(result: dict[str, Dataset
     assert evaluations(container) == [("USE-LIM", "RUO"), ("QUALITY", "Q-LOBES-APPROX"), ("QUALITY", "Q-NO-CLASSIFIER")]
 
 
+@pytest.mark.conformance("air/algorithm")
 @pytest.mark.parametrize("kind", ["measurements", "study"])
 def test_the_algorithms_are_identified_once(result: dict[str, Dataset], kind: str) -> None:
     names = [i for i in items(result[kind]) if concept(i) == "111001"]

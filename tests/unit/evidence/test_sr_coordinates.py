@@ -49,6 +49,7 @@ def with_axes(ct: CT, analysis: Analysis) -> Analysis:
     return replace(analysis, groups=tuple(groups))
 
 
+@pytest.mark.conformance("air/locations")
 def test_a_line_in_a_slice_is_drawn_on_its_image(sample: tuple[CT, Analysis]) -> None:
     ct, analysis = sample
     found = coordinates(line(ct, IN_ONE), case(ct, analysis))

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from helpers import arrivals
+from helpers.conformance import tried
 from helpers.databases import open_database
 from helpers.reports import PEER, observed_by
 
+from service.conformance.rows import Row
+from service.conformance.sender import failure_reasons
 from service.domain.commitment import Reference, Report
 from service.domain.delivery import Confirm
 from service.domain.job import Result, StoredObject
@@ -207,6 +210,15 @@ def test_what_the_pacs_lost_is_sent_again_and_what_it_will_never_keep_is_refused
     assert bench.sent == [SR] and bench.asked[1][1] == [SR]
     bench.report(1, [SR])
     assert bench.state is State.UNDELIVERED, "the refused PDF waits for an operator"
+
+
+@pytest.mark.parametrize("row", tried(failure_reasons()))
+def test_a_failure_reason_leads_to_what_the_conformance_statement_says(bench: Bench, row: Row) -> None:
+    bench.plan()
+    bench.answers = [ACCEPTED]
+    bench.deliver()
+    bench.report(0, [SEG, PDF], {SR: 0xC0DE if row.key == "other" else int(row.key, 16)})
+    assert bench.states[SR] == {"resend": "built", "ask later": "stored", "refused": "refused"}[row.cells[2]]
 
 
 def test_a_report_that_comes_twice_counts_once(bench: Bench) -> None:

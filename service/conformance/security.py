@@ -1,0 +1,74 @@
+"""Section 9: security profiles, as the TLS contexts of this machine are."""
+
+import ssl
+
+from service.conformance.rows import Section, Table, table
+from service.settings import Settings
+from service.tls import TlsFiles, client_context, server_context
+
+_MADE = {"port": server_context, "connection": client_context}
+
+PROFILES = (
+    (
+        "bcp-195",
+        "Non-Downgrading BCP 195 TLS Secure Transport Connection (PS3.15 B.12)",
+        "as receiver, and in every role as SCU",
+        "TLS 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305, TLS 1.3; no renegotiation, no compression. A port or "
+        "connection with TLS never goes without. Certificates of both sides, revocation lists by file, names of "
+        "hosts are checked ([use TLS](../how-to/use-tls.md))",
+    ),
+    (
+        "audit-trail",
+        "Audit Trail Message Format (PS3.15 A.5) and its transmission by syslog",
+        "not supported",
+        "who changed what is in a trail of the service's own, which is chained and signed "
+        "([decision 177](../decisions/0177-the-audit-trail-is-a-chain.md))",
+    ),
+    ("signatures", "Digital Signatures (PS3.15 C)", "not supported", "none are made; those of received objects stay"),
+    (
+        "identity",
+        "User Identity (PS3.7 D.3.3.7)",
+        "not supported",
+        "a request that has one is accepted as one without: it is not looked at",
+    ),
+)
+"""Security profiles: key, profile, where, how. A new one is one more line."""
+
+
+def security(settings: Settings) -> Section:
+    """The profiles, and what this configuration uses of them."""
+    return Section(
+        "9. Security profiles",
+        [
+            "### 9.1 Profiles",
+            table("security-profiles", ("Profile", "Where", "How"), PROFILES),
+            "### 9.2 Versions and cipher suites of TLS",
+            "As OpenSSL of this machine offers them to our ports and on our connections:",
+            versions(),
+            ciphers(),
+            "### 9.3 Association level\n\n"
+            "Who may call is decided by AE title, address and certificate (section 5.2). An AE title alone proves "
+            "nothing.",
+            f"TLS of the receiver is {'on' if settings.receiver.tls else 'off'} in this configuration.",
+        ],
+    )
+
+
+def versions() -> Table:
+    """Versions between the least and the newest one."""
+    floor = {made(TlsFiles()).minimum_version for made in _MADE.values()}
+    known = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+    rows = [(one.name, one.name.replace("TLSv", "TLS ").replace("_", "."), _spoken(one >= min(floor))) for one in known]
+    return table("tls-versions", ("Version", "Spoken"), rows)
+
+
+def ciphers() -> Table:
+    """Cipher suites of ports and connections, the preferred ones first."""
+    offered = {what: [one["name"] for one in made(TlsFiles()).get_ciphers()] for what, made in _MADE.items()}
+    every = dict.fromkeys(name for names in offered.values() for name in names)
+    rows = [(name, name, *(_spoken(name in offered[what]) for what in _MADE)) for name in every]
+    return table("tls-ciphers", ("Cipher suite", "Our ports", "Our connections"), rows)
+
+
+def _spoken(is_so: bool) -> str:
+    return "yes" if is_so else "no"

@@ -1,0 +1,221 @@
+"""What is said of the objects is true of real results of the phantom, not of the sample alone."""
+
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+
+import pytest
+from helpers import enhanced_ct, evidence_samples, make_ct, notice_samples
+from pydicom import Dataset, dcmread
+from pydicom.datadict import tag_for_keyword
+
+from service.conformance.attributes import COPIED, MORE, attributes, values
+from service.conformance.objects import KINDS, attribute_tables, created, pipelines, styles
+from service.conformance.rows import Table
+from service.conformance.sample_results import FIRST, LABEL_MAP, sample_results
+from service.conformance.terminology import SCHEMES, TEMPLATES, private_codes, templates
+from service.domain.analysis import Analysis
+from service.domain.codes import PRIVATE
+from service.domain.ct import CT
+from service.domain.pipeline import SERIES_NUMBERS
+from service.evidence.case import Case
+from service.evidence.context import (
+    ALWAYS,
+    CAPTURE,
+    PRODUCTS,
+    SEG,
+    TEXT,
+    Evidence,
+    SegKind,
+    Selection,
+    Style,
+    is_segmentation,
+    segmentation_products,
+)
+from service.evidence.notice import encode_notice
+from service.evidence.seg import segmentation
+from service.imaging.read import read_ct
+from service.pipelines import PIPELINES
+from service.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+EVERYTHING = ALWAYS | {CAPTURE.kind, TEXT.kind}
+STYLES = [Style(seg, frames) for seg in SegKind for frames in (False, True)]
+
+
+Phantom = tuple[CT, Analysis]
+
+
+@pytest.fixture(scope="module")
+def phantom() -> Phantom:
+    return evidence_samples.phantom(findings=make_ct.FINDINGS, rows=48, columns=64, pixel_mm=(6.0, 6.0))
+
+
+def kind_of(one: Evidence) -> str:
+    if not is_segmentation(one.kind):
+        return one.kind
+    return LABEL_MAP if one.style is not None and one.style.seg is SegKind.LABELMAP else SEG
+
+
+@pytest.fixture(scope="module")
+def results(phantom: Phantom) -> Mapping[str, Dataset]:
+    """Objects of the phantom, by kind; heat maps are of the sample: covid-severity has none."""
+    ct, analysis = phantom
+    selections = [Selection(Style(kind), EVERYTHING) for kind in SegKind]
+    found = {
+        kind_of(one): dcmread(BytesIO(one.content))
+        for one in reversed(evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), selections))
+        if one.sop_class_uid
+    }
+    header = notice_samples.header()
+    refusals = {notice_samples.UID: (notice_samples.TOO_THICK,)}
+    notice = encode_notice([header], refusals, notice_samples.context([header]))
+    return found | {one.kind: dcmread(BytesIO(one.content)) for one in notice if one.sop_class_uid}
+
+
+def by_name(name: str) -> Table:
+    [found] = [one for one in attribute_tables() if isinstance(one, Table) and one.name == name]
+    return found
+
+
+@pytest.mark.conformance("attributes all/*", *(f"attributes {kind}/*" for kind in KINDS))
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "heat-map"])
+def test_every_attribute_of_a_result_is_told_and_comes_from_where_it_says(
+    kind: str, results: Mapping[str, Dataset], phantom: Phantom
+) -> None:
+    told = {row.key for name in ("all", kind) for row in by_name(f"attributes {name}").rows}
+    found = values(results[kind])
+    source = values(notice_samples.header() if kind.startswith("notice") else phantom[0].headers[0])
+    untold = {".".join(path) for path in found} - told
+    assert untold == set()
+    for one in attributes(kind):
+        if one.source == COPIED and one.path in source and one.path in found:
+            assert found[one.path] == source[one.path], one.key
+        if one.source == "constant" and one.value not in ("", "…") and one.path in found:
+            assert ", ".join(dict.fromkeys(found[one.path])) == one.value, one.key
+
+
+def test_of_an_enhanced_ct_the_frames_are_referred_to_besides() -> None:
+    scan = make_ct.make(findings=make_ct.FINDINGS, rows=48, columns=64, pixel_mm=(6.0, 6.0))
+    ct = read_ct([enhanced_ct.enhance(scan.datasets)])
+    analysis = evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
+    selections = [Selection(Style(kind), EVERYTHING) for kind in SegKind]
+    for one in evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), selections):
+        if one.sop_class_uid is None:
+            continue
+        found, told = values(dcmread(BytesIO(one.content))), {each.path: each for each in attributes(kind_of(one))}
+        assert {path[-1] for path in found.keys() - told.keys()} <= {"ReferencedFrameNumber"}, one.file_name
+        for path in found.keys() & told.keys():
+            if told[path].source == "constant" and told[path].value not in ("", "…") and MORE not in told[path].value:
+                assert ", ".join(dict.fromkeys(found[path])) == told[path].value, (one.file_name, path)
+
+
+def test_a_heat_map_is_told_by_the_sample() -> None:
+    _, objects = sample_results()[FIRST]
+    assert {one.path for one in attributes("heat-map")} == set(values(objects["heat-map"]))
+
+
+def test_what_is_told_is_in_the_dictionary() -> None:
+    for kind in KINDS:
+        assert all(tag_for_keyword(keyword) for one in attributes(kind) for keyword in one.path)
+
+
+@pytest.mark.conformance("objects/*")
+def test_every_object_has_its_class_and_number(results: Mapping[str, Dataset]) -> None:
+    rows = {row.key: row.cells for row in created().rows}
+    assert rows.keys() == {
+        "label-maps",
+        *(one.kind for one in PRODUCTS if "dicom" in one.kind or one.file_name.endswith("dcm")),
+    }
+    for kind, (_, offset, sop_class, _) in rows.items():
+        found = (
+            [results[SEG], results[LABEL_MAP]] if kind == "label-maps" else [results[kind]] if kind in results else []
+        )
+        for dataset in found:
+            assert dataset.SOPClassUID in sop_class, kind
+            assert str(dataset.SeriesNumber - evidence_samples.PIPELINE.series_number) in offset.split(", "), kind
+
+
+@pytest.mark.conformance("styles/*")
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+def test_every_style_has_its_class_and_frames(style: Style, phantom: Phantom) -> None:
+    ct, analysis = phantom
+    _, sop_class, frames = {row.key: row.cells for row in styles().rows}[style.name]
+    case = Case.of(ct, analysis, evidence_samples.context(ct)).styled(style)
+    label_map = analysis.label_map("lobes")
+    [product] = segmentation_products([label_map.kind])
+    lobes = segmentation(product, case, label_map)
+    assert lobes is not None
+    labels = label_map.labels
+    slices, segments = len(labels), len(lobes.SegmentSequence)
+    counts = {
+        "those with voxels of a segment": sum(
+            int((labels == n).any(axis=(1, 2)).sum()) for n in range(1, segments + 1)
+        ),
+        "each slice for each segment": slices * segments,
+        "those with voxels of any segment": int((labels > 0).any(axis=(1, 2)).sum()),
+        "each slice": slices,
+    }
+    assert lobes.SOPClassUID in sop_class
+    assert lobes.NumberOfFrames == counts[frames]
+
+
+@pytest.mark.conformance("pipelines/*")
+def test_every_pipeline_has_its_own_series_numbers() -> None:
+    rows = pipelines(Settings()).rows
+    assert [row.key for row in rows] == [one.name for one in PIPELINES]
+    starts = [int(row.cells[2]) for row in rows]
+    assert all(abs(one - other) >= SERIES_NUMBERS for one in starts for other in starts if one is not other)
+    assert [row.key for row in rows if row.cells[1] == "yes"] == ["covid-severity"]
+
+
+@pytest.mark.conformance("templates/*")
+def test_templates_are_those_that_real_documents_name(results: Mapping[str, Dataset]) -> None:
+    named = {kind: set(template_ids(dataset)) for kind, dataset in results.items()}
+    for row in templates().rows:
+        assert row.key in TEMPLATES
+        of_kinds = [kind for kind, found in named.items() if row.key in found]
+        assert sorted(of_kinds) == sorted(row.cells[2].split(", ") if row.cells[2] != "as content" else [])
+    content = {code for kind in ("measurements", "study") for code in concept_values(results[kind])}
+    assert content >= {"111001", "111003", "111000"}, "TID 4019"
+    assert content >= {"121049"}, "TID 1204"
+    assert content >= {"121012", "121013"}, "TID 1004"
+
+
+@pytest.mark.conformance("private-codes/*")
+def test_private_codes_are_legal_have_one_meaning_and_are_all_there_is(results: Mapping[str, Dataset]) -> None:
+    rows = private_codes().rows
+    told = {row.key: row.cells[1] for row in rows}
+    assert all(0 < len(value) <= 16 and 0 < len(meaning) <= 64 for value, meaning in told.items())
+    used = {code for dataset in results.values() for code in private_values(dataset)}
+    assert len(used) > 10
+    assert used - told.items() == set()
+    schemes = {str(item.CodingSchemeDesignator) for one in results.values() for item in coded(one)}
+    assert schemes - {PRIVATE} == SCHEMES.keys()
+
+
+def items(dataset: Dataset) -> Iterator[Dataset]:
+    yield dataset
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from items(item)
+
+
+def template_ids(dataset: Dataset) -> Iterator[str]:
+    yield from (str(item.TemplateIdentifier) for item in items(dataset) if "TemplateIdentifier" in item)
+
+
+def concept_values(dataset: Dataset) -> Iterator[str]:
+    for item in items(dataset):
+        yield from (str(one.CodeValue) for one in item.get("ConceptNameCodeSequence", []))
+
+
+def coded(dataset: Dataset) -> Iterator[Dataset]:
+    yield from (item for item in items(dataset) if "CodeValue" in item)
+
+
+def private_values(dataset: Dataset) -> Iterator[tuple[str, str]]:
+    for item in items(dataset):
+        if item.get("CodingSchemeDesignator") == PRIVATE and "CodeValue" in item:
+            yield str(item.CodeValue), str(item.CodeMeaning)
