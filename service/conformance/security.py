@@ -3,6 +3,7 @@
 import ssl
 
 from service.conformance.rows import Section, Table, table
+from service.domain.audit_event import EVENTS
 from service.settings import Settings
 from service.tls import TlsFiles, client_context, server_context
 
@@ -20,8 +21,9 @@ PROFILES = (
     (
         "audit-trail",
         "Audit Trail Message Format (PS3.15 A.5) and its transmission by syslog",
-        "not supported",
-        "who changed what is in a trail of the service's own, which is chained and signed "
+        "receiver, worker, API and command line",
+        "with `audit.collector`: RFC 5424 over TLS (RFC 5425), section 9.3. Who changed what is also in a trail of the "
+        "service's own, which is chained and signed "
         "([decision 177](../decisions/0177-the-audit-trail-is-a-chain.md))",
     ),
     ("signatures", "Digital Signatures (PS3.15 C)", "not supported", "none are made; those of received objects stay"),
@@ -46,12 +48,21 @@ def security(settings: Settings) -> Section:
             "As OpenSSL of this machine offers them to our ports and on our connections:",
             versions(),
             ciphers(),
-            "### 9.3 Association level\n\n"
+            "### 9.3 Audit messages",
+            table("audit-events", ("Event", "When"), [(one.value, one.meaning, when) for one, when in EVENTS]),
+            f"In this configuration {_collector(settings)}. Nobody logs in yet, so User Authentication is not told of, "
+            "and no patient records are kept ([send audit messages](../how-to/send-audit-messages.md)).",
+            "### 9.4 Association level\n\n"
             "Who may call is decided by AE title, address and certificate (section 5.2). An AE title alone proves "
             "nothing.",
             f"TLS of the receiver is {'on' if settings.receiver.tls else 'off'} in this configuration.",
         ],
     )
+
+
+def _collector(settings: Settings) -> str:
+    there = settings.audit.collector
+    return f"they go to {there.host}:{there.port}" if there else "there is no collector, and nobody is told"
 
 
 def versions() -> Table:

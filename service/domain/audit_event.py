@@ -64,6 +64,22 @@ _PATIENT_ROLE, _REPORT_ROLE, _SECURITY_RESOURCE = 1, 3, 13
 _STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
 
+EVENTS: tuple[tuple[Code, str], ...] = (
+    (APPLICATION_ACTIVITY, "receiver, worker or API begins its work, or ends it in order"),
+    (AUDIT_LOG_USED, "`thoracle audit`, `thoracle audit verify`"),
+    (BEGIN_TRANSFERRING, "results are about to be sent"),
+    (ACCESSED, "a study is about to be analysed"),
+    (TRANSFERRED, "a study has come by an association; results were sent, and those that were not"),
+    (STUDY_DELETED, "retention gives up the files of a study"),
+    (EXPORT, "`thoracle backup`"),
+    (IMPORT, "`thoracle restore`"),
+    (PROCEDURE_RECORD, "an operator has cancelled, repeated or sent again a job, or was refused it"),
+    (QUERY, "an archive is asked which results it has"),
+    (SECURITY_ALERT, "somebody was not let in (Node Authentication); a model was changed (Software Configuration)"),
+)
+"""All events, and when each is told of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Participant:
     """Who took part: a person, a process or another machine. address: host name or IP address, "": not known.

@@ -49,6 +49,7 @@ def run(service: RunningService, *arguments: str) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.conformance("security-profiles/audit-trail", "air/audit")
 def test_the_collector_hears_of_everything_also_after_kills(tmp_path: Path, hospital: Authority) -> None:
     ct = write(images_of("1.2.3", phantom()), tmp_path / "ct")
     collector = Rsyslog(tmp_path / "rsyslog", hospital)

@@ -71,7 +71,6 @@ def as_client(own: tuple[Path, Path], authority: Authority) -> list[object]:
     return ["+tls", key, certificate, "+cf", authority.certificate]
 
 
-@pytest.mark.conformance("air/audit")
 def test_dcmtk_sends_to_us_with_a_right_certificate_only(
     ours: Receiving, hospital: Authority, stranger: Authority, phantom: list[Path]
 ) -> None:

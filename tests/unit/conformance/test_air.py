@@ -11,7 +11,6 @@ import service
 from service.composition.destinations import ENCODINGS
 from service.conformance.ihe import REQUIREMENTS, Met
 from service.conformance.sample_results import CHANGES, FIRST, sample_results
-from service.conformance.security import PROFILES
 from service.domain.analysis import Analysis
 from service.domain.ct import CT
 from service.network.dimse import ASKED
@@ -110,10 +109,3 @@ def test_no_work_items_and_no_queries_are_served() -> None:
 def test_there_is_no_ntp_client() -> None:
     texts = [path.read_text(encoding="utf-8") for path in SERVICE.rglob("*.py") if path.parent.name != "conformance"]
     assert not any("ntplib" in text or "import ntp" in text for text in texts)
-
-
-@pytest.mark.conformance("security-profiles/audit-trail")
-def test_audit_messages_are_told_once_they_are_there() -> None:
-    """Whoever adds them changes the row of `PROFILES` and `air/audit`."""
-    [told] = [where for key, _, where, _ in PROFILES if key == "audit-trail"]
-    assert (told == "not supported") == (not list(SERVICE.glob("audit_messages*")))

@@ -57,6 +57,27 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
+@pytest.mark.conformance("audit-events/*")
+def test_every_event_of_the_statement_is_made_and_no_other() -> None:
+    whom, uid = Participant("ada"), "1.2"
+    made = (
+        events.application_started(US, NOW),
+        events.application_stopped(US, NOW),
+        events.transferring(US, whom, (), NOW),
+        events.transferred(US, whom, US, (), NOW),
+        events.accessed(US, (), NOW),
+        events.study_deleted(US, uid, NOW),
+        events.asked(US, whom, "", NOW, uid),
+        events.refused_node(US, whom, NOW, ""),
+        events.configured(US, "ada", "promote", "lobes", NOW, Outcome.SUCCESS),
+        events.job_changed(US, "ada", "cancel", uid, NOW, Outcome.SUCCESS),
+        events.audit_trail_used(US, "ada", NOW),
+        events.exported(US, "ada", "/backups", (), NOW),
+        events.imported(US, "ada", "/backups", (), NOW),
+    )
+    assert {one.event for one in made} == {code for code, _ in events.EVENTS}
+
+
 def test_what_came_by_an_association_is_one_event_of_each_study(house: House) -> None:
     reports = house.reports()
     for instance in ("1", "2", "3"):
