@@ -47,9 +47,10 @@ if [ -z "${BASE:-}" ]; then
   python=${PYTHON:-python3}
   if [ "$("$python" -c 'import sys; print(*sys.version_info[:2])')" = "3 11" ]; then
     mkdir -p build/wheels
-    pip="$python -m pip download -qq --disable-pip-version-check -d build/wheels"
-    $pip -r docker/build-requirements.txt
-    $pip -c constraints.txt ".${EXTRA:+[$EXTRA]}"
+    for part in build sbom "${EXTRA:-service}"; do
+      "$python" -m pip download -qq --disable-pip-version-check --no-deps --require-hashes -d build/wheels \
+        -r "requirements/$part.txt"
+    done
     set -- "$@" --volume "$PWD/build/wheels:/wheels:ro" --build-arg PIP_FIND_LINKS=/wheels --build-arg PIP_NO_INDEX=1
   fi
   [ -z "${base:-}" ] || wait "$base"

@@ -22,7 +22,7 @@ def test_what_is_copied_is_here_and_let_in() -> None:
         s for line in re.findall(r"^COPY (?!--from)(.+)$", SERVICE + TRITON, re.MULTILINE) for s in line.split()[:-1]
     ]
     sources = {source for source in copied if not source.startswith("--")}
-    assert {"service", "triton_repo", "constraints.txt"} <= sources
+    assert {"service", "triton_repo", "requirements"} <= sources
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert sources == let_in
     assert [source for source in sources if not (ROOT / source).exists()] == []
