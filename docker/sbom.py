@@ -1,31 +1,57 @@
 """Adds Debian's packages to the CycloneDX list of the Python packages: python sbom.py PYTHON.json PACKAGES OUT.json
 
 PACKAGES has a line for each package: name, version and architecture, with tabs between them. They are called those of
-the system that runs this, by its /etc/os-release: Debian's, Ubuntu's.
+the system that runs this, by its /etc/os-release: Debian's, Ubuntu's. Their licences are those that their copyright
+files name.
 """
 
 import json
 import platform
+import re
 import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from cyclonedx.factory.license import LicenseFactory
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+DOCUMENTS = Path("/usr/share/doc")
 
-def add_debian(bom: Bom, packages: Iterable[str], system: Mapping[str, str]) -> None:
+
+def add_debian(bom: Bom, packages: Iterable[str], system: Mapping[str, str], documents: Path = DOCUMENTS) -> None:
     """A component for each line of `packages`. system: as in /etc/os-release."""
     distro = "-".join(system[key] for key in ("ID", "VERSION_ID") if key in system)
+    named = LicenseFactory()
     for line in packages:
         name, version, architecture = line.split("\t")
         purl = PackageURL("deb", system["ID"], name, version, {"arch": architecture, "distro": distro})
+        copyright_file = documents / name / "copyright"
         bom.components.add(
-            Component(type=ComponentType.LIBRARY, name=name, version=version, purl=purl, bom_ref=purl.to_string())
+            Component(
+                type=ComponentType.LIBRARY,
+                name=name,
+                version=version,
+                purl=purl,
+                bom_ref=purl.to_string(),
+                licenses=[named.make_with_name(one) for one in licences(copyright_file)],
+            )
         )
+
+
+def licences(copyright_file: Path) -> list[str]:
+    """The licences that a Debian copyright file names, by Debian's names; in an old one, those that it refers to.
+
+    A package that names none has the file's own name, where they can be read.
+    """
+    text = copyright_file.read_text(encoding="utf-8", errors="replace") if copyright_file.exists() else ""
+    fields = text if text.startswith("Format") else ""  # machine-readable: Debian's DEP 5
+    found = re.findall(r"^License:[ \t]*(\S.*?)[ \t]*$", fields, re.MULTILINE)
+    found = found or re.findall(r"/usr/share/common-licenses/([A-Za-z]+(?:-[0-9]+(?:\.[0-9]+)?)?)", text)
+    return sorted(set(found)) or [f"see {copyright_file}"]
 
 
 def main(python: Path, packages: Path, out: Path) -> None:
