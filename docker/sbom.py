@@ -43,15 +43,17 @@ def add_debian(bom: Bom, packages: Iterable[str], system: Mapping[str, str], doc
 
 
 def licences(copyright_file: Path) -> list[str]:
-    """The licences that a Debian copyright file names, by Debian's names; in an old one, those that it refers to.
+    """The licences that a Debian copyright file names, by Debian's names.
 
-    A package that names none has the file's own name, where they can be read.
+    Of one that no machine reads: the common licences that it refers to, and the file itself.
     """
     text = copyright_file.read_text(encoding="utf-8", errors="replace") if copyright_file.exists() else ""
-    fields = text if text.startswith("Format") else ""  # machine-readable: Debian's DEP 5
-    found = re.findall(r"^License:[ \t]*(\S.*?)[ \t]*$", fields, re.MULTILINE)
-    found = found or re.findall(r"/usr/share/common-licenses/([A-Za-z]+(?:-[0-9]+(?:\.[0-9]+)?)?)", text)
-    return sorted(set(found)) or [f"see {copyright_file}"]
+    if text.startswith("Format"):  # Debian's DEP 5
+        found = re.findall(r"^License:[ \t]*(\S.*?)[ \t]*$", text, re.MULTILINE)
+    else:
+        referred = re.findall(r"/usr/share/common-licenses/([A-Za-z]+(?:-[0-9]+(?:\.[0-9]+)?)?)", text)
+        found = [*referred, f"see {copyright_file}"]
+    return sorted(set(found))
 
 
 def main(python: Path, packages: Path, out: Path) -> None:
