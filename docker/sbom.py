@@ -1,8 +1,8 @@
-"""Adds Debian's packages to the CycloneDX list of the Python packages: python sbom.py PYTHON.json PACKAGES OUT.json
+"""Completes the CycloneDX list of the Python packages: python sbom.py PYTHON.json SITE-PACKAGES PACKAGES OUT.json
 
-PACKAGES has a line for each package: name, version and architecture, with tabs between them. They are called those of
-the system that runs this, by its /etc/os-release: Debian's, Ubuntu's. Their licences are those that their copyright
-files name.
+Each gets its licence, and Debian's packages come to them, with those that their copyright files name. PACKAGES has a
+line for each: name, version and architecture, with tabs between them. They are called those of the system that runs
+this, by its /etc/os-release: Debian's, Ubuntu's.
 """
 
 import json
@@ -11,15 +11,26 @@ import re
 import sys
 import uuid
 from collections.abc import Iterable, Mapping
+from importlib.metadata import distributions
 from pathlib import Path
 
-from cyclonedx.factory.license import LicenseFactory
+from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
+from licences import licence_of
 from packageurl import PackageURL
+from packaging.utils import canonicalize_name
 
 DOCUMENTS = Path("/usr/share/doc")
+
+
+def license_python(bom: Bom, site_packages: Path) -> None:
+    """Sets the licence of each Python package; SystemExit where one is not known."""
+    installed = distributions(path=[str(site_packages)])
+    known = {canonicalize_name(one.metadata["Name"]): licence_of(one) for one in installed}
+    for component in bom.components:
+        component.licenses = [LicenseFactory().make_from_string(known[canonicalize_name(component.name)])]
 
 
 def add_debian(bom: Bom, packages: Iterable[str], system: Mapping[str, str], documents: Path = DOCUMENTS) -> None:
@@ -56,8 +67,9 @@ def licences(copyright_file: Path) -> list[str]:
     return sorted(set(found))
 
 
-def main(python: Path, packages: Path, out: Path) -> None:
+def main(python: Path, site_packages: Path, packages: Path, out: Path) -> None:
     bom = Bom.from_json(json.loads(python.read_text(encoding="utf-8")))
+    license_python(bom, site_packages)
     add_debian(bom, packages.read_text(encoding="utf-8").splitlines(), platform.freedesktop_os_release())
     what = sorted(str(component.purl) for component in bom.components)
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, "\n".join(what))  # the same packages, the same list
