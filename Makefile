@@ -11,7 +11,7 @@ LOCKED := $(BIN)/pip install -q --disable-pip-version-check --no-deps --require-
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: lock helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
+.PHONY: lock vulnerabilities helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -65,6 +65,11 @@ pages: $(VENV)/.test ## write the generated pages of docs/ and the chart's schem
 
 lock: ## write the lock of all dependencies anew (ARGS=--upgrade: newest versions)
 	PYTHON=$(PYTHON) requirements/lock.sh $(ARGS)
+
+vulnerabilities: ## look up known vulnerabilities of the locked packages (without pypi.org: "not looked up")
+	@test -x build/audit/bin/python || $(PYTHON) -m venv build/audit
+	@build/audit/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/audit.txt
+	$(PYTHON) docker/vulnerabilities.py build/audit/bin
 
 test: $(VENV)/.test peers lint ## run the whole suite
 	$(BIN)/coverage erase

