@@ -11,7 +11,7 @@ LOCKED := $(BIN)/pip install -q --disable-pip-version-check --no-deps --require-
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: lock vulnerabilities helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
+.PHONY: image-twice pin-images lock vulnerabilities helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ vulnerabilities: ## look up known vulnerabilities of the locked packages (withou
 	@build/audit/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/audit.txt
 	$(PYTHON) docker/vulnerabilities.py build/audit/bin
 
+pin-images: ## write the digest beside each image of others, looked up by skopeo or docker (ARGS=--check: name those without)
+	$(PYTHON) docker/pin_images.py $(ARGS)
+
 test: $(VENV)/.test peers lint ## run the whole suite
 	$(BIN)/coverage erase
 	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest -n 2 --dist worksteal
@@ -95,6 +98,9 @@ helm-test: $(VENV)/.test peers ## check the Helm chart with the real helm
 image: $(VENV)/.base ## build the service's image and send a CT through it ([BASE=debian:bookworm-slim IMAGE=thoracle EXTRA=gpu])
 	BASE=$(BASE) IMAGE=$(IMAGE) EXTRA=$(EXTRA) PYTHON=$(BIN)/python docker/build-image.sh
 	$(BIN)/python -m tests.image $(IMAGE)
+
+image-twice: $(VENV)/.base ## build the committed sources' image twice by buildah and compare them (4 minutes; needs root)
+	$(BIN)/python -m tests.image.twice
 
 inbound-cases: $(VENV)/.test ## analyse CTs that failed at some hospital; writes docs/reference/inbound-cases.md
 	$(BIN)/python -m tests.inbound $(ARGS)
