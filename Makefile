@@ -11,7 +11,7 @@ LOCKED := $(BIN)/pip install -q --disable-pip-version-check --no-deps --require-
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: image-twice pin-images lock vulnerabilities helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
+.PHONY: deb deb-test image-twice pin-images lock vulnerabilities helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -101,6 +101,12 @@ image: $(VENV)/.base ## build the service's image and send a CT through it ([BAS
 
 image-twice: $(VENV)/.base ## build the committed sources' image twice by buildah and compare them (4 minutes; needs root)
 	$(BIN)/python -m tests.image.twice
+
+deb: $(VENV)/.base ## build the Debian package, for hosts with this machine's system Python ([MAINTAINER="Name <address>"])
+	PIP=$(BIN)/pip systemd/build-deb.sh build
+
+deb-test: deb ## install it into a Debian made by debootstrap (needs root, buildah and debootstrap)
+	$(BIN)/python -m tests.image.deb build/thoracle_*.deb
 
 inbound-cases: $(VENV)/.test ## analyse CTs that failed at some hospital; writes docs/reference/inbound-cases.md
 	$(BIN)/python -m tests.inbound $(ARGS)
