@@ -77,3 +77,10 @@ def test_every_library_within_a_wheel_is_named(licences: dict[str, Any]) -> None
 def test_pillow_brings_no_libimagequant() -> None:
     assert features.check_feature("raqm") is not None  # the wheel tells what it was built with
     assert not features.check_feature("libimagequant")
+
+
+def test_what_a_gpu_adds_is_named(licences: dict[str, Any]) -> None:
+    lock = (ROOT / "requirements" / "gpu.txt").read_text()
+    added = re.findall(r"^((?:nvidia|onnxruntime|cuda)[\w-]*)==", lock, re.MULTILINE)
+    assert "onnxruntime-gpu" in added
+    assert set(added) <= licences["TABLES"]["packages"].keys()
