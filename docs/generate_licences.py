@@ -57,8 +57,7 @@ the first is not in the wheel, which a test checks, and the second is only used 
 """
 
 TAIL = """
-OpenSSL 1.1.1 is out of support. It is loaded with GDCM, which decodes pixels; its network and encryption parts are not
-called.
+OpenSSL 1.1.1 is out of support. It is loaded with GDCM, of which the service uses the decoders of pixels only.
 
 ## What the lock's other parts add
 
