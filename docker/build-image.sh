@@ -2,6 +2,7 @@
 # Builds the service's image: by Docker where it runs, else by buildah, which needs no engine but root.
 #   BASE=...    base image; default Debian's, or without a registry one made by debootstrap
 #   IMAGE=...   name of the image
+#   SNAPSHOT=20261130T000000Z   Debian's packages of that moment, from snapshot.debian.org, not today's
 #   EXTRA=gpu   with CUDA for the worker's process, 4 GB more
 #   SOURCE=...  where the sources are published, for the label
 set -eu
@@ -15,6 +16,7 @@ export SOURCE_DATE_EPOCH
 set -- -f docker/Dockerfile -t "$image" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
   --build-arg SOURCE_DATE_EPOCH
 [ -n "${SOURCE:-}" ] && set -- "$@" --label "org.opencontainers.image.source=$SOURCE"
+[ -n "${SNAPSHOT:-}" ] && set -- "$@" --build-arg "SNAPSHOT=$SNAPSHOT"
 [ -n "${EXTRA:-}" ] && set -- "$@" --build-arg "EXTRA=$EXTRA"
 [ -n "${PIP_INDEX_URL:-}" ] && set -- "$@" --build-arg PIP_INDEX_URL
 
@@ -38,7 +40,7 @@ if [ -n "$missing" ]; then
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 if [ -z "${BASE:-}" ]; then
-  BASE=debian:bookworm-slim
+  BASE=$(sed -n 's/^ARG BASE=//p' docker/Dockerfile | sed 's/:[^:@]*@/@/')  # buildah takes no tag beside a digest
   if ! buildah pull -q "$BASE" >/dev/null 2>&1; then
     BASE=localhost/debian:bookworm
     buildah inspect --type image "$BASE" >/dev/null 2>&1 || { docker/debian-base.sh "$BASE" & base=$!; }
@@ -47,9 +49,10 @@ if [ -z "${BASE:-}" ]; then
   python=${PYTHON:-python3}
   if [ "$("$python" -c 'import sys; print(*sys.version_info[:2])')" = "3 11" ]; then
     mkdir -p build/wheels
-    pip="$python -m pip download -qq --disable-pip-version-check -d build/wheels"
-    $pip -r docker/build-requirements.txt
-    $pip -c constraints.txt ".${EXTRA:+[$EXTRA]}"
+    for part in build sbom "${EXTRA:-service}"; do
+      "$python" -m pip download -qq --disable-pip-version-check --no-deps --require-hashes -d build/wheels \
+        -r "requirements/$part.txt"
+    done
     set -- "$@" --volume "$PWD/build/wheels:/wheels:ro" --build-arg PIP_FIND_LINKS=/wheels --build-arg PIP_NO_INDEX=1
   fi
   [ -z "${base:-}" ] || wait "$base"

@@ -1,7 +1,7 @@
 """compose.yaml: valid by the Compose Specification, mounts what is here, sets settings that there are."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,18 @@ def services() -> Mapping[str, Any]:
     return loaded
 
 
-def settings(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
-    """What the service makes of its environment in compose.yaml."""
-    for name, value in yaml.safe_load(interpolated(**environment))["services"]["thoracle"]["environment"].items():
-        monkeypatch.setenv(name, str(value))
-    return load(None)
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Settings]:
+    """What the service makes of its environment in compose.yaml, and of the password that it finds."""
+    (tmp_path / "thoracle_database_url").write_text("postgresql+psycopg://thoracle:secret@postgres/thoracle")
+
+    def loaded(**environment: str) -> Settings:
+        for name, value in yaml.safe_load(interpolated(**environment))["services"]["thoracle"]["environment"].items():
+            monkeypatch.setenv(name, str(value))
+        monkeypatch.setenv("THORACLE_SECRETS", str(tmp_path))
+        return load(None)
+
+    return loaded
 
 
 def test_it_is_valid() -> None:
@@ -52,7 +59,7 @@ def test_every_file_it_needs_is_here(services: Mapping[str, Any]) -> None:
 
 
 def test_every_variable_is_a_setting(services: Mapping[str, Any]) -> None:
-    for name in services["thoracle"]["environment"].keys() - {"TZ"}:  # the C library's
+    for name in services["thoracle"]["environment"].keys() - {"TZ", "THORACLE_SECRETS"}:  # no settings
         fields: Any = Settings.model_fields
         path = name.removeprefix("THORACLE_").lower().split("__")
         assert path[0] in fields, f"{name} is no setting"
@@ -62,16 +69,16 @@ def test_every_variable_is_a_setting(services: Mapping[str, Any]) -> None:
                 assert step in fields, f"{name} is no setting"
 
 
-def test_results_go_to_its_pacs_and_work_to_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = settings(monkeypatch)
+def test_results_go_to_its_pacs_and_work_to_its_database(settings: Callable[..., Settings]) -> None:
+    ours = settings()
     pacs = ours.destinations["pacs"]
     assert (pacs.ae_title, pacs.host, pacs.port, pacs.confirm) == ("ORTHANC", "orthanc", 4242, "commitment")
     assert ours.database_url is not None and "@postgres/" in ours.database_url.get_secret_value()
     assert ours.inference.backend == "onnx"
 
 
-def test_one_variable_changes_the_back_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = settings(monkeypatch, THORACLE_BACKEND="triton")
+def test_one_variable_changes_the_back_end(settings: Callable[..., Settings]) -> None:
+    ours = settings(THORACLE_BACKEND="triton")
     assert (ours.inference.backend, ours.inference.triton.url) == ("triton", "triton:8001")
 
 
@@ -86,6 +93,34 @@ def test_our_containers_get_no_rights_they_do_not_need(services: Mapping[str, An
         one = services[name]
         assert (one["read_only"], one["cap_drop"]) == (True, ["ALL"]), name
         assert one["security_opt"] == ["no-new-privileges:true"], name
+        assert "cap_add" not in one, name
+
+
+def test_no_password_stands_in_it(services: Mapping[str, Any]) -> None:
+    for name, one in services.items():
+        told = {k: v for k, v in one.get("environment", {}).items() if re.search("PASSWORD|SECRET|TOKEN|DATABASE", k)}
+        words = {value for value in told.values() if value and not value.startswith("/run/")}
+        assert words == set(), f"{name}: {words}"
+    assert not re.search(r"PASSWORD:-[^}]", TEXT)
+
+
+def test_nobody_starts_before_its_password_is_there(services: Mapping[str, Any]) -> None:
+    maker = services["passwords"]
+    assert (maker["user"], maker["cap_drop"], maker["cap_add"]) == ("0:0", ["ALL"], ["CHOWN"])
+    assert maker["network_mode"] == "none"
+    volumes = {v.split(":")[0] for v in maker["volumes"] if v.startswith("login-")}
+    readers = {name: one for name, one in services.items() if name != "passwords"}
+    mounted = {v.split(":")[0]: name for name, one in readers.items() for v in one.get("volumes", []) if "login-" in v}
+    assert mounted == {
+        "login-service": "thoracle",
+        "login-database": "postgres",
+        "login-grafana": "grafana",
+        "login-pacs": "orthanc",
+    }
+    assert mounted.keys() == volumes
+    for name in mounted.values():
+        assert services[name]["depends_on"]["passwords"] == {"condition": "service_completed_successfully"}, name
+        assert all(v.endswith(":ro") for v in services[name]["volumes"] if v.startswith("login-")), name
 
 
 def test_nothing_is_reached_from_other_hosts_unless_told(services: Mapping[str, Any]) -> None:
@@ -96,8 +131,8 @@ def test_nothing_is_reached_from_other_hosts_unless_told(services: Mapping[str, 
     assert public == {"104:11112", "4242:4242"}
 
 
-def test_who_may_send_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    (caller,) = settings(monkeypatch, MODALITIES="10.1.2.0/24").receiver.callers.values()
+def test_who_may_send_is_named(settings: Callable[..., Settings]) -> None:
+    (caller,) = settings(MODALITIES="10.1.2.0/24").receiver.callers.values()
     assert "10.1.2.0/24" in map(str, caller.addresses)
     assert not any(network.prefixlen < 24 for network in caller.addresses)
 

@@ -1,6 +1,7 @@
 """The images' definitions: they agree with the sources, and name no registry."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -22,19 +23,33 @@ def test_what_is_copied_is_here_and_let_in() -> None:
         s for line in re.findall(r"^COPY (?!--from)(.+)$", SERVICE + TRITON, re.MULTILINE) for s in line.split()[:-1]
     ]
     sources = {source for source in copied if not source.startswith("--")}
-    assert {"service", "triton_repo", "constraints.txt"} <= sources
+    assert {"service", "triton_repo", "requirements"} <= sources
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert sources == let_in
     assert [source for source in sources if not (ROOT / source).exists()] == []
 
 
 def test_bases_are_arguments_and_only_the_services_has_a_default() -> None:
-    assert re.findall(r"^ARG \w*BASE.*$", SERVICE + TRITON, re.MULTILINE) == [
-        "ARG BASE=debian:bookworm-slim",
-        "ARG TRITON_BASE",
-    ]
+    of_service, of_triton = re.findall(r"^ARG \w*BASE.*$", SERVICE + TRITON, re.MULTILINE)
+    assert re.fullmatch(r"ARG BASE=debian:bookworm-slim(@sha256:[0-9a-f]{64})?", of_service)
+    assert of_triton == "ARG TRITON_BASE"
     assert set(re.findall(r"^FROM (\S+)", SERVICE, re.MULTILINE)) == {"${BASE}", "system"}
     assert re.findall(r"^FROM (\S+)", TRITON, re.MULTILINE) == ["${TRITON_BASE}"]
+
+
+def test_a_snapshot_replaces_every_archive_of_debian(tmp_path: Path) -> None:
+    (expression,) = re.findall(r'sed -i -E \\\s+("s#http://deb[^"]+")', SERVICE)
+    sources = tmp_path / "debian.sources"
+    sources.write_text(
+        "URIs: http://deb.debian.org/debian\nURIs: http://deb.debian.org/debian-security\n"
+        "deb http://deb.debian.org/debian bookworm-updates main\n"
+    )
+    subprocess.run(["sh", "-c", f"SNAPSHOT=20261130T000000Z; sed -i -E {expression} {sources}"], check=True)
+    assert sources.read_text() == (
+        "URIs: http://snapshot.debian.org/archive/debian/20261130T000000Z\n"
+        "URIs: http://snapshot.debian.org/archive/debian-security/20261130T000000Z\n"
+        "deb http://snapshot.debian.org/archive/debian/20261130T000000Z bookworm-updates main\n"
+    )
 
 
 def test_the_chart_finds_the_shipped_models_by_their_link() -> None:

@@ -49,6 +49,8 @@ def listed(bill: Mapping[str, Any], system: Mapping[str, str]) -> str:
     ours = re.compile(rf"pkg:deb/{system['ID']}/.+distro={system['ID']}-{system['VERSION_ID']}(&|$)")
     debs = [purl for purl in purls if purl.startswith("pkg:deb/")]
     assert all(ours.match(purl) for purl in debs), f"the SBOM calls packages of {system['NAME']} {debs[0]}"
+    unlicensed = [component["name"] for component in bill["components"] if not component.get("licenses")]
+    assert not unlicensed, f"the SBOM has no licence of {unlicensed}"
     of_python = sum(purl.startswith("pkg:pypi/") for purl in purls)
     return f"SBOM: {of_python} Python packages, {len(debs)} of {system['NAME']}"
 

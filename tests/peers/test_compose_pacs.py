@@ -1,7 +1,12 @@
 """The PACS of compose.yaml: a real Orthanc with its configuration forwards a CT, but not what came from Thoracle."""
 
+import base64
 import json
+import runpy
+import urllib.request
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from helpers import make_ct
@@ -10,7 +15,8 @@ from pydicom import dcmread
 
 pytestmark = pytest.mark.peers
 
-FOLDER = Path(__file__).parents[2] / "docker" / "orthanc"
+DOCKER = Path(__file__).parents[2] / "docker"
+FOLDER = DOCKER / "orthanc"
 
 
 def test_a_ct_is_forwarded_once(tmp_path: Path) -> None:
@@ -29,3 +35,17 @@ def test_a_ct_is_forwarded_once(tmp_path: Path) -> None:
             wait_until(lambda: len(thoracle.received) >= 2, 120)
             forwarded = {str(dcmread(path).StudyInstanceUID) for path in thoracle.received}
     assert forwarded == {str(scans["theirs"][0].StudyInstanceUID)}
+
+
+def test_it_asks_for_the_password_that_was_made(tmp_path: Path) -> None:
+    users: dict[str, Any] = json.loads(runpy.run_path(str(DOCKER / "passwords.py"))["files"]("PACS", "made-up")[0][2])
+    assert (
+        not users.keys() & json.loads((FOLDER / "orthanc.json").read_text()).keys()
+    )  # the image would refuse a key twice
+    with Orthanc(tmp_path, **users) as pacs:
+        asked = urllib.request.Request(f"{pacs.url}/system")
+        with pytest.raises(HTTPError, match="401"):
+            urllib.request.urlopen(asked, timeout=30)
+        asked.add_header("Authorization", f"Basic {base64.b64encode(b'trial:made-up').decode()}")
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            assert json.load(answer)["Name"] == "test"

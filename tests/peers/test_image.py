@@ -51,13 +51,17 @@ def test_a_label_that_says_nothing_is_seen() -> None:
         labelled({"Labels": said | {"org.opencontainers.image.source": ""}})
 
 
-def test_packages_of_another_system_are_seen() -> None:
+def test_packages_of_another_system_or_without_licence_are_seen() -> None:
     ubuntu = {"ID": "ubuntu", "VERSION_ID": "24.04", "NAME": "Ubuntu"}
     purls = [f"pkg:deb/ubuntu/{name}@1?arch=amd64&distro=ubuntu-24.04" for name in ("libc6", "python3.12")]
     purls += [f"pkg:pypi/{name}@1" for name in ("numpy", "onnxruntime")]
     assert listed(_bill(purls), ubuntu) == "SBOM: 2 Python packages, 2 of Ubuntu"
     with pytest.raises(AssertionError, match="calls packages of Ubuntu pkg:deb/debian"):
         listed(_bill([purl.replace("ubuntu", "debian") for purl in purls]), ubuntu)
+    without = _bill(purls)
+    del without["components"][0]["licenses"]
+    with pytest.raises(AssertionError, match=r"no licence of \['libc6'\]"):
+        listed(without, ubuntu)
 
 
 def test_it_is_of_a_reasonable_size(image: Image) -> None:
@@ -79,5 +83,8 @@ def test_a_service_that_is_not_there_is_unhealthy(image: Image, tmp_path: Path) 
 
 
 def _bill(purls: list[str]) -> dict[str, Any]:
-    components = [{"name": purl.split("/")[-1].split("@")[0], "purl": purl} for purl in purls]
+    named = {"licenses": [{"license": {"id": "MIT"}}]}
+    components: list[dict[str, Any]] = [
+        {"name": purl.split("/")[-1].split("@")[0], "purl": purl} | named for purl in purls
+    ]
     return {"bomFormat": "CycloneDX", "metadata": {"component": {"name": "thoracle"}}, "components": components}
