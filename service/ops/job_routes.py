@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from fastapi import APIRouter, HTTPException
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.domain.job import Job
 from service.domain.job_state import IllegalTransition
 from service.domain.review import LONGEST_COMMENT, NoReview, Verdict
+from service.ops.answers import CHANGES
 from service.ops.request_types import By, Destinations, JobId, Score, Text
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class JobControl(Protocol):
 
 def job_routes(control: JobControl) -> APIRouter:
     """Returns the routes."""
-    router = APIRouter(prefix="/api/jobs/{job_id}", tags=["operator"])
+    router = APIRouter(prefix="/api/jobs/{job_id}", tags=["operator"], responses=CHANGES)
 
     @router.post("/retry", summary="Try a failed or undelivered job again")
     def retry(job_id: JobId, by: By) -> dict[str, str]:
@@ -80,5 +82,5 @@ def _done(action: Callable[[], Job]) -> dict[str, str]:
     except IllegalTransition as error:
         raise HTTPException(409, str(error)) from error
     except NoReview as error:
-        raise HTTPException(422, str(error)) from error
+        raise RequestValidationError([{"type": "no_review", "loc": ("body", "score"), "msg": str(error)}]) from error
     return {"job_id": job.job_id, "state": job.state}
