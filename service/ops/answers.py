@@ -21,6 +21,7 @@ ANYWHERE: Answers = {
     413: _answer("The body of the request is too large"),
     503: _answer("The database fails, or the back end is away"),
 }
+BODY: Answers = {400: _answer("The body of the request cannot be read")}
 UNKNOWN: Answers = {404: _answer("There is none of this name")}
 CHANGES: Answers = {
     **UNKNOWN,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from fastapi import Header, Query
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 MOST_ROWS = 1000
 MOST_DESTINATIONS = 20
@@ -51,7 +51,7 @@ def _as_sent(name: str) -> str:
 
 
 # FastAPI forgets these limits where a route gives a Query of its own as the default, unless the parameter may be None.
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
 JobId = Annotated[Text, MinLen(1), MaxLen(64)]
 ModelName = Annotated[Text, MinLen(1), MaxLen(128)]
 ModelVersion = Annotated[Text, MinLen(1), MaxLen(32)]

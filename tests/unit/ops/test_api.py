@@ -146,8 +146,9 @@ def test_a_radiologists_word_is_taken_and_what_is_none_is_refused() -> None:
 
     assert say(verdict="accepted") == (200, "a accepted None")
     assert say(verdict="overridden", score=4) == (200, "a overridden 4")
-    for nonsense in ({"verdict": "fine"}, {"verdict": "overridden", "score": 26}, {"verdict": "accepted", "score": 4}):
-        assert say(**nonsense)[0] == 422
+    assert say(verdict="fine")[0] == 422
+    for impossible in ({"verdict": "overridden", "score": 26}, {"verdict": "accepted", "score": 4}):
+        assert say(**impossible)[0] == 409
     assert api.post("/api/jobs/a/review", json={"verdict": "accepted"}).status_code == 422, "who says so?"
 
 
@@ -176,12 +177,6 @@ def test_the_openapi_document_tells_of_every_answer() -> None:
 def test_a_number_is_no_time() -> None:
     answer = client(Records()).get("/api/jobs?since=0.5")
     assert (answer.status_code, "ISO 8601" in answer.json()["detail"][0]["msg"]) == (422, True)
-
-
-def test_every_422_has_a_list_of_errors() -> None:
-    said = {"verdict": "overridden", "score": 26}
-    answer = client(Records()).post("/api/jobs/a/review", json=said, headers={"X-Thoracle-Operator": "Ada"})
-    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "score"])
 
 
 def test_allow_lists_every_method_of_a_path() -> None:
