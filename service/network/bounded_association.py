@@ -13,6 +13,7 @@ from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT, DimseServiceTyp
 
 from service.network.bounded_dimse import BoundedDimse
 from service.network.bounded_socket import BoundedSocket
+from service.network.bounded_states import BoundedStates
 from service.network.received import Room
 from service.network.rights import EVERYTHING
 
@@ -35,6 +36,7 @@ class BoundedAssociation(Association):
         self._ended = False
         self._reports = 0
         self._counting = Lock()
+        self.dul.state_machine = BoundedStates(self.dul)
         self.dimse = BoundedDimse(self, room, self._go_on)
         self.set_socket(BoundedSocket(self, connection, heard, self._is_busy))
         self.bind(evt.EVT_DIMSE_RECV, self._count_report)

@@ -31,8 +31,9 @@ _LONGEST_OTHER = 1 << 16
 """Releases and aborts have four bytes."""
 
 _PIECE = 1 << 18
-_DEAF = ("Sta3", "Sta8", "Sta13")
-"""States in which it is our turn, or all is said (PS3.8 9.2): what comes then is not read."""
+_DEAF = ("Sta2", "Sta3", "Sta8", "Sta13")
+"""States in which it is our turn, or all is said (PS3.8 9.2): what comes then is not read. The door has heard the
+request that Sta2 waits for."""
 
 
 class BoundedSocket(AssociationSocket):
@@ -53,9 +54,9 @@ class BoundedSocket(AssociationSocket):
     @property
     def ready(self) -> bool:
         """Whether a PDU may be read now."""
-        if self.assoc.dul.state_machine.current_state in _DEAF:
-            return False
-        return bool(self._heard) or (not self._busy() and super().ready)
+        if self._heard:
+            return True
+        return self.assoc.dul.state_machine.current_state not in _DEAF and not self._busy() and super().ready
 
     def recv(self, nr_bytes: int) -> bytearray:
         """The next bytes, as many as asked for; fewer where the connection ends.

@@ -10,13 +10,18 @@ from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.domain.job_state import State
+from service.ops.allowed_methods import list_allowed_methods
+from service.ops.answers import ANYWHERE, UNKNOWN
 from service.ops.invalid_requests import explain_invalid_requests
 from service.ops.job_routes import JobControl, job_routes
-from service.ops.probes import Health, answer, probes
+from service.ops.probes import HEALTH, Health, answer, probes
 from service.ops.request_limits import LimitBody
-from service.ops.request_types import JobId, Limit, Offset, Since, StateName, Uid
+from service.ops.request_types import JobId, Limit, Offset, Since, Uid
 
 log = logging.getLogger(__name__)
+
+_USE = "Research use only. Not for diagnostic use."
 
 
 class Worklist(Protocol):
@@ -59,35 +64,33 @@ def create_app(
     jobs: JobViews,
     worklist: Worklist,
     control: JobControl,
-    job_states: Sequence[str],
     report: SelfReport,
     more: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """Returns the application, with more routes. It is alive as long as it answers."""
-    app = FastAPI(title="Thoracle", version=version, description="Research use only. Not for diagnostic use.")
+    app = FastAPI(title="Thoracle", version=version, description=_USE, responses=ANYWHERE)
     app.add_middleware(LimitBody)
     explain_invalid_requests(app)
+    list_allowed_methods(app)
 
     @app.exception_handler(SQLAlchemyError)
     def database_fails(_request: Request, error: SQLAlchemyError) -> JSONResponse:
         log.error("a request was not answered: %s", type(error).__name__)
         return JSONResponse({"detail": "the database fails; /readyz tells more"}, 503)
 
-    @app.get("/healthz", summary="This process works")
+    @app.get("/healthz", summary="This process works", responses=HEALTH)
     def healthz() -> JSONResponse:
         return answer(report.healthy(), version)
 
     @app.get("/api/jobs", summary="Jobs, newest first")
     def list_jobs(
-        state: StateName | None = Query(None, description=f"only jobs in this state: {', '.join(job_states)}"),
+        state: State | None = Query(None, description="only jobs in this state"),
         study_uid: Uid | None = Query(None, description="only jobs of this study"),
         since: Since | None = Query(None, description="only jobs created at or after this time (ISO 8601)"),
         order: Literal["newest", "priority"] = Query("newest", description="priority: what is worked on first"),
         limit: Limit = 100,
         offset: Offset = 0,
     ) -> dict[str, Any]:
-        if state is not None and state not in job_states:
-            raise HTTPException(422, f"unknown state {state!r}; states are: {', '.join(job_states)}")
         first = order == "priority"
         rows = jobs.list_jobs(
             state=state, study_uid=study_uid, since=since, by_priority=first, limit=limit, offset=offset
@@ -98,7 +101,9 @@ def create_app(
     def list_worklist(limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
         return {"studies": [dict(row) for row in worklist.entries(limit, offset)], "limit": limit, "offset": offset}
 
-    @app.get("/api/jobs/{job_id}", summary="One job with its series, reasons, deliveries and journal")
+    @app.get(
+        "/api/jobs/{job_id}", summary="One job with its series, reasons, deliveries and journal", responses=UNKNOWN
+    )
     def show_job(job_id: JobId) -> dict[str, Any]:
         if (row := jobs.job(job_id)) is None:
             raise HTTPException(404, f"there is no job {job_id!r}")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.domain.job import Job
 from service.domain.job_state import IllegalTransition
 from service.domain.review import LONGEST_COMMENT, NoReview, Verdict
+from service.ops.answers import BODY, CHANGES
 from service.ops.request_types import By, Destinations, JobId, Score, Text
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class JobControl(Protocol):
 
 def job_routes(control: JobControl) -> APIRouter:
     """Returns the routes."""
-    router = APIRouter(prefix="/api/jobs/{job_id}", tags=["operator"])
+    router = APIRouter(prefix="/api/jobs/{job_id}", tags=["operator"], responses=CHANGES)
 
     @router.post("/retry", summary="Try a failed or undelivered job again")
     def retry(job_id: JobId, by: By) -> dict[str, str]:
@@ -64,7 +65,7 @@ def job_routes(control: JobControl) -> APIRouter:
     def reanalyse(job_id: JobId, by: By) -> dict[str, str]:
         return _done(lambda: control.reanalyse(job_id, by))
 
-    @router.post("/review", summary="Say whether a result stands or was overridden")
+    @router.post("/review", summary="Say whether a result stands or was overridden", responses=BODY)
     def review(job_id: JobId, by: By, said: Said) -> dict[str, str]:
         return _done(lambda: control.review(job_id, by, said.verdict, said.score, said.comment))
 
@@ -77,8 +78,6 @@ def _done(action: Callable[[], Job]) -> dict[str, str]:
     except LookupError as error:
         log.warning("a change was refused: there is no such job")  # the audit trail tells only of jobs that there are
         raise HTTPException(404, str(error)) from error
-    except IllegalTransition as error:
+    except (IllegalTransition, NoReview) as error:
         raise HTTPException(409, str(error)) from error
-    except NoReview as error:
-        raise HTTPException(422, str(error)) from error
     return {"job_id": job.job_id, "state": job.state}

@@ -12,6 +12,7 @@ from fastapi import APIRouter, HTTPException, Query
 from service.domain.serving import NoSuchModel, Served
 from service.errors import Permanent, Transient
 from service.imaging.difference import Difference
+from service.ops.answers import CHANGES
 from service.ops.request_types import By, Limit, ModelName, ModelVersion, Share, Since, Subject
 
 _Answer = TypeVar("_Answer")
@@ -66,23 +67,25 @@ def model_routes(control: ModelControl, trail: Trail) -> APIRouter:
     def compared(name: ModelName, version: ModelVersion | None = None, limit: Limit = 100) -> dict[str, Any]:
         return {"studies": [dict(one) for one in control.compared(name, version, limit)]}
 
-    @router.post(f"{model}/canary", summary="Let a version analyse a share of the studies")
+    @router.post(f"{model}/canary", summary="Let a version analyse a share of the studies", responses=CHANGES)
     def canary(name: ModelName, by: By, version: ModelVersion, share: Share) -> dict[str, Any]:
         return _done(lambda: control.canary(name, version, share, by))
 
-    @router.post(f"{model}/shadow", summary="Let a version analyse every study beside the active one")
+    @router.post(
+        f"{model}/shadow", summary="Let a version analyse every study beside the active one", responses=CHANGES
+    )
     def shadow(name: ModelName, by: By, version: ModelVersion) -> dict[str, Any]:
         return _done(lambda: control.shadow(name, version, by))
 
-    @router.post(f"{model}/promote", summary="Make a version, or the candidate, the active one")
+    @router.post(f"{model}/promote", summary="Make a version, or the candidate, the active one", responses=CHANGES)
     def promote(name: ModelName, by: By, version: ModelVersion | None = None) -> dict[str, Any]:
         return _done(lambda: control.promote(name, version, by))
 
-    @router.post(f"{model}/rollback", summary="Go back to the version before")
+    @router.post(f"{model}/rollback", summary="Go back to the version before", responses=CHANGES)
     def rollback(name: ModelName, by: By) -> dict[str, Any]:
         return _done(lambda: control.rollback(name, by))
 
-    @router.post(f"{model}/withdraw", summary="End the trial of the candidate")
+    @router.post(f"{model}/withdraw", summary="End the trial of the candidate", responses=CHANGES)
     def withdraw(name: ModelName, by: By) -> dict[str, Any]:
         return _done(lambda: control.withdraw(name, by))
 

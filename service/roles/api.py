@@ -12,7 +12,6 @@ from service.composition.certificates import OUR_PORTS, in_use
 from service.composition.job_actions import job_actions_on
 from service.composition.model_actions import model_actions_on, self_promotion
 from service.composition.storage import database_health, host_locks, metrics_dir, open_storage, shared_locks
-from service.domain.job_state import State
 from service.domain.ports import Spool
 from service.ops import readiness
 from service.ops.api import SelfReport, create_app
@@ -55,7 +54,6 @@ def run(settings: Settings, name: str) -> None:
         Overview(engine),
         Worklist(engine),
         job_actions_on(settings, engine),
-        [state.value for state in State],
         report,
         [model_routes(models, Audit(engine, now))],
     )

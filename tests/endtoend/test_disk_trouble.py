@@ -157,3 +157,18 @@ def test_a_database_alone_on_a_read_only_disk_acknowledges_nothing(tmp_path: Pat
         assert list((tmp_path / "spool").rglob("*.dcm")), "written, and recorded at the next start if nobody sends it"
         disk.read_only(False)
         assert statuses(receiver.node, ct(tmp_path, "S")) == {StoreAnswer.SUCCESS}
+
+
+def test_a_disk_without_inodes_acknowledges_nothing_until_there_are_some(tmp_path: Path, disk: SmallDisk) -> None:
+    files = ct(tmp_path, "S")
+    with Receiving(disk.folder / "data") as receiver:
+        assert statuses(receiver.node, files[:5]) == {StoreAnswer.SUCCESS}
+        disk.crowd()
+        assert disk.free_bytes > 10 * MB, "there is space"
+        with pytest.raises(OSError, match="No space left on device"):
+            (disk.folder / "one more").touch()
+        assert statuses(receiver.node, files[5:]) == {StoreAnswer.OUT_OF_RESOURCES}
+        disk.disperse()
+        assert list(disk.folder.rglob("*.part")) == []
+        assert statuses(receiver.node, files[5:]) == {StoreAnswer.SUCCESS}
+        assert len(receiver.rows()) == len(files)

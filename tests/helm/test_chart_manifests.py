@@ -308,7 +308,7 @@ def _strings(node: Any) -> list[str]:
 
 def _api_paths() -> set[str]:
     anything: Any = None
-    return set(create_app("0", anything, anything, anything, (), SelfReport(dict, dict, bytes)).openapi()["paths"])
+    return set(create_app("0", anything, anything, anything, SelfReport(dict, dict, bytes)).openapi()["paths"])
 
 
 def _monitor_paths() -> set[str]:

@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from helpers import arrivals, tiny_models
-from service.domain.job_state import State
 from service.inference.onnx import OnnxBackend
 from service.ops.api import SelfReport, create_app
 from service.ops.model_routes import model_routes
@@ -61,9 +60,8 @@ def application(engine: sa.Engine, folder: Path) -> tuple[FastAPI, str]:
     models = ModelActions(lambda: root, lambda: root, lambda: check, audit, Shadows(engine))
     plans = DeliveryPlans({}, tables.jobs, tables.deliveries, lambda: NOW)
     jobs = JobActions(tables, Reviews(engine), plans, ["covid-severity"], audit, lambda: NOW)
-    states, more = [state.value for state in State], [model_routes(models, audit)]
     report = SelfReport(dict, dict, bytes)
-    return create_app("1", Overview(engine), Worklist(engine), jobs, states, report, more), job_id
+    return create_app("1", Overview(engine), Worklist(engine), jobs, report, [model_routes(models, audit)]), job_id
 
 
 def answer_all(app: FastAPI, job_id: str) -> int:

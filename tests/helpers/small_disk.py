@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +17,7 @@ class SmallDisk:
         self.folder = folder
         self._size_bytes = size_bytes
         self._filler = folder / "filler"
+        self._crowd = folder / "crowd"
         folder.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
@@ -43,6 +45,18 @@ class SmallDisk:
     def clear(self) -> None:
         """Take away what `fill` wrote."""
         self._filler.unlink()
+
+    def crowd(self) -> None:
+        """Use up all inodes: there is space, but no file can be made."""
+        self._remount("nr_inodes=2000")
+        self._crowd.mkdir()
+        with suppress(OSError):
+            for number in range(2000):
+                (self._crowd / str(number)).touch()
+
+    def disperse(self) -> None:
+        """Take away what `crowd` made."""
+        shutil.rmtree(self._crowd)
 
     def resize(self, size_bytes: int) -> None:
         self._remount(f"size={size_bytes}")

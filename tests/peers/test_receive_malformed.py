@@ -1,16 +1,21 @@
 """What a broken sender sends, over real associations: an answer by name, and the next image is taken."""
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from socket import SHUT_WR, create_connection
 from typing import Any
 
 import pytest
 from helpers import make_ct
+from helpers.dicom_peers import wait_until
 from helpers.receiving import Receiving
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
+from pynetdicom.sop_class import Verification
 
 from service.network.answers import StoreAnswer
 
@@ -117,3 +122,50 @@ def test_malformed_datasets_are_no_full_disk(tmp_path: Path, caplog: pytest.LogC
         sender.release()
     assert "images are refused" not in caplog.text
     assert "images are kept again" not in caplog.text
+
+
+def said_by_a_sender(receiver: Receiving) -> list[bytes]:
+    """The PDUs of an echo and a release, as a sound sender says them one after the other."""
+    said: list[bytes] = []
+    ae = AE("CT1")
+    ae.add_requested_context(Verification)
+    handlers: list[Any] = [(evt.EVT_DATA_SENT, lambda event: said.append(event.data))]
+    association = ae.associate("127.0.0.1", receiver.port, ae_title=receiver.AET, evt_handlers=handlers)
+    association.send_c_echo()
+    association.release()
+    return said
+
+
+def hears(receiver: Receiving, said: bytes) -> list[int]:
+    """The types of the PDUs that answer what is said at once, until the receiver hangs up."""
+    heard = b""
+    with create_connection(("127.0.0.1", receiver.port), 20) as connection:
+        connection.sendall(said)
+        connection.shutdown(SHUT_WR)
+        with suppress(ConnectionResetError):
+            while piece := connection.recv(4096):
+                heard += piece
+    types = []
+    while heard:
+        types.append(heard[0])
+        heard = heard[6 + int.from_bytes(heard[2:6], "big") :]
+    return types
+
+
+def test_who_does_not_wait_for_the_acceptance_is_heard(tmp_path: Path) -> None:
+    with Receiving(tmp_path) as receiver:
+        assert hears(receiver, b"".join(said_by_a_sender(receiver))) == [0x02, 0x04, 0x06]
+
+
+def test_an_answer_for_which_it_is_too_late_ends_no_thread_and_is_not_tried_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An A-ASSOCIATE-AC comes before an echo is answered: the association has been aborted when the answer is ready."""
+    ended: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda why: ended.append(why.exc_type.__name__))
+    with Receiving(tmp_path) as receiver:
+        request, echo, release = said_by_a_sender(receiver)
+        for _ in range(20):
+            assert hears(receiver, request + echo + b"\x02" + request[1:] + release)[-1] == 0x07
+        wait_until(lambda: not any("run_reactor" in thread.name for thread in threading.enumerate()), 20)
+    assert ended == []

@@ -2,12 +2,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import OperationalError
 
 from service.domain.job import Job
 from service.domain.job_state import IllegalTransition, State
 from service.domain.review import Review, Verdict
+from service.ops.allowed_methods import list_allowed_methods
 from service.ops.api import SelfReport, create_app
 
 ROWS = [{"job_id": "b", "state": "delivered"}, {"job_id": "a", "state": "refused"}]
@@ -58,7 +61,6 @@ def client(records: Records, healthy: str = "ok", ready: str = "ok") -> TestClie
             records,
             Worklist(),
             JobActions(),
-            ["delivered", "refused"],
             SelfReport(
                 lambda: {"database": healthy},
                 lambda: {"database": "ok", "worker": ready},
@@ -102,7 +104,7 @@ def test_jobs_are_filtered_and_an_unknown_state_is_an_error_that_lists_the_state
     }  # fmt: skip
     answer = api.get("/api/jobs?state=lost")
     assert answer.status_code == 422
-    assert "delivered, refused" in answer.json()["detail"]
+    assert "'delivered'" in answer.json()["detail"][0]["msg"]
 
 
 def test_the_worklist_keeps_the_order_of_the_records() -> None:
@@ -144,10 +146,47 @@ def test_a_radiologists_word_is_taken_and_what_is_none_is_refused() -> None:
 
     assert say(verdict="accepted") == (200, "a accepted None")
     assert say(verdict="overridden", score=4) == (200, "a overridden 4")
-    for nonsense in ({"verdict": "fine"}, {"verdict": "overridden", "score": 26}, {"verdict": "accepted", "score": 4}):
-        assert say(**nonsense)[0] == 422
+    assert say(verdict="fine")[0] == 422
+    for impossible in ({"verdict": "overridden", "score": 26}, {"verdict": "accepted", "score": 4}):
+        assert say(**impossible)[0] == 409
     assert api.post("/api/jobs/a/review", json={"verdict": "accepted"}).status_code == 422, "who says so?"
 
 
 def test_an_api_that_answers_is_alive_though_its_database_is_not() -> None:
     assert client(Records(), healthy="away", ready="away").get("/livez").status_code == 200
+
+
+def test_the_openapi_document_tells_of_every_answer() -> None:
+    paths = client(Records()).get("/openapi.json").json()["paths"]
+    assert paths["/api/jobs/{job_id}/retry"]["post"]["responses"].keys() >= {
+        "200",
+        "404",
+        "409",
+        "413",
+        "422",
+        "429",
+        "503",
+    }
+    assert paths["/api/jobs/{job_id}"]["get"]["responses"].keys() >= {"200", "404", "422", "503"}
+    assert paths["/readyz"]["get"]["responses"].keys() >= {"200", "503"}
+    assert list(paths["/metrics"]["get"]["responses"]["200"]["content"]) == [CONTENT_TYPE_LATEST]
+    (state,) = (one for one in paths["/api/jobs"]["get"]["parameters"] if one["name"] == "state")
+    assert "#/components/schemas/State" in str(state["schema"])
+
+
+def test_a_number_is_no_time() -> None:
+    answer = client(Records()).get("/api/jobs?since=0.5")
+    assert (answer.status_code, "ISO 8601" in answer.json()["detail"][0]["msg"]) == (422, True)
+
+
+def test_allow_lists_every_method_of_a_path() -> None:
+    app = FastAPI()
+    app.add_api_route("/thing", lambda: None, methods=["GET"])
+    app.add_api_route("/thing", lambda: None, methods=["POST"])
+    list_allowed_methods(app)
+    answer = TestClient(app).delete("/thing")
+    assert (answer.status_code, answer.headers["Allow"], answer.json()) == (
+        405,
+        "GET, POST",
+        {"detail": "Method Not Allowed"},
+    )

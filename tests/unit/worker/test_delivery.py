@@ -643,3 +643,20 @@ def test_a_destination_gets_the_root_that_refers_to_what_it_gets() -> None:
     assert with_one_root([parts[0], *roots]) == [parts[0], roots[1]]
     assert with_one_root([parts[1], roots[0], roots[3]]) == [parts[1], roots[0]], "the least that is not there"
     assert with_one_root(parts) == parts
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1), timedelta(days=365)])
+@pytest.mark.parametrize("back", [False, True])
+def test_a_clock_that_jumps_between_two_attempts_loses_nothing(tmp_path: Path, jump: timedelta, back: bool) -> None:
+    bench = Bench(tmp_path)
+    bench.destinations["pacs"] = replace(
+        bench.answering_in_turn(SR, [(Verdict.TRANSIENT, None), (Verdict.STORED, 0)]), confirm=Confirm.NONE
+    )
+    bench.plan()
+    assert bench.deliver() == 5.0
+    bench.clock += jump
+    if back:
+        bench.clock -= jump
+    assert bench.deliver(5) is None
+    assert bench.state is State.DELIVERED
+    assert set(bench.states.values()) == {"stored"}

@@ -62,11 +62,11 @@ class House:
     def purged(self, size_bytes: int) -> None:
         self.bytes.append(size_bytes)
 
-    def refused(self, study_uid: str) -> str:
+    def refused(self, study_uid: str, at: datetime = NOW) -> str:
         arrivals.keep(self.spool, self.records, arrivals.arrival(study_uid=study_uid, content=b"12345"))
-        (job_id,) = arrivals.create_due_jobs(self.records, NOW, lambda _: 0.0)
-        self.jobs.start(job_id, NOW)
-        self.jobs.finish(job_id, REFUSED, NOW, NOWHERE)
+        (job_id,) = arrivals.create_due_jobs(self.records, at, lambda _: 0.0)
+        self.jobs.start(job_id, at)
+        self.jobs.finish(job_id, REFUSED, at, NOWHERE)
         return job_id
 
     def after(self, days: float) -> int:
@@ -219,3 +219,22 @@ def test_a_disk_that_fails_ends_nothing(
     assert house.janitor.alive
     house.janitor.stop()
     assert not house.janitor.alive
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1)])
+def test_a_clock_that_jumps_by_an_hour_purges_nothing_early_and_nothing_late(tmp_path: Path, jump: timedelta) -> None:
+    house = House(tmp_path)
+    house.refused("before")
+    assert house.after(6.9) == 1
+    house.refused("while it is wrong", NOW + 6.9 * DAY + jump)
+    assert house.after((6.9 * DAY + jump) / DAY) == 2 - (jump > timedelta(hours=2))
+    assert house.after(7.5) == 1
+    assert house.after(14.5) == 0
+
+
+def test_what_comes_while_the_clock_is_a_year_ahead_is_kept_for_no_less_time(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.refused("S", NOW + 365 * DAY)
+    assert house.after(365.1) == 1
+    assert house.after(8) == 1, "set right again: by the clock nothing has happened to it yet"
+    assert house.after(372.5) == 0

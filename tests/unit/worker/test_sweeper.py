@@ -149,6 +149,24 @@ def test_a_clock_set_back_is_told_and_delays_no_attempt(
     assert "the clock was set back by 7200 s" in caplog.text
 
 
+@pytest.mark.parametrize("ahead_s", [3600, 365 * 86_400])
+def test_what_was_put_off_while_the_clock_was_ahead_waits_no_longer_once_it_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: int
+) -> None:
+    database = open_database(tmp_path / "records.db")
+    monkeypatch.setattr(Jobs, "to_analyse", lambda _: [("job", 1)])
+    monkeypatch.setattr(Deliveries, "to_deliver", lambda _: [Due("job", "pacs", 1, at_once=False)])
+    engine, now = Engine(), arrivals.at(0)
+    sweeper = Sweeper(StudyTables.on(database), engine, RULES, lambda: True, lambda: now, lambda: 0.0)
+    sweeper.tick()
+    now = arrivals.at(ahead_s)
+    sweeper.tick()
+    assert engine.studies_at_once == [True], "a clock set forward ends no delay late"
+    now = arrivals.at(0)
+    sweeper.tick()
+    assert engine.at_once == engine.studies_at_once == [True, True]
+
+
 @pytest.mark.slow
 def test_a_database_that_fails_is_told_once_and_looked_at_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -1,0 +1,30 @@
+"""Answers other than 200, as the OpenAPI document tells of them."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+Answers = dict[int | str, dict[str, Any]]
+
+
+class Refused(BaseModel):
+    """Why a request was not done."""
+
+    detail: str
+
+
+def _answer(description: str) -> dict[str, Any]:
+    return {"model": Refused, "description": description}
+
+
+ANYWHERE: Answers = {
+    413: _answer("The body of the request is too large"),
+    503: _answer("The database fails, or the back end is away"),
+}
+BODY: Answers = {400: _answer("The body of the request cannot be read")}
+UNKNOWN: Answers = {404: _answer("There is none of this name")}
+CHANGES: Answers = {
+    **UNKNOWN,
+    409: _answer("The change is not possible"),
+    429: _answer("This address asks for too many changes"),
+}
