@@ -35,10 +35,9 @@ def watched_service(folder: Path) -> Iterator[RunningService]:
     hospital = Authority(folder / "authority")
     certificate, key = hospital.issue("thoracle")
     tls = {"certificate": str(certificate), "key": str(key)}
-    with (
-        StandInPacs(folder / "pacs", "PACS", port),
-        RunningService(folder / "service", ("PACS", port), inference=models, receiver={"tls": tls}) as service,
-    ):
+    away = {"collector": {"host": "127.0.0.1", "port": free_port()}}
+    service = RunningService(folder / "service", ("PACS", port), inference=models, receiver={"tls": tls}, audit=away)
+    with StandInPacs(folder / "pacs", "PACS", port), service:
         _send(service, make_ct.make(slices=41, findings=make_ct.FINDINGS, **_SMALL).datasets, folder / "good", hospital)
         job = service.wait_for_job("delivered", timeout_s=300)
         review = f"http://127.0.0.1:{service.http_port}/api/jobs/{job['job_id']}/review"
