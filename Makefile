@@ -9,7 +9,7 @@ IMAGE ?= thoracle
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
+.PHONY: helm-test image help setup setup-test peers demo lint unit check pages test soak fuzz bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -66,8 +66,11 @@ test: $(VENV)/.test peers lint ## run the whole suite
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=90 --skip-covered
 
-soak: $(VENV)/.test peers ## 200 studies through two workers while processes are killed at random (ARGS=--help)
+soak: $(VENV)/.test peers ## studies through two workers while processes are killed at random (ARGS="--minutes 30 --kills 20": steady load; ARGS=--help)
 	$(BIN)/python -m tests.soak $(ARGS)
+
+fuzz: $(VENV)/.test ## malformed associations, CT files and requests; writes docs/reference/hardness.md (a quarter of an hour; ARGS=--help)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 triton: $(VENV)/.triton ## run a Triton server on this machine, for trial (ARGS=--help)
 	@$(BIN)/thoracle triton $(ARGS)
