@@ -11,7 +11,7 @@ LOCKED := $(BIN)/pip install -q --disable-pip-version-check --no-deps --require-
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: deb deb-test image-twice pin-images lock vulnerabilities helm-test image help setup setup-test peers demo lint unit check pages test soak bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
+.PHONY: deb deb-test image-twice pin-images lock vulnerabilities helm-test image help setup setup-test peers demo lint unit check pages test soak fuzz bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -79,8 +79,11 @@ test: $(VENV)/.test peers lint ## run the whole suite
 	$(BIN)/python -m slipcover --source service --json --out build/coverage.json -m pytest -n 2 --dist worksteal
 	$(BIN)/python -m slipcover --merge build/coverage.json --out build/coverage.json --fail-under 90 --skip-covered
 
-soak: $(VENV)/.test peers ## 200 studies through two workers while processes are killed at random (ARGS=--help)
+soak: $(VENV)/.test peers ## studies through two workers while processes are killed at random (ARGS="--minutes 30 --kills 20": steady load; ARGS=--help)
 	$(BIN)/python -m tests.soak $(ARGS)
+
+fuzz: $(VENV)/.test ## malformed associations, CT files and requests; writes docs/reference/hardness.md (a quarter of an hour; ARGS=--help)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 triton: $(VENV)/.triton ## run a Triton server on this machine, for trial (ARGS=--help)
 	@$(BIN)/thoracle triton $(ARGS)

@@ -22,4 +22,4 @@ class BoundedStates(StateMachine):
 
 
 _OURS = ("Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15")
-"""Of these the primitive stays at the head of the queue until an action takes it (PS3.8 table 9-1)."""
+"""Events of our primitives (PS3.8 table 9-1): each stays at the head of the queue until an action takes it."""

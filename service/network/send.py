@@ -16,6 +16,7 @@ from pydicom.uid import UID, MediaStorageDirectoryStorage
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
+from service.domain import unparsable
 from service.network.dimse import MAX_CONTEXTS, UNPARSABLE
 from service.network.peer import DicomNode, NoAssociation, associate
 from service.network.renditions import NotConvertible, Rendition, render, renditions, uid_in
@@ -131,7 +132,7 @@ def read_items(paths: Iterable[Path], convertible: bool) -> tuple[list[Item], li
     for path in paths:
         try:
             items.append(_read_item(path, convertible))
-        except (FileNotFoundError, EOFError, InvalidDicomError, AttributeError, ValueError) as error:
+        except (FileNotFoundError, *unparsable.UNPARSABLE) as error:
             message = f"not a readable DICOM file ({type(error).__name__})"
             outcomes.append(StoreOutcome(path, "", Verdict.PERMANENT, None, message))
         except OSError as error:  # the disk's fault, not the file's

@@ -113,6 +113,7 @@ def _identity(path: Path, ignored: Ignored) -> tuple[str, str] | None:
         with path.open("rb") as file:
             header = _read_to_pixels(file)
         study_uid, series_uid = (str(header.get(keyword) or "") for keyword in _UIDS)
+        may_be_image = _may_be_image(header)
     except (InvalidDicomError, EOFError):
         ignored(path, _NO_DICOM if _is_something_else(path) else f"{DAMAGED}: cut off")
         return None
@@ -124,7 +125,7 @@ def _identity(path: Path, ignored: Ignored) -> tuple[str, str] | None:
         return None
     if not (study_uid and series_uid):
         why = "no Study or Series Instance UID"
-        ignored(path, f"{DAMAGED}: {why}" if _may_be_image(header) else why)
+        ignored(path, f"{DAMAGED}: {why}" if may_be_image else why)
         return None
     return study_uid, series_uid
 

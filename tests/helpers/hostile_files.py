@@ -18,7 +18,7 @@ from pathlib import Path
 from struct import pack
 from typing import Any
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -31,6 +31,7 @@ from pydicom.uid import (
 
 from helpers import enhanced_ct, evidence_samples, make_ct
 from helpers.lungs_as_lobe import LungsAsLobe
+from helpers.odd_attributes import unclean
 from service.analysis.analyst import Analyst, Run
 from service.domain.arrival import Unidentified, identify
 from service.domain.eligibility import Limits
@@ -72,15 +73,15 @@ def _made() -> bytes:
     return pickle.dumps(made[18 : 18 + SLICES])
 
 
-def _datasets() -> list[Dataset]:
+def datasets() -> list[Dataset]:
     """Slices through the middle of the phantom."""
-    datasets: list[Dataset] = pickle.loads(_made())
-    return datasets
+    made: list[Dataset] = pickle.loads(_made())
+    return made
 
 
 @cache
 def slices() -> tuple[bytes, ...]:
-    return tuple(map(_file, _datasets()))
+    return tuple(map(_file, datasets()))
 
 
 def _file(dataset: Dataset) -> bytes:
@@ -90,7 +91,7 @@ def _file(dataset: Dataset) -> bytes:
 
 
 def _one(number: int = MIDDLE) -> Dataset:
-    return _datasets()[number]
+    return datasets()[number]
 
 
 def _with(hostile: bytes, number: int = MIDDLE) -> list[bytes]:
@@ -126,7 +127,7 @@ def _attributes(**values: Any) -> list[bytes]:
 
 def _everywhere(syntax: str, pixels: bytes | None, **values: Any) -> list[bytes]:
     files = []
-    for dataset in _datasets():
+    for dataset in datasets():
         for keyword, value in values.items():
             setattr(dataset, keyword, value)
         if pixels is not None:
@@ -266,7 +267,7 @@ def _pixels(change: Callable[[bytes], bytes]) -> list[bytes]:
 
 def _enhanced(groups: bytes) -> list[bytes]:
     """An Enhanced CT with other functional groups."""
-    dataset = enhanced_ct.enhance(_datasets())
+    dataset = enhanced_ct.enhance(datasets())
     del dataset.PerFrameFunctionalGroupsSequence
     content = _file(dataset)
     at = content.index(_PIXELS)
@@ -445,7 +446,7 @@ def _status() -> list[str]:
     return Path("/proc/self/status").read_text(encoding="ascii").splitlines()
 
 
-def _fed(files: Sequence[bytes], folder: Path) -> dict[str, Any]:
+def fed(files: Sequence[bytes], folder: Path) -> dict[str, Any]:
     """What the receiver and the command line make of a series."""
     try:
         identify(files[min(MIDDLE, len(files) - 1)])
@@ -468,19 +469,25 @@ def _fed(files: Sequence[bytes], folder: Path) -> dict[str, Any]:
         "left_out": list(left_out.values()),
         "reasons": [str(refusal.reason) for refusal in refusals],
         "details": [refusal.detail[:300] for refusal in refusals],
+        "evidence": len(outcome.evidence),
+        "unclean": [name for one in outcome.evidence if one.sop_class_uid for name in _unclean(one.content)],
     }
+
+
+def _unclean(content: bytes) -> list[str]:
+    return unclean(dcmread(BytesIO(content)))
 
 
 def main(names: Sequence[str]) -> None:
     """Feed the files of each name. The peak of memory is what was taken above what the process had before."""
     with tempfile.TemporaryDirectory() as folder:
-        _fed(slices(), Path(folder))
+        fed(slices(), Path(folder))
     for name in names:
         files = HOSTILE[name].make()
         with tempfile.TemporaryDirectory() as folder:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew (proc(5))
             before, began = _peak_bytes(), time.process_time()
-            outcome = _fed(files, Path(folder))
+            outcome = fed(files, Path(folder))
             measured = {"peak_bytes": _peak_bytes() - before, "seconds": time.process_time() - began}
         print(json.dumps({"name": name, **measured, **outcome}), flush=True)
 

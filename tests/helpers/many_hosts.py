@@ -42,6 +42,12 @@ class Host:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The one that was started last."""
+        assert self._process is not None, "it was never started"
+        return self._process
+
     def kill(self) -> None:
         """SIGKILL, if it is alive."""
         if self._process is not None:
@@ -50,9 +56,8 @@ class Host:
 
     def stop(self, timeout_s: float = 60) -> int:
         """SIGTERM; the exit code."""
-        assert self._process is not None, "it was never started"
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout_s)
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
 
     def log(self) -> str:
         return self._log.read_text()

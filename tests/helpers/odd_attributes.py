@@ -3,6 +3,7 @@
 Values are put into the bytes of a file, so that what is read is what pydicom makes of it.
 """
 
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from io import BytesIO
@@ -180,5 +181,5 @@ def unclean(dataset: Dataset) -> list[str]:
         keyword_for_tag(element.tag) or str(element.tag)
         for element in dataset.iterall()
         if element.VR not in ("SQ", "OB", "OW", "UN", "UT", "LT", "ST", "AT")
-        and any(not character.isprintable() for character in str(element.value).replace("\n", "\0"))
+        and any(unicodedata.category(character) in ("Cc", "Cs") for character in str(element.value))
     ]

@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,7 +25,7 @@ def phantom() -> list[Dataset]:
 class Modality(threading.Thread):
     """Sends one study after the other. sent: Study Instance UIDs whose images were all acknowledged."""
 
-    def __init__(self, node: DicomNode, images: Sequence[Dataset], studies: Sequence[str]) -> None:
+    def __init__(self, node: DicomNode, images: Sequence[Dataset], studies: Iterable[str]) -> None:
         super().__init__(name="modality", daemon=True)
         self._node = node
         self._images = images

@@ -1,8 +1,9 @@
 """One soak: studies in, processes killed, and what is found in the end."""
 
+import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from pydicom.uid import generate_uid
 from service.domain.job_state import State
 from service.store.tables import deliveries, events
 from tests.soak.hospital import Hospital
+from tests.soak.load import Load
+from tests.soak.memory import UNKILLED_FROM, Memory, is_flat
 from tests.soak.modality import Modality, phantom
 
 _MODALITIES = 2
@@ -22,31 +25,52 @@ _TELL_EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """seed: of what is killed when; the same one kills the same roles at the same points of progress."""
+    """studies: all at once, unless there are minutes: then as many as are sent in this time of steady load.
+
+    seed: of what is killed when; the same one kills the same roles at the same points of progress.
+    """
 
     studies: int = 200
     workers: int = 2
     kills: int = 20
     seed: int = 1
+    minutes: int = 0
+
+    def uids(self) -> Iterator[str]:
+        """Study Instance UIDs, without end for steady load."""
+        for number in itertools.count() if self.minutes else range(self.studies):
+            yield str(generate_uid(entropy_srcs=["soak", str(self.seed), str(number)]))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """kills: SIGKILLs that hit a living process."""
+    """sent: studies that were acknowledged. kills: SIGKILLs that hit a living process.
+
+    medians, peaks: resident memory in bytes by host (`Memory`).
+    """
 
     plan: Plan
+    sent: int
     kills: int
     found: Audit
+    medians: Mapping[str, tuple[int, int]]
+    peaks: Mapping[str, int]
+
+    @property
+    def flat(self) -> bool:
+        """Whether no process grew under steady load; a short run says nothing of it."""
+        return all(is_flat(*both) for both in self.medians.values())
 
     @property
     def good(self) -> bool:
-        whole = len(self.found.committed) == self.plan.studies and self.kills == self.plan.kills
-        return whole and self.found.clean
+        expected = self.sent if self.plan.minutes else self.plan.studies
+        whole = len(self.found.committed) == expected > 0 and self.kills == self.plan.kills
+        return whole and self.found.clean and (self.flat or not self.plan.minutes)
 
     def __str__(self) -> str:
         p, f = self.plan, self.found
         return (
-            f"soak: {p.studies} studies, {p.workers} workers, {self.kills} kills: "
+            f"soak: {self.sent} studies, {p.workers} workers, {self.kills} kills: "
             f"{len(f.committed)} committed, {len(f.lost)} lost, {len(f.duplicated)} duplicated"
         )
 
@@ -54,13 +78,15 @@ class Outcome:
 def soak(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Outcome:
     """Run the plan in an empty folder."""
     chance = random.Random(plan.seed)
-    studies = [str(generate_uid(entropy_srcs=["soak", str(plan.seed), str(n)])) for n in range(plan.studies)]
     images = phantom()
     with Hospital(folder, plan.workers) as hospital:
-        modalities = [Modality(hospital.node, images, studies[n::_MODALITIES]) for n in range(_MODALITIES)]
+        load = Load(plan.minutes * 60.0)
+        own = [itertools.islice(plan.uids(), n, None, _MODALITIES) for n in range(_MODALITIES)]
+        modalities = [Modality(hospital.node, images, load.steady(uids) if plan.minutes else uids) for uids in own]
         for modality in modalities:
             modality.start()
-        _Watch(hospital, modalities, plan, chance, tell).until_delivered()
+        watch = _Watch(hospital, modalities, plan, chance, tell, load)
+        watch.until_delivered()
         hospital.close()
         sent = [study for modality in modalities for study in modality.sent]
         before = len(files_in(hospital.spool))
@@ -69,7 +95,8 @@ def soak(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Outcome:
         tell(f"{before - len(files)} files of attempts that were killed removed; {len(files)} stay")
         tell(_cost(hospital.database))
         found = audit(sent, hospital.database, hospital.database, files, hospital.pacs)
-    return Outcome(plan, sum(hospital.killed.values()), found)
+    memory = watch.memory
+    return Outcome(plan, len(sent), sum(hospital.killed.values()), found, memory.medians(), memory.peaks())
 
 
 class _Watch:
@@ -82,29 +109,36 @@ class _Watch:
         plan: Plan,
         chance: random.Random,
         tell: Callable[[str], None],
+        load: Load,
     ) -> None:
         self._hospital = hospital
         self._modalities = modalities
         self._plan = plan
         self._chance = chance
         self._tell = tell
-        self._kill_at = sorted(chance.uniform(0.03, 0.93) for _ in range(plan.kills))
+        until = UNKILLED_FROM - 0.03 if plan.minutes else 0.93
+        self._kill_at = sorted(chance.uniform(0.03, until) for _ in range(plan.kills))
+        self._load = load
         self._began = time.monotonic()
+        self.memory = Memory(hospital.hosts, lambda: load.part)
 
     def until_delivered(self) -> None:
         """Until nothing is left to do, or nothing has moved for minutes."""
         last, moved, told = -1.0, time.monotonic(), 0.0
         while True:
             received, states, now = self._received(), self._hospital.states(), time.monotonic()
-            progress = (received + states[State.DELIVERED]) / (2 * self._plan.studies)
+            self._load.waiting = received - states[State.DELIVERED]
+            self.memory.look()
+            moves = received + states[State.DELIVERED]
+            progress = self._load.part if self._plan.minutes else moves / (2 * self._plan.studies)
             if now - told > _TELL_EVERY_S:
                 self._say(received, states)
                 told = now
-            if progress != last:
-                last, moved = progress, now
+            if moves != last:
+                last, moved = moves, now
             if self._kill_at and progress >= self._kill_at[0]:
                 self._kill()
-            elif progress >= 1.0 and not unfinished(self._hospital.database):
+            elif self._all_sent and not self._load.waiting and not unfinished(self._hospital.database):
                 break
             elif now - moved > _STANDSTILL_S:
                 self._tell("nothing moves any more")
@@ -119,6 +153,10 @@ class _Watch:
         if victims:
             self._hospital.kill(self._chance.choice(victims))
             self._kill_at.pop(0)
+
+    @property
+    def _all_sent(self) -> bool:
+        return not any(modality.is_alive() for modality in self._modalities)
 
     def _received(self) -> int:
         return sum(len(modality.sent) for modality in self._modalities)

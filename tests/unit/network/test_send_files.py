@@ -43,6 +43,13 @@ def test_files_that_cannot_be_sent_are_named_in_order(tmp_path: Path) -> None:
     ]
 
 
+def test_meta_information_that_cannot_be_read_keeps_no_other_file_back(tmp_path: Path) -> None:
+    (path,) = make_ct.write(make_ct.make(slices=1).datasets, tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"\x02\x00\x10\x00UI", b"\x02\x00\x10\x00U\0", 1))
+    (outcome,) = send(NOBODY, [path])
+    assert (outcome.verdict, outcome.message) == (Verdict.PERMANENT, "not a readable DICOM file (NotImplementedError)")
+
+
 def test_nothing_to_send_needs_no_peer() -> None:
     assert send(NOBODY, []) == []
 

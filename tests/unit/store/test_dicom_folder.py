@@ -120,3 +120,14 @@ def test_a_file_that_cannot_be_parsed_does_not_end_the_scan(folder: Path) -> Non
     found = scan([folder], lambda path, why: ignored.update({path.name: why}))
     assert ignored["nested.dcm"] == "damaged DICOM: RecursionError"
     assert sorted(len(series.paths) for series in found) == [2, 3]
+
+
+def test_meta_information_that_cannot_be_read_does_not_end_the_scan(folder: Path, tmp_path: Path) -> None:
+    """A file that names no study, and whose SOP class has a value representation that does not exist."""
+    dataset = make_ct.make(slices=1).datasets[0]
+    del dataset.StudyInstanceUID
+    (path,) = make_ct.write([dataset], tmp_path / "one")
+    path.write_bytes(path.read_bytes().replace(b"\x02\x00\x02\x00UI", b"\x02\x00\x02\x00U\0", 1))
+    left_out: dict[Path, str] = {}
+    assert scan([path.parent, folder], left_out.__setitem__), "the other files are read"
+    assert left_out[path] == "damaged DICOM: NotImplementedError"
