@@ -8,7 +8,7 @@ from pathlib import Path
 from helpers.hostile_files import HOSTILE
 
 from service.errors import Reason
-from service.network.receive import DOES_NOT_MATCH, SUCCESS
+from service.network.answers import StoreAnswer
 from tests.fuzz.fed_process import Crash, FedProcess, Hang
 from tests.fuzz.raw_sender import RawSender
 from tests.fuzz.spoil_ct import Spoilt, spoilt
@@ -58,7 +58,7 @@ def _is_received(case: Spoilt, receiver: WatchedReceiver, sender: RawSender, tal
         receiver.start()
     elif status == _NONE and not receiver.answers():
         tally.hang(case.words, "the receiver does not answer", files)
-    elif lines or status not in (SUCCESS, DOES_NOT_MATCH, None):
+    elif lines or status not in (StoreAnswer.SUCCESS, StoreAnswer.DOES_NOT_MATCH, None):
         tally.without_name(case.words, "\n".join([f"status {status}", *lines]), files)
     else:
         tally.statuses["not sent" if status is None else f"0x{status:04X}"] += 1
