@@ -65,9 +65,12 @@ def receiver_reports(settings: Settings, engine: sa.Engine, alive: Locks) -> Rec
 
 
 def audit_sender(settings: Settings, engine: sa.Engine, alive: Locks) -> AuditSender | None:
-    """What sends; None: there is no collector."""
+    """What sends; None: there is no collector, and what one of before did not get is deleted."""
     kept = outbox(settings, engine)
-    return None if kept is None else AuditSender(kept, alive, sending(settings), us(settings, "worker"))
+    if kept is None:
+        AuditOutbox(engine).clear()
+        return None
+    return AuditSender(kept, alive, sending(settings), us(settings, "worker"))
 
 
 def tell_read(settings: Settings, who: str) -> None:
@@ -77,7 +80,9 @@ def tell_read(settings: Settings, who: str) -> None:
 
 
 def tell_exported(settings: Settings, who: str, medium: Path) -> None:
-    """Somebody has written all studies to a medium."""
+    """Somebody has written all studies to a medium. Permanent if the schema is another version's."""
+    if settings.audit.collector is not None:
+        existing_storage(settings)
     _tell_of_all(settings, lambda some: events.exported(us(settings, "command"), who, str(medium), some, now()))
 
 

@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import UID
 from pydicom.valuerep import DT
 
@@ -113,9 +114,11 @@ def identify(file: bytes | memoryview) -> Identity:
 
 
 def patient_id(file: BinaryIO) -> str:
-    """Patient ID (0010,0020) of a DICOM file; "" where it has none that can be read."""
+    """Patient ID (0010,0020) of a DICOM file, the first if there are several; "" where it has none that can be read."""
     try:
-        return str(beginning(file, ("SpecificCharacterSet", "PatientID")).get("PatientID") or "")
+        value = beginning(file, ("SpecificCharacterSet", "PatientID")).get("PatientID")
+        first = value[0] if isinstance(value, MultiValue) and value else value
+        return first if isinstance(first, str) else ""
     except (Rejected, OSError, *UNPARSABLE):
         return ""
 

@@ -5,9 +5,10 @@ event is kept until the collector has it, and no longer.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
+from itertools import islice
 
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
@@ -62,6 +63,13 @@ _URI = Code("12", "RFC-3881", "URI")
 _PERSON, _SYSTEM_OBJECT = 1, 2
 _PATIENT_ROLE, _REPORT_ROLE, _SECURITY_RESOURCE = 1, 3, 13
 _STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+_TRAIL = "urn:thoracle:audit-trail"
+_FOLDER: Code = codes.DCM.URI
+"""The kind of medium that a folder is."""
+
+_LONGEST_ID = 64
+_LONGEST_TEXT = 500
+_MOST_CLASSES = 50
 
 
 EVENTS: tuple[tuple[Code, str], ...] = (
@@ -84,7 +92,7 @@ EVENTS: tuple[tuple[Code, str], ...] = (
 class Participant:
     """Who took part: a person, a process or another machine. address: host name or IP address, "": not known.
 
-    ae_title: "": it has none. role: None: none that PS3.15 names. media: what it is, for a medium.
+    ae_title: "": it has none. role: None: none that PS3.15 names. medium: of a medium, which kind it is.
     """
 
     user_id: str
@@ -92,17 +100,18 @@ class Participant:
     role: Code | None = None
     ae_title: str = ""
     address: str = ""
+    medium: Code | None = None
 
     def as_role(self, role: Code, requestor: bool) -> "Participant":
         """The same in one event."""
-        return Participant(self.user_id, requestor, role, self.ae_title, self.address)
+        return replace(self, requestor=requestor, role=role)
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What it was about. kind: Participant Object Type Code. classes: numbers of instances by SOP class, of a study.
 
-    query: what was asked, as it was encoded, in base64; None: it was no query.
+    query: what was asked, as it was encoded, in base64; None: it was no query. alert: what is wrong, in words.
     """
 
     id: str
@@ -112,6 +121,7 @@ class Subject:
     name: str = ""
     classes: Mapping[str, int] | None = None
     query: str | None = None
+    alert: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +139,14 @@ class AuditEvent:
 
 
 def study(uid: str, classes: Mapping[str, int] | None = None) -> Subject:
-    """A study. classes: numbers of the instances in question by SOP Class UID."""
-    return Subject(uid, _STUDY_UID, _SYSTEM_OBJECT, _REPORT_ROLE, classes=classes)
+    """A study. classes: numbers of the instances in question by SOP Class UID; the first so many are told."""
+    some = dict(islice((classes or {}).items(), _MOST_CLASSES))
+    return Subject(uid, _STUDY_UID, _SYSTEM_OBJECT, _REPORT_ROLE, classes=some)
 
 
 def patient(patient_id: str) -> Subject:
     """A patient, without a name: nobody needs it to find the event."""
-    return Subject(patient_id or UNKNOWN, _PATIENT_NUMBER, _PERSON, _PATIENT_ROLE)
+    return Subject(_bounded(patient_id, _LONGEST_ID) or UNKNOWN, _PATIENT_NUMBER, _PERSON, _PATIENT_ROLE)
 
 
 def application_started(us: Participant, at: datetime) -> AuditEvent:
@@ -153,27 +164,27 @@ def transferring(us: Participant, to: Participant, about: tuple[Subject, ...], a
     return AuditEvent(BEGIN_TRANSFERRING, "E", at, _between(us, to, us), about)
 
 
-def transferred(
-    source: Participant,
-    destination: Participant,
-    asked_by: Participant,
-    about: tuple[Subject, ...],
-    at: datetime,
-    outcome: Outcome = Outcome.SUCCESS,
-    why: str = "",
+def received(sender: Participant, us: Participant, about: tuple[Subject, ...], at: datetime) -> AuditEvent:
+    """Instances have come (A.5.3.7)."""
+    return AuditEvent(TRANSFERRED, "C", at, _between(sender, us, sender), about)
+
+
+def sent(
+    us: Participant, to: Participant, about: tuple[Subject, ...], at: datetime, outcome: Outcome, why: str
 ) -> AuditEvent:
-    """Instances have come, or were sent (A.5.3.7). asked_by: whichever of the two wanted it."""
-    return AuditEvent(TRANSFERRED, "C", at, _between(source, destination, asked_by), about, outcome=outcome, why=why)
+    """Instances were sent, or could not be (A.5.3.7, told by whoever is not the receiver)."""
+    why = _bounded(why, _LONGEST_TEXT)
+    return AuditEvent(TRANSFERRED, "R", at, _between(us, to, us), about, outcome=outcome, why=why)
 
 
 def accessed(us: Participant, about: tuple[Subject, ...], at: datetime) -> AuditEvent:
-    """We have read instances to analyse them (A.5.3.4)."""
+    """We have read instances to analyse them (A.5.3.6)."""
     return AuditEvent(ACCESSED, "R", at, (us.as_role(_APPLICATION, True),), about)
 
 
-def study_deleted(us: Participant, uid: str, at: datetime) -> AuditEvent:
-    """We give up all files of a study (A.5.3.8). Whose it was nothing of ours remembers."""
-    return AuditEvent(STUDY_DELETED, "D", at, (us.as_role(_APPLICATION, True),), (study(uid), patient("")))
+def study_deleted(us: Participant, uid: str, patient_id: str, at: datetime) -> AuditEvent:
+    """We give up all files of a study (A.5.3.8)."""
+    return AuditEvent(STUDY_DELETED, "D", at, (us.as_role(_APPLICATION, True),), (study(uid), patient(patient_id)))
 
 
 def asked(us: Participant, whom: Participant, query: str, at: datetime, study_uid: str) -> AuditEvent:
@@ -184,41 +195,51 @@ def asked(us: Participant, whom: Participant, query: str, at: datetime, study_ui
 
 def refused_node(us: Participant, whom: Participant, at: datetime, why: str) -> AuditEvent:
     """Somebody was not let in (A.5.3.11, Node Authentication)."""
-    about = Subject(whom.address or UNKNOWN, _NODE_ID, _SYSTEM_OBJECT, _SECURITY_RESOURCE, whom.ae_title)
-    who = (us.as_role(_APPLICATION, False), Participant(whom.user_id, True, None, whom.ae_title, whom.address))
+    why = _bounded(why, _LONGEST_TEXT)
+    node = whom.address or UNKNOWN
+    about = Subject(node, _NODE_ID, _SYSTEM_OBJECT, _SECURITY_RESOURCE, whom.ae_title, alert=why)
+    who = us.as_role(_APPLICATION, True), whom
     return AuditEvent(SECURITY_ALERT, "E", at, who, (about,), NODE_AUTHENTICATION, Outcome.MINOR_FAILURE, why)
 
 
 def configured(us: Participant, who: str, what: str, subject: str, at: datetime, outcome: Outcome) -> AuditEvent:
     """Somebody has changed what analyses studies, or wanted to (A.5.3.11, Software Configuration)."""
-    about = Subject(subject, _NODE_ID, _SYSTEM_OBJECT, _SECURITY_RESOURCE, what)
-    people = (Participant(who, True), us.as_role(_APPLICATION, False))
-    return AuditEvent(SECURITY_ALERT, "E", at, people, (about,), _SOFTWARE_CONFIGURATION, outcome, what)
+    words = f"{what} {subject}"
+    about = Subject(us.address or UNKNOWN, _NODE_ID, _SYSTEM_OBJECT, _SECURITY_RESOURCE, subject, alert=words)
+    people = us.as_role(_APPLICATION, True), Participant(who)
+    return AuditEvent(SECURITY_ALERT, "E", at, people, (about,), _SOFTWARE_CONFIGURATION, outcome, words)
 
 
 def job_changed(us: Participant, who: str, what: str, uid: str, at: datetime, outcome: Outcome) -> AuditEvent:
-    """An operator has changed what becomes of a study, or wanted to (A.5.3.13, Procedure Record)."""
-    people = (Participant(who, True), us.as_role(_APPLICATION, False))
-    about = (study(uid), patient(""))
-    return AuditEvent(PROCEDURE_RECORD, "U", at, people, about, outcome=outcome, why=what)
+    """An operator has changed what becomes of a study, or wanted to (A.5.3.15, Procedure Record)."""
+    people = Participant(who, True), us.as_role(_APPLICATION, False)
+    return AuditEvent(PROCEDURE_RECORD, "U", at, people, (study(uid), patient("")), outcome=outcome, why=what)
 
 
 def audit_trail_used(us: Participant, who: str, at: datetime) -> AuditEvent:
     """Somebody has read the audit trail (A.5.3.2)."""
-    about = Subject("audit trail", _URI, _SYSTEM_OBJECT, _SECURITY_RESOURCE, "Security Audit Log")
+    about = Subject(_TRAIL, _URI, _SYSTEM_OBJECT, _SECURITY_RESOURCE, "Security Audit Log")
     return AuditEvent(AUDIT_LOG_USED, "R", at, (Participant(who, True), us.as_role(_APPLICATION, False)), (about,))
 
 
 def exported(us: Participant, who: str, medium: str, studies: tuple[Subject, ...], at: datetime) -> AuditEvent:
-    """Somebody has written studies to a medium (A.5.3.5). medium: its name."""
-    people = (Participant(who, True), us.as_role(_SOURCE, False), Participant(medium, False, _DESTINATION_MEDIA))
+    """Somebody has written studies to a medium (A.5.3.4). medium: its name."""
+    there = Participant(medium, False, _DESTINATION_MEDIA, medium=_FOLDER)
+    people = Participant(who, True, _SOURCE), us.as_role(_SOURCE, False), there
     return AuditEvent(EXPORT, "R", at, people, studies)
 
 
 def imported(us: Participant, who: str, medium: str, studies: tuple[Subject, ...], at: datetime) -> AuditEvent:
-    """Somebody has read studies from a medium (A.5.3.6). medium: its name."""
-    people = (Participant(who, True), us.as_role(_DESTINATION, False), Participant(medium, False, _SOURCE_MEDIA))
+    """Somebody has read studies from a medium (A.5.3.5). medium: its name."""
+    there = Participant(medium, False, _SOURCE_MEDIA, medium=_FOLDER)
+    people = Participant(who, True, _DESTINATION), us.as_role(_DESTINATION, False), there
     return AuditEvent(IMPORT, "C", at, people, studies)
+
+
+def _bounded(text: str, most: int) -> str:
+    """The same without what cannot be stored, cut with an ellipsis: a peer may send as much as it likes."""
+    legal = text.encode(errors="replace").decode()
+    return legal if len(legal) <= most else f"{legal[: most - 1]}…"
 
 
 def _between(source: Participant, destination: Participant, asked_by: Participant) -> tuple[Participant, ...]:

@@ -59,6 +59,8 @@ def _participant(message: Element, one: Participant) -> None:
     participant = SubElement(message, "ActiveParticipant", attributes)
     if one.role is not None:
         _coded(participant, "RoleIDCode", one.role)
+    if one.medium is not None:
+        _coded(SubElement(participant, "MediaIdentifier"), "MediaType", one.medium)
 
 
 def _subject(message: Element, about: Subject) -> None:
@@ -76,6 +78,9 @@ def _subject(message: Element, about: Subject) -> None:
         SubElement(identification, "ParticipantObjectQuery").text = about.query
         syntax = b64encode(b"1.2.840.10008.1.2").decode()
         SubElement(identification, "ParticipantObjectDetail", type="TransferSyntax", value=syntax)
+    if about.alert:
+        told = b64encode(_legal(about.alert).encode()).decode()
+        SubElement(identification, "ParticipantObjectDetail", type="Alert Description", value=told)
     if about.classes:
         description = SubElement(identification, "ParticipantObjectDescription")
         for uid, number in sorted(about.classes.items()):

@@ -1,19 +1,30 @@
 """Sends to a collector by syslog over TLS (RFC 5425), or over TCP in the same way (RFC 6587 3.4.1).
 
-Syslog answers nothing. So each connection ends in order: only who has read everything closes its side after ours.
+Syslog answers nothing. So each connection ends in order, and counts only if all of it has arrived: a collector that
+ends its side early, dies, or leaves something unread resets the connection.
 """
 
+import fcntl
+import os
 import socket
 import ssl
-from collections.abc import Iterable
-from contextlib import suppress
+import struct
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from service.errors import Transient
 from service.tls import TlsFiles, client_context, why_not
 
 _WITHIN_S = 10.0
-"""For the connection, for each part that is sent, and for the end."""
+"""For the connection, and for the collector to read anything more."""
+
+_LOOK_S = 0.01
+_ENDS_WITHIN_S = 1.0
+"""For the end of the connection, after TLS was ended in order. RFC 5425 4.4 leaves it to either side."""
+
+_SIOCOUTQ = 0x5411
+"""Asks Linux how many bytes the other side has not acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,7 @@ class Collector:
 
 
 def send(collector: Collector, messages: Iterable[bytes]) -> None:
-    """Returns when the collector has read all of them; Transient, in words, if that is not sure.
+    """Returns when all of them have arrived; Transient, in words, if that is not sure.
 
     Permanent if our own files cannot be used.
     """
@@ -35,14 +46,12 @@ def send(collector: Collector, messages: Iterable[bytes]) -> None:
         with socket.create_connection((collector.host, collector.port), _WITHIN_S) as plain:
             if context is None:
                 _tell(plain, messages)
-                plain.shutdown(socket.SHUT_WR)
-                _until_closed(plain)
+                _end(plain)
                 return
             name = (collector.tls and collector.tls.name) or collector.host
-            with context.wrap_socket(plain, server_hostname=name) as connection:
+            with context.wrap_socket(plain, server_hostname=name, suppress_ragged_eofs=False) as connection:
                 _tell(connection, messages)
-                _say_goodbye(connection)
-                _until_closed(connection)
+                _end_tls(connection)
     except ssl.SSLError as error:
         raise Transient(why_not(error)) from error
     except (OSError, ValueError) as error:  # ValueError: no host can be called so
@@ -51,18 +60,83 @@ def send(collector: Collector, messages: Iterable[bytes]) -> None:
 
 def _tell(connection: socket.socket, messages: Iterable[bytes]) -> None:
     for message in messages:
-        connection.sendall(b"%d %s" % (len(message), message))
+        try:
+            connection.sendall(b"%d %s" % (len(message), message))
+        except ConnectionError:
+            connection.settimeout(_LOOK_S)
+            connection.recv(1)  # of a refusal by TLS: it says more than that it is over
+            raise
 
 
-def _say_goodbye(connection: ssl.SSLSocket) -> None:
-    """Nothing more follows (RFC 5246 7.2.1). What the other side says of it is of no interest: it is to close."""
+def _end_tls(connection: ssl.SSLSocket) -> None:
+    """Say that nothing more follows, and hear the same from the other side."""
     connection.setblocking(False)
-    with suppress(ssl.SSLWantReadError):
+    _until(connection, lambda: _said_goodbye(connection))
+    socket.socket.shutdown(connection, socket.SHUT_WR)
+    _until(connection, lambda: _is_silent(connection))
+    deadline = time.monotonic() + _ENDS_WITHIN_S
+    while time.monotonic() < deadline:
+        try:
+            if not socket.socket.recv(connection, 4096):
+                break
+        except BlockingIOError:
+            time.sleep(_LOOK_S)
+    _check(connection)
+
+
+def _end(plain: socket.socket) -> None:
+    plain.shutdown(socket.SHUT_WR)
+    plain.setblocking(False)
+    _until(plain, lambda: _is_silent(plain))
+    _check(plain)
+
+
+def _said_goodbye(connection: ssl.SSLSocket) -> bool:
+    """Whether our close_notify is on its way; the answer to it is heard afterwards."""
+    try:
         connection.unwrap()
-    connection.settimeout(_WITHIN_S)
+    except ssl.SSLWantReadError:
+        return True
+    except ssl.SSLWantWriteError:
+        return False
+    return True
 
 
-def _until_closed(connection: socket.socket) -> None:
-    """OSError if the other side lets go before it has read everything."""
-    while socket.socket.recv(connection, 4096):
-        pass
+def _is_silent(connection: socket.socket) -> bool:
+    """Whether the other side has ended its part. What it said before is of no interest."""
+    try:
+        return not connection.recv(4096)
+    except ssl.SSLZeroReturnError:  # it answers close_notify
+        return True
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return False
+
+
+def _until(connection: socket.socket, done: Callable[[], bool]) -> None:
+    """TimeoutError if the other side neither does it nor reads anything for a while."""
+    left, since = _unread(connection), time.monotonic()
+    while not done():
+        now_left = _unread(connection)
+        if now_left != left:
+            left, since = now_left, time.monotonic()
+        if time.monotonic() - since > _WITHIN_S:
+            raise TimeoutError("the collector does not read, or does not end the connection")
+        time.sleep(_LOOK_S)
+
+
+def _check(connection: socket.socket) -> None:
+    """OSError if anything was not received, though the other side has ended its part."""
+    deadline = time.monotonic() + _WITHIN_S
+    while True:
+        if wrong := connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(wrong, os.strerror(wrong))
+        if not _unread(connection):
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError("the collector has ended the connection before it had read everything")
+        time.sleep(_LOOK_S)
+
+
+def _unread(connection: socket.socket) -> int:
+    """Bytes that have not arrived."""
+    return int(struct.unpack("i", fcntl.ioctl(connection.fileno(), _SIOCOUTQ, bytes(4)))[0])

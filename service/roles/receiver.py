@@ -81,3 +81,5 @@ def run(settings: Settings, name: str) -> None:
         with monitor(settings, name, listening, ready), presence(alive, "receiver"):
             wait_for(stop, still_looking)
         receiver.stop()
+        if reports is not None:
+            reports.stop()

@@ -84,9 +84,9 @@ def run(settings: Settings, name: str) -> None:
     janitor = Janitor(Retention(engine), trail, spool, durable, observers, kept, now)
     watch = BackendWatch(models, alive, metrics, durable.retry_studies, checked_every_s(settings))
     sender = audit_sender(settings, engine, alive)
-    parts: list[_Part] = [watchdog, durable, sweeper, janitor, watch, *([sender] if sender else [])]
+    parts: list[_Part] = [watchdog, durable, sweeper, janitor, watch]
     stop = stop_asked()
-    for part in parts:
+    for part in [*parts, *([sender] if sender else [])]:
         part.start()
     log.info(
         "worker ready: pipelines %s, on %s",

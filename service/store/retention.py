@@ -13,9 +13,11 @@ from pathlib import PurePosixPath
 
 import sqlalchemy as sa
 
+from service.domain.audit_event import AuditEvent
 from service.domain.delivery_state import Delivered
 from service.domain.job_state import AT_REST, State
 from service.domain.ports import Spool
+from service.store.audit_outbox import keep
 from service.store.deliveries import NEWEST
 from service.store.job_rows import lock_jobs
 from service.store.journal import note
@@ -66,13 +68,27 @@ class Retention:
         with self._engine.begin() as connection:
             return list(connection.scalars(sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)))
 
-    def give_up(self, study_uid: str, before: datetime, now: datetime) -> GivenUp | None:
-        """Put all files of the study on the list of removals; None, and nothing is changed, if it is no longer due."""
+    def a_file(self, study_uid: str) -> str | None:
+        """The path of one received file of a study; None: it has none."""
+        with self._engine.begin() as connection:
+            any_of_it = sa.select(instances.c.path).where(instances.c.study_uid == study_uid).limit(1)
+            found: str | None = connection.scalar(any_of_it)
+        return found
+
+    def give_up(
+        self, study_uid: str, before: datetime, now: datetime, told: AuditEvent | None = None
+    ) -> GivenUp | None:
+        """Put all files of the study on the list of removals; None, and nothing is changed, if it is no longer due.
+
+        told: the collector of audit messages is to hear this of it.
+        """
         with self._engine.begin() as connection:
             _lock(connection, study_uid)
             lock_jobs(connection, study_uid)
             if connection.execute(_due(before).where(studies.c.study_uid == study_uid)).first() is None:
                 return None
+            if told is not None:
+                keep(connection, told)
             return _give_up(connection, study_uid, now)
 
     def to_remove(self) -> list[str]:

@@ -20,6 +20,7 @@ from service.store.audit_outbox import AuditOutbox
 from service.store.engine import in_words
 from service.store.liveness import Locks
 from service.worker.receiver_reports import cut_short
+from service.worker_step import InternalError, worker_step
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ _SENDER = "audit sender"
 _ROUND_S = 1.0
 _AT_ONCE = 200
 _LONGEST_WAIT_ROUNDS = 60
+_ENDS_WITHIN_S = 5.0
 
 
 class AuditSender(PeriodicTask):
@@ -44,7 +46,7 @@ class AuditSender(PeriodicTask):
         self._locks = locks
         self._send = send
         self._us = us
-        self._wait, self._waits = 0, 1
+        self._wait, self._waits, self._most = 0, 1, _AT_ONCE
         self._trouble = LogOnce(
             log,
             "the collector of audit messages does not get them now: %s; they are kept and sent later",
@@ -53,32 +55,41 @@ class AuditSender(PeriodicTask):
 
     def tick(self) -> bool:
         """Send some of what waits; whether there may be more."""
+        self._locks.members(HOLDERS)  # files of locks that the dead have left go
         for holder in self._outbox.holders():
             with self._locks.inherit(HOLDERS, holder) as is_dead:
                 if is_dead:
                     self._outbox.end_all(holder, cut_short)
         copied = self._outbox.copy_trail(self._of_trail, _AT_ONCE)
-        due = self._outbox.due(_AT_ONCE)
+        due = self._outbox.due(self._most)
         if due:
             self._send([event for _, event in due])
             self._outbox.sent([number for number, _ in due])
-        return max(copied, len(due)) == _AT_ONCE
+        return copied == _AT_ONCE or len(due) == self._most
 
     def _look(self) -> None:
         if self._wait:
             self._wait -= 1
             return
         try:
-            if self._locks.take(_SENDER, _SENDER):
-                while not self._stop.is_set() and self.tick():
-                    pass
+            with worker_step(SQLAlchemyError):
+                while not self._stop.is_set() and self._locks.take(_SENDER, _SENDER) and self.tick():
+                    self._most = min(2 * self._most, _AT_ONCE)
             self._trouble.tell("")
             self._waits = 1
         except SQLAlchemyError as error:
             self._trouble.tell(in_words(error))
         except (ThoracleError, OSError) as error:
+            if isinstance(error, InternalError):
+                log.error("%s\n%s", error, error.where)
             self._trouble.tell(str(error))
             self._wait = self._waits = min(2 * self._waits, _LONGEST_WAIT_ROUNDS)
+            self._most = max(1, self._most // 2)  # it may be too slow for so many at once
+
+    def stop(self) -> None:
+        """Returns soon: whatever is on its way is sent once more by the next one."""
+        self._stop.set()
+        self._thread.join(_ENDS_WITHIN_S)
 
     def _of_trail(self, row: sa.Row[Any], study_uid: str | None) -> AuditEvent:
         """What a row of the audit trail means: of a job it has the study."""

@@ -77,10 +77,9 @@ class Confirmation:
 
     def _find(self, job: Job, name: str, target: Target, stored: Sequence[OpenDelivery]) -> bool:
         """Whether the destination could be searched for what it stored."""
-        wanted = [s.sop_instance_uid for s in stored]
         if target.find:
-            self._reports.asking(job.study_uid, wanted, target.peer)
-        there = target.find(job.study_uid, wanted) if target.find else None
+            self._reports.asking(job.study_uid, target.peer)
+        there = target.find(job.study_uid, [s.sop_instance_uid for s in stored]) if target.find else None
         if there is None:
             log.warning("job %s: %s cannot be asked what it has", job.job_id, name)
             return False

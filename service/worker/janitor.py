@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from io import BytesIO
 from itertools import islice
 from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.domain.arrival import patient_id
 from service.domain.ports import Spool
 from service.errors import Permanent
 from service.log_once import LogOnce
@@ -132,12 +134,21 @@ class Janitor(PeriodicTask):
         for study_uid in self._retention.due(before):
             # Nothing may still be at work: it would read what goes, or write what nobody removes.
             if all(self._engine.discard(job_id) for job_id in self._retention.jobs_of(study_uid)):
-                given_up = self._retention.give_up(study_uid, before, now)
+                told = self._reports.deletion(study_uid, self._whose(study_uid))
+                given_up = self._retention.give_up(study_uid, before, now, told)
                 if given_up is not None:
                     log.info("a study was purged: %d files, %d bytes", given_up.images, given_up.size_bytes)
                     self._observer.purged(given_up.size_bytes)
-                    self._reports.deleted(study_uid)
                     yield study_uid
+
+    def _whose(self, study_uid: str) -> str:
+        """Patient ID of a study; "" where no file tells."""
+        path = self._retention.a_file(study_uid)
+        try:
+            content = self._spool.read(path) if path else None
+        except OSError:
+            return ""
+        return patient_id(BytesIO(content)) if content else ""
 
     def _remove(self, study_uids: Iterable[str]) -> list[OSError]:
         """Remove the files of each study; why those of some could not be. The paths in it are hashes."""

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -66,20 +66,22 @@ class StudyReports:
                 about = self._about(study_uid, some, paths)
                 self._tell(lambda o=outcome, a=about, w=why: self._sent(to, a, o, w))  # type: ignore[misc]
 
-    def asking(self, study_uid: str, instances: Collection[str], whom: Participant) -> None:
-        """An archive is about to be asked what it has of a study."""
+    def asking(self, study_uid: str, whom: Participant) -> None:
+        """An archive is about to be asked what it has of a study: series by series, or over the web all at once."""
         query = Dataset()
-        query.QueryRetrieveLevel, query.StudyInstanceUID = "IMAGE", study_uid
-        query.SOPInstanceUID = sorted(instances)
-        encoded = b64encode(encode(query, is_implicit_vr=True, is_little_endian=True) or b"").decode()
-        self._tell(lambda: events.asked(self._us, whom, encoded, self._clock(), study_uid))
+        query.QueryRetrieveLevel, query.StudyInstanceUID, query.SeriesInstanceUID = "SERIES", study_uid, ""
+        by_dimse = encode(query, is_implicit_vr=True, is_little_endian=True) or b""
+        said = by_dimse if whom.ae_title else f"{whom.address}/studies/{study_uid}/instances".encode()
+        self._tell(lambda: events.asked(self._us, whom, b64encode(said).decode(), self._clock(), study_uid))
 
-    def deleted(self, study_uid: str) -> None:
-        """All files of a study are given up."""
-        self._tell(lambda: events.study_deleted(self._us, study_uid, self._clock()))
+    def deletion(self, study_uid: str, patient_id: str) -> AuditEvent | None:
+        """What is to be kept together with the deletion of a study's files; None: nobody is told."""
+        if self._outbox is None:
+            return None
+        return events.study_deleted(self._us, study_uid, patient_id, self._clock())
 
     def _sent(self, to: Participant, about: tuple[Subject, ...], outcome: Outcome, why: str) -> AuditEvent:
-        return events.transferred(self._us, to, self._us, about, self._clock(), outcome, why)
+        return events.sent(self._us, to, about, self._clock(), outcome, why)
 
     def _tell(self, event: Callable[[], AuditEvent]) -> None:
         if self._outbox is not None:

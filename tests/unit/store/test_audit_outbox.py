@@ -1,5 +1,6 @@
 """Events wait for their collector: none is lost, whoever is killed, and each is told as it was."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 import pytest
 from helpers import arrivals
 from helpers.databases import open_database
+from helpers.dicom_peers import wait_until
 
 from service.domain import audit_event as events
 from service.domain.audit_event import AuditEvent, Outcome, Participant
 from service.domain.job import StoredObject
 from service.errors import Transient
+from service.network.audit_message import syslog_message
 from service.network.send import StoreOutcome
 from service.network.status import Verdict
 from service.store.audit import DONE, Audit
@@ -41,7 +44,8 @@ class House:
         self.sender = AuditSender(self.outbox, FileLocks(folder / "locks"), self.take, US)
 
     def reports(self) -> ReceiverReports:
-        return ReceiverReports(self.outbox, self.locks.join(HOLDERS), US, lambda: NOW + timedelta(minutes=1))
+        later = lambda: NOW + timedelta(minutes=1)  # noqa: E731
+        return ReceiverReports(self.outbox, self.locks.join(HOLDERS), US, later, again_s=0.05)
 
     def take(self, some: list[AuditEvent]) -> None:
         if self.away:
@@ -64,9 +68,10 @@ def test_every_event_of_the_statement_is_made_and_no_other() -> None:
         events.application_started(US, NOW),
         events.application_stopped(US, NOW),
         events.transferring(US, whom, (), NOW),
-        events.transferred(US, whom, US, (), NOW),
+        events.received(whom, US, (), NOW),
+        events.sent(US, whom, (), NOW, Outcome.SUCCESS, ""),
         events.accessed(US, (), NOW),
-        events.study_deleted(US, uid, NOW),
+        events.study_deleted(US, uid, "P1", NOW),
         events.asked(US, whom, "", NOW, uid),
         events.refused_node(US, whom, NOW, ""),
         events.configured(US, "ada", "promote", "lobes", NOW, Outcome.SUCCESS),
@@ -84,6 +89,7 @@ def test_what_came_by_an_association_is_one_event_of_each_study(house: House) ->
         reports.kept(7, arrivals.arrival(instance=instance))
     assert house.waiting() == [], "it goes on"
     reports.ended(7, released=True)
+    reports.stop()
     (event,) = house.waiting()
     study, patient = event.subjects
     assert event.event == events.TRANSFERRED and event.outcome is Outcome.SUCCESS
@@ -99,6 +105,7 @@ def test_an_association_that_was_aborted_says_so(house: House) -> None:
     reports = house.reports()
     reports.kept(7, arrivals.arrival())
     reports.ended(7, released=False)
+    reports.stop()
     (event,) = house.waiting()
     assert event.outcome is Outcome.MINOR_FAILURE and "aborted" in event.why
 
@@ -123,21 +130,75 @@ def test_who_is_not_let_in_is_told_of_once_a_minute(house: House) -> None:
     for _ in range(1000):
         reports.turned_away("10.1.2.3", "EVIL", "nobody knows it")
     reports.turned_away("10.1.2.3", "", "no TLS: it shows no certificate")
+    wait_until(lambda: len(house.waiting()) == 2)
     first, second = house.waiting()
     assert first.type == events.NODE_AUTHENTICATION and first.subjects[0].id == "10.1.2.3"
     assert "certificate" in second.why
     for number in range(1000):
         reports.turned_away(f"10.1.3.{number % 250}", f"EVIL{number}", "nobody knows it")
+    reports.stop()
     assert len(house.waiting()) == 100, "who tries under a thousand names fills no disk"
 
 
-def test_a_database_that_is_away_is_no_reason_to_refuse_an_image(house: House) -> None:
-    reports = house.reports()
+def renamed(house: House, old: str, new: str) -> None:
     with house.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE audit_messages")
-    reports.kept(7, arrivals.arrival())
-    reports.ended(7, released=True)
+        connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+
+@pytest.mark.parametrize("away_at", ["the beginning", "the end"])
+def test_a_database_that_is_away_keeps_no_image_and_no_caller_waiting_and_loses_nothing(
+    house: House, away_at: str
+) -> None:
+    reports = house.reports()
+    if away_at == "the end":
+        reports.kept(7, arrivals.arrival())
+    renamed(house, "audit_messages", "gone")
+    if away_at == "the beginning":
+        reports.kept(7, arrivals.arrival())
+    began = time.monotonic()
     reports.turned_away("10.1.2.3", "EVIL", "nobody knows it")
+    reports.ended(7, released=True)
+    assert time.monotonic() - began < 0.5
+    renamed(house, "gone", "audit_messages")
+    wait_until(lambda: len(house.waiting()) == 2)
+    assert {one.event for one in house.waiting()} == {events.TRANSFERRED, events.SECURITY_ALERT}
+
+
+def test_a_receiver_that_lives_after_all_is_told_rightly(house: House) -> None:
+    """Its lock may be lost with the connection to the database."""
+    reports = house.reports()
+    reports.kept(7, arrivals.arrival())
+    house.locks.leave(HOLDERS, house.outbox.holders()[0])
+    house.sender.tick()
+    reports.ended(7, released=True)
+    reports.stop()
+    house.sender.tick()
+    assert [one.outcome for one in house.has] == [Outcome.SERIOUS_FAILURE, Outcome.SUCCESS]
+
+
+def test_what_nothing_of_ours_has_written_is_set_aside(house: House) -> None:
+    with house.engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO audit_messages (at, event) VALUES ('2026-11-30 12:00:00', 'strange')")
+    event = events.application_started(US, NOW)
+    house.outbox.put(event)
+    house.sender.tick()
+    house.sender.tick()
+    assert house.has == [event]
+
+
+def test_without_a_collector_nothing_that_names_a_patient_stays(house: House) -> None:
+    house.reports().kept(7, arrivals.arrival())
+    house.outbox.put(events.application_started(US, NOW))
+    house.outbox.clear()
+    assert house.waiting() == [] and house.outbox.holders() == []
+
+
+def test_what_a_sender_chooses_is_bounded() -> None:
+    long = events.patient("\ud800" + 100_000 * "x")
+    assert len(long.id) == 64 and long.id.startswith("?x")
+    many = events.study("1.2", {f"1.2.{number}": 1 for number in range(1000)})
+    why = events.sent(US, US, (many, long), NOW, Outcome.MINOR_FAILURE, 100_000 * "y")
+    assert len(syslog_message(why, "here")) < 16_000
 
 
 def test_changes_of_the_audit_trail_are_told_once_from_the_first_look_on(house: House) -> None:
