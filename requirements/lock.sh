@@ -1,5 +1,6 @@
 #!/bin/sh
 # Writes the lock anew: every package of pyproject.toml and what it needs, each with the hashes of all its files.
+# Wheels only: a source archive would run its own code, and fetch what builds it without a hash.
 #   requirements/lock.sh                 versions stay where pyproject.toml allows it
 #   requirements/lock.sh --upgrade       takes the newest ones
 # One resolution, that of tests.txt, and cuts of it: a package has one version everywhere.
@@ -26,7 +27,8 @@ compile() {
   out=requirements/$1
   shift
   "$work/uv/bin/uv" pip compile -q --universal --python-version 3.11 --generate-hashes --system-certs \
-    --custom-compile-command "make lock" --annotation-style line -o "$out" "$@" >/dev/null
+    --only-binary :all: --emit-build-options --custom-compile-command "make lock" --annotation-style line \
+    -o "$out" "$@" >/dev/null
 }
 
 echo torch >"$work/torch"

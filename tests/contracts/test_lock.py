@@ -26,7 +26,7 @@ def pinned(part: Path) -> Iterator[tuple[Requirement, list[str]]]:
     """Each package of a part of the lock, with the hashes of its files."""
     for entry in re.sub(r"#.*", "", part.read_text()).replace("\\\n", " ").splitlines():
         words, *hashes = entry.split("--hash=")
-        if words.strip():
+        if words.strip() and not words.startswith("--"):
             yield Requirement(words.strip()), [one.strip() for one in hashes]
 
 
@@ -45,6 +45,11 @@ def test_every_package_has_a_hash(part: Path) -> None:
     assert packages
     assert [one.name for one, hashes in packages if not hashes] == []
     assert [one for _, hashes in packages for one in hashes if not re.fullmatch("sha256:[0-9a-f]{64}", one)] == []
+
+
+@pytest.mark.parametrize("part", sorted(LOCK.glob("*.txt")), ids=lambda path: path.stem)
+def test_pip_builds_nothing_from_source(part: Path) -> None:
+    assert re.findall("^--.*$", part.read_text(), re.MULTILINE) == ["--only-binary :all:"]
 
 
 def test_a_package_has_one_version_everywhere() -> None:
