@@ -30,16 +30,15 @@ $(VENV)/.triton: $(VENV)/.base requirements/triton.txt
 	@$(LOCKED) -r requirements/triton.txt
 	@touch $@
 
-# PyTorch without CUDA, where what pip asks has it; else PyPI's build, whose CUDA is 3 GB more.
 $(VENV)/.test: $(VENV)/.base $(VENV)/.triton requirements/tests.txt requirements/torch-cpu.txt requirements/helm.txt
 	@echo "Installing what the tests need ..."
-	@$(LOCKED) -r requirements/torch-cpu.txt 2>/dev/null || $(LOCKED) -r requirements/torch-cuda.txt
+	@docker/install-torch.sh $(LOCKED)
 	@$(LOCKED) -r requirements/tests.txt -r requirements/helm.txt
 	@touch $@
 
 setup: $(VENV)/.base ## install the service into .venv
 
-setup-test: $(VENV)/.test ## install the service and its test tools into .venv
+setup-test: $(VENV)/.test ## install the service and its test tools into .venv (TORCH=cuda: PyTorch with CUDA)
 
 peers: ## install the real peers of the tests by apt (needs root; without it their tests skip)
 	@docker/install-peers.sh

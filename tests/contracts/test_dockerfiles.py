@@ -5,6 +5,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -37,19 +38,67 @@ def test_bases_are_arguments_and_only_the_services_has_a_default() -> None:
     assert re.findall(r"^FROM (\S+)", TRITON, re.MULTILINE) == ["${TRITON_BASE}"]
 
 
-def test_a_snapshot_replaces_every_archive_of_debian(tmp_path: Path) -> None:
-    (expression,) = re.findall(r'sed -i -E \\\s+("s#http://deb[^"]+")', SERVICE)
-    sources = tmp_path / "debian.sources"
-    sources.write_text(
-        "URIs: http://deb.debian.org/debian\nURIs: http://deb.debian.org/debian-security\n"
-        "deb http://deb.debian.org/debian bookworm-updates main\n"
-    )
-    subprocess.run(["sh", "-c", f"SNAPSHOT=20261130T000000Z; sed -i -E {expression} {sources}"], check=True)
-    assert sources.read_text() == (
-        "URIs: http://snapshot.debian.org/archive/debian/20261130T000000Z\n"
-        "URIs: http://snapshot.debian.org/archive/debian-security/20261130T000000Z\n"
-        "deb http://snapshot.debian.org/archive/debian/20261130T000000Z bookworm-updates main\n"
-    )
+USUAL = {
+    "sources.list.d/debian.sources": (
+        "Types: deb\nURIs: http://deb.debian.org/debian\nURIs: http://deb.debian.org/debian-security\n"
+    ),
+    "sources.list": "deb http://deb.debian.org/debian bookworm-updates main\n",
+}
+
+
+@pytest.fixture
+def apt(tmp_path: Path) -> Path:
+    """A system's /etc/apt."""
+    for folder in ("sources.list.d", "apt.conf.d"):
+        (tmp_path / folder).mkdir()
+    for name, text in USUAL.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def sources(apt: Path) -> dict[str, str]:
+    return {name: (apt / name).read_text() for name in USUAL}
+
+
+def run_for_snapshot(apt: Path, number: int, snapshot: str = "20261130T000000Z") -> int:
+    """The exit code of what the service's image does if SNAPSHOT is set: 0 before it installs, 1 in the last stage."""
+    step = re.findall(r'if \[ -n "\$SNAPSHOT" \]; then \\\n.*?\n    fi', SERVICE, re.DOTALL)[number]
+    command = f"SNAPSHOT={snapshot}; {step.replace('/etc/apt', str(apt))}"
+    return subprocess.run(["sh", "-ec", command], check=False).returncode
+
+
+def test_a_snapshot_replaces_every_archive_of_debian(apt: Path) -> None:
+    assert run_for_snapshot(apt, 0) == 0
+    assert sources(apt) == {
+        "sources.list.d/debian.sources": (
+            "Types: deb\nURIs: http://snapshot.debian.org/archive/debian/20261130T000000Z\n"
+            "URIs: http://snapshot.debian.org/archive/debian-security/20261130T000000Z\n"
+        ),
+        "sources.list": "deb http://snapshot.debian.org/archive/debian/20261130T000000Z bookworm-updates main\n",
+    }
+
+
+def test_the_image_keeps_the_usual_sources(apt: Path) -> None:
+    run_for_snapshot(apt, 0)
+    assert run_for_snapshot(apt, 1) == 0
+    assert sources(apt) == USUAL
+    assert list((apt / "apt.conf.d").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["", "deb http://archive.ubuntu.com/ubuntu noble main\n", "deb https://one.example/ x\n"]
+)
+def test_a_snapshot_of_sources_that_it_does_not_know_is_refused(apt: Path, line: str) -> None:
+    for name in USUAL if not line else ():
+        (apt / name).unlink()
+    with (apt / "sources.list").open("a") as written:
+        written.write(line)
+    assert run_for_snapshot(apt, 0) == 1
+
+
+def test_without_a_snapshot_nothing_is_touched(apt: Path) -> None:
+    assert run_for_snapshot(apt, 0, "") == run_for_snapshot(apt, 1, "") == 0
+    assert sources(apt) == USUAL
 
 
 def test_the_chart_finds_the_shipped_models_by_their_link() -> None:

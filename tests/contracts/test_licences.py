@@ -46,10 +46,31 @@ def test_a_licence_is_read_from_new_and_old_metadata(licences: dict[str, Any]) -
         ("LGPL-3.0-only", False),
         ("GPL-3.0-or-later WITH GCC-exception-3.1", False),
         ("MPL-2.0", False),
+        ("0BSD", False),
+        ("GPL-2.0-only WITH Autoconf-exception-2.0", True),
+        ("MIT OR GPL-2.0-only", False),
+        ("GPL-2.0-only OR AGPL-3.0-only", True),
+        ("(MIT OR Apache-2.0) AND GPL-3.0-only", True),
+        ("(MIT OR GPL-2.0-only) AND (GPL-3.0-only OR BSD-3-Clause)", False),
+        ("MIT OR Apache-2.0 AND GPL-3.0-only", False),
+        ("GPL-3.0-only AND MIT OR Apache-2.0 AND GPL-3.0-only", True),
+        ("GPL-3.0-only AND (MIT OR Apache-2.0)", True),
+        ("((MIT))", False),
     ],
 )
 def test_only_the_gpl_is_refused(licences: dict[str, Any], licence: str, refused: bool) -> None:
-    assert bool(licences["GPL"].search(licence)) is refused
+    assert licences["refused"](licence) is refused
+
+
+@pytest.mark.parametrize("licence", ["GPL-3.0-only", "BSD", "MIT AND (ISC", ""])
+def test_a_library_under_the_gpl_or_without_a_known_licence_is_refused(licences: dict[str, Any], licence: str) -> None:
+    one = {"name": "library one", "packages": ["scipy"], "files": ["libone"], "licence": licence}
+    licences["TABLES"]["bundled"].append(one)
+    try:
+        with pytest.raises(SystemExit, match="library one"):
+            licences["page"]()
+    finally:
+        licences["TABLES"]["bundled"].remove(one)
 
 
 def test_lgpl_parts_are_named_with_their_source() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers.dicom_peers import require
+from sqlalchemy.engine import make_url
 
 from service.settings import load
 
@@ -74,7 +75,7 @@ def test_the_service_and_its_database_have_the_same(folder: Path, monkeypatch: p
     assert url is not None
     password = contents(folder)["database/password"]
     assert len(password) >= 32
-    assert re.fullmatch("[A-Za-z0-9_-]+", password), "has to be quoted in a URL"
+    assert re.fullmatch("[A-Za-z0-9_-]+", password)
     assert url.get_secret_value() == f"postgresql+psycopg://thoracle:{password}@postgres/thoracle"
 
 
@@ -90,7 +91,9 @@ def test_a_login_of_which_a_file_is_missing_is_made_as_a_whole(folder: Path) -> 
 
 
 def test_a_password_of_the_sites_own_is_taken(folder: Path) -> None:
-    run(folder, POSTGRES_PASSWORD="trial", PACS_PASSWORD="theirs", GRAFANA_PASSWORD="")
-    assert contents(folder)["database/password"] == "trial"
+    run(folder, POSTGRES_PASSWORD="p@ss/w:rd %2F?#", PACS_PASSWORD="theirs", GRAFANA_PASSWORD="")
+    assert contents(folder)["database/password"] == "p@ss/w:rd %2F?#"
+    url = make_url(contents(folder)["service/thoracle_database_url"])
+    assert (url.password, url.host, url.database) == ("p@ss/w:rd %2F?#", "postgres", "thoracle")
     assert json.loads(contents(folder)["pacs/users.json"])["RegisteredUsers"] == {"trial": "theirs"}
     assert len(contents(folder)["grafana/password"]) >= 32

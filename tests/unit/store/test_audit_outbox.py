@@ -211,7 +211,7 @@ def test_changes_of_the_audit_trail_are_told_once_from_the_first_look_on(house: 
     house.sender.tick()
     house.sender.tick()
     (event,) = house.has
-    assert event.event == events.SECURITY_ALERT and event.participants[0].user_id == "ada"
+    assert event.event == events.SECURITY_ALERT and event.participants[1].user_id == "ada"
 
 
 def test_what_the_collector_does_not_take_waits_in_its_order(house: House) -> None:
