@@ -104,10 +104,11 @@ def objects(settings: Settings) -> Section:
             "Found by encoding a sample CT several times, each time with one thing changed: "
             f"{', '.join(CHANGES.values())}. **{COPIED}**: the value of the same attribute of the CT's first image, "
             f"as far as it is legal (section 8). **{EVERYTHING}**: UIDs, and whatever holds some. **the CT** and the "
-            "like: what the value is made from. **constant**: always this value; … where it is long. An attribute "
-            "may be absent where there is nothing to say. Not only the attributes of the patient and the study that "
-            "are listed are copied, but whatever the CT has of the modules Patient, Clinical Trial Subject, General "
-            "Study, Patient Study and Clinical Trial Study, as highdicom knows them; private ones never. Of an "
+            "like: what the value is made from. **a CT compressed with loss**: whether the CT's first image says that "
+            "it was; of what the others say nothing is written. **constant**: always this value; … where it is long. "
+            "An attribute may be absent where there is nothing to say. Not only the attributes of the patient and the "
+            "study that are listed are copied, but whatever the CT has of the modules Patient, Clinical Trial Subject, "
+            "General Study, Patient Study and Clinical Trial Study, as highdicom knows them; private ones never. Of an "
             "Enhanced CT there is also the Referenced Frame Number (0008,1160) of each frame of a Segmentation, and "
             "its own SOP class is referred to. The content of SRs is told by their templates (section 10.5).",
             *attribute_tables(),
