@@ -54,7 +54,7 @@ _SELECTIONS = (Selection(Style(), _KINDS), Selection(Style(SegKind.LABELMAP), _K
 FIRST = "first"
 CHANGES = MappingProxyType(
     {
-        "time": "time of the analysis",
+        "time": "date and time of the analysis",
         "number": "number of the result",
         "version": "version of the software",
         "pipeline": "pipeline",

@@ -87,7 +87,9 @@ def objects_of(ct: CT, analysis: Analysis, notice_of: Dataset, reason: Reason, *
 
 
 def _result(name: str) -> Result:
-    scan = make_ct.make(findings=make_ct.FINDINGS, rows=48, columns=64, pixel_mm=(6.0, 6.0), slices=44, spacing_mm=5.0)
+    scan = make_ct.make(
+        findings=make_ct.FINDINGS, rows=32, columns=40, pixel_mm=(10.0, 10.0), slices=22, spacing_mm=10.0
+    )
     ct, _ = evidence_samples.from_phantom(scan)
     ct = _with_all_attributes(ct, 2 if name == "ct" else 1)
     if name == "lossy":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers import make_ct
-from helpers.conformance import tried
+from helpers.conformance import configured, tried
 from helpers.receiving import Receiving
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
@@ -23,12 +23,14 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import build_context
 
+from service.composition.destinations import targets
 from service.conformance.overview import overview
 from service.conformance.receiver import contexts, receiver, rejections
 from service.conformance.rows import Row, Table
-from service.conformance.sample_results import FIRST, sample_results
-from service.conformance.sender import proposed, questions, statuses
+from service.conformance.sample_results import FIRST, LABEL_MAP, sample_results
+from service.conformance.sender import offered, proposed, questions, statuses
 from service.domain.commitment import Reference
+from service.evidence.context import SEG
 from service.network.callers import ANYWHERE, Caller
 from service.network.commitment import request
 from service.network.find import find_instances
@@ -111,6 +113,21 @@ def test_results_are_proposed_as_it_says(row: Row, all_proposed: set[tuple[str, 
 def test_questions_are_proposed_as_it_says(row: Row, all_proposed: set[tuple[str, str]]) -> None:
     uid = uid_in(row.cells[0])
     assert {UID(one).name for sop, one in all_proposed if sop == uid} == set(row.cells[1].split(", "))
+
+
+@pytest.mark.conformance("offered pacs/*")
+def test_a_destination_is_offered_what_it_says(recorder: Recorder, results: dict[str, Path], tmp_path: Path) -> None:
+    configured_one = configured(tmp_path).destinations["pacs"]
+    here = {"host": "127.0.0.1", "port": recorder.node.port, "tls": None}
+    target = targets({"pacs": configured_one.model_copy(update=here)})["pacs"]
+    kinds = target.kinds | ({LABEL_MAP} if SEG in target.kinds else set())
+    recorder.status, recorder.proposed = 0x0000, set()
+    target.send([path for kind, path in results.items() if kind in kinds])
+    found: dict[str, set[str]] = {}
+    for sop_class, syntax in recorder.proposed:
+        found.setdefault(sop_class, set()).add(UID(syntax).name)
+    told = {uid_in(row.cells[1]): set(row.cells[2].split(", ")) for row in offered("pacs", configured_one).rows}
+    assert found == told
 
 
 def test_nothing_else_is_proposed(all_proposed: set[tuple[str, str]]) -> None:

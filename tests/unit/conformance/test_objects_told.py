@@ -1,7 +1,9 @@
 """What is said of the objects is true of real results of the phantom, not of the sample alone."""
 
+import re
 from collections.abc import Iterator, Mapping
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from helpers import changed_results, enhanced_ct, evidence_samples, make_ct, notice_samples
@@ -9,6 +11,7 @@ from helpers.changed_results import SELECTIONS, kind_of
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 
+import service
 from service.conformance.attributes import COPIED, MORE, attributes, values
 from service.conformance.objects import KINDS, attribute_tables, created, pipelines, styles
 from service.conformance.rows import Table
@@ -25,6 +28,12 @@ from service.evidence.seg import segmentation
 from service.imaging.read import read_ct
 from service.pipelines import PIPELINES
 from service.settings import Settings
+
+SOURCE = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in Path(service.__file__).parent.rglob("*.py")
+    if path.parent.name != "conformance"
+)
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +97,13 @@ def test_what_is_told_is_in_the_dictionary() -> None:
         assert all(tag_for_keyword(keyword) for one in attributes(kind) for keyword in one.path)
 
 
+def test_an_item_stands_below_its_sequence() -> None:
+    for one in attribute_tables():
+        if isinstance(one, Table):
+            keys = {row.key for row in one.rows}
+            assert {key.rpartition(".")[0] for key in keys if "." in key} <= keys, one.name
+
+
 @pytest.mark.conformance("objects/*")
 def test_every_object_has_its_class_and_number(results: Mapping[str, Dataset]) -> None:
     rows = {row.key: row.cells for row in created().rows}
@@ -133,6 +149,21 @@ def test_every_pipeline_has_its_own_series_numbers() -> None:
     starts = [int(row.cells[2]) for row in rows]
     assert all(abs(one - other) >= SERIES_NUMBERS for one in starts for other in starts if one is not other)
     assert [row.key for row in rows if row.cells[1] == "yes"] == ["covid-severity"]
+    for row, pipeline in zip(rows, PIPELINES, strict=True):
+        assert [one.rpartition(" (+ ")[0] for one in row.cells[3].split(", ")] == [k.title for k in pipeline.label_maps]
+
+
+@pytest.mark.conformance("pipelines/covid-severity")
+def test_label_maps_of_a_pipeline_have_the_titles_and_numbers_told(phantom: Phantom) -> None:
+    objects = changed_results.objects_of(*phantom, notice_samples.header(), Reason.TOO_THICK)
+    [row] = [one for one in pipelines(Settings()).rows if one.key == "covid-severity"]
+    told = row.cells[3].split(", ")
+    for kind in (SEG, LABEL_MAP):
+        found = [(one.SeriesDescription, int(one.SeriesNumber) - int(row.cells[2])) for one in objects[kind]]
+        assert len(found) == len(told)
+        for (description, offset), words in zip(found, told, strict=True):
+            title, _, number = words.rstrip(")").rpartition(" (+ ")
+            assert description.startswith(title) and offset == int(number)
 
 
 @pytest.mark.conformance("templates/*")
@@ -156,8 +187,20 @@ def test_private_codes_are_legal_have_one_meaning_and_are_all_there_is(results: 
     used = {code for dataset in results.values() for code in private_values(dataset)}
     assert len(used) > 10
     assert used - told.items() == set()
+    tables = {one.concept.value for pipeline in PIPELINES for one in (*pipeline.flags, *pipeline.label_maps)}
+    unseen = told.keys() - {value for value, _ in used} - tables
+    assert [value for value in unseen if not read_somewhere(value)] == []
     schemes = {str(item.CodingSchemeDesignator) for one in results.values() for item in coded(one)}
     assert schemes - {PRIVATE} == SCHEMES.keys()
+
+
+def read_somewhere(value: str) -> bool:
+    """Whether the constant with this code is read outside its definition; other pipelines' results are not encoded.
+
+    Classes (LC-...) stand in a table by class, and are not looked for.
+    """
+    names = re.findall(rf"^(\w+)(?:: [^=]+)? = private\(\s*\"{re.escape(value)}\"", SOURCE, re.MULTILINE)
+    return all(len(re.findall(rf"\b{name}\b", SOURCE)) > 1 for name in names) if names else value.startswith("LC-")
 
 
 def items(dataset: Dataset) -> Iterator[Dataset]:
