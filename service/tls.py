@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 _AGAIN_S = 10.0
 """After this time files that were no use are tried again, though they look the same."""
 
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2: RFC 9325 4.2. Those of TLS 1.3 are all as good."""
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2, as OpenSSL writes it: RFC 9325 4.2. Those of TLS 1.3 are all as good."""
 
 _PEM = re.compile(rb"-----BEGIN (CERTIFICATE|X509 CRL)-----.*?-----END \1-----", re.DOTALL)
 
@@ -177,7 +177,7 @@ def _ends_in(path: Path) -> list[datetime]:
 
 def _with_files(context: ssl.SSLContext, files: TlsFiles) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS)
+    context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     for what, path in files.named.items():
         try:

@@ -24,6 +24,9 @@ _ITEMS = {0: "no item", 1: "one item"}
 MORE = "one item or more"
 _BINARY = ("OB", "OW", "OF", "OD", "OL", "OV", "UN")
 
+_TELLS_OF = {"EncapsulatedDocumentLength": "EncapsulatedDocument"}
+"""Two documents may be of one length by chance."""
+
 Path = tuple[str, ...]
 """Keywords of the sequences that an attribute stands in, and its own."""
 
@@ -103,6 +106,7 @@ def _order(path: Path) -> tuple[int, ...]:
 
 def _source(path: Path, found: Mapping[str, Values], headers: Mapping[str, Values]) -> tuple[str, str]:
     """Where the values come from, and the value of a constant."""
+    path = (*path[:-1], _TELLS_OF.get(path[-1], path[-1]))
     first = found[FIRST].get(path)
     changing = [name for name in CHANGES if found[name].get(path) != first]
     if not changing:

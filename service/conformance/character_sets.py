@@ -13,11 +13,11 @@ def character_sets() -> Section:
     return Section(
         "8. Support of character sets",
         [
-            f"Results are written in `{UTF8}`. Text of the CT is converted from any Defined Term of Specific "
-            "Character Set, with or without code extensions ([decision 106](../decisions/0106-escape-sequences.md)); "
-            "an escape sequence names its set by itself, declared or not. Values that are not legal, or longer than "
-            "their representation allows, are left empty or cut ([decision "
-            "105](../decisions/0105-legal-values-in-results.md)).",
+            f"Results are written in `{UTF8}`. Text of the CT is converted from the Defined Terms of Specific "
+            "Character Set below, with or without code extensions ([decision "
+            "106](../decisions/0106-escape-sequences.md)); an escape sequence names its set by itself, declared or "
+            "not. Values that are not legal, or longer than their representation allows, are left empty or cut "
+            "([decision 105](../decisions/0105-legal-values-in-results.md)).",
             table("character-sets", ("Specific Character Set of the CT", "Kind"), rows),
             "Series Description of results is in ASCII.",
         ],

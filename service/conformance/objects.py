@@ -1,12 +1,12 @@
 """Section 10.1: the objects that we create, and their attributes with where each value comes from."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import resources
 
 from pydicom.uid import UID
 
-from service.conformance.attributes import COPIED, EVERYTHING, Attribute, attributes
+from service.conformance.attributes import COPIED, EVERYTHING, Attribute, Path, attributes
 from service.conformance.rows import Section, Table, table
 from service.conformance.sample_results import CHANGES, FIRST, LABEL_MAP, sample_results
 from service.domain.pipeline import SERIES_NUMBERS, Pipeline
@@ -104,10 +104,11 @@ def objects(settings: Settings) -> Section:
             "Found by encoding a sample CT several times, each time with one thing changed: "
             f"{', '.join(CHANGES.values())}. **{COPIED}**: the value of the same attribute of the CT's first image, "
             f"as far as it is legal (section 8). **{EVERYTHING}**: UIDs, and whatever holds some. **the CT** and the "
-            "like: what the value is made from. **constant**: always this value; … where it is long. An attribute "
-            "may be absent where there is nothing to say. Not only the attributes of the patient and the study that "
-            "are listed are copied, but whatever the CT has of the modules Patient, Clinical Trial Subject, General "
-            "Study, Patient Study and Clinical Trial Study, as highdicom knows them; private ones never. Of an "
+            "like: what the value is made from. **a CT compressed with loss**: whether the CT's first image says that "
+            "it was; of what the others say nothing is written. **constant**: always this value; … where it is long. "
+            "An attribute may be absent where there is nothing to say. Not only the attributes of the patient and the "
+            "study that are listed are copied, but whatever the CT has of the modules Patient, Clinical Trial Subject, "
+            "General Study, Patient Study and Clinical Trial Study, as highdicom knows them; private ones never. Of an "
             "Enhanced CT there is also the Referenced Frame Number (0008,1160) of each frame of a Segmentation, and "
             "its own SOP class is referred to. The content of SRs is told by their templates (section 10.5).",
             *attribute_tables(),
@@ -178,11 +179,19 @@ def attribute_tables() -> list[str | Table]:
     """First what all objects have in common, then the others of each kind."""
     of_kinds = {kind: attributes(kind) for kind in KINDS}
     first, *rest = of_kinds.values()
-    common = [one for one in first if len(one.path) == 1 and all(one in others for others in rest)]
+    everywhere = [one for one in first if all(one in others for others in rest)]
+    common = _whole(everywhere, {one.path for found in of_kinds.values() for one in found})
     parts: list[str | Table] = ["#### All objects", _attributes("all", common)]
     for kind, found in of_kinds.items():
         parts += [f"#### {KINDS[kind]}", _attributes(kind, [one for one in found if one not in common])]
     return parts
+
+
+def _whole(everywhere: Sequence[Attribute], all_paths: Collection[Path]) -> list[Attribute]:
+    """Those that stand at the top, and sequences only with all their items."""
+    same = {one.path for one in everywhere}
+    apart = {path[0] for path in all_paths if path not in same}
+    return [one for one in everywhere if one.path[0] not in apart]
 
 
 def _attributes(kind: str, found: Sequence[Attribute]) -> Table:

@@ -24,6 +24,8 @@ _WHY_REFUSED = {
     "and none of them has been idle for so long that it gives way",
 }
 
+_OTHER_VERSION = "protocol version not supported: any other than 1, also one with bit 0 set among others (3)"
+
 LIMITED = {
     JPEGExtended12Bit: "with 8 bits stored; with more, as most CTs have, refused by name (`CODEC`)",
     **dict.fromkeys((HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K), "a decoder is there; not tried: no encoder was at hand"),
@@ -50,6 +52,8 @@ def receiver(ours: Receiver) -> list[str | Table]:
         "where TLS asks for one, certificate; who is not listed is rejected. Without callers the receiver listens on "
         "loopback only. Destinations that are asked for a commitment may report from anywhere.",
         rejections(),
+        "The application context name is not checked: a request with another one is accepted, and answered with that "
+        "of the Standard.",
         "#### 3.1.2 Presentation contexts",
         contexts(),
         "Contexts of classes that pynetdicom does not know as a service are accepted too, since they may be storage; "
@@ -67,6 +71,7 @@ def receiver(ours: Receiver) -> list[str | Table]:
 def rejections() -> Table:
     """A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
     rows = [(one.name.lower(), *map(str, one.value), _WHY_REFUSED[one]) for one in Refused]
+    rows.append(("protocol_version", "1", "2", "2", _OTHER_VERSION))
     return table("rejections", ("Result", "Source", "Reason", "When"), rows)
 
 

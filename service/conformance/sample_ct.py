@@ -1,5 +1,8 @@
 """A tiny CT of nobody: two samples of it differ in every value that results may copy."""
 
+from copy import deepcopy
+from dataclasses import replace
+
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +65,15 @@ def sample_ct(number: int) -> CT:
     hu = np.full((2 + number, 6 + number, 7 + number), -1000 + number, np.int16)
     headers = tuple(_header(number, k, affine, hu.shape) for k in range(hu.shape[0]))
     return CT(headers, hd.Volume(hu, affine, hd.CoordinateSystemNames.PATIENT, str(headers[0].FrameOfReferenceUID)))
+
+
+def compressed_with_loss(ct: CT) -> CT:
+    """The same CT, of which each image says that it was compressed with loss."""
+    headers = tuple(deepcopy(one) for one in ct.headers)
+    for header in headers:
+        header.LossyImageCompression = "01"
+        header.LossyImageCompressionRatio, header.LossyImageCompressionMethod = 4, "ISO_15444_1"
+    return replace(ct, headers=headers)
 
 
 def _header(number: int, k: int, affine: NDArray[np.float64], shape: tuple[int, ...]) -> Dataset:

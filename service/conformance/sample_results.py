@@ -11,7 +11,7 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage
 
-from service.conformance.sample_ct import sample_ct
+from service.conformance.sample_ct import compressed_with_loss, sample_ct
 from service.domain import codes
 from service.domain.analysis import (
     Analysis,
@@ -54,13 +54,14 @@ _SELECTIONS = (Selection(Style(), _KINDS), Selection(Style(SegKind.LABELMAP), _K
 FIRST = "first"
 CHANGES = MappingProxyType(
     {
-        "time": "time of the analysis",
+        "time": "date and time of the analysis",
         "number": "number of the result",
         "version": "version of the software",
         "pipeline": "pipeline",
         "institution": "`institution`",
         "earlier": "the result that is replaced",
         "analysis": "the analysis",
+        "lossy": "a CT compressed with loss",
         "ct": "the CT",
     }
 )
@@ -108,11 +109,12 @@ def _objects(name: str) -> Iterator[tuple[str, Dataset]]:
 
 
 def _ct(name: str) -> CT:
-    return sample_ct(2 if name == "ct" else 1)
+    ct = sample_ct(2 if name == "ct" else 1)
+    return compressed_with_loss(ct) if name == "lossy" else ct
 
 
 def _analysis(ct: CT, number: int, pipeline: PipelineUse) -> Analysis:
-    """An analysis with so many segments in one label map."""
+    """An analysis with so many label maps, the first one with so many segments."""
     labels = np.zeros(ct.volume.spatial_shape, np.uint8)
     for label in range(1, number + 1):
         labels[label - 1 : label + 1, label : label + 2, 1:3] = label
@@ -127,9 +129,14 @@ def _analysis(ct: CT, number: int, pipeline: PipelineUse) -> Analysis:
         MeasurementGroup(one.name, kind, Site(region, side), (volume,), category=category, segment=one.name)
         for one in segments
     )
+    alone = replace(segments[0], label=1, name=f"{number}-alone", title="Region alone")
+    maps = (
+        LabelMap(LabelMapKind(f"regions{number}", f"AI regions {number}", region), labels, segments),
+        LabelMap(LabelMapKind("alone", "AI region alone", region), (labels == 1).astype(np.uint8), (alone,)),
+    )
     return Analysis(
         pipeline=pipeline,
-        label_maps=(LabelMap(LabelMapKind(f"regions{number}", f"AI regions {number}", region), labels, segments),),
+        label_maps=maps[:number],
         voxel_ml=ct.voxel_ml,
         groups=groups,
         headline=Headline("Volume", float(number), codes.MILLILITRE),

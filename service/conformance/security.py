@@ -5,14 +5,14 @@ import ssl
 from service.conformance.rows import Section, Table, table
 from service.domain.audit_event import EVENTS
 from service.settings import Settings
-from service.tls import TlsFiles, client_context, server_context
+from service.tls import CIPHERS, TlsFiles, client_context, server_context
 
 _MADE = {"port": server_context, "connection": client_context}
 
 PROFILES = (
     (
         "bcp-195",
-        "Non-Downgrading BCP 195 TLS Secure Transport Connection (PS3.15 B.12)",
+        "BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (PS3.15 B.12)",
         "as receiver, and in every role as SCU",
         "TLS 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305, TLS 1.3; no renegotiation, no compression. A port or "
         "connection with TLS never goes without. Certificates of both sides, revocation lists by file, names of "
@@ -22,7 +22,7 @@ PROFILES = (
         "audit-trail",
         "Audit Trail Message Format (PS3.15 A.5) and its transmission by syslog",
         "receiver, worker, API and command line",
-        "with `audit.collector`: RFC 5424 over TLS (RFC 5425), section 9.3. Who changed what is also in a trail of the "
+        "with `audit.collector`: RFC 5424, section 9.3. Who changed what is also in a trail of the "
         "service's own, which is chained and signed "
         "([decision 177](../decisions/0177-the-audit-trail-is-a-chain.md))",
     ),
@@ -37,17 +37,18 @@ PROFILES = (
 """Security profiles: key, profile, where, how. A new one is one more line."""
 
 
-def security(settings: Settings) -> Section:
-    """The profiles, and what this configuration uses of them."""
+def security(settings: Settings, here: bool) -> Section:
+    """The profiles, and what this configuration uses of them. here: with what OpenSSL of this machine makes of it."""
     return Section(
         "9. Security profiles",
         [
             "### 9.1 Profiles",
             table("security-profiles", ("Profile", "Where", "How"), PROFILES),
             "### 9.2 Versions and cipher suites of TLS",
-            "As OpenSSL of this machine offers them to our ports and on our connections:",
-            versions(),
-            ciphers(),
+            "TLS 1.2 and TLS 1.3, on our ports and on our connections. Cipher suites of TLS 1.2 are those that OpenSSL "
+            f"names `{CIPHERS}`, those of TLS 1.3 all that it has by default. `thoracle conformance` lists those of "
+            "the machine that it runs on.",
+            *(_of_this_machine() if here else ()),
             "### 9.3 Audit messages",
             table("audit-events", ("Event", "When"), [(one.value, one.meaning, when) for one, when in EVENTS]),
             f"In this configuration {_collector(settings)}. Nobody logs in yet, so User Authentication is not told of, "
@@ -60,9 +61,16 @@ def security(settings: Settings) -> Section:
     )
 
 
+def _of_this_machine() -> list[str | Table]:
+    return ["As OpenSSL of this machine offers them:", versions(), ciphers()]
+
+
 def _collector(settings: Settings) -> str:
     there = settings.audit.collector
-    return f"they go to {there.host}:{there.port}" if there else "there is no collector, and nobody is told"
+    if there is None:
+        return "there is no collector, and nobody is told"
+    way = "over TLS (RFC 5425)" if there.tls else "over TCP without TLS, on this machine"
+    return f"they go to {there.host}:{there.port} by syslog {way}"
 
 
 def versions() -> Table:

@@ -109,8 +109,13 @@ def questions() -> Table:
 
 def statuses() -> Table:
     """What a status means for the object."""
-    rows = [(rule.pattern, f"0x{rule.pattern}", rule.name, _consequence(rule)) for rule in RULES]
+    rows = [
+        (rule.pattern, _ANY.get(rule.pattern, f"0x{rule.pattern}"), rule.name, _consequence(rule)) for rule in RULES
+    ]
     return table("store-statuses", ("Status", "Name", "What it means for the object"), rows)
+
+
+_ANY = {"xxxx": "any other"}
 
 
 def _consequence(rule: StatusRule) -> str:

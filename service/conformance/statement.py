@@ -16,8 +16,8 @@ from service.conformance.terminology import terminology
 from service.settings import Settings
 
 
-def sections(settings: Settings) -> Sequence[Section]:
-    """All sections of this version and configuration."""
+def sections(settings: Settings, here: bool = True) -> Sequence[Section]:
+    """All sections of this version and configuration. here: with what holds for this machine alone."""
     annexes = objects(settings)
     return (
         overview(),
@@ -28,12 +28,12 @@ def sections(settings: Settings) -> Sequence[Section]:
         Section("6. Media storage", ["None: the service reads and writes no media."]),
         Section("7. Transformation of DICOM to CDA", ["None."]),
         character_sets(),
-        security(settings),
+        security(settings, here),
         Section(annexes.title, [*annexes.parts, *terminology()]),
         ihe(),
     )
 
 
-def statement(settings: Settings) -> str:
-    """The statement as Markdown. Links lead to pages beside docs/reference/conformance.md."""
-    return "\n\n".join(["# DICOM conformance statement", *(one.markdown for one in sections(settings))]) + "\n"
+def statement(settings: Settings, here: bool = True) -> str:
+    """The statement as Markdown, as `sections`. Links lead to pages beside docs/reference/conformance.md."""
+    return "\n\n".join(["# DICOM conformance statement", *(one.markdown for one in sections(settings, here))]) + "\n"

@@ -54,7 +54,7 @@ RULES = (
     StatusRule("0124", "not authorised: an operator of the peer mends it", Verdict.TRANSIENT),
     StatusRule("0210", "duplicate invocation", Verdict.TRANSIENT),
     StatusRule("0213", "resource limitation", Verdict.TRANSIENT),
-    StatusRule("xxxx", "any other", Verdict.PERMANENT),
+    StatusRule("xxxx", "not known", Verdict.PERMANENT),
 )
 """Meanings of statuses; the first that fits counts."""
 

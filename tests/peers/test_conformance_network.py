@@ -1,26 +1,37 @@
 """Rows of the conformance statement about associations, each tried with a real one."""
 
+import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from helpers import make_ct
-from helpers.conformance import tried
+from helpers.conformance import configured, tried
 from helpers.receiving import Receiving
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
-from pynetdicom.pdu_primitives import UserIdentityNegotiation
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+    UserIdentityNegotiation,
+)
 from pynetdicom.presentation import build_context
 
+from service.composition.destinations import targets
 from service.conformance.overview import overview
-from service.conformance.receiver import contexts, receiver
+from service.conformance.receiver import contexts, receiver, rejections
 from service.conformance.rows import Row, Table
-from service.conformance.sample_results import FIRST, sample_results
-from service.conformance.sender import proposed, questions, statuses
+from service.conformance.sample_results import FIRST, LABEL_MAP, sample_results
+from service.conformance.sender import offered, proposed, questions, statuses
 from service.domain.commitment import Reference
+from service.evidence.context import SEG
+from service.network.callers import ANYWHERE, Caller
 from service.network.commitment import request
 from service.network.find import find_instances
 from service.network.peer import DicomNode, echo
@@ -102,6 +113,21 @@ def test_results_are_proposed_as_it_says(row: Row, all_proposed: set[tuple[str, 
 def test_questions_are_proposed_as_it_says(row: Row, all_proposed: set[tuple[str, str]]) -> None:
     uid = uid_in(row.cells[0])
     assert {UID(one).name for sop, one in all_proposed if sop == uid} == set(row.cells[1].split(", "))
+
+
+@pytest.mark.conformance("offered pacs/*")
+def test_a_destination_is_offered_what_it_says(recorder: Recorder, results: dict[str, Path], tmp_path: Path) -> None:
+    configured_one = configured(tmp_path).destinations["pacs"]
+    here = {"host": "127.0.0.1", "port": recorder.node.port, "tls": None}
+    target = targets({"pacs": configured_one.model_copy(update=here)})["pacs"]
+    kinds = target.kinds | ({LABEL_MAP} if SEG in target.kinds else set())
+    recorder.status, recorder.proposed = 0x0000, set()
+    target.send([path for kind, path in results.items() if kind in kinds])
+    found: dict[str, set[str]] = {}
+    for sop_class, syntax in recorder.proposed:
+        found.setdefault(sop_class, set()).add(UID(syntax).name)
+    told = {uid_in(row.cells[1]): set(row.cells[2].split(", ")) for row in offered("pacs", configured_one).rows}
+    assert found == told
 
 
 def test_nothing_else_is_proposed(all_proposed: set[tuple[str, str]]) -> None:
@@ -225,3 +251,59 @@ def test_a_user_identity_is_not_looked_at(ours: Receiving) -> None:
 def test_limits_are_those_of_the_settings() -> None:
     [text] = [one for one in receiver(ReceiverSettings(max_associations=7)) if isinstance(one, str) and "Up to" in one]
     assert "`receiver.max_associations` (7)" in text
+
+
+@pytest.mark.conformance("rejections/*")
+def test_a_request_is_rejected_as_it_says(tmp_path: Path, ours: Receiving) -> None:
+    callers = {"CT1": Caller(ANYWHERE)}
+    calls = {"callers": callers, "require_called_aet": True, "max_associations": 1}
+    with Receiving(tmp_path, calls=calls) as receiving:
+        found = {
+            "calling_ae": answer(receiving, asked_for("STRANGER")),
+            "called_ae": answer(receiving, asked_for("CT1", called_ae="ELSEWHERE")),
+            "protocol_version": answer(ours, asked_for("CT1", version=2)),
+        }
+        assert answer(ours, asked_for("CT1", version=3)) == found["protocol_version"]
+        with held(receiving):
+            found["limit"] = answer(receiving, asked_for("CT1"))
+    told = {row.key: bytes([3, 0, 0, 0, 0, 4, 0, *map(int, row.cells[:3])]) for row in rejections().rows}
+    assert found == told
+
+
+def test_another_application_context_name_is_accepted(ours: Receiving) -> None:
+    pdu = asked_for("CT1").replace(b"1.2.840.10008.3.1.1.1", b"1.2.840.10008.3.1.1.9")
+    accepted_pdu = answer(ours, pdu)
+    assert accepted_pdu[0] == 2 and b"1.2.840.10008.3.1.1.1" in accepted_pdu
+
+
+def asked_for(calling_ae: str, called_ae: str = Receiving.AET, version: int = 1) -> bytes:
+    """An A-ASSOCIATE-RQ for C-ECHO."""
+    asked = A_ASSOCIATE()
+    asked.application_context_name = UID("1.2.840.10008.3.1.1.1")
+    asked.calling_ae_title, asked.called_ae_title = calling_ae, called_ae
+    context = build_context("1.2.840.10008.1.1")
+    context.context_id = 1
+    asked.presentation_context_definition_list = [context]
+    longest, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    longest.maximum_length_received, implementation.implementation_class_uid = 16384, UID("1.2.3")
+    asked.user_information = [longest, implementation]
+    pdu = A_ASSOCIATE_RQ()
+    pdu.from_primitive(asked)
+    pdu.protocol_version = version
+    return pdu.encode()
+
+
+def answer(receiving: Receiving, pdu: bytes) -> bytes:
+    """The PDU that answers a request."""
+    with socket.create_connection(("127.0.0.1", receiving.port), timeout=10) as connection:
+        connection.sendall(pdu)
+        return connection.recv(4096)
+
+
+@contextmanager
+def held(receiving: Receiving) -> Iterator[None]:
+    """An association that is there meanwhile."""
+    association = AE("CT1").associate("127.0.0.1", receiving.port, [build_context("1.2.840.10008.1.1")], Receiving.AET)
+    assert association.is_established
+    yield
+    association.release()

@@ -1,45 +1,42 @@
 """What is said of the objects is true of real results of the phantom, not of the sample alone."""
 
+import re
 from collections.abc import Iterator, Mapping
 from io import BytesIO
+from pathlib import Path
 
 import pytest
-from helpers import enhanced_ct, evidence_samples, make_ct, notice_samples
+from helpers import changed_results, enhanced_ct, evidence_samples, make_ct, notice_samples
+from helpers.changed_results import SELECTIONS, kind_of
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 
+import service
 from service.conformance.attributes import COPIED, MORE, attributes, values
 from service.conformance.objects import KINDS, attribute_tables, created, pipelines, styles
 from service.conformance.rows import Table
-from service.conformance.sample_results import FIRST, LABEL_MAP, sample_results
+from service.conformance.sample_results import LABEL_MAP
 from service.conformance.terminology import SCHEMES, TEMPLATES, private_codes, templates
 from service.domain.analysis import Analysis
 from service.domain.codes import PRIVATE
 from service.domain.ct import CT
 from service.domain.pipeline import SERIES_NUMBERS
+from service.errors import Reason
 from service.evidence.case import Case
-from service.evidence.context import (
-    ALWAYS,
-    CAPTURE,
-    PRODUCTS,
-    SEG,
-    TEXT,
-    Evidence,
-    SegKind,
-    Selection,
-    Style,
-    is_segmentation,
-    segmentation_products,
-)
-from service.evidence.notice import encode_notice
+from service.evidence.context import PRODUCTS, SEG, SegKind, Style, segmentation_products
 from service.evidence.seg import segmentation
 from service.imaging.read import read_ct
 from service.pipelines import PIPELINES
 from service.settings import Settings
 
+SOURCE = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in Path(service.__file__).parent.rglob("*.py")
+    if path.parent.name != "conformance"
+)
+
 pytestmark = pytest.mark.slow
 
-EVERYTHING = ALWAYS | {CAPTURE.kind, TEXT.kind}
 STYLES = [Style(seg, frames) for seg in SegKind for frames in (False, True)]
 
 
@@ -48,29 +45,15 @@ Phantom = tuple[CT, Analysis]
 
 @pytest.fixture(scope="module")
 def phantom() -> Phantom:
-    return evidence_samples.phantom(findings=make_ct.FINDINGS, rows=48, columns=64, pixel_mm=(6.0, 6.0))
-
-
-def kind_of(one: Evidence) -> str:
-    if not is_segmentation(one.kind):
-        return one.kind
-    return LABEL_MAP if one.style is not None and one.style.seg is SegKind.LABELMAP else SEG
+    ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS, rows=48, columns=64, pixel_mm=(6.0, 6.0))
+    return ct, changed_results.with_heat_map(analysis)
 
 
 @pytest.fixture(scope="module")
 def results(phantom: Phantom) -> Mapping[str, Dataset]:
-    """Objects of the phantom, by kind; heat maps are of the sample: covid-severity has none."""
-    ct, analysis = phantom
-    selections = [Selection(Style(kind), EVERYTHING) for kind in SegKind]
-    found = {
-        kind_of(one): dcmread(BytesIO(one.content))
-        for one in reversed(evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), selections))
-        if one.sop_class_uid
-    }
-    header = notice_samples.header()
-    refusals = {notice_samples.UID: (notice_samples.TOO_THICK,)}
-    notice = encode_notice([header], refusals, notice_samples.context([header]))
-    return found | {one.kind: dcmread(BytesIO(one.content)) for one in notice if one.sop_class_uid}
+    """Objects of the phantom, by kind."""
+    objects = changed_results.objects_of(*phantom, notice_samples.header(), Reason.TOO_THICK)
+    return {kind: found for kind, (found, *_) in objects.items()}
 
 
 def by_name(name: str) -> Table:
@@ -79,7 +62,7 @@ def by_name(name: str) -> Table:
 
 
 @pytest.mark.conformance("attributes all/*", *(f"attributes {kind}/*" for kind in KINDS))
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "heat-map"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_attribute_of_a_result_is_told_and_comes_from_where_it_says(
     kind: str, results: Mapping[str, Dataset], phantom: Phantom
 ) -> None:
@@ -99,8 +82,7 @@ def test_of_an_enhanced_ct_the_frames_are_referred_to_besides() -> None:
     scan = make_ct.make(findings=make_ct.FINDINGS, rows=48, columns=64, pixel_mm=(6.0, 6.0))
     ct = read_ct([enhanced_ct.enhance(scan.datasets)])
     analysis = evidence_samples.analysis_of(ct, scan.truth.lobe_mask, scan.truth.finding_mask)
-    selections = [Selection(Style(kind), EVERYTHING) for kind in SegKind]
-    for one in evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), selections):
+    for one in evidence_samples.encoded(ct, analysis, evidence_samples.context(ct), SELECTIONS):
         if one.sop_class_uid is None:
             continue
         found, told = values(dcmread(BytesIO(one.content))), {each.path: each for each in attributes(kind_of(one))}
@@ -110,14 +92,16 @@ def test_of_an_enhanced_ct_the_frames_are_referred_to_besides() -> None:
                 assert ", ".join(dict.fromkeys(found[path])) == told[path].value, (one.file_name, path)
 
 
-def test_a_heat_map_is_told_by_the_sample() -> None:
-    _, objects = sample_results()[FIRST]
-    assert {one.path for one in attributes("heat-map")} == set(values(objects["heat-map"]))
-
-
 def test_what_is_told_is_in_the_dictionary() -> None:
     for kind in KINDS:
         assert all(tag_for_keyword(keyword) for one in attributes(kind) for keyword in one.path)
+
+
+def test_an_item_stands_below_its_sequence() -> None:
+    for one in attribute_tables():
+        if isinstance(one, Table):
+            keys = {row.key for row in one.rows}
+            assert {key.rpartition(".")[0] for key in keys if "." in key} <= keys, one.name
 
 
 @pytest.mark.conformance("objects/*")
@@ -128,9 +112,7 @@ def test_every_object_has_its_class_and_number(results: Mapping[str, Dataset]) -
         *(one.kind for one in PRODUCTS if "dicom" in one.kind or one.file_name.endswith("dcm")),
     }
     for kind, (_, offset, sop_class, _) in rows.items():
-        found = (
-            [results[SEG], results[LABEL_MAP]] if kind == "label-maps" else [results[kind]] if kind in results else []
-        )
+        found = [results[SEG], results[LABEL_MAP]] if kind == "label-maps" else [results[kind]]
         for dataset in found:
             assert dataset.SOPClassUID in sop_class, kind
             assert str(dataset.SeriesNumber - evidence_samples.PIPELINE.series_number) in offset.split(", "), kind
@@ -167,6 +149,21 @@ def test_every_pipeline_has_its_own_series_numbers() -> None:
     starts = [int(row.cells[2]) for row in rows]
     assert all(abs(one - other) >= SERIES_NUMBERS for one in starts for other in starts if one is not other)
     assert [row.key for row in rows if row.cells[1] == "yes"] == ["covid-severity"]
+    for row, pipeline in zip(rows, PIPELINES, strict=True):
+        assert [one.rpartition(" (+ ")[0] for one in row.cells[3].split(", ")] == [k.title for k in pipeline.label_maps]
+
+
+@pytest.mark.conformance("pipelines/covid-severity")
+def test_label_maps_of_a_pipeline_have_the_titles_and_numbers_told(phantom: Phantom) -> None:
+    objects = changed_results.objects_of(*phantom, notice_samples.header(), Reason.TOO_THICK)
+    [row] = [one for one in pipelines(Settings()).rows if one.key == "covid-severity"]
+    told = row.cells[3].split(", ")
+    for kind in (SEG, LABEL_MAP):
+        found = [(one.SeriesDescription, int(one.SeriesNumber) - int(row.cells[2])) for one in objects[kind]]
+        assert len(found) == len(told)
+        for (description, offset), words in zip(found, told, strict=True):
+            title, _, number = words.rstrip(")").rpartition(" (+ ")
+            assert description.startswith(title) and offset == int(number)
 
 
 @pytest.mark.conformance("templates/*")
@@ -190,8 +187,20 @@ def test_private_codes_are_legal_have_one_meaning_and_are_all_there_is(results: 
     used = {code for dataset in results.values() for code in private_values(dataset)}
     assert len(used) > 10
     assert used - told.items() == set()
+    tables = {one.concept.value for pipeline in PIPELINES for one in (*pipeline.flags, *pipeline.label_maps)}
+    unseen = told.keys() - {value for value, _ in used} - tables
+    assert [value for value in unseen if not read_somewhere(value)] == []
     schemes = {str(item.CodingSchemeDesignator) for one in results.values() for item in coded(one)}
     assert schemes - {PRIVATE} == SCHEMES.keys()
+
+
+def read_somewhere(value: str) -> bool:
+    """Whether the constant with this code is read outside its definition; other pipelines' results are not encoded.
+
+    Classes (LC-...) stand in a table by class, and are not looked for.
+    """
+    names = re.findall(rf"^(\w+)(?:: [^=]+)? = private\(\s*\"{re.escape(value)}\"", SOURCE, re.MULTILINE)
+    return all(len(re.findall(rf"\b{name}\b", SOURCE)) > 1 for name in names) if names else value.startswith("LC-")
 
 
 def items(dataset: Dataset) -> Iterator[Dataset]:

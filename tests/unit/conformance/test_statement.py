@@ -10,9 +10,11 @@ from service import __version__
 from service.cli import app
 from service.conformance.configuration import configuration
 from service.conformance.rows import Section, Table, table
+from service.conformance.security import security
 from service.conformance.sender import sender
 from service.conformance.statement import sections, statement
-from service.settings import Settings
+from service.settings import Settings, load
+from service.tls import CIPHERS
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +77,22 @@ def test_it_tells_what_each_destination_is_offered(tmp_path: Path) -> None:
     assert syntaxes == {"Explicit VR Little Endian", "RLE Lossless, Explicit VR Little Endian"}, (
         "no Implicit VR by STOW-RS"
     )
+
+
+@pytest.mark.parametrize(
+    ("tls", "way"), [("{}", "over TLS (RFC 5425)"), ("null", "over TCP without TLS, on this machine")]
+)
+def test_it_tells_how_audit_messages_go(tmp_path: Path, tls: str, way: str) -> None:
+    config = tmp_path / "thoracle.yaml"
+    config.write_text(f"audit: {{collector: {{host: 127.0.0.1, tls: {tls}}}}}", encoding="utf-8")
+    text = security(load(config), here=False).markdown
+    assert f"they go to 127.0.0.1:6514 by syslog {way}" in text
+
+
+def test_only_the_command_tells_the_cipher_suites_of_the_machine() -> None:
+    ours, page = security(Settings(), here=True), security(Settings(), here=False)
+    assert {one.name for one in ours.tables} - {one.name for one in page.tables} == {"tls-versions", "tls-ciphers"}
+    assert CIPHERS in page.markdown
 
 
 def test_the_sections_are_in_the_order_of_the_standard() -> None:
