@@ -19,8 +19,9 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import STR_VR
 
 from service.domain.ct import CT
+from service.domain.flags import LOSSY
 from service.evidence.legal import legal_value
-from service.imaging.attributes import MALFORMED, element, is_multi_frame
+from service.imaging.attributes import MALFORMED, element, is_multi_frame, texts
 
 warnings.filterwarnings("ignore", message="The string .* person name", category=UserWarning)
 logging.getLogger("highdicom").setLevel(logging.ERROR)
@@ -70,7 +71,23 @@ def source_headers(ct: CT) -> list[Dataset]:
     headers = [clean_header(first), *map(_reference, rest)]
     for header in headers:
         _complete(header, ct.volume)
+    _tell_loss(headers[0], ct)
     return headers
+
+
+def _tell_loss(first: Dataset, ct: CT) -> None:
+    """What is made from a CT of which any image was compressed with loss says so (PS3.3 C.7.6.1.1.5).
+
+    highdicom looks at the first image.
+    """
+    lossy = [header for header in ct.headers if "01" in texts(header, "LossyImageCompression")]
+    if not lossy and LOSSY not in ct.flags:
+        return
+    first.LossyImageCompression = "01"
+    for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+        telling = next((clean for header in lossy[:1] if keyword in (clean := clean_header(header))), None)
+        if keyword not in first and telling is not None:
+            first[keyword] = telling[keyword]
 
 
 def _complete(header: Dataset, volume: hd.Volume) -> None:

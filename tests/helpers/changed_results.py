@@ -93,7 +93,7 @@ def _result(name: str) -> Result:
     ct, _ = evidence_samples.from_phantom(scan)
     ct = _with_all_attributes(ct, 2 if name == "ct" else 1)
     if name == "lossy":
-        _compressed_with_loss(ct.headers[0])
+        _compressed_with_loss(ct.headers[3])
     other, context = name == "analysis", _CONTEXTS.get(name, {})
     lobes, findings = scan.truth.lobe_mask, scan.truth.finding_mask
     if other:  # one segment, on slices without a gap
