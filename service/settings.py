@@ -519,7 +519,7 @@ class AuditCollector(_Frozen):
 
 
 class AuditTrail(_Frozen):
-    """Who changed what: a chain whose end is signed every minute. And whom else to tell of all that happens."""
+    """The audit trail, a chain whose end is signed every minute, and the collector of audit messages."""
 
     signing_key: Path | None = Field(
         None, description="signs it (PEM, Ed25519); default: `data_dir`/audit.key, which the first worker makes"

@@ -26,7 +26,7 @@ _AGAIN_S = 10.0
 """After this time files that were no use are tried again, though they look the same."""
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2, as OpenSSL writes it: RFC 9325 4.2. Those of TLS 1.3 are all as good."""
+"""Cipher suites of TLS 1.2, as OpenSSL writes them (RFC 9325 4.2). Those of TLS 1.3 are all as good."""
 
 _PEM = re.compile(rb"-----BEGIN (CERTIFICATE|X509 CRL)-----.*?-----END \1-----", re.DOTALL)
 

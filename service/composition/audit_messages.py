@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from socket import getfqdn, gethostname
+from socket import gethostname
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -39,7 +39,7 @@ def outbox(settings: Settings, engine: sa.Engine) -> AuditOutbox | None:
 
 def us(settings: Settings, role: str) -> Participant:
     """A process of this installation, as others see it."""
-    return Participant(f"thoracle {role}@{gethostname()}", ae_title=settings.receiver.ae_title, address=getfqdn())
+    return Participant(f"thoracle {role}@{gethostname()}", ae_title=settings.receiver.ae_title, address=gethostname())
 
 
 @contextmanager

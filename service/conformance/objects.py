@@ -188,7 +188,7 @@ def attribute_tables() -> list[str | Table]:
 
 
 def _whole(everywhere: Sequence[Attribute], all_paths: Collection[Path]) -> list[Attribute]:
-    """Those that stand at the top, and sequences only with all their items."""
+    """Returns the attributes at the top level, and a sequence only together with all its items."""
     same = {one.path for one in everywhere}
     apart = {path[0] for path in all_paths if path not in same}
     return [one for one in everywhere if one.path[0] not in apart]

@@ -90,7 +90,7 @@ EVENTS: tuple[tuple[Code, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """Who took part: a person, a process or another machine. address: host name or IP address, "": not known.
+    """A person, a process or another machine that took part. address: host name or IP address, "": not known.
 
     ae_title: "": it has none. role: None: none that PS3.15 names. medium: of a medium, which kind it is.
     """

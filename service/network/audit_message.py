@@ -22,7 +22,7 @@ _APPLICATION_SERVER = "4"
 def syslog_message(event: AuditEvent, source: str) -> bytes:
     """One message of RFC 5424. source: who reports it, by which the collector knows this installation."""
     at = event.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    header = f"<{_PRIORITY}>1 {at} {socket.getfqdn() or '-'} thoracle {os.getpid()} {_MESSAGE_ID} - {_BOM}"
+    header = f"<{_PRIORITY}>1 {at} {socket.gethostname() or '-'} thoracle {os.getpid()} {_MESSAGE_ID} - {_BOM}"
     return f"{header}{xml(event, source)}".encode()
 
 

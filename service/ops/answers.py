@@ -8,7 +8,7 @@ Answers = dict[int | str, dict[str, Any]]
 
 
 class Refused(BaseModel):
-    """Why a request was not done."""
+    """The body of an answer that refuses a request: it tells why."""
 
     detail: str
 

@@ -52,7 +52,7 @@ class AuditOutbox:
                 keep(connection, event)
 
     def holders(self) -> list[str]:
-        """Whose events go on."""
+        """Returns the locks of processes in which events go on."""
         query = sa.select(audit_messages.c.holder).where(audit_messages.c.holder != _NOBODY).distinct()
         with self._engine.begin() as connection:
             return list(connection.scalars(query))

@@ -26,10 +26,10 @@ from service.store.engine import in_words
 log = logging.getLogger(__name__)
 
 _ONE_ALERT_EVERY_S = 60.0
-"""Of the same address, name and reason: who tries a thousand times is told of once a minute."""
+"""Alerts about the same address, name and reason come so far apart at least."""
 
 _MOST_ALERTS = 100
-"""In the same time, of all."""
+"""Alerts about everybody in that time."""
 
 _AGAIN_S = 1.0
 _ENDS_WITHIN_S = 5.0
@@ -101,7 +101,7 @@ class ReceiverReports:
             self._end(key[1], self._coming.pop(key), released)
 
     def turned_away(self, address: str, calling_ae: str, why: str) -> None:
-        """Of one thread only, the door's."""
+        """Only the thread of the door may call this."""
         alert, now_s = (address, calling_ae, why), time.monotonic()
         self._told = {one: at_s for one, at_s in self._told.items() if now_s - at_s < _ONE_ALERT_EVERY_S}
         if alert not in self._told and len(self._told) < _MOST_ALERTS:
