@@ -16,7 +16,7 @@ from helpers import make_ct
 
 from bench.cases import SLICES, phantom
 from bench.figures import Figure, Target, columns
-from bench.servers import discard, free_port, orthanc, thoracle, thoracle_by_tls
+from bench.servers import discard, free_port, orthanc, thoracle, thoracle_by_tls, two_of_thoracle
 
 Server = Callable[[Path, int], AbstractContextManager[psutil.Process]]
 Sender = Callable[[Path], list[str]]
@@ -49,13 +49,17 @@ def measure(work: Path, repeat: int) -> Iterator[Figure]:
         yield _figure(f"{associations} {plural}, ours / yardstick", "", runs["ratio"])
         cpu = runs["cpu_ms"]
         yield Figure(PART, f"{associations} {plural}, our CPU time per image", "ms", cpu)
+    by_tls = (thoracle_by_tls, _storescu_by_tls), (thoracle, _storescu)
+    four = "4 associations, 2 processes"
     pairs = (
-        ("ours / Orthanc", (thoracle, _dcmsend), (orthanc, _dcmsend), Target(1, at_least=True)),
-        ("by TLS / plain", (thoracle_by_tls, _storescu_by_tls), (thoracle, _storescu), Target(0.75, at_least=True)),
+        ("1 association, ours / Orthanc", 1, ((thoracle, _dcmsend), (orthanc, _dcmsend)), Target(1, at_least=True)),
+        (f"{four}, ours / Orthanc", 4, ((two_of_thoracle, _dcmsend), (orthanc, _dcmsend)), Target(1, at_least=True)),
+        (f"{four} / 1 process", 4, ((two_of_thoracle, _dcmsend), (thoracle, _dcmsend)), None),
+        ("1 association, by TLS / plain", 1, by_tls, Target(0.75, at_least=True)),
     )
-    for name, one, other, target in pairs:
-        ratios = [_rate(work, warm_up, files, *one) / _rate(work, warm_up, files, *other) for _ in range(repeat)]
-        yield _figure(f"1 association, {name}", "", tuple(ratios), target)
+    for name, associations, both, target in pairs:
+        rates = [[_rate(work, warm_up, files, associations, *one) for one in both] for _ in range(repeat)]
+        yield _figure(name, "", tuple(ours / theirs for ours, theirs in rates), target)
     shutil.rmtree(work / "slices")
 
 
@@ -75,10 +79,12 @@ def _both(work: Path, warm_up: Sequence[Path], files: Sequence[Path], associatio
     return {"ours": ours, "yardstick": yardstick, "ratio": ours / yardstick, "cpu_ms": 1000 * cpu_s / len(files)}
 
 
-def _rate(work: Path, warm_up: Sequence[Path], files: Sequence[Path], server: Server, sender: Sender) -> float:
-    """Measures images per second by one association, to a server that starts with an empty folder."""
+def _rate(
+    work: Path, warm_up: Sequence[Path], files: Sequence[Path], associations: int, server: Server, sender: Sender
+) -> float:
+    """Measures images per second, to a server that starts with an empty folder."""
     folder = work / "receiver"
-    per_s, _ = _images_per_s(server, folder, warm_up, files, 1, sender)
+    per_s, _ = _images_per_s(server, folder, warm_up, files, associations, sender)
     shutil.rmtree(folder)
     return per_s
 

@@ -15,26 +15,39 @@ from helpers.authority import Authority
 from helpers.dicom_peers import Orthanc
 
 from bench import ROOT
+from service.network.listening_port import open_port
 
 _START_S = 60.0
+_BOTH_READY_S = 5.0
+"""Where a port is open before its processes are up, nobody sees from outside when all of them are."""
 
 
 @contextmanager
 def thoracle(folder: Path, port: int) -> Iterator[psutil.Process]:
     """Our receiver as `thoracle serve` starts it, with a new data directory in `folder`."""
-    with _receiver(folder, port, {}) as process:
+    with _running(_receiver(folder, port, {}), port) as process:
         yield process
 
 
 @contextmanager
-def _receiver(folder: Path, port: int, more: Mapping[str, Any]) -> Iterator[psutil.Process]:
+def two_of_thoracle(folder: Path, port: int) -> Iterator[psutil.Process]:
+    """Two receivers at one port, as `thoracle serve` starts them (`receiver.processes: 2`); the first of them."""
+    command = _receiver(folder, port, {"processes": 2})
+    with open_port("127.0.0.1", port) as listening:
+        shared = listening.fileno()
+        command = [*command, "--listening", str(shared)]
+        with _running(command, port, shared) as process, _running(command, port, shared):
+            time.sleep(_BOTH_READY_S)
+            yield process
+
+
+def _receiver(folder: Path, port: int, more: Mapping[str, Any]) -> list[str]:
+    """Returns its command, after writing its configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "thoracle.yaml"
     receiver = {"host": "127.0.0.1", "port": port, **more}
     config.write_text(json.dumps({"data_dir": str(folder / "data"), "receiver": receiver}), encoding="utf-8")
-    command = ["service", "serve", "--config", str(config), "--role", "receiver"]
-    with _running(command, port) as process:
-        yield process
+    return ["service", "serve", "--config", str(config), "--role", "receiver"]
 
 
 @contextmanager
@@ -44,7 +57,7 @@ def thoracle_by_tls(folder: Path, port: int) -> Iterator[psutil.Process]:
     certificate, key = hospital.issue("thoracle")
     hospital.issue("sender")
     tls = {"certificate": str(certificate), "key": str(key), "ca": str(hospital.certificate)}
-    with _receiver(folder, port, {"tls": tls}) as process:
+    with _running(_receiver(folder, port, {"tls": tls}), port) as process:
         yield process
 
 
@@ -71,13 +84,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def _running(module: Sequence[str], port: int) -> Iterator[psutil.Process]:
-    """`python -m module`, from the moment it listens; its log is dropped."""
+def _running(module: Sequence[str], port: int, *handed_down: int) -> Iterator[psutil.Process]:
+    """`python -m module`, from the moment somebody listens; its log is dropped. handed_down: descriptors of files."""
     process = subprocess.Popen(
         [sys.executable, "-m", *module],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        pass_fds=handed_down,
     )
     try:
         _wait_for(process, port)

@@ -193,6 +193,9 @@ class Receiver(_Frozen):
         ge=1,
         description="at once from one address; one more takes the place of one that has been idle for a minute",
     )
+    processes: int = Field(
+        1, ge=1, description="that receive at once, each with its share of the associations: for several senders"
+    )
     max_object_gb: float = Field(2, gt=0, description="larger images are refused (C-STORE answers 0xC000)")
     quiet_s: float = Field(60, gt=0, description="a study is complete when no CT image came for this long")
     min_free_gb: float = Field(
@@ -227,6 +230,12 @@ class Receiver(_Frozen):
     def _resume_above(self) -> Self:
         if self.resume_free_gb is not None and self.resume_free_gb < self.min_free_gb:
             raise ValueError("resume_free_gb is less than min_free_gb")
+        return self
+
+    @model_validator(mode="after")
+    def _a_share_for_each_process(self) -> Self:
+        if self.processes > min(self.max_associations, self.max_associations_each):
+            raise ValueError("processes is more than max_associations or max_associations_each")
         return self
 
     @model_validator(mode="after")

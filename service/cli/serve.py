@@ -37,6 +37,9 @@ def serve(
         Role,
         typer.Option(help="Run only this process. Several may share one data directory; 'all' starts and minds them."),
     ] = Role.all,
+    listening: Annotated[
+        int | None, typer.Option(hidden=True, help="Descriptor of the open port of a receiver, from its parent.")
+    ] = None,
 ) -> None:
     """Run the service: receive CTs, analyse them, send the results to the PACS.
 
@@ -61,7 +64,8 @@ def serve(
             raise typer.Exit(together.run(settings, config))
         name = here.claim(counting_files.COUNTING, role.value)
         counting_files.count_in(metrics_dir(settings), name)
-        import_module(f"service.roles.{role.value}").run(settings, name)  # only what this process needs
+        run = import_module(f"service.roles.{role.value}").run  # only what this process needs
+        run(settings, name, *([] if listening is None else [listening]))
     except (ThoracleError, OSError, SQLAlchemyError) as error:
         why = in_words(error)
         logging.getLogger(__name__).error("cannot run: %s", why)

@@ -40,7 +40,8 @@ def receiver(ours: Receiver) -> list[str | Table]:
         "#### 3.1.1 Associations",
         f"Up to `receiver.max_associations` ({ours.max_associations}) associations at once, "
         f"`receiver.max_associations_each` ({ours.max_associations_each}) of one address; of IPv6 a /64 network "
-        "counts as one. One more takes the place of an association that has been idle for "
+        f"counts as one. Of `receiver.processes` ({ours.processes}) each has an equal share of both. One more takes "
+        "the place of an association that has been idle for "
         f"{callers.GIVES_WAY_AFTER_S:g} s, or is rejected. A request has to come within {door.ASK_WITHIN_S:g} s of "
         f"the connection; up to {door.MOST} connections wait so, {door.MOST_EACH} of one address. A PDU has to come "
         f"within {bounded_socket.PDU_WITHIN_S:g} s; an association that says nothing for {IDLE_S:g} s ends. Maximum "

@@ -12,21 +12,19 @@ from service.network.bounded_association import BoundedAssociation
 from service.network.callers import Asking, Callers
 from service.network.dimse import STORAGE_COMMITMENT
 from service.network.door import Door, TurnedAway
+from service.network.listening_port import ListeningPort
 from service.network.received import Room
 from service.network.rights import Right
 from service.tls import FollowedFiles
 
-_BACKLOG = 128
-"""Connections that the system keeps before the door takes them."""
-
 
 class Acceptor:
-    """Listens from its construction on; the door opens with `start`. OSError if the address cannot be used."""
+    """Takes connections from `start` to `stop`."""
 
     def __init__(
         self,
         ae: AE,
-        address: tuple[str, int],
+        port: ListeningPort,
         handlers: Sequence[evt.EventHandlerType],
         callers: Callers,
         told: Callable[[TurnedAway], None],
@@ -34,13 +32,14 @@ class Acceptor:
         tls: FollowedFiles | None = None,
     ) -> None:
         """told, tls: as the door's."""
-        made: Any = ae.make_server(address, server_class=_Server)
+        made: Any = ae.make_server(port.socket.getsockname(), server_class=_Server, listening=port.socket)
         self._ae = ae
         self._server: _Server = made
         self._handlers = handlers
         self._callers = callers
         self._room = room
-        self.door = Door(self._server.socket, callers.refused, self._admit, told, tls)
+        held = callers.held if port.shared else None
+        self.door = Door(self._server.socket, callers.refused, self._admit, told, tls, held)
 
     def start(self) -> None:
         self.door.start()
@@ -79,6 +78,22 @@ class Acceptor:
 
 
 class _Server(AssociationServer):
-    """Never serves by itself: it binds the socket, and holds what its associations share."""
+    """Never serves by itself: it holds the socket, and what its associations share."""
 
-    request_queue_size = _BACKLOG
+    def __init__(self, *arguments: Any, listening: socket.socket, **options: Any) -> None:
+        self._listening = listening
+        super().__init__(*arguments, **options)
+
+    def server_bind(self) -> None:
+        """It is bound already, and so is not the one that was made for it."""
+        unused, self.socket = self.socket, self._listening
+        if unused is not None:
+            unused.close()
+        self.server_address = self._listening.getsockname()
+
+    def server_activate(self) -> None:
+        """It listens already."""
+
+    def server_close(self) -> None:
+        """Closed, and not shut down: other processes may listen."""
+        self._listening.close()

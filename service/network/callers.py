@@ -110,10 +110,9 @@ class Callers:
         """Says what is wrong where nobody else would be let in; "" otherwise."""
         return f"all {self._most} associations are taken" if len(self._living()) >= self._most else ""
 
-    @property
-    def any(self) -> bool:
-        """Whether there is an association."""
-        return bool(self._living())
+    def held(self) -> int:
+        """Associations."""
+        return len(self._living())
 
     def end(self) -> None:
         """End all associations."""

@@ -35,6 +35,9 @@ MOST, MOST_EACH = 256, 32
 _AT_ONCE = 32
 """Connections taken before those that wait are heard again."""
 
+_OTHERS_FIRST_S, _OTHERS_FIRST_AT_MOST_S = 0.005, 0.025
+"""For each whom we have already, where other processes take connections as well: who has fewest takes the next."""
+
 _NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NO_FILE_LEFT_S = 0.1
 
@@ -77,7 +80,8 @@ class Door:
 
     refused: called with a request, returns why it is refused, None where it is let in. admit: called with the
     connection, which blocks, and where it comes from. told: called for each that is refused or dropped.
-    tls: None: without.
+    tls: None: without. held: how many have been admitted and are still here, where other processes take connections
+    from this port as well; None: we take them all.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Door:
         admit: Callable[[socket.socket, tuple[str, int], Asking], None],
         told: Callable[[TurnedAway], None],
         tls: FollowedFiles | None = None,
+        held: Callable[[], int] | None = None,
         ask_within_s: float = ASK_WITHIN_S,
     ) -> None:
         self._listening = listening
@@ -94,6 +99,7 @@ class Door:
         self._admit = admit
         self._told = told
         self._tls = tls
+        self._held = held
         self._ask_within_s = ask_within_s
         self._guests: dict[_Guest, None] = {}  # in the order in which they came
         self._stopping = False
@@ -144,7 +150,7 @@ class Door:
         return None if first is None else max(0.0, first.since_s + self._ask_within_s - time.monotonic())
 
     def _take(self, selector: selectors.BaseSelector) -> None:
-        for _ in range(_AT_ONCE):
+        for _ in range(self._how_many_now()):
             try:
                 connection, address = self._listening.accept()
             except BlockingIOError:
@@ -170,6 +176,16 @@ class Door:
             self._make_room(selector, guest.host)
             self._guests[guest] = None
             selector.register(guest.connection, selectors.EVENT_READ, guest)
+
+    def _how_many_now(self) -> int:
+        """Connections to take at once. Waits a little before, so that a process with fewer is quicker.
+
+        Not where many wait to ask: they are to be heard.
+        """
+        if self._held is None or len(self._guests) >= _AT_ONCE:
+            return _AT_ONCE
+        time.sleep(min(_OTHERS_FIRST_S * (self._held() + len(self._guests)), _OTHERS_FIRST_AT_MOST_S))
+        return 1
 
     def _make_room(self, selector: selectors.BaseSelector, host: str) -> None:
         waiting = Counter(place_of(guest.host) for guest in self._guests)

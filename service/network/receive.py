@@ -5,6 +5,7 @@ Storage commitment reports (PS3.4 J.3.3), where we ask for them, come here too.
 
 import logging
 import re
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from service.network.callers import Caller, Callers
 from service.network.commitment import accept_role, answer_report
 from service.network.dimse import STORAGE_COMMITMENT, VERIFICATION, configure, send_at_once, wait_no_longer
 from service.network.door import TurnedAway
+from service.network.listening_port import ListeningPort, open_port
 from service.network.malformed import answer_malformed
 from service.network.received import Received, Room, TooLarge
 from service.network.rights import Right
@@ -71,6 +73,9 @@ class Listening:
 
     callers: by calling AE title; None: everybody may do everything. tls: None: without. max_associations: at once.
     max_associations_each: of one address. room: for large objects while they come.
+
+    opened: the port, open already (`host` and `port` then do not count); None: it is opened by `Receiver.start`.
+    processes: that take connections from it, each its share of the associations; one of them is this.
     """
 
     ae_title: str
@@ -82,6 +87,12 @@ class Listening:
     max_associations: int = 20
     max_associations_each: int = 16
     room: Room = _IN_MEMORY
+    opened: socket.socket | None = None
+    processes: int = 1
+
+    def share(self, most: int) -> int:
+        """Of so many, how many this process may have."""
+        return most // self.processes
 
 
 class Receiver:
@@ -105,8 +116,7 @@ class Receiver:
         """
         self._inbox = inbox
         self._observer = observer
-        self._address = (listening.host, listening.port)
-        self._tls = listening.tls
+        self._listening = listening
         self._admission = admission
         self._on_report = on_report
         self._room = listening.room
@@ -120,8 +130,8 @@ class Receiver:
         self._callers = Callers(
             listening.callers,
             listening.ae_title if listening.require_called_aet else "",
-            listening.max_associations,
-            listening.max_associations_each,
+            listening.share(listening.max_associations),
+            listening.share(listening.max_associations_each),
         )
         for one in ACCEPTED:
             if one.sop_class != STORAGE_COMMITMENT or on_report is not None:
@@ -130,6 +140,8 @@ class Receiver:
     def start(self) -> None:
         """Listen in background threads; OSError if the address cannot be used, Permanent if the certificates cannot."""
         configure()
+        ours = self._listening
+        tls = None if ours.tls is None else FollowedFiles(ours.tls)
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, send_at_once),
             (evt.EVT_CONN_OPEN, wait_no_longer),
@@ -148,12 +160,12 @@ class Receiver:
             ]
         self._acceptor = Acceptor(
             self._ae,
-            self._address,
+            ListeningPort(ours.opened or open_port(ours.host, ours.port), shared=ours.processes > 1),
             handlers,
             self._callers,
             self._turned_away,
             self._room,
-            None if self._tls is None else FollowedFiles(self._tls),
+            tls,
         )
         self._acceptor.start()
 
@@ -177,11 +189,11 @@ class Receiver:
         """Take no new associations, let the open ones end for up to `wait_s`, then abort them."""
         self._acceptor.stop()
         deadline = time.monotonic() + wait_s
-        while self._callers.any and time.monotonic() < deadline:
+        while self._callers.held() and time.monotonic() < deadline:
             time.sleep(0.05)
         self._callers.end()
         deadline = time.monotonic() + _ENDS_WITHIN_S
-        while self._callers.any and time.monotonic() < deadline:
+        while self._callers.held() and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _count(self, event: evt.Event, outcome: str) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,10 +24,18 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _libc = ctypes.CDLL(None)
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a process runs. descriptors: open files that it is handed down, under the same numbers."""
+
+    command: Sequence[str]
+    descriptors: Sequence[int] = ()
+
+
 @dataclass
 class _Child:
     role: str
-    command: Sequence[str]
+    program: Program
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     wait_s: float = _RESTART_AFTER_S
@@ -38,7 +46,12 @@ class _Child:
     def start(self) -> None:
         # A session of its own: Ctrl-C reaches only the supervisor, which then stops the children in order.
         stop_with_us = partial(_stop_with, os.getpid())
-        self.process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=stop_with_us)
+        self.process = subprocess.Popen(
+            self.program.command,
+            pass_fds=self.program.descriptors,
+            start_new_session=True,
+            preexec_fn=stop_with_us,
+        )
         self.started = time.monotonic()
 
     def check(self) -> None:
@@ -63,21 +76,25 @@ class _Child:
         self.process, self.start_at = None, now + self.wait_s
 
 
-def supervise(commands: Mapping[str, Sequence[str]], stop_timeout_s: float = 45.0) -> int:
-    """Run one process per role until SIGTERM or SIGINT; 0 when all of them stopped cleanly, else 1.
+def supervise(
+    programs: Mapping[str, Program], stop_timeout_s: float = 45.0, stopping: Callable[[], None] = lambda: None
+) -> int:
+    """Run one process for each, by its name, until SIGTERM or SIGINT; 0 when all of them stopped cleanly, else 1.
 
-    Ends too, with 1, when one of them finds at its first start that no restart would mend it.
+    Ends too, with 1, when one of them finds at its first start that no restart would mend it. stopping: called before
+    they are asked to stop.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    children = [_Child(role, command) for role, command in commands.items()]
+    children = [_Child(role, program) for role, program in programs.items()]
     while not stop.is_set():
         for child in children:
             child.check()
         if any(child.hopeless for child in children):
             break
         stop.wait(0.2)
+    stopping()
     running = [c.process for c in children if c.process]
     for process in running:
         process.terminate()

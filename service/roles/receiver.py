@@ -8,12 +8,14 @@ from service.composition.storage import database_health, open_storage, shared_lo
 from service.domain.commitment import Report
 from service.errors import Permanent
 from service.network.admission import Admission
+from service.network.listening_port import inherited_port
 from service.network.receive import Listening, Receiver
 from service.network.received import Room
 from service.ops import readiness
 from service.ops.metrics import Metrics
 from service.ops.probes import Health
 from service.roles.process import folders, monitor, now, stop_asked, wait_for
+from service.roles.receiver_port import receiver_port
 from service.settings import Settings, tls_files
 from service.store.backlog import Backlog
 from service.store.deliveries import Deliveries
@@ -25,11 +27,17 @@ from service.worker.confirmation import keep_report
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, name: str) -> None:
-    """The Storage SCP, until SIGTERM. name: by which this process counts."""
+def run(settings: Settings, name: str, listening_on: int | None = None) -> None:
+    """The Storage SCP, until SIGTERM. name: by which this process counts.
+
+    listening_on: descriptor of the open port, which it may share with others; None: it opens the port itself.
+    """
     ours = settings.receiver
-    if ours.open_to_others:
-        raise Permanent(ours.open_to_others)
+    if listening_on is None and ours.processes > 1:
+        raise Permanent(
+            "receiver.processes is for 'thoracle serve', which starts them; here (--role receiver) start as many "
+            "receivers as are needed, and leave it out of the configuration"
+        )
     # What a power cut may take from these rows, `reconcile` reads from the spool again.
     spool, engine = open_storage(settings, synchronous="NORMAL")
     inbox = Inbox(spool, Records(engine))
@@ -57,15 +65,14 @@ def run(settings: Settings, name: str) -> None:
         max_associations=ours.max_associations,
         max_associations_each=ours.max_associations_each,
         room=Room(settings.data_dir, int(ours.max_object_gb * 1e9), ours.marks.min_free_bytes / 2),
+        opened=receiver_port(settings) if listening_on is None else inherited_port(listening_on),
+        processes=ours.processes,
     )
     alive = shared_locks(settings, engine)
     reports = receiver_reports(settings, engine, alive)
     receiver = Receiver(inbox, metrics, address, admission=admission, on_report=on_report, reports=reports)
     stop = stop_asked()
-    try:
-        receiver.start()
-    except OSError as error:
-        raise OSError(f"cannot listen on {ours.host}:{ours.port}: {error.strerror or error}") from error
+    receiver.start()
     log.info("receiving as %s on %s:%d", ours.ae_title, ours.host, ours.port)
 
     def listening() -> Health:

@@ -1,11 +1,13 @@
 """Runs all processes of a service on one host, under a supervisor."""
 
+import socket
 import sys
 from pathlib import Path
 
 from service.composition.storage import damaged_files, host_locks
 from service.errors import Permanent
-from service.ops.supervisor import supervise
+from service.ops.supervisor import Program, supervise
+from service.roles.receiver_port import receiver_port
 from service.settings import Settings
 from service.store.presence import presence, present
 
@@ -26,7 +28,16 @@ def run(settings: Settings, config: Path | None) -> int:
     with presence(here, "serve"):
         for wrong in damaged_files(settings):
             raise Permanent(wrong)
-        arguments = ["--config", str(config)] if config else []
-        command = [sys.executable, "-m", "service", "serve", *arguments, "--role"]
-        # The worker first: it has the most to load.
-        return supervise({role: [*command, role] for role in ("worker", "receiver", "api")})
+        with receiver_port(settings) as port:  # it stays open while a receiver starts anew: callers wait
+            return supervise(_programs(config, port, settings.receiver.processes), stopping=port.close)
+
+
+def _programs(config: Path | None, port: socket.socket, receivers: int) -> dict[str, Program]:
+    """The worker first: it has the most to load."""
+    arguments = ["--config", str(config)] if config else []
+    command = [sys.executable, "-m", "service", "serve", *arguments]
+    listening = ["--listening", str(port.fileno())]
+    receiver = Program([*command, *listening, "--role", "receiver"], (port.fileno(),))
+    names = ["receiver"] if receivers == 1 else [f"receiver {number + 1}" for number in range(receivers)]
+    worker, api = (Program([*command, "--role", role]) for role in ("worker", "api"))
+    return {"worker": worker, **dict.fromkeys(names, receiver), "api": api}

@@ -1,6 +1,7 @@
 """What a kill, a restart, a PACS that is down and a late slice must not do: lose, repeat or confuse a study."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, models: dict[str, str]) -> Iterator[RunningService]:
-    """A service without a destination, for tests that harm nothing but their own study."""
-    with RunningService(tmp_path_factory.mktemp("running"), None, inference=models) as service:
+    """A service without a destination and with two receivers, for tests that harm nothing but their own study."""
+    folder, receiver = tmp_path_factory.mktemp("running"), {"processes": 2}
+    with RunningService(folder, None, inference=models, receiver=receiver) as service:
         yield service
 
 
@@ -65,6 +67,28 @@ def test_kill_9_of_the_worker_while_it_analyses_loses_and_repeats_nothing(
         assert service.log().count(": lungs") == 2, "the analysis was begun again"
         uids = [dcmread(p).SOPInstanceUID for p in pacs.received]
         assert len(uids) == len(set(uids)) == 5
+
+
+def test_two_receivers_share_the_senders_and_one_is_enough(running: RunningService, tmp_path: Path) -> None:
+    """Four at once; then one receiver is killed, and callers are answered while it starts anew."""
+    senders = [f"CT{number}" for number in range(4)]
+
+    def stored(sender: str, study: str) -> set[Verdict]:
+        files = make_ct.write(images_of(f"1.2.{study}.{sender[2:]}", phantom()), tmp_path / f"{study}-{sender}")
+        node = DicomNode("service", AET, "127.0.0.1", running.port, sender)
+        return {one.verdict for one in send(node, files)}
+
+    both = running.processes("receiver")
+    assert len(both) == 2
+    before = [one.io_counters().read_chars for one in both]
+    with ThreadPoolExecutor(len(senders)) as pool:
+        assert list(pool.map(stored, senders, ["71"] * len(senders))) == [{Verdict.STORED}] * len(senders)
+    received = [one.io_counters().read_chars - was for one, was in zip(both, before, strict=True)]
+    assert min(received) > max(received) / 4, f"{received} bytes were read"
+    both[0].kill()
+    for study in ("72", "73", "74"):
+        assert stored("CT1", study) == {Verdict.STORED}
+    wait_until(lambda: len(running.processes("receiver")) == 2, 30)
 
 
 def test_a_pacs_that_is_down_gets_the_stored_bytes_later_and_nothing_is_analysed_twice(

@@ -295,3 +295,9 @@ def test_a_file_of_secrets_that_is_no_use_is_named(tmp_path: Path, monkeypatch: 
         with pytest.raises(SettingsError, match=f"{name}:? {why}"):
             configured(tmp_path, "{}")
         (folder / name).unlink()
+
+
+@pytest.mark.parametrize("most", ["max_associations: 1", "max_associations_each: 1"])
+def test_each_receiver_process_has_an_association(tmp_path: Path, most: str) -> None:
+    with pytest.raises(ValidationError, match="processes is more than max_associations or max_associations_each"):
+        configured(tmp_path, f"receiver: {{processes: 2, {most}}}")

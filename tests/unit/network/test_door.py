@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from pynetdicom.presentation import build_context
 from service.network import door
 from service.network.association_request import ABORT, LONGEST, AssociationRequest, Refused
 from service.network.callers import Asking
-from service.network.door import Door
+from service.network.door import Door, TurnedAway
 
 
 def request_pdu(calling: str = "CT1", called: str = "THORACLE") -> bytes:
@@ -67,7 +67,7 @@ def opened() -> Iterator[Opened]:
 
 
 @contextmanager
-def opening(listening: socket.socket) -> Iterator[Opened]:
+def opening(listening: socket.socket, held: Callable[[], int] | None = None) -> Iterator[Opened]:
     connections: list[socket.socket] = []
 
     def refused(asking: Asking) -> tuple[Refused, str] | None:
@@ -77,7 +77,10 @@ def opening(listening: socket.socket) -> Iterator[Opened]:
         connections.append(connection)
         found.admitted.append(asking.request)
 
-    found = Opened(Door(listening, refused, admit, lambda who: found.told.append(who.outcome), ask_within_s=1.0), 0)
+    def told(who: TurnedAway) -> None:
+        found.told.append(who.outcome)
+
+    found = Opened(Door(listening, refused, admit, told, held=held, ask_within_s=1.0), 0)
     found.port = listening.getsockname()[1]
     found.door.start()
     yield found
@@ -178,6 +181,27 @@ def test_who_does_not_ask_in_time_is_dropped_however_busy_it_looks(opened: Opene
         assert 0.9 < time.monotonic() - began < 6
     wait_until(lambda: opened.told == ["dropped", "dropped"], 5)
     assert not opened.admitted
+
+
+def test_of_two_doors_at_one_port_the_idler_one_takes_who_comes() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=128) as listening,
+        opening(listening, held=lambda: 5) as busy,
+        opening(listening, held=lambda: 0) as idle,
+    ):
+
+        def ask(number: int) -> None:
+            with idle.connect() as connection:
+                connection.sendall(request_pdu())
+                wait_until(lambda: len(busy.admitted) + len(idle.admitted) == number, 5)
+
+        for number in range(1, 9):
+            ask(number)
+        assert len(idle.admitted) > len(busy.admitted)
+        crowd = [busy.connect("127.0.0.2") for _ in range(100)]
+        ask(9)
+        for one in crowd:
+            one.close()
 
 
 def test_a_crowd_at_the_door_keeps_nobody_out(opened: Opened) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 SCRIPT = """
 import sys
-from service.ops.supervisor import supervise
-child = sys.argv[1]
-sys.exit(supervise({"child": [sys.executable, "-c", child]}, stop_timeout_s=float(sys.argv[2])))
+from service.ops.supervisor import Program, supervise
+child = Program([sys.executable, "-c", sys.argv[1]])
+sys.exit(supervise({"child": child}, stop_timeout_s=float(sys.argv[2])))
 """
 # Notes its start in a file; then dies by itself, waits, or ignores being asked to stop.
 DIES = "open({0!r}, 'a').write('started\\n')"
