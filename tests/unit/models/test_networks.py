@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from models.networks.bcet import MEAN, bcet
 from models.networks.cnn3d_classifier import Cnn3dClassifier
+from models.networks.elu_unet import EluUnet
 from models.networks.small_unet import SmallUnet
 from models.networks.unet_resnet34 import ResNet34, UnetResNet34
 from models.networks.window import scaled
@@ -31,6 +32,20 @@ def test_every_layer_of_the_classifier_learns() -> None:
     network(torch.rand(2, 1, 16, 32, 32)).square().sum().backward()
     assert all(p.grad is not None for p in network.parameters())
     assert [name for name, p in network.named_parameters() if name.endswith("weight") and not p.grad.any()] == []
+
+
+def test_the_network_of_lung_tumours_has_the_parameters_of_the_paper() -> None:
+    assert parameters(EluUnet()) == 31_030_593, "31.0 million"
+
+
+def test_the_network_of_lung_tumours_answers_every_pixel_and_drops_before_its_last_two_levels() -> None:
+    torch.manual_seed(0)
+    network, image = EluUnet((4, 8, 16, 32, 64)), torch.rand(1, 1, 64, 96)
+    with torch.no_grad():
+        assert network(image).shape == image.shape
+        shallow = [network.first(image) for _ in range(2)]
+        assert not torch.equal(network(image), network(image)) and torch.equal(*shallow)
+        assert torch.equal(network.eval()(image), network(image))
 
 
 def test_the_encoder_is_a_resnet_34_without_its_classifier() -> None:

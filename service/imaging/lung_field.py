@@ -1,0 +1,148 @@
+"""Where a tumour of the lungs may lie: the chest's air, its mirror image about the spine, and a margin (Primakov 2022).
+
+Lung that a tumour has filled or let collapse has no air. The other lung's mirror image lies there, so it is kept: this
+finds no lungs and measures none, and a collapsed lung is no reason to refuse a CT.
+"""
+
+from dataclasses import dataclass
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from service.errors import Reason, Refusal, Rejected
+from service.imaging.boxes import bounds
+
+Mask = NDArray[np.bool_]
+
+AIR_BELOW_HU = -400.0
+"""Lung with its vessels, and every other air."""
+
+BODY_ABOVE_HU = -500.0
+
+BONE_HU = (150.0, 600.0)
+"""Counts as bone, and as nothing but bone. The bone window of the paper (-500 to 1300) counts soft tissue for a third of
+it: beside a lung without air the line then leaves the spine by up to 5 cm (seen on a lung filled by hand)."""
+
+LEAST_ML = 200.0
+"""A connected air volume that may be lung."""
+
+GAS_BELOW_HU = -940.0
+"""Mean of a volume of mere gas, as a stomach's or a bowel's is. The thinnest lungs stay above it."""
+
+MARGIN_MM = 15.0
+"""Around the union. The paper has 5 pixels of 1 mm; of two outlined tumours that reach the hilum, 2 % and 12 % lay
+outside then, and less than 0.5 % with 15 mm."""
+
+_COARSE_MM = 2.0
+"""Size of the pixels that are looked at, about: nothing here is finer."""
+
+_COUCH_MM = 4.0
+"""Bridges between body and couch are thinner."""
+
+_CLOSING_MM = 5.0
+"""Vessels and small nodules within the air are closed over."""
+
+_SPINE_WITHIN_MM = 60.0
+"""Of the middle of the body, on either side."""
+
+_AVERAGED = 7
+_FIRST, _NEW = 5, 0.3
+"""Columns that are averaged; slices whose mean begins the spine's line, and the weight of each further one (paper D2)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LungField:
+    """inside: axes (slice, row, column) of the volume. chest: the slices that hold lung, others are outside.
+
+    spine: its column in each slice of `chest`, in columns of the volume.
+    """
+
+    inside: Mask
+    chest: slice
+    spine: NDArray[np.float64]
+
+
+def lung_field(hu: hd.Volume) -> LungField:
+    """Find it. hu: HU, axes (slice to F, row to P, column to L). Rejected with NO_LUNG where there is no lung at all."""
+    step = max(1, round(_COARSE_MM / float(hu.spacing[1])))
+    coarse, pixel_mm = hu.array[:, ::step, ::step], step * float(hu.spacing[1])
+    body = _body(coarse, pixel_mm)
+    air = _lung_air(coarse, body, step * step * float(hu.voxel_volume) / 1000.0)
+    chest = slice(*bounds(air, (0, 0, 0))[0].indices(len(air))[:2])
+    spine = _spine(coarse[chest], body[chest], pixel_mm)
+    inside = np.zeros_like(air)
+    for number, column in zip(range(chest.start, chest.stop), spine, strict=True):
+        closed = _eroded(_dilated(air[number], _CLOSING_MM, pixel_mm), _CLOSING_MM, pixel_mm)
+        inside[number] = _dilated((closed | _mirrored(closed, column)) & body[number], MARGIN_MM, pixel_mm)
+    rows, columns = hu.array.shape[1:]
+    fine = inside.repeat(step, 1).repeat(step, 2)[:, :rows, :columns]
+    return LungField(fine, chest, spine * step)
+
+
+def _body(hu: NDArray[np.number], pixel_mm: float) -> Mask:
+    """The largest connected thing without the couch, its holes filled slice by slice."""
+    dense = hu > BODY_ABOVE_HU
+    body = _largest(np.stack([_eroded(plane, _COUCH_MM, pixel_mm) for plane in dense]))
+    grown = (_dilated(plane, _COUCH_MM, pixel_mm) for plane in body)
+    return np.stack([ndimage.binary_fill_holes(one & there) for one, there in zip(grown, dense, strict=True)])
+
+
+def _lung_air(hu: NDArray[np.number], body: Mask, voxel_ml: float) -> Mask:
+    """Connected air that is lung: not mere gas, and beside the largest such volume, not far below it."""
+    pieces, count = ndimage.label((hu < AIR_BELOW_HU) & body)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    means = np.bincount(pieces.ravel(), hu.ravel(), minlength=count + 1) / np.maximum(sizes, 1)
+    lungs = (sizes * voxel_ml >= LEAST_ML) & (means > GAS_BELOW_HU)
+    lungs[0] = False
+    if not lungs.any():
+        raise Rejected(Refusal(Reason.NO_LUNG, f"There is no connected air of {LEAST_ML:g} mL that may be lung."))
+    largest = bounds(pieces == np.where(lungs, sizes, 0).argmax(), (0, 0, 0))[0]
+    for number in np.flatnonzero(lungs):
+        along = (pieces == number).sum((1, 2))
+        lungs[number] = 2 * along[largest].sum() >= along.sum()
+    found: Mask = lungs[pieces]
+    return found
+
+
+def _spine(hu: NDArray[np.number], body: Mask, pixel_mm: float) -> NDArray[np.float64]:
+    """Its column in each slice, smoothed towards the feet. Seen in the back half of the body: no sternum, little heart."""
+    low, high = BONE_HU
+    behind = body & (2 * np.cumsum(body, 1) > body.sum(1, keepdims=True))
+    bone = np.where(behind, (np.clip(hu, low, high) - low) / (high - low), 0.0)
+    profile = ndimage.uniform_filter1d(bone.sum(1), _AVERAGED, axis=1)
+    columns = np.arange(hu.shape[2])
+    middle = float(columns[body.any((0, 1))].mean())
+    profile[:, np.abs(columns - middle) > _SPINE_WITHIN_MM / pixel_mm] = -1.0
+    seen = np.where(profile.max(1) > 0, profile.argmax(1), middle)
+    line = np.empty(len(seen))
+    line[0] = seen[:_FIRST].mean()
+    for number in range(1, len(seen)):
+        line[number] = _NEW * seen[number] + (1 - _NEW) * line[number - 1]
+    return line
+
+
+def _mirrored(plane: Mask, column: float) -> Mask:
+    """The plane mirrored about a column; nothing where the mirror image does not reach."""
+    source = np.rint(2 * column - np.arange(plane.shape[1])).astype(int)
+    there = (source >= 0) & (source < plane.shape[1])
+    mirrored = np.zeros_like(plane)
+    mirrored[:, there] = plane[:, source[there]]
+    return mirrored
+
+
+def _largest(mask: Mask) -> Mask:
+    pieces, count = ndimage.label(mask)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    return np.asarray((pieces == sizes.argmax()) & mask)
+
+
+def _dilated(plane: Mask, by_mm: float, pixel_mm: float) -> Mask:
+    """By a disc."""
+    return np.asarray(ndimage.distance_transform_edt(~plane, sampling=pixel_mm) <= by_mm) if plane.any() else plane
+
+
+def _eroded(plane: Mask, by_mm: float, pixel_mm: float) -> Mask:
+    return ~_dilated(~plane, by_mm, pixel_mm)
