@@ -1,5 +1,7 @@
 """The network of Primakov et al. 2022, which outlines lung tumours in axial slices: a U-Net with ELU and dropout."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,7 +20,7 @@ class EluUnet(nn.Module):
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.first = _twice(1, widths[0])
         self.down = nn.ModuleList([_twice(fine, coarse) for fine, coarse in pairs])
         self.widen = nn.ModuleList([nn.ConvTranspose2d(coarse, fine, 2, 2) for fine, coarse in reversed(pairs)])
