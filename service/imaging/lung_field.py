@@ -22,8 +22,9 @@ AIR_BELOW_HU = -400.0
 BODY_ABOVE_HU = -500.0
 
 BONE_HU = (150.0, 600.0)
-"""Counts as bone, and as nothing but bone. The bone window of the paper (-500 to 1300) counts soft tissue for a third of
-it: beside a lung without air the line then leaves the spine by up to 5 cm (seen on a lung filled by hand)."""
+"""From where on it counts as bone, and where as nothing but bone. The paper's window (-500 to 1300) counts soft tissue
+for a third of it: beside a lung without air the line then leaves the spine by up to 5 cm (seen on one filled by hand).
+"""
 
 LEAST_ML = 200.0
 """A connected air volume that may be lung."""
@@ -49,7 +50,7 @@ _SPINE_WITHIN_MM = 60.0
 
 _AVERAGED = 7
 _FIRST, _NEW = 5, 0.3
-"""Columns that are averaged; slices whose mean begins the spine's line, and the weight of each further one (paper D2)."""
+"""Of the spine's line: columns averaged, slices whose mean begins it, weight of each further slice (paper D2)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +66,7 @@ class LungField:
 
 
 def lung_field(hu: hd.Volume) -> LungField:
-    """Find it. hu: HU, axes (slice to F, row to P, column to L). Rejected with NO_LUNG where there is no lung at all."""
+    """Find it. hu: HU, axes (slice to F, row to P, column to L). Rejected with NO_LUNG where there is no lung."""
     step = max(1, round(_COARSE_MM / float(hu.spacing[1])))
     coarse, pixel_mm = hu.array[:, ::step, ::step], step * float(hu.spacing[1])
     body = _body(coarse, pixel_mm)
@@ -107,7 +108,7 @@ def _lung_air(hu: NDArray[np.number], body: Mask, voxel_ml: float) -> Mask:
 
 
 def _spine(hu: NDArray[np.number], body: Mask, pixel_mm: float) -> NDArray[np.float64]:
-    """Its column in each slice, smoothed towards the feet. Seen in the back half of the body: no sternum, little heart."""
+    """Its column in each slice, smoothed towards the feet. Sought in the back half of the body, without sternum."""
     low, high = BONE_HU
     behind = body & (2 * np.cumsum(body, 1) > body.sum(1, keepdims=True))
     bone = np.where(behind, (np.clip(hu, low, high) - low) / (high - low), 0.0)
