@@ -22,7 +22,7 @@ LOW_DOSE_MGY = 3.0
 
 MOST_NOISE_HU = 30.0
 """Standard deviation of the air in the trachea. Of a lung that spreads by 30 HU around -860 HU it puts 1.7 % below -950
-HU, where there is 0.1 % without noise. Five real CTs of smooth kernels have 17 to 28 HU, one of a sharp kernel 71."""
+HU, where there is 0.1 % without noise. Five real CTs of soft kernels have 17 to 28 HU, one of a sharp kernel 71."""
 
 AIR_HU = (-1018.0, -962.0)
 """Of the trachea in 78 CTs: -990 HU, and two standard deviations of 14 HU to both sides (Kim 2012)."""

@@ -53,7 +53,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
 
 
 @pytest.fixture
-def smooth_air(monkeypatch: pytest.MonkeyPatch) -> None:
+def good_air(monkeypatch: pytest.MonkeyPatch) -> None:
     """The phantom's trachea is too narrow for its pixels of 3 mm: what is in it is given."""
     monkeypatch.setattr(pipeline_module, "trachea_air", lambda *_: GOOD_AIR)
 
@@ -99,7 +99,7 @@ def filled(ct: CT, lobe_mask: np.ndarray) -> CT:
     return replace(ct, volume=volume)
 
 
-@pytest.mark.usefixtures("smooth_air")
+@pytest.mark.usefixtures("good_air")
 def test_every_region_has_the_numbers_that_it_was_made_with(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     lobe_mask, lungs = SCAN.truth.lobe_mask, pipeline_module.lungs_of
     monkeypatch.setattr(pipeline_module, "lobes_of", lambda *_: lobe_mask)
@@ -131,8 +131,8 @@ def test_every_region_has_the_numbers_that_it_was_made_with(backend: Backend, mo
     assert found.headline.value == total["laa_950_percent"]
 
 
-@pytest.mark.usefixtures("smooth_air")
-def test_a_smooth_thin_ct_without_contrast_is_comparable_and_watched(backend: Backend) -> None:
+@pytest.mark.usefixtures("good_air")
+def test_a_soft_thin_ct_without_contrast_is_comparable_and_watched(backend: Backend) -> None:
     found = analyse(phantom(**TALL), backend)
     assert not not_comparable(found.flags) and not found.doubts
     assert not [one for group in found.groups for one in group.evaluations]
@@ -142,7 +142,7 @@ def test_a_smooth_thin_ct_without_contrast_is_comparable_and_watched(backend: Ba
     assert "*" not in body.table.note and not [cell for row in body.table.rows for cell in row.cells if "*" in cell]
 
 
-@pytest.mark.usefixtures("smooth_air")
+@pytest.mark.usefixtures("good_air")
 @pytest.mark.parametrize(
     ("attributes", "flag", "detail"),
     [
@@ -205,7 +205,7 @@ def test_a_noisy_phantom_raises_its_flag_and_its_low_attenuation(backend: Backen
     assert told(loud, "LUNG_TOTAL")["laa_950_percent"] == pytest.approx(4.8, abs=0.5)
 
 
-@pytest.mark.usefixtures("smooth_air")
+@pytest.mark.usefixtures("good_air")
 def test_without_a_height_nothing_is_adjusted_and_it_says_why(backend: Backend) -> None:
     ct = phantom(PatientSex="F")
     found = analyse(ct, backend)
@@ -217,7 +217,7 @@ def test_without_a_height_nothing_is_adjusted_and_it_says_why(backend: Backend) 
     assert body.cards[1].lines[0].text == "Not adjusted to volume. Height is not recorded."
 
 
-@pytest.mark.usefixtures("smooth_air")
+@pytest.mark.usefixtures("good_air")
 def test_a_lobe_that_was_not_found_has_no_density(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     real = pipeline_module.lobes_of
 
@@ -235,7 +235,7 @@ def test_a_lobe_that_was_not_found_has_no_density(backend: Backend, monkeypatch:
     assert body.findings[1] == "Right middle lobe: not found."
 
 
-@pytest.mark.usefixtures("smooth_air")
+@pytest.mark.usefixtures("good_air")
 def test_two_runs_give_the_same_result(backend: Backend) -> None:
     first, second = (analyse(PLAIN.afresh(), backend) for _ in range(2))
     assert (first.groups, first.flags, first.headline) == (second.groups, second.flags, second.headline)
@@ -243,7 +243,7 @@ def test_two_runs_give_the_same_result(backend: Backend) -> None:
         assert np.array_equal(one.labels, other.labels)
 
 
-@pytest.mark.usefixtures("smooth_air")
+@pytest.mark.usefixtures("good_air")
 def test_the_report_has_a_histogram_and_a_plane_coloured_by_attenuation(backend: Backend) -> None:
     ct = phantom(**TALL)
     body = LungDensity().report(ct, analyse(ct, backend), no_step)
