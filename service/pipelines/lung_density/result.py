@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from service.domain import codes
 from service.domain.analysis import (
     Analysis,
@@ -77,7 +79,8 @@ def _groups(found: Measured, doubted: Collection[Measure]) -> Iterator[Measureme
         segment, region = lobe_segments.SEGMENT_OF[lobe], found.regions.lobes[lobe]
         yield _about(segment, lobe_segments.site(lobe), tuple(_region(found, region)), tuple(_judged(region, doubted)))
     for area in found.areas.segments:
-        yield _about(area, LUNG, (_volume(float((found.areas.labels == area.label).sum()) * found.voxel_ml),))
+        voxels = sum(int(np.count_nonzero(plane == area.label)) for plane in found.areas.labels)
+        yield _about(area, LUNG, (_volume(voxels * found.voxel_ml),))
 
 
 def _about(
