@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from service.pipelines.lung_density import segments
 from service.pipelines.lung_density.flags import CONCERNED, FLAGS, not_comparable
 from service.pipelines.lung_density.measure import Measure
 from service.pipelines.lung_density.pipeline import LungDensity
+from service.pipelines.lung_density.report import PALETTE
 from service.pipelines.lung_density.trachea import TracheaAir
 
 pytestmark = pytest.mark.slow
@@ -259,6 +261,11 @@ def test_the_report_has_a_histogram_and_a_plane_coloured_by_attenuation(backend:
     assert np.count_nonzero(np.ptp(colours, axis=1) == 0) > 0.15 * len(colours), "the rest is grey"
     assert [row.name for row in body.table.rows][-1] == "Both lungs" and len(body.table.rows) == 8
     assert "Adjusted" in body.cards[1].lines[0].text
+
+
+def test_denser_lung_is_lighter_in_grey_print_too() -> None:
+    greys = [0.299 * red + 0.587 * green + 0.114 * blue for _, (red, green, blue) in PALETTE.stops]
+    assert all(darker + 20 < lighter for darker, lighter in pairwise(greys))
 
 
 def test_every_warning_that_concerns_a_measure_is_declared_and_gives_its_doubt_where_it_is_this_pipelines() -> None:
