@@ -14,6 +14,7 @@ from bench import (
     analyse,
     burden,
     cluster,
+    density,
     image,
     load,
     lungmask,
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     load.PART: load.measure,
     analyse.PART: analyse.measure,
     burden.PART: burden.measure,
+    density.PART: density.measure,
     service.PART: service.measure,
     thin.PART: thin.measure,
     stages.SEG_PART: stages.measure_seg,  # before what else would load code tables

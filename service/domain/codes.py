@@ -30,6 +30,7 @@ MEAN: Code = codes.SCT.Mean
 MEDIAN: Code = codes.SCT.Median
 
 MILLILITRE = Code("mL", "UCUM", "mL")
+GRAM_PER_LITRE = Code("g/L", "UCUM", "g/L")
 MILLIMETRE: Code = codes.UCUM.Millimeter
 PERCENT: Code = codes.UCUM.Percent
 HOUNSFIELD: Code = codes.UCUM.HounsfieldUnit

@@ -4,6 +4,7 @@ Texts are ready to print; pictures are arrays. Use limitation, patient, warnings
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +103,43 @@ class Figure:
     dark: bool = True
 
 
+Look = Literal["thick", "thin", "dashed"]
+"""Of a curve: told apart in grey print, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of a chart. points: x and y, from left to right."""
+
+    title: str
+    points: tuple[tuple[float, float], ...]
+    look: Look = "thin"
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A range of x that is shaded, with its meaning above it."""
+
+    title: str
+    first: float
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Curves over one axis. x_ticks: where numbers stand below it, ascending; the first and the last are its ends.
+
+    y begins at 0 and ends at the highest point; y_title: what it is, with its unit.
+    """
+
+    caption: str
+    x_title: str
+    y_title: str
+    x_ticks: tuple[float, ...]
+    curves: tuple[Curve, ...]
+    bands: tuple[Band, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LegendEntry:
     """What a mark in the figures means. swatch: a patch that looks like it."""
@@ -114,15 +152,15 @@ class LegendEntry:
 class ReportBody:
     """What one result prints.
 
-    cards: three. large, small: two figures each, large ones side by side. scale: of the figures' greys, in words.
-    quality: sentences after the warnings. notes: how to read the numbers, by heading. findings: the regions, in
-    sentences, for a report of text alone.
+    cards: three. large, small: two figures each, large ones side by side; a chart may take the place of the left one.
+    scale: of the figures' greys, in words. quality: sentences after the warnings. notes: how to read the numbers, by
+    heading. findings: the regions, in sentences, for a report of text alone.
     """
 
     title: str
     cards: tuple[Card, ...]
     table: Table
-    large: tuple[Figure, Figure]
+    large: tuple[Figure | Chart, Figure]
     small: tuple[Figure, Figure]
     legend: tuple[LegendEntry, ...]
     scale: str

@@ -37,6 +37,11 @@ def millimetres(value_mm: float) -> float:
     return _visible(value_mm, round(value_mm, 1))
 
 
+def grams_per_litre(value_g_per_l: float) -> int:
+    """Whole grams per litre, as fine as whole Hounsfield units."""
+    return round(value_g_per_l)
+
+
 def ratio(value: float) -> float:
     """Two decimals, for probabilities and Dice."""
     return round(float(value), 2)
@@ -80,6 +85,7 @@ _RULES: dict[Code, Callable[[float], float]] = {
     codes.MILLIMETRE: millimetres,
     codes.PERCENT: percent,
     codes.HOUNSFIELD: hounsfield,
+    codes.GRAM_PER_LITRE: grams_per_litre,
     codes.UNITY: ratio,
     codes.SCORE: _score,
 }

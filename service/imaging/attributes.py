@@ -64,6 +64,7 @@ _MACRO = {
     "IrradiationEventUID": "IrradiationEventIdentificationSequence",
     "NominalPercentageOfCardiacPhase": "CardiacSynchronizationSequence",
     "KVP": "CTXRayDetailsSequence",
+    "CTDIvol": "CTExposureSequence",
     "ConvolutionKernel": "CTReconstructionSequence",
     "ReconstructionAlgorithm": "CTReconstructionSequence",
     "ReconstructionDiameter": "CTReconstructionSequence",

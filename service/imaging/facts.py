@@ -27,22 +27,22 @@ def series_facts(
         descriptions=tuple(known_text(header, name) for name in ("StudyDescription", "SeriesDescription")),
         body_part=known_text(header, "BodyPartExamined"),
         received_at=received_at.astimezone(),
-        kernels=_kernels(header),
-        contrast=tuple(_contrast(header)),
+        kernels=kernels_of(header),
+        contrast=tuple(contrast_agents(header)),
         procedures=tuple(_procedures(header)),
         age_years=_age_years(header),
         pipeline=pipeline,
     )
 
 
-def _kernels(header: Dataset) -> tuple[str, ...]:
-    """All values; the reconstruction of some scanners has several."""
+def kernels_of(header: Dataset) -> tuple[str, ...]:
+    """All values of Convolution Kernel; the reconstruction of some scanners has several."""
     with suppress(Unreadable):
         return texts(header, "ConvolutionKernel")
     return ()
 
 
-def _contrast(header: Dataset) -> Iterator[str]:
+def contrast_agents(header: Dataset) -> Iterator[str]:
     """The agent as text (PS3.3 C.7.6.4), or coded, as multi-frame CT has it (PS3.3 C.7.6.4b)."""
     if agent := known_text(header, "ContrastBolusAgent"):
         yield agent

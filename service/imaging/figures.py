@@ -12,9 +12,9 @@ from service.domain.analysis import LabelArray
 from service.domain.ct import CT, Hounsfield
 from service.domain.report import Figure
 from service.imaging.attributes import known_text
-from service.imaging.render import Mark, View, view_of
+from service.imaging.render import Mark, Palette, View, view_of
 from service.imaging.render_3d import picture_3d
-from service.imaging.render_slice import WINDOW_HU, busiest_plane, slice_picture
+from service.imaging.render_slice import WINDOW_HU, busiest_plane, coloured_picture, slice_picture
 
 SCALE = f"Grey scale {WINDOW_HU[0]:.0f} to {WINDOW_HU[1]:.0f} HU"
 
@@ -86,6 +86,15 @@ def coronal(scene: Scene) -> Figure:
     y_mm = scene.position_mm(axis=1, index=index)[1]
     which = f"most {scene.noun}" if affected else "most lung"
     return Figure(picture, f"Coronal, y {y_mm:.1f} mm: {which}")
+
+
+def coloured_coronal(scene: Scene, palette: Palette) -> Figure:
+    """The coronal plane with most lung, which is coloured by its attenuation; marks are not shown."""
+    index = busiest_plane(scene.lungs, scene.lungs, axis=1)[0]
+    hu, _, lungs = scene.plane((slice(None), index))
+    picture = coloured_picture(hu, lungs, (scene.view.spacing_mm[0], scene.view.spacing_mm[2]), palette)
+    y_mm = scene.position_mm(axis=1, index=index)[1]
+    return Figure(picture, f"Coronal, y {y_mm:.1f} mm: most lung, coloured by attenuation")
 
 
 def front(scene: Scene) -> Figure:

@@ -28,6 +28,22 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours by attenuation. stops: HU and RGB, two at least, from low to high; straight lines between them.
+
+    Colours that grow lighter from stop to stop can be told apart in grey print.
+    """
+
+    stops: tuple[tuple[float, tuple[int, int, int]], ...]
+
+    def __call__(self, hu: NDArray[Any]) -> NDArray[np.float64]:
+        """RGB, 0 to 255, on one more axis; beyond the ends that of the end."""
+        at = [hu_stop for hu_stop, _ in self.stops]
+        channels = zip(*(rgb for _, rgb in self.stops), strict=True)
+        return np.stack([np.interp(hu, at, channel) for channel in channels], axis=-1)
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """How an array with axes (slice, row, column) turns into axes (down, back, left).
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 from service.domain.analysis import LabelArray
 from service.domain.ct import Hounsfield
 from service.domain.report import Picture, RgbArray
-from service.imaging.render import Mark, lung_box
+from service.imaging.render import Mark, Palette, lung_box
 
 WINDOW_HU = (-1250.0, 250.0)
 MARGIN_MM = 22.0
@@ -50,15 +50,36 @@ def slice_picture(
     marks: Sequence[Mark],
 ) -> Picture:
     """One plane, cropped to the lungs. All arrays share axes (row, column); spacing_mm: along them."""
-    box = lung_box(lungs, tuple(int(MARGIN_MM / s) for s in spacing_mm))
-    hu, marked = hu[box], marked[box]
-    mm_per_pixel = max(n * s for n, s in zip(hu.shape, spacing_mm, strict=True)) / PIXELS
+    box, mm_per_pixel = _cropped(lungs, spacing_mm)
     factors = [s / mm_per_pixel for s in spacing_mm]
-    grey = _windowed(_resampled(hu, factors))
-    rgb = np.repeat(grey[..., None], 3, axis=-1)
+    rgb = _grey(_resampled(hu[box], factors))
     for mark in marks:
-        _mark(rgb, _resampled(marked == mark.label, factors) >= 0.5, mark)
+        _mark(rgb, _resampled(marked[box] == mark.label, factors) >= 0.5, mark)
     return Picture(np.round(rgb).astype(np.uint8), mm_per_pixel)
+
+
+def coloured_picture(hu: Hounsfield, lungs: LabelArray, spacing_mm: tuple[float, float], palette: Palette) -> Picture:
+    """One plane, cropped to the lungs, which are coloured by their attenuation; the rest is grey. Axes as above."""
+    box, mm_per_pixel = _cropped(lungs, spacing_mm)
+    factors = [s / mm_per_pixel for s in spacing_mm]
+    fine = _resampled(hu[box], factors)
+    inside = _resampled(lungs[box] > 0, factors) >= 0.5
+    rgb = _grey(fine)
+    rgb[inside] = palette(fine[inside])
+    return Picture(np.round(rgb).astype(np.uint8), mm_per_pixel)
+
+
+def _cropped(lungs: LabelArray, spacing_mm: tuple[float, float]) -> tuple[tuple[slice, ...], float]:
+    """The box of the lungs with a margin, and how large a pixel of its picture is in mm."""
+    box = lung_box(lungs, tuple(int(MARGIN_MM / s) for s in spacing_mm))
+    return box, max(n * s for n, s in zip(lungs[box].shape, spacing_mm, strict=True)) / PIXELS
+
+
+def gradient(palette: Palette, rows: int = 36, columns: int = 60) -> RgbArray:
+    """A patch with all colours of a palette, the lowest on the left, for the legend."""
+    (lowest, _), (highest, _) = palette.stops[0], palette.stops[-1]
+    patch = palette(np.linspace(lowest, highest, columns))
+    return np.round(np.repeat(patch[None], rows, axis=0)).astype(np.uint8)
 
 
 def swatch(mark: Mark, rows: int = 36, columns: int = 60) -> RgbArray:
@@ -70,10 +91,11 @@ def swatch(mark: Mark, rows: int = 36, columns: int = 60) -> RgbArray:
     return np.round(rgb).astype(np.uint8)
 
 
-def _windowed(hu: NDArray[Any]) -> NDArray[np.float64]:
+def _grey(hu: NDArray[Any]) -> NDArray[np.float64]:
+    """RGB of the window, 0 to 255."""
     low, high = WINDOW_HU
-    windowed: NDArray[np.float64] = np.clip((hu - low) / (high - low), 0.0, 1.0) * 255.0
-    return windowed
+    windowed = np.clip((hu - low) / (high - low), 0.0, 1.0) * 255.0
+    return np.repeat(windowed[..., None], 3, axis=-1)
 
 
 def _resampled(plane: NDArray[Any], factors: list[float]) -> NDArray[np.float64]:

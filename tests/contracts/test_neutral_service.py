@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SERVICE = Path(__file__).parents[2] / "service"
-WORDS = re.compile(r"lobe|severity|opacit|covid", re.IGNORECASE)
+WORDS = re.compile(r"lobe|severity|opacit|covid|laa.?950|perc15", re.IGNORECASE)
 
 _EXAMPLE = "help text: `lobes` and `lung-opacity` are the model roles of the examples"
 _FISSURES = "lungs and lobes by geometry, for whatever pipeline asks for them"

@@ -45,6 +45,7 @@ def test_every_batch_size_is_tried_before_it_is_ready(server: TritonServer) -> N
         ("covid-severity", {"lung-opacity", "lung-shape", "lobes", "opacity-context"}),
         ("covid-burden", {"lung-opacity", "lung-shape", "lobes", "opacity-context"}),
         ("covid-triage", {"lung-opacity", "lung-shape", "lobes", "triage-lesion"}),
+        ("lung-density", {"lung-opacity", "lung-shape", "lobes"}),
     ],
 )
 def test_both_back_ends_agree_on_a_phantom(

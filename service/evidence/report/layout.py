@@ -1,8 +1,8 @@
 """Layout of the report page."""
 
-from service.domain.report import ReportBody
+from service.domain.report import Chart, ReportBody
 from service.evidence.case import Case
-from service.evidence.report import notes, pictures
+from service.evidence.report import charts, notes, pictures
 from service.evidence.report.cards import draw_cards
 from service.evidence.report.header import draw_header
 from service.evidence.report.page import HEIGHT, INNER, MARGIN, Page
@@ -32,7 +32,10 @@ def _draw_gallery(page: Page, case: Case, body: ReportBody, y: float, bottom: fl
     left, right = body.large
     room = bottom - y - 2 * _CAPTION - _LEGEND
     height = min(pictures.height_at(right, _HALF), 0.56 * room)
-    pictures.draw(page, left, MARGIN, y, _HALF, height)
+    if isinstance(left, Chart):
+        charts.draw(page, left, MARGIN, y, _HALF, height)
+    else:
+        pictures.draw(page, left, MARGIN, y, _HALF, height)
     pictures.draw(page, right, _RIGHT, y, _HALF, height)
     y += height + _CAPTION
     pictures.draw_legend(page, body.legend, body.scale, MARGIN, _RIGHT, y)

@@ -1,7 +1,7 @@
 """One A4 page to draw on. Lengths in points, y grows downwards from the top edge."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
 from typing import Literal
@@ -87,6 +87,21 @@ class Page:
         self._canvas.setStrokeColor(colour)
         self._canvas.setLineWidth(thickness)
         self._canvas.line(x0, HEIGHT - y0, x1, HEIGHT - y1)
+
+    def curve(
+        self, points: Sequence[tuple[float, float]], colour: Color, thickness: float, dashed: bool = False
+    ) -> None:
+        """Straight lines from point to point."""
+        path = self._canvas.beginPath()
+        for number, (x, y) in enumerate(points):
+            (path.lineTo if number else path.moveTo)(x, HEIGHT - y)
+        self._canvas.saveState()
+        self._canvas.setStrokeColor(colour)
+        self._canvas.setLineWidth(thickness)
+        if dashed:
+            self._canvas.setDash(3, 2)
+        self._canvas.drawPath(path)
+        self._canvas.restoreState()
 
     def box(
         self, x: float, y: float, w: float, h: float, fill: Color | None = None, stroke: Color | None = None

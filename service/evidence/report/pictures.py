@@ -44,9 +44,9 @@ def _draw_scale(page: Page, shown: Figure, right: float, y: float, points_per_mm
 
 
 def draw_legend(page: Page, entries: Sequence[LegendEntry], scale: str, x: float, right: float, y: float) -> None:
-    """What outline, tint and hatch mean; from `right` on the grey scale."""
+    """What outline, tint and hatch mean; from `right` on, or where the entries end, the grey scale."""
     for number, entry in enumerate(entries):
         left = x + number * _LEGEND_STEP
         page.picture(left, y, 16, 9, entry.swatch)
         page.text(left + 20, y + 7.2, entry.title, 7.5, max_width=_LEGEND_STEP - 22)
-    page.text(right, y + 7.2, scale, 7.5, colour=SOFT)
+    page.text(max(right, x + len(entries) * _LEGEND_STEP), y + 7.2, scale, 7.5, colour=SOFT)

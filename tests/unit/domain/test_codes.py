@@ -15,14 +15,28 @@ from service.pipelines.covid_severity import codes as covid_severity
 from service.pipelines.covid_severity.score import Category
 from service.pipelines.covid_triage import codes as covid_triage
 from service.pipelines.covid_triage import segments as triage_segments
+from service.pipelines.lung_density import codes as lung_density
+from service.pipelines.lung_density import segments as density_segments
 from service.pipelines.shared import opacity_segments
 from service.pipelines.shared.lobe_segments import SEGMENT_OF
 from service.pipelines.shared.opacities import Opacity
 
-MODULES = (codes, covid_burden, covid_severity, covid_triage, opacity_segments)
+MODULES = (codes, covid_burden, covid_severity, covid_triage, lung_density, opacity_segments)
 ALL = [value for module in MODULES for value in vars(module).values() if isinstance(value, Code)]
-TABLES = (codes.PRODUCTS, covid_severity.CATEGORIES, covid_triage.CLASS_OF, opacity_segments.VOLUME_OF)
-SEGMENTS = (*SEGMENT_OF.values(), *opacity_segments.SEGMENT_OF.values(), triage_segments.LESION)
+TABLES = (
+    codes.PRODUCTS,
+    covid_severity.CATEGORIES,
+    covid_triage.CLASS_OF,
+    lung_density.COMPARABILITY,
+    opacity_segments.VOLUME_OF,
+)
+SEGMENTS = (
+    *SEGMENT_OF.values(),
+    *opacity_segments.SEGMENT_OF.values(),
+    triage_segments.LESION,
+    density_segments.LAA,
+    density_segments.HAA,
+)
 FLAGS = tuple(dict.fromkeys(flag for pipeline in PIPELINES for flag in pipeline.flags))
 STANDARD = {
     "45653009": dictionary.SCT.UpperLobeOfLung,
@@ -67,7 +81,7 @@ STANDARD = {
     "1": dictionary.UCUM.NoUnits,
 }
 OWN_SCHEME_OR_UNIT = {codes.PRIVATE, "RFC5646"}
-UNITS_OUTSIDE_THE_DICTIONARY = {"mL", "{score}"}
+UNITS_OUTSIDE_THE_DICTIONARY = {"mL", "g/L", "{score}"}
 
 
 def used() -> list[Code]:

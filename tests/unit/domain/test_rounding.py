@@ -2,7 +2,8 @@
 
 import pytest
 
-from service.domain.rounding import decimals, millilitres, percent
+from service.domain import codes
+from service.domain.rounding import decimals, millilitres, percent, rounded
 
 
 @pytest.mark.parametrize(
@@ -21,3 +22,7 @@ def test_a_volume_is_shown_with_its_sign(value: float, rounded: float, text: str
 def test_a_percentage_is_cut_towards_zero(value: float, rounded: float, sign: int) -> None:
     """4.99 % (score 1) must not read as 5.0 % (score 2)."""
     assert percent(sign * value) == sign * rounded
+
+
+def test_a_density_is_as_fine_as_the_hounsfield_units_that_it_comes_from() -> None:
+    assert (rounded(87.6, codes.GRAM_PER_LITRE), rounded(-912.4, codes.HOUNSFIELD)) == (88, -912)

@@ -53,6 +53,34 @@ def test_coronal_shows_right_on_the_left_and_head_up(turned: tuple) -> None:
     assert row < 0.45 and column < 0.4
 
 
+def test_lungs_are_coloured_by_their_attenuation_alone_and_right_is_on_the_left(turned: tuple) -> None:
+    """The finding lies at the front of the right lung; soft tissue around the lungs stays grey."""
+    view, hu, findings, lobes = turned
+    palette = render.Palette(((-1000.0, (0, 0, 200)), (-600.0, (0, 200, 0)), (0.0, (200, 0, 0))))
+    index, _ = render_slice.busiest_plane(findings, lobes, axis=0)
+    picture = render_slice.coloured_picture(hu[index], lobes[index], view.spacing_mm[1:], palette)
+    red, green, blue = (picture.rgb[..., channel].astype(int) for channel in range(3))
+    row, column = centre(red > green + blue)
+    assert row < 0.45 and column < 0.4, "as dense as soft tissue"
+    coloured = saturation(picture.rgb) > 0
+    assert 0.2 < coloured.mean() < 0.7
+    air = coloured & (blue > red)
+    assert air.sum() > 0.6 * coloured.sum(), "the lungs' -850 HU lie between the first two stops"
+
+
+def test_a_palette_is_straight_between_its_stops_and_constant_beyond() -> None:
+    palette = render.Palette(((-1000.0, (0, 10, 200)), (-600.0, (100, 20, 0))))
+    assert palette(np.array([-1024, -1000, -800, -600, 40])).tolist() == [
+        [0.0, 10.0, 200.0],
+        [0.0, 10.0, 200.0],
+        [50.0, 15.0, 100.0],
+        [100.0, 20.0, 0.0],
+        [100.0, 20.0, 0.0],
+    ]
+    patch = render_slice.gradient(palette)
+    assert patch[0, 0].tolist() == [0, 10, 200] and patch[-1, -1].tolist() == [100, 20, 0]
+
+
 def test_a_coronal_plane_goes_through_much_lung_where_such_a_plane_has_a_finding() -> None:
     lobes, findings = np.zeros((4, 9, 4), np.uint8), np.zeros((4, 9, 4), np.uint8)
     lobes[:, 2:6] = 1

@@ -23,7 +23,7 @@ class Some:
     """What `checked` looks at."""
 
     name: str = "some"
-    series_number: int = 50000
+    series_number: int = 900000
     flags: tuple[Flag, ...] = OF_THE_CT
     label_maps: tuple[LabelMapKind, ...] = ()
     models: tuple[Role, ...] = ()

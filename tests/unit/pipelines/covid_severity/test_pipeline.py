@@ -212,7 +212,8 @@ def test_the_models_own_thresholds_decide() -> None:
 
 
 def test_pipelines_have_names_of_their_own() -> None:
-    assert [pipeline.name for pipeline in PIPELINES] == ["covid-severity", "covid-burden", "covid-triage"]
+    names = ["covid-severity", "covid-burden", "covid-triage", "lung-density"]
+    assert [pipeline.name for pipeline in PIPELINES] == names
 
 
 def test_what_the_models_own_floor_covers_is_said_and_not_scored() -> None:

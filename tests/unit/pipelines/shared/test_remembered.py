@@ -21,6 +21,7 @@ from service.errors import Reason
 from service.imaging.read import read_ct
 from service.pipelines.covid_burden.pipeline import CovidBurden
 from service.pipelines.covid_severity.pipeline import CovidSeverity
+from service.pipelines.lung_density.pipeline import LungDensity
 from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY, LUNG_SHAPE, OPACITY_CONTEXT
 from service.rollout.parity import compare_backends
 from service.store.dicom_folder import scan
@@ -82,7 +83,7 @@ def test_a_second_pipeline_asks_the_networks_nothing(backend: Backend, added: Pi
     CovidSeverity().analyse(ct, counting, unheard)
     first = dict(counting.calls)
     assert first.keys() == {LUNG_OPACITY.name, LUNG_SHAPE.name, LOBES.name, OPACITY_CONTEXT.name}
-    for second in (added, CovidBurden()):
+    for second in (added, CovidBurden(), LungDensity()):
         second.analyse(ct, counting, unheard)
     assert counting.calls == first
 

@@ -1,0 +1,50 @@
+"""Slice thickness and dose, where classic and multi-frame CTs keep them, and damaged."""
+
+from typing import Any
+
+import pytest
+from helpers import enhanced_ct, make_ct
+from pydicom import Dataset
+
+from service.domain.ct import CT
+from service.imaging.read import read_ct
+from service.pipelines.lung_density import flags as warnings
+from service.pipelines.lung_density.acquisition import ctdi_vol_mgy, doubts, slice_thickness_mm
+from service.pipelines.lung_density.trachea import TracheaAir
+
+GOOD_AIR = TracheaAir(-990.0, 15.0)
+
+
+def slices(**attributes: Any) -> list[Dataset]:
+    return make_ct.make(slices=6, spacing_mm=2.5, attributes=attributes).datasets
+
+
+def read(datasets: list[Dataset]) -> CT:
+    return read_ct(datasets)
+
+
+def test_the_thickest_slice_and_the_median_dose_of_a_classic_ct_count() -> None:
+    datasets = slices()
+    for number, dataset in enumerate(datasets):
+        dataset.SliceThickness, dataset.CTDIvol = (2.0 if number == 3 else 1.0), 2.0 + number
+    ct = read(datasets)
+    assert (slice_thickness_mm(ct), ctdi_vol_mgy(ct)) == (2.0, 4.5)
+    assert list(doubts(ct, GOOD_AIR)) == []
+
+
+def test_a_multi_frame_ct_keeps_them_in_its_functional_groups() -> None:
+    enhanced = enhanced_ct.enhance(slices(SliceThickness="3"))
+    (shared,) = enhanced.SharedFunctionalGroupsSequence
+    shared.CTExposureSequence[0].CTDIvol = 1.5
+    ct = read([enhanced])
+    assert (slice_thickness_mm(ct), ctdi_vol_mgy(ct)) == (3.0, 1.5)
+    raised = list(doubts(ct, GOOD_AIR))
+    assert raised == [warnings.SLICES_AVERAGE, warnings.LOW_DOSE]
+    assert [flag.detail for flag in raised] == ["3 mm.", "CTDIvol 1.5 mGy."]
+
+
+@pytest.mark.parametrize("thickness", [None, "0"])
+def test_without_a_thickness_the_distance_of_the_slices_counts(thickness: str | None) -> None:
+    ct = read(slices(SliceThickness=thickness))
+    assert slice_thickness_mm(ct) == 2.5 and ctdi_vol_mgy(ct) is None
+    assert list(doubts(ct, GOOD_AIR)) == [warnings.SLICES_AVERAGE]
