@@ -477,14 +477,14 @@ MasterKey = Annotated[SecretStr, AfterValidator(_of_32_bytes)]
 class Encryption(_Frozen):
     """Encryption of received images and results where they lie, with a key for each study that its purge forgets.
 
-    The keys lie in the database, wrapped by the master key. Without the master key, and without the database, nobody can
-    read the files any more: keep a copy of it apart from the backups.
+    The keys lie in the database, wrapped by the master key. Without it, or without the database, nobody can read the
+    files any more: keep a copy of the master key apart from the backups.
     """
 
     master_key: MasterKey | None = Field(
         None,
-        description="32 random bytes in base64, as `openssl rand -base64 32` prints them; better from a file of secrets "
-        "than here; null: files are not encrypted",
+        description="32 random bytes in base64, as `openssl rand -base64 32` prints them; better in a file of secrets; "
+        "null: files are not encrypted",
     )
     old_master_keys: tuple[MasterKey, ...] = Field(
         (), description="the ones before, until `thoracle rewrap` has run. As a variable: JSON"

@@ -77,6 +77,12 @@ class FileKeys:
         with _failures(), self._engine.begin() as connection:
             return sum(count for master, count in connection.execute(counted) if not self._masters.knows(master))
 
+    def of_older_masters(self) -> int:
+        """How many keys in use another master key than the newest wraps."""
+        counted = sa.select(sa.func.count()).where(_IN_USE, file_keys.c.master != self._masters.newest)
+        with _failures(), self._engine.begin() as connection:
+            return connection.execute(counted).scalar_one() if self._masters.newest else 0
+
     def unusable(self) -> int:
         """How many keys in use cannot be unwrapped; reads all of them."""
         return sum(not self._opens(one) for one in self._all())

@@ -2,10 +2,10 @@
 
     kept → given up → removed → forgotten
 
-A study is given up in one transaction that looks once more whether it may be, and forgets the keys of its files, so that
-copies elsewhere are unreadable too. From then on nothing refers to its files but the list of removals; a kill leaves that
-list, and whoever comes next goes on with it. A file is removed in the transaction that takes it off the list, with the
-study locked: what arrives meanwhile waits, and then sees what is left.
+A study is given up in one transaction that looks once more whether it may be, and forgets the keys of its files, so
+that copies elsewhere are unreadable too. From then on nothing refers to its files but the list of removals; a kill
+leaves that list, and whoever comes next goes on with it. A file is removed in the transaction that takes it off the
+list, with the study locked: what arrives meanwhile waits, and then sees what is left.
 """
 
 from dataclasses import dataclass
