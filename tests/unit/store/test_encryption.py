@@ -267,6 +267,19 @@ def test_one_of_two_receivers_makes_the_key_and_both_use_it(house: House) -> Non
     assert second._made("spool/x") == made == first.of("spool/x") == second.of("spool/x")
 
 
+def test_an_owner_has_one_key_in_use_and_any_number_of_forgotten_ones(house: House) -> None:
+    paths = []
+    for _ in range(3):
+        paths.append(save(house.spool()))
+        house.forget(paths[-1])
+    save(house.spool())
+    with house.engine.begin() as connection:
+        rows = connection.execute(sa.select(file_keys)).all()
+    assert [row.wrapped is None for row in sorted(rows, key=lambda row: row.made_at)] == [True, True, True, False]
+    with pytest.raises(sa.exc.IntegrityError), house.engine.begin() as connection:
+        connection.execute(sa.update(file_keys).values(wrapped="00"))
+
+
 def test_a_key_is_durable_before_a_file_needs_it(tmp_path: Path) -> None:
     """The receiver's other commits may be lost in a power cut, and its files then are found without a row."""
     open_database(tmp_path / "records.db")
