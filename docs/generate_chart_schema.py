@@ -56,6 +56,10 @@ class S3(_Strict):
     ca: Absolute | Absent
 
 
+class EncryptionSecret(_Strict):
+    secret: MaybeName
+
+
 class TrialServer(_Strict):
     image: str
     size: Quantity
@@ -169,6 +173,7 @@ class Values(_Strict):
     pullSecrets: list[Name]
     database: Database
     s3: S3
+    encryption: EncryptionSecret
     destinationSecrets: dict[str, Name]
     certificates: dict[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")], Name]
     trial: Trial
@@ -217,7 +222,7 @@ def schema() -> dict[str, Any]:
 def _without_secrets(definition: dict[str, Any]) -> None:
     properties = definition.get("properties", {})
     for name, field in list(properties.items()):
-        if any(option.get("writeOnly") for option in (field, *field.get("anyOf", []))):
+        if any(option.get("writeOnly") for option in (field, field.get("items", {}), *field.get("anyOf", []))):
             del properties[name]
 
 

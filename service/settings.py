@@ -5,6 +5,7 @@ An unknown key is an error: a misspelt setting never falls back silently to its 
 
 import os
 import sys
+from base64 import b64decode
 from contextlib import suppress
 from dataclasses import replace
 from datetime import time, timedelta
@@ -465,6 +466,55 @@ class Bucket(_Frozen):
         return self
 
 
+def _of_32_bytes(key: SecretStr) -> SecretStr:
+    """The same; ValueError, which says how to make one, if it is no key."""
+    try:
+        found = b64decode(key.get_secret_value(), validate=True)
+    except ValueError:
+        found = b""
+    if len(found) != _KEY_BYTES:
+        raise ValueError(f"a key has {_KEY_BYTES} random bytes in base64: make one with `openssl rand -base64 32`")
+    return key
+
+
+_KEY_BYTES = 32
+"""AES-256."""
+
+MasterKey = Annotated[SecretStr, AfterValidator(_of_32_bytes)]
+
+
+class Encryption(_Frozen):
+    """Encryption of received images and results where they lie, with a key for each study that its purge forgets.
+
+    The keys lie in the database, wrapped by the master key. Without it, or without the database, nobody can read the
+    files any more: keep a copy of the master key apart from the backups.
+    """
+
+    master_key: MasterKey | None = Field(
+        None,
+        description="32 random bytes in base64, as `openssl rand -base64 32` prints them; better in a file of secrets; "
+        "null: files are not encrypted",
+    )
+    old_master_keys: tuple[MasterKey, ...] = Field(
+        (), description="the ones before, until `thoracle rewrap` has run. As a variable: JSON"
+    )
+    new_files: bool = Field(
+        True, description="encrypt what comes from now on; false: only read what is encrypted already"
+    )
+
+    @model_validator(mode="after")
+    def _newest_first(self) -> Self:
+        if self.old_master_keys and self.master_key is None:
+            raise ValueError("old_master_keys: the newest one is missing, `master_key`")
+        return self
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The master keys, the newest first: 32 bytes each."""
+        known = (self.master_key, *self.old_master_keys)
+        return [b64decode(key.get_secret_value()) for key in known if key is not None]
+
+
 class Retention(_Frozen):
     """How long things are kept. Days may have fractions; null: for ever."""
 
@@ -689,6 +739,7 @@ class Settings(BaseSettings):
     bucket: Bucket | None = Field(
         None, description="where received images and results are kept; default: the folder `data_dir`"
     )
+    encryption: Encryption = Encryption()
     pipelines: tuple[Annotated[PipelineChoice, _OrNameAlone()], ...] = Field(
         (PipelineChoice(name="covid-severity"),),
         min_length=1,

@@ -17,6 +17,7 @@ COMMANDS = {
     "migrate": "Bring the database to the schema of this version, and say so.",
     "backup": "Copy database, images, results, models of your own and the audit key, while the service works.",
     "restore": "Bring a backup back where there is no database yet, before the service starts.",
+    "rewrap": "Wrap the keys of encrypted files with the new master key, while the service works.",
     "evaluate": "Measure how well segmentations agree with a truth.",
     "jobs": "What became of which study: list, show, retry, cancel, resend, reanalyse, review.",
     "pipelines": "List the analyses that are installed, and which of them run.",

@@ -51,7 +51,8 @@ def backup(settings: Settings, into: Path, told: Told = lambda _done, _of: None)
         os.sync()
         part.rename(folder)
     bucket = f"images and results: they are in {settings.bucket.url}" if settings.bucket else ""
-    return Made(folder, files - gone, gone, tuple(filter(None, ["the configuration", bucket])))
+    master = "the master key, without which its images and results are unreadable" if settings.encryption.keys else ""
+    return Made(folder, files - gone, gone, tuple(filter(None, ["the configuration", master, bucket])))
 
 
 def _copy_all(settings: Settings, part: Path, told: Told) -> tuple[int, int]:

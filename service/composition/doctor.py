@@ -11,7 +11,7 @@ import yaml
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from service.composition import audit_messages
+from service.composition import audit_messages, encryption
 from service.composition import destinations as to
 from service.composition.analysis import pipelines
 from service.composition.audit_trail import in_words, verified
@@ -49,6 +49,7 @@ def doctor(settings: Settings, config: Path | None = None) -> Iterator[checks.Ch
     yield from checks.check_folder(settings.data_dir, settings.receiver.min_free_gb)
     yield checks.check_rights(_of_patients(settings), _secret(config, settings))
     yield checks.check_databases(list(damaged_files(settings)))
+    yield from encryption.check(settings)
     yield from _audit_trail(settings)
     yield from _audit_collector(settings)
     if (store := bucket(settings)) and settings.bucket:
@@ -107,10 +108,12 @@ def _secret(config: Path | None, settings: Settings) -> Iterator[Path]:
 def _holds_a_secret(config: Path) -> bool:
     def secret(value: object, name: object = "") -> bool:
         if isinstance(value, Mapping):
-            return any(secret(inner, key) for key, inner in value.items())
+            return bool(value.get("old_master_keys")) or any(secret(inner, key) for key, inner in value.items())
         if isinstance(value, list):
             return any(map(secret, value))
-        return bool(value) and (name in ("password", "token") or (name == "database_url" and _has_password(str(value))))
+        return bool(value) and (
+            name in ("password", "token", "master_key") or (name == "database_url" and _has_password(str(value)))
+        )
 
     return secret(yaml.safe_load(config.read_text(encoding="utf-8")))
 

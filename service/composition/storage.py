@@ -11,10 +11,13 @@ import sqlalchemy as sa
 from service.domain.ports import Spool
 from service.errors import Permanent
 from service.settings import Settings
+from service.store.encryption import PLAIN, Encryption
 from service.store.engine import database_engine, in_words, with_tls
+from service.store.file_keys import FileKeys
 from service.store.file_locks import FileLocks
 from service.store.integrity import why_unusable
 from service.store.liveness import Locks, locks
+from service.store.master_keys import MasterKeys
 from service.store.migrations import schemas, upgrade
 from service.store.object_spool import ObjectSpool
 from service.store.s3 import s3_store
@@ -32,6 +35,11 @@ DATABASES = tuple(_ADVICE)
 PRIVATE_FILE = 0o600
 """Rights of a database file: the service's user alone."""
 
+_KEYS_ARE_IN_IT = (
+    "Restore it from a backup: the keys of encrypted files are in it, and without them nobody can read the images and "
+    "results in the spool"
+)
+
 _LEAVE_IT = (
     "Leave it where it is, it may be whole. Look at the rights of the file and its folder, at the free space, and "
     "whether the disk is read-only or another program holds the file"
@@ -39,11 +47,16 @@ _LEAVE_IT = (
 
 
 def open_storage(settings: Settings, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> tuple[Spool, sa.Engine]:
-    """The spool and the database, created and migrated: any process may be the first to start."""
+    """The spool and the database, created and migrated: any process may be the first to start.
+
+    Permanent, in words, if files are encrypted and the master key is missing.
+    """
     create_data_dir(settings)
     engine = database_engine(database(settings, "records.db"), synchronous)
     upgrade(engine)
-    return (bucket(settings) or DiskSpool(settings.data_dir)), engine
+    if why := why_not_decrypted(settings, engine):
+        raise Permanent(why)
+    return spool_of(settings, engine), engine
 
 
 def existing_storage(settings: Settings) -> tuple[Spool, sa.Engine]:
@@ -63,7 +76,32 @@ def existing_storage(settings: Settings) -> tuple[Spool, sa.Engine]:
             f"the database has schema {found}, and this version needs {newest}: `thoracle migrate`, or the start of "
             "the service, brings it up"
         )
-    return (bucket(settings) or DiskSpool(settings.data_dir)), engine
+    return spool_of(settings, engine), engine
+
+
+def file_keys(settings: Settings, engine: sa.Engine) -> FileKeys:
+    """The keys of encrypted files, as far as the configured master keys wrap them."""
+    return FileKeys(engine, MasterKeys(settings.encryption.keys))
+
+
+def why_not_decrypted(settings: Settings, engine: sa.Engine) -> str:
+    """Says why encrypted files cannot be read with these settings; "" if they can. OSError if the database fails."""
+    lost = file_keys(settings, engine).foreign()
+    if not lost:
+        return ""
+    return (
+        f"files of {lost} studies or results are encrypted, and the master key that they need is not configured: set "
+        "encryption.master_key, or name it in encryption.old_master_keys"
+    )
+
+
+def spool_of(settings: Settings, engine: sa.Engine) -> Spool:
+    """The spool on this database, which has the keys of its files where they are encrypted."""
+    keys = file_keys(settings, engine)
+    ours = settings.encryption
+    used = ours.master_key is not None or keys.count() > 0
+    how = Encryption(keys, ours.master_key is not None and ours.new_files) if used else PLAIN
+    return bucket(settings, how) or DiskSpool(settings.data_dir, how)
 
 
 def has_database(settings: Settings) -> bool:
@@ -84,12 +122,12 @@ def migrate(settings: Settings) -> tuple[str | None, str]:
     return upgrade(database_engine(database(settings, "records.db")))
 
 
-def bucket(settings: Settings) -> ObjectSpool | None:
+def bucket(settings: Settings, encryption: Encryption = PLAIN) -> ObjectSpool | None:
     """The S3 bucket, if one is configured."""
     if settings.bucket is None:
         return None
     ours = settings.bucket
-    return ObjectSpool(s3_store(ours.url, ours.endpoint, ours.region, ca=ours.tls.ca if ours.tls else None))
+    return ObjectSpool(s3_store(ours.url, ours.endpoint, ours.region, ca=ours.tls.ca if ours.tls else None), encryption)
 
 
 def database(settings: Settings, file: str) -> str | Path:
@@ -126,7 +164,9 @@ def damaged_files(settings: Settings) -> Iterator[str]:
         return
     for name, advice in _ADVICE.items():
         if wrong := why_unusable(settings.data_dir / name):
-            yield f"{wrong.why}. {advice if wrong.damaged else _LEAVE_IT}"
+            encrypted = settings.encryption.master_key is not None and name == "records.db"
+            what_to_do = _KEYS_ARE_IN_IT if encrypted else advice
+            yield f"{wrong.why}. {what_to_do if wrong.damaged else _LEAVE_IT}"
 
 
 def database_wrong(settings: Settings) -> str | None:

@@ -77,6 +77,8 @@ class Inbox(Protocol):
 class Spool(Protocol):
     """Where files are kept: received instances and results. Files never change; their names are relative paths.
 
+    They may be encrypted where they lie; whoever reads gets what was saved.
+
     What the storage cannot do now is an OSError. Every method may be called from any thread and process.
     """
 
@@ -92,8 +94,8 @@ class Spool(Protocol):
         """Keep a received file durably; its relative path. digest: SHA-256 of `content`, in hex."""
         ...
 
-    def is_there(self, relative: str) -> bool:
-        """Whether there is such a received file."""
+    def is_there(self, relative: str, key_id: str | None = None) -> bool:
+        """Whether there is such a received file, plain or encrypted with this key: with another it is lost."""
         ...
 
     def received(self) -> Iterator[str]:
@@ -105,7 +107,7 @@ class Spool(Protocol):
         ...
 
     def read(self, relative: str) -> bytes | None:
-        """A received file, None if it is not what its name says; FileNotFoundError if it is not there."""
+        """A received file, None if it is not what its name says; FileNotFoundError if it is not there or purged."""
         ...
 
     def local(self, relatives: Sequence[str]) -> AbstractContextManager[list[Path]]:

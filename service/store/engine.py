@@ -9,6 +9,7 @@ from typing import Any, Literal
 import psycopg
 import sqlalchemy as sa
 from psycopg.types.string import StrDumper
+from sqlalchemy.dialects import postgresql, sqlite
 
 from service.errors import Permanent
 from service.tls import TlsFiles
@@ -22,6 +23,7 @@ _SESSION = {
     "tcp_user_timeout": "11s",
     "idle_in_transaction_session_timeout": "60s",
 }
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _CLIENT = {
     "connect_timeout": 10,
     "keepalives_idle": 5,
@@ -45,6 +47,11 @@ def in_words(error: sa.exc.SQLAlchemyError) -> str:
     """What a database cannot do now, without any value of a row: PostgreSQL's messages may quote them."""
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) else None
     return f"the database fails: {cause if isinstance(cause, sqlite3.Error) else type(cause or error).__name__}"
+
+
+def insert_or_nothing(connection: sa.Connection, table: sa.Table) -> Any:
+    """Returns an INSERT that does nothing where such a row is there already."""
+    return _INSERT[connection.dialect.name](table).on_conflict_do_nothing()
 
 
 def sqlite_engine(path: Path, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> sa.Engine:

@@ -9,14 +9,18 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from service.domain.arrival import Arrival, Unidentified, identify
 from service.domain.ports import Spool
 from service.store.engine import in_words
+from service.store.file_keys import KeyForgotten, KeyUnknown
 from service.store.intake import Recorded
+from service.store.master_keys import NoMasterKey
 from service.store.records import Records
 
 log = logging.getLogger(__name__)
 
 _ABANDONED_AFTER_S = 3600.0
 _TRIES = 3
-"""A purge can remove a file between saving and recording it once; a second time something is wrong."""
+"""A purge can forget a file's key between saving and recording it, then remove the file; a third time something is
+wrong.
+"""
 
 
 class Inbox:
@@ -43,7 +47,8 @@ class Inbox:
     def reconcile(self, now: datetime) -> int:
         """At start: record files that have no row, as after a power cut. Returns how many.
 
-        Their sender is not known any more. Damaged ones were never acknowledged and are removed.
+        Their sender is not known any more. Damaged ones were never acknowledged and are removed; encrypted ones without
+        a key stay where they are, for it may be in another database.
         """
         self._spool.remove_parts(_ABANDONED_AFTER_S, now.timestamp())
         unknown = set(self._spool.received()) - self._records.paths()
@@ -52,6 +57,9 @@ class Inbox:
     def _recover(self, path: str, now: datetime) -> bool:
         try:
             content = self._spool.read(path)
+        except (KeyForgotten, KeyUnknown, NoMasterKey) as error:
+            log.error("a file is left where it is, it cannot be read: %s: %s", path, error)
+            return False
         except FileNotFoundError:  # purged since it was listed
             return False
         if content is None:

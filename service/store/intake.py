@@ -9,15 +9,15 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.arrival import Arrival, Identity, is_other_image
 from service.domain.priority import Urgency, most_urgent
+from service.store.engine import insert_or_nothing
+from service.store.file_keys import key_in_use
 from service.store.journal import note
+from service.store.names import owner
 from service.store.purged_jobs import saw_no_ct
 from service.store.tables import instances, jobs, removals, series, studies
-
-_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 # What runs for every image is built once: building statements took a quarter of the receiver's time.
 _STUDY = studies.c.study_uid == sa.bindparam("study")
@@ -45,6 +45,10 @@ _LOOK_AGAIN_AFTER_S = 1.0
 """Images of another kind come by the thousand; one of them in a second is looked at."""
 
 
+IsThere = Callable[[str, str | None], bool]
+"""Whether a received file is there, plain or encrypted with the key of this id (`Spool.is_there`)."""
+
+
 class Recorded(StrEnum):
     """What an arrival meant."""
 
@@ -65,7 +69,7 @@ def intake(
     arrival: Arrival,
     path: str,
     digest: str,
-    is_there: Callable[[str], bool],
+    is_there: IsThere,
     found_at: datetime | None = None,
 ) -> Recorded:
     """Record one file. A new or changed CT image raises its study's revision.
@@ -74,15 +78,15 @@ def intake(
     purged: such a study is refused by name. Reports and other results never do.
 
     found_at: when a file that had no row was found in the spool; None for what a sender sends now.
-    GONE, and nothing is recorded, if a purge has removed the file since it was saved.
+    GONE, and nothing is recorded, if a purge has removed the file, or forgotten its key, since it was saved.
     """
     study, is_new = _open_study(connection, arrival)
-    if study.purged_at is not None:
-        connection.execute(sa.delete(removals).where(removals.c.path == path))
-    if (is_new or study.purged_at is not None) and not is_there(path):
+    if (is_new or study.purged_at is not None) and not is_there(path, key_in_use(connection, owner(path))):
         if is_new:  # it was purged and forgotten since the file was saved
             connection.execute(sa.delete(studies).where(studies.c.study_uid == study.study_uid))
         return Recorded.GONE
+    if study.purged_at is not None:
+        connection.execute(sa.delete(removals).where(removals.c.path == path))
     if not study.kept:
         _begin_anew(connection, study, arrival)
     _note_series(connection, arrival)
@@ -105,7 +109,7 @@ def _open_study(connection: sa.Connection, arrival: Arrival) -> tuple[sa.Row[Any
         return known, False
     row = {"study_uid": uid, "calling_ae": arrival.calling_ae, "revision": 0, "job_revision": 0}
     row |= {"urgency": Urgency.ROUTINE, "kept": True}
-    insert = _INSERT[connection.dialect.name](studies).values(row).on_conflict_do_nothing()
+    insert = insert_or_nothing(connection, studies).values(row)
     is_new = connection.execute(insert.returning(studies.c.study_uid)).first() is not None
     return connection.execute(_LOCKED_STUDY, {"study": uid}).one(), is_new
 

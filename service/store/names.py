@@ -15,8 +15,23 @@ _DIGITS = 16
 
 def received(identity: Identity, digest: str) -> str:
     """Name of a received file. digest: SHA-256 of its content, in hex."""
-    folder = f"{RECEIVED}/{_name(identity.study_uid)}/{_name(identity.series_uid)}"
+    folder = f"{study_folder(identity.study_uid)}/{_name(identity.series_uid)}"
     return f"{folder}/{_name(identity.sop_instance_uid)}-{digest[:_DIGITS]}.dcm"
+
+
+def study_folder(study_uid: str) -> str:
+    """Folder of what was received of a study."""
+    return f"{RECEIVED}/{_name(study_uid)}"
+
+
+def results_folder(job_id: str) -> str:
+    """Folder of the results of a job, or of a candidate's."""
+    return f"{RESULTS}/{job_id}"
+
+
+def owner(name: str) -> str:
+    """Whose a file is, for its key: the folder of its study, or of its job's results."""
+    return "/".join(PurePosixPath(name).parts[:2])
 
 
 def telling(name: str, content: bytes) -> str:
@@ -27,7 +42,12 @@ def telling(name: str, content: bytes) -> str:
 
 def is_whole(name: str, content: bytes) -> bool:
     """Whether a file is what its name says."""
-    return PurePosixPath(name).stem.endswith(f"-{_digest(content)}")
+    return tells(name, sha256(content).hexdigest())
+
+
+def tells(name: str, digest: str) -> bool:
+    """Whether a name tells this content. digest: its SHA-256, in hex."""
+    return PurePosixPath(name).stem.endswith(f"-{digest[:_DIGITS]}")
 
 
 def _digest(content: bytes) -> str:

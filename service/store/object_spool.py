@@ -4,8 +4,9 @@
     results/<job id>/<attempt>/<name>-<content>        of every attempt to save them
     results/<job id>/manifest.json                     name → path of the attempt that counts: the first to put it
 
-Objects never change and appear whole. The manifest is put last, on the condition that there is none: two workers at the
-same job agree on one attempt, and nobody sees half of the results.
+Objects never change and appear whole. They may be encrypted, but for the manifest, which has names alone. It is put
+last, on the condition that there is none: two workers at the same job agree on one attempt, and nobody sees half of the
+results.
 """
 
 import json
@@ -18,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
+from hashlib import file_digest
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import obstore
@@ -25,18 +28,24 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore
 
 from service.domain.arrival import Identity
-from service.store.names import RECEIVED, RESULTS, is_whole, received, telling
+from service.store.encrypted_file import HEADER_BYTES, NotWhole
+from service.store.encryption import PLAIN, Encryption, Reading
+from service.store.names import RECEIVED, RESULTS, received, telling, tells
 from service.store.temporary_copies import folder_for_copies, remove_copies
 
 _TOGETHER = 8
+_AT_ONCE_BYTES = 5 << 20
+"""What is smaller goes up in one request."""
+
 _MANIFEST = "manifest.json"
 
 
 class ObjectSpool:
     """One prefix of a bucket (port `service.domain.ports.Spool`). The store must refuse a conditional put."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, encryption: Encryption = PLAIN) -> None:
         self._store = store
+        self._encryption = encryption
 
     def why_not(self) -> str | None:
         """Why this store cannot be a spool, in words; None if it can. Leaves nothing behind."""
@@ -69,29 +78,29 @@ class ObjectSpool:
         """Paths of all received files."""
         return (path for path, _ in self._list(RECEIVED))
 
-    def is_there(self, relative: str) -> bool:
-        """Whether there is such a file."""
+    def is_there(self, relative: str, key_id: str | None = None) -> bool:
+        """Whether there is such a received file, plain or encrypted with this key."""
         try:
-            self.saved_at(relative)
+            beginning = self._beginning(relative)
         except FileNotFoundError:
             return False
-        return True
+        return self._encryption.is_readable(beginning, key_id)
 
     def saved_at(self, relative: str) -> datetime:
         with _classified():
             return obstore.head(self._store, relative)["last_modified"]
 
     def read(self, relative: str) -> bytes | None:
-        """A received file, or None if it is not what its name says."""
-        content = self._get(relative)
-        return content if is_whole(relative, content) else None
+        """A received file, or None if it is not what its name says; KeyForgotten or another OSError without its key."""
+        return self._encryption.content(relative, BytesIO(self._get(relative)))
 
     @contextmanager
     def local(self, relatives: Sequence[str]) -> Iterator[list[Path]]:
-        """Copies in a temporary folder (TMPDIR). OSError, too, if one is not what its name says."""
+        """Copies in a temporary folder (TMPDIR). NotWhole, too, if one is not what was saved."""
         with folder_for_copies() as folder:
+            reading = self._encryption.reading()
             with ThreadPoolExecutor(_TOGETHER) as pool:
-                paths = list(pool.map(partial(self._copy, folder), relatives))
+                paths = list(pool.map(partial(self._copy, folder, reading), relatives))
             yield paths
 
     def save_results(self, job_id: str, files: Mapping[str, bytes]) -> dict[str, str]:
@@ -159,14 +168,34 @@ class ObjectSpool:
         paths: dict[str, str] = json.loads(content)
         return paths
 
-    def _copy(self, folder: Path, relative: str) -> Path:
-        content = self.read(relative)
-        if content is None:
-            raise OSError(f"the object store gave other bytes than were saved: {relative}")
+    def _copy(self, folder: Path, reading: Reading, relative: str) -> Path:
         path = folder / relative
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        fetched = path.with_name(f"{path.name}.part")
+        self._fetch(relative, fetched)
+        with fetched.open("rb") as file:
+            if reading.is_encrypted(relative, file):
+                reading.copy(relative, file, path)
+                fetched.unlink()
+            elif not tells(relative, file_digest(file, "sha256").hexdigest()):
+                raise NotWhole(relative)
+            else:
+                fetched.rename(path)
         return path
+
+    def _fetch(self, relative: str, target: Path) -> None:
+        """Write an object as it is to a file, piece by piece."""
+        with _classified(), target.open("wb") as file:
+            file.writelines(memoryview(piece) for piece in obstore.get(self._store, relative).stream())
+
+    def _beginning(self, relative: str) -> bytes:
+        """The first bytes of an object, as many as an encrypted file's header has."""
+        with _classified():
+            if self._encryption.keys is None:
+                obstore.head(self._store, relative)
+                return b""
+            pieces = obstore.get(self._store, relative).stream(min_chunk_size=HEADER_BYTES)
+            return bytes(next(iter(pieces), b""))[:HEADER_BYTES]
 
     def _list(self, folder: str) -> Iterator[tuple[str, datetime]]:
         """Paths below a folder, and when each was saved."""
@@ -179,8 +208,11 @@ class ObjectSpool:
             return bytes(obstore.get(self._store, path).bytes())
 
     def _put(self, path: str, content: bytes | memoryview) -> None:
+        pieces = self._encryption.pieces(path, content)
+        if pieces is not None and len(content) < _AT_ONCE_BYTES:
+            content, pieces = b"".join(pieces), None
         with _classified():
-            obstore.put(self._store, path, content)
+            obstore.put(self._store, path, content if pieces is None else pieces)
 
     def _create(self, path: str, content: bytes) -> None:
         """Put what must not be there yet, else FileExistsError."""

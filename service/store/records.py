@@ -1,6 +1,6 @@
 """Records received files; finds studies changed since their last job (`job_creation` makes the next one)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from service.domain.job import Job
 from service.domain.job_state import IllegalTransition
 from service.domain.priority import Urgency, most_urgent
 from service.store.engine import durable
-from service.store.intake import Recorded, intake, is_given_up
+from service.store.intake import IsThere, Recorded, intake, is_given_up
 from service.store.job_creation import NewJobs, cancel_others, ct_digests, has_images, locked_study, state_of
 from service.store.job_rows import lock_jobs
 from service.store.journal import note
@@ -49,7 +49,7 @@ class Records:
         arrival: Arrival,
         path: str,
         digest: str,
-        is_there: Callable[[str], bool],
+        is_there: IsThere,
         found_at: datetime | None = None,
     ) -> Recorded:
         """Record one received file, lying at `path`. digest: SHA-256 of the file, in hex.

@@ -2,9 +2,10 @@
 
     kept → given up → removed → forgotten
 
-A study is given up in one transaction that looks once more whether it may be. From then on nothing refers to its files
-but the list of removals; a kill leaves that list, and whoever comes next goes on with it. A file is removed in the
-transaction that takes it off the list, with the study locked: what arrives meanwhile waits, and then sees what is left.
+A study is given up in one transaction that looks once more whether it may be, and forgets the keys of its files, so
+that copies elsewhere are unreadable too. From then on nothing refers to its files but the list of removals; a kill
+leaves that list, and whoever comes next goes on with it. A file is removed in the transaction that takes it off the
+list, with the study locked: what arrives meanwhile waits, and then sees what is left.
 """
 
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from service.domain.job_state import AT_REST, State
 from service.domain.ports import Spool
 from service.store.audit_outbox import keep
 from service.store.deliveries import NEWEST
+from service.store.file_keys import delete_keys, forget_keys
 from service.store.job_rows import lock_jobs
 from service.store.journal import note
-from service.store.names import RESULTS
+from service.store.names import RESULTS, results_folder, study_folder
 from service.store.planning import STORED_FOR_GOOD
 from service.store.shadows import Shadow
 from service.store.tables import (
@@ -126,6 +128,7 @@ class Retention:
             if connection.execute(_past(purged_before).where(studies.c.study_uid == study_uid)).first() is None:
                 return False
             lock_jobs(connection, study_uid)
+            delete_keys(connection, _owners(connection, study_uid))
             own_jobs = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)
             for table in (commitments, deliveries, evidence, refusals, reviews, shadows):
                 connection.execute(sa.delete(table).where(table.c.job_id.in_(own_jobs)))
@@ -175,6 +178,13 @@ def _past(purged_before: datetime) -> sa.Select[str]:
     return sa.select(studies.c.study_uid).where(gone, ~listed).order_by(studies.c.purged_at)
 
 
+def _owners(connection: sa.Connection, study_uid: str) -> list[str]:
+    """All whose files may be encrypted: the study, its jobs, and its shadow analyses."""
+    own = connection.scalars(sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)).all()
+    of_shadows = sa.select(shadows.c.results).where(shadows.c.job_id.in_(own))
+    return [study_folder(study_uid), *map(results_folder, (*own, *connection.scalars(of_shadows)))]
+
+
 def _give_up(connection: sa.Connection, study_uid: str, now: datetime) -> GivenUp:
     files = instances.c.study_uid == study_uid
     images, size_bytes = connection.execute(
@@ -192,6 +202,7 @@ def _give_up(connection: sa.Connection, study_uid: str, now: datetime) -> GivenU
     for listed in (received, results, of_shadows):
         connection.execute(sa.insert(removals).from_select(["path", "study_uid", "job_id"], listed))
     connection.execute(sa.delete(instances).where(files))
+    forget_keys(connection, _owners(connection, study_uid), now)
     own_jobs = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)
     in_shadow = shadows.c.job_id.in_(own_jobs) & (shadows.c.state == Shadow.WAITING)
     connection.execute(sa.update(shadows).where(in_shadow).values(state=Shadow.WITHDRAWN, at=now))

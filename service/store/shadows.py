@@ -10,6 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service.store.file_keys import forget_keys
+from service.store.names import results_folder
 from service.store.tables import jobs, shadows
 
 LIMIT = 1000
@@ -83,6 +85,8 @@ class Shadows:
         values = {"state": state, "at": now, "document": document, "error": error}
         with self._engine.begin() as connection:
             connection.execute(sa.update(shadows).where(this).values(values))
+            if state is Shadow.WITHDRAWN:  # its results went with it, or there were none
+                forget_keys(connection, [results_folder(results_of(job_id, model, version))], now)
 
     def of(self, model: str, version: str | None = None, limit: int = LIMIT) -> list[Mapping[str, Any]]:
         """Shadow analyses of a model's candidates, or of one, the latest first. limit: at most so many."""

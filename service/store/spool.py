@@ -3,7 +3,8 @@
     data_dir/spool/<study>/<series>/<instance>-<content>.dcm
     data_dir/results/<job id>/<name>                            a whole folder appears at once
 
-Files never change: other bytes for the same SOP Instance UID make another file. Paths are relative to data_dir.
+Files never change: other bytes for the same SOP Instance UID make another file. Paths are relative to data_dir, and the
+same whether files are encrypted or not; a name tells the content, not the encrypted bytes.
 A kill leaves `.part` files only. A power cut during `save` may leave a damaged file: its name tells its content.
 """
 
@@ -12,28 +13,32 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from service.domain.arrival import Identity
-from service.store.names import RECEIVED, RESULTS, is_whole, received
+from service.store.encrypted_file import HEADER_BYTES, NotWhole
+from service.store.encryption import PLAIN, Encryption, Reading
+from service.store.names import RECEIVED, RESULTS, received, results_folder
+from service.store.temporary_copies import folder_for_copies, remove_copies
 
 PRIVATE_FOLDER = 0o700
 """Rights of a folder with patient data: the service's user alone."""
 
 _PART = ".part"
-_PIECE = 1 << 20
 _TRIES = 10
 
 
 class Spool:
     """The data directory (port `service.domain.ports.Spool`); the same one may be used by several processes."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, encryption: Encryption = PLAIN) -> None:
         self._root = data_dir
+        self._encryption = encryption
         self._durable: set[Path] = set()
         self._folders = threading.Lock()
         self._syncs = ThreadPoolExecutor(thread_name_prefix="spool-sync")
@@ -60,10 +65,10 @@ class Spool:
         """FileNotFoundError if a purge of the study removes the file or its folder under our hands."""
         folder = path.parent
         self._ensure(folder)
-        if not (path.exists() and _holds(path, content)):
+        if not (path.exists() and self._holds(path, content)):
             part = folder / f"{uuid.uuid4().hex}{_PART}"
             with _removed_if_writing_fails(part):
-                part.write_bytes(content)
+                self._write(part, self._relative(path), content)
                 part.rename(path)
         # Together, because the disk then needs to flush only once: the two take turns otherwise.
         synced = self._syncs.submit(_sync, path)
@@ -71,9 +76,13 @@ class Spool:
         synced.result()
         return self._relative(path)
 
-    def is_there(self, relative: str) -> bool:
-        """Whether there is such a file."""
-        return (self._root / relative).exists()
+    def is_there(self, relative: str, key_id: str | None = None) -> bool:
+        """Whether there is such a received file, plain or encrypted with this key."""
+        try:
+            with (self._root / relative).open("rb") as file:
+                return self._encryption.is_readable(file.read(HEADER_BYTES), key_id)
+        except FileNotFoundError:
+            return False
 
     def received(self) -> Iterator[str]:
         """Paths of all complete received files."""
@@ -83,14 +92,36 @@ class Spool:
         return datetime.fromtimestamp((self._root / relative).stat().st_mtime, UTC)
 
     def read(self, relative: str) -> bytes | None:
-        """A received file, or None if it is not what its name says."""
-        content = (self._root / relative).read_bytes()
-        return content if is_whole(relative, content) else None
+        """A received file, or None if it is not what its name says; KeyForgotten or another OSError without its key."""
+        with (self._root / relative).open("rb") as file:
+            return self._encryption.content(relative, file)
 
     @contextmanager
     def local(self, relatives: Sequence[str]) -> Iterator[list[Path]]:
-        """The files themselves."""
-        yield [self._root / relative for relative in relatives]
+        """The files themselves; of encrypted ones copies in a temporary folder (TMPDIR).
+
+        OSError, too, if an encrypted one is not what was saved, or a plain one lies in its place.
+        """
+        with ExitStack() as stack:
+            folder = cache(lambda: stack.enter_context(folder_for_copies()))
+            reading = self._encryption.reading()
+            yield [self._plain(relative, reading, folder) for relative in relatives]
+
+    def _plain(self, relative: str, reading: Reading, folder: Callable[[], Path]) -> Path:
+        """The file itself, or a copy that is not encrypted; FileNotFoundError where a missing one is opened."""
+        path = self._root / relative
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            return path
+        with file:
+            if reading.is_encrypted(relative, file):
+                copy = folder() / relative
+                reading.copy(relative, file, copy)
+                return copy
+            if not reading.may_be_plain(relative, file):
+                raise NotWhole(relative)
+        return path
 
     def remove(self, *relatives: str) -> None:
         """Delete files, as far as they are there, and the folders that are empty then."""
@@ -113,7 +144,8 @@ class Spool:
         _remove(part)
 
     def remove_parts(self, older_than_s: float, now_s: float) -> None:
-        """Remove what a killed process left half-written. now_s: seconds since the epoch."""
+        """Remove what a killed process left half-written, and its copies. now_s: seconds since the epoch."""
+        remove_copies(older_than_s, now_s)
         for part in (*self._received.glob(f"*/*/*{_PART}"), *self._results.glob(f"*{_PART}")):
             with suppress(FileNotFoundError):  # another process was quicker
                 if now_s - part.stat().st_mtime <= older_than_s:
@@ -135,12 +167,26 @@ class Spool:
             with _removed_if_writing_fails(part):
                 part.mkdir()
                 for name, content in files.items():
-                    (part / name).write_bytes(content)
+                    self._write(part / name, f"{results_folder(job_id)}/{name}", content)
                     _sync(part / name)
                 _sync(part)
                 part.rename(folder)
             _sync(self._results)
         return {path.name: self._relative(path) for path in sorted(folder.iterdir())}
+
+    def _write(self, path: Path, relative: str, content: bytes | memoryview) -> None:
+        """Write a file that gets another name. relative: that name, to which an encrypted one is bound."""
+        pieces = self._encryption.pieces(relative, content)
+        if pieces is None:
+            path.write_bytes(content)
+            return
+        with path.open("wb") as file:
+            file.writelines(pieces)
+
+    def _holds(self, path: Path, content: bytes | memoryview) -> bool:
+        """Whether the file has this content."""
+        with path.open("rb") as file:
+            return self._encryption.holds(self._relative(path), file, content)
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
@@ -186,14 +232,6 @@ def _sync_removal(folder: Path) -> None:
             _sync(folder)
         else:
             _sync(folder.parent)
-
-
-def _holds(path: Path, content: bytes | memoryview) -> bool:
-    """Whether the file has this content, compared piece by piece: it may be larger than the memory."""
-    if path.stat().st_size != len(content):
-        return False
-    with path.open("rb") as file:
-        return all(file.read(_PIECE) == content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
 
 
 def _sync(path: Path) -> None:

@@ -230,6 +230,20 @@ removals = sa.Table(
     sa.Column("job_id", sa.ForeignKey("jobs.job_id"), comment="whose results lie there; NULL: a received file"),
 )
 
+file_keys = sa.Table(
+    "file_keys",
+    metadata,
+    sa.Column("key_id", sa.String(32), primary_key=True, comment="as encrypted files name it"),
+    sa.Column("owner", sa.Text, nullable=False, index=True, comment="folder of the study or of the job's results"),
+    sa.Column("wrapped", sa.String(120), comment="by the master key, hexadecimal; NULL: forgotten by a purge"),
+    sa.Column("master", sa.String(16), nullable=False, comment="which master key"),
+    sa.Column("made_at", UtcDateTime, nullable=False),
+    sa.Column("forgotten_at", UtcDateTime),
+)
+
+_in_use = file_keys.c.wrapped.is_not(None)
+sa.Index("ix_file_keys_in_use", file_keys.c.owner, unique=True, sqlite_where=_in_use, postgresql_where=_in_use)
+
 events = sa.Table(
     "events",
     metadata,

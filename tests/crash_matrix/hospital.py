@@ -17,6 +17,10 @@ from helpers.s3_server import S3Server
 
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send
+from service.settings import Settings
+from service.store.encryption import PLAIN, Encryption
+from service.store.file_keys import FileKeys
+from service.store.master_keys import MasterKeys
 from service.store.object_spool import ObjectSpool
 from service.store.spool import Spool
 from tests.crash_matrix.holds import Holds, Point
@@ -49,6 +53,12 @@ class Backend(Protocol):
         ...
 
 
+def _encryption(engine: sa.Engine) -> Encryption:
+    """As the service's: THORACLE_ENCRYPTION__MASTER_KEY lets the matrix run with encrypted files."""
+    keys = Settings().encryption.keys
+    return Encryption(FileKeys(engine, MasterKeys(keys)), bool(keys)) if keys else PLAIN
+
+
 class Server(Protocol):
     """It crashes and starts again."""
 
@@ -66,8 +76,8 @@ class Disk:
         self.servers: dict[str, Server] = {}
         self.settings: dict[str, Any] = {}
         self.environment: dict[str, str] = {}
-        self.spool = Spool(data_dir)
         self._data_dir = data_dir
+        self.spool = Spool(data_dir, _encryption(self.databases()[0]))
 
     def databases(self) -> tuple[sa.Engine, sa.Engine]:
         records, flow = (sa.create_engine(f"sqlite:///{self._data_dir / name}") for name in ("records.db", "flow.db"))
@@ -84,7 +94,7 @@ class Cluster:
         self.servers: dict[str, Server] = {"PostgreSQL": postgresql, "S3": _S3(s3)}
         self.settings: dict[str, Any] = {"database_url": self._url, "bucket": s3.settings("matrix")}
         self.environment = s3.environment
-        self.spool = s3.spool("matrix")
+        self.spool = s3.spool("matrix", how=_encryption(self.databases()[0]))
 
     def databases(self) -> tuple[sa.Engine, sa.Engine]:
         engine = sa.create_engine(self._url, pool_pre_ping=True)  # the server may have crashed meanwhile

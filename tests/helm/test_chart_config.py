@@ -19,7 +19,13 @@ pytestmark = pytest.mark.peers
 each = partial(pytest.mark.parametrize, "values", ids=lambda path: path.stem.removesuffix("-values"))
 WITH_A_BUCKETS_KEYS = [v for v in VALUE_SETS if (m := merged_values(v))["s3"]["secret"] or m["trial"]["enabled"]]
 
-SECRETS = {"url": "postgresql+psycopg://user:its%20password@db.example/thoracle", "database-password": "abc123"}
+MASTER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+SECRETS = {
+    "url": "postgresql+psycopg://user:its%20password@db.example/thoracle",
+    "database-password": "abc123",
+    "master-key": MASTER_KEY,
+    "old-master-keys": "[]",
+}
 
 SHIPPED_MODELS = "/opt/thoracle/share/thoracle/models"
 """A link of the image; `thoracle models` refuses to change what is there."""
@@ -113,6 +119,8 @@ def _expected(wanted: Mapping[str, Any]) -> Settings:
         decided["bucket"] = config["bucket"] | {"tls": {"ca": wanted["s3"]["ca"]}}
     if wanted["database"]["secret"]:
         decided["database_url"] = SECRETS["url"]
+    if wanted["encryption"]["secret"]:
+        decided["encryption"] = config.get("encryption", {}) | {"master_key": MASTER_KEY, "old_master_keys": []}
     if wanted["triton"]["enabled"]:
         inference = config.get("inference", {})
         triton = inference.get("triton", {}) | {"url": f"{name}-triton:8001"}

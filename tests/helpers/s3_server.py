@@ -11,6 +11,7 @@ from typing import Self
 import pytest
 
 from helpers.dicom_peers import free_port, wait_until
+from service.store.encryption import PLAIN, Encryption
 from service.store.object_spool import ObjectSpool
 from service.store.s3 import s3_store
 
@@ -65,10 +66,12 @@ class S3Server:
             for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 socket.unlink()
 
-    def spool(self, prefix: str = "", secret: str = _SECRET, retry_s: float = 1.0) -> ObjectSpool:
+    def spool(
+        self, prefix: str = "", secret: str = _SECRET, retry_s: float = 1.0, how: Encryption = PLAIN
+    ) -> ObjectSpool:
         """A spool in a folder of the bucket, a new one unless told otherwise."""
         url = f"s3://thoracle/{prefix or uuid.uuid4().hex}"
-        return ObjectSpool(s3_store(url, self.endpoint, _REGION, _KEY, secret, retry_s))
+        return ObjectSpool(s3_store(url, self.endpoint, _REGION, _KEY, secret, retry_s), how)
 
     @property
     def endpoint(self) -> str:

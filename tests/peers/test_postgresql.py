@@ -127,7 +127,7 @@ def test_text_with_a_nul_is_kept(engine: sa.Engine) -> None:
     """PostgreSQL has no NUL in a text; a damaged header may."""
     records = Records(engine)
     damaged = arrival("1\0junk")
-    assert records.record(damaged, "path", "0" * 64, lambda _: True) is Recorded.NEW
-    assert records.record(damaged, "path", "0" * 64, lambda _: True) is Recorded.DUPLICATE
+    assert records.record(damaged, "path", "0" * 64, lambda *_: True) is Recorded.NEW
+    assert records.record(damaged, "path", "0" * 64, lambda *_: True) is Recorded.DUPLICATE
     with engine.begin() as connection:
         assert connection.scalar(sa.select(instances.c.sop_instance_uid)) == "1\N{REPLACEMENT CHARACTER}junk"

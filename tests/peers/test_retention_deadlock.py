@@ -39,7 +39,7 @@ def two_jobs(engine: sa.Engine) -> list[str]:
     records, jobs, sending = Records(engine), Jobs(engine), Deliveries(engine)
     made = []
     for number in "12":
-        records.record(arrival(number), f"spool/{number}", number * 64, lambda _: True)
+        records.record(arrival(number), f"spool/{number}", number * 64, lambda *_: True)
         [job] = create_due_jobs(records, at(60), lambda _: 60.0)
         jobs.start(job, at(70))
         result = StoredObject("study", "1.2", f"1.{number}", f"results/{number}", "a" * 64)

@@ -12,10 +12,14 @@ from random import Random
 import pytest
 from helpers import make_ct
 from helpers.arrivals import arrival
+from helpers.databases import open_database
+from helpers.encryption import encryption
 from helpers.receiving import Receiving
 from helpers.s3_server import S3Server
 
 from service.network.send import Verdict, send
+from service.store.encryption import PLAIN
+from service.store.names import owner
 from service.store.object_spool import ObjectSpool
 
 pytestmark = pytest.mark.peers
@@ -48,14 +52,19 @@ def together(*calls: Callable[[], dict[str, str]]) -> list[dict[str, str]]:
         return list(pool.map(run, calls))
 
 
+@pytest.mark.parametrize("encrypted", [False, True])
 @pytest.mark.parametrize("size", [0, 1, 524_288, 12_000_000])
-def test_every_byte_comes_back(spool: ObjectSpool, size: int) -> None:
+def test_every_byte_comes_back(server: S3Server, tmp_path: Path, size: int, encrypted: bool) -> None:
+    how = encryption(open_database(tmp_path / "records.db")) if encrypted else PLAIN
+    spool = server.spool(how=how)
     content = Random(size).randbytes(size)
     path = save(spool, content)
     assert spool.read(path) == content
     with spool.local([path]) as [copy]:
         assert copy.read_bytes() == content
     assert abs((datetime.now(UTC) - spool.saved_at(path)).total_seconds()) < 60
+    assert spool.is_there(path) is not encrypted
+    assert how.keys is None or spool.is_there(path, how.keys.of(owner(path)).key_id)
 
 
 def test_three_hundred_slices(spool: ObjectSpool) -> None:

@@ -174,6 +174,12 @@ capabilities: {drop: [ALL]}
   valueFrom: {secretKeyRef: {name: {{ $values.s3.secret }}, key: {{ . }}}}
 {{- end }}
 {{- end }}
+{{- with $values.encryption.secret }}
+- name: THORACLE_ENCRYPTION__MASTER_KEY
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: master-key}}
+- name: THORACLE_ENCRYPTION__OLD_MASTER_KEYS
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: old-master-keys, optional: true}}
+{{- end }}
 {{- range $destination, $secret := $values.destinationSecrets }}
 {{- $key := ternary "password" "token" (hasKey (dig $destination dict ($values.config.destinations | default dict)) "user") }}
 - name: THORACLE_DESTINATIONS__{{ $destination }}__{{ upper $key }}

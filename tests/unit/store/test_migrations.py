@@ -104,7 +104,7 @@ def test_what_0002_received_and_delivered_is_kept_and_goes_on(old: sa.Engine) ->
     upgrade(old)
     records, retention = Records(old), Retention(old)
     assert retention.due(at(1)) == ["S"], "what was delivered is purged in its turn"
-    assert records.record(arrival("2", study_uid="T"), "spool/2", "b" * 64, lambda _: True) is Recorded.NEW
+    assert records.record(arrival("2", study_uid="T"), "spool/2", "b" * 64, lambda *_: True) is Recorded.NEW
     (job,) = create_due_jobs(records, at(60), lambda _: 60.0)
     assert [len(one.paths) for one in records.series_of("T")] == [1, 1]
     assert (Jobs(old).get(job).urgency, retention.due(at(9999))) == ("stat", ["S"])
@@ -273,7 +273,7 @@ def test_0009_allows_one_job_of_each_pipeline_for_a_revision(old: sa.Engine) -> 
         one = f"{insert} WHERE job_id = 'j'"
         connection.execute(sa.text(one), {"job": "l", "pipeline": "emphysema-index"})
     records = Records(old)
-    assert records.record(arrival("9"), "spool/9", "b" * 64, lambda _: True) is Recorded.NEW
+    assert records.record(arrival("9"), "spool/9", "b" * 64, lambda *_: True) is Recorded.NEW
     created = create_due_jobs(records, at(60), lambda _: 60.0, pipelines=("covid-severity", "emphysema-index"))
     later = {Jobs(old).get(job_id).pipeline: Jobs(old).get(job_id) for job_id in created}
     assert {pipeline: (job.number, job.supersedes) for pipeline, job in later.items()} == {

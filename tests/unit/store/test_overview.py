@@ -18,7 +18,7 @@ CONFIRMED, PLAIN = "archive", "pacs"
 
 def begun(records: Records, study_uid: str, seconds: float) -> str:
     """A job that was made then."""
-    records.record(arrival(study_uid=study_uid), f"spool/{study_uid}", "a" * 64, lambda _: True)
+    records.record(arrival(study_uid=study_uid), f"spool/{study_uid}", "a" * 64, lambda *_: True)
     (job_id,) = create_due_jobs(records, at(seconds), lambda _: 1.0)
     return job_id
 
@@ -90,7 +90,7 @@ def test_notices_that_nobody_sends_any_more_wait_for_nothing(engine: sa.Engine, 
     """A newer job of the study came: what an earlier one had to say of a refusal is not sent."""
     finished(jobs, begun(records, "1.1", 100), "1.9", None)
     assert Overview(engine).undelivered().keys() == {CONFIRMED, PLAIN}
-    records.record(arrival("2", study_uid="1.1"), "spool/2", "c" * 64, lambda _: True)
+    records.record(arrival("2", study_uid="1.1"), "spool/2", "c" * 64, lambda *_: True)
     create_due_jobs(records, at(300), lambda _: 1.0)
     assert Overview(engine).undelivered() == {}
 

@@ -32,7 +32,7 @@ def analysed(
     headline: Mapping[str, Any] | None = SCORED,
 ) -> str:
     """A job that has ended."""
-    records.record(arrival(study_uid=study_uid), f"spool/{study_uid}", "a" * 64, lambda _: True)
+    records.record(arrival(study_uid=study_uid), f"spool/{study_uid}", "a" * 64, lambda *_: True)
     (job_id,) = create_due_jobs(records, at(600), lambda _: 1.0)
     jobs.start(job_id, at(600))
     jobs.finish(job_id, Result(series_uid=series_uid, headline=headline), at(601))

@@ -11,7 +11,7 @@ from service.store.shadows import Shadow, Shadows, plan_shadows
 def come(engine: sa.Engine, study_uid: str, number: int) -> list[str]:
     """A study of two pipelines, which lobes version 3 is to analyse too."""
     records, image = Records(engine), arrival(str(number), study_uid=study_uid)
-    records.record(image, f"spool/{number}", "a" * 64, lambda _: True)
+    records.record(image, f"spool/{number}", "a" * 64, lambda *_: True)
     (study,) = [one for one in records.open_studies() if one.study_uid == study_uid]
     created = records.create_jobs(study, ("one", "other"), Urgency.ROUTINE, at(number))
     with engine.begin() as connection:

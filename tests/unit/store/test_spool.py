@@ -1,20 +1,24 @@
-"""What both spools promise: the data directory, and an object store (here in memory; tests/peers has a real one)."""
+"""What both spools promise, encrypted or not: the data directory, an object store (tests/peers has a real one)."""
 
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from helpers.arrivals import arrival
+from helpers.databases import open_database
+from helpers.encryption import encryption
 from obstore.store import MemoryStore
 
 from service.domain.ports import Spool
+from service.store.encryption import PLAIN
 from service.store.object_spool import ObjectSpool
 from service.store.spool import Spool as DiskSpool
 
 
-@pytest.fixture(params=["disk", "object store"])
+@pytest.fixture(params=["disk", "object store", "disk, encrypted", "object store, encrypted"])
 def spool(request: pytest.FixtureRequest, tmp_path: Path) -> Spool:
-    return DiskSpool(tmp_path) if request.param == "disk" else ObjectSpool(MemoryStore())
+    how = encryption(open_database(tmp_path / "records.db")) if "encrypted" in request.param else PLAIN
+    return DiskSpool(tmp_path, how) if "disk" in request.param else ObjectSpool(MemoryStore(), how)
 
 
 def save(spool: Spool, content: bytes = b"content", **identity: str) -> str:

@@ -37,7 +37,7 @@ def come(engine: sa.Engine) -> Come:
         study_uid: str, seconds: float, pipelines: tuple[str, ...] = PIPELINES[:1], urgency: Urgency = Urgency.ROUTINE
     ) -> list[str]:
         image = arrival(f"{next(count)}", study_uid=study_uid)
-        records.record(image, f"spool/{image.identity.sop_instance_uid}", "a" * 64, lambda _: True)
+        records.record(image, f"spool/{image.identity.sop_instance_uid}", "a" * 64, lambda *_: True)
         (study,) = [one for one in records.open_studies() if one.study_uid == study_uid]
         return records.create_jobs(study, pipelines, urgency, at(seconds))
 
