@@ -348,10 +348,11 @@ class _Delivery(_Frozen):
     """What all destinations have in common."""
 
     when: tuple[Route, ...] = Field((), description="studies that match any of these rules; empty: all studies")
-    send: tuple[Literal["seg", "sr", "pdf", "capture", "text", "heat-maps"], ...] = Field(
+    send: tuple[Literal["seg", "sr", "pdf", "capture", "text", "rtstruct", "heat-maps"], ...] = Field(
         ("seg", "sr", "pdf"),
         min_length=1,
         description="what to send; capture: the report as Secondary Capture; text: its numbers as Basic Text SR; "
+        "rtstruct: all segments as an RT Structure Set, for radiotherapy planning; "
         "heat-maps: what made the models decide, as Parametric Maps, for pipelines that provide them",
     )
     seg: Literal["binary", "labelmap"] = Field(

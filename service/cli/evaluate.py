@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service import __version__
-from service.cli.agreement_table import agreement_table
+from service.cli.agreement_table import agreement_tables
 from service.cli.evaluation import Evaluation, Unmatched
 from service.cli.options import FAILURE, USAGE, err, failures, in_words, out
 from service.domain.label_selection import Selection, parse
@@ -180,5 +180,5 @@ def _tell(evaluation: Evaluation, folder: Path, seed: int) -> None:
             err.print(f"[yellow]note[/] {escape(case)}: {escape(note)}")
     for sentence in evaluation.never_found():
         err.print(f"[yellow]note[/] {escape(sentence)}")
-    out.print(agreement_table(evaluation.agreements, evaluation.tolerance_mm, seed), soft_wrap=False)
+    out.print(agreement_tables(evaluation.agreements, evaluation.tolerance_mm, seed), soft_wrap=False)
     out.print(f"{len(evaluation.notes)} cases, {len(evaluation.agreements)} labels; results: {escape(str(folder))}")

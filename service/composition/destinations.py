@@ -13,6 +13,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ParametricMapStorage,
     RLELossless,
+    RTStructureSetStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -29,6 +30,7 @@ from service.evidence.context import (
     NOTICES,
     REPORT_DICOM,
     SEG,
+    STRUCTURE_SET,
     STUDY,
     TEXT,
     SegKind,
@@ -50,6 +52,7 @@ _KINDS = {
     "pdf": (REPORT_DICOM.kind,),
     "capture": (CAPTURE.kind,),
     "text": (TEXT.kind,),
+    "rtstruct": (STRUCTURE_SET.kind,),
     "heat-maps": (HEAT_MAP.kind,),
 }
 _PLAIN = str(ExplicitVRLittleEndian)
@@ -59,6 +62,7 @@ ENCODINGS = {
     "pdf": ((str(EncapsulatedPDFStorage), _PLAIN),),
     "text": ((str(BasicTextSRStorage), _PLAIN),),
     "capture": ((str(SecondaryCaptureImageStorage), _PLAIN),),
+    "rtstruct": ((str(RTStructureSetStorage), _PLAIN),),
     "heat-maps": ((str(ParametricMapStorage), str(RLELossless)),),
 }
 """SOP class and transfer syntax of what each word of `send` names, as it is stored."""

@@ -18,6 +18,7 @@ from service.evidence.context import (
     NOTICE_PAGE_DICOM,
     REPORT_DICOM,
     SEG,
+    STRUCTURE_SET,
     STUDY,
     TEXT,
     Product,
@@ -43,6 +44,8 @@ _CONTENT = {
     NOTICE: "why nothing of a study was analysed, and what can be done; on request, instead of all the others",
     NOTICE_PAGE_DICOM: "the same on a page",
     TEXT: "the numbers of the page in sentences; on request",
+    STRUCTURE_SET: "an ROI for each segment of the label maps, with CLOSED_PLANAR contours in the planes of the "
+    "slices; a hole is joined to the contour around it (keyhole technique); on request",
     HEAT_MAP: "what made a model decide, 0 to 1, 16 bits, on the slices where there is something; of pipelines that "
     "tell it, on request",
 }
@@ -63,6 +66,7 @@ KINDS = {
     TEXT.kind: "Report as text",
     REPORT_DICOM.kind: "Report",
     CAPTURE.kind: "Report as a picture",
+    STRUCTURE_SET.kind: "Structure set",
     HEAT_MAP.kind: "Heat map",
     NOTICE.kind: "Notice",
     NOTICE_PAGE_DICOM.kind: "Page of the notice",

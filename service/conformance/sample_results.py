@@ -34,6 +34,7 @@ from service.evidence.context import (
     CAPTURE,
     HEAT_MAP,
     SEG,
+    STRUCTURE_SET,
     TEXT,
     Earlier,
     EvidenceContext,
@@ -48,7 +49,7 @@ from service.evidence.notice import encode_notice
 
 _AT = datetime(2024, 5, 1, 14, 5, 30, tzinfo=UTC)
 _CONTEXT = EvidenceContext("1", _AT, PipelineUse("sample", "1", 0))
-_KINDS = ALWAYS | {CAPTURE.kind, HEAT_MAP.kind, TEXT.kind}
+_KINDS = ALWAYS | {CAPTURE.kind, HEAT_MAP.kind, STRUCTURE_SET.kind, TEXT.kind}
 _SELECTIONS = (Selection(Style(), _KINDS), Selection(Style(SegKind.LABELMAP), _KINDS))
 
 FIRST = "first"

@@ -29,6 +29,7 @@ _PRODUCTS = {
     "pdf": "report, page of a notice",
     "text": "report as text, notice",
     "capture": "report as a picture",
+    "rtstruct": "structure set",
     "heat-maps": "heat maps",
 }
 """What the words of `send` name."""

@@ -6,6 +6,7 @@ knows a pipeline.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Self
 
 import numpy as np
@@ -32,12 +33,21 @@ class Site:
     laterality: Code | None = None
 
 
+class RoiType(StrEnum):
+    """What a segment is in radiotherapy planning: RT ROI Interpreted Type (PS3.3 C.8.8.8.1)."""
+
+    GROSS_TUMOUR_VOLUME = "GTV"
+    ORGAN = "ORGAN"
+    CAVITY = "CAVITY"
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One label of a label map.
 
     label: its value, 1 to 255. name: tracking identifier, unique in the analysis ("RUL"). title: Segment Label.
     category, type: Segmented Property Category and Type. laterality: modifier of the type. region: Anatomic Region.
+    roi_type: in an RT Structure Set; None: an organ where the category is Anatomical Structure, else unknown.
     """
 
     label: int
@@ -48,6 +58,7 @@ class Segment:
     rgb: Rgb
     laterality: Code | None = None
     region: Code = codes.LUNG
+    roi_type: RoiType | None = None
 
 
 @dataclass(frozen=True, slots=True)

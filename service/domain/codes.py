@@ -71,6 +71,7 @@ PRODUCTS = {
     "text": private("OBJ-TEXT", "Report as text"),
     "report-dicom": private("OBJ-PDF", "Report as PDF"),
     "capture": private("OBJ-PICTURE", "Report as a picture"),
+    "structure-set": private("OBJ-STRUCTURES", "Structure set: outlines of segments for radiotherapy"),
     "heat-map": private("OBJ-HEAT-MAP", "Heat map: what made a model decide"),
 }
 """How the study SR names the result's other objects, by kind; a label map has its own concept."""

@@ -86,10 +86,11 @@ NOTICE = Product("notice", "notice.sr.dcm", 7, "AI not analysed")
 NOTICE_PAGE = Product("notice-page", "notice.pdf", 8, "AI not analysed")
 NOTICE_PAGE_DICOM = Product("notice-page-dicom", "notice.pdf.dcm", 8, "AI not analysed")
 TEXT = Product("text", "report.sr.dcm", 9, "AI text report")
+STRUCTURE_SET = Product("structure-set", "structure-set.rt.dcm", 70, "AI structure set")
 HEAT_MAP = Product("heat-map", "heat-map.pm.dcm", 80, "AI heat map", several=True)
 
 PRODUCTS = (
-    *(MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT, HEAT_MAP),
+    *(MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT, STRUCTURE_SET, HEAT_MAP),
     *(NOTICE, NOTICE_PAGE, NOTICE_PAGE_DICOM),
 )
 """Kinds of evidence that any pipeline gives. Every other kind is a Segmentation, named by its label map."""

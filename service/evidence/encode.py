@@ -20,6 +20,7 @@ from service.evidence.context import (
     MEASUREMENTS,
     REPORT,
     REPORT_DICOM,
+    STRUCTURE_SET,
     STUDY,
     TEXT,
     Evidence,
@@ -34,6 +35,7 @@ from service.evidence.encapsulate import EncapsulatedPdf
 from service.evidence.equipment import contributing_equipment
 from service.evidence.heat_map import parametric_map
 from service.evidence.report import report_pdf
+from service.evidence.rtstruct import structure_set
 from service.evidence.seal import seal
 from service.evidence.seg import segmentation
 from service.evidence.sr_measurements import measurements_sr
@@ -49,11 +51,11 @@ def encode(
     selections: Sequence[Selection] = (Selection(),),
     step: Step = no_step,
 ) -> tuple[Evidence, ...]:
-    """SEGs, SRs, report and heat maps, in the order to send them: what is referred to comes first, the root last.
+    """SEGs, structure set, SRs, report, heat maps, in the order to send them: what is referred to first, the root last.
 
-    The same arguments give the same bytes. There is no SEG where there would be no segment, and no measurements SR
-    without a SEG. SEGs and their SR come once for each style; the study SR, which is the root, once for each selection
-    that wants one, all else once.
+    The same arguments give the same bytes. There is no SEG and no structure set where there would be no segment, and
+    no measurements SR without a SEG. SEGs and their SR come once for each style; the study SR, which is the root, once
+    for each selection that wants one, all else once.
     report: makes what the report prints, with its pictures; called beside the encoding of SEGs, in a thread.
     selections: what each destination gets. step: called between the objects.
     """
@@ -90,6 +92,9 @@ def _regions(case: Case, step: Step) -> Iterator[Evidence]:
 
 def _whole(case: Case, body: ReportBody, pdf: bytes, kinds: Collection[str], step: Step) -> Iterator[Evidence]:
     """What belongs to every style."""
+    if STRUCTURE_SET.kind in kinds and (structures := structure_set(case)) is not None:
+        yield finished(STRUCTURE_SET, structures, case)
+        step()
     if TEXT.kind in kinds:
         yield finished(TEXT, text_sr(case, body), case)
     models = contributing_equipment(case.analysis)

@@ -17,7 +17,8 @@ def seal(dataset: hd.SOPClass, analysed_at: datetime, source: Dataset, uids: Uid
     analysed_at: aware. source: the CT's header, of whose zone the times are.
     """
     at = written(analysed_at, source)
-    for prefix in ("InstanceCreation", "Content", "Series"):
+    content = () if "StructureSetDate" in dataset else ("Content",)  # PS3.3 A.19.3 has a date of its own
+    for prefix in ("InstanceCreation", *content, "Series"):
         setattr(dataset, f"{prefix}Date", DA(at.date()))
         setattr(dataset, f"{prefix}Time", TM(at.time()))
     for item in dataset.ContributingEquipmentSequence:

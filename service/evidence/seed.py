@@ -12,7 +12,8 @@ A record comes in parts, so that nobody needs a copy of a whole CT. JSON is ASCI
 as Python's shortest representation. It names things in the words below, never by the names of classes or attributes:
 code can be renamed, and no UID changes. A change of this serialisation changes every UID, needs another version and a
 decision record. Lines of measurements, heat maps, and the decision of a classification came later
-(docs/decisions/0149) and stand in it only where there are some: results without them keep their UIDs.
+(docs/decisions/0149), as did the type of a segment for radiotherapy (0194); they stand in it only where there are some:
+results without them keep their UIDs.
 """
 
 import json
@@ -134,6 +135,7 @@ def _label_map(label_map: LabelMap) -> Json:
             "title": one.title,
             "codes": [_code(code) for code in (one.category, one.type, one.laterality, one.region)],
             "rgb": list(one.rgb),
+            **({"roi type": one.roi_type.value} if one.roi_type else {}),
         }
         for one in label_map.segments
     ]

@@ -25,6 +25,7 @@ from service.evidence.context import (
     CAPTURE,
     HEAT_MAP,
     SEG,
+    STRUCTURE_SET,
     TEXT,
     Evidence,
     Predecessor,
@@ -35,7 +36,7 @@ from service.evidence.context import (
 )
 from service.evidence.notice import encode_notice
 
-_KINDS = ALWAYS | {CAPTURE.kind, HEAT_MAP.kind, TEXT.kind}
+_KINDS = ALWAYS | {CAPTURE.kind, HEAT_MAP.kind, STRUCTURE_SET.kind, TEXT.kind}
 SELECTIONS = [Selection(Style(kind), _KINDS) for kind in SegKind]
 _IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 

@@ -17,7 +17,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One label of one case. dice, jaccard, surface_dice: 0 to 1; None where not defined."""
+    """One label of one case. dice, jaccard, surface_dice: 0 to 1; None where not defined.
+
+    dice: 2 |P and T| / (|P| + |T|) (Dice 1945). jaccard: |P and T| / |P or T| (Jaccard 1912). surface_dice, h95_mm: see
+    `surface`. Two empty masks: None, of all four; one empty: 0, but no h95_mm.
+    """
 
     truth_ml: float
     pred_ml: float
@@ -80,10 +84,13 @@ def _bounding_box(mask: Mask) -> tuple[slice, ...] | None:
 
 
 def _added_path_length_mm(pred: Mask, truth: Mask, spacing_mm: tuple[float, float, float], slice_axis: int) -> float:
-    """Contour of the truth, slice by slice, that is not contour of the prediction (Vaassen et al. 2020).
+    """Contour of the truth, slice by slice, that is not contour of the prediction: what somebody would have to draw.
 
-    A voxel of contour is a labelled voxel beside one that is not (four neighbours in its slice) and counts as long as
-    a voxel is wide (geometric mean of its two sides).
+    Vaassen et al., "Evaluation of measures for assessing time-saving of automatic organ-at-risk segmentation in
+    radiotherapy", Phys Imaging Radiat Oncol 2020 (doi:10.1016/j.phro.2019.12.001). A voxel of contour is a labelled
+    voxel beside one that is not (four neighbours in its slice) and counts as long as a voxel is wide (geometric mean of
+    its two sides). Of an empty prediction it is the whole contour of the truth; of an empty truth it is 0: erasing is
+    not counted.
     """
     added = np.count_nonzero(_contour(truth, slice_axis) & ~_contour(pred, slice_axis))
     sides = [s for axis, s in enumerate(spacing_mm) if axis != slice_axis]

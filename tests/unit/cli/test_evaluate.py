@@ -72,6 +72,9 @@ def test_many_cases_in_two_folders(tmp_path: Path) -> None:
     low, high = summary["metrics"]["dice"]["ci95"]
     assert low < summary["metrics"]["dice"]["mean"] < high
     assert summary["volume"]["bias_ml"] == pytest.approx((-0.24 - 0.96 + 1.2) / 5, abs=1e-6)
+    assert "Dice Jaccard Dice mm path mm" in output
+    for metric, digits in (("dice", 3), ("jaccard", 3), ("surface_dice", 3), ("added_path_length_mm", 0)):
+        assert f" {summary['metrics'][metric]['mean']:.{digits}f} " in output, metric
     with (tmp_path / "out" / "metrics.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert [line["case"] for line in lines] == list("abcde") and lines[4]["dice"] == ""

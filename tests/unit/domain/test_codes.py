@@ -110,7 +110,7 @@ def test_private_codes_are_unique() -> None:
 def test_nothing_is_left_without_a_code() -> None:
     assert set(SEGMENT_OF) == set(Lobe) and set(opacity_segments.SEGMENT_OF) == set(Opacity)
     assert set(covid_severity.CATEGORIES) == set(get_args(Category)) and set(opacity_segments.VOLUME_OF) == set(Opacity)
-    assert set(codes.PRODUCTS) == (ALWAYS | {"text", "capture", "heat-map"}) - {SEG, "study"}
+    assert set(codes.PRODUCTS) == (ALWAYS | {"text", "capture", "structure-set", "heat-map"}) - {SEG, "study"}
 
 
 def test_an_sr_warns_in_the_words_of_the_flag() -> None:

@@ -117,6 +117,66 @@ def test_the_added_path_is_the_contour_that_is_not_there() -> None:
     assert compare(*turned, (2.0, 2.0, 5.0), 2, 1.0).added_path_length_mm == 12
 
 
+@pytest.mark.parametrize("slice_axis", [0, 1, 2])
+def test_the_added_path_is_that_of_counting_voxel_by_voxel(slice_axis: int) -> None:
+    spacing_mm = (1.5, 0.7, 2.9)
+    sides = [side for axis, side in enumerate(spacing_mm) if axis != slice_axis]
+    for seed in range(5):
+        pred, truth = np.random.default_rng(seed).random((2, 5, 6, 7)) < 0.6
+        added = sum(
+            on_contour(truth, index, slice_axis) and not on_contour(pred, index, slice_axis)
+            for index in np.ndindex(truth.shape)
+        )
+        found = compare(pred, truth, spacing_mm, slice_axis, 1.0).added_path_length_mm
+        assert added > 10 and found == pytest.approx(added * math.sqrt(sides[0] * sides[1]))
+
+
+def on_contour(mask: np.ndarray, index: tuple[int, ...], slice_axis: int) -> bool:
+    """Whether a voxel is labelled and one of its four neighbours in the slice is not, or lies outside the array."""
+    neighbours = []
+    for axis in {0, 1, 2} - {slice_axis}:
+        for step in (-1, 1):
+            beside = list(index)
+            beside[axis] += step
+            inside = 0 <= beside[axis] < mask.shape[axis]
+            neighbours.append(bool(inside and mask[tuple(beside)]))
+    return bool(mask[index]) and not all(neighbours)
+
+
+def test_spheres_in_each_other_have_the_distances_of_geometry() -> None:
+    """Radii 12 and 9 mm: all surface is 3 mm away, the overlap is the smaller ball."""
+    spacing_mm = (0.5, 0.5, 0.5)
+    outer, inner = ball((30, 30, 30), 24, (61, 61, 61)), ball((30, 30, 30), 18, (61, 61, 61))
+    found = compare(inner, outer, spacing_mm, 0, tolerance_mm=2.0)
+    assert found.h95_mm == pytest.approx(3.0, abs=0.3) and found.surface_dice == 0
+    assert found.jaccard == pytest.approx((9 / 12) ** 3, rel=0.01)
+    assert found.dice == pytest.approx(2 * 9**3 / (9**3 + 12**3), rel=0.01)
+    assert compare(inner, outer, spacing_mm, 0, tolerance_mm=3.5).surface_dice == 1
+
+
+def test_moved_spheres_agree_where_geometry_says() -> None:
+    """A sphere moved by s: the part of its surface within t of where it was is t / s, whatever its radius.
+
+    The distance from a point of one to the other is |root(r^2 + s^2 + 2 r s u) - r|, where u, the cosine to the
+    movement, is spread evenly (Archimedes). An element of surface lies up to half the diagonal of a voxel beside it.
+    """
+    spacing_mm = (0.4, 0.4, 0.4)
+    first, second = ball((32, 32, 32), 30, (65, 65, 75)), ball((32, 32, 42), 30, (65, 65, 75))
+    for tolerance_mm in (1.18, 2.0, 3.0):
+        found = compare(first, second, spacing_mm, 0, tolerance_mm)
+        assert found.surface_dice == pytest.approx(tolerance_mm / 4, abs=0.35 / 4)
+        assert found.h95_mm == pytest.approx(0.95 * 4, abs=0.2)
+
+
+def test_an_added_path_of_an_empty_mask_is_all_of_the_truth_and_nothing_of_the_prediction() -> None:
+    square = np.zeros((2, 9, 9), bool)
+    square[1, 2:7, 2:7] = True
+    nothing = np.zeros_like(square)
+    assert compare(nothing, square, (3.0, 1.0, 1.0), 0, 1.0).added_path_length_mm == 16
+    assert compare(square, nothing, (3.0, 1.0, 1.0), 0, 1.0).added_path_length_mm == 0
+    assert compare(nothing, nothing, (3.0, 1.0, 1.0), 0, 1.0).added_path_length_mm == 0
+
+
 def test_empty_masks_have_no_distance_and_two_of_them_no_overlap() -> None:
     mask, _ = blobs(2)
     nothing = np.zeros_like(mask)
