@@ -33,7 +33,7 @@ ALLOWED = {
     "inference/serving_file.py": "docstring: the file by the example of the lobes' model",
     "inference/synthetic_ct.py": "the slice on which models are tried shows an opacity",
     "rollout/parity.py": "the measurement on which the limit rests was made on opacities",
-    "settings.py": "the pipeline that runs where nothing is configured",
+    "settings/configuration.py": "the pipeline that runs where nothing is configured",
     "store/migrations/versions/v0001_first.py": _HISTORY,
     "store/migrations/versions/v0008_headline.py": _HISTORY,
     "store/migrations/versions/v0009_pipelines.py": _HISTORY,

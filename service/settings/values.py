@@ -1,0 +1,50 @@
+"""Values that several settings share."""
+
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+AETitle = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[^\\]+$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+DestinationName = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def is_here(host: str) -> bool:
+    """Whether this is a name or an address by which a machine speaks with itself only."""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _network(value: Any) -> Any:
+    """An address or a network, whatever bits of a host it names; an IPv4 one within IPv6 is one of IPv4."""
+    if not isinstance(value, str | IPv4Network | IPv6Network):
+        raise ValueError("an address or a network, for instance 10.1.2.3 or 10.1.4.0/24")
+    found = ip_network(value, strict=False)
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    if mapped is not None and found.prefixlen >= _MAPPED:
+        return ip_network((mapped, found.prefixlen - _MAPPED), strict=False)
+    return found
+
+
+_MAPPED = 96
+"""Bits before an IPv4 address within an IPv6 address."""
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+
+
+def _without_credentials(url: str) -> str:
+    """The same; ValueError if it holds a name or a password: addresses are logged."""
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("an address holds no user and no password: they have settings of their own")
+    return url
+
+
+WebAddress = Annotated[str, StringConstraints(pattern="^https?://"), AfterValidator(_without_credentials)]
