@@ -28,6 +28,7 @@ from service.domain.analysis import (
     MeasurementGroup,
     ModelUse,
     PipelineUse,
+    RoiType,
     Segment,
     Site,
 )
@@ -243,6 +244,15 @@ def test_lines_and_heat_maps_follow_what_was_there_before() -> None:
     assert lined == ["axis_mm", *plain[1:], [[1.0, 2.0, 3.0], [4.0, 5.0, 6.5]]]
     assert named == b'{"array":"heat","dtype":"uint8","shape":[2,3,4]}' and heat == same == HEAT.tobytes()
     assert again.startswith(b'{"array":"more"') and len(headers) == 2
+
+
+def test_the_type_for_radiotherapy_stands_only_where_there_is_one() -> None:
+    (nodules,) = ANALYSIS.label_maps
+    (plain,) = WRITTEN["analysis"]["label maps"][0]["segments"]
+    tumour = dataclasses.replace(NODULE, roi_type=RoiType.GROSS_TUMOUR_VOLUME)
+    typed = dataclasses.replace(nodules, segments=(tumour,))
+    told = json.loads(records(analysis=dataclasses.replace(ANALYSIS, label_maps=(typed,)))[1])
+    assert told["analysis"]["label maps"][0]["segments"] == [plain | {"roi type": "GTV"}]
 
 
 def test_what_is_absent_is_null() -> None:
