@@ -18,8 +18,19 @@ from pydicom import dcmread
 from golden.plain_pdf import inflated
 from service.domain.anatomy import Lobe
 from service.domain.ct import CT
-from service.evidence.context import ALWAYS, TEXT, Evidence, EvidenceContext, SegKind, Selection, Style
-from service.evidence.encode import encode
+from service.evidence.case import Case
+from service.evidence.context import (
+    ALWAYS,
+    STRUCTURE_SET,
+    TEXT,
+    Evidence,
+    EvidenceContext,
+    SegKind,
+    Selection,
+    Style,
+)
+from service.evidence.encode import encode, finished
+from service.evidence.rtstruct import structure_set
 from service.imaging.read import read_ct
 from service.pipelines.covid_severity.flags import LOBE_MISSING, LOBES_APPROXIMATE, NO_CLASSIFIER
 from service.pipelines.covid_severity.result import Measured, to_analysis
@@ -63,7 +74,11 @@ def _encoded(ct: CT, lobes: np.ndarray, findings: np.ndarray) -> tuple[Evidence,
     missing = (LOBE_MISSING,) if found.severity.total is None else ()
     flags = (*ct.flags, LOBES_APPROXIMATE, *missing, NO_CLASSIFIER)
     analysis = to_analysis(found, evidence_samples.PIPELINE, evidence_samples.MODELS, flags)
-    return encode(ct, analysis, lambda: evidence_samples.body_of(ct, analysis), CONTEXT, SELECTIONS)
+    evidence = encode(ct, analysis, lambda: evidence_samples.body_of(ct, analysis), CONTEXT, SELECTIONS)
+    case = Case.of(ct, analysis, CONTEXT)
+    structures = structure_set(case)
+    assert structures is not None
+    return (*evidence, finished(STRUCTURE_SET, structures, case))
 
 
 def _digest(one: Evidence) -> str:

@@ -23,7 +23,7 @@ from service.pipelines.shared.opacities import Opacity
 
 pytestmark = pytest.mark.peers
 
-EVERYTHING = ALWAYS | {"capture", "text"}
+EVERYTHING = ALWAYS | {"capture", "text", "structure-set"}
 SCANS = {
     "axial": {},
     "reversed": {"feet_first_numbers": True},
@@ -71,7 +71,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_every_object_is_valid_and_the_set_is_consistent(case: tuple[CT, Analysis, Path, Path]) -> None:
     ct, _, source, results = case
     objects = sorted(results.glob("*.dcm"))
-    assert len(objects) == 7
+    assert len(objects) == 8
     for path in objects:
         assert not errors("dciodvfy", path), path.name
     copied_from = next(p for p in source.glob("*.dcm") if dcmread(p).SOPInstanceUID == ct.sop_uids[0])
@@ -111,7 +111,7 @@ def styled(
 def test_every_object_of_another_style_is_valid(styled: tuple[CT, Analysis, Style, Path]) -> None:
     *_, style, results = styled
     objects = sorted(results.glob("*.dcm"))
-    assert len(objects) == 7
+    assert len(objects) == 8
     for path in objects:
         allowed = UNKNOWN_LABELMAP if style.seg is SegKind.LABELMAP and style.name in path.name else set()
         assert errors("dciodvfy", path) <= allowed, path.name

@@ -1,8 +1,8 @@
 """Distances between the surfaces of two masks, every element of surface counted by its area.
 
 Definitions of Nikolov et al., "Clinically applicable segmentation of head and neck anatomy for radiotherapy", JMIR 2021
-(doi:10.2196/26151, first arXiv:1809.04430, 2018): the elements lie between the voxels (marching cubes), so that neither a finer sampling along one
-axis nor an oblique surface counts more than its area.
+(doi:10.2196/26151, first arXiv:1809.04430, 2018): the elements lie between the voxels (marching cubes), so that neither
+a finer sampling along one axis nor an oblique surface counts more than its area.
 """
 
 from dataclasses import dataclass

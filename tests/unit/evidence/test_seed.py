@@ -28,6 +28,7 @@ from service.domain.analysis import (
     MeasurementGroup,
     ModelUse,
     PipelineUse,
+    RoiType,
     Segment,
     Site,
 )
@@ -98,8 +99,10 @@ ANALYSIS = Analysis(
 )
 WITH_LINE = dataclasses.replace(VOLUME, name="axis_mm", line=((1.0, 2.0, 3.0), (4.0, 5.0, 6.5)))
 DECISION = Code("DECISION", "99TEST", "class a", "1.0")
+TUMOUR = dataclasses.replace(NODULE, roi_type=RoiType.GROSS_TUMOUR_VOLUME)
 EVERYTHING = dataclasses.replace(
     ANALYSIS,
+    label_maps=tuple(dataclasses.replace(one, segments=(TUMOUR,)) for one in ANALYSIS.label_maps),
     groups=tuple(dataclasses.replace(one, measurements=(WITH_LINE,)) for one in ANALYSIS.groups),
     classification=dataclasses.replace(CLASSES, decision=DECISION, absent=None, experimental=True),
     explanations=(HeatMap("heat", "Heat", "N1", HEAT), HeatMap("more", "More", "CLASSES", HEAT)),
@@ -243,6 +246,12 @@ def test_lines_and_heat_maps_follow_what_was_there_before() -> None:
     assert lined == ["axis_mm", *plain[1:], [[1.0, 2.0, 3.0], [4.0, 5.0, 6.5]]]
     assert named == b'{"array":"heat","dtype":"uint8","shape":[2,3,4]}' and heat == same == HEAT.tobytes()
     assert again.startswith(b'{"array":"more"') and len(headers) == 2
+
+
+def test_the_type_for_radiotherapy_stands_only_where_there_is_one() -> None:
+    (plain,) = WRITTEN["analysis"]["label maps"][0]["segments"]
+    told = json.loads(records(analysis=EVERYTHING)[1])
+    assert told["analysis"]["label maps"][0]["segments"] == [plain | {"roi type": "GTV"}]
 
 
 def test_what_is_absent_is_null() -> None:
