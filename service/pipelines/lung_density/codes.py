@@ -15,11 +15,15 @@ TRACHEA_AIR = private("TRACHEA-AIR", "Air in the trachea, median attenuation")
 NOISE = private("NOISE-AIR", "Noise of the air in the trachea, standard deviation")
 
 NOT_COMPARABLE = private("NOT-COMPARABLE", "Not comparable with other CTs")
+LAA_COMPARABILITY = private("LAA-950-COMP", "Comparability of LAA-950")
+PERC15_COMPARABILITY = private("PERC15-COMP", "Comparability of Perc15")
+MEAN_COMPARABILITY = private("MEAN-HU-COMP", "Comparability of the mean attenuation")
+HAA_COMPARABILITY = private("HAA-COMP", "Comparability of HAA")
 COMPARABILITY: dict[Measure, Code] = {
-    Measure.LAA: private("LAA-950-COMP", "Comparability of LAA-950"),
-    Measure.PERC15: private("PERC15-COMP", "Comparability of Perc15"),
-    Measure.MEAN: private("MEAN-HU-COMP", "Comparability of the mean attenuation"),
-    Measure.HAA: private("HAA-COMP", "Comparability of HAA"),
+    Measure.LAA: LAA_COMPARABILITY,
+    Measure.PERC15: PERC15_COMPARABILITY,
+    Measure.MEAN: MEAN_COMPARABILITY,
+    Measure.HAA: HAA_COMPARABILITY,
 }
 """What is told to be not comparable, by measure."""
 
