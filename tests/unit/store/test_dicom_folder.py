@@ -82,6 +82,10 @@ def test_a_file_named_twice_counts_once(folder: Path) -> None:
     assert len(series.paths) == 2
 
 
+TOO_DEEP = ("damaged DICOM: RecursionError", "damaged DICOM: OSError")
+"""In which of its functions pydicom comes to the limit of Python, and so what it raises, hangs on who called it."""
+
+
 def test_missing_path(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         scan([tmp_path / "nowhere"])
@@ -99,10 +103,9 @@ def test_a_file_that_cannot_be_parsed_or_read_is_left_out_by_name(tmp_path: Path
     paths[1].symlink_to("/proc/self/mem")  # reading it at 0 is an I/O error
     ignored: dict[str, str] = {}
     (series,) = scan([tmp_path], lambda path, why: ignored.update({path.name: why}))
-    assert ignored == {
-        paths[0].name: "damaged DICOM: RecursionError",
-        paths[1].name: "cannot be read: Input/output error",
-    }
+    assert ignored[paths[0].name] in TOO_DEEP
+    assert ignored[paths[1].name] == "cannot be read: Input/output error"
+    assert len(ignored) == 2
     assert series.paths == (paths[2],)
 
 
@@ -118,7 +121,7 @@ def test_a_file_that_cannot_be_parsed_does_not_end_the_scan(folder: Path) -> Non
     dataset.save_as(folder / "a" / "deep" / "0000.dcm")
     ignored: dict[str, str] = {}
     found = scan([folder], lambda path, why: ignored.update({path.name: why}))
-    assert ignored["nested.dcm"] == "damaged DICOM: RecursionError"
+    assert ignored["nested.dcm"] in TOO_DEEP
     assert sorted(len(series.paths) for series in found) == [2, 3]
 
 
