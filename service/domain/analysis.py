@@ -38,7 +38,6 @@ class RoiType(StrEnum):
 
     GROSS_TUMOUR_VOLUME = "GTV"
     ORGAN = "ORGAN"
-    CAVITY = "CAVITY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +65,14 @@ class LabelMapKind:
     """A label map that a pipeline produces.
 
     name: of its files ("lobes" for lobes.seg.dcm) and the kind of its objects. title: in Series Descriptions.
-    concept: names it where the root of a result refers to it.
+    concept: names it where the root of a result refers to it. outlined: whether its segments have an outline; scattered
+    voxels have none, and no RT Structure Set has them.
     """
 
     name: str
     title: str
     concept: Code
+    outlined: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

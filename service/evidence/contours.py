@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydicom.tag import Tag
 from scipy.ndimage import find_objects
 
 from service.domain.analysis import LabelMap
+from service.domain.ports import Step
 from service.evidence.case import Case
 from service.evidence.source import sop_reference
 from service.imaging.attributes import numbers
@@ -20,6 +22,10 @@ from service.imaging.outlines import Polygon, outlines
 
 MOST_CORNERS = 1600
 """Of one contour. In Explicit VR a value of DS holds 65534 bytes (PS3.5 7.1.2): 40 for each of these corners."""
+
+MOST_CONTOURS = 20_000
+"""Of one label. A lung of 1,000 slices has a tenth of it. Scattered voxels of a CT with noise have hundreds of
+thousands, for which neither the memory here nor a planning system has room."""
 
 _LONGEST = 65534
 _CONTOUR_DATA = Tag("ContourData")
@@ -56,17 +62,26 @@ class Planes:
         return points
 
 
-def contours(label_map: LabelMap, planes: Planes) -> dict[int, list[Dataset]]:
-    """Items of the Contour Sequence by label, slice by slice; a label without voxels has none."""
+def contours(label_map: LabelMap, planes: Planes, step: Step) -> dict[int, list[Dataset] | None]:
+    """Items of the Contour Sequence by label, slice by slice; a label without voxels has none.
+
+    None for a label with more than `MOST_CONTOURS`. step: called for each slice.
+    """
     boxes = enumerate(find_objects(label_map.labels), start=1)
-    return {label: list(_of_label(label_map, label, box, planes)) for label, box in boxes if box is not None}
+    found: dict[int, list[Dataset] | None] = {}
+    for label, box in boxes:
+        if box is not None:
+            items = list(islice(_of_label(label_map, label, box, planes, step), MOST_CONTOURS + 1))
+            found[label] = items if len(items) <= MOST_CONTOURS else None
+    return found
 
 
-def _of_label(label_map: LabelMap, label: int, box: tuple[slice, ...], planes: Planes) -> Iterator[Dataset]:
+def _of_label(label_map: LabelMap, label: int, box: tuple[slice, ...], planes: Planes, step: Step) -> Iterator[Dataset]:
     slices, rows, columns = box
     corner = (rows.start, columns.start)
     count = 0
     for number in range(slices.start, slices.stop):
+        step()
         for polygon in outlines(label_map.labels[number, rows, columns] == label, MOST_CORNERS):
             count += 1
             yield _item(count, planes.points(number, polygon + corner), planes.images[number])

@@ -92,7 +92,7 @@ def _regions(case: Case, step: Step) -> Iterator[Evidence]:
 
 def _whole(case: Case, body: ReportBody, pdf: bytes, kinds: Collection[str], step: Step) -> Iterator[Evidence]:
     """What belongs to every style."""
-    if STRUCTURE_SET.kind in kinds and (structures := structure_set(case)) is not None:
+    if STRUCTURE_SET.kind in kinds and (structures := structure_set(case, step)) is not None:
         yield finished(STRUCTURE_SET, structures, case)
         step()
     if TEXT.kind in kinds:

@@ -1,6 +1,7 @@
 """All segments of a result as one RT Structure Set (PS3.3 A.19.3), which radiotherapy planning reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import highdicom as hd
 from highdicom.sr import CodedConcept
@@ -10,10 +11,11 @@ from pydicom.valuerep import DA, TM
 
 from service.domain import codes
 from service.domain.analysis import RoiType, Segment
+from service.domain.ports import Step, no_step
 from service.evidence import equipment
 from service.evidence.case import Case
 from service.evidence.context import STRUCTURE_SET
-from service.evidence.contours import Planes, contours
+from service.evidence.contours import MOST_CONTOURS, Planes, contours
 from service.evidence.replaced import replaces
 from service.evidence.series import series, written_at
 from service.evidence.source import patient_and_study, sop_reference
@@ -25,25 +27,40 @@ _DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
 _LABEL, _NAME, _DESCRIPTION = 16, 64, 1024
 """Most characters of SH, LO and ST (PS3.5 6.2)."""
 
-Roi = tuple[Segment, list[Dataset]]
-"""A segment and its contours."""
+_MOST_NAMED = 5
 
 
-def structure_set(case: Case) -> "StructureSet | None":
-    """The segments of all label maps that have voxels, in their order; None when none has."""
-    planes = Planes.of(case)
-    rois: list[Roi] = []
+@dataclass(frozen=True, slots=True)
+class Rois:
+    """Each segment with its contours, and the segments that are left out: they have too many."""
+
+    outlined: tuple[tuple[Segment, list[Dataset]], ...]
+    left_out: tuple[Segment, ...]
+
+
+def structure_set(case: Case, step: Step = no_step) -> "StructureSet | None":
+    """The segments with voxels of all label maps that are outlined, in their order; None when there is none.
+
+    step: called for each slice of each segment.
+    """
+    planes, outlined, left_out = Planes.of(case), list[tuple[Segment, list[Dataset]]](), list[Segment]()
     for label_map in case.analysis.label_maps:
-        present = label_map.present
-        found = contours(label_map, planes)
-        rois += [(segment, found[segment.label]) for segment in present]
-    return StructureSet(case, rois) if rois else None
+        if not label_map.kind.outlined:
+            continue
+        found = contours(label_map, planes, step)
+        for segment in label_map.present:
+            items = found[segment.label]
+            if items is None:
+                left_out.append(segment)
+            else:
+                outlined.append((segment, items))
+    return StructureSet(case, Rois(tuple(outlined), tuple(left_out))) if outlined else None
 
 
 class StructureSet(hd.SOPClass):
     """highdicom has no class for this IOD; patient and study attributes are copied as it does for SEG and SR."""
 
-    def __init__(self, case: Case, rois: list[Roi]) -> None:
+    def __init__(self, case: Case, rois: Rois) -> None:
         header = case.header
         super().__init__(
             sop_class_uid=RTStructureSetStorage,
@@ -64,17 +81,20 @@ class StructureSet(hd.SOPClass):
         self._add_observations(rois)
         self.ApprovalStatus = "UNAPPROVED"
 
-    def _add_structures(self, case: Case, rois: list[Roi]) -> None:
-        """Structure Set module (PS3.3 C.8.8.5). ROI Name: the segment's name, of which there is one in a result."""
+    def _add_structures(self, case: Case, rois: Rois) -> None:
+        """Structure Set module (PS3.3 C.8.8.5). ROI Name: the segment's name, of which there is one in a result.
+
+        Two pipelines may have ROIs of one name: the label, whose number is never cut, tells which this is.
+        """
         at = written_at(case)
-        self.StructureSetLabel = f"AI research v{case.context.number}"[:_LABEL]
+        self.StructureSetLabel = f"AI v{case.context.number} {case.analysis.pipeline.name}"[:_LABEL].rstrip()
         self.StructureSetName = self.SeriesDescription[:_NAME]
-        self.StructureSetDescription = _description(case)
+        self.StructureSetDescription = _description(case, rois.left_out)
         self.StructureSetDate, self.StructureSetTime = DA(at.date()), TM(at.time())
         self.ReferencedFrameOfReferenceSequence = [_frame_of_reference(case)]
         algorithms = equipment.segment_algorithms(case.analysis)
         items = []
-        for number, (segment, _) in enumerate(rois, start=1):
+        for number, (segment, _) in enumerate(rois.outlined, start=1):
             item = Dataset()
             item.ROINumber = number
             item.ReferencedFrameOfReferenceUID = case.header.FrameOfReferenceUID
@@ -86,10 +106,10 @@ class StructureSet(hd.SOPClass):
             items.append(item)
         self.StructureSetROISequence = items
 
-    def _add_contours(self, rois: list[Roi]) -> None:
+    def _add_contours(self, rois: Rois) -> None:
         """ROI Contour module (PS3.3 C.8.8.6)."""
         items = []
-        for number, (segment, found) in enumerate(rois, start=1):
+        for number, (segment, found) in enumerate(rois.outlined, start=1):
             item = Dataset()
             item.ReferencedROINumber = number
             item.ROIDisplayColor = list(segment.rgb)
@@ -97,10 +117,10 @@ class StructureSet(hd.SOPClass):
             items.append(item)
         self.ROIContourSequence = items
 
-    def _add_observations(self, rois: list[Roi]) -> None:
+    def _add_observations(self, rois: Rois) -> None:
         """RT ROI Observations module (PS3.3 C.8.8.8)."""
         self.RTROIObservationsSequence = [
-            _observation(number, segment) for number, (segment, _) in enumerate(rois, start=1)
+            _observation(number, segment) for number, (segment, _) in enumerate(rois.outlined, start=1)
         ]
 
 
@@ -142,10 +162,13 @@ def _frame_of_reference(case: Case) -> Dataset:
     return item
 
 
-def _description(case: Case) -> str:
-    """Use limitation, what is replaced, warnings. Those that find no room are counted, never cut."""
+def _description(case: Case, left_out: Sequence[Segment]) -> str:
+    """Use limitation, what is replaced or left out, warnings. Those that find no room are counted, never cut."""
     warnings = list(case.warnings)
-    first = (f"{codes.RESEARCH_USE.meaning}.", "Made automatically, not reviewed.", *replaces("structure set", case))
+    first = [f"{codes.RESEARCH_USE.meaning}.", "Made automatically, not reviewed.", *replaces("structure set", case)]
+    if left_out:
+        names = ", ".join(segment.name for segment in left_out[:_MOST_NAMED])
+        first.append(f"Left out, as more than {MOST_CONTOURS} outlines would be needed: {names}.")
     while len(text := " ".join((*first, *_fitting(warnings, len(case.warnings))))) > _DESCRIPTION:
         warnings.pop()
     return text

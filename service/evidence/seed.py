@@ -140,7 +140,8 @@ def _label_map(label_map: LabelMap) -> Json:
         for one in label_map.segments
     ]
     kind = label_map.kind
-    return {"name": kind.name, "title": kind.title, "concept": _code(kind.concept), "segments": segments}
+    told = {"name": kind.name, "title": kind.title, "concept": _code(kind.concept), "segments": segments}
+    return told if kind.outlined else told | {"outlined": False}
 
 
 def _group(group: MeasurementGroup) -> Json:

@@ -64,7 +64,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
                     "kind": "dicomweb",
                     "url": f"{archive.url}/dicom-web",
                     "notice": True,
-                    "send": ["seg", "sr", "capture"],
+                    "send": ["seg", "sr", "capture", "rtstruct"],
                     "seg": "labelmap",
                     "retry_delays_s": [1],
                 },
@@ -105,7 +105,7 @@ def test_each_destination_holds_what_it_wants_and_nothing_twice(hospital: Hospit
         return sorted(o.Modality for o in objects(orthanc) if not is_notice(o))
 
     assert kinds(hospital.pacs) == ["DOC", "SEG", "SEG", "SR", "SR"]
-    assert kinds(hospital.archive) == ["OT", "SEG", "SEG", "SR", "SR"]
+    assert kinds(hospital.archive) == ["OT", "RTSTRUCT", "SEG", "SEG", "SR", "SR"]
     types = {o.SegmentationType for o in objects(hospital.archive) if o.Modality == "SEG"}
     assert types == {"LABELMAP"}
     for orthanc in (hospital.pacs, hospital.archive):

@@ -20,7 +20,8 @@ class Agreement:
     """One label of one case. dice, jaccard, surface_dice: 0 to 1; None where not defined.
 
     dice: 2 |P and T| / (|P| + |T|) (Dice 1945). jaccard: |P and T| / |P or T| (Jaccard 1912). surface_dice, h95_mm: see
-    `surface`. Two empty masks: None, of all four; one empty: 0, but no h95_mm.
+    `surface`. Two empty masks: None, of all of them; one empty: 0, but no h95_mm. added_path_length_mm: None for an
+    empty truth, which nobody would draw: it would flatter a mean.
     """
 
     truth_ml: float
@@ -29,7 +30,7 @@ class Agreement:
     jaccard: float | None = None
     surface_dice: float | None = None
     h95_mm: float | None = None
-    added_path_length_mm: float = 0.0
+    added_path_length_mm: float | None = None
 
     @property
     def difference_ml(self) -> float:
@@ -68,7 +69,7 @@ def compare(
         jaccard=both / (in_pred + in_truth - both),
         surface_dice=surface_dice(distances, tolerance_mm) if distances else 0.0,
         h95_mm=hausdorff_mm(distances) if distances else None,
-        added_path_length_mm=_added_path_length_mm(pred, truth, spacing_mm, slice_axis),
+        added_path_length_mm=_added_path_length_mm(pred, truth, spacing_mm, slice_axis) if in_truth else None,
     )
 
 
@@ -89,8 +90,7 @@ def _added_path_length_mm(pred: Mask, truth: Mask, spacing_mm: tuple[float, floa
     Vaassen et al., "Evaluation of measures for assessing time-saving of automatic organ-at-risk segmentation in
     radiotherapy", Phys Imaging Radiat Oncol 2020 (doi:10.1016/j.phro.2019.12.001). A voxel of contour is a labelled
     voxel beside one that is not (four neighbours in its slice) and counts as long as a voxel is wide (geometric mean of
-    its two sides). Of an empty prediction it is the whole contour of the truth; of an empty truth it is 0: erasing is
-    not counted.
+    its two sides). Of an empty prediction it is the whole contour of the truth. Erasing is not counted.
     """
     added = np.count_nonzero(_contour(truth, slice_axis) & ~_contour(pred, slice_axis))
     sides = [s for axis, s in enumerate(spacing_mm) if axis != slice_axis]

@@ -75,8 +75,8 @@ def bland_altman(cases: Sequence[Agreement]) -> BlandAltman:
 
 
 def _defined(cases: Sequence[Agreement], metric: str) -> NDArray[np.float64]:
-    """Values of the metric where it is defined; of the added path length where there is anything to compare."""
-    values = [getattr(case, metric) for case in cases if case.empty != "both"]
+    """Values of the metric where it is defined."""
+    values = [getattr(case, metric) for case in cases]
     return np.array([value for value in values if value is not None], np.float64)
 
 

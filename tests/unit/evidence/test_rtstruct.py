@@ -17,6 +17,7 @@ from service.domain import codes
 from service.domain.analysis import Analysis, Headline, LabelMap, LabelMapKind, RoiType, Segment
 from service.domain.ct import CT
 from service.domain.flags import Flag
+from service.evidence import contours
 from service.evidence.case import Case
 from service.evidence.context import ALWAYS, PRODUCTS, STRUCTURE_SET, EvidenceContext, Selection
 from service.evidence.contours import MOST_CORNERS
@@ -179,16 +180,32 @@ def test_observations_tell_codes_and_type(structures: Dataset) -> None:
 def test_it_says_what_it_is(structures: Dataset) -> None:
     assert (structures.SOPClassUID, structures.Modality) == (RTStructureSetStorage, "RTSTRUCT")
     assert structures.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
-    assert (structures.ApprovalStatus, structures.StructureSetLabel) == ("UNAPPROVED", "AI research v1")
+    assert (structures.ApprovalStatus, structures.StructureSetLabel) == ("UNAPPROVED", "AI v1 covid-seve")
     assert structures.StructureSetDescription.startswith("Research use only. Not for diagnostic use.")
     assert structures.SeriesDescription.endswith("research use only")
     assert (structures.StructureSetDate, structures.StructureSetTime) == ("20240501", "140530")
     assert structures.SeriesNumber == 9070 and "ContentDate" not in structures
 
 
-def test_the_label_fits_whatever_the_number_of_the_result(axial: CT) -> None:
+def test_the_label_tells_the_number_of_the_result_whatever_it_is(axial: CT) -> None:
     found = read(axial, None, evidence_samples.context(axial, number=12345))
-    assert len(found.StructureSetLabel) <= 16 and len(found.SeriesDescription) <= 64
+    assert found.StructureSetLabel == "AI v12345 covid-" and len(found.SeriesDescription) <= 64
+
+
+def test_scattered_voxels_are_no_structure(axial: CT) -> None:
+    regions_map, tumour_map = analysis_of(axial).label_maps
+    scattered = dataclasses.replace(regions_map, kind=dataclasses.replace(regions_map.kind, outlined=False))
+    found = read(axial, analysis_of(axial, label_maps=(scattered, tumour_map)))
+    assert [one.ROIName for one in found.StructureSetROISequence] == ["GTV-1"]
+
+
+def test_a_segment_with_too_many_outlines_is_left_out_and_named(axial: CT, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contours, "MOST_CONTOURS", 11)
+    found, looked = read(axial), list[int]()
+    assert [one.ROIName for one in found.StructureSetROISequence] == ["RING", "ISLANDS", "GTV-1"]
+    assert found.StructureSetDescription.endswith("outlines would be needed: LEFT.")
+    structure_set(Case.of(axial, analysis_of(axial), evidence_samples.context(axial)), lambda: looked.append(1))
+    assert len(looked) > 30, "slice by slice somebody may say that it is no longer wanted"
 
 
 def test_the_description_tells_what_is_replaced_and_warns(axial: CT) -> None:

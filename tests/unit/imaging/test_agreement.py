@@ -168,13 +168,13 @@ def test_moved_spheres_agree_where_geometry_says() -> None:
         assert found.h95_mm == pytest.approx(0.95 * 4, abs=0.2)
 
 
-def test_an_added_path_of_an_empty_mask_is_all_of_the_truth_and_nothing_of_the_prediction() -> None:
+def test_an_added_path_of_an_empty_prediction_is_all_of_the_truth_and_of_an_empty_truth_there_is_none() -> None:
     square = np.zeros((2, 9, 9), bool)
     square[1, 2:7, 2:7] = True
     nothing = np.zeros_like(square)
     assert compare(nothing, square, (3.0, 1.0, 1.0), 0, 1.0).added_path_length_mm == 16
-    assert compare(square, nothing, (3.0, 1.0, 1.0), 0, 1.0).added_path_length_mm == 0
-    assert compare(nothing, nothing, (3.0, 1.0, 1.0), 0, 1.0).added_path_length_mm == 0
+    assert compare(square, nothing, (3.0, 1.0, 1.0), 0, 1.0).added_path_length_mm is None
+    assert compare(nothing, nothing, (3.0, 1.0, 1.0), 0, 1.0).added_path_length_mm is None
 
 
 def test_empty_masks_have_no_distance_and_two_of_them_no_overlap() -> None:
@@ -191,7 +191,7 @@ def test_empty_masks_have_no_distance_and_two_of_them_no_overlap() -> None:
 
 def cases(pred_ml: list[float], truth_ml: list[float]) -> list[Agreement]:
     return [
-        Agreement(t, p, dice=0.5 + 0.05 * k, jaccard=0.4, surface_dice=0.3, h95_mm=float(k))
+        Agreement(t, p, dice=0.5 + 0.05 * k, jaccard=0.4, surface_dice=0.3, h95_mm=float(k), added_path_length_mm=4.0)
         for k, (p, t) in enumerate(zip(pred_ml, truth_ml, strict=True))
     ]
 
@@ -217,13 +217,13 @@ def test_the_bootstrap_is_seeded_and_covers_what_it_should() -> None:
 
 
 def test_what_is_not_defined_is_counted_and_left_out_of_means() -> None:
-    missed = Agreement(truth_ml=8, pred_ml=0, dice=0, jaccard=0, surface_dice=0)
+    missed = Agreement(truth_ml=8, pred_ml=0, dice=0, jaccard=0, surface_dice=0, added_path_length_mm=36)
     invented = Agreement(truth_ml=0, pred_ml=2, dice=0, jaccard=0, surface_dice=0)
     summary = summarise([*cases([10], [10]), missed, invented, BOTH_EMPTY], seed=0)
     assert (summary.cases, summary.empty_both, summary.empty_pred, summary.empty_truth) == (4, 1, 1, 1)
     assert (summary.metrics["dice"].n, summary.metrics["dice"].mean) == (3, pytest.approx(0.5 / 3))
     assert summary.metrics["h95_mm"].n == 1 and summary.metrics["h95_mm"].ci95 is None
-    assert summary.metrics["added_path_length_mm"].n == 3
+    assert summary.metrics["added_path_length_mm"].n == 2, "of an empty truth nothing is drawn, and no mean flattered"
     assert summary.volume.n == 4 and summary.volume.bias_ml == pytest.approx((0 - 8 + 2 + 0) / 4)
 
 
@@ -249,7 +249,7 @@ def test_documents_hold_no_nan_and_the_same_numbers() -> None:
     assert document["settings"] == {"tolerance_mm": 1.0, "seed": 3}
     lines = metrics_csv(labels).splitlines()
     assert lines[0].startswith("case,label,empty,dice,") and len(lines) == 5
-    assert lines[1] == "x,a,,0.5,0.4,0.3,0.0,12,10,-2,0.0" and lines[2] == "x,b,both,,,,,0.0,0.0,0.0,0.0"
+    assert lines[1] == "x,a,,0.5,0.4,0.3,0.0,12,10,-2,4.0" and lines[2] == "x,b,both,,,,,0.0,0.0,0.0,"
 
 
 SVG = "{http://www.w3.org/2000/svg}"
