@@ -15,7 +15,7 @@ from helpers.authority import Authority
 from helpers.dicom_peers import Orthanc
 
 from bench import ROOT
-from service.network.listening_port import open_port
+from service.network.listening_port import bound_port
 
 _START_S = 60.0
 _BOTH_READY_S = 5.0
@@ -33,8 +33,8 @@ def thoracle(folder: Path, port: int) -> Iterator[psutil.Process]:
 def two_of_thoracle(folder: Path, port: int) -> Iterator[psutil.Process]:
     """Two receivers at one port, as `thoracle serve` starts them (`receiver.processes: 2`); the first of them."""
     command = _receiver(folder, port, {"processes": 2})
-    with open_port("127.0.0.1", port) as listening:
-        shared = listening.fileno()
+    with bound_port("127.0.0.1", port) as bound:
+        shared = bound.fileno()
         command = [*command, "--listening", str(shared)]
         with _running(command, port, shared) as process, _running(command, port, shared):
             time.sleep(_BOTH_READY_S)

@@ -38,7 +38,7 @@ def serve(
         typer.Option(help="Run only this process. Several may share one data directory; 'all' starts and minds them."),
     ] = Role.all,
     listening: Annotated[
-        int | None, typer.Option(hidden=True, help="Descriptor of the open port of a receiver, from its parent.")
+        int | None, typer.Option(hidden=True, help="Descriptor of the port of a receiver, from its parent.")
     ] = None,
 ) -> None:
     """Run the service: receive CTs, analyse them, send the results to the PACS.
@@ -65,7 +65,7 @@ def serve(
         name = here.claim(counting_files.COUNTING, role.value)
         counting_files.count_in(metrics_dir(settings), name)
         run = import_module(f"service.roles.{role.value}").run  # only what this process needs
-        run(settings, name, *([] if listening is None else [listening]))
+        run(settings, name, *([listening] if role is Role.receiver else []))
     except (ThoracleError, OSError, SQLAlchemyError) as error:
         why = in_words(error)
         logging.getLogger(__name__).error("cannot run: %s", why)

@@ -38,8 +38,8 @@ class Acceptor:
         self._handlers = handlers
         self._callers = callers
         self._room = room
-        held = callers.held if port.shared else None
-        self.door = Door(self._server.socket, callers.refused, self._admit, told, tls, held)
+        filled = callers.filled if port.shared else None
+        self.door = Door(self._server.socket, callers.refused, self._admit, told, tls, filled)
 
     def start(self) -> None:
         self.door.start()

@@ -6,6 +6,7 @@ An AE title proves nothing: a caller is the title, the address it calls from and
 import ipaddress
 import math
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -109,6 +110,12 @@ class Callers:
     def busy(self) -> str:
         """Says what is wrong where nobody else would be let in; "" otherwise."""
         return f"all {self._most} associations are taken" if len(self._living()) >= self._most else ""
+
+    def filled(self) -> float:
+        """How many places are taken, 0 to 1; 1 also where an address has all of its own, and would be refused."""
+        held = self._living()
+        most_of_one = max(Counter(one.place for one in held).values(), default=0)
+        return 1.0 if most_of_one >= self._most_each else len(held) / self._most
 
     def held(self) -> int:
         """Associations."""

@@ -35,8 +35,9 @@ MOST, MOST_EACH = 256, 32
 _AT_ONCE = 32
 """Connections taken before those that wait are heard again."""
 
-_OTHERS_FIRST_S, _OTHERS_FIRST_AT_MOST_S = 0.005, 0.025
-"""For each whom we have already, where other processes take connections as well: who has fewest takes the next."""
+_FULL_WAITS_S, _HALF_FULL_WAITS_S, _GUEST_WAITS_S = 0.1, 0.0125, 0.005
+"""How long others come first, where other processes take connections as well: the emptiest takes the next. The last is
+for each guest."""
 
 _NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NO_FILE_LEFT_S = 0.1
@@ -80,8 +81,8 @@ class Door:
 
     refused: called with a request, returns why it is refused, None where it is let in. admit: called with the
     connection, which blocks, and where it comes from. told: called for each that is refused or dropped.
-    tls: None: without. held: how many have been admitted and are still here, where other processes take connections
-    from this port as well; None: we take them all.
+    tls: None: without. filled: part of the places that is taken, where other processes take connections from this
+    port as well; None: we take them all.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Door:
         admit: Callable[[socket.socket, tuple[str, int], Asking], None],
         told: Callable[[TurnedAway], None],
         tls: FollowedFiles | None = None,
-        held: Callable[[], int] | None = None,
+        filled: Callable[[], float] | None = None,
         ask_within_s: float = ASK_WITHIN_S,
     ) -> None:
         self._listening = listening
@@ -99,7 +100,7 @@ class Door:
         self._admit = admit
         self._told = told
         self._tls = tls
-        self._held = held
+        self._filled = filled
         self._ask_within_s = ask_within_s
         self._guests: dict[_Guest, None] = {}  # in the order in which they came
         self._stopping = False
@@ -178,13 +179,15 @@ class Door:
             selector.register(guest.connection, selectors.EVENT_READ, guest)
 
     def _how_many_now(self) -> int:
-        """Connections to take at once. Waits a little before, so that a process with fewer is quicker.
+        """Connections to take at once. Waits a little before, so that an emptier process is quicker.
 
         Not where many wait to ask: they are to be heard.
         """
-        if self._held is None or len(self._guests) >= _AT_ONCE:
+        if self._filled is None or len(self._guests) >= _AT_ONCE:
             return _AT_ONCE
-        time.sleep(min(_OTHERS_FIRST_S * (self._held() + len(self._guests)), _OTHERS_FIRST_AT_MOST_S))
+        filled = self._filled()
+        emptier_s = 2 * _HALF_FULL_WAITS_S * filled + _GUEST_WAITS_S * len(self._guests)
+        time.sleep(_FULL_WAITS_S if filled >= 1.0 else min(emptier_s, _FULL_WAITS_S / 2))
         return 1
 
     def _make_room(self, selector: selectors.BaseSelector, host: str) -> None:

@@ -1,42 +1,70 @@
-"""The port of a receiver: opened once, and listened on by one process or by several at once."""
+"""The port of a receiver, which one process listens on, or several at once.
 
+It is bound once, and handed down to the processes. Only when the first of them is ready somebody listens: until then,
+and while none of them runs, callers are refused, as where nothing runs at all.
+"""
+
+import errno
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pynetdicom.transport import AddressInformation
-
-
-@dataclass(frozen=True, slots=True)
-class ListeningPort:
-    """An open port. shared: other processes take connections from it as well."""
-
-    socket: socket.socket
-    shared: bool = False
-
 
 _BACKLOG = 128
 """Connections that the system keeps before a door takes them."""
 
 
-def open_port(host: str, port: int) -> socket.socket:
-    """Listen from now on; OSError, which names the address, if it cannot be used."""
-    try:
+@dataclass(frozen=True, slots=True)
+class ListeningPort:
+    """A port that somebody listens on. shared: other processes take connections from it as well."""
+
+    socket: socket.socket
+    shared: bool = False
+
+
+def bound_port(host: str, port: int) -> socket.socket:
+    """The port, for ourselves; OSError, which names the address, if it cannot be had."""
+    with _naming(f"{host}:{port}"):
         address = AddressInformation.from_tuple((host, port))
-        listening = socket.socket(address.address_family)
+        bound = socket.socket(address.address_family)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address.as_tuple)
-            listening.listen(_BACKLOG)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address.as_tuple)
         except OSError:
-            listening.close()
+            bound.close()
             raise
-    except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-    return listening
+    return bound
 
 
 def inherited_port(descriptor: int) -> socket.socket:
-    """The open port that the parent process has handed down; OSError if it is none. Our own children do not get it."""
-    listening = socket.socket(fileno=descriptor)
-    listening.set_inheritable(False)
-    return listening
+    """The port that the parent process has handed down; OSError if it is none. Our own children do not get it."""
+    port = socket.socket(fileno=descriptor)
+    port.set_inheritable(False)
+    return port
+
+
+def listen(port: socket.socket) -> None:
+    """Callers are let in from now on. OSError, which names the address, if another program listens there."""
+    host, number, *_ = port.getsockname()
+    with _naming(f"{host}:{number}"):
+        port.listen(_BACKLOG)
+
+
+def refuse(port: socket.socket) -> None:
+    """Callers are refused from now on, until somebody listens again.
+
+    Shut down where nobody listens, it would go on to shut every connection that is accepted later.
+    """
+    if port.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        port.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def _naming(address: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise OSError(error.errno or errno.EINVAL, f"cannot listen on {address}: {why}") from error

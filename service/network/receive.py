@@ -31,7 +31,7 @@ from service.network.callers import Caller, Callers
 from service.network.commitment import accept_role, answer_report
 from service.network.dimse import STORAGE_COMMITMENT, VERIFICATION, configure, send_at_once, wait_no_longer
 from service.network.door import TurnedAway
-from service.network.listening_port import ListeningPort, open_port
+from service.network.listening_port import ListeningPort, bound_port, listen
 from service.network.malformed import answer_malformed
 from service.network.received import Received, Room, TooLarge
 from service.network.rights import Right
@@ -74,8 +74,8 @@ class Listening:
     callers: by calling AE title; None: everybody may do everything. tls: None: without. max_associations: at once.
     max_associations_each: of one address. room: for large objects while they come.
 
-    opened: the port, open already (`host` and `port` then do not count); None: it is opened by `Receiver.start`.
-    processes: that take connections from it, each its share of the associations; one of them is this.
+    bound: the port, where it is bound already (`host` and `port` then do not count). processes: that take connections
+    from it, each its share of the associations; one of them is this.
     """
 
     ae_title: str
@@ -87,7 +87,7 @@ class Listening:
     max_associations: int = 20
     max_associations_each: int = 16
     room: Room = _IN_MEMORY
-    opened: socket.socket | None = None
+    bound: socket.socket | None = None
     processes: int = 1
 
     def share(self, most: int) -> int:
@@ -142,6 +142,8 @@ class Receiver:
         configure()
         ours = self._listening
         tls = None if ours.tls is None else FollowedFiles(ours.tls)
+        port = ours.bound or bound_port(ours.host, ours.port)
+        listen(port)
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, send_at_once),
             (evt.EVT_CONN_OPEN, wait_no_longer),
@@ -160,7 +162,7 @@ class Receiver:
             ]
         self._acceptor = Acceptor(
             self._ae,
-            ListeningPort(ours.opened or open_port(ours.host, ours.port), shared=ours.processes > 1),
+            ListeningPort(port, shared=ours.processes > 1),
             handlers,
             self._callers,
             self._turned_away,

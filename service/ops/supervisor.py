@@ -77,12 +77,15 @@ class _Child:
 
 
 def supervise(
-    programs: Mapping[str, Program], stop_timeout_s: float = 45.0, stopping: Callable[[], None] = lambda: None
+    programs: Mapping[str, Program],
+    stop_timeout_s: float = 45.0,
+    unused: Callable[[], None] = lambda: None,
+    stopping: Callable[[], None] = lambda: None,
 ) -> int:
     """Run one process for each, by its name, until SIGTERM or SIGINT; 0 when all of them stopped cleanly, else 1.
 
-    Ends too, with 1, when one of them finds at its first start that no restart would mend it. stopping: called before
-    they are asked to stop.
+    Ends too, with 1, when one of them finds at its first start that no restart would mend it. unused: called while no
+    process that was handed files runs; stopping: before they are asked to stop.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -93,6 +96,8 @@ def supervise(
             child.check()
         if any(child.hopeless for child in children):
             break
+        if not any(child.process for child in children if child.program.descriptors):
+            unused()
         stop.wait(0.2)
     stopping()
     running = [c.process for c in children if c.process]

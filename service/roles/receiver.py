@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 def run(settings: Settings, name: str, listening_on: int | None = None) -> None:
     """The Storage SCP, until SIGTERM. name: by which this process counts.
 
-    listening_on: descriptor of the open port, which it may share with others; None: it opens the port itself.
+    listening_on: descriptor of the port, which it may share with others; None: it takes the port for itself.
     """
     ours = settings.receiver
     if listening_on is None and ours.processes > 1:
@@ -65,7 +65,7 @@ def run(settings: Settings, name: str, listening_on: int | None = None) -> None:
         max_associations=ours.max_associations,
         max_associations_each=ours.max_associations_each,
         room=Room(settings.data_dir, int(ours.max_object_gb * 1e9), ours.marks.min_free_bytes / 2),
-        opened=receiver_port(settings) if listening_on is None else inherited_port(listening_on),
+        bound=receiver_port(settings) if listening_on is None else inherited_port(listening_on),
         processes=ours.processes,
     )
     alive = shared_locks(settings, engine)

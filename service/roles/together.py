@@ -2,10 +2,12 @@
 
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 from service.composition.storage import damaged_files, host_locks
 from service.errors import Permanent
+from service.network.listening_port import refuse
 from service.ops.supervisor import Program, supervise
 from service.roles.receiver_port import receiver_port
 from service.settings import Settings
@@ -28,8 +30,9 @@ def run(settings: Settings, config: Path | None) -> int:
     with presence(here, "serve"):
         for wrong in damaged_files(settings):
             raise Permanent(wrong)
-        with receiver_port(settings) as port:  # it stays open while a receiver starts anew: callers wait
-            return supervise(_programs(config, port, settings.receiver.processes), stopping=port.close)
+        with receiver_port(settings) as port:
+            programs = _programs(config, port, settings.receiver.processes)
+            return supervise(programs, unused=partial(refuse, port), stopping=port.close)
 
 
 def _programs(config: Path | None, port: socket.socket, receivers: int) -> dict[str, Program]:

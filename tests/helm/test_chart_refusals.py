@@ -92,6 +92,7 @@ def test_secrets_and_what_the_chart_decides_have_no_place_in_the_values(tmp_path
             "only a destination of kind dicomweb",
         ),
         ("config: {destinations: {a: {kind: dicomweb, url: 'https://a', user: u}}}", "its password is missing"),
+        ("{mode: cluster, trial: {enabled: true}, config: {receiver: {processes: 2}}}", "more receivers are more pods"),
         (EXTERNAL + "autoscaling: {by: keda}", "keda needs the address of your Prometheus"),
         (EXTERNAL + "autoscaling: {by: hpa, min: 9}", "min is more than max"),
         ("autoscaling: {by: hpa}", "one pod with a volume of its own cannot become several"),

@@ -9,6 +9,9 @@
   {{- if not (or $v.config.bucket $v.trial.enabled) -}}
     {{- fail "mode cluster: several pods share the images in an S3 bucket. Name it in config.bucket, or set trial.enabled" -}}
   {{- end -}}
+  {{- if gt (int (($v.config.receiver | default dict).processes | default 1)) 1 -}}
+    {{- fail "mode cluster: config.receiver.processes is for one host. Here more receivers are more pods: set receiver.replicas" -}}
+  {{- end -}}
 {{- else if $v.trial.enabled -}}
   {{- fail "trial.enabled: mode single keeps everything on its own volume; trial is for mode cluster" -}}
 {{- else if ne (empty $v.database.secret) (empty $v.config.bucket) -}}

@@ -67,7 +67,7 @@ def opened() -> Iterator[Opened]:
 
 
 @contextmanager
-def opening(listening: socket.socket, held: Callable[[], int] | None = None) -> Iterator[Opened]:
+def opening(listening: socket.socket, filled: Callable[[], float] | None = None) -> Iterator[Opened]:
     connections: list[socket.socket] = []
 
     def refused(asking: Asking) -> tuple[Refused, str] | None:
@@ -80,7 +80,7 @@ def opening(listening: socket.socket, held: Callable[[], int] | None = None) -> 
     def told(who: TurnedAway) -> None:
         found.told.append(who.outcome)
 
-    found = Opened(Door(listening, refused, admit, told, held=held, ask_within_s=1.0), 0)
+    found = Opened(Door(listening, refused, admit, told, filled=filled, ask_within_s=1.0), 0)
     found.port = listening.getsockname()[1]
     found.door.start()
     yield found
@@ -186,8 +186,8 @@ def test_who_does_not_ask_in_time_is_dropped_however_busy_it_looks(opened: Opene
 def test_of_two_doors_at_one_port_the_idler_one_takes_who_comes() -> None:
     with (
         socket.create_server(("127.0.0.1", 0), backlog=128) as listening,
-        opening(listening, held=lambda: 5) as busy,
-        opening(listening, held=lambda: 0) as idle,
+        opening(listening, filled=lambda: 1.0) as busy,
+        opening(listening, filled=lambda: 0.0) as idle,
     ):
 
         def ask(number: int) -> None:
