@@ -47,8 +47,9 @@ def diameters(mask: Mask, spacing_mm: tuple[float, float, float]) -> Diameters:
     best = int(np.argmax([length_mm for length_mm, _ in found]))
     number, (length_mm, ends) = int(occupied[best]), found[best]
     longest = Diameter(length_mm, _in_slice(number, ends))
-    across = _across(mask[number], ends, in_plane)
-    return Diameters(number, longest, Diameter(across[0], _in_slice(number, across[1])), _in_space(mask, spacing_mm))
+    across_mm, across = _across(mask[number], ends, in_plane)
+    shorter = Diameter(min(across_mm, length_mm), _in_slice(number, across))  # its steps may make it a little longer
+    return Diameters(number, longest, shorter, _in_space(mask, spacing_mm))
 
 
 def _in_space(mask: Mask, spacing_mm: tuple[float, float, float]) -> Diameter:

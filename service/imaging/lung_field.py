@@ -2,6 +2,10 @@
 
 Lung that a tumour has filled or let collapse has no air. The other lung's mirror image lies there, so it is kept: this
 finds no lungs and measures none, and a collapsed lung is no reason to refuse a CT.
+
+Limits, to be lifted before a pipeline relies on it: a chest wall of 8 mm or less all round is taken for a bridge to the
+couch, and lung under it is lost; of a lung that the edge of the image cuts little is found; lungs whose air is below
+-940 HU on average are taken for gas.
 """
 
 from dataclasses import dataclass
