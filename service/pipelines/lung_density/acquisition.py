@@ -7,7 +7,7 @@ from statistics import median
 from pydicom import Dataset
 
 from service.domain.ct import CT
-from service.domain.flags import Flag
+from service.domain.flags import LOSSY, Flag
 from service.imaging.attributes import Unreadable, optional_number
 from service.imaging.facts import contrast_agents, kernels_of
 from service.pipelines.lung_density import flags as warnings
@@ -39,6 +39,12 @@ def doubts(ct: CT, air: TracheaAir | None) -> Iterator[Flag]:
     dose_mgy = ctdi_vol_mgy(ct)
     if dose_mgy is not None and dose_mgy < LOW_DOSE_MGY:
         yield warnings.LOW_DOSE.because(f"CTDIvol {dose_mgy:.1f} mGy.")
+    if LOSSY in ct.flags:
+        yield warnings.LOSSY_DENSITY
+    yield from _trachea(air)
+
+
+def _trachea(air: TracheaAir | None) -> Iterator[Flag]:
     if air is None:
         yield warnings.NOISE_UNKNOWN
         return

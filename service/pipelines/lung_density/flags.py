@@ -34,6 +34,9 @@ NOISE_UNKNOWN = Flag(
 AIR_SHIFTED = Flag(
     "AIR_SHIFTED", "The air in the trachea is not near -1000 HU.", "Q-AIR-SHIFTED", "air not near -1000 HU"
 )
+LOSSY_DENSITY = Flag(
+    "LOSSY_DENSITY", "Compression with loss changes the density.", "Q-LOSSY-DENSITY", "compressed with loss"
+)
 NOT_ADJUSTED = Flag("NOT_ADJUSTED", "Perc15 is not adjusted to a predicted lung capacity.", "Q-NOT-ADJUSTED")
 LOBE_UNMEASURED = Flag("LOBE_UNMEASURED", "A lobe was not found: it has no density of its own.", "Q-LOBE-NO-DENS")
 
@@ -46,6 +49,7 @@ FLAGS = (
     NOISY,
     NOISE_UNKNOWN,
     AIR_SHIFTED,
+    LOSSY_DENSITY,
     THICK_SLICES,
     LOSSY,
     AGE_UNKNOWN,
@@ -69,7 +73,7 @@ CONCERNED: Mapping[str, frozenset[Measure]] = {
     NOISY.code: _TAILS | {Measure.HAA},
     NOISE_UNKNOWN.code: _TAILS,
     AIR_SHIFTED.code: _ALL,
-    LOSSY.code: _TAILS,
+    LOSSY_DENSITY.code: _TAILS,
     LUNG_AT_EDGE.code: _ALL,
     LUNG_DROPPED.code: _ALL,
 }

@@ -157,10 +157,8 @@ def _points(counts: NDArray[np.int64]) -> tuple[tuple[float, float], ...]:
 def _low(analysis: Analysis) -> Card:
     headline = analysis.headline
     part = analysis.group("LUNG_TOTAL")["laa_950_percent"]
-    lines = [Line(headline.words, 8.0, wrapped=True)]
-    if analysis.doubts:
-        lines.append(Line(f"! Not comparable: {', '.join(analysis.doubts)}", 7.5, bold=True, wrapped=True))
-    return Card(headline.name, f"{percent_text(part)} %", "", Bar(part / 100), tuple(lines))
+    lines = (Line(headline.words, 8.0, wrapped=True), *_doubt(Measure.LAA, analysis))
+    return Card(headline.name, f"{percent_text(part)} %", "", Bar(part / 100), lines)
 
 
 def _percentile(analysis: Analysis) -> Card:

@@ -17,7 +17,7 @@ from helpers import evidence_samples, make_ct, tiny_models
 from service.domain.analysis import Analysis
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.domain.ct import CT
-from service.domain.flags import LUNG_AT_EDGE
+from service.domain.flags import LOSSY, LUNG_AT_EDGE
 from service.domain.ports import Backend, no_step, unheard
 from service.domain.report import Chart
 from service.evidence.result import result_document
@@ -208,6 +208,20 @@ def test_a_noisy_phantom_raises_its_flag_and_its_low_attenuation(backend: Backen
 
 
 @pytest.mark.usefixtures("good_air")
+def test_compression_with_loss_alone_marks_the_headline(backend: Backend) -> None:
+    ct = replace(phantom(**TALL), flags=(LOSSY,))
+    found = analyse(ct, backend)
+    assert found.doubts == ("compressed with loss",)
+    body = LungDensity().report(ct, found, no_step)
+    assert ["! Not comparable with other CTs" in [line.text for line in card.lines] for card in body.cards] == [
+        True,
+        True,
+        False,
+    ]
+    assert "(compressed with loss)" in body.table.note
+
+
+@pytest.mark.usefixtures("good_air")
 def test_without_a_height_nothing_is_adjusted_and_it_says_why(backend: Backend) -> None:
     ct = phantom(PatientSex="F")
     found = analyse(ct, backend)
@@ -268,9 +282,8 @@ def test_denser_lung_is_lighter_in_grey_print_too() -> None:
     assert all(darker + 20 < lighter for darker, lighter in pairwise(greys))
 
 
-def test_every_warning_that_concerns_a_measure_is_declared_and_gives_its_doubt_where_it_is_this_pipelines() -> None:
+def test_every_warning_that_concerns_a_measure_is_declared_and_gives_its_doubt() -> None:
     declared = {flag.code: flag for flag in FLAGS}
     assert CONCERNED.keys() <= declared.keys()
-    own = {flag.code for flag in vars(warnings).values() if isinstance(flag, warnings.Flag)} & CONCERNED.keys()
-    assert all(declared[code].doubt for code in own - {"LOSSY"})
+    assert all(declared[code].doubt for code in CONCERNED)
     assert not_comparable([LUNG_AT_EDGE]) == frozenset(Measure) and not not_comparable([])
