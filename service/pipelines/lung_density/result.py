@@ -23,12 +23,16 @@ from service.domain.anatomy import Lobe
 from service.domain.flags import Flag
 from service.domain.rounding import percent_text, rounded
 from service.pipelines.lung_density import codes as own
+from service.pipelines.lung_density import segments
 from service.pipelines.lung_density.capacity import Capacity, adjusted
 from service.pipelines.lung_density.flags import not_comparable
 from service.pipelines.lung_density.measure import Attenuation, Measure, Measurements, Region
 from service.pipelines.lung_density.trachea import TracheaAir
 from service.pipelines.shared import lobe_segments
 from service.pipelines.shared.opacity_groups import LUNG, LUNGS
+
+_MEASURE_OF = {segments.LAA.name: Measure.LAA, segments.HAA.name: Measure.HAA}
+"""What the volume of an area is, as a part of the lungs."""
 
 NAME = "Low attenuation area (LAA-950)"
 
@@ -69,7 +73,7 @@ def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUs
     )
 
 
-def _groups(found: Measured, doubted: Collection[Measure]) -> Iterator[MeasurementGroup]:
+def _groups(found: Measured, doubted: frozenset[Measure]) -> Iterator[MeasurementGroup]:
     for side, laterality in LUNGS.items():
         region = found.regions.lungs[side]
         measurements = (*_region(found, region), *(_capacity(found) if side == "total" else ()))
@@ -80,7 +84,9 @@ def _groups(found: Measured, doubted: Collection[Measure]) -> Iterator[Measureme
         yield _about(segment, lobe_segments.site(lobe), tuple(_region(found, region)), tuple(_judged(region, doubted)))
     for area in found.areas.segments:
         voxels = sum(int(np.count_nonzero(plane == area.label)) for plane in found.areas.labels)
-        yield _about(area, LUNG, (_volume(voxels * found.voxel_ml),))
+        measure = _MEASURE_OF[area.name]
+        judged = tuple(_judged(found.regions.total, doubted & {measure}))
+        yield _about(area, LUNG, (_volume(voxels * found.voxel_ml),), judged)
 
 
 def _about(

@@ -167,6 +167,11 @@ def test_what_changes_the_density_is_told_and_marks_what_it_changes(
     marked = {one.concept.value for one in found.group("RUL").evaluations}
     assert len(marked) == len(CONCERNED[flag.code]) and "LAA-950-COMP" in marked
     assert marked == {one.concept.value for one in found.group("LUNG_TOTAL").evaluations}
+    areas = {area: [one.concept.value for one in found.group(area).evaluations] for area in ("LAA", "HAA")}
+    assert areas == {
+        "LAA": ["LAA-950-COMP"],
+        "HAA": ["HAA-COMP"] if Measure.HAA in CONCERNED[flag.code] else [],
+    }
     assert flag.doubt in found.doubts and "laa_950_percent" in told(found, "RUL"), "marked, not dropped"
     assert "pd15_g_per_l" not in found.drift
     assert [line for line in found.summary if line.startswith("Not comparable with other CTs: LAA-950, Perc15")]
@@ -209,7 +214,7 @@ def test_a_noisy_phantom_raises_its_flag_and_its_low_attenuation(backend: Backen
 
 @pytest.mark.usefixtures("good_air")
 def test_compression_with_loss_alone_marks_the_headline(backend: Backend) -> None:
-    ct = replace(phantom(**TALL), flags=(LOSSY,))
+    ct = phantom(**TALL).with_flags((LOSSY,))
     found = analyse(ct, backend)
     assert found.doubts == ("compressed with loss",)
     body = LungDensity().report(ct, found, no_step)
