@@ -13,14 +13,14 @@ from pydicom import Dataset
 
 from service.domain.eligibility import Eligibility
 from service.errors import Reason, Refusal
-from service.imaging.attributes import CT_CLASSES, Unreadable, find, known_text, optional_number, texts
+from service.imaging.attributes import CT_CLASSES, Unreadable, known_text, optional_number, texts
+from service.imaging.contrast import contrast_given
 from service.imaging.gate.identity import one_patient
 
 T = TypeVar("T")
 
 BEST_THICKNESS_MM = (1.0, 1.5)
 _KERNEL_LENGTH = 16  # of SH (PS3.5 6.2)
-_CONTRAST = ("ContrastBolusAgent", "ContrastBolusAgentSequence")
 
 _OTHER_KINDS = frozenset(
     (Reason.NOT_CT, Reason.LOCALIZER, Reason.DERIVED, Reason.DOSE_REPORT, Reason.NOT_AXIAL, Reason.TOO_FEW)
@@ -64,7 +64,7 @@ def series_option(headers: Sequence[Dataset], eligibility: Eligibility) -> Serie
         series_uid=series_uid,
         eligibility=eligibility,
         kernels=_known(_kernels, header, "ConvolutionKernel", ()),
-        contrast=any(_known(find, header, keyword, None) for keyword in _CONTRAST),
+        contrast=bool(contrast_given(header)),
         series_number=series_number(header),
     )
 

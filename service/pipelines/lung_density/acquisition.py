@@ -9,7 +9,8 @@ from pydicom import Dataset
 from service.domain.ct import CT
 from service.domain.flags import LOSSY, Flag
 from service.imaging.attributes import Unreadable, optional_number
-from service.imaging.facts import contrast_agents, kernels_of
+from service.imaging.contrast import contrast_given
+from service.imaging.facts import kernels_of
 from service.pipelines.lung_density import flags as warnings
 from service.pipelines.lung_density.kernels import Sharpness, sharpness
 from service.pipelines.lung_density.trachea import TracheaAir
@@ -34,7 +35,7 @@ def doubts(ct: CT, air: TracheaAir | None) -> Iterator[Flag]:
     thickness_mm = slice_thickness_mm(ct)
     if thickness_mm > THICK_MM:
         yield warnings.SLICES_AVERAGE.because(f"{thickness_mm:g} mm.")
-    if agents := tuple(contrast_agents(ct.headers[0])):
+    if agents := contrast_given(ct.headers[0]):
         yield warnings.CONTRAST.because(f"{agents[0][:40]}.")
     dose_mgy = ctdi_vol_mgy(ct)
     if dose_mgy is not None and dose_mgy < LOW_DOSE_MGY:

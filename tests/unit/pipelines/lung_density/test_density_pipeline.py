@@ -154,6 +154,7 @@ def test_a_soft_thin_ct_without_contrast_is_comparable_and_watched(backend: Back
         ({"ConvolutionKernel": None}, warnings.KERNEL_UNKNOWN, "No kernel is recorded."),
         ({"SliceThickness": "2.5"}, warnings.SLICES_AVERAGE, "2.5 mm."),
         ({"ContrastBolusAgent": "Iomeron 400"}, warnings.CONTRAST, "Iomeron 400."),
+        ({"ContrastBolusRoute": "IV", "ContrastBolusVolume": "80"}, warnings.CONTRAST, "80 mL."),
         ({"CTDIvol": 1.24}, warnings.LOW_DOSE, "CTDIvol 1.2 mGy."),
     ],
 )
