@@ -37,7 +37,13 @@ AIR_SHIFTED = Flag(
 LOSSY_DENSITY = Flag(
     "LOSSY_DENSITY", "Compression with loss changes the density.", "Q-LOSSY-DENSITY", "compressed with loss"
 )
-NOT_ADJUSTED = Flag("NOT_ADJUSTED", "Perc15 is not adjusted to a predicted lung capacity.", "Q-NOT-ADJUSTED")
+NOT_INSPIRED = Flag(
+    "NOT_INSPIRED",
+    "Breath not deep, or lungs shrunken: densities are higher.",
+    "Q-NOT-INSPIRED",
+    "breath not deep",
+)
+NOT_ADJUSTED = Flag("NOT_ADJUSTED", "Perc15 is not adjusted, nor the depth of breath judged.", "Q-NOT-ADJUSTED")
 LOBE_UNMEASURED = Flag("LOBE_UNMEASURED", "A lobe was not found: it has no density of its own.", "Q-LOBE-NO-DENS")
 
 FLAGS = (
@@ -49,6 +55,7 @@ FLAGS = (
     NOISY,
     NOISE_UNKNOWN,
     AIR_SHIFTED,
+    NOT_INSPIRED,
     LOSSY_DENSITY,
     THICK_SLICES,
     LOSSY,
@@ -73,6 +80,7 @@ CONCERNED: Mapping[str, frozenset[Measure]] = {
     NOISY.code: _TAILS | {Measure.HAA},
     NOISE_UNKNOWN.code: _TAILS,
     AIR_SHIFTED.code: _ALL,
+    NOT_INSPIRED.code: _ALL,
     LOSSY_DENSITY.code: _TAILS,
     LUNG_AT_EDGE.code: _ALL,
     LUNG_DROPPED.code: _ALL,

@@ -14,6 +14,7 @@ from service.pipelines.lung_density import flags as warnings
 from service.pipelines.lung_density import report as pages
 from service.pipelines.lung_density import segments
 from service.pipelines.lung_density.acquisition import doubts
+from service.pipelines.lung_density.breath import breath
 from service.pipelines.lung_density.capacity import capacity
 from service.pipelines.lung_density.measure import measure
 from service.pipelines.lung_density.result import Measured, to_analysis
@@ -59,7 +60,14 @@ class LungDensity:
         )
         progress("measure", 1.0)
         specs = [backend.spec(role.name) for role in (LUNG_OPACITY, *OPTIONAL, LOBES) if backend.has(role.name)]
-        raised = (*doubts(ct, found.air), *ct.flags, *lungs.flags, *of_models(specs), *_absent(found))
+        raised = (
+            *doubts(ct, found.air),
+            *breath(ct.headers[0], found.part_of_capacity),
+            *ct.flags,
+            *lungs.flags,
+            *of_models(specs),
+            *_absent(found),
+        )
         models = [ModelUse.of(spec) for spec in specs]
         return to_analysis(
             found, PipelineUse(self.name, self.version, self.series_number), models, in_order(raised, self.flags)

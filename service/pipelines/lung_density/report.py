@@ -75,7 +75,8 @@ _NOT_COMPARABLE = "*"
 _NOTES = (
     "LAA-950: below -950 HU. HAA: -600 to -250 HU. Both in percent of the region.",
     "Perc15: 15 % of the voxels have no more HU; as a density Perc15 + 1000 g/L.",
-    "Adjusted: this density x volume of both lungs / predicted total lung capacity (ECSC 1993).",
+    "Adjusted: this density x volume of both lungs / predicted total lung capacity (ECSC 1993, of Europeans).",
+    "LAA-950 rises and HAA falls with the depth of breath, which only the volume / predicted capacity tells.",
     "All voxels count, unfiltered: vessels, small airways and the lungs' edge, too. No phantom calibrates the CT.",
 )
 
@@ -172,7 +173,7 @@ def _percentile(analysis: Analysis) -> Card:
         lines.append(Line(f"Volume / predicted capacity: {part:.2f}", 8.0))
     else:
         why = next((flag.detail for flag in analysis.flags if flag == NOT_ADJUSTED), "")
-        lines = [Line(f"Not adjusted to volume. {why}", 8.0, wrapped=True)]
+        lines = [Line(f"Depth of breath unknown, not adjusted. {why}", 8.0, wrapped=True)]
     lines += _doubt(Measure.PERC15, analysis)
     return Card("15th percentile (Perc15)", _whole(perc15_hu, "HU"), beside, lines=tuple(lines))
 

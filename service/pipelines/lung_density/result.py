@@ -51,6 +51,12 @@ class Measured:
     capacity: Capacity
     air: TracheaAir | None
 
+    @property
+    def part_of_capacity(self) -> float | None:
+        """Volume of both lungs / predicted capacity; None where none is predicted."""
+        predicted_ml = self.capacity.predicted_ml
+        return None if predicted_ml is None else self.regions.total.volume_ml / predicted_ml
+
 
 def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUse], flags: Sequence[Flag]) -> Analysis:
     """Returns the neutral result. What is not comparable with other CTs is told, and marked in every group that has it;
@@ -117,8 +123,7 @@ def _volume(volume_ml: float) -> Measurement:
 
 
 def _capacity(found: Measured) -> Iterator[Measurement]:
-    if found.capacity.predicted_ml is not None:
-        part = found.regions.total.volume_ml / found.capacity.predicted_ml
+    if (part := found.part_of_capacity) is not None:
         yield Measurement("part_of_predicted_capacity", own.OF_CAPACITY, part, codes.UNITY)
 
 

@@ -37,7 +37,8 @@ pytestmark = pytest.mark.slow
 _SCHEMA = Path(__file__).parents[4] / "docs/reference/result.schema.json"
 SCHEMA = jsonschema.Draft202012Validator(json.loads(_SCHEMA.read_text(encoding="utf-8")))
 
-TALL = {"PatientSex": "M", "PatientSize": "1.80"}
+INSPIRED = {"PatientSex": "F", "PatientSize": "1.50"}
+"""Of whose predicted capacity, 4110 mL, the phantom's lungs fill three quarters."""
 GOOD_AIR = TracheaAir(-992.0, 14.0)
 EVEN: Mapping[Lobe, tuple[int, int]] = {
     Lobe.RUL: (-1000, -900),
@@ -106,7 +107,7 @@ def test_every_region_has_the_numbers_that_it_was_made_with(backend: Backend, mo
     lobe_mask, lungs = SCAN.truth.lobe_mask, pipeline_module.lungs_of
     monkeypatch.setattr(pipeline_module, "lobes_of", lambda *_: lobe_mask)
     monkeypatch.setattr(pipeline_module, "lungs_of", lambda ct, *rest: lungs(PLAIN, *rest))
-    found = analyse(filled(phantom(**TALL), lobe_mask), backend)
+    found = analyse(filled(phantom(**INSPIRED), lobe_mask), backend)
     for lobe, (low, high) in EVEN.items():
         numbers, width = told(found, lobe.name), high - low + 1
         assert numbers["volume_ml"] == pytest.approx(SCAN.truth.lobe_ml(lobe))
@@ -124,9 +125,9 @@ def test_every_region_has_the_numbers_that_it_was_made_with(backend: Backend, mo
         for measure in ("laa_950_percent", "haa_percent", "mean_hu"):
             weighted = sum(part[measure] * part["volume_ml"] for part in parts) / volume_ml
             assert numbers[measure] == pytest.approx(weighted)
-        adjusted = (numbers["perc15_hu"] + 1000.0) * total["volume_ml"] / 7302.0
+        adjusted = (numbers["perc15_hu"] + 1000.0) * total["volume_ml"] / 4110.0
         assert numbers["pd15_adjusted_g_per_l"] == pytest.approx(adjusted)
-    assert total["part_of_predicted_capacity"] == pytest.approx(total["volume_ml"] / 7302.0)
+    assert total["part_of_predicted_capacity"] == pytest.approx(total["volume_ml"] / 4110.0)
     for area in (segments.LAA, segments.HAA):
         part = total["laa_950_percent" if area is segments.LAA else "haa_percent"]
         assert told(found, area.name)["volume_ml"] == pytest.approx(part / 100.0 * total["volume_ml"])
@@ -135,12 +136,12 @@ def test_every_region_has_the_numbers_that_it_was_made_with(backend: Backend, mo
 
 @pytest.mark.usefixtures("good_air")
 def test_a_soft_thin_ct_without_contrast_is_comparable_and_watched(backend: Backend) -> None:
-    found = analyse(phantom(**TALL), backend)
+    found = analyse(phantom(**INSPIRED), backend)
     assert not not_comparable(found.flags) and not found.doubts
     assert not [one for group in found.groups for one in group.evaluations]
     assert found.drift.keys() == {one.name for one in LungDensity().drift}
     assert {one.name: one.value for one in found.uncertainty} == {"trachea_air_hu": -992.0, "noise_hu": 14.0}
-    body = LungDensity().report(phantom(**TALL), found, no_step)
+    body = LungDensity().report(phantom(**INSPIRED), found, no_step)
     assert "*" not in body.table.note and not [cell for row in body.table.rows for cell in row.cells if "*" in cell]
 
 
@@ -215,7 +216,7 @@ def test_a_noisy_phantom_raises_its_flag_and_its_low_attenuation(backend: Backen
 
 @pytest.mark.usefixtures("good_air")
 def test_compression_with_loss_alone_marks_the_headline(backend: Backend) -> None:
-    ct = phantom(**TALL).with_flags((LOSSY,))
+    ct = phantom(**INSPIRED).with_flags((LOSSY,))
     found = analyse(ct, backend)
     assert found.doubts == ("compressed with loss",)
     body = LungDensity().report(ct, found, no_step)
@@ -228,6 +229,27 @@ def test_compression_with_loss_alone_marks_the_headline(backend: Backend) -> Non
 
 
 @pytest.mark.usefixtures("good_air")
+@pytest.mark.parametrize(
+    ("attributes", "detail"),
+    [
+        ({"PatientSex": "M", "PatientSize": "1.80"}, "0.42 of the predicted capacity, below 0.7."),
+        ({"SeriesDescription": "Thorax EXP 1.0"}, 'The series is called "Thorax EXP 1.0".'),
+    ],
+)
+def test_lungs_that_were_not_filled_are_told_and_no_density_is_comparable(
+    attributes: dict[str, str], detail: str, backend: Backend
+) -> None:
+    ct = phantom(**attributes)
+    found = analyse(ct, backend)
+    (flag,) = (one for one in found.flags if one == warnings.NOT_INSPIRED)
+    assert flag.detail == detail and found.doubts == ("breath not deep",)
+    assert not_comparable(found.flags) == frozenset(Measure) and not found.drift
+    body = LungDensity().report(ct, found, no_step)
+    assert all("! Not comparable with other CTs" in [line.text for line in card.lines] for card in body.cards)
+    assert [note for note in body.notes if "depth of breath" in note]
+
+
+@pytest.mark.usefixtures("good_air")
 def test_without_a_height_nothing_is_adjusted_and_it_says_why(backend: Backend) -> None:
     ct = phantom(PatientSex="F")
     found = analyse(ct, backend)
@@ -236,7 +258,7 @@ def test_without_a_height_nothing_is_adjusted_and_it_says_why(backend: Backend) 
     assert not [name for group in found.groups for name in told(found, group.name) if "adjusted" in name]
     body = LungDensity().report(ct, found, no_step)
     assert {row.cells[3] for row in body.table.rows} == {"-"}
-    assert body.cards[1].lines[0].text == "Not adjusted to volume. Height is not recorded."
+    assert body.cards[1].lines[0].text == "Depth of breath unknown, not adjusted. Height is not recorded."
 
 
 @pytest.mark.usefixtures("good_air")
@@ -267,7 +289,7 @@ def test_two_runs_give_the_same_result(backend: Backend) -> None:
 
 @pytest.mark.usefixtures("good_air")
 def test_the_report_has_a_histogram_and_a_plane_coloured_by_attenuation(backend: Backend) -> None:
-    ct = phantom(**TALL)
+    ct = phantom(**INSPIRED)
     body = LungDensity().report(ct, analyse(ct, backend), no_step)
     histogram, coronal = body.large
     assert isinstance(histogram, Chart)
