@@ -6,11 +6,12 @@ capacity of a healthy person of that height and sex (Shaker 2004, Dirksen 2009).
 volume of its own, and is taken to be blown up as both lungs are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pydicom import Dataset
 
+from service.domain.flags import LUNG_AT_EDGE, LUNG_DROPPED, Flag
 from service.imaging.attributes import Unreadable, known_text, optional_number
 from service.imaging.gate.patient import youngest_age
 
@@ -30,8 +31,13 @@ class Capacity:
     why_not: str = ""
 
 
-def capacity(headers: Sequence[Dataset]) -> Capacity:
-    """From Patient's Sex, Size (in metres) and age of a CT's headers (PS3.3 C.7.1.1, C.7.2.2); nothing is guessed."""
+def capacity(headers: Sequence[Dataset], flags: Collection[Flag] = ()) -> Capacity:
+    """From Patient's Sex, Size (in metres) and age of a CT's headers (PS3.3 C.7.1.1, C.7.2.2); nothing is guessed.
+
+    flags: of the lungs. Nothing is predicted for lungs that are not whole: a part of them has no capacity of its own.
+    """
+    if any(flag in flags for flag in (LUNG_AT_EDGE, LUNG_DROPPED)):
+        return Capacity(None, "The lungs are incomplete.")
     sex = known_text(headers[0], "PatientSex").strip().upper()
     if sex not in _LITRES:
         return Capacity(None, "Sex is not recorded as M or F.")

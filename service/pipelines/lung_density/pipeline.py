@@ -55,7 +55,7 @@ class LungDensity:
             areas=segments.label_map(ct.volume.array, lobe_mask),
             voxel_ml=ct.voxel_ml,
             regions=measure(ct.volume.array, lobe_mask, ct.voxel_ml),
-            capacity=capacity(ct.headers),
+            capacity=capacity(ct.headers, lungs.flags),
             air=trachea_air(ct.volume, answers.grid, lungs.on_model.array),
         )
         progress("measure", 1.0)

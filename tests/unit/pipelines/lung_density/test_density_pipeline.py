@@ -250,6 +250,19 @@ def test_lungs_that_were_not_filled_are_told_and_no_density_is_comparable(
 
 
 @pytest.mark.usefixtures("good_air")
+def test_a_part_of_the_lungs_is_neither_adjusted_nor_called_a_shallow_breath(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pipeline_module.lungs_of
+    monkeypatch.setattr(pipeline_module, "lungs_of", lambda *of: replace(whole(*of), flags=(LUNG_AT_EDGE,)))
+    found = analyse(phantom(PatientSex="M", PatientSize="1.80"), backend)
+    assert found.doubts == ("incomplete lungs",)
+    names = {name for group in found.groups for name in told(found, group.name)}
+    assert "perc15_hu" in names and not names & {"pd15_adjusted_g_per_l", "part_of_predicted_capacity"}
+    assert [flag.detail for flag in found.flags if flag == warnings.NOT_ADJUSTED] == ["The lungs are incomplete."]
+
+
+@pytest.mark.usefixtures("good_air")
 def test_without_a_height_nothing_is_adjusted_and_it_says_why(backend: Backend) -> None:
     ct = phantom(PatientSex="F")
     found = analyse(ct, backend)
