@@ -22,6 +22,12 @@ KERNEL_SHARP = Flag(
 KERNEL_UNKNOWN = Flag(
     "KERNEL_UNKNOWN", "It is not known whether the kernel is a sharp one.", "Q-KERNEL-UNKNOWN", "kernel not known"
 )
+ITERATIVE = Flag(
+    "ITERATIVE",
+    "Iterative reconstruction takes low attenuation away with noise.",
+    "Q-ITERATIVE",
+    "iterative reconstruction",
+)
 SLICES_AVERAGE = Flag(
     "SLICES_AVERAGE", "Slices thicker than 2 mm average low attenuation away.", "Q-SLICES-AVERAGE", "thick slices"
 )
@@ -32,10 +38,13 @@ NOISE_UNKNOWN = Flag(
     "NOISE_UNKNOWN", "No trachea was found to measure the noise in.", "Q-NOISE-UNKNOWN", "noise not measured"
 )
 AIR_SHIFTED = Flag(
-    "AIR_SHIFTED", "The air in the trachea is not near -1000 HU.", "Q-AIR-SHIFTED", "air not near -1000 HU"
+    "AIR_SHIFTED", "The air in the trachea has another attenuation than usual.", "Q-AIR-SHIFTED", "air in trachea"
 )
 LOSSY_DENSITY = Flag(
     "LOSSY_DENSITY", "Compression with loss changes the density.", "Q-LOSSY-DENSITY", "compressed with loss"
+)
+TISSUE_ADDED = Flag(
+    "TISSUE_ADDED", "Dense tissue added to the lungs raises their density.", "Q-TISSUE-ADDED", "dense tissue added"
 )
 NOT_INSPIRED = Flag(
     "NOT_INSPIRED",
@@ -49,6 +58,7 @@ LOBE_UNMEASURED = Flag("LOBE_UNMEASURED", "A lobe was not found: it has no densi
 FLAGS = (
     KERNEL_SHARP,
     KERNEL_UNKNOWN,
+    ITERATIVE,
     SLICES_AVERAGE,
     CONTRAST,
     LOW_DOSE,
@@ -56,6 +66,7 @@ FLAGS = (
     NOISE_UNKNOWN,
     AIR_SHIFTED,
     NOT_INSPIRED,
+    TISSUE_ADDED,
     LOSSY_DENSITY,
     THICK_SLICES,
     LOSSY,
@@ -74,6 +85,7 @@ _ALL = frozenset(Measure)
 CONCERNED: Mapping[str, frozenset[Measure]] = {
     KERNEL_SHARP.code: _TAILS,
     KERNEL_UNKNOWN.code: _TAILS,
+    ITERATIVE.code: _TAILS,
     SLICES_AVERAGE.code: _TAILS | {Measure.HAA},
     CONTRAST.code: _ALL,
     LOW_DOSE.code: _TAILS,
@@ -81,6 +93,7 @@ CONCERNED: Mapping[str, frozenset[Measure]] = {
     NOISE_UNKNOWN.code: _TAILS,
     AIR_SHIFTED.code: _ALL,
     NOT_INSPIRED.code: _ALL,
+    TISSUE_ADDED.code: _ALL,
     LOSSY_DENSITY.code: _TAILS,
     LUNG_AT_EDGE.code: _ALL,
     LUNG_DROPPED.code: _ALL,

@@ -1,11 +1,11 @@
 """The pipeline: lungs and lobes as of every pipeline, then what their attenuation tells; no network of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from service.domain.analysis import Analysis, LabelMapKind, ModelUse, PipelineUse
 from service.domain.ct import CT
 from service.domain.eligibility import Limits
-from service.domain.flags import Flag, in_order
+from service.domain.flags import LUNG_ADDED, Flag, in_order
 from service.domain.model_roles import Role
 from service.domain.pipeline import Drift
 from service.domain.ports import Backend, Progress, Step
@@ -66,7 +66,7 @@ class LungDensity:
             *ct.flags,
             *lungs.flags,
             *of_models(specs),
-            *_absent(found),
+            *_regions(found, lungs.flags),
         )
         models = [ModelUse.of(spec) for spec in specs]
         return to_analysis(
@@ -78,9 +78,11 @@ class LungDensity:
         return pages.report(ct, analysis, step)
 
 
-def _absent(found: Measured) -> Iterator[Flag]:
-    """What this result lacks."""
+def _regions(found: Measured, flags: Collection[Flag]) -> Iterator[Flag]:
+    """What this result lacks, and what it has too much. flags: of the lungs."""
     if found.capacity.predicted_ml is None:
         yield warnings.NOT_ADJUSTED.because(found.capacity.why_not)
+    if LUNG_ADDED in flags:
+        yield warnings.TISSUE_ADDED
     if any(region.attenuation is None for region in found.regions.lobes.values()):
         yield warnings.LOBE_UNMEASURED

@@ -40,7 +40,7 @@ def test_a_multi_frame_ct_keeps_them_in_its_functional_groups() -> None:
     assert (slice_thickness_mm(ct), ctdi_vol_mgy(ct)) == (3.0, 1.5)
     raised = list(doubts(ct, GOOD_AIR))
     assert raised == [warnings.SLICES_AVERAGE, warnings.LOW_DOSE]
-    assert [flag.detail for flag in raised] == ["3 mm.", "CTDIvol 1.5 mGy."]
+    assert [flag.detail for flag in raised] == ["3.0 mm, above 2 mm.", "CTDIvol 1.50 mGy, below 3 mGy."]
 
 
 @pytest.mark.parametrize("thickness", [None, "0"])
@@ -48,3 +48,19 @@ def test_without_a_thickness_the_distance_of_the_slices_counts(thickness: str | 
     ct = read(slices(SliceThickness=thickness))
     assert slice_thickness_mm(ct) == 2.5 and ctdi_vol_mgy(ct) is None
     assert list(doubts(ct, GOOD_AIR)) == [warnings.SLICES_AVERAGE]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "air", "detail"),
+    [
+        ({"CTDIvol": 2.97}, GOOD_AIR, "CTDIvol 2.97 mGy, below 3 mGy."),
+        ({}, TracheaAir(-990.0, 30.04), "Standard deviation 30.04 HU in the trachea, above 30 HU."),
+        ({}, TracheaAir(-961.6, 14.0), "-961.6 HU, not -1018 to -962 HU."),
+        ({}, TracheaAir(-1018.04, 14.0), "-1018.04 HU, not -1018 to -962 HU."),
+    ],
+)
+def test_a_value_is_told_beside_the_limit_that_it_passed(
+    attributes: dict[str, float], air: TracheaAir, detail: str
+) -> None:
+    (flag,) = doubts(read(slices(SliceThickness="1", **attributes)), air)
+    assert flag.detail == detail

@@ -17,7 +17,7 @@ from helpers import evidence_samples, make_ct, tiny_models
 from service.domain.analysis import Analysis
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.domain.ct import CT
-from service.domain.flags import LOSSY, LUNG_AT_EDGE
+from service.domain.flags import LOSSY, LUNG_ADDED, LUNG_AT_EDGE
 from service.domain.ports import Backend, no_step, unheard
 from service.domain.report import Chart
 from service.evidence.result import result_document
@@ -153,10 +153,12 @@ def test_a_soft_thin_ct_without_contrast_is_comparable_and_watched(backend: Back
         ({"ConvolutionKernel": ["Br59f", "3"]}, warnings.KERNEL_SHARP, "Kernel Br59f/3."),
         ({"ConvolutionKernel": "CHEST"}, warnings.KERNEL_UNKNOWN, "Kernel CHEST."),
         ({"ConvolutionKernel": None}, warnings.KERNEL_UNKNOWN, "No kernel is recorded."),
-        ({"SliceThickness": "2.5"}, warnings.SLICES_AVERAGE, "2.5 mm."),
+        ({"ConvolutionKernel": ["Br40d", "3"]}, warnings.ITERATIVE, "Kernel Br40d/3."),
+        ({"ReconstructionAlgorithm": "ITERATIVE"}, warnings.ITERATIVE, "Reconstruction Algorithm ITERATIVE."),
+        ({"SliceThickness": "2.5"}, warnings.SLICES_AVERAGE, "2.5 mm, above 2 mm."),
         ({"ContrastBolusAgent": "Iomeron 400"}, warnings.CONTRAST, "Iomeron 400."),
         ({"ContrastBolusRoute": "IV", "ContrastBolusVolume": "80"}, warnings.CONTRAST, "80 mL."),
-        ({"CTDIvol": 1.24}, warnings.LOW_DOSE, "CTDIvol 1.2 mGy."),
+        ({"CTDIvol": 1.24}, warnings.LOW_DOSE, "CTDIvol 1.24 mGy, below 3 mGy."),
     ],
 )
 def test_what_changes_the_density_is_told_and_marks_what_it_changes(
@@ -260,6 +262,16 @@ def test_a_part_of_the_lungs_is_neither_adjusted_nor_called_a_shallow_breath(
     names = {name for group in found.groups for name in told(found, group.name)}
     assert "perc15_hu" in names and not names & {"pd15_adjusted_g_per_l", "part_of_predicted_capacity"}
     assert [flag.detail for flag in found.flags if flag == warnings.NOT_ADJUSTED] == ["The lungs are incomplete."]
+
+
+@pytest.mark.usefixtures("good_air")
+def test_dense_tissue_that_was_added_to_the_lungs_makes_all_densities_doubtful(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pipeline_module.lungs_of
+    monkeypatch.setattr(pipeline_module, "lungs_of", lambda *of: replace(whole(*of), flags=(LUNG_ADDED,)))
+    found = analyse(phantom(**INSPIRED), backend)
+    assert found.doubts == ("dense tissue added",) and not_comparable(found.flags) == frozenset(Measure)
 
 
 @pytest.mark.usefixtures("good_air")
