@@ -8,6 +8,7 @@ volume of its own, and is taken to be blown up as both lungs are.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import floor
 
 from pydicom import Dataset
 
@@ -53,7 +54,7 @@ def capacity(headers: Sequence[Dataset], flags: Collection[Flag] = ()) -> Capaci
     if age is None:
         return Capacity(None, "Age is not recorded.")
     if not _AGES[0] <= age < _AGES[1]:
-        return Capacity(None, f"Age {age:.0f} years: only 18 to 70 are predicted.")
+        return Capacity(None, f"Age {floor(age)} years: only 18 to 70 are predicted.")
     for_each_m, at_none = _LITRES[sex]
     return Capacity(1000.0 * (for_each_m * height_m + at_none))
 

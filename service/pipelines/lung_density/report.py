@@ -116,7 +116,7 @@ def _pictures(ct: CT, analysis: Analysis, step: Step) -> tuple[Figure, tuple[Fig
 def _marked(ct: CT, labels: LabelArray, lobes: LabelArray, area: Segment) -> Figure:
     """The axial slice with most of one kind of area."""
     only: NDArray[np.uint8] = (labels == area.label).view(np.uint8)
-    return overlay(Scene.of(ct, only, lobes, (_MARKS[area.name],), area.name), _range(area))
+    return overlay(Scene.of(ct, only, lobes, (_MARKS[area.name],), f"area ({_range(area)})"), _range(area))
 
 
 def _range(area: Segment) -> str:
@@ -135,14 +135,14 @@ def _histogram(ct: CT, analysis: Analysis) -> Chart:
         ("right", "thin", "Right"),
         ("left", "dashed", "Left"),
     )
-    total = regions["total"].counts
+    total = regions["total"].whole_hu
     below = 100.0 * float(total[: _HISTOGRAM_TICKS[0] - LOWEST_HU].sum() / total.sum())
     return Chart(
         caption=f"Histogram of attenuation; {percent_text(below)} % lies below {_HISTOGRAM_TICKS[0]} HU",
         x_title="HU",
         y_title=f"% of voxels in {_HISTOGRAM_STEP_HU} HU",
         x_ticks=tuple(map(float, _HISTOGRAM_TICKS)),
-        curves=tuple(Curve(title, _points(regions[side].counts), look) for side, look, title in looks),
+        curves=tuple(Curve(title, _points(regions[side].whole_hu), look) for side, look, title in looks),
         bands=(Band("LAA-950", _HISTOGRAM_TICKS[0], LAA_BELOW_HU), Band("HAA", *HAA_HU)),
     )
 

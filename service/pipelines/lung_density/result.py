@@ -160,7 +160,7 @@ def _summary(of: Attenuation, doubted: Collection[Measure]) -> Iterator[str]:
 
 
 def _drift(of: Attenuation, doubted: Collection[Measure]) -> Iterator[tuple[str, float]]:
-    """Numbers that are well above 0, as a limit of their drift needs them (docs/decisions/0147)."""
+    """Numbers that in patients are well above 0, as a limit of their drift needs them (docs/decisions/0147)."""
     if Measure.PERC15 not in doubted:
         yield "pd15_g_per_l", of.pd15_g_per_l
     if Measure.HAA not in doubted:

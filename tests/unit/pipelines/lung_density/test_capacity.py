@@ -36,6 +36,7 @@ def test_the_published_equations(attributes: dict[str, str], litres: float) -> N
         ({"PatientSize": "180"}, "Height 180 m: only 1.55 to 1.95 m are predicted."),
         ({"PatientSex": "F", "PatientSize": "1.85"}, "Height 1.85 m: only 1.45 to 1.8 m are predicted."),
         ({"PatientAge": None}, "Age is not recorded."),
+        ({"PatientAge": "211M"}, "Age 17 years: only 18 to 70 are predicted."),
         ({"PatientAge": "071Y"}, "Age 71 years: only 18 to 70 are predicted."),
     ],
 )

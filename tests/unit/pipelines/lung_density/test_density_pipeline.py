@@ -330,6 +330,21 @@ def test_the_report_has_a_histogram_and_a_plane_coloured_by_attenuation(backend:
     assert "Adjusted" in body.cards[1].lines[0].text
 
 
+@pytest.mark.usefixtures("good_air")
+def test_the_picture_of_an_area_that_is_nowhere_says_so(backend: Backend) -> None:
+    """The phantom's lungs are all between the two ranges."""
+    ct = phantom(**INSPIRED)
+    found = analyse(ct, backend)
+    low, high = LungDensity().report(ct, found, no_step).small
+    assert low.caption.endswith(": no area (below -950 HU) found; slice with the most lung")
+    assert high.caption.endswith(": no area (-600 to -250 HU) found; slice with the most lung")
+    lobes, areas = found.label_maps
+    labels = np.array(areas.labels)
+    labels[20, 5:9, 5:9] = segments.HAA.label
+    body = LungDensity().report(ct, replace(found, label_maps=(lobes, replace(areas, labels=labels))), no_step)
+    assert body.small[1].caption.endswith(": -600 to -250 HU")
+
+
 def test_denser_lung_is_lighter_in_grey_print_too() -> None:
     greys = [0.299 * red + 0.587 * green + 0.114 * blue for _, (red, green, blue) in PALETTE.stops]
     assert all(darker + 20 < lighter for darker, lighter in pairwise(greys))
