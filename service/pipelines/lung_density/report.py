@@ -94,8 +94,8 @@ def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
         large=(_histogram(ct, analysis), coronal),
         small=small,
         legend=(
-            *(LegendEntry(swatch(_MARKS[of.name]), _range(of)) for of in (segments.LAA, segments.HAA)),
-            LegendEntry(gradient(PALETTE), f"{PALETTE.stops[0][0]:.0f} to {PALETTE.stops[-1][0]:.0f} HU"),
+            *(LegendEntry(swatch(_MARKS[of.name]), f"Axial: {_range(of)}") for of in (segments.LAA, segments.HAA)),
+            LegendEntry(gradient(PALETTE), f"Coronal: {PALETTE.stops[0][0]:.0f} to {PALETTE.stops[-1][0]:.0f} HU"),
         ),
         scale=SCALE,
         notes_heading="Density",

@@ -323,6 +323,7 @@ def test_the_report_has_a_histogram_and_a_plane_coloured_by_attenuation(backend:
         highest = max(curve.points, key=lambda point: point[1])
         assert highest[0] == pytest.approx(-850.0, abs=6.0), "the phantom's lungs"
         assert sum(high for _, high in curve.points) <= 100.0
+    assert [entry.title for entry in body.legend][-1] == "Coronal: -1024 to -250 HU"
     colours = coronal.picture.rgb.reshape(-1, 3).astype(int)
     assert np.count_nonzero(np.ptp(colours, axis=1) > 60) > 0.15 * len(colours), "lungs are coloured"
     assert np.count_nonzero(np.ptp(colours, axis=1) == 0) > 0.15 * len(colours), "the rest is grey"
