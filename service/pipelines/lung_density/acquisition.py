@@ -30,6 +30,13 @@ AIR_HU = (-1018.0, -962.0)
 """Of the trachea in 78 CTs: -990 HU, and two standard deviations of 14 HU to both sides (Kim 2012)."""
 
 
+def preference(kernels: tuple[str, ...], thickness_mm: float | None) -> int:
+    """Rank of a series by its reconstruction: what is soft and thin enough is 0, and comparable."""
+    if thickness_mm is None or thickness_mm > THICK_MM:
+        return len(Sharpness)
+    return (Sharpness.SOFT, Sharpness.UNKNOWN, Sharpness.SHARP).index(sharpness(kernels))
+
+
 def doubts(ct: CT, air: TracheaAir | None) -> Iterator[Flag]:
     """Every reason to doubt the densities of a CT, each with the values that decided it. air: of its trachea."""
     yield from _kernel(ct.headers[0])

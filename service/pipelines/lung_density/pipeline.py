@@ -13,7 +13,7 @@ from service.domain.report import ReportBody
 from service.pipelines.lung_density import flags as warnings
 from service.pipelines.lung_density import report as pages
 from service.pipelines.lung_density import segments
-from service.pipelines.lung_density.acquisition import doubts
+from service.pipelines.lung_density.acquisition import doubts, preference
 from service.pipelines.lung_density.breath import breath
 from service.pipelines.lung_density.capacity import capacity
 from service.pipelines.lung_density.measure import measure
@@ -42,6 +42,10 @@ class LungDensity:
         Drift("pd15_g_per_l", "15th percentile lung density in g/L"),
         Drift("haa_percent", "High attenuation area in percent of the lungs"),
     )
+
+    def preference(self, kernels: tuple[str, ...], thickness_mm: float | None) -> int:
+        """Soft kernels, then unknown ones, then sharp ones; those with slices above 2 mm come last."""
+        return preference(kernels, thickness_mm)
 
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         """Rejected with NO_LUNG, TRUNCATED or LUNG_LOST; what the back end raises passes through."""

@@ -10,6 +10,7 @@ from service.domain.ct import CT
 from service.imaging.read import read_ct
 from service.pipelines.lung_density import flags as warnings
 from service.pipelines.lung_density.acquisition import ctdi_vol_mgy, doubts, slice_thickness_mm
+from service.pipelines.lung_density.pipeline import LungDensity
 from service.pipelines.lung_density.trachea import TracheaAir
 
 GOOD_AIR = TracheaAir(-990.0, 15.0)
@@ -64,3 +65,9 @@ def test_a_value_is_told_beside_the_limit_that_it_passed(
 ) -> None:
     (flag,) = doubts(read(slices(SliceThickness="1", **attributes)), air)
     assert flag.detail == detail
+
+
+def test_a_soft_thin_reconstruction_is_preferred_to_a_sharp_or_a_thick_one() -> None:
+    order = [(("Br36d",), 1.25), (("CHEST",), 1.0), (("Br64d",), 1.25), (("Br36d",), 2.5)]
+    assert [LungDensity().preference(*one) for one in order] == [0, 1, 2, 3]
+    assert LungDensity().preference(("Br36d",), 2.0) == 0
