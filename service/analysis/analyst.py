@@ -154,7 +154,7 @@ class Analyst:
         for number, one in enumerate(series):
             checking = partial(watch, "check", number / len(series))
             options.append(self._option(one, expected_images.get(one.series_uid), headers, checking))
-        return choose(of_one_patient(options, headers.first))
+        return choose(of_one_patient(options, headers.first), self.pipeline.preference)
 
     def _option(
         self, series: SeriesFiles, expected_images: int | None, headers: KeptHeaders, step: Step

@@ -48,6 +48,13 @@ class Pipeline(Protocol):
     series_number: int
     drift: tuple[Drift, ...]
 
+    def preference(self, kernels: tuple[str, ...], thickness_mm: float | None) -> int:
+        """Rank of a series of the study by its reconstruction, 0 for the best; of equal ones the thickness decides.
+
+        kernels: values of Convolution Kernel. thickness_mm: the larger of slice thickness and spacing, None if unknown.
+        """
+        ...
+
     def analyse(self, ct: "CT", backend: Backend, progress: Progress) -> "Analysis":
         """Analyse one CT; Rejected, by name, if it cannot be analysed."""
         ...

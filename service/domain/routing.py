@@ -13,8 +13,8 @@ from fnmatch import fnmatchcase
 class StudyFacts:
     """What rules look at. An attribute that the CT does not have is "" or () and matches * only.
 
-    descriptions: of the study and of series. kernels: Convolution Kernel. contrast: Contrast/Bolus Agent, () without
-    contrast. procedures: codes and meanings of the procedure. age_years: None where it is not known. received_at: of
+    descriptions: of the study and of series. kernels: Convolution Kernel. contrast: agents in the blood, () without
+    one. procedures: codes and meanings of the procedure. age_years: None where it is not known. received_at: of
     the first image; aware, in the site's zone. pipeline: whose results are routed, "" before the analysis.
 
     They are those of one series: for results, of the analysed one; before the analysis, each series is looked at.
@@ -37,8 +37,8 @@ class StudyFacts:
 class Rule:
     """Patterns, any of which must match; an empty tuple matches everything. All conditions must hold.
 
-    contrast: whether a contrast agent must, or must not, be recorded. age: from the first to the second, in years; a
-    study without age does not match. between: from the first time to the second, past midnight if that is earlier.
+    contrast: whether a contrast agent must, or must not, be in the blood. age: from the first to the second, in years;
+    a study without age does not match. between: from the first time to the second, past midnight if that is earlier.
     """
 
     calling_ae: tuple[str, ...] = ()

@@ -1,8 +1,8 @@
 """The best series of a study: a total order, so the same study always gives the same choice.
 
-    thickness nearest 1-1.5 mm, kernel the model was trained on, no contrast, coverage, SeriesNumber, UID
+    what the pipeline prefers, thickness nearest 1-1.5 mm, no contrast, coverage, SeriesNumber, UID
 
-Refused series come last. Kernel and contrast only rank, they never refuse.
+Refused series come last. Preference and contrast only rank, they never refuse.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,21 +13,29 @@ from pydicom import Dataset
 
 from service.domain.eligibility import Eligibility
 from service.errors import Reason, Refusal
-from service.imaging.attributes import CT_CLASSES, Unreadable, find, known_text, optional_number, texts
+from service.imaging.attributes import CT_CLASSES, Unreadable, known_text, optional_number, texts
+from service.imaging.contrast import contrast_given
 from service.imaging.gate.identity import one_patient
 
 T = TypeVar("T")
 
 BEST_THICKNESS_MM = (1.0, 1.5)
 _KERNEL_LENGTH = 16  # of SH (PS3.5 6.2)
-_CONTRAST = ("ContrastBolusAgent", "ContrastBolusAgentSequence")
 
 _OTHER_KINDS = frozenset(
     (Reason.NOT_CT, Reason.LOCALIZER, Reason.DERIVED, Reason.DOSE_REPORT, Reason.NOT_AXIAL, Reason.TOO_FEW)
 )
 """What a study has beside its volumes: scouts, reformatted planes, single slices that follow a bolus."""
 
-Score = tuple[bool, float, bool, bool, float, float, str]
+Score = tuple[bool, int, float, bool, float, float, str]
+
+Preference = Callable[[tuple[str, ...], float | None], int]
+"""Of a series by its kernels and thickness in mm: 0 for the best (`Pipeline.preference`)."""
+
+
+def no_preference(kernels: tuple[str, ...], thickness_mm: float | None) -> int:
+    """Every reconstruction is as good as another."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ def series_option(headers: Sequence[Dataset], eligibility: Eligibility) -> Serie
         series_uid=series_uid,
         eligibility=eligibility,
         kernels=_known(_kernels, header, "ConvolutionKernel", ()),
-        contrast=any(_known(find, header, keyword, None) for keyword in _CONTRAST),
+        contrast=bool(contrast_given(header)),
         series_number=series_number(header),
     )
 
@@ -111,12 +119,9 @@ def _refused(c: SeriesOption, refusal: Refusal) -> SeriesOption:
     return replace(c, eligibility=replace(c.eligibility, refusals=(*known, refusal)))
 
 
-def choose(options: Sequence[SeriesOption], kernels: Sequence[str] = ()) -> tuple[Ranked, ...]:
-    """Rank all options, best first; the first is to be analysed if it was not refused.
-
-    kernels: beginnings of Convolution Kernel that the models were trained on, () if none is preferred.
-    """
-    scored = sorted(((_score(c, kernels), c) for c in options), key=lambda pair: pair[0])
+def choose(options: Sequence[SeriesOption], preference: Preference = no_preference) -> tuple[Ranked, ...]:
+    """Rank all options, best first; the first is to be analysed if it was not refused."""
+    scored = sorted(((_score(c, preference), c) for c in options), key=lambda pair: pair[0])
     return tuple(Ranked(rank, c, score, _reasons(score, c)) for rank, (score, c) in enumerate(scored, start=1))
 
 
@@ -133,11 +138,11 @@ def is_passed_over(refused: SeriesOption, chosen: SeriesOption) -> bool:
     return one < other
 
 
-def _score(c: SeriesOption, kernels: Sequence[str]) -> Score:
+def _score(c: SeriesOption, preference: Preference) -> Score:
     return (
         not c.eligibility.ok,
+        preference(c.kernels, c.eligibility.thickness_mm),
         _off_best_mm(c.eligibility.thickness_mm),
-        not any(kernel.upper().startswith(hint.upper()) for kernel in c.kernels for hint in kernels),
         c.contrast,
         -round(c.eligibility.extent_mm or 0.0, 1),
         float("inf") if c.series_number is None else float(c.series_number),
@@ -154,12 +159,12 @@ def _off_best_mm(thickness_mm: float | None) -> float:
 
 
 def _reasons(score: Score, c: SeriesOption) -> tuple[str, ...]:
-    refused, off_best_mm, other_kernel, contrast, extent_mm, _, _ = score
+    refused, preferred, off_best_mm, contrast, extent_mm, _, _ = score
     thickness_mm = c.eligibility.thickness_mm
     return (
         "refused: " + ", ".join(dict.fromkeys(r.reason for r in c.eligibility.refusals)) if refused else "eligible",
         "thickness unknown" if thickness_mm is None else f"{thickness_mm:.2f} mm thick, {off_best_mm:.2f} mm off best",
-        f"kernel {'/'.join(c.kernels) or 'unknown'}{', not a preferred one' if other_kernel else ', preferred'}",
+        f"kernel {'/'.join(c.kernels) or 'unknown'}{', not a preferred one' if preferred else ''}",
         "contrast" if contrast else "no contrast",
         f"covers {-extent_mm:.0f} mm",
         f"series number {c.series_number}",

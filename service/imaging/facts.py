@@ -8,6 +8,7 @@ from pydicom import Dataset
 
 from service.domain.routing import StudyFacts
 from service.imaging.attributes import Unreadable, items, known_text, texts
+from service.imaging.contrast import contrast_given
 from service.imaging.gate.patient import youngest_age
 
 _PROCEDURES = ("ProcedureCodeSequence", "RequestedProcedureCodeSequence", "PerformedProtocolCodeSequence")
@@ -28,7 +29,7 @@ def series_facts(
         body_part=known_text(header, "BodyPartExamined"),
         received_at=received_at.astimezone(),
         kernels=kernels_of(header),
-        contrast=tuple(contrast_agents(header)),
+        contrast=contrast_given(header),
         procedures=tuple(_procedures(header)),
         age_years=_age_years(header),
         pipeline=pipeline,
@@ -40,13 +41,6 @@ def kernels_of(header: Dataset) -> tuple[str, ...]:
     with suppress(Unreadable):
         return texts(header, "ConvolutionKernel")
     return ()
-
-
-def contrast_agents(header: Dataset) -> Iterator[str]:
-    """The agent as text (PS3.3 C.7.6.4), or coded, as multi-frame CT has it (PS3.3 C.7.6.4b)."""
-    if agent := known_text(header, "ContrastBolusAgent"):
-        yield agent
-    yield from _coded(header, "ContrastBolusAgentSequence")
 
 
 def _procedures(header: Dataset) -> Iterator[str]:

@@ -71,11 +71,13 @@ def axial(scene: Scene) -> tuple[Figure, Figure]:
 
 
 def overlay(scene: Scene, what: str) -> Figure:
-    """The axial slice with most marked voxels, with its marks. what: they show, in a few words."""
-    index, _ = busiest_plane(scene.marked, scene.lungs, axis=0)
+    """The axial slice with most marked voxels, with its marks. what: they show, in a few words, and where it is nowhere
+    the caption says so."""
+    index, affected = busiest_plane(scene.marked, scene.lungs, axis=0)
     picture = slice_picture(*scene.plane((index,)), (scene.view.spacing_mm[1], scene.view.spacing_mm[2]), scene.marks)
     number = scene.view.source_index(0, index, scene.hu.shape[0])
-    return Figure(picture, f"Axial, {_place(scene.ct, number)}: {what}")
+    which = what if affected else f"no {scene.noun} found; slice with the most lung"
+    return Figure(picture, f"Axial, {_place(scene.ct, number)}: {which}")
 
 
 def coronal(scene: Scene) -> Figure:

@@ -16,7 +16,7 @@ class Route(Frozen):
     """A rule: every condition that is given must hold. Names may hold * and ?, and case does not matter."""
 
     kernel: tuple[str, ...] = Field((), description="Convolution Kernel (0018,1210)")
-    contrast: bool | None = Field(None, description="whether a contrast agent is recorded (0018,0010)")
+    contrast: bool | None = Field(None, description="whether a contrast agent was given into the blood")
     procedure: tuple[str, ...] = Field((), description="code or meaning of the procedure, or its description")
     age: tuple[float, float] | None = Field(None, description="patient's age in years, from and to, e.g. [40, 120]")
     pipeline: tuple[str, ...] = Field((), description="which analysis made the results; for destinations only")

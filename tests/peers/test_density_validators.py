@@ -19,7 +19,7 @@ from service.pipelines.lung_density.pipeline import LungDensity
 
 pytestmark = pytest.mark.peers
 
-GOOD = {"PatientSex": "F", "PatientSize": "1.65"}
+GOOD = {"PatientSex": "F", "PatientSize": "1.50"}
 DOUBTED = {"ConvolutionKernel": "B70f", "ContrastBolusAgent": "Iomeron 400", "CTDIvol": 1.1}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from service.domain.report import Chart
 from service.evidence.report.page import ACCENT, INK, PALE, RULE, SOFT, Page
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 15.0, 15.0, 34.0, 24.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 24.0, 15.0, 34.0, 24.0
 """Room around the curves, in points."""
 
 _THICKNESS = {"thick": 1.5, "thin": 0.9, "dashed": 0.9}
@@ -66,8 +66,12 @@ def _draw_bands(page: Page, chart: Chart, field: _Field) -> None:
 def _draw_axis(page: Page, chart: Chart, field: _Field) -> None:
     bottom = field.y + field.height
     page.line(field.x, bottom, field.x + field.width, bottom, SOFT)
+    page.line(field.x, field.y, field.x, bottom, SOFT)
     for tick in chart.x_ticks:
         at = field.across(tick)
         page.line(at, bottom, at, bottom + 2.5, SOFT)
         page.text(at, bottom + 9.5, f"{tick:g}", 6.5, colour=SOFT, align="centre")
+    for y, text in ((bottom, "0"), (field.y, f"{field.highest:.3g}")):
+        page.line(field.x - 2.5, y, field.x, y, SOFT)
+        page.text(field.x - 4, y + 2.3, text, 6.5, colour=SOFT, align="right")
     page.text(field.x + field.width / 2, bottom + 18, chart.x_title, 7, colour=SOFT, align="centre")

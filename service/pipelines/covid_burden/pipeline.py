@@ -37,6 +37,10 @@ class CovidBurden:
     series_number: int = 19000
     drift: tuple[Drift, ...] = (Drift("burden_percent", "Pneumonia burden in percent of the lungs"),)
 
+    def preference(self, kernels: tuple[str, ...], thickness_mm: float | None) -> int:
+        """Any reconstruction is as good as another."""
+        return 0
+
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         """Rejected with NO_LUNG, TRUNCATED or LUNG_LOST; what the back end raises passes through."""
         progress("lungs", 0.0)  # before resampling, whose seconds are not those of reading

@@ -49,6 +49,10 @@ class CovidTriage:
         Drift("lesion_count", "Number of lung lesions"),
     )
 
+    def preference(self, kernels: tuple[str, ...], thickness_mm: float | None) -> int:
+        """Any reconstruction is as good as another."""
+        return 0
+
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         """Rejected with NO_LUNG, TRUNCATED or LUNG_LOST; what the back end raises passes through."""
         progress("lungs", 0.0)  # before resampling, whose seconds are not those of reading

@@ -7,11 +7,13 @@ from statistics import median
 from pydicom import Dataset
 
 from service.domain.ct import CT
-from service.domain.flags import Flag
-from service.imaging.attributes import Unreadable, optional_number
-from service.imaging.facts import contrast_agents, kernels_of
+from service.domain.flags import LOSSY, Flag
+from service.imaging.attributes import Unreadable, known_text, optional_number
+from service.imaging.contrast import contrast_given
+from service.imaging.facts import kernels_of
 from service.pipelines.lung_density import flags as warnings
-from service.pipelines.lung_density.kernels import Sharpness, sharpness
+from service.pipelines.lung_density.kernels import Sharpness, is_iterative, sharpness
+from service.pipelines.lung_density.limits import apart
 from service.pipelines.lung_density.trachea import TracheaAir
 
 THICK_MM = 2.0
@@ -28,24 +30,42 @@ AIR_HU = (-1018.0, -962.0)
 """Of the trachea in 78 CTs: -990 HU, and two standard deviations of 14 HU to both sides (Kim 2012)."""
 
 
+def preference(kernels: tuple[str, ...], thickness_mm: float | None) -> int:
+    """Rank of a series by its reconstruction: what is soft and thin enough is 0, and comparable."""
+    if thickness_mm is None or thickness_mm > THICK_MM:
+        return len(Sharpness)
+    return (Sharpness.SOFT, Sharpness.UNKNOWN, Sharpness.SHARP).index(sharpness(kernels))
+
+
 def doubts(ct: CT, air: TracheaAir | None) -> Iterator[Flag]:
     """Every reason to doubt the densities of a CT, each with the values that decided it. air: of its trachea."""
     yield from _kernel(ct.headers[0])
     thickness_mm = slice_thickness_mm(ct)
     if thickness_mm > THICK_MM:
-        yield warnings.SLICES_AVERAGE.because(f"{thickness_mm:g} mm.")
-    if agents := tuple(contrast_agents(ct.headers[0])):
+        yield warnings.SLICES_AVERAGE.because(f"{apart(thickness_mm, THICK_MM, 1)} mm, above {THICK_MM:g} mm.")
+    if agents := contrast_given(ct.headers[0]):
         yield warnings.CONTRAST.because(f"{agents[0][:40]}.")
     dose_mgy = ctdi_vol_mgy(ct)
     if dose_mgy is not None and dose_mgy < LOW_DOSE_MGY:
-        yield warnings.LOW_DOSE.because(f"CTDIvol {dose_mgy:.1f} mGy.")
+        yield warnings.LOW_DOSE.because(f"CTDIvol {apart(dose_mgy, LOW_DOSE_MGY, 2)} mGy, below {LOW_DOSE_MGY:g} mGy.")
+    if LOSSY in ct.flags:
+        yield warnings.LOSSY_DENSITY
+    yield from _trachea(air)
+
+
+def _trachea(air: TracheaAir | None) -> Iterator[Flag]:
     if air is None:
         yield warnings.NOISE_UNKNOWN
         return
     if air.noise_hu > MOST_NOISE_HU:
-        yield warnings.NOISY.because(f"Standard deviation {air.noise_hu:.0f} HU in the trachea.")
-    if not AIR_HU[0] <= air.median_hu <= AIR_HU[1]:
-        yield warnings.AIR_SHIFTED.because(f"{air.median_hu:.0f} HU.")
+        yield warnings.NOISY.because(
+            f"Standard deviation {apart(air.noise_hu, MOST_NOISE_HU, 1)} HU in the trachea, above {MOST_NOISE_HU:g} HU."
+        )
+    least, most = AIR_HU
+    if not least <= air.median_hu <= most:
+        passed = least if air.median_hu < least else most
+        found = f"{apart(air.median_hu, passed, 1)} HU, not {least:g} to {most:g} HU."
+        yield warnings.AIR_SHIFTED.because(found)
 
 
 def _kernel(header: Dataset) -> Iterator[Flag]:
@@ -56,6 +76,10 @@ def _kernel(header: Dataset) -> Iterator[Flag]:
         yield warnings.KERNEL_SHARP.because(written)
     elif found is Sharpness.UNKNOWN:
         yield warnings.KERNEL_UNKNOWN.because(written)
+    if is_iterative(names):
+        yield warnings.ITERATIVE.because(written)
+    elif "ITERATIVE" in known_text(header, "ReconstructionAlgorithm").upper():
+        yield warnings.ITERATIVE.because("Reconstruction Algorithm ITERATIVE.")
 
 
 def slice_thickness_mm(ct: CT) -> float:

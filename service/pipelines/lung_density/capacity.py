@@ -6,11 +6,13 @@ capacity of a healthy person of that height and sex (Shaker 2004, Dirksen 2009).
 volume of its own, and is taken to be blown up as both lungs are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import floor
 
 from pydicom import Dataset
 
+from service.domain.flags import LUNG_AT_EDGE, LUNG_DROPPED, Flag
 from service.imaging.attributes import Unreadable, known_text, optional_number
 from service.imaging.gate.patient import youngest_age
 
@@ -30,8 +32,13 @@ class Capacity:
     why_not: str = ""
 
 
-def capacity(headers: Sequence[Dataset]) -> Capacity:
-    """From Patient's Sex, Size (in metres) and age of a CT's headers (PS3.3 C.7.1.1, C.7.2.2); nothing is guessed."""
+def capacity(headers: Sequence[Dataset], flags: Collection[Flag] = ()) -> Capacity:
+    """From Patient's Sex, Size (in metres) and age of a CT's headers (PS3.3 C.7.1.1, C.7.2.2); nothing is guessed.
+
+    flags: of the lungs. Nothing is predicted for lungs that are not whole: a part of them has no capacity of its own.
+    """
+    if any(flag in flags for flag in (LUNG_AT_EDGE, LUNG_DROPPED)):
+        return Capacity(None, "The lungs are incomplete.")
     sex = known_text(headers[0], "PatientSex").strip().upper()
     if sex not in _LITRES:
         return Capacity(None, "Sex is not recorded as M or F.")
@@ -47,7 +54,7 @@ def capacity(headers: Sequence[Dataset]) -> Capacity:
     if age is None:
         return Capacity(None, "Age is not recorded.")
     if not _AGES[0] <= age < _AGES[1]:
-        return Capacity(None, f"Age {age:.0f} years: only 18 to 70 are predicted.")
+        return Capacity(None, f"Age {floor(age)} years: only 18 to 70 are predicted.")
     for_each_m, at_none = _LITRES[sex]
     return Capacity(1000.0 * (for_each_m * height_m + at_none))
 

@@ -22,6 +22,12 @@ KERNEL_SHARP = Flag(
 KERNEL_UNKNOWN = Flag(
     "KERNEL_UNKNOWN", "It is not known whether the kernel is a sharp one.", "Q-KERNEL-UNKNOWN", "kernel not known"
 )
+ITERATIVE = Flag(
+    "ITERATIVE",
+    "Iterative reconstruction takes low attenuation away with noise.",
+    "Q-ITERATIVE",
+    "iterative reconstruction",
+)
 SLICES_AVERAGE = Flag(
     "SLICES_AVERAGE", "Slices thicker than 2 mm average low attenuation away.", "Q-SLICES-AVERAGE", "thick slices"
 )
@@ -32,20 +38,36 @@ NOISE_UNKNOWN = Flag(
     "NOISE_UNKNOWN", "No trachea was found to measure the noise in.", "Q-NOISE-UNKNOWN", "noise not measured"
 )
 AIR_SHIFTED = Flag(
-    "AIR_SHIFTED", "The air in the trachea is not near -1000 HU.", "Q-AIR-SHIFTED", "air not near -1000 HU"
+    "AIR_SHIFTED", "The air in the trachea has another attenuation than usual.", "Q-AIR-SHIFTED", "air in trachea"
 )
-NOT_ADJUSTED = Flag("NOT_ADJUSTED", "Perc15 is not adjusted to a predicted lung capacity.", "Q-NOT-ADJUSTED")
+LOSSY_DENSITY = Flag(
+    "LOSSY_DENSITY", "Compression with loss changes the density.", "Q-LOSSY-DENSITY", "compressed with loss"
+)
+TISSUE_ADDED = Flag(
+    "TISSUE_ADDED", "Dense tissue added to the lungs raises their density.", "Q-TISSUE-ADDED", "dense tissue added"
+)
+NOT_INSPIRED = Flag(
+    "NOT_INSPIRED",
+    "Breath not deep, or lungs shrunken: densities are higher.",
+    "Q-NOT-INSPIRED",
+    "breath not deep",
+)
+NOT_ADJUSTED = Flag("NOT_ADJUSTED", "Perc15 is not adjusted, nor the depth of breath judged.", "Q-NOT-ADJUSTED")
 LOBE_UNMEASURED = Flag("LOBE_UNMEASURED", "A lobe was not found: it has no density of its own.", "Q-LOBE-NO-DENS")
 
 FLAGS = (
     KERNEL_SHARP,
     KERNEL_UNKNOWN,
+    ITERATIVE,
     SLICES_AVERAGE,
     CONTRAST,
     LOW_DOSE,
     NOISY,
     NOISE_UNKNOWN,
     AIR_SHIFTED,
+    NOT_INSPIRED,
+    TISSUE_ADDED,
+    LOSSY_DENSITY,
     THICK_SLICES,
     LOSSY,
     AGE_UNKNOWN,
@@ -63,13 +85,16 @@ _ALL = frozenset(Measure)
 CONCERNED: Mapping[str, frozenset[Measure]] = {
     KERNEL_SHARP.code: _TAILS,
     KERNEL_UNKNOWN.code: _TAILS,
+    ITERATIVE.code: _TAILS,
     SLICES_AVERAGE.code: _TAILS | {Measure.HAA},
     CONTRAST.code: _ALL,
     LOW_DOSE.code: _TAILS,
     NOISY.code: _TAILS | {Measure.HAA},
     NOISE_UNKNOWN.code: _TAILS,
     AIR_SHIFTED.code: _ALL,
-    LOSSY.code: _TAILS,
+    NOT_INSPIRED.code: _ALL,
+    TISSUE_ADDED.code: _ALL,
+    LOSSY_DENSITY.code: _TAILS,
     LUNG_AT_EDGE.code: _ALL,
     LUNG_DROPPED.code: _ALL,
 }

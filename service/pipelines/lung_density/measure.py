@@ -4,8 +4,8 @@ Definitions:
 
 LAA-950: voxels below -950 HU in percent of the region, the threshold that agreed best with the lungs under the
     microscope (Gevenois 1996).
-Perc15: the least HU that 15 % of the region's voxels do not exceed. As a density it is Perc15 + 1000 g/L, which is
-    called PD15 (Dirksen 1999, Parr 2006).
+Perc15: the least whole HU that 15 % of the region's voxels do not exceed. As a density it is Perc15 + 1000 g/L, called
+    PD15 (Dirksen 1999, Parr 2006).
 HAA: voxels from -600 up to, but not at, -250 HU in percent of the region (Lederer 2009, Podolanczuk 2016).
 Mean: of the HU of all voxels of the region, with whatever lies in it.
 
@@ -35,9 +35,10 @@ DENSITY_OF_WATER = 1000.0
 """In g/L: attenuation in HU plus this is a density."""
 
 LOWEST_HU, HIGHEST_HU = -1024, 1023
-"""Ends of the histogram. No CT has less; what has more counts as the highest, which none of the limits comes near."""
+"""Ends of the histogram. `read_ct` clips lower HU to the first; what has more counts as the highest, which none of the
+limits comes near."""
 
-_BINS = HIGHEST_HU - LOWEST_HU + 1
+_BINS = 2 * (HIGHEST_HU - LOWEST_HU + 1)
 _LABELS = len(Lobe) + 1
 
 
@@ -69,8 +70,8 @@ class Attenuation:
 class Region:
     """Voxels of one region of lung.
 
-    counts: for each whole HU from `LOWEST_HU` on; HU with a fraction count as the whole HU below. total_hu: sum of all
-    HU as they are.
+    counts: two for each whole HU from `LOWEST_HU` on: of that HU, and of those between it and the next.
+    total_hu: sum of all HU as they are.
     """
 
     counts: NDArray[np.int64]
@@ -97,14 +98,20 @@ class Region:
         reached = self.counts.cumsum() * 100.0 >= PERCENTILE * voxels
         return Attenuation(
             laa_percent=100.0 * self._from_to(LOWEST_HU, LAA_BELOW_HU) / voxels,
-            perc15_hu=float(reached.argmax() + LOWEST_HU),
+            perc15_hu=float((reached.argmax() + 1) // 2 + LOWEST_HU),
             mean_hu=self.total_hu / voxels,
             haa_percent=100.0 * self._from_to(*HAA_HU) / voxels,
         )
 
+    @property
+    def whole_hu(self) -> NDArray[np.int64]:
+        """Voxels by whole HU from `LOWEST_HU` on; those with a fraction count as the whole HU below."""
+        found: NDArray[np.int64] = self.counts.reshape(-1, 2).sum(axis=1)
+        return found
+
     def _from_to(self, first_hu: int, end_hu: int) -> int:
         """Voxels from `first_hu` up to, but not at, `end_hu`."""
-        return int(self.counts[first_hu - LOWEST_HU : end_hu - LOWEST_HU].sum())
+        return int(self.counts[2 * (first_hu - LOWEST_HU) : 2 * (end_hu - LOWEST_HU)].sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +133,11 @@ def measure(hu: Hounsfield, lobe_mask: NDArray[np.uint8], voxel_ml: float) -> Me
     for plane, labels in zip(hu, lobe_mask, strict=True):
         inside = labels > 0
         values, which = plane[inside], labels[inside]
-        bins = np.floor(values).clip(LOWEST_HU, HIGHEST_HU).astype(np.int64) - LOWEST_HU
+        below, above = (
+            whole.clip(LOWEST_HU, HIGHEST_HU).astype(np.int64) - LOWEST_HU
+            for whole in (np.floor(values), np.ceil(values))
+        )
+        bins = below + above
         counts += np.bincount(which * np.int64(_BINS) + bins, minlength=len(counts))
         totals += np.bincount(which, values, minlength=_LABELS)
     by_label = counts.reshape(_LABELS, _BINS)

@@ -75,7 +75,8 @@ _NOT_COMPARABLE = "*"
 _NOTES = (
     "LAA-950: below -950 HU. HAA: -600 to -250 HU. Both in percent of the region.",
     "Perc15: 15 % of the voxels have no more HU; as a density Perc15 + 1000 g/L.",
-    "Adjusted: this density x volume of both lungs / predicted total lung capacity (ECSC 1993).",
+    "Adjusted: this density x volume of both lungs / predicted total lung capacity (ECSC 1993, of Europeans).",
+    "LAA-950 rises and HAA falls with the depth of breath, which only the volume / predicted capacity tells.",
     "All voxels count, unfiltered: vessels, small airways and the lungs' edge, too. No phantom calibrates the CT.",
 )
 
@@ -93,8 +94,8 @@ def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
         large=(_histogram(ct, analysis), coronal),
         small=small,
         legend=(
-            *(LegendEntry(swatch(_MARKS[of.name]), _range(of)) for of in (segments.LAA, segments.HAA)),
-            LegendEntry(gradient(PALETTE), f"{PALETTE.stops[0][0]:.0f} to {PALETTE.stops[-1][0]:.0f} HU"),
+            *(LegendEntry(swatch(_MARKS[of.name]), f"Axial: {_range(of)}") for of in (segments.LAA, segments.HAA)),
+            LegendEntry(gradient(PALETTE), f"Coronal: {PALETTE.stops[0][0]:.0f} to {PALETTE.stops[-1][0]:.0f} HU"),
         ),
         scale=SCALE,
         notes_heading="Density",
@@ -115,7 +116,7 @@ def _pictures(ct: CT, analysis: Analysis, step: Step) -> tuple[Figure, tuple[Fig
 def _marked(ct: CT, labels: LabelArray, lobes: LabelArray, area: Segment) -> Figure:
     """The axial slice with most of one kind of area."""
     only: NDArray[np.uint8] = (labels == area.label).view(np.uint8)
-    return overlay(Scene.of(ct, only, lobes, (_MARKS[area.name],), area.name), _range(area))
+    return overlay(Scene.of(ct, only, lobes, (_MARKS[area.name],), f"area ({_range(area)})"), _range(area))
 
 
 def _range(area: Segment) -> str:
@@ -134,14 +135,14 @@ def _histogram(ct: CT, analysis: Analysis) -> Chart:
         ("right", "thin", "Right"),
         ("left", "dashed", "Left"),
     )
-    total = regions["total"].counts
+    total = regions["total"].whole_hu
     below = 100.0 * float(total[: _HISTOGRAM_TICKS[0] - LOWEST_HU].sum() / total.sum())
     return Chart(
         caption=f"Histogram of attenuation; {percent_text(below)} % lies below {_HISTOGRAM_TICKS[0]} HU",
         x_title="HU",
         y_title=f"% of voxels in {_HISTOGRAM_STEP_HU} HU",
         x_ticks=tuple(map(float, _HISTOGRAM_TICKS)),
-        curves=tuple(Curve(title, _points(regions[side].counts), look) for side, look, title in looks),
+        curves=tuple(Curve(title, _points(regions[side].whole_hu), look) for side, look, title in looks),
         bands=(Band("LAA-950", _HISTOGRAM_TICKS[0], LAA_BELOW_HU), Band("HAA", *HAA_HU)),
     )
 
@@ -157,10 +158,8 @@ def _points(counts: NDArray[np.int64]) -> tuple[tuple[float, float], ...]:
 def _low(analysis: Analysis) -> Card:
     headline = analysis.headline
     part = analysis.group("LUNG_TOTAL")["laa_950_percent"]
-    lines = [Line(headline.words, 8.0, wrapped=True)]
-    if analysis.doubts:
-        lines.append(Line(f"! Not comparable: {', '.join(analysis.doubts)}", 7.5, bold=True, wrapped=True))
-    return Card(headline.name, f"{percent_text(part)} %", "", Bar(part / 100), tuple(lines))
+    lines = (Line(headline.words, 8.0, wrapped=True), *_doubt(Measure.LAA, analysis))
+    return Card(headline.name, f"{percent_text(part)} %", "", Bar(part / 100), lines)
 
 
 def _percentile(analysis: Analysis) -> Card:
@@ -174,7 +173,7 @@ def _percentile(analysis: Analysis) -> Card:
         lines.append(Line(f"Volume / predicted capacity: {part:.2f}", 8.0))
     else:
         why = next((flag.detail for flag in analysis.flags if flag == NOT_ADJUSTED), "")
-        lines = [Line(f"Not adjusted to volume. {why}", 8.0, wrapped=True)]
+        lines = [Line(f"Depth of breath unknown, not adjusted. {why}", 8.0, wrapped=True)]
     lines += _doubt(Measure.PERC15, analysis)
     return Card("15th percentile (Perc15)", _whole(perc15_hu, "HU"), beside, lines=tuple(lines))
 

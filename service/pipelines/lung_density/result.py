@@ -23,12 +23,16 @@ from service.domain.anatomy import Lobe
 from service.domain.flags import Flag
 from service.domain.rounding import percent_text, rounded
 from service.pipelines.lung_density import codes as own
+from service.pipelines.lung_density import segments
 from service.pipelines.lung_density.capacity import Capacity, adjusted
 from service.pipelines.lung_density.flags import not_comparable
 from service.pipelines.lung_density.measure import Attenuation, Measure, Measurements, Region
 from service.pipelines.lung_density.trachea import TracheaAir
 from service.pipelines.shared import lobe_segments
 from service.pipelines.shared.opacity_groups import LUNG, LUNGS
+
+_MEASURE_OF = {segments.LAA.name: Measure.LAA, segments.HAA.name: Measure.HAA}
+"""What the volume of an area is, as a part of the lungs."""
 
 NAME = "Low attenuation area (LAA-950)"
 
@@ -46,6 +50,12 @@ class Measured:
     regions: Measurements
     capacity: Capacity
     air: TracheaAir | None
+
+    @property
+    def part_of_capacity(self) -> float | None:
+        """Volume of both lungs / predicted capacity; None where none is predicted."""
+        predicted_ml = self.capacity.predicted_ml
+        return None if predicted_ml is None else self.regions.total.volume_ml / predicted_ml
 
 
 def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUse], flags: Sequence[Flag]) -> Analysis:
@@ -69,7 +79,7 @@ def to_analysis(found: Measured, pipeline: PipelineUse, models: Sequence[ModelUs
     )
 
 
-def _groups(found: Measured, doubted: Collection[Measure]) -> Iterator[MeasurementGroup]:
+def _groups(found: Measured, doubted: frozenset[Measure]) -> Iterator[MeasurementGroup]:
     for side, laterality in LUNGS.items():
         region = found.regions.lungs[side]
         measurements = (*_region(found, region), *(_capacity(found) if side == "total" else ()))
@@ -80,7 +90,9 @@ def _groups(found: Measured, doubted: Collection[Measure]) -> Iterator[Measureme
         yield _about(segment, lobe_segments.site(lobe), tuple(_region(found, region)), tuple(_judged(region, doubted)))
     for area in found.areas.segments:
         voxels = sum(int(np.count_nonzero(plane == area.label)) for plane in found.areas.labels)
-        yield _about(area, LUNG, (_volume(voxels * found.voxel_ml),))
+        measure = _MEASURE_OF[area.name]
+        judged = tuple(_judged(found.regions.total, doubted & {measure}))
+        yield _about(area, LUNG, (_volume(voxels * found.voxel_ml),), judged)
 
 
 def _about(
@@ -111,8 +123,7 @@ def _volume(volume_ml: float) -> Measurement:
 
 
 def _capacity(found: Measured) -> Iterator[Measurement]:
-    if found.capacity.predicted_ml is not None:
-        part = found.regions.total.volume_ml / found.capacity.predicted_ml
+    if (part := found.part_of_capacity) is not None:
         yield Measurement("part_of_predicted_capacity", own.OF_CAPACITY, part, codes.UNITY)
 
 
@@ -149,7 +160,7 @@ def _summary(of: Attenuation, doubted: Collection[Measure]) -> Iterator[str]:
 
 
 def _drift(of: Attenuation, doubted: Collection[Measure]) -> Iterator[tuple[str, float]]:
-    """Numbers that are well above 0, as a limit of their drift needs them (docs/decisions/0147)."""
+    """Numbers that in patients are well above 0, as a limit of their drift needs them (docs/decisions/0147)."""
     if Measure.PERC15 not in doubted:
         yield "pd15_g_per_l", of.pd15_g_per_l
     if Measure.HAA not in doubted:

@@ -54,6 +54,10 @@ class EmphysemaIndex:
     series_number: int = 99000
     drift: tuple[Drift, ...] = (Drift("emphysema_percent", "Lung below -950 HU in percent"),)
 
+    def preference(self, kernels: tuple[str, ...], thickness_mm: float | None) -> int:
+        """Any reconstruction is as good as another."""
+        return 0
+
     def analyse(self, ct: CT, backend: Backend, progress: Progress) -> Analysis:
         """Rejected with NO_LUNG, TRUNCATED or LUNG_LOST."""
         stage = "lungs"

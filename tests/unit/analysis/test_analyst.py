@@ -26,6 +26,7 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend, Progress
 from service.errors import Permanent, Reason, Refusal, Rejected, Transient
 from service.evidence.encode import encode
+from service.pipelines.lung_density.pipeline import LungDensity
 from service.store.dicom_folder import scan
 from service.store.records import SeriesRecord
 
@@ -133,6 +134,30 @@ def test_a_refusal_after_a_model_was_asked_names_it_and_one_before_names_none(tm
     analysed = outcome_of(tmp_path / "whole", than_mm=9.0)
     assert analysed.analysis is not None and analysed.asked == ()
     assert analysed.models == analysed.analysis.models
+
+
+class Density(LungsAsLobe):
+    """Prefers the series that lung-density prefers."""
+
+    name = "density"
+
+    def preference(self, kernels: tuple[str, ...], thickness_mm: float | None) -> int:
+        return LungDensity().preference(kernels, thickness_mm)
+
+
+@pytest.mark.parametrize(("pipeline", "chosen"), [(LungsAsLobe(), "1.2.3"), (Density(), "1.2.4")])
+def test_of_two_reconstructions_the_one_that_the_pipeline_prefers_is_analysed(
+    tmp_path: Path, pipeline: LungsAsLobe, chosen: str
+) -> None:
+    for number, kernel in (("3", "Br64d"), ("4", "Br36d")):
+        own = {"SeriesInstanceUID": f"1.2.{number}", "SeriesNumber": number, "ConvolutionKernel": kernel}
+        study = {"StudyInstanceUID": "1.2", "FrameOfReferenceUID": "1.2.9"}
+        made = make_ct.make(
+            slices=112, spacing_mm=2.0, rows=64, columns=64, pixel_mm=(6.0, 6.0), attributes=study | own
+        )
+        make_ct.write(made.datasets, tmp_path / number)
+    outcome = Analyst(pipeline, NoBackend(), Limits(), "0.1.0").analyse(scan([tmp_path]), lambda *_: None, {}, RUN)
+    assert outcome.series_uid == chosen
 
 
 class Failing(LungsAsLobe):

@@ -1,5 +1,6 @@
 """Charts on the page of a report: drawn as lines, with their numbers as text, the same again."""
 
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,14 @@ def test_words_and_numbers_of_a_chart_are_text(case_and_body: tuple[Case, Report
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     words = ("Histogram of something", "units of x", "parts of y", "Thick one", "Dashed one", "Shaded", "-600")
     assert [word for word in words if word not in text] == []
+
+
+def test_the_axis_of_a_chart_has_its_highest_value(case_and_body: tuple[Case, ReportBody], tmp_path: Path) -> None:
+    high = replace(CHART, curves=(Curve("High", ((-1000.0, 0.0), (-600.0, 71.4236), (-200.0, 0.0))),))
+    (tmp_path / "report.pdf").write_bytes(page(*case_and_body, high))
+    command = [program("pdftotext"), "-layout", tmp_path / "report.pdf", "-"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"(?<![\d.])71\.4(?![\d.])", text)
 
 
 def test_the_same_chart_gives_the_same_bytes_and_another_curve_another_picture(

@@ -18,6 +18,10 @@ BEST = SeriesOption("1.2.5", GOOD, kernels=("B40f",), contrast=False, series_num
 REFUSED = replace(GOOD, refusals=(Refusal(Reason.TILT, ""),))
 
 
+def soft(kernels: tuple[str, ...], thickness_mm: float | None) -> int:
+    return 0 if kernels == ("B40f",) else 1
+
+
 @pytest.mark.parametrize(
     "worse",
     [
@@ -36,7 +40,7 @@ REFUSED = replace(GOOD, refusals=(Refusal(Reason.TILT, ""),))
 )
 def test_each_rule_decides(worse: SeriesOption) -> None:
     for pair in ([BEST, worse], [worse, BEST]):
-        assert [ranked.option for ranked in choose(pair, kernels=["b4", "STANDARD"])] == [BEST, worse]
+        assert [ranked.option for ranked in choose(pair, soft)] == [BEST, worse]
 
 
 def test_earlier_rules_outweigh_later_ones() -> None:
@@ -44,7 +48,16 @@ def test_earlier_rules_outweigh_later_ones() -> None:
     thick = replace(BEST, eligibility=replace(GOOD, thickness_mm=3.0))
     refused = replace(BEST, eligibility=REFUSED)
     for order in permutations([thin, thick, refused]):
-        assert [ranked.option for ranked in choose(order, kernels=["B40"])] == [thin, thick, refused]
+        assert [ranked.option for ranked in choose(order)] == [thin, thick, refused]
+
+
+def test_what_a_pipeline_prefers_outweighs_a_thickness_nearer_to_the_best() -> None:
+    sharp = replace(BEST, kernels=("Br64d",), series_number=1)
+    thicker = replace(BEST, eligibility=replace(GOOD, thickness_mm=2.0))
+    first, second = choose([sharp, thicker], soft)
+    assert (first.option, second.option) == (thicker, sharp)
+    assert second.reasons[2] == "kernel Br64d, not a preferred one"
+    assert choose([sharp, thicker])[0].option is sharp
 
 
 def test_kernel_never_refuses_and_needs_no_preference() -> None:
@@ -53,12 +66,12 @@ def test_kernel_never_refuses_and_needs_no_preference() -> None:
 
 
 def test_every_candidate_is_recorded_with_reasons() -> None:
-    first, second = choose([BEST, replace(BEST, eligibility=REFUSED)], kernels=["B40"])
+    first, second = choose([BEST, replace(BEST, eligibility=REFUSED)], soft)
     assert (first.rank, second.rank) == (1, 2)
     assert first.reasons == (
         "eligible",
         "1.25 mm thick, 0.00 mm off best",
-        "kernel B40f, preferred",
+        "kernel B40f",
         "no contrast",
         "covers 300 mm",
         "series number 3",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
+from service.domain.flags import LUNG_ADDED, LUNG_AT_EDGE, LUNG_DROPPED, Flag
 from service.pipelines.lung_density.capacity import adjusted, capacity
 
 
@@ -35,12 +36,20 @@ def test_the_published_equations(attributes: dict[str, str], litres: float) -> N
         ({"PatientSize": "180"}, "Height 180 m: only 1.55 to 1.95 m are predicted."),
         ({"PatientSex": "F", "PatientSize": "1.85"}, "Height 1.85 m: only 1.45 to 1.8 m are predicted."),
         ({"PatientAge": None}, "Age is not recorded."),
+        ({"PatientAge": "211M"}, "Age 17 years: only 18 to 70 are predicted."),
         ({"PatientAge": "071Y"}, "Age 71 years: only 18 to 70 are predicted."),
     ],
 )
 def test_nothing_is_predicted_beyond_what_is_recorded_and_covered(attributes: dict[str, Any], why_not: str) -> None:
     found = capacity([header(**attributes)])
     assert (found.predicted_ml, found.why_not) == (None, why_not)
+
+
+@pytest.mark.parametrize("flag", [LUNG_AT_EDGE, LUNG_DROPPED])
+def test_lungs_that_are_not_whole_are_not_compared_with_a_capacity(flag: Flag) -> None:
+    found = capacity([header()], (LUNG_ADDED, flag))
+    assert (found.predicted_ml, found.why_not) == (None, "The lungs are incomplete.")
+    assert capacity([header()], (LUNG_ADDED,)).predicted_ml is not None
 
 
 def test_a_malformed_height_is_named() -> None:

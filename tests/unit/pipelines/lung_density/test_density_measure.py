@@ -40,6 +40,15 @@ def test_the_percentile_is_the_least_value_that_fifteen_percent_do_not_exceed() 
     assert of([-900]).pd15_g_per_l == 100.0
 
 
+def test_the_percentile_of_fractions_is_the_next_whole_value_above() -> None:
+    """The value below would be exceeded by all of them: up to 1 g/L too near to emphysema."""
+    assert of([-909.1] * 20, np.float32).perc15_hu == -909.0
+    assert of([-909.1] * 14 + [-909.0] * 86, np.float32).perc15_hu == -909.0
+    assert of([-909.1] * 14 + [-908.9] * 86, np.float32).perc15_hu == -908.0
+    assert of([-1024.0] * 20, np.float32).perc15_hu == -1024.0
+    assert of([2000.5] * 20, np.float32).perc15_hu == 1023.0
+
+
 def lungs() -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Lobes of different sizes, each with its own distribution, mixed up in space; a part is no lung."""
     random = np.random.default_rng(7)

@@ -17,7 +17,7 @@ from helpers import evidence_samples, make_ct, tiny_models
 from service.domain.analysis import Analysis
 from service.domain.anatomy import LEFT_LOBES, RIGHT_LOBES, Lobe
 from service.domain.ct import CT
-from service.domain.flags import LUNG_AT_EDGE
+from service.domain.flags import LOSSY, LUNG_ADDED, LUNG_AT_EDGE
 from service.domain.ports import Backend, no_step, unheard
 from service.domain.report import Chart
 from service.evidence.result import result_document
@@ -37,7 +37,8 @@ pytestmark = pytest.mark.slow
 _SCHEMA = Path(__file__).parents[4] / "docs/reference/result.schema.json"
 SCHEMA = jsonschema.Draft202012Validator(json.loads(_SCHEMA.read_text(encoding="utf-8")))
 
-TALL = {"PatientSex": "M", "PatientSize": "1.80"}
+INSPIRED = {"PatientSex": "F", "PatientSize": "1.50"}
+"""Of whose predicted capacity, 4110 mL, the phantom's lungs fill three quarters."""
 GOOD_AIR = TracheaAir(-992.0, 14.0)
 EVEN: Mapping[Lobe, tuple[int, int]] = {
     Lobe.RUL: (-1000, -900),
@@ -106,7 +107,7 @@ def test_every_region_has_the_numbers_that_it_was_made_with(backend: Backend, mo
     lobe_mask, lungs = SCAN.truth.lobe_mask, pipeline_module.lungs_of
     monkeypatch.setattr(pipeline_module, "lobes_of", lambda *_: lobe_mask)
     monkeypatch.setattr(pipeline_module, "lungs_of", lambda ct, *rest: lungs(PLAIN, *rest))
-    found = analyse(filled(phantom(**TALL), lobe_mask), backend)
+    found = analyse(filled(phantom(**INSPIRED), lobe_mask), backend)
     for lobe, (low, high) in EVEN.items():
         numbers, width = told(found, lobe.name), high - low + 1
         assert numbers["volume_ml"] == pytest.approx(SCAN.truth.lobe_ml(lobe))
@@ -124,9 +125,9 @@ def test_every_region_has_the_numbers_that_it_was_made_with(backend: Backend, mo
         for measure in ("laa_950_percent", "haa_percent", "mean_hu"):
             weighted = sum(part[measure] * part["volume_ml"] for part in parts) / volume_ml
             assert numbers[measure] == pytest.approx(weighted)
-        adjusted = (numbers["perc15_hu"] + 1000.0) * total["volume_ml"] / 7302.0
+        adjusted = (numbers["perc15_hu"] + 1000.0) * total["volume_ml"] / 4110.0
         assert numbers["pd15_adjusted_g_per_l"] == pytest.approx(adjusted)
-    assert total["part_of_predicted_capacity"] == pytest.approx(total["volume_ml"] / 7302.0)
+    assert total["part_of_predicted_capacity"] == pytest.approx(total["volume_ml"] / 4110.0)
     for area in (segments.LAA, segments.HAA):
         part = total["laa_950_percent" if area is segments.LAA else "haa_percent"]
         assert told(found, area.name)["volume_ml"] == pytest.approx(part / 100.0 * total["volume_ml"])
@@ -135,12 +136,12 @@ def test_every_region_has_the_numbers_that_it_was_made_with(backend: Backend, mo
 
 @pytest.mark.usefixtures("good_air")
 def test_a_soft_thin_ct_without_contrast_is_comparable_and_watched(backend: Backend) -> None:
-    found = analyse(phantom(**TALL), backend)
+    found = analyse(phantom(**INSPIRED), backend)
     assert not not_comparable(found.flags) and not found.doubts
     assert not [one for group in found.groups for one in group.evaluations]
     assert found.drift.keys() == {one.name for one in LungDensity().drift}
     assert {one.name: one.value for one in found.uncertainty} == {"trachea_air_hu": -992.0, "noise_hu": 14.0}
-    body = LungDensity().report(phantom(**TALL), found, no_step)
+    body = LungDensity().report(phantom(**INSPIRED), found, no_step)
     assert "*" not in body.table.note and not [cell for row in body.table.rows for cell in row.cells if "*" in cell]
 
 
@@ -152,9 +153,12 @@ def test_a_soft_thin_ct_without_contrast_is_comparable_and_watched(backend: Back
         ({"ConvolutionKernel": ["Br59f", "3"]}, warnings.KERNEL_SHARP, "Kernel Br59f/3."),
         ({"ConvolutionKernel": "CHEST"}, warnings.KERNEL_UNKNOWN, "Kernel CHEST."),
         ({"ConvolutionKernel": None}, warnings.KERNEL_UNKNOWN, "No kernel is recorded."),
-        ({"SliceThickness": "2.5"}, warnings.SLICES_AVERAGE, "2.5 mm."),
+        ({"ConvolutionKernel": ["Br40d", "3"]}, warnings.ITERATIVE, "Kernel Br40d/3."),
+        ({"ReconstructionAlgorithm": "ITERATIVE"}, warnings.ITERATIVE, "Reconstruction Algorithm ITERATIVE."),
+        ({"SliceThickness": "2.5"}, warnings.SLICES_AVERAGE, "2.5 mm, above 2 mm."),
         ({"ContrastBolusAgent": "Iomeron 400"}, warnings.CONTRAST, "Iomeron 400."),
-        ({"CTDIvol": 1.24}, warnings.LOW_DOSE, "CTDIvol 1.2 mGy."),
+        ({"ContrastBolusRoute": "IV", "ContrastBolusVolume": "80"}, warnings.CONTRAST, "80 mL."),
+        ({"CTDIvol": 1.24}, warnings.LOW_DOSE, "CTDIvol 1.24 mGy, below 3 mGy."),
     ],
 )
 def test_what_changes_the_density_is_told_and_marks_what_it_changes(
@@ -167,6 +171,11 @@ def test_what_changes_the_density_is_told_and_marks_what_it_changes(
     marked = {one.concept.value for one in found.group("RUL").evaluations}
     assert len(marked) == len(CONCERNED[flag.code]) and "LAA-950-COMP" in marked
     assert marked == {one.concept.value for one in found.group("LUNG_TOTAL").evaluations}
+    areas = {area: [one.concept.value for one in found.group(area).evaluations] for area in ("LAA", "HAA")}
+    assert areas == {
+        "LAA": ["LAA-950-COMP"],
+        "HAA": ["HAA-COMP"] if Measure.HAA in CONCERNED[flag.code] else [],
+    }
     assert flag.doubt in found.doubts and "laa_950_percent" in told(found, "RUL"), "marked, not dropped"
     assert "pd15_g_per_l" not in found.drift
     assert [line for line in found.summary if line.startswith("Not comparable with other CTs: LAA-950, Perc15")]
@@ -208,6 +217,64 @@ def test_a_noisy_phantom_raises_its_flag_and_its_low_attenuation(backend: Backen
 
 
 @pytest.mark.usefixtures("good_air")
+def test_compression_with_loss_alone_marks_the_headline(backend: Backend) -> None:
+    ct = phantom(**INSPIRED).with_flags((LOSSY,))
+    found = analyse(ct, backend)
+    assert found.doubts == ("compressed with loss",)
+    body = LungDensity().report(ct, found, no_step)
+    assert ["! Not comparable with other CTs" in [line.text for line in card.lines] for card in body.cards] == [
+        True,
+        True,
+        False,
+    ]
+    assert "(compressed with loss)" in body.table.note
+
+
+@pytest.mark.usefixtures("good_air")
+@pytest.mark.parametrize(
+    ("attributes", "detail"),
+    [
+        ({"PatientSex": "M", "PatientSize": "1.80"}, "0.42 of the predicted capacity, below 0.7."),
+        ({"SeriesDescription": "Thorax EXP 1.0"}, 'The series is called "Thorax EXP 1.0".'),
+    ],
+)
+def test_lungs_that_were_not_filled_are_told_and_no_density_is_comparable(
+    attributes: dict[str, str], detail: str, backend: Backend
+) -> None:
+    ct = phantom(**attributes)
+    found = analyse(ct, backend)
+    (flag,) = (one for one in found.flags if one == warnings.NOT_INSPIRED)
+    assert flag.detail == detail and found.doubts == ("breath not deep",)
+    assert not_comparable(found.flags) == frozenset(Measure) and not found.drift
+    body = LungDensity().report(ct, found, no_step)
+    assert all("! Not comparable with other CTs" in [line.text for line in card.lines] for card in body.cards)
+    assert [note for note in body.notes if "depth of breath" in note]
+
+
+@pytest.mark.usefixtures("good_air")
+def test_a_part_of_the_lungs_is_neither_adjusted_nor_called_a_shallow_breath(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pipeline_module.lungs_of
+    monkeypatch.setattr(pipeline_module, "lungs_of", lambda *of: replace(whole(*of), flags=(LUNG_AT_EDGE,)))
+    found = analyse(phantom(PatientSex="M", PatientSize="1.80"), backend)
+    assert found.doubts == ("incomplete lungs",)
+    names = {name for group in found.groups for name in told(found, group.name)}
+    assert "perc15_hu" in names and not names & {"pd15_adjusted_g_per_l", "part_of_predicted_capacity"}
+    assert [flag.detail for flag in found.flags if flag == warnings.NOT_ADJUSTED] == ["The lungs are incomplete."]
+
+
+@pytest.mark.usefixtures("good_air")
+def test_dense_tissue_that_was_added_to_the_lungs_makes_all_densities_doubtful(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pipeline_module.lungs_of
+    monkeypatch.setattr(pipeline_module, "lungs_of", lambda *of: replace(whole(*of), flags=(LUNG_ADDED,)))
+    found = analyse(phantom(**INSPIRED), backend)
+    assert found.doubts == ("dense tissue added",) and not_comparable(found.flags) == frozenset(Measure)
+
+
+@pytest.mark.usefixtures("good_air")
 def test_without_a_height_nothing_is_adjusted_and_it_says_why(backend: Backend) -> None:
     ct = phantom(PatientSex="F")
     found = analyse(ct, backend)
@@ -216,7 +283,7 @@ def test_without_a_height_nothing_is_adjusted_and_it_says_why(backend: Backend) 
     assert not [name for group in found.groups for name in told(found, group.name) if "adjusted" in name]
     body = LungDensity().report(ct, found, no_step)
     assert {row.cells[3] for row in body.table.rows} == {"-"}
-    assert body.cards[1].lines[0].text == "Not adjusted to volume. Height is not recorded."
+    assert body.cards[1].lines[0].text == "Depth of breath unknown, not adjusted. Height is not recorded."
 
 
 @pytest.mark.usefixtures("good_air")
@@ -247,7 +314,7 @@ def test_two_runs_give_the_same_result(backend: Backend) -> None:
 
 @pytest.mark.usefixtures("good_air")
 def test_the_report_has_a_histogram_and_a_plane_coloured_by_attenuation(backend: Backend) -> None:
-    ct = phantom(**TALL)
+    ct = phantom(**INSPIRED)
     body = LungDensity().report(ct, analyse(ct, backend), no_step)
     histogram, coronal = body.large
     assert isinstance(histogram, Chart)
@@ -256,6 +323,7 @@ def test_the_report_has_a_histogram_and_a_plane_coloured_by_attenuation(backend:
         highest = max(curve.points, key=lambda point: point[1])
         assert highest[0] == pytest.approx(-850.0, abs=6.0), "the phantom's lungs"
         assert sum(high for _, high in curve.points) <= 100.0
+    assert [entry.title for entry in body.legend][-1] == "Coronal: -1024 to -250 HU"
     colours = coronal.picture.rgb.reshape(-1, 3).astype(int)
     assert np.count_nonzero(np.ptp(colours, axis=1) > 60) > 0.15 * len(colours), "lungs are coloured"
     assert np.count_nonzero(np.ptp(colours, axis=1) == 0) > 0.15 * len(colours), "the rest is grey"
@@ -263,14 +331,28 @@ def test_the_report_has_a_histogram_and_a_plane_coloured_by_attenuation(backend:
     assert "Adjusted" in body.cards[1].lines[0].text
 
 
+@pytest.mark.usefixtures("good_air")
+def test_the_picture_of_an_area_that_is_nowhere_says_so(backend: Backend) -> None:
+    """The phantom's lungs are all between the two ranges."""
+    ct = phantom(**INSPIRED)
+    found = analyse(ct, backend)
+    low, high = LungDensity().report(ct, found, no_step).small
+    assert low.caption.endswith(": no area (below -950 HU) found; slice with the most lung")
+    assert high.caption.endswith(": no area (-600 to -250 HU) found; slice with the most lung")
+    lobes, areas = found.label_maps
+    labels = np.array(areas.labels)
+    labels[20, 5:9, 5:9] = segments.HAA.label
+    body = LungDensity().report(ct, replace(found, label_maps=(lobes, replace(areas, labels=labels))), no_step)
+    assert body.small[1].caption.endswith(": -600 to -250 HU")
+
+
 def test_denser_lung_is_lighter_in_grey_print_too() -> None:
     greys = [0.299 * red + 0.587 * green + 0.114 * blue for _, (red, green, blue) in PALETTE.stops]
     assert all(darker + 20 < lighter for darker, lighter in pairwise(greys))
 
 
-def test_every_warning_that_concerns_a_measure_is_declared_and_gives_its_doubt_where_it_is_this_pipelines() -> None:
+def test_every_warning_that_concerns_a_measure_is_declared_and_gives_its_doubt() -> None:
     declared = {flag.code: flag for flag in FLAGS}
     assert CONCERNED.keys() <= declared.keys()
-    own = {flag.code for flag in vars(warnings).values() if isinstance(flag, warnings.Flag)} & CONCERNED.keys()
-    assert all(declared[code].doubt for code in own - {"LOSSY"})
+    assert all(declared[code].doubt for code in CONCERNED)
     assert not_comparable([LUNG_AT_EDGE]) == frozenset(Measure) and not not_comparable([])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.pipelines.lung_density.kernels import Sharpness, sharpness
+from service.pipelines.lung_density.kernels import Sharpness, is_iterative, sharpness
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,20 @@ from service.pipelines.lung_density.kernels import Sharpness, sharpness
         (["BONEPLUS"], Sharpness.SHARP),
         (["B"], Sharpness.SOFT),
         (["YC"], Sharpness.SHARP),
-        (["FC08"], Sharpness.SOFT),
+        (["B10f"], Sharpness.UNKNOWN),
+        (["Br36d3"], Sharpness.SOFT),
+        (["FC03"], Sharpness.SOFT),
+        (["FC13-H"], Sharpness.SOFT),
+        (["FC08"], Sharpness.UNKNOWN),
+        (["FC18-H"], Sharpness.UNKNOWN),
+        (["FC51-H"], Sharpness.SHARP),
+        (["STND"], Sharpness.SOFT),
+        (["BONE+"], Sharpness.SHARP),
+        (["LUNG+"], Sharpness.SHARP),
+        (["B_SOFT_B"], Sharpness.SOFT),
+        (["B_SHARP_C"], Sharpness.SHARP),
+        (["LUNG_A"], Sharpness.SHARP),
+        (["B_ELSE_C"], Sharpness.UNKNOWN),
         (["FC51"], Sharpness.SHARP),
         (["FC21"], Sharpness.UNKNOWN),
         (["CHEST"], Sharpness.UNKNOWN),
@@ -31,3 +44,24 @@ from service.pipelines.lung_density.kernels import Sharpness, sharpness
 )
 def test_sharpness(kernels: list[str], expected: Sharpness) -> None:
     assert sharpness(kernels) is expected
+
+
+@pytest.mark.parametrize(
+    ("kernels", "expected"),
+    [
+        (["I31f", "3"], True),
+        (["I31f"], True),
+        (["J30s", "5"], True),
+        (["Q40f"], True),
+        (["Br40d", "3"], True),
+        (["Br36d3"], True),
+        (["STANDARD", "AR50"], True),
+        (["Qr40d"], False),
+        (["Br40d"], False),
+        (["B31f"], False),
+        (["3"], False),
+        ([], False),
+    ],
+)
+def test_an_iterative_reconstruction_is_told_by_its_kernel(kernels: list[str], expected: bool) -> None:
+    assert is_iterative(kernels) is expected
