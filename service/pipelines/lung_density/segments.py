@@ -10,7 +10,10 @@ from service.domain.ct import Hounsfield
 from service.pipelines.lung_density.measure import HAA_HU, LAA_BELOW_HU
 
 KIND = LabelMapKind(
-    "density", "AI lung density", private("OBJ-DENSITY", "Segmentation of low and high attenuation areas")
+    "density",
+    "AI lung density",
+    private("OBJ-DENSITY", "Segmentation of low and high attenuation areas"),
+    outlined=False,
 )
 
 LAA = Segment(
