@@ -128,6 +128,12 @@ class Spool(Protocol):
         """Delete received files, as far as they are there: a power cut brings none back."""
         ...
 
+    def remove_damaged(self, relative: str) -> bool:
+        """Delete a received file if it is still not what its name says, and return whether it was; the same bytes may
+        be saved meanwhile.
+        """
+        ...
+
     def remove_results(self, job_id: str) -> None:
         """Delete all results of a job, if it has any: a power cut brings none back."""
         ...

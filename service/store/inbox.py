@@ -47,8 +47,9 @@ class Inbox:
     def reconcile(self, now: datetime) -> int:
         """At start: record files that have no row, as after a power cut. Returns how many.
 
-        Their sender is not known any more. Damaged ones were never acknowledged and are removed; encrypted ones without
-        a key stay where they are, for it may be in another database.
+        Their sender is not known, until one sends an image of the series: so a file that another receiver has saved
+        and is about to record gets its sender. Damaged ones were never acknowledged and are removed; encrypted ones
+        without a key stay where they are, for it may be in another database.
         """
         self._spool.remove_parts(_ABANDONED_AFTER_S, now.timestamp())
         unknown = set(self._spool.received()) - self._records.paths()
@@ -63,8 +64,8 @@ class Inbox:
         except FileNotFoundError:  # purged since it was listed
             return False
         if content is None:
-            log.warning("removed a file that a power cut has damaged: %s", path)
-            self._spool.remove(path)
+            if self._spool.remove_damaged(path):
+                log.warning("removed a file that a power cut has damaged: %s", path)
             return False
         try:
             identity = identify(content)

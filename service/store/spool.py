@@ -9,6 +9,7 @@ A kill leaves `.part` files only. A power cut during `save` may leave a damaged 
 """
 
 import errno
+import fcntl
 import os
 import shutil
 import threading
@@ -69,7 +70,8 @@ class Spool:
             part = folder / f"{uuid.uuid4().hex}{_PART}"
             with _removed_if_writing_fails(part):
                 self._write(part, self._relative(path), content)
-                part.rename(path)
+                with _replacing(folder):
+                    part.rename(path)
         # Together, because the disk then needs to flush only once: the two take turns otherwise.
         synced = self._syncs.submit(_sync, path)
         _sync(folder)
@@ -132,6 +134,18 @@ class Spool:
             _sync_removal(folder)
         for folder in {path.parent.parent for path in paths}:
             _sync_removal(folder)
+
+    def remove_damaged(self, relative: str) -> bool:
+        """Delete a received file if it is still not what its name says: another process may just have replaced it."""
+        path, removed = self._root / relative, False
+        with suppress(FileNotFoundError), _replacing(path.parent):
+            if self.read(relative) is None:
+                path.unlink()
+                removed = True
+        if removed:
+            _sync_removal(path.parent)
+            _sync_removal(path.parent.parent)
+        return removed
 
     def remove_results(self, job_id: str) -> None:
         """Delete a job's results together: a kill leaves what `remove_parts` removes."""
@@ -205,6 +219,17 @@ class Spool:
                     break
                 _sync(child.parent)
             self._durable.add(folder)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[None]:
+    """Files of a folder are put in place by one process at a time, and damaged ones removed."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
