@@ -12,6 +12,7 @@ from service.store.engine import in_words
 from service.store.file_keys import KeyForgotten, KeyUnknown
 from service.store.intake import Recorded
 from service.store.master_keys import NoMasterKey
+from service.store.names import received
 from service.store.records import Records
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Inbox:
     def _recover(self, path: str, now: datetime) -> bool:
         try:
             content = self._spool.read(path)
+            is_ours = content is None or self._spool.may_be_found(path)
         except (KeyForgotten, KeyUnknown, NoMasterKey) as error:
             log.error("a file is left where it is, it cannot be read: %s: %s", path, error)
             return False
@@ -72,6 +74,10 @@ class Inbox:
         except Unidentified as error:
             log.error("a file is left where it is, it cannot be recorded: %s: %s", path, error)
             return False
+        digest = sha256(content).hexdigest()
+        if not is_ours or received(identity, digest) != path:
+            log.error("a file is left where it is, this service has not saved it: %s", path)
+            return False
         arrival = Arrival(identity, "", "", "", self._spool.saved_at(path), content)
-        recorded = self._records.record(arrival, path, sha256(content).hexdigest(), self._spool.is_there, now)
+        recorded = self._records.record(arrival, path, digest, self._spool.is_there, now)
         return recorded is not Recorded.GONE

@@ -98,6 +98,11 @@ class Spool:
         with (self._root / relative).open("rb") as file:
             return self._encryption.content(relative, file)
 
+    def may_be_found(self, relative: str) -> bool:
+        """Whether a received file that has no row may be one that this service saved."""
+        with (self._root / relative).open("rb") as file:
+            return self._encryption.may_be_found(relative, file)
+
     @contextmanager
     def local(self, relatives: Sequence[str]) -> Iterator[list[Path]]:
         """The files themselves; of encrypted ones copies in a temporary folder (TMPDIR).

@@ -1,5 +1,6 @@
 """Encrypted spools: nothing of a patient lies on the disk or in the bucket, and only what was saved is ever read."""
 
+import json
 import os
 import shutil
 import tracemalloc
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import obstore
 import pytest
 import sqlalchemy as sa
 from helpers.arrivals import arrival
@@ -21,7 +23,7 @@ from service.store.encryption import PLAIN, Encryption
 from service.store.engine import sqlite_engine
 from service.store.file_keys import FileKeys, KeyForgotten, KeyUnknown, forget_keys
 from service.store.master_keys import MasterKeys, NoMasterKey
-from service.store.names import owner
+from service.store.names import owner, telling
 from service.store.object_spool import ObjectSpool
 from service.store.spool import Spool as DiskSpool
 from service.store.tables import file_keys
@@ -112,6 +114,39 @@ def test_other_bytes_than_were_saved_are_never_handed_out(house: House, harm: st
         assert spool.read(victim) is None
     assert save(spool) == path
     assert contents(spool, path) == [CONTENT], "the sender's next try writes it anew"
+
+
+def test_nobody_can_slip_in_plain_results_whose_names_tell_their_content(house: House) -> None:
+    spool = house.spool()
+    result = spool.save_results("job", {"a.dcm": CONTENT})["a.dcm"]
+    forged = telling(str(Path(result).with_name("a.dcm")), b"forged")
+    (house.folder / forged).write_bytes(b"forged")
+    with pytest.raises(NotWhole), spool.local([forged]):
+        pass
+
+
+def test_nobody_can_put_a_manifest_before_that_of_encrypted_results(tmp_path: Path, engine: sa.Engine) -> None:
+    class Watched(ObjectSpool):
+        """Somebody sees results go up, and is quicker."""
+
+        def _create(self, path: str, content: bytes) -> None:
+            if path.endswith("manifest.json"):
+                evil = telling("results/job/evil/a.dcm", b"forged")
+                obstore.put(store, evil, b"forged")
+                obstore.put(store, path, json.dumps({"a.dcm": evil}).encode())
+            super()._create(path, content)
+
+    store = LocalStore(tmp_path / "bucket", mkdir=True)
+    how = encryption(engine)
+    with pytest.raises(NotWhole):
+        Watched(store, how).save_results("job", {"a.dcm": CONTENT})
+    spool = ObjectSpool(store, how)
+    with pytest.raises(NotWhole):
+        spool.save_results("job", {"a.dcm": CONTENT})
+    spool.remove_parts(-1.0, 0.0)
+    spool.remove_results("job")
+    assert contents(spool, *spool.save_results("job", {"a.dcm": CONTENT}).values()) == [CONTENT]
+    assert b"a.dcm" not in (tmp_path / "bucket/results/job/manifest.json").read_bytes()
 
 
 def test_a_file_moved_to_another_study_is_not_read_there(house: House) -> None:
