@@ -21,7 +21,7 @@ def check(settings: Settings) -> Iterator[Check]:
         state = "on" if ours.new_files else "off for new files (encryption.new_files)"
     try:
         keys = file_keys(settings, existing_storage(settings)[1]) if has_database(settings) else None
-        known, unusable = (keys.count(), keys.unusable()) if keys else (0, 0)
+        known, unusable, waiting = (keys.count(), keys.unusable(), keys.of_older_masters()) if keys else (0, 0, 0)
     except (Permanent, SQLAlchemyError, OSError):
         yield Check(_NAME, True, f"{state}; its keys could not be looked at")
         return
@@ -29,7 +29,7 @@ def check(settings: Settings) -> Iterator[Check]:
         why = "their master key is not configured, or they were changed"
         yield Check(_NAME, False, f"{unusable} of {known} keys cannot be used, nor the files be read: {why}")
         return
-    old = f"; {waiting} wait for `thoracle rewrap`" if keys and (waiting := keys.of_older_masters()) else ""
+    old = f"; {waiting} wait for `thoracle rewrap`" if waiting else ""
     yield Check(_NAME, True, f"{state}; {known} keys of studies and results can be used{old}" if known else state)
 
 

@@ -20,11 +20,12 @@ from obstore.store import LocalStore
 from service.domain.ports import Spool
 from service.store.encrypted_file import HEADER_BYTES, MAGIC, PIECE_BYTES, NotWhole
 from service.store.encryption import PLAIN, Encryption
-from service.store.engine import sqlite_engine
+from service.store.engine import drop_log, sqlite_engine
 from service.store.file_keys import FileKeys, KeyForgotten, KeyUnknown, forget_keys
 from service.store.master_keys import MasterKeys, NoMasterKey
 from service.store.names import owner, telling
 from service.store.object_spool import ObjectSpool
+from service.store.retention import Retention
 from service.store.spool import Spool as DiskSpool
 from service.store.tables import file_keys
 
@@ -195,16 +196,11 @@ def test_the_bytes_of_a_forgotten_key_are_gone_from_the_database(house: House, t
     path = save(house.spool())
     with house.engine.begin() as connection:
         wrapped = connection.scalar(sa.select(file_keys.c.wrapped)).encode()
-    checkpoint(house.engine)
+    assert drop_log(house.engine)
     assert wrapped in (tmp_path / "records.db").read_bytes()
     house.forget(path)
-    checkpoint(house.engine)
+    assert Retention(house.engine).drop_log()
     assert not [file for file in tmp_path.glob("records.db*") if wrapped in file.read_bytes()]
-
-
-def checkpoint(engine: sa.Engine) -> None:
-    with engine.connect() as connection:
-        connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
 
 
 def test_a_file_whose_key_is_in_no_row_is_told_so(house: House) -> None:

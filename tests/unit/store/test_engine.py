@@ -3,6 +3,7 @@ import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from service.errors import Permanent
 from service.store.engine import database_engine, sqlite_engine
@@ -45,3 +46,20 @@ def test_threads_get_to_write_in_the_order_they_came(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert order == list(range(6))
+
+
+def test_a_commit_is_durable_whatever_the_default_of_the_server_is() -> None:
+    engine = database_engine("postgresql+psycopg://me@host/thoracle")
+    connect = {}
+    sa.event.listen(engine, "do_connect", lambda _dialect, _record, _args, how: connect.update(how) or stop())
+    with pytest.raises(Stopped):
+        engine.connect()
+    assert "-c synchronous_commit=on" in connect["options"]
+
+
+class Stopped(Exception):
+    """No server is asked."""
+
+
+def stop() -> None:
+    raise Stopped
