@@ -14,7 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.store.encrypted_file import KEY_BYTES, KEY_ID_BYTES, FileKey
+from service.domain.key_length import KEY_BYTES
+from service.store.encrypted_file import KEY_ID_BYTES, FileKey
 from service.store.engine import drop_log, durable, in_words, insert_or_nothing
 from service.store.master_keys import MasterKeys, NoMasterKey, Wrapped
 from service.store.tables import file_keys

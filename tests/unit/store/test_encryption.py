@@ -262,6 +262,16 @@ def test_a_new_master_key_wraps_what_the_old_one_did(house: House) -> None:
         contents(house.spool(MASTER), path)
 
 
+def test_a_new_master_key_that_all_know_before_one_uses_it_refuses_no_image_in_between(house: House) -> None:
+    """Processes are restarted one by one, while a study comes to all of them."""
+    new = other_master()
+    before, knows, uses = (house.spool(*masters) for masters in ((MASTER,), (MASTER, new), (new, MASTER)))
+    one = [save(spool, instance=str(number)) for number, spool in enumerate((knows, before))]
+    two = [save(spool, study_uid="T", instance=str(number)) for number, spool in enumerate((uses, knows))]
+    for spool in (knows, uses):
+        assert contents(spool, *one, *two) == [CONTENT] * 4
+
+
 @pytest.mark.parametrize("column", ["wrapped", "owner"])
 def test_a_key_that_was_changed_in_the_database_or_given_to_another_study_is_no_use(house: House, column: str) -> None:
     spool = house.spool()
