@@ -66,12 +66,15 @@ class Spool:
         """FileNotFoundError if a purge of the study removes the file or its folder under our hands."""
         folder = path.parent
         self._ensure(folder)
-        if not (path.exists() and self._holds(path, content)):
+        if not self._holds(path, content):
             part = folder / f"{uuid.uuid4().hex}{_PART}"
             with _removed_if_writing_fails(part):
                 self._write(part, self._relative(path), content)
                 with _replacing(folder):
-                    part.rename(path)
+                    if self._holds(path, content):  # another sender was quicker; our key may be forgotten since
+                        part.unlink()
+                    else:
+                        part.rename(path)
         # Together, because the disk then needs to flush only once: the two take turns otherwise.
         synced = self._syncs.submit(_sync, path)
         _sync(folder)
@@ -203,7 +206,9 @@ class Spool:
             file.writelines(pieces)
 
     def _holds(self, path: Path, content: bytes | memoryview) -> bool:
-        """Whether the file has this content."""
+        """Whether the file is there and has this content."""
+        if not path.exists():
+            return False
         with path.open("rb") as file:
             return self._encryption.holds(self._relative(path), file, content)
 

@@ -74,6 +74,24 @@ def test_a_file_that_was_saved_with_a_key_that_a_purge_then_forgot_is_saved_agai
     assert ward.contents(path) == late.content
 
 
+def test_a_slow_sender_puts_no_file_with_a_forgotten_key_over_an_acknowledged_one(ward: Ward, tmp_path: Path) -> None:
+    """And is killed then: nobody would save it again."""
+    ward.delivered("1")
+    one, slow = ward.slice("2"), Spool(tmp_path / "data", encryption(ward.engine))
+
+    def then_overtaken(*arguments: object) -> None:
+        ward.spool._write(*arguments)  # type: ignore[arg-type]
+        slow._write = ward.spool._write  # type: ignore[method-assign]
+        ward.purge()
+        Inbox(ward.spool, ward.records).take(one)
+
+    slow._write = then_overtaken  # type: ignore[method-assign]
+    path = slow.save(one.identity, one.content, sha256(one.content).hexdigest())
+    assert path in ward.records.paths()
+    assert ward.contents(path) == one.content
+    assert not list((tmp_path / "data").rglob("*.part"))
+
+
 @pytest.mark.parametrize("when", ["given up", "removed", "forgotten"])
 def test_an_inbox_keeps_what_comes_while_its_study_is_purged(
     ward: Ward, when: str, monkeypatch: pytest.MonkeyPatch
