@@ -109,16 +109,19 @@ def durable(engine: sa.Engine) -> Iterator[sa.Connection]:
 def drop_log(engine: sa.Engine) -> bool:
     """Write SQLite's -wal file into the database and empty it: it may still hold what was overwritten there.
 
-    Returns whether it is empty; not where another process reads meanwhile. PostgreSQL cleans up by itself.
+    Returns whether it is empty; not where another process reads meanwhile, or the disk is full or fails. PostgreSQL has
+    no such file, and cleans up by itself.
     """
     if engine.dialect.name != "sqlite":
         return True
     with engine.connect() as connection:
-        sqlite: Any = connection.connection.driver_connection
+        sqlite: Any = connection.connection.driver_connection  # in no transaction, as a checkpoint wants it
         usual = sqlite.execute("PRAGMA busy_timeout").fetchone()[0]
         sqlite.execute(f"PRAGMA busy_timeout={_LOG_WAITS_MS}")
         try:
             busy: int = sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error:
+            return False
         finally:
             sqlite.execute(f"PRAGMA busy_timeout={usual}")
     return not busy
