@@ -176,7 +176,8 @@ class Analyst:
     ) -> SeriesOption:
         """A series with what its headers say of it."""
         if series.refusals:
-            headers.keep_first(series.series_uid, read_header(series.paths[0]))
+            if series.paths:
+                headers.keep_first(series.series_uid, read_header(series.paths[0]))
             return SeriesOption(series.series_uid, Eligibility(series.refusals))
         every = headers.of(series, step)
         found = series_option(every, check_headers(every, self.limits, expected_images))

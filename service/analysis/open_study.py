@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +19,8 @@ from service.evidence.context import Earlier
 from service.imaging.attributes import texts
 from service.imaging.facts import series_facts
 from service.store.dicom_folder import SeriesFiles, read_header
+from service.store.encrypted_file import NotWhole
+from service.store.file_keys import KeyForgotten, KeyUnknown
 from service.store.records import Records, SeriesRecord
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,9 @@ def _header(path: Path) -> Dataset | None:
     return header
 
 
+LOST = (NotWhole, KeyForgotten, KeyUnknown)
+"""A file that nobody can read any more. Where only the master key is missing, the study waits for it."""
+
 _NO_RULE = (Refusal(Reason.NO_PIPELINE, "No rule of the pipeline matches this series."),)
 
 
@@ -106,12 +111,29 @@ class Studies:
     def _series_facts(self, one: SeriesRecord) -> StudyFacts | None:
         """Returns the facts in the first header that can be parsed; None if there is none, and for a scout."""
         for relative in one.paths[:_HEADERS_TRIED]:
-            with self._spool.local([relative]) as (path,):
-                header = _header(path)
+            try:
+                with self._spool.local([relative]) as (path,):
+                    header = _header(path)
+            except LOST:
+                continue
             if header is not None:
                 scout = "LOCALIZER" in texts(header, "ImageType")
                 return None if scout else series_facts(header, one.calling_ae, one.called_ae, one.first_received_at)
         return None
+
+    def _opened(self, open_files: ExitStack, one: SeriesRecord) -> tuple[tuple[Path, ...], tuple[Refusal, ...]]:
+        """The files of a series; if one of them is lost, the first that is not, whose header tells whose they are, and
+        why the series is refused: the study's other series are none the worse for it.
+        """
+        try:
+            return tuple(open_files.enter_context(self._spool.local(one.paths))), ()
+        except LOST as error:
+            log.error("a series is refused: a received file cannot be decrypted: %s", error)
+            why = (Refusal(Reason.UNREADABLE, f"A received file cannot be decrypted ({type(error).__name__})."),)
+        for relative in one.paths[:_HEADERS_TRIED]:
+            with suppress(*LOST):
+                return tuple(open_files.enter_context(self._spool.local([relative]))), why
+        return (), why
 
     @contextmanager
     def open(self, job: Job, doing: str = "") -> Iterator[Study]:
@@ -126,16 +148,16 @@ class Studies:
                 log.info("job %s: %s%s", job.job_id, doing, stage)
 
         with ExitStack() as open_files:
-            paths = [tuple(open_files.enter_context(self._spool.local(r.paths))) for r in records]
+            opened = [self._opened(open_files, r) for r in records]
             not_taken = self._not_taken(job, records)
             files = [
                 SeriesFiles(
                     job.study_uid,
                     r.series_uid,
-                    p,
-                    _not_ct(r) or (_NO_RULE if r.series_uid in not_taken else ()),
+                    paths,
+                    lost or _not_ct(r) or (_NO_RULE if r.series_uid in not_taken else ()),
                     tuple(r.paths),
                 )
-                for r, p in zip(records, paths, strict=True)
+                for r, (paths, lost) in zip(records, opened, strict=True)
             ]
             yield files, progress, self._expected_images(job.study_uid, records)

@@ -7,8 +7,8 @@ from service.composition.encryption import rewrap as wrap_again
 def rewrap(config: ConfigOption = None) -> None:
     """Wrap the keys of encrypted files with the new master key, while the service works.
 
-    Files stay as they are. First name the new key as `encryption.master_key` and the one before in
-    `encryption.old_master_keys`, and restart all processes; afterwards the old one can go. Can be run again.
+    Files stay as they are. First name the new key in `encryption.old_master_keys` and restart all processes; then
+    exchange it with `encryption.master_key` and restart them again. Afterwards the old one can go. Can be run again.
 
     [bold]Example[/]
 

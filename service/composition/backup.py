@@ -51,7 +51,9 @@ def backup(settings: Settings, into: Path, told: Told = lambda _done, _of: None)
         os.sync()
         part.rename(folder)
     bucket = f"images and results: they are in {settings.bucket.url}" if settings.bucket else ""
-    master = "the master key, without which its images and results are unreadable" if settings.encryption.keys else ""
+    master = "the master key, without which its images and results are unreadable"
+    if not settings.encryption.keys:  # a shell may lack the credential that the service has
+        master = f"where files are encrypted, {master}"
     return Made(folder, files - gone, gone, tuple(filter(None, ["the configuration", master, bucket])))
 
 

@@ -50,6 +50,7 @@ def doctor(settings: Settings, config: Path | None = None) -> Iterator[checks.Ch
     yield checks.check_rights(_of_patients(settings), _secret(config, settings))
     yield checks.check_databases(list(damaged_files(settings)))
     yield from encryption.check(settings)
+    yield from encryption.check_copies(settings)
     yield from _audit_trail(settings)
     yield from _audit_collector(settings)
     if (store := bucket(settings)) and settings.bucket:

@@ -1,6 +1,9 @@
 """Encryption of files as an operator sees it: whether it is on, whether all can be read, and a new master key."""
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -11,6 +14,8 @@ from service.ops.doctor import Check
 from service.settings import Settings
 
 _NAME = "encryption"
+_MOUNTS = Path("/proc/self/mounts")
+_IN_MEMORY = ("tmpfs", "ramfs")
 
 
 def check(settings: Settings) -> Iterator[Check]:
@@ -21,7 +26,7 @@ def check(settings: Settings) -> Iterator[Check]:
         state = "on" if ours.new_files else "off for new files (encryption.new_files)"
     try:
         keys = file_keys(settings, existing_storage(settings)[1]) if has_database(settings) else None
-        known, unusable = (keys.count(), keys.unusable()) if keys else (0, 0)
+        known, unusable, waiting = (keys.count(), keys.unusable(), keys.of_older_masters()) if keys else (0, 0, 0)
     except (Permanent, SQLAlchemyError, OSError):
         yield Check(_NAME, True, f"{state}; its keys could not be looked at")
         return
@@ -29,8 +34,30 @@ def check(settings: Settings) -> Iterator[Check]:
         why = "their master key is not configured, or they were changed"
         yield Check(_NAME, False, f"{unusable} of {known} keys cannot be used, nor the files be read: {why}")
         return
-    old = f"; {waiting} wait for `thoracle rewrap`" if keys and (waiting := keys.of_older_masters()) else ""
+    old = f"; {waiting} wait for `thoracle rewrap`" if waiting else ""
     yield Check(_NAME, True, f"{state}; {known} keys of studies and results can be used{old}" if known else state)
+
+
+def check_copies(settings: Settings) -> Iterator[Check]:
+    """Where copies of encrypted files lie in the clear while they are read: TMPDIR of this command."""
+    if settings.encryption.master_key is None:
+        return
+    folder = Path(tempfile.gettempdir()).resolve()
+    if _file_system(folder) in _IN_MEMORY:
+        yield Check("copies", True, f"TMPDIR ({folder}) is in memory, if the service has the same")
+        return
+    why = "workers read copies of encrypted files there, in the clear: put TMPDIR of the service into memory (tmpfs)"
+    yield Check("copies", True, f"TMPDIR ({folder}) is on a disk, if the service has the same; {why}")
+
+
+def _file_system(folder: Path) -> str:
+    """The kind of file system that a folder is on; "" if the kernel does not tell (proc_mounts(5))."""
+    kinds = {}
+    with suppress(OSError):
+        for line in _MOUNTS.read_text(encoding="utf-8").splitlines():
+            _, mounted, kind, *_ = line.split(" ")
+            kinds[Path(mounted.replace("\\040", " "))] = kind
+    return next((kinds[above] for above in (folder, *folder.parents) if above in kinds), "")
 
 
 def rewrap(settings: Settings, by: str) -> int:

@@ -25,8 +25,10 @@ from service.store.spool import PRIVATE_FOLDER
 from service.store.spool import Spool as DiskSpool
 
 _ADVICE = {
-    "records.db": "Restore it from a backup; or move it away with its -wal and -shm files, and audit.head: then all "
-    "studies in the spool are recorded, analysed and delivered again, and what was known of earlier jobs is gone",
+    "records.db": "Restore it from a backup: where files are encrypted their keys are in it, and without them nobody "
+    "can read the images and results in the spool. If there is no backup, move it away with its -wal and -shm files, "
+    "and audit.head: then all studies in the spool whose files are not encrypted are recorded, analysed and delivered "
+    "again, and what was known of earlier jobs is gone",
     "flow.db": "Move it away with its -wal and -shm files: it is made again from records.db",
 }
 DATABASES = tuple(_ADVICE)

@@ -110,6 +110,13 @@ class Spool(Protocol):
         """A received file, None if it is not what its name says; FileNotFoundError if it is not there or purged."""
         ...
 
+    def may_be_found(self, relative: str) -> bool:
+        """Whether a received file that has no row may be one that this service saved, not one that somebody put there.
+
+        OSErrors as those of `read`.
+        """
+        ...
+
     def local(self, relatives: Sequence[str]) -> AbstractContextManager[list[Path]]:
         """The files as paths on this machine, in the same order, for as long as the context is open.
 
@@ -126,6 +133,12 @@ class Spool(Protocol):
 
     def remove(self, *relatives: str) -> None:
         """Delete received files, as far as they are there: a power cut brings none back."""
+        ...
+
+    def remove_damaged(self, relative: str) -> bool:
+        """Delete a received file if it is still not what its name says, and return whether it was; the same bytes may
+        be saved meanwhile.
+        """
         ...
 
     def remove_results(self, job_id: str) -> None:

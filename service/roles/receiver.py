@@ -44,7 +44,7 @@ def run(settings: Settings, name: str, listening_on: int | None = None) -> None:
     metrics, deliveries = Metrics(settings.destinations), Deliveries(engine)
     recovered = inbox.reconcile(now())
     if recovered:
-        log.warning("%d files in the spool had no record: recorded", recovered)
+        log.warning("%d files in the spool had no record yet: recorded", recovered)
 
     backlog = Backlog(engine)
     admission = Admission(ours.marks, spool.free_bytes, backlog.waiting, backlog.holds, metrics)

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from service.domain.key_length import KEY_BYTES
 from service.settings.tls import NamedTls, Tls
 from service.settings.values import Frozen, WebAddress
 
@@ -42,13 +43,10 @@ def _of_32_bytes(key: SecretStr) -> SecretStr:
         found = b64decode(key.get_secret_value(), validate=True)
     except ValueError:
         found = b""
-    if len(found) != _KEY_BYTES:
-        raise ValueError(f"a key has {_KEY_BYTES} random bytes in base64: make one with `openssl rand -base64 32`")
+    if len(found) != KEY_BYTES:
+        raise ValueError(f"a key has {KEY_BYTES} random bytes in base64: make one with `openssl rand -base64 32`")
     return key
 
-
-_KEY_BYTES = 32
-"""AES-256."""
 
 MasterKey = Annotated[SecretStr, AfterValidator(_of_32_bytes)]
 

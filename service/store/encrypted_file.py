@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from service.domain.key_length import KEY_BYTES
+
 MAGIC = b"Thoracle sealed\x01"
 PIECE_BYTES = 1 << 20
-KEY_BYTES = 32
 KEY_ID_BYTES = 16
 HEADER_BYTES = len(MAGIC) + KEY_ID_BYTES + 32
 

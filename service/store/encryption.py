@@ -20,7 +20,7 @@ from service.store.encrypted_file import (
 )
 from service.store.file_keys import FileKeys, KeyForgotten, KeyUnknown
 from service.store.master_keys import NoMasterKey
-from service.store.names import is_whole, owner, tells
+from service.store.names import RECEIVED, is_whole, owner, tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,25 @@ class Encryption:
         except NotWhole:
             return None
         return found if is_whole(name, found) else None
+
+    def saved(self, name: str, file: BinaryIO) -> bytes:
+        """The content of a file of results; NotWhole if it is not what was saved. Else as `Reading.is_encrypted`."""
+        reading = self.reading()
+        if reading.is_encrypted(name, file):
+            return b"".join(reading.decrypted(name, file))
+        if not reading.may_be_plain(name, file):
+            raise NotWhole(name)
+        return file.read()
+
+    def may_be_found(self, name: str, file: BinaryIO) -> bool:
+        """Whether a received file that has no row may be one that we saved: not a plain one where we encrypt.
+
+        OSErrors as those of `Reading.is_encrypted`.
+        """
+        reading, whose = self.reading(), owner(name)
+        if self.keys is None or reading.is_encrypted(name, file) or not reading.had_key(whose):
+            return True
+        return not self.new_files and self.keys.existing(whose) is None
 
     def holds(self, name: str, file: BinaryIO, content: bytes | memoryview) -> bool:
         """Whether a file has this content and can be read; compared in pieces: it may be larger than the memory."""
@@ -99,11 +118,14 @@ class Reading:
         return True
 
     def may_be_plain(self, name: str, file: BinaryIO) -> bool:
-        """Whether a plain file may be what was saved: its owner never had a key, or its name tells its content.
+        """Whether a plain file may be what was saved: its owner never had a key, or it is a received one that came
+        before, whose name tells its content. Results are encrypted all or none.
 
         Else somebody could put another file in the place of an encrypted one.
         """
-        return not self.had_key(owner(name)) or self._is_told(name, file)
+        if not self.had_key(owner(name)):
+            return True
+        return name.startswith(f"{RECEIVED}/") and self._is_told(name, file)
 
     def decrypted(self, name: str, file: BinaryIO) -> Iterator[bytes]:
         """The content of an encrypted file in pieces, to be believed at their end; NotWhole if it is another one."""

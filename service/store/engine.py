@@ -22,6 +22,7 @@ _SESSION = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "11s",
     "idle_in_transaction_session_timeout": "60s",
+    "synchronous_commit": "on",  # whatever the server's default is: a sender is told that its image is kept
 }
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _CLIENT = {
@@ -31,6 +32,10 @@ _CLIENT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 11_000,
 }
+
+
+_LOG_WAITS_MS = 200
+"""Others wait as long to write."""
 
 
 def database_engine(database: str | Path, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> sa.Engine:
@@ -99,6 +104,27 @@ def durable(engine: sa.Engine) -> Iterator[sa.Connection]:
                 yield connection
         finally:
             sqlite.execute(f"PRAGMA synchronous={usual}")
+
+
+def drop_log(engine: sa.Engine) -> bool:
+    """Write SQLite's -wal file into the database and empty it: it may still hold what was overwritten there.
+
+    Returns whether it is empty; not where another process reads meanwhile, or the disk is full or fails. PostgreSQL has
+    no such file, and cleans up by itself.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    with engine.connect() as connection:
+        sqlite: Any = connection.connection.driver_connection  # in no transaction, as a checkpoint wants it
+        usual = sqlite.execute("PRAGMA busy_timeout").fetchone()[0]
+        sqlite.execute(f"PRAGMA busy_timeout={_LOG_WAITS_MS}")
+        try:
+            busy: int = sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error:
+            return False
+        finally:
+            sqlite.execute(f"PRAGMA busy_timeout={usual}")
+    return not busy
 
 
 @contextmanager

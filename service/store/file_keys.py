@@ -14,8 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.store.encrypted_file import KEY_BYTES, KEY_ID_BYTES, FileKey
-from service.store.engine import durable, in_words, insert_or_nothing
+from service.domain.key_length import KEY_BYTES
+from service.store.encrypted_file import KEY_ID_BYTES, FileKey
+from service.store.engine import drop_log, durable, in_words, insert_or_nothing
 from service.store.master_keys import MasterKeys, NoMasterKey, Wrapped
 from service.store.tables import file_keys
 
@@ -99,6 +100,8 @@ class FileKeys:
                 _overwrite(connection)
                 values = {"wrapped": again.wrapped, "master": again.master}
                 changed += connection.execute(sa.update(file_keys).where(this).values(values)).rowcount
+        with _failures():
+            drop_log(self._engine)  # what the old master key opens; a worker's janitor does it again
         return changed
 
     def _made(self, owner: str) -> FileKey:

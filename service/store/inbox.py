@@ -12,6 +12,7 @@ from service.store.engine import in_words
 from service.store.file_keys import KeyForgotten, KeyUnknown
 from service.store.intake import Recorded
 from service.store.master_keys import NoMasterKey
+from service.store.names import received
 from service.store.records import Records
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,9 @@ class Inbox:
     def reconcile(self, now: datetime) -> int:
         """At start: record files that have no row, as after a power cut. Returns how many.
 
-        Their sender is not known any more. Damaged ones were never acknowledged and are removed; encrypted ones without
-        a key stay where they are, for it may be in another database.
+        Their sender is not known, until one sends an image of the series: so a file that another receiver has saved
+        and is about to record gets its sender. Damaged ones were never acknowledged and are removed; encrypted ones
+        without a key stay where they are, for it may be in another database.
         """
         self._spool.remove_parts(_ABANDONED_AFTER_S, now.timestamp())
         unknown = set(self._spool.received()) - self._records.paths()
@@ -57,20 +59,25 @@ class Inbox:
     def _recover(self, path: str, now: datetime) -> bool:
         try:
             content = self._spool.read(path)
+            is_ours = content is None or self._spool.may_be_found(path)
         except (KeyForgotten, KeyUnknown, NoMasterKey) as error:
             log.error("a file is left where it is, it cannot be read: %s: %s", path, error)
             return False
         except FileNotFoundError:  # purged since it was listed
             return False
         if content is None:
-            log.warning("removed a file that a power cut has damaged: %s", path)
-            self._spool.remove(path)
+            if self._spool.remove_damaged(path):
+                log.warning("removed a file that a power cut has damaged: %s", path)
             return False
         try:
             identity = identify(content)
         except Unidentified as error:
             log.error("a file is left where it is, it cannot be recorded: %s: %s", path, error)
             return False
+        digest = sha256(content).hexdigest()
+        if not is_ours or received(identity, digest) != path:
+            log.error("a file is left where it is, this service has not saved it: %s", path)
+            return False
         arrival = Arrival(identity, "", "", "", self._spool.saved_at(path), content)
-        recorded = self._records.record(arrival, path, sha256(content).hexdigest(), self._spool.is_there, now)
+        recorded = self._records.record(arrival, path, digest, self._spool.is_there, now)
         return recorded is not Recorded.GONE

@@ -90,6 +90,8 @@ def intake(
     if not study.kept:
         _begin_anew(connection, study, arrival)
     _note_series(connection, arrival)
+    if arrival.calling_ae and not study.calling_ae:
+        connection.execute(_UPDATE_STUDY, {"study": study.study_uid, "calling_ae": arrival.calling_ae})
     outcome = _note_instance(connection, arrival, path, digest, may_be_old=found_at is not None)
     if outcome is Recorded.DUPLICATE:
         connection.execute(_UPDATE_SERIES.values(duplicates=series.c.duplicates + 1), _key(arrival.identity))
@@ -126,12 +128,10 @@ def _note_series(connection: sa.Connection, arrival: Arrival) -> None:
     if known is None:
         connection.execute(
             sa.insert(series).values(
+                **_sender(arrival),
                 study_uid=identity.study_uid,
                 series_uid=identity.series_uid,
                 modality=identity.modality,
-                calling_ae=arrival.calling_ae,
-                called_ae=arrival.called_ae,
-                peer_address=arrival.peer_address,
                 first_received_at=arrival.received_at,
                 last_received_at=arrival.received_at,
                 acquired_at=identity.acquired_at,
@@ -146,7 +146,25 @@ def _note_series(connection: sa.Connection, arrival: Arrival) -> None:
         "last_received_at": max(known.last_received_at, arrival.received_at),
         "acquired_at": max(acquired, default=None),
     }
+    if arrival.calling_ae and not known.calling_ae:  # so far there were only files that a start has found
+        latest |= _sender(arrival)
+        note(
+            connection,
+            identity.study_uid,
+            None,
+            "receive",
+            f"a series is from {arrival.calling_ae}",
+            arrival.received_at,
+        )
     connection.execute(_UPDATE_SERIES, _key(identity) | latest)
+
+
+def _sender(arrival: Arrival) -> dict[str, str]:
+    return {
+        "calling_ae": arrival.calling_ae,
+        "called_ae": arrival.called_ae,
+        "peer_address": arrival.peer_address,
+    }
 
 
 def _key(identity: Identity) -> dict[str, str]:

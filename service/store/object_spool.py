@@ -4,9 +4,8 @@
     results/<job id>/<attempt>/<name>-<content>        of every attempt to save them
     results/<job id>/manifest.json                     name → path of the attempt that counts: the first to put it
 
-Objects never change and appear whole. They may be encrypted, but for the manifest, which has names alone. It is put
-last, on the condition that there is none: two workers at the same job agree on one attempt, and nobody sees half of the
-results.
+Objects never change and appear whole. They may be encrypted. The manifest is put last, on the condition that there is
+none: two workers at the same job agree on one attempt, and nobody sees half of the results.
 """
 
 import json
@@ -14,7 +13,7 @@ import math
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -30,6 +29,8 @@ from obstore.store import ObjectStore
 from service.domain.arrival import Identity
 from service.store.encrypted_file import HEADER_BYTES, NotWhole
 from service.store.encryption import PLAIN, Encryption, Reading
+from service.store.file_keys import KeyForgotten, KeyUnknown
+from service.store.master_keys import NoMasterKey
 from service.store.names import RECEIVED, RESULTS, received, telling, tells
 from service.store.temporary_copies import folder_for_copies, remove_copies
 
@@ -94,6 +95,10 @@ class ObjectSpool:
         """A received file, or None if it is not what its name says; KeyForgotten or another OSError without its key."""
         return self._encryption.content(relative, BytesIO(self._get(relative)))
 
+    def may_be_found(self, relative: str) -> bool:
+        """Whether a received file that has no row may be one that this service saved."""
+        return self._encryption.may_be_found(relative, BytesIO(self._get(relative)))
+
     @contextmanager
     def local(self, relatives: Sequence[str]) -> Iterator[list[Path]]:
         """Copies in a temporary folder (TMPDIR). NotWhole, too, if one is not what was saved."""
@@ -112,7 +117,7 @@ class ObjectSpool:
         with ThreadPoolExecutor(_TOGETHER) as pool:
             list(pool.map(self._put, paths.values(), (files[name] for name in paths)))
         try:
-            self._create(_manifest_of(job_id), json.dumps(paths, indent=2).encode())
+            self._create_manifest(job_id, paths)
         except FileExistsError:
             return self._first(job_id, paths)
         return paths
@@ -120,6 +125,10 @@ class ObjectSpool:
     def remove(self, *relatives: str) -> None:
         """Delete files, as far as they are there."""
         self._delete(relatives)
+
+    def remove_damaged(self, relative: str) -> bool:
+        """Objects appear whole, so no power cut has damaged one: it is left for the operator to look at."""
+        return False
 
     def remove_results(self, job_id: str) -> None:
         """Delete a job's results, the manifest first: a kill leaves what `remove_parts` removes."""
@@ -141,7 +150,7 @@ class ObjectSpool:
             if _manifest_of(job_id) not in objects:
                 self._delete(old)
             elif len({PurePosixPath(path).parent for path in objects}) > 2:  # the manifest's and its attempt's
-                self._delete(old - {_manifest_of(job_id)} - set((self._manifest(job_id) or {}).values()))
+                self._delete(old - {_manifest_of(job_id)} - self._named(job_id, objects))
 
     def _now(self) -> datetime:
         probe = f"probe/{uuid.uuid4().hex}"
@@ -165,8 +174,21 @@ class ObjectSpool:
             content = self._get(_manifest_of(job_id))
         except FileNotFoundError:
             return None
-        paths: dict[str, str] = json.loads(content)
+        paths: dict[str, str] = json.loads(self._encryption.saved(_manifest_of(job_id), BytesIO(content)))
         return paths
+
+    def _create_manifest(self, job_id: str, paths: Mapping[str, str]) -> None:
+        """Put the manifest, encrypted as the attempt; FileExistsError if there is one."""
+        name, content = _manifest_of(job_id), json.dumps(paths, indent=2).encode()
+        pieces = self._encryption.pieces(name, content)
+        self._create(name, content if pieces is None else b"".join(pieces))
+
+    def _named(self, job_id: str, objects: Collection[str]) -> set[str]:
+        """Those of a job's objects that the manifest names, or may name where it cannot be read."""
+        try:
+            return set((self._manifest(job_id) or {}).values())
+        except (NotWhole, KeyForgotten, KeyUnknown, NoMasterKey):
+            return set(objects)
 
     def _copy(self, folder: Path, reading: Reading, relative: str) -> Path:
         path = folder / relative
@@ -177,7 +199,9 @@ class ObjectSpool:
             if reading.is_encrypted(relative, file):
                 reading.copy(relative, file, path)
                 fetched.unlink()
-            elif not tells(relative, file_digest(file, "sha256").hexdigest()):
+            elif not (
+                reading.may_be_plain(relative, file) and tells(relative, file_digest(file, "sha256").hexdigest())
+            ):
                 raise NotWhole(relative)
             else:
                 fetched.rename(path)

@@ -20,6 +20,7 @@ from service.domain.job_state import AT_REST, State
 from service.domain.ports import Spool
 from service.store.audit_outbox import keep
 from service.store.deliveries import NEWEST
+from service.store.engine import drop_log
 from service.store.file_keys import delete_keys, forget_keys
 from service.store.job_rows import lock_jobs
 from service.store.journal import note
@@ -31,6 +32,7 @@ from service.store.tables import (
     deliveries,
     events,
     evidence,
+    file_keys,
     instances,
     jobs,
     refusals,
@@ -135,6 +137,15 @@ class Retention:
             for table in (events, jobs, series, studies):
                 connection.execute(sa.delete(table).where(table.c.study_uid == study_uid))
             return True
+
+    def drop_log(self) -> bool:
+        """Empty SQLite's -wal file where keys may be forgotten in it; whether none can be left there.
+
+        Any process may have forgotten them, so this looks at no memory of its own.
+        """
+        with self._engine.begin() as connection:
+            has_keys = connection.execute(sa.select(file_keys.c.key_id).limit(1)).first() is not None
+        return not has_keys or drop_log(self._engine)
 
 
 def _lock(connection: sa.Connection, study_uid: str) -> None:

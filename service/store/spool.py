@@ -9,6 +9,7 @@ A kill leaves `.part` files only. A power cut during `save` may leave a damaged 
 """
 
 import errno
+import fcntl
 import os
 import shutil
 import threading
@@ -65,11 +66,15 @@ class Spool:
         """FileNotFoundError if a purge of the study removes the file or its folder under our hands."""
         folder = path.parent
         self._ensure(folder)
-        if not (path.exists() and self._holds(path, content)):
+        if not self._holds(path, content):
             part = folder / f"{uuid.uuid4().hex}{_PART}"
             with _removed_if_writing_fails(part):
                 self._write(part, self._relative(path), content)
-                part.rename(path)
+                with _replacing(folder):
+                    if self._holds(path, content):  # another sender was quicker; our key may be forgotten since
+                        part.unlink()
+                    else:
+                        part.rename(path)
         # Together, because the disk then needs to flush only once: the two take turns otherwise.
         synced = self._syncs.submit(_sync, path)
         _sync(folder)
@@ -95,6 +100,11 @@ class Spool:
         """A received file, or None if it is not what its name says; KeyForgotten or another OSError without its key."""
         with (self._root / relative).open("rb") as file:
             return self._encryption.content(relative, file)
+
+    def may_be_found(self, relative: str) -> bool:
+        """Whether a received file that has no row may be one that this service saved."""
+        with (self._root / relative).open("rb") as file:
+            return self._encryption.may_be_found(relative, file)
 
     @contextmanager
     def local(self, relatives: Sequence[str]) -> Iterator[list[Path]]:
@@ -132,6 +142,18 @@ class Spool:
             _sync_removal(folder)
         for folder in {path.parent.parent for path in paths}:
             _sync_removal(folder)
+
+    def remove_damaged(self, relative: str) -> bool:
+        """Delete a received file if it is still not what its name says: another process may just have replaced it."""
+        path, removed = self._root / relative, False
+        with suppress(FileNotFoundError), _replacing(path.parent):
+            if self.read(relative) is None:
+                path.unlink()
+                removed = True
+        if removed:
+            _sync_removal(path.parent)
+            _sync_removal(path.parent.parent)
+        return removed
 
     def remove_results(self, job_id: str) -> None:
         """Delete a job's results together: a kill leaves what `remove_parts` removes."""
@@ -184,7 +206,9 @@ class Spool:
             file.writelines(pieces)
 
     def _holds(self, path: Path, content: bytes | memoryview) -> bool:
-        """Whether the file has this content."""
+        """Whether the file is there and has this content."""
+        if not path.exists():
+            return False
         with path.open("rb") as file:
             return self._encryption.holds(self._relative(path), file, content)
 
@@ -205,6 +229,17 @@ class Spool:
                     break
                 _sync(child.parent)
             self._durable.add(folder)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[None]:
+    """Files of a folder are put in place by one process at a time, and damaged ones removed."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

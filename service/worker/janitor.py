@@ -113,6 +113,7 @@ class Janitor(PeriodicTask):
             self._stuck.tell("")
         if self._kept.history is not None:
             self._forget(now - self._kept.history)
+        self._retention.drop_log()  # of forgotten keys; where another process reads meanwhile, in the next round
         if self._kept.audit is not None and self._trail.heads.key is not None:
             self._trail.entries.forget(now - self._kept.audit, self._trail.heads.key)
 

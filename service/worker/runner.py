@@ -35,6 +35,8 @@ from service.imaging.facts import series_facts
 from service.rollout.assignment import Assigned
 from service.rollout.fallback import analyse_with_fallback
 from service.rollout.worker_analysis import WorkerAnalysis
+from service.store.encrypted_file import NotWhole
+from service.store.file_keys import KeyForgotten, KeyUnknown
 from service.store.study_tables import StudyTables
 from service.worker.delivery_plans import DeliveryPlans, of_pipeline
 from service.worker.saved_result import ENDED, from_json, to_json
@@ -232,6 +234,14 @@ class Runner:
         """Save the results; what is kept. After a kill this may be all of the run before, whose models, bytes and UIDs
         may be others: a predecessor may have moved on meanwhile, a model, or the software."""
         files = {**files, ENDED: to_json(result)}
+        try:
+            return self._saved(job_id, files)
+        except (NotWhole, KeyForgotten, KeyUnknown) as error:  # never recorded: of a newer database, or not ours
+            log.warning("job %s: results that were there cannot be read, and are replaced: %s", job_id, error)
+            self._spool.remove_results(job_id)
+            return self._saved(job_id, files)
+
+    def _saved(self, job_id: str, files: Mapping[str, bytes]) -> Result:
         paths = self._spool.save_results(job_id, files)
         if ENDED not in paths:  # kept by a version that did not write it, and never recorded
             self._spool.remove_results(job_id)

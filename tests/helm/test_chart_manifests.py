@@ -53,6 +53,17 @@ def test_names_are_given_once_and_fit(values: Path) -> None:
 
 
 @each(VALUE_SETS)
+def test_copies_of_encrypted_files_lie_in_memory(values: Path) -> None:
+    in_memory = {
+        volume["emptyDir"].get("medium") == "Memory"
+        for manifest in of_kind(render(values), "Deployment", "StatefulSet")
+        for volume in manifest["spec"]["template"]["spec"]["volumes"]
+        if volume["name"] == "tmp" and component(manifest) in ("receiver", "worker", "api", "single")
+    }
+    assert in_memory == {bool(MERGED[values]["encryption"]["secret"])}
+
+
+@each(VALUE_SETS)
 def test_pods_are_restricted(values: Path) -> None:
     found = {name: list(violations(pod["spec"])) for name, pod in pods(render(values))}
     assert found

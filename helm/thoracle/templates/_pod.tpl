@@ -55,7 +55,11 @@ spec:
     - name: config
       configMap: {name: {{ include "thoracle.name" .top }}}
     - name: tmp
+      {{- if $values.encryption.secret }}
+      emptyDir: {medium: Memory, sizeLimit: 2Gi}  # workers read copies there, in the clear; counts as the pod's memory
+      {{- else }}
       emptyDir: {sizeLimit: 8Gi}
+      {{- end }}
     {{- if ne .component "single" }}
     - name: data
       emptyDir: {sizeLimit: 1Gi}

@@ -2,14 +2,17 @@
 
 from datetime import UTC, datetime
 from errno import EINVAL
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
+import sqlalchemy as sa
 from helpers import arrivals, make_ct
 from helpers.databases import open_database
+from helpers.encryption import encryption
 from pydicom.uid import MRImageStorage
 
 from service.analysis import open_study
@@ -22,6 +25,7 @@ from service.settings import Settings
 from service.store.inbox import Inbox
 from service.store.records import Records
 from service.store.spool import Spool
+from service.store.tables import file_keys
 
 SOFT, SHARP = "covid-severity", "emphysema-index"
 SETTINGS = Settings(
@@ -48,6 +52,19 @@ class Received:
 
     def pipelines(self) -> tuple[str, ...]:
         return chosen_pipelines(SETTINGS, self.studies.facts, "S")
+
+    def encrypt(self) -> None:
+        self._spool._encryption = encryption(self._records._engine)
+
+    def damage(self, number: int) -> None:
+        """Cut off the end of the image that came as this one."""
+        name = sha256(str(number).encode()).hexdigest()[:32]
+        [path] = (path for path in self._spool.received() if name in path)
+        (self._folder / path).write_bytes((self._folder / path).read_bytes()[:-9])
+
+    def forget_keys(self) -> None:
+        with self._records._engine.begin() as connection:
+            connection.execute(sa.update(file_keys).values(wrapped=None))
 
     def remove_files(self) -> None:
         for path in self._spool.received():
@@ -151,3 +168,21 @@ def test_what_is_no_ct_is_named_so_whatever_the_rules_say(received: Received) ->
         mr = {"sop_class_uid": str(MRImageStorage), "modality": "MR"}
         received.take(image(kernel), uid, **mr)
     assert received.not_taken(SHARP) == {"S.1": (Reason.NOT_CT,), "S.2": (Reason.NOT_CT,)}
+
+
+def test_an_encrypted_file_that_is_damaged_refuses_its_series_and_no_other(received: Received) -> None:
+    received.encrypt()
+    for uid in ("S.1", "S.1", "S.2"):
+        received.take(image("B70f"), uid)
+    received.damage(1)
+    received.damage(2)
+    assert received.not_taken(SHARP) == {"S.1": (Reason.UNREADABLE,), "S.2": ()}
+    assert received.pipelines() == (SHARP,)
+
+
+def test_a_study_whose_key_is_forgotten_is_refused_by_name(received: Received) -> None:
+    received.encrypt()
+    received.take(image("B70f"))
+    received.forget_keys()
+    assert received.not_taken(SHARP) == {"S.1": (Reason.UNREADABLE,)}
+    assert received.studies.facts("S") == []

@@ -157,5 +157,37 @@ def test_a_damaged_database_is_not_to_be_made_anew_from_files_whose_keys_are_in_
     (tmp_path / "data" / "records.db").write_bytes(b"no database at all " * 1000)
     [damage] = damaged_files(settings)
     assert "the keys of encrypted files are in it" in damage and "move it away" not in damage
-    [usual] = damaged_files(settings_of(tmp_path / "data"))
-    assert "move it away" in usual
+    [unknown] = damaged_files(settings_of(tmp_path / "data"))
+    assert "where files are encrypted their keys are in it" in unknown, "an operator's shell may lack the master key"
+    assert "move it away" in unknown
+
+
+def test_a_backup_without_the_key_at_hand_still_names_it(tmp_path: Path) -> None:
+    with_a_file(load(configured(tmp_path, master_key=new_key())))
+    code, said = run("backup", tmp_path / "backups", "--config", configured(tmp_path))
+    assert code == 0 and "where files are encrypted, the master key" in " ".join(said.split()), said
+
+
+def test_doctor_tells_where_copies_of_encrypted_files_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(tmp_path / "data", master_key=new_key())
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\ntmpfs {tmp_path}/in\\040memory tmpfs rw 0 0\n")
+    monkeypatch.setattr(encryption, "_MOUNTS", mounts)
+    for folder, words in (("on disk", "is on a disk"), ("in memory", "is in memory")):
+        (tmp_path / folder).mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / folder))
+        [check] = encryption.check_copies(settings)
+        assert check.ok and words in check.message
+    assert list(encryption.check_copies(settings_of(tmp_path / "data"))) == []
+
+
+def test_doctor_goes_on_where_the_database_fails_at_the_last_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> int:
+        raise OSError("the database fails")
+
+    settings = settings_of(tmp_path / "data", master_key=new_key())
+    with_a_file(settings)
+    monkeypatch.setattr("service.store.file_keys.FileKeys.of_older_masters", fails)
+    assert checks(settings) == [(True, "on; its keys could not be looked at")]

@@ -1,5 +1,6 @@
 """Encrypted spools: nothing of a patient lies on the disk or in the bucket, and only what was saved is ever read."""
 
+import json
 import os
 import shutil
 import tracemalloc
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import obstore
 import pytest
 import sqlalchemy as sa
 from helpers.arrivals import arrival
@@ -18,11 +20,12 @@ from obstore.store import LocalStore
 from service.domain.ports import Spool
 from service.store.encrypted_file import HEADER_BYTES, MAGIC, PIECE_BYTES, NotWhole
 from service.store.encryption import PLAIN, Encryption
-from service.store.engine import sqlite_engine
+from service.store.engine import drop_log, sqlite_engine
 from service.store.file_keys import FileKeys, KeyForgotten, KeyUnknown, forget_keys
 from service.store.master_keys import MasterKeys, NoMasterKey
-from service.store.names import owner
+from service.store.names import owner, telling
 from service.store.object_spool import ObjectSpool
+from service.store.retention import Retention
 from service.store.spool import Spool as DiskSpool
 from service.store.tables import file_keys
 
@@ -114,6 +117,39 @@ def test_other_bytes_than_were_saved_are_never_handed_out(house: House, harm: st
     assert contents(spool, path) == [CONTENT], "the sender's next try writes it anew"
 
 
+def test_nobody_can_slip_in_plain_results_whose_names_tell_their_content(house: House) -> None:
+    spool = house.spool()
+    result = spool.save_results("job", {"a.dcm": CONTENT})["a.dcm"]
+    forged = telling(str(Path(result).with_name("a.dcm")), b"forged")
+    (house.folder / forged).write_bytes(b"forged")
+    with pytest.raises(NotWhole), spool.local([forged]):
+        pass
+
+
+def test_nobody_can_put_a_manifest_before_that_of_encrypted_results(tmp_path: Path, engine: sa.Engine) -> None:
+    class Watched(ObjectSpool):
+        """Somebody sees results go up, and is quicker."""
+
+        def _create(self, path: str, content: bytes) -> None:
+            if path.endswith("manifest.json"):
+                evil = telling("results/job/evil/a.dcm", b"forged")
+                obstore.put(store, evil, b"forged")
+                obstore.put(store, path, json.dumps({"a.dcm": evil}).encode())
+            super()._create(path, content)
+
+    store = LocalStore(tmp_path / "bucket", mkdir=True)
+    how = encryption(engine)
+    with pytest.raises(NotWhole):
+        Watched(store, how).save_results("job", {"a.dcm": CONTENT})
+    spool = ObjectSpool(store, how)
+    with pytest.raises(NotWhole):
+        spool.save_results("job", {"a.dcm": CONTENT})
+    spool.remove_parts(-1.0, 0.0)
+    spool.remove_results("job")
+    assert contents(spool, *spool.save_results("job", {"a.dcm": CONTENT}).values()) == [CONTENT]
+    assert b"a.dcm" not in (tmp_path / "bucket/results/job/manifest.json").read_bytes()
+
+
 def test_a_file_moved_to_another_study_is_not_read_there(house: House) -> None:
     spool = house.spool()
     one, other = save(spool), save(spool, study_uid="T")
@@ -160,16 +196,11 @@ def test_the_bytes_of_a_forgotten_key_are_gone_from_the_database(house: House, t
     path = save(house.spool())
     with house.engine.begin() as connection:
         wrapped = connection.scalar(sa.select(file_keys.c.wrapped)).encode()
-    checkpoint(house.engine)
+    assert drop_log(house.engine)
     assert wrapped in (tmp_path / "records.db").read_bytes()
     house.forget(path)
-    checkpoint(house.engine)
+    assert Retention(house.engine).drop_log()
     assert not [file for file in tmp_path.glob("records.db*") if wrapped in file.read_bytes()]
-
-
-def checkpoint(engine: sa.Engine) -> None:
-    with engine.connect() as connection:
-        connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
 
 
 def test_a_file_whose_key_is_in_no_row_is_told_so(house: House) -> None:
@@ -229,6 +260,16 @@ def test_a_new_master_key_wraps_what_the_old_one_did(house: House) -> None:
     assert (old.foreign(), old.unusable()) == (1, 1)
     with pytest.raises(NoMasterKey):
         contents(house.spool(MASTER), path)
+
+
+def test_a_new_master_key_that_all_know_before_one_uses_it_refuses_no_image_in_between(house: House) -> None:
+    """Processes are restarted one by one, while a study comes to all of them."""
+    new = other_master()
+    before, knows, uses = (house.spool(*masters) for masters in ((MASTER,), (MASTER, new), (new, MASTER)))
+    one = [save(spool, instance=str(number)) for number, spool in enumerate((knows, before))]
+    two = [save(spool, study_uid="T", instance=str(number)) for number, spool in enumerate((uses, knows))]
+    for spool in (knows, uses):
+        assert contents(spool, *one, *two) == [CONTENT] * 4
 
 
 @pytest.mark.parametrize("column", ["wrapped", "owner"])

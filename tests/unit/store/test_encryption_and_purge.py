@@ -15,6 +15,7 @@ from helpers.make_ct import make
 from helpers.ward import KEEP, LATER, Ward
 
 from service.domain.arrival import Arrival, identify
+from service.store.file_keys import forget_keys
 from service.store.inbox import Inbox
 from service.store.intake import Recorded
 from service.store.names import owner
@@ -71,6 +72,24 @@ def test_a_file_that_was_saved_with_a_key_that_a_purge_then_forgot_is_saved_agai
     Inbox(ward.spool, ward.records).take(late)
     assert path in ward.records.paths()
     assert ward.contents(path) == late.content
+
+
+def test_a_slow_sender_puts_no_file_with_a_forgotten_key_over_an_acknowledged_one(ward: Ward, tmp_path: Path) -> None:
+    """And is killed then: nobody would save it again."""
+    ward.delivered("1")
+    one, slow = ward.slice("2"), Spool(tmp_path / "data", encryption(ward.engine))
+
+    def then_overtaken(*arguments: object) -> None:
+        ward.spool._write(*arguments)  # type: ignore[arg-type]
+        slow._write = ward.spool._write  # type: ignore[method-assign]
+        ward.purge()
+        Inbox(ward.spool, ward.records).take(one)
+
+    slow._write = then_overtaken  # type: ignore[method-assign]
+    path = slow.save(one.identity, one.content, sha256(one.content).hexdigest())
+    assert path in ward.records.paths()
+    assert ward.contents(path) == one.content
+    assert not list((tmp_path / "data").rglob("*.part"))
 
 
 @pytest.mark.parametrize("when", ["given up", "removed", "forgotten"])
@@ -167,6 +186,40 @@ def test_files_without_a_key_are_left_where_they_are_and_named(ward: Ward, caplo
         connection.execute(sa.insert(file_keys).values(**row._mapping))
     assert inbox.reconcile(at(20)) == 2
     assert {owner(path) for path in ward.files()} == {row.owner}
+
+
+@pytest.mark.parametrize("new_files", [True, False])
+def test_a_plain_file_in_an_encrypted_study_is_left_and_named(
+    ward: Ward, tmp_path: Path, new_files: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody put it there; its name tells its content, and anybody can make such a name."""
+    one, forged = images(2)
+    Inbox(ward.spool, ward.records).take(one)
+    path = Spool(tmp_path / "data").save(forged.identity, forged.content, sha256(forged.content).hexdigest())
+    spool = Spool(tmp_path / "data", encryption(ward.engine, new_files=new_files))
+    assert Inbox(spool, ward.records).reconcile(at(10)) == 0
+    assert path not in ward.records.paths() and path in ward.files()
+    assert f"this service has not saved it: {path}" in caplog.text
+
+
+def test_a_plain_file_of_before_or_after_encryption_is_recorded(ward: Ward, tmp_path: Path) -> None:
+    early, late = images(2)
+    plain, off = Spool(tmp_path / "data"), Spool(tmp_path / "data", encryption(ward.engine, new_files=False))
+    plain.save(early.identity, early.content, sha256(early.content).hexdigest())
+    assert Inbox(ward.spool, ward.records).reconcile(at(10)) == 1, "it was turned on since"
+    path = ward.save(late)
+    with ward.engine.begin() as connection:
+        forget_keys(connection, [owner(path)], at(20))
+    ward.spool.remove(path)
+    assert off.save(late.identity, late.content, sha256(late.content).hexdigest()) == path
+    assert Inbox(off, ward.records).reconcile(at(30)) == 1, "it was turned off since the study was purged"
+
+
+def test_a_file_under_another_name_than_its_own_is_left_and_named(ward: Ward, caplog: pytest.LogCaptureFixture) -> None:
+    one, other = images(2)
+    ward.spool.save(one.identity, other.content, sha256(other.content).hexdigest())
+    assert Inbox(ward.spool, ward.records).reconcile(at(10)) == 0
+    assert "this service has not saved it" in caplog.text
 
 
 def test_a_file_that_is_damaged_goes_as_ever(ward: Ward, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,11 +1,13 @@
+import sqlite3
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from service.errors import Permanent
-from service.store.engine import database_engine, sqlite_engine
+from service.store.engine import database_engine, drop_log, sqlite_engine
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,33 @@ def test_threads_get_to_write_in_the_order_they_came(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert order == list(range(6))
+
+
+def test_a_log_that_cannot_be_emptied_now_is_told_and_others_wait_as_long_as_ever(tmp_path: Path) -> None:
+    def authorized(_action: int, what: str | None, *_: object) -> int:
+        return sqlite3.SQLITE_DENY if what == "wal_checkpoint" else sqlite3.SQLITE_OK
+
+    engine = sqlite_engine(tmp_path / "records.db")
+    assert drop_log(engine)
+    engine.dispose()
+    sa.event.listen(engine, "connect", lambda connection, _: connection.set_authorizer(authorized))
+    assert not drop_log(engine)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30000
+
+
+def test_a_commit_is_durable_whatever_the_default_of_the_server_is() -> None:
+    engine = database_engine("postgresql+psycopg://me@host/thoracle")
+    connect = {}
+    sa.event.listen(engine, "do_connect", lambda _dialect, _record, _args, how: connect.update(how) or stop())
+    with pytest.raises(Stopped):
+        engine.connect()
+    assert "-c synchronous_commit=on" in connect["options"]
+
+
+class Stopped(Exception):
+    """No server is asked."""
+
+
+def stop() -> None:
+    raise Stopped

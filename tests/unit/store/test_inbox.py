@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -12,15 +13,17 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from helpers import make_ct
-from helpers.arrivals import START, at, create_due_jobs
+from helpers.arrivals import START, arrival, at, create_due_jobs
 from helpers.databases import open_database
+from pydicom.uid import EncapsulatedPDFStorage
 
 from service.domain.arrival import Arrival, identify
 from service.store.engine import sqlite_engine
 from service.store.inbox import Inbox
+from service.store.intake import Recorded
 from service.store.records import Records
 from service.store.spool import Spool
-from service.store.tables import instances, metadata
+from service.store.tables import instances, metadata, series, studies
 
 UPGRADE = """
 import sys
@@ -85,8 +88,8 @@ def test_files_without_a_row_are_recorded_at_the_start(inbox: Inbox, records: Re
         lost = instances.c.sop_instance_uid != arrivals[0].identity.sop_instance_uid
         connection.execute(sa.delete(instances).where(lost))
     assert inbox.reconcile(at(10)) == 2
-    [series] = records.series_of(arrivals[0].identity.study_uid)
-    assert (len(series.paths), series.calling_ae) == (3, "CT1")
+    [found] = records.series_of(arrivals[0].identity.study_uid)
+    assert (len(found.paths), found.calling_ae) == (3, "CT1")
     assert inbox.reconcile(at(20)) == 0
 
 
@@ -128,6 +131,55 @@ def test_a_damaged_file_was_never_acknowledged_and_goes(
     assert inbox.reconcile(at(10)) == 0
     assert not damaged.exists()
     assert "damaged" in caplog.text
+
+
+def test_a_file_that_a_starting_receiver_finds_before_its_row_still_gets_its_sender(
+    inbox: Inbox, records: Records, tmp_path: Path, engine: sa.Engine
+) -> None:
+    """Another receiver has saved it, and records it a moment later."""
+    [one] = slices(1)
+    saving = Spool(tmp_path)
+    digest = sha256(one.content).hexdigest()
+    path = saving.save(one.identity, one.content, digest)
+    assert inbox.reconcile(at(1)) == 1
+    assert records.series_of(one.identity.study_uid)[0].calling_ae == ""
+    assert records.record(one, path, digest, saving.is_there) is Recorded.DUPLICATE
+    with engine.begin() as connection:
+        row = connection.execute(sa.select(series)).one()
+        of_study = connection.scalar(sa.select(studies.c.calling_ae))
+    assert (row.calling_ae, row.called_ae, row.peer_address) == ("CT1", "THORACLE", "127.0.0.1")
+    assert of_study == "CT1"
+
+
+def test_the_sender_of_found_reports_becomes_known_too(inbox: Inbox, records: Records, engine: sa.Engine) -> None:
+    """They do not restart the quiet period, which also notes the sender."""
+    found = arrival(ae="", sop_class_uid=str(EncapsulatedPDFStorage))
+    records.record(found, "p", "0" * 64, lambda *_: True, at(1))
+    records.record(replace(found, calling_ae="CT1"), "p", "0" * 64, lambda *_: True)
+    with engine.begin() as connection:
+        assert connection.scalar(sa.select(studies.c.calling_ae)) == "CT1"
+
+
+def test_a_damaged_file_that_is_sent_again_meanwhile_stays(
+    inbox: Inbox, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another receiver rewrites and acknowledges it between the look at it and its removal."""
+    [one] = slices(1)
+    spool = Spool(tmp_path)
+    path = spool.save(one.identity, one.content, sha256(one.content).hexdigest())
+    (tmp_path / path).write_bytes(one.content[:-50])
+    read = spool.read
+
+    def then_sent_again(relative: str) -> bytes | None:
+        found = read(relative)
+        monkeypatch.setattr(spool, "read", read)
+        inbox.take(one)
+        return found
+
+    monkeypatch.setattr(spool, "read", then_sent_again)
+    assert Inbox(spool, records).reconcile(at(1)) == 0
+    assert records.paths() == {path}
+    assert (tmp_path / path).read_bytes() == one.content
 
 
 def test_migrations_make_exactly_the_tables_we_use(engine: sa.Engine) -> None:

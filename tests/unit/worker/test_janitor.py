@@ -1,5 +1,6 @@
 """What a worker purges, and what it leaves for later."""
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from helpers import arrivals
 from helpers.databases import open_database
 from helpers.dicom_peers import wait_until
+from helpers.encryption import encryption
 from helpers.reports import observed_by
 
 from service.domain.job import Result
@@ -20,7 +22,7 @@ from service.store.planning import NOWHERE
 from service.store.records import Records
 from service.store.retention import Retention
 from service.store.spool import Spool
-from service.store.tables import studies
+from service.store.tables import file_keys, studies
 from service.worker import janitor
 from service.worker.janitor import Janitor, Kept, Trail
 
@@ -91,6 +93,23 @@ def test_files_go_after_their_time_and_rows_after_theirs(tmp_path: Path) -> None
     assert house.studies == 1
     house.after(37.2)
     assert (house.studies, house.bytes) == (0, [5])
+
+
+def test_forgotten_keys_do_not_stay_in_the_log_of_the_database(tmp_path: Path) -> None:
+    """SQLite overwrites that file only from its beginning, when it has grown: a quiet hospital's for weeks."""
+    house = House(tmp_path)
+    house.spool._encryption = encryption(house.engine)
+    house.refused("S")
+    with house.engine.begin() as connection:
+        key = connection.scalar(sa.select(file_keys.c.wrapped)).encode()
+    with sqlite3.connect(tmp_path / "records.db", isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM studies").fetchone()
+        assert house.after(8) == 0
+        assert key in b"".join(file.read_bytes() for file in tmp_path.glob("records.db*")), "somebody reads"
+        reader.execute("COMMIT")
+    house.after(8)
+    assert not [file for file in tmp_path.glob("records.db*") if key in file.read_bytes()]
 
 
 @pytest.mark.parametrize("keep", [29 * DAY, None])

@@ -5,6 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from helpers.encryption import encryption
 from helpers.runner_bench import ANALYSED, NOW, REFUSED, AnalysedStub, Bench, SevereStub
 
 from service.analysis.analyst import Outcome
@@ -14,6 +16,9 @@ from service.domain.job_state import State
 from service.domain.work import DONE, NOTHING_TO_DELIVER, Deliver
 from service.errors import Reason, Refusal
 from service.evidence.context import Evidence
+from service.store.file_keys import forget_keys
+from service.store.spool import Spool
+from service.store.tables import file_keys
 
 
 @pytest.fixture
@@ -70,6 +75,22 @@ def test_a_job_is_labelled_with_the_models_of_what_a_killed_run_kept(bench: Benc
 def test_what_a_version_kept_that_did_not_say_how_it_ended_is_saved_anew(bench: Bench) -> None:
     bench.spool.save_results(bench.job_id, {"s.dcm": b"old", "objects.json": b"[]"})
     bench.runner.analyse(bench.job_id, 1)
+    with bench.spool.local([o.path for o in bench.jobs.objects(bench.job_id)]) as paths:
+        assert [path.read_bytes() for path in paths] == [b"seg", b"sr"]
+
+
+@pytest.mark.parametrize("key", ["not in this database", "forgotten"])
+def test_results_whose_key_is_gone_are_saved_anew(bench: Bench, key: str, tmp_path: Path) -> None:
+    """An older database was brought back, and the study was sent again: its job has the same id."""
+    engine = bench.jobs._engine
+    bench.spool = bench.runner._spool = Spool(tmp_path, encryption(engine))
+    bench.runner._save(bench.jobs.get(bench.job_id), ANALYSED, ())
+    with engine.begin() as connection:
+        if key == "forgotten":
+            forget_keys(connection, [f"results/{bench.job_id}"], NOW)
+        else:
+            connection.execute(sa.delete(file_keys))
+    assert bench.runner.analyse(bench.job_id, 1) == Deliver(("pacs",))
     with bench.spool.local([o.path for o in bench.jobs.objects(bench.job_id)]) as paths:
         assert [path.read_bytes() for path in paths] == [b"seg", b"sr"]
 
