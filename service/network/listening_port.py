@@ -4,7 +4,6 @@ It is bound once, and handed down to the processes. Only when the first of them 
 and while none of them runs, callers are refused, as where nothing runs at all.
 """
 
-import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,5 +65,4 @@ def _naming(address: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = error.strerror or error
-        raise OSError(error.errno or errno.EINVAL, f"cannot listen on {address}: {why}") from error
+        raise OSError(f"cannot listen on {address}: {error.strerror or error}") from error

@@ -48,7 +48,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> RunningService:
 @pytest.mark.parametrize(
     ("name", "damage", "advice"),
     [
-        ("records.db", overwrite_the_middle, "Restore it from a backup: where files are encrypted their keys are in it"),
+        (
+            "records.db",
+            overwrite_the_middle,
+            "Restore it from a backup: where files are encrypted their keys are in it",
+        ),
         ("flow.db", write_something_else, "Move it away"),
     ],
 )

@@ -1,5 +1,6 @@
 """A purge forgets keys while files are saved; a kill or a power cut comes between any two steps: nothing is lost."""
 
+import os
 import subprocess
 import sys
 from hashlib import sha256
@@ -141,7 +142,8 @@ def test_a_process_that_is_killed_while_it_saves_leaves_nothing_that_is_in_the_w
 ) -> None:
     engine = open_database(tmp_path / "records.db")
     program = KILLED_WHILE_SAVING.format(kill=kill, call=call)
-    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)]).returncode == 9
+    with_helpers = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=with_helpers).returncode == 9
     spool = Spool(tmp_path, encryption(engine))
     assert list(spool.received()) == [] and not (tmp_path / "results" / "job").exists()
     digest = sha256(b"image").hexdigest()
