@@ -19,8 +19,7 @@ from service.evidence.context import Earlier
 from service.imaging.attributes import texts
 from service.imaging.facts import series_facts
 from service.store.dicom_folder import SeriesFiles, read_header
-from service.store.encrypted_file import NotWhole
-from service.store.file_keys import KeyForgotten, KeyUnknown
+from service.store.encryption import LOST
 from service.store.records import Records, SeriesRecord
 
 log = logging.getLogger(__name__)
@@ -67,9 +66,6 @@ def _header(path: Path) -> Dataset | None:
         return None
     return header
 
-
-LOST = (NotWhole, KeyForgotten, KeyUnknown)
-"""A file that nobody can read any more. Where only the master key is missing, the study waits for it."""
 
 _NO_RULE = (Refusal(Reason.NO_PIPELINE, "No rule of the pipeline matches this series."),)
 

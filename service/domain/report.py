@@ -104,7 +104,7 @@ class Figure:
 
 
 Look = Literal["thick", "thin", "dashed"]
-"""Of a curve: told apart in grey print, too."""
+"""How a curve is drawn, so that curves are told apart in grey print, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ from service.imaging.attributes import numbers
 from service.imaging.outlines import Polygon, outlines
 
 MOST_CORNERS = 1600
-"""Of one contour. In Explicit VR a value of DS holds 65534 bytes (PS3.5 7.1.2): 40 for each of these corners."""
+"""A contour has at most so many: in Explicit VR a value of DS holds 65534 bytes (PS3.5 7.1.2), 40 for each corner."""
 
 MOST_CONTOURS = 20_000
-"""Of one label. A lung of 1,000 slices has a tenth of it. Scattered voxels of a CT with noise have hundreds of
-thousands, for which neither the memory here nor a planning system has room."""
+"""A label has at most so many. A lung of 1,000 slices has a tenth of it. Scattered voxels of a CT with noise have
+hundreds of thousands, for which neither the memory here nor a planning system has room."""
 
 _LONGEST = 65534
 _CONTOUR_DATA = Tag("ContourData")

@@ -30,7 +30,7 @@ _OTHER_KINDS = frozenset(
 Score = tuple[bool, int, float, bool, float, float, str]
 
 Preference = Callable[[tuple[str, ...], float | None], int]
-"""Of a series by its kernels and thickness in mm: 0 for the best (`Pipeline.preference`)."""
+"""Ranks a series by its kernels and its thickness in mm, 0 for the best (`Pipeline.preference`)."""
 
 
 def no_preference(kernels: tuple[str, ...], thickness_mm: float | None) -> int:

@@ -50,11 +50,11 @@ _CLOSING_MM = 5.0
 """Vessels and small nodules within the air are closed over."""
 
 _SPINE_WITHIN_MM = 60.0
-"""Of the middle of the body, on either side."""
+"""The spine is sought so far to either side of the middle of the body."""
 
 _AVERAGED = 7
 _FIRST, _NEW = 5, 0.3
-"""Of the spine's line: columns averaged, slices whose mean begins it, weight of each further slice (paper D2)."""
+"""How the spine's line is made (paper D2): columns averaged, slices whose mean begins it, weight of each further one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +145,7 @@ def _largest(mask: Mask) -> Mask:
 
 
 def _dilated(plane: Mask, by_mm: float, pixel_mm: float) -> Mask:
-    """By a disc."""
+    """The mask grown by a disc of this radius."""
     return np.asarray(ndimage.distance_transform_edt(~plane, sampling=pixel_mm) <= by_mm) if plane.any() else plane
 
 

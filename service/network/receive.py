@@ -91,7 +91,7 @@ class Listening:
     processes: int = 1
 
     def share(self, most: int) -> int:
-        """Of so many, how many this process may have."""
+        """How many places this process has, where all processes together have `most`."""
         return most // self.processes
 
 

@@ -22,6 +22,9 @@ from service.store.file_keys import FileKeys, KeyForgotten, KeyUnknown
 from service.store.master_keys import NoMasterKey
 from service.store.names import RECEIVED, is_whole, owner, tells
 
+LOST = (NotWhole, KeyForgotten, KeyUnknown)
+"""What reading a file raises that nobody can read any more. Where the master key is missing, it may come back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Encryption:
@@ -81,7 +84,7 @@ class Encryption:
             encrypted = reading.is_encrypted(name, file)
             pieces = reading.decrypted(name, file) if encrypted else iter(lambda: file.read(PIECE_BYTES), b"")
             return _same(pieces, content)
-        except (NotWhole, KeyForgotten, KeyUnknown, NoMasterKey):
+        except (*LOST, NoMasterKey):
             return False
 
     def is_readable(self, beginning: bytes, in_use: str | None) -> bool:

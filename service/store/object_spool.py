@@ -28,8 +28,7 @@ from obstore.store import ObjectStore
 
 from service.domain.arrival import Identity
 from service.store.encrypted_file import HEADER_BYTES, NotWhole
-from service.store.encryption import PLAIN, Encryption, Reading
-from service.store.file_keys import KeyForgotten, KeyUnknown
+from service.store.encryption import LOST, PLAIN, Encryption, Reading
 from service.store.master_keys import NoMasterKey
 from service.store.names import RECEIVED, RESULTS, received, telling, tells
 from service.store.temporary_copies import folder_for_copies, remove_copies
@@ -187,7 +186,7 @@ class ObjectSpool:
         """Those of a job's objects that the manifest names, or may name where it cannot be read."""
         try:
             return set((self._manifest(job_id) or {}).values())
-        except (NotWhole, KeyForgotten, KeyUnknown, NoMasterKey):
+        except (*LOST, NoMasterKey):
             return set(objects)
 
     def _copy(self, folder: Path, reading: Reading, relative: str) -> Path:

@@ -35,8 +35,7 @@ from service.imaging.facts import series_facts
 from service.rollout.assignment import Assigned
 from service.rollout.fallback import analyse_with_fallback
 from service.rollout.worker_analysis import WorkerAnalysis
-from service.store.encrypted_file import NotWhole
-from service.store.file_keys import KeyForgotten, KeyUnknown
+from service.store.encryption import LOST
 from service.store.study_tables import StudyTables
 from service.worker.delivery_plans import DeliveryPlans, of_pipeline
 from service.worker.saved_result import ENDED, from_json, to_json
@@ -236,7 +235,7 @@ class Runner:
         files = {**files, ENDED: to_json(result)}
         try:
             return self._saved(job_id, files)
-        except (NotWhole, KeyForgotten, KeyUnknown) as error:  # never recorded: of a newer database, or not ours
+        except LOST as error:  # never recorded: of a newer database, or not ours
             log.warning("job %s: results that were there cannot be read, and are replaced: %s", job_id, error)
             self._spool.remove_results(job_id)
             return self._saved(job_id, files)

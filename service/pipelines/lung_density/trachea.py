@@ -20,7 +20,7 @@ FROM_WALL_MM = 3.0
 """In the plane. Nearer to the wall a voxel is air and wall at once."""
 
 LEAST_VOXELS = 200
-"""Of fewer the percentiles mean little."""
+"""Percentiles of fewer voxels mean little."""
 
 _ONE_SIGMA = 84.134
 """Percentile of a normal distribution one standard deviation above its median."""
