@@ -54,7 +54,7 @@ _SPINE_WITHIN_MM = 60.0
 
 _AVERAGED = 7
 _FIRST, _NEW = 5, 0.3
-"""How the spine's line is made (paper D2): columns averaged, slices whose mean begins it, weight of each further one."""
+"""How the spine's line is made (paper D2): columns averaged, slices whose mean begins it, weight of each other one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
