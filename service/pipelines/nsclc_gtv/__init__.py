@@ -1,0 +1,1 @@
+"""`nsclc-gtv`: lung tumours found, outlined and measured (Primakov et al. 2022)."""
