@@ -1,12 +1,13 @@
 #!/bin/sh
-# What the tests need of Debian: a PACS, DICOM senders and validators, a database, Prometheus, time zones, tools for
-# network namespaces and images, a browser and npm for the viewer OHIF. Without root: says so and goes on, and the
+# What the tests need of Debian: a PACS, DICOM senders, validators and readers, a database, Prometheus, time zones, tools
+# for network namespaces and images, a browser and npm for the viewer OHIF. Without root: says so and goes on, and the
 # tests that need them skip (in CI they fail).
 set -eu
 missing=""
 for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools pdftoppm:poppler-utils openssl:openssl ip:iproute2 \
   buildah:buildah debootstrap:debootstrap promtool:prometheus chromium:chromium npm:npm \
-  systemd-analyze:systemd rsyslogd:rsyslog xmllint:libxml2-utils ss:iproute2; do
+  systemd-analyze:systemd rsyslogd:rsyslog xmllint:libxml2-utils ss:iproute2 \
+  plastimatch:plastimatch; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -f /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
