@@ -42,7 +42,7 @@ def filled(folder: Path, scan: make_ct.PhantomCT) -> dict[str, NDArray[np.bool_]
     return {path.name.removesuffix(".nii.gz"): _on_grid(path, to_voxels) for path in masks.glob("*.nii.gz")}
 
 
-def _on_grid(path: Path, to_voxels: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _on_grid(path: Path, to_voxels: NDArray[np.floating]) -> NDArray[np.bool_]:
     """The file's voxels in the order of the CT's axes, which are those of the file in another order or direction."""
     image = nibabel.Nifti1Image.from_filename(path)
     turn = to_voxels @ image.affine
