@@ -75,7 +75,7 @@ pin-images: ## write the digest beside each image of others, looked up by skopeo
 
 test: $(VENV)/.test peers lint ## run the whole suite
 	@mkdir -p build
-	$(BIN)/python -m slipcover --source service --json --out build/coverage.json -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m slipcover --source service --json --out build/coverage.json -m pytest -n 2 --dist worksteal --durations=30
 	$(BIN)/python -m slipcover --merge build/coverage.json --out build/coverage.json --fail-under 90 --skip-covered
 
 soak: $(VENV)/.test peers ## studies through two workers while processes are killed at random (ARGS="--minutes 30 --kills 20": steady load; ARGS=--help)
