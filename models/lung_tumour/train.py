@@ -6,7 +6,7 @@ DIR holds train/ and dicom/. What is trained stands in train.toml; the options c
 was when the same command is given again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -48,6 +48,17 @@ class Parts(config.Strict):
     clear: PositiveFloat
 
 
+class Again(config.Strict):
+    """The second run, which goes on from the weights of the first, with other lesions and examples.
+
+    rate: the highest. parts: as of the first.
+    """
+
+    steps: PositiveInt
+    rate: PositiveFloat
+    parts: Parts
+
+
 class Config(config.Training):
     """What train.toml holds.
 
@@ -63,6 +74,7 @@ class Config(config.Training):
     steps: PositiveInt
     log_every: PositiveInt
     save_every: PositiveInt
+    again: Again
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,17 +133,37 @@ def task(volumes: Mapping[str, Volume], folder: Path, settings: Config, measured
     return Tumours(settings, Sources.of(learned, lesions), pictures, measured_on)
 
 
+def train_both(prepared: Callable[[Config], Tumours], settings: Config, out: Path, where: torch.device) -> None:
+    """Both runs: the first in `out`/first, then the second, whose weights.pt in `out` are the result.
+
+    prepared: makes the task of a run from its configuration.
+    """
+    first = out / "first"
+    if not (first / "weights.pt").exists():
+        run = Run.start(lambda: build(settings.network), settings, settings.steps, first, where)
+        train(run, prepared(settings), settings.log_every, settings.save_every)
+    changes = {"seed": settings.seed + 1, "dice_first": 0, "rate": settings.again.rate, "parts": settings.again.parts}
+    own = settings.model_copy(update=changes)
+    run = Run.start(lambda: _of(settings.network, first / "weights.pt"), own, settings.again.steps, out, where)
+    train(run, prepared(own), settings.log_every, settings.save_every)
+
+
+def _of(network: Name, weights: Path) -> nn.Module:
+    """The network as the first run left it."""
+    built = build(network)
+    built.load_state_dict(torch.load(weights, weights_only=True))
+    return built
+
+
 def main() -> None:
     parser = options.parser(__doc__, HERE, OUT)
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and dicom/")
-    options.add_changes(parser, "CT", CTS)
+    options.add_changes(parser, "CT", CTS, "of the first run; those of the second stand in the configuration")
     given = parser.parse_args()
     settings, where = options.settings(Config, given), device.use(given.device)
     volumes = {name: read(given.data, name) for name in CTS}
-    held_out = [volumes[name] for name in settings.held_out]
-    learned = task(volumes, given.data / "train", settings, unseen(given.data, held_out))
-    run = Run.start(lambda: build(settings.network), settings, settings.steps, given.out, where)
-    train(run, learned, settings.log_every, settings.save_every)
+    measured_on = unseen(given.data, [volumes[name] for name in settings.held_out])
+    train_both(lambda own: task(volumes, given.data / "train", own, measured_on), settings, given.out, where)
 
 
 if __name__ == "__main__":

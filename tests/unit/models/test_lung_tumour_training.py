@@ -23,7 +23,7 @@ from models.lung_tumour.patches import guess_hu
 from models.lung_tumour.series import CTS, UNSEEN
 from models.lung_tumour.spec import ASKED, GRID, REACH, SPEC, WINDOW, WINDOW_HU
 from models.lung_tumour.to_onnx import result, to_onnx
-from models.lung_tumour.train import Config, Tumours, loss
+from models.lung_tumour.train import Config, Tumours, loss, train_both
 from models.networks.elu_unet import EluUnet
 from models.networks.small_unet import SmallUnet
 from models.training import config
@@ -165,6 +165,25 @@ def test_a_run_learns_with_each_network_and_measures_what_it_has_not_seen(
     assert {"unseen dice", "unseen ml", "unseen true ml", "unseen false ml"} == set(last["held_out"])
     weights, checkpoint = result(tmp_path / "weights.pt"), result(tmp_path / "checkpoint.pt")
     assert weights.keys() == checkpoint.keys() and all(torch.equal(weights[key], checkpoint[key]) for key in weights)
+
+
+def test_the_second_run_goes_on_from_the_first_with_another_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny(monkeypatch)
+    again = {"steps": 1, "rate": 1e-3, "parts": {"real": 1.0, "pictures": 1e-9, "made": 1e-9, "clear": 1e-9}}
+    drawn, seen = task(steps=1, log_every=1, save_every=1, again=again), list[Config]()
+
+    def prepared(own: Config) -> Tumours:
+        seen.append(own)
+        return replace(drawn, config=own)
+
+    train_both(prepared, drawn.config, tmp_path, CPU)
+    first, both = (torch.load(folder / "weights.pt") for folder in (tmp_path / "first", tmp_path))
+    assert any(not torch.equal(first[key], both[key]) for key in both)
+    assert [own.seed for own in seen] == [1, 2] and seen[1].parts.real == 1.0
+    train_both(prepared, drawn.config, tmp_path, CPU)
+    assert [own.seed for own in seen] == [1, 2, 2], "the first run is not made again"
 
 
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
