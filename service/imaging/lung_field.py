@@ -3,9 +3,8 @@
 Lung that a tumour has filled or let collapse has no air. The other lung's mirror image lies there, so it is kept: this
 finds no lungs and measures none, and a collapsed lung is no reason to refuse a CT.
 
-Limits, to be lifted before a pipeline relies on it: a chest wall of 8 mm or less all round is taken for a bridge to the
-couch, and lung under it is lost; of a lung that the edge of the image cuts little is found; lungs whose air is below
--940 HU on average are taken for gas.
+Limits: a lung that is mere gas, as one that is a single giant bulla, is taken for gas; the mirror image of a lung that
+the image cuts ends where the body in the image does.
 """
 
 from dataclasses import dataclass
@@ -14,9 +13,11 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 from service.errors import Reason, Refusal, Rejected
 from service.imaging.boxes import bounds
+from service.imaging.harmonise import AIR_HU
 
 Mask = NDArray[np.bool_]
 
@@ -33,8 +34,9 @@ for a third of it: beside a lung without air the line then leaves the spine by u
 LEAST_ML = 200.0
 """A connected air volume that may be lung."""
 
-GAS_BELOW_HU = -940.0
-"""Mean of a volume of mere gas, as a stomach's or a bowel's is. The thinnest lungs stay above it."""
+GAS_BELOW_HU = -970.0
+"""Median of a volume of mere gas, as a stomach's or a bowel's is: of the air in the trachea it is -990 +- 14 HU (Kim
+2012). Lungs of severe emphysema stay above it."""
 
 MARGIN_MM = 15.0
 """Around the union. The paper has 5 pixels of 1 mm; of two outlined tumours that reach the hilum, 2 % and 12 % lay
@@ -44,7 +46,12 @@ _COARSE_MM = 2.0
 """Size of the pixels that are looked at, about: nothing here is finer."""
 
 _COUCH_MM = 4.0
-"""Bridges between body and couch are thinner."""
+"""Half of what bridges between body and couch, and the couch's shell, are at most."""
+
+_RIBS_ABOVE_HU = 200.0
+
+_ROUNDING = 1e-6
+_SQUARE = np.ones((3, 3), np.bool_)
 
 _CLOSING_MM = 5.0
 """Vessels and small nodules within the air are closed over."""
@@ -80,27 +87,75 @@ def lung_field(hu: hd.Volume) -> LungField:
     inside = np.zeros_like(air)
     for number, column in zip(range(chest.start, chest.stop), spine, strict=True):
         closed = _eroded(_dilated(air[number], _CLOSING_MM, pixel_mm), _CLOSING_MM, pixel_mm)
-        inside[number] = _dilated((closed | _mirrored(closed, column)) & body[number], MARGIN_MM, pixel_mm)
+        inside[number] = _dilated(closed | (_mirrored(closed, column) & body[number]), MARGIN_MM, pixel_mm)
     rows, columns = hu.array.shape[1:]
     fine = inside.repeat(step, 1).repeat(step, 2)[:, :rows, :columns]
     return LungField(fine, chest, spine * step)
 
 
 def _body(hu: NDArray[np.number], pixel_mm: float) -> Mask:
-    """The largest connected thing without the couch, its holes filled slice by slice."""
-    dense = hu > BODY_ABOVE_HU
-    body = _largest(np.stack([_eroded(plane, _COUCH_MM, pixel_mm) for plane in dense]))
-    grown = (_dilated(plane, _COUCH_MM, pixel_mm) for plane in body)
-    return np.stack([ndimage.binary_fill_holes(one & there) for one, there in zip(grown, dense, strict=True)])
+    """The body without the couch, slice by slice: the convex hull of the largest connected thing that is thick, and of
+    the bones beside it, for a chest wall may be thin."""
+    thick = _largest(np.stack([_eroded(plane > BODY_ABOVE_HU, _COUCH_MM, pixel_mm) for plane in hu]))
+    body = np.zeros_like(thick)
+    for number in np.flatnonzero(thick.any((1, 2))):
+        core = _dilated(thick[number], _COUCH_MM, pixel_mm)
+        rows = np.flatnonzero(core.any(1))
+        core[rows[0] : rows[-1] + 1] |= hu[number, rows[0] : rows[-1] + 1] > _RIBS_ABOVE_HU
+        body[number] = _hull(core)
+    return body
+
+
+def _hull(plane: Mask) -> Mask:
+    """The convex hull of a mask; the mask itself where it is a line at most."""
+    points = np.argwhere(plane & ~ndimage.binary_erosion(plane))
+    try:
+        borders = ConvexHull(points).equations
+    except QhullError:
+        return plane
+    rows, columns = np.ogrid[: plane.shape[0], : plane.shape[1]]
+    inside = np.ones(plane.shape, np.bool_)
+    for of_row, of_column, offset in borders:
+        inside &= of_row * rows + of_column * columns + offset <= _ROUNDING
+    return inside
+
+
+def _cut_lung(plane: NDArray[np.number]) -> Mask:
+    """Where lung reaches the edge of what was imaged, there is no wall around it: the edge itself counts as one.
+
+    Outside the circle that a scanner images there is the least value everywhere.
+    """
+    empty = ndimage.binary_opening(plane <= AIR_HU, _SQUARE)
+    imaged = ~_from_border(empty)
+    edge = imaged & ~ndimage.binary_erosion(imaged, _SQUARE)
+    values = np.where(imaged, plane, 0).astype(np.float32)
+    part = ndimage.uniform_filter(imaged.astype(np.float32), 3)
+    mean = ndimage.uniform_filter(values, 3) / np.maximum(part, 1 / 9)
+    return np.asarray(edge & (mean > GAS_BELOW_HU))
+
+
+def _from_border(mask: Mask) -> Mask:
+    """Its connected parts that reach the border of the plane."""
+    pieces, count = ndimage.label(mask)
+    border = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
+    there = np.zeros(count + 1, np.bool_)
+    there[border] = True
+    there[0] = False
+    found: Mask = there[pieces]
+    return found
 
 
 def _lung_air(hu: NDArray[np.number], body: Mask, voxel_ml: float) -> Mask:
-    """Connected air that is lung: not mere gas, and beside the largest such volume, not far below it."""
-    pieces, count = ndimage.label((hu < AIR_BELOW_HU) & body)
+    """Connected air that is lung: enclosed by tissue or by the edge of the image, be the wall as thin as it may, not
+    beside the body, not mere gas, and beside the largest such volume, not far below it."""
+    enclosed = np.stack([ndimage.binary_fill_holes((plane > BODY_ABOVE_HU) | _cut_lung(plane)) for plane in hu])
+    pieces, count = ndimage.label((hu < AIR_BELOW_HU) & enclosed)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
-    means = np.bincount(pieces.ravel(), hu.ravel(), minlength=count + 1) / np.maximum(sizes, 1)
-    lungs = (sizes * voxel_ml >= LEAST_ML) & (means > GAS_BELOW_HU)
+    in_body = np.bincount(pieces[body], minlength=count + 1)
+    lungs = (sizes * voxel_ml >= LEAST_ML) & (3 * in_body >= sizes)
     lungs[0] = False
+    for number in np.flatnonzero(lungs):
+        lungs[number] = np.median(hu[pieces == number]) > GAS_BELOW_HU
     if not lungs.any():
         raise Rejected(Refusal(Reason.NO_LUNG, f"There is no connected air of {LEAST_ML:g} mL that may be lung."))
     largest = bounds(pieces == np.where(lungs, sizes, 0).argmax(), (0, 0, 0))[0]

@@ -1,5 +1,7 @@
 """Where a tumour may lie, on phantoms and on real CTs with outlined tumours."""
 
+from typing import Any
+
 import highdicom as hd
 import numpy as np
 import pytest
@@ -62,6 +64,56 @@ def test_a_lung_without_air_is_kept_by_the_other_ones_mirror_image(side: int) ->
     field = lung_field(phantom(without=side))
     assert field.inside[lung(side)].mean() > 0.999
     assert np.abs((field.spine - 119.5) * PIXEL_MM - SPINE_MM).max() < 4
+
+
+@pytest.mark.parametrize("wall_mm", [4.0, 8.0])
+def test_a_thin_chest_wall_all_round_is_no_bridge_to_the_couch(wall_mm: float) -> None:
+    volume = phantom()
+    both = lung(-1) | lung(1)
+    near = np.stack([ndimage.distance_transform_edt(~plane, sampling=PIXEL_MM) <= wall_mm for plane in both])
+    between = (np.abs(X - SPINE_MM) < 40) & (np.abs(Y) < 80)
+    hu = np.where(near | between | (volume.array > 400), volume.array, -1000)
+    ribs = near & ~both & ((ROW % 20 < 3) | (COLUMN % 20 < 3))
+    hu[ribs] = 400
+    hu[:, 190:194] = 200
+    inside = lung_field(volume.with_array(hu.astype(np.int16))).inside
+    assert inside[lung(-1) | lung(1)].all()
+    assert not inside[:, 190:].any(), "the couch"
+
+
+@pytest.mark.parametrize("outside_hu", [None, -1024])
+def test_a_lung_that_the_image_cuts_is_found_as_far_as_it_is_there(outside_hu: int | None) -> None:
+    """outside_hu: None: the image ends; else a circle was imaged, and there is this value around it."""
+    volume = phantom()
+    there: Mask = lung(-1) | lung(1)
+    if outside_hu is None:
+        middle: Any = (slice(None), slice(None), slice(72, 168))
+        volume, there = volume[middle], there[middle]
+    else:
+        imaged = (X - SPINE_MM) ** 2 + Y**2 + 0 * Z < 95**2
+        volume, there = volume.with_array(np.where(imaged, volume.array, outside_hu).astype(np.int16)), there & imaged
+    assert there.sum() < 0.8 * (lung(-1) | lung(1)).sum()
+    assert lung_field(volume).inside[there].mean() > 0.999
+
+
+def test_lungs_of_severe_emphysema_are_no_gas() -> None:
+    volume = phantom(gas_mm=240.0)
+    thin = np.where(volume.array == -850, -960, volume.array)
+    noise = np.random.default_rng(0).normal(0.0, 40.0, thin.shape)
+    noisy = np.maximum(thin + noise, -1024).astype(np.int16)
+    field = lung_field(volume.with_array(noisy))
+    assert field.chest == lung_field(phantom()).chest
+    assert field.inside[lung(-1) | lung(1)].all()
+
+
+def test_foam_within_the_couch_is_no_lung() -> None:
+    volume = phantom()
+    hu = volume.array.copy()
+    hu[:, 194:214, 40:200] = -900
+    hu[:, 214:218] = hu[:, 190:218, 36:40] = hu[:, 190:218, 200:204] = 200
+    field = lung_field(volume.with_array(hu))
+    assert field.chest == lung_field(phantom()).chest
+    assert not field.inside[:, 194:].any()
 
 
 def test_gas_of_the_bowel_makes_no_chest() -> None:
