@@ -11,13 +11,16 @@ from .double_conv import double_conv
 
 
 class SmallUnet(nn.Module):
-    """Image 0-1, shape (batch, 1, n, n), to logits, shape (batch, outputs, n, n); n divisible by 16."""
+    """Images 0-1, shape (batch, inputs, n, m), to logits, shape (batch, outputs, n, m); n and m divisible by 16.
 
-    def __init__(self, outputs: int, width: int = 24) -> None:
+    inputs: windows or neighbouring slices, each a channel.
+    """
+
+    def __init__(self, outputs: int, width: int = 24, inputs: int = 1) -> None:
         super().__init__()
         w = width
         self.down = nn.ModuleList(
-            [double_conv(4, w), double_conv(w, 2 * w), double_conv(2 * w, 4 * w), double_conv(4 * w, 8 * w)]
+            [double_conv(4 * inputs, w), double_conv(w, 2 * w), double_conv(2 * w, 4 * w), double_conv(4 * w, 8 * w)]
         )
         self.up = nn.ModuleList([double_conv(12 * w, 4 * w), double_conv(6 * w, 2 * w), double_conv(3 * w, w)])
         self.head = nn.Conv2d(w, 4 * outputs, 1)
