@@ -64,6 +64,8 @@ FINDINGS_HEADING: Code = codes.DCM.Findings
 FINDING: Code = codes.DCM.Finding
 ALGORITHM: Code = codes.DCM.AlgorithmName
 
+REFERENCED_SEGMENT: Code = codes.DCM.ReferencedSegment
+KEY_IMAGE: Code = codes.DCM.BestIllustrationOfFinding
 EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 MEMBERS: Code = codes.DCM.CurrentProcedureEvidence
 PRODUCTS = {

@@ -1,6 +1,7 @@
 """The SR of the whole study as TID 1501 groups: study-wide numbers, numbers along lines, classification, quality.
 
-It is the root of the result.
+It is the root of the result. What was measured of a segment along lines refers to the segment, too, and to the image of
+the first line that lies in one slice: it shows the finding best.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from service.evidence.case import Case
 from service.evidence.context import CAPTURE, HEAT_MAP, STUDY, Evidence, is_segmentation
 from service.evidence.sr import document, finding_site, number, tracking
 from service.evidence.sr_basic_text import text
-from service.evidence.sr_coordinates import coordinates
+from service.evidence.sr_coordinates import coordinates, image_of_first
 
 Group = sr.MeasurementsAndQualitativeEvaluations
 
@@ -28,7 +29,7 @@ def study_sr(case: Case, members: Sequence[Evidence] = ()) -> sr.Comprehensive3D
 
     members: the result's other objects, to which it refers.
     """
-    groups = [*_studywide(case), *_along_lines(case), *_classification(case)]
+    groups = [*_studywide(case), *_along_lines(case, members), *_classification(case)]
     if case.flags or case.context.passed_over or case.analysis.uncertainty:
         groups.append(_quality(case))
     references = [_reference(case, member) for member in members]
@@ -70,12 +71,30 @@ def _studywide(case: Case) -> Iterator[Group]:
         limits = []
 
 
-def _along_lines(case: Case) -> Iterator[Group]:
-    """What was measured of a segment along lines."""
-    for group in case.analysis.groups:
-        lines = tuple(measured for measured in group.measurements if measured.line)
-        if group.segment is not None and lines:
-            yield _group(case, replace(group, measurements=lines, evaluations=()))
+def _along_lines(case: Case, members: Sequence[Evidence]) -> Iterator[Group]:
+    """What was measured of a segment along lines; with the segment, as far as a member holds it, and the key image."""
+    numbers = dict(_segments(case, members))
+    for about in case.analysis.groups:
+        lines = tuple(measured for measured in about.measurements if measured.line)
+        if about.segment is None or not lines:
+            continue
+        group = _group(case, replace(about, measurements=lines, evaluations=()))
+        if about.segment in numbers:
+            group[0].ContentSequence.append(numbers[about.segment])
+        if (image := image_of_first(lines, case)) is not None:
+            group[0].ContentSequence.append(image)
+        yield group
+
+
+def _segments(case: Case, members: Sequence[Evidence]) -> Iterator[tuple[str, sr.ImageContentItem]]:
+    """The segments of all Segmentations among the members, by name (TID 1411, Referenced Segment)."""
+    label_maps = {one.name: one for one in case.analysis.label_maps}
+    for member in members:
+        if member.kind in label_maps:
+            uids = str(member.sop_class_uid), str(member.sop_instance_uid)
+            for number, segment in enumerate(label_maps[member.kind].present, start=1):
+                of = {"referenced_segment_numbers": [number], "relationship_type": _CONTAINS}
+                yield segment.name, sr.ImageContentItem(codes.REFERENCED_SEGMENT, *uids, **of)
 
 
 def _classification(case: Case) -> Iterator[Group]:

@@ -14,8 +14,8 @@ from service.imaging.render_slice import busiest_plane, slice_picture
 Coloured = tuple[Sequence[Point], tuple[int, int, int]]
 """A line, its ends LPS in mm, and its colour."""
 
-_PLANES = {1: ("Coronal", "y", 1), 2: ("Sagittal", "x", 0)}
-"""View axis across a plane: what the plane is called, and the LPS coordinate that is the same in all of it."""
+_PLANES = {1: ("Coronal", "y", 1, ("R", "L")), 2: ("Sagittal", "x", 0, ("A", "P"))}
+"""View axis across a plane: what the plane is called, the LPS coordinate that is the same in all of it, its sides."""
 
 
 def axial_with_lines(scene: Scene, lines: Sequence[Coloured], what: str) -> tuple[Figure, Figure]:
@@ -42,9 +42,9 @@ def across(scene: Scene, axis: int, label: int, what: str) -> Figure:
     where: tuple[int | slice, ...] = (slice(None), index) if axis == 1 else (slice(None), slice(None), index)
     spacing_mm = (scene.view.spacing_mm[0], scene.view.spacing_mm[3 - axis])
     picture = slice_picture(*scene.plane(where), spacing_mm, scene.marks)
-    name, letter, coordinate = _PLANES[axis]
+    name, letter, coordinate, sides = _PLANES[axis]
     at_mm = scene.position_mm(axis=axis, index=index)[coordinate]
-    return Figure(picture, f"{name}, {letter} {at_mm:.1f} mm: {what if found else 'most lung'}")
+    return Figure(picture, f"{name}, {letter} {at_mm:.1f} mm: {what if found else 'most lung'}", sides=sides)
 
 
 def _in_view(scene: Scene, points: Sequence[Point]) -> NDArray[np.float64]:
