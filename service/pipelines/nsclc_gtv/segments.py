@@ -16,7 +16,10 @@ REST_LABEL = MOST_CANDIDATES + 2
 GTV = Segment(1, "GTV_1", "GTV-1", codes.MORPHOLOGY, TUMOUR, (255, 0, 255), roi_type=RoiType.GROSS_TUMOUR_VOLUME)
 REST = Segment(REST_LABEL, "CANDIDATES_REST", "More candidates", codes.MORPHOLOGY, TUMOUR, (150, 110, 60))
 
-_CANDIDATE_RGB = (255, 140, 0)
+_CANDIDATE_RGB = (
+    *((255, 140, 0), (250, 180, 90), (235, 110, 40), (255, 170, 50), (200, 130, 60)),
+    *((240, 150, 110), (215, 100, 10), (180, 90, 20), (190, 110, 90)),
+)
 
 
 def segment(number: int) -> Segment:
@@ -27,7 +30,7 @@ def segment(number: int) -> Segment:
         return REST
     candidate = number - 1
     name, title = f"CANDIDATE_{candidate}", f"Candidate {candidate}"
-    return Segment(number, name, title, codes.MORPHOLOGY, TUMOUR, _CANDIDATE_RGB)
+    return Segment(number, name, title, codes.MORPHOLOGY, TUMOUR, _CANDIDATE_RGB[candidate - 1])
 
 
 def label_map(labels: LabelArray, segments: Sequence[Segment]) -> LabelMap:

@@ -3,8 +3,6 @@
 The stand-in network answers the true outline on its own grid, so these numbers test the way there and back.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from helpers import make_ct, tiny_tumour
@@ -65,7 +63,9 @@ def test_volume_diameters_and_lobe_are_right_in_every_position(
     assert gtv.site == site(lobe)
     positive = {name: found.group(name).evaluations[0].value.meaning for name in ("LUNG_RIGHT", "LUNG_LEFT")}
     right = lobe is Lobe.RUL
-    assert positive == dict(zip(("LUNG_RIGHT", "LUNG_LEFT"), ("Positive", "Negative")[:: 1 if right else -1], strict=True))
+    assert positive == dict(
+        zip(("LUNG_RIGHT", "LUNG_LEFT"), ("Positive", "Negative")[:: 1 if right else -1], strict=True)
+    )
     assert found.group("TUMOUR")["finding_count"] == 1
     if not tumour.spikes:
         assert gtv["perpendicular_diameter_mm"] == pytest.approx(2 * tumour.half_axes_mm[1], abs=PIXEL_MM)
