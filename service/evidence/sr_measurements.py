@@ -49,7 +49,7 @@ def _groups(case: Case, segmentation: hd.seg.Segmentation) -> Iterator[Group]:
             finding_category=group.category,
             finding_type=group.finding,
             finding_sites=[finding_site(group.site)],
-            measurements=[number(measured) for measured in group.measurements if not measured.line],
+            measurements=[number(measured) for measured in group.measurements if not measured.along],
             qualitative_evaluations=[sr.QualitativeEvaluation(e.concept, e.value) for e in group.evaluations],
         )
 

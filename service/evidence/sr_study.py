@@ -75,7 +75,7 @@ def _along_lines(case: Case, members: Sequence[Evidence]) -> Iterator[Group]:
     """What was measured of a segment along lines; with the segment, as far as a member holds it, and the key image."""
     numbers = dict(_segments(case, members))
     for about in case.analysis.groups:
-        lines = tuple(measured for measured in about.measurements if measured.line)
+        lines = tuple(measured for measured in about.measurements if measured.along)
         if about.segment is None or not lines:
             continue
         group = _group(case, replace(about, measurements=lines, evaluations=()))
@@ -93,8 +93,10 @@ def _segments(case: Case, members: Sequence[Evidence]) -> Iterator[tuple[str, sr
         if member.kind in label_maps:
             uids = str(member.sop_class_uid), str(member.sop_instance_uid)
             for number, segment in enumerate(label_maps[member.kind].present, start=1):
-                of = {"referenced_segment_numbers": [number], "relationship_type": _CONTAINS}
-                yield segment.name, sr.ImageContentItem(codes.REFERENCED_SEGMENT, *uids, **of)
+                item = sr.ImageContentItem(
+                    codes.REFERENCED_SEGMENT, *uids, referenced_segment_numbers=[number], relationship_type=_CONTAINS
+                )
+                yield segment.name, item
 
 
 def _classification(case: Case) -> Iterator[Group]:
@@ -124,7 +126,7 @@ def _group(case: Case, group: MeasurementGroup, first: Sequence[Evaluation] = ()
         finding_type=group.finding,
         finding_sites=[finding_site(group.site)],
         measurements=[
-            number(measured, coordinates(measured.line, case) if measured.line else None)
+            number(measured, coordinates(measured.line, case) if measured.along else None)
             for measured in group.measurements
         ],
         qualitative_evaluations=[

@@ -99,9 +99,17 @@ def _measurements(one: Measured) -> Iterator[Measurement]:
     for name, concept, axis in (
         ("longest_diameter_mm", own.LONG_AXIS, one.longest),
         ("perpendicular_diameter_mm", own.SHORT_AXIS, one.across),
-        ("longest_3d_diameter_mm", own.LONGEST_3D, one.in_space),
     ):
         yield Measurement(name, concept, axis.length_mm, codes.MILLIMETRE, line=axis.line)
+    in_space = one.in_space
+    yield Measurement(
+        "longest_3d_diameter_mm",
+        own.LONGEST_3D,
+        in_space.length_mm,
+        codes.MILLIMETRE,
+        line=in_space.line,
+        drawn=False,
+    )
     yield Measurement("mean_hu", codes.ATTENUATION, one.mean_hu, codes.HOUNSFIELD, derivation=codes.MEAN)
     yield Measurement("deviation_hu", codes.ATTENUATION, one.deviation_hu, codes.HOUNSFIELD, derivation=own.DEVIATION)
     for name, volume, percent, part in (

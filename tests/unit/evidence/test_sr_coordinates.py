@@ -13,6 +13,7 @@ from service.domain import codes
 from service.domain.analysis import Analysis, Measurement
 from service.domain.ct import CT
 from service.evidence.case import Case
+from service.evidence.context import Selection
 from service.evidence.encode import encode
 from service.evidence.result import result_document
 from service.evidence.sr_coordinates import coordinates
@@ -93,6 +94,10 @@ def items(dataset: Dataset) -> list[Dataset]:
     return [dataset, *(one for child in dataset.get("ContentSequence", ()) for one in items(child))]
 
 
+def code(item: Dataset) -> str:
+    return str(item.ConceptNameCodeSequence[0].CodeValue)
+
+
 def test_a_number_along_a_line_is_in_the_study_under_the_identifier_of_its_segment(
     sample: tuple[CT, Analysis],
 ) -> None:
@@ -109,11 +114,51 @@ def test_a_number_along_a_line_is_in_the_study_under_the_identifier_of_its_segme
     numbers = [one for one in items(group) if one.ValueType == "NUM"]
     assert [float(one.MeasuredValueSequence[0].NumericValue) for one in numbers] == [60.0, 20.0]
     assert [one.ContentSequence[0].ValueType for one in numbers] == ["SCOORD", "SCOORD3D"]
+    pictures = {code(one): one for one in items(group) if one.ValueType == "IMAGE" and "ConceptNameCodeSequence" in one}
+    shown = pictures["121080"].ReferencedSOPSequence[0]
+    (scoord,) = (one for one in items(group) if one.ValueType == "SCOORD")
+    assert shown.ReferencedSOPInstanceUID == scoord.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    segment = pictures["121191"].ReferencedSOPSequence[0]
+    lobes = dcmread(BytesIO(files["lobes.seg.dcm"].content))
+    assert segment.ReferencedSOPInstanceUID == lobes.SOPInstanceUID
+    assert lobes.SegmentSequence[segment.ReferencedSegmentNumber - 1].TrackingID == "RUL"
     measured = dcmread(BytesIO(files["measurements.sr.dcm"].content))
     uids = [{one.UID for one in items(document) if one.ValueType == "UIDREF"} for document in (measured, study)]
     assert {one.UID for one in items(group) if one.ValueType == "UIDREF"} <= uids[0] & uids[1]
     concepts = {one.ConceptNameCodeSequence[0].CodeValue for one in items(measured) if one.ValueType == "NUM"}
     assert AXIS.value not in concepts, "each number is written once"
+
+
+def test_a_destination_without_segmentations_gets_a_group_that_refers_to_none(sample: tuple[CT, Analysis]) -> None:
+    ct, plain = sample
+    body = evidence_samples.body_of(ct, plain)
+    alone = [Selection(kinds=frozenset(["study"]))]
+    files = encode(ct, with_axes(ct, plain), lambda: body, evidence_samples.context(ct), alone)
+    study = dcmread(BytesIO(next(one.content for one in files if one.kind == "study")))
+    concepts = [code(one) for one in items(study) if "ConceptNameCodeSequence" in one]
+    assert "121191" not in concepts and concepts.count("121080") == 1
+
+
+def test_a_line_that_is_not_drawn_is_a_plain_number_in_the_measurements(sample: tuple[CT, Analysis]) -> None:
+    """So that archives that take no Comprehensive 3D SR get the study SR; result.json has its points."""
+    ct, plain = sample
+    drawn = with_axes(ct, plain)
+    group = drawn.group("RUL")
+    quiet = tuple(replace(one, drawn=one.name != "height_mm") for one in group.measurements)
+    assert quiet != group.measurements
+    others = tuple(replace(group, measurements=quiet) if one is group else one for one in drawn.groups)
+    analysis = replace(drawn, groups=others)
+    body = evidence_samples.body_of(ct, plain)
+    files = {one.file_name: one for one in encode(ct, analysis, lambda: body, evidence_samples.context(ct))}
+    study, measured = (dcmread(BytesIO(files[f"{name}.sr.dcm"].content)) for name in ("study", "measurements"))
+    assert "SCOORD3D" not in {one.ValueType for one in items(study)[1:]}
+    values = [float(one.MeasuredValueSequence[0].NumericValue) for one in items(measured)[1:] if one.ValueType == "NUM"]
+    assert 20.0 in values
+    assert case(ct, analysis).uids.seed != case(ct, drawn).uids.seed
+    told = result_document(
+        pipeline="any", series_uid="1.2", analysis=analysis, analysed_at=evidence_samples.ANALYSED_AT
+    )["measurements"]["RUL"]
+    assert len(told["height_mm_line"]) == 2
 
 
 def test_the_result_document_has_the_points(sample: tuple[CT, Analysis]) -> None:
