@@ -11,7 +11,7 @@ LOCKED := $(BIN)/pip install -q --disable-pip-version-check --no-deps --require-
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: deb deb-test image-twice pin-images lock vulnerabilities helm-test image help setup setup-test peers demo lint unit check pages test soak fuzz bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-shape train-lobes train-classifier clean
+.PHONY: deb deb-test image-twice pin-images lock vulnerabilities helm-test image help setup setup-test peers demo lint unit check pages test soak fuzz bench triton parity crash-matrix inbound-cases train-lung-opacity train-opacity-context train-triage-lesion train-triage-infection train-lung-tumour train-lung-shape train-lobes train-classifier clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -126,6 +126,9 @@ train-triage-lesion: $(VENV)/.test ## train lesions for covid-triage (as train-o
 
 train-triage-infection: $(VENV)/.test ## train the experimental classifier of covid-triage (as train-opacity-context)
 	$(BIN)/python -m models.triage_infection.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)
+
+train-lung-tumour: $(VENV)/.test ## train lung tumours for nsclc-gtv (as train-opacity-context)
+	$(BIN)/python -m models.lung_tumour.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)
 
 train-lung-shape: $(VENV)/.test ## train what lungs lack by their shape (DATA=folder with lobe masks; else as train-lung-opacity)
 	$(BIN)/python -m models.lung_shape.train $(if $(DATA),--data $(DATA)) --device $(DEVICE) $(ARGS)

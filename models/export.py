@@ -5,6 +5,7 @@ python -m models.export opacity-context --weights models/runs/opacity_context/we
 python -m models.export lobes --prior models/runs/lobes/prior.npy
 python -m models.export triage-lesion --weights models/runs/triage_lesion/weights.pt
 python -m models.export triage-infection --weights models/runs/triage_infection/weights.pt
+python -m models.export lung-tumour --weights models/runs/lung_tumour/weights.pt
 python -m models.export lung-opacity --spec-only     (needs no torch)
 python -m models.export --check                      (needs no torch)
 
@@ -31,7 +32,7 @@ from models.triage_infection.spec import SPEC as EXPERIMENTAL_SPEC
 
 RUNS = Path("models/runs")
 
-MODELS = ("lung-opacity", "lung-shape", "opacity-context", "lobes", "triage-lesion", "triage-infection")
+MODELS = ("lung-opacity", "lung-shape", "opacity-context", "lobes", "triage-lesion", "triage-infection", "lung-tumour")
 
 
 def export_lung_opacity(weights: Path, root: Path, network: str | None) -> None:
@@ -65,6 +66,15 @@ def export_triage_lesion(weights: Path, root: Path, network: str | None) -> None
     from models.triage_lesion.network import RELEASED
     from models.triage_lesion.spec import SPEC
     from models.triage_lesion.to_onnx import to_onnx
+
+    install(to_onnx(weights, OPSET, network or RELEASED), SPEC, root)
+
+
+def export_lung_tumour(weights: Path, root: Path, network: str | None) -> None:
+    """Export the network, None for the released one; refused if ONNX Runtime does not repeat torch."""
+    from models.lung_tumour.network import RELEASED
+    from models.lung_tumour.spec import SPEC
+    from models.lung_tumour.to_onnx import to_onnx
 
     install(to_onnx(weights, OPSET, network or RELEASED), SPEC, root)
 
@@ -107,6 +117,7 @@ _NETWORKS = {
     "lung-opacity": export_lung_opacity,
     "opacity-context": export_opacity_context,
     "triage-lesion": export_triage_lesion,
+    "lung-tumour": export_lung_tumour,
 }
 """Exporters of the models whose networks come in several sizes."""
 

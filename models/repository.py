@@ -16,6 +16,7 @@ from converters.onnx_graph import forget_the_exporter
 from models.lobes.spec import SPEC as LOBES
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from models.lung_shape.spec import SPEC as LUNG_SHAPE
+from models.lung_tumour.spec import SPEC as LUNG_TUMOUR
 from models.opacity_context.spec import SPEC as OPACITY_CONTEXT
 from models.triage_lesion.spec import SPEC as TRIAGE_LESION
 from service.domain.model_spec import METADATA_KEY, ModelSpec
@@ -25,7 +26,7 @@ from service.inference.metadata import with_spec_text
 from service.inference.repository_files import render_digests
 
 ROOT = Path(__file__).resolve().parents[1] / "triton_repo"
-SPECS = (LUNG_OPACITY, LUNG_SHAPE, LOBES, OPACITY_CONTEXT, TRIAGE_LESION)
+SPECS = (LUNG_OPACITY, LUNG_SHAPE, LOBES, OPACITY_CONTEXT, TRIAGE_LESION, LUNG_TUMOUR)
 OPSET = 18
 
 

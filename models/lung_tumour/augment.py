@@ -62,7 +62,7 @@ def _border(batch: int, random: Generator) -> Tensor:
 
 
 def moving(hu: Tensor, random: Generator) -> Tensor:
-    """In a third of the stacks each slice takes up to 40 % of the ones next to it, as thicker slices and breathing do."""
+    """A third of the stacks, whose slices take up to 40 % of those next to them, as thick slices and breathing do."""
     batch, slices = hu.shape[:2]
     steady, changing = uniform((batch, 1, 1, 1), 0.0, 1.0, random), uniform((batch, slices, 1, 1), 0.0, 1.0, random)
     share = 0.4 * torch.where(sometimes(batch, 0.5, random) > 0, steady, changing) * sometimes(batch, 0.33, random)

@@ -11,7 +11,7 @@ from service.domain.ct import CT
 from service.imaging.harmonise import AIR_HU, MODEL_ORIENTATION
 
 TUMOURS = single.LUNG1
-"""CTs with an outlined tumour that may be learned. The IBSI phantom is a part of LUNG1-002: nothing is left to learn."""
+"""CTs with an outlined tumour that may be learned. The IBSI phantom seems to be a part of LUNG1-002."""
 
 CLEAR: dict[str, Series] = {series.name: series for series in (LIDC_1, LIDC_2, LIDC_3, P001)}
 """CTs without an outlined tumour that are learned; around a known nodule nothing is known."""

@@ -60,7 +60,9 @@ def _cut(hu: NDArray[np.int16], mask: NDArray[np.bool_], depth: int) -> tuple[Fi
     if depth == 0:
         cross[[0, 2]] = False
     inner = ndimage.binary_erosion(mask, cross)
-    nearest = ndimage.distance_transform_edt(~(inner if inner.any() else mask), return_distances=False, return_indices=True)
+    nearest = ndimage.distance_transform_edt(
+        ~(inner if inner.any() else mask), return_distances=False, return_indices=True
+    )
     share = ndimage.gaussian_filter(mask.astype(np.float32), (0.5 * depth, 0.5, 0.5))
     return hu[tuple(nearest)].astype(np.float32), share
 
@@ -68,7 +70,9 @@ def _cut(hu: NDArray[np.int16], mask: NDArray[np.bool_], depth: int) -> tuple[Fi
 def placed(random: Generator, donor: Donor, box: Box, radius_mm: float) -> tuple[Field, Field]:
     """A tumour turned, bent and scaled to this radius in a box: HU and share."""
     scale = radius_mm / donor.radius_mm
-    bent = box.offset + np.stack([radius_mm * random.uniform(0.0, 0.2) * lumps(random, box, 1.2 * radius_mm) for _ in "zyx"])
+    bent = box.offset + np.stack(
+        [radius_mm * random.uniform(0.0, 0.2) * lumps(random, box, 1.2 * radius_mm) for _ in "zyx"]
+    )
     at = np.tensordot(_rotation(random, donor.flat), bent, 1) / np.float32(scale)
     inside = np.ones(box.shape, np.float32)
     if donor.flat:
