@@ -70,6 +70,7 @@ EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 MEMBERS: Code = codes.DCM.CurrentProcedureEvidence
 PRODUCTS = {
     "measurements": private("OBJ-MEASURES", "Measurements of segments"),
+    "axes": private("OBJ-AXES", "Measurements along lines of segments"),
     "text": private("OBJ-TEXT", "Report as text"),
     "report-dicom": private("OBJ-PDF", "Report as PDF"),
     "capture": private("OBJ-PICTURE", "Report as a picture"),

@@ -1,11 +1,9 @@
-"""The SR of the whole study as TID 1501 groups: study-wide numbers, numbers along lines, classification, quality.
+"""The SR of the whole study as TID 1501 groups: study-wide numbers, classification, quality.
 
-It is the root of the result. What was measured of a segment along lines refers to the segment, too, and to the image of
-the first line that lies in one slice: it shows the finding best.
+It is the root of the result.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from highdicom import sr
 from pydicom import Dataset
@@ -16,7 +14,7 @@ from service.evidence.case import Case
 from service.evidence.context import CAPTURE, HEAT_MAP, STUDY, Evidence, is_segmentation
 from service.evidence.sr import document, finding_site, number, tracking
 from service.evidence.sr_basic_text import text
-from service.evidence.sr_coordinates import coordinates, image_of_first
+from service.evidence.sr_coordinates import coordinates
 
 Group = sr.MeasurementsAndQualitativeEvaluations
 
@@ -29,7 +27,7 @@ def study_sr(case: Case, members: Sequence[Evidence] = ()) -> sr.Comprehensive3D
 
     members: the result's other objects, to which it refers.
     """
-    groups = [*_studywide(case), *_along_lines(case, members), *_classification(case)]
+    groups = [*_studywide(case), *_classification(case)]
     if case.flags or case.context.passed_over or case.analysis.uncertainty:
         groups.append(_quality(case))
     references = [_reference(case, member) for member in members]
@@ -67,36 +65,8 @@ def _studywide(case: Case) -> Iterator[Group]:
     limits = [Evaluation(codes.USE_LIMITATION, limit) for limit in (codes.RESEARCH_USE, *case.analysis.limitations)]
     studywide = [group for group in case.analysis.groups if group.segment is None]
     for group in studywide or [MeasurementGroup("LIMITATIONS", codes.LUNG, _LUNG)]:
-        yield _group(case, group, limits)
+        yield group_of(case, group, limits)
         limits = []
-
-
-def _along_lines(case: Case, members: Sequence[Evidence]) -> Iterator[Group]:
-    """What was measured of a segment along lines; with the segment, as far as a member holds it, and the key image."""
-    numbers = dict(_segments(case, members))
-    for about in case.analysis.groups:
-        lines = tuple(measured for measured in about.measurements if measured.along)
-        if about.segment is None or not lines:
-            continue
-        group = _group(case, replace(about, measurements=lines, evaluations=()))
-        if about.segment in numbers:
-            group[0].ContentSequence.append(numbers[about.segment])
-        if (image := image_of_first(lines, case)) is not None:
-            group[0].ContentSequence.append(image)
-        yield group
-
-
-def _segments(case: Case, members: Sequence[Evidence]) -> Iterator[tuple[str, sr.ImageContentItem]]:
-    """The segments of all Segmentations among the members, by name (TID 1411, Referenced Segment)."""
-    label_maps = {one.name: one for one in case.analysis.label_maps}
-    for member in members:
-        if member.kind in label_maps:
-            uids = str(member.sop_class_uid), str(member.sop_instance_uid)
-            for number, segment in enumerate(label_maps[member.kind].present, start=1):
-                item = sr.ImageContentItem(
-                    codes.REFERENCED_SEGMENT, *uids, referenced_segment_numbers=[number], relationship_type=_CONTAINS
-                )
-                yield segment.name, item
 
 
 def _classification(case: Case) -> Iterator[Group]:
@@ -107,20 +77,21 @@ def _classification(case: Case) -> Iterator[Group]:
     judged = [Evaluation(found.concept, one) for one in (found.absent, found.decision) if one is not None]
     if found.experimental:
         judged.append(Evaluation(codes.VALIDATION, codes.EXPERIMENTAL))
-    yield _group(case, MeasurementGroup(found.name, found.finding, _LUNG, values, tuple(judged)))
+    yield group_of(case, MeasurementGroup(found.name, found.finding, _LUNG, values, tuple(judged)))
 
 
 def _quality(case: Case) -> Group:
     """Warnings as codes; the values that raised them, and better series that were refused, as text."""
     warnings = tuple(Evaluation(codes.QUALITY, flag.concept) for flag in case.flags)
-    group = _group(case, MeasurementGroup("QUALITY", codes.LUNG, _LUNG, case.analysis.uncertainty, warnings))
+    group = group_of(case, MeasurementGroup("QUALITY", codes.LUNG, _LUNG, case.analysis.uncertainty, warnings))
     details = (flag.warning for flag in case.flags if flag.detail)
     lines = (*details, *case.context.passed_over_warnings)
     group[0].ContentSequence.extend(text(codes.QUALITY, line) for line in lines)
     return group
 
 
-def _group(case: Case, group: MeasurementGroup, first: Sequence[Evaluation] = ()) -> Group:
+def group_of(case: Case, group: MeasurementGroup, first: Sequence[Evaluation] = ()) -> Group:
+    """One group; first: evaluations before its own. What was measured along a line has its coordinates."""
     return Group(
         tracking_identifier=tracking(case.uids, group.name),
         finding_type=group.finding,

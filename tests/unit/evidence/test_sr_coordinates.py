@@ -13,7 +13,6 @@ from service.domain import codes
 from service.domain.analysis import Analysis, Measurement
 from service.domain.ct import CT
 from service.evidence.case import Case
-from service.evidence.context import Selection
 from service.evidence.encode import encode
 from service.evidence.result import result_document
 from service.evidence.sr_coordinates import coordinates
@@ -98,17 +97,17 @@ def code(item: Dataset) -> str:
     return str(item.ConceptNameCodeSequence[0].CodeValue)
 
 
-def test_a_number_along_a_line_is_in_the_study_under_the_identifier_of_its_segment(
+def test_a_number_along_a_line_is_in_a_report_of_axes_under_the_identifier_of_its_segment(
     sample: tuple[CT, Analysis],
 ) -> None:
     ct, plain = sample
     analysis = with_axes(ct, plain)
     body = evidence_samples.body_of(ct, plain)
     files = {one.file_name: one for one in encode(ct, analysis, lambda: body, evidence_samples.context(ct))}
-    study = dcmread(BytesIO(files["study.sr.dcm"].content))
+    axes, study = (dcmread(BytesIO(files[f"{name}.sr.dcm"].content)) for name in ("axes", "study"))
     (group,) = [
         one
-        for one in items(study)
+        for one in items(axes)
         if one.ValueType == "CONTAINER" and [i for i in one.get("ContentSequence", ()) if i.get("TextValue") == "RUL"]
     ]
     numbers = [one for one in items(group) if one.ValueType == "NUM"]
@@ -123,24 +122,27 @@ def test_a_number_along_a_line_is_in_the_study_under_the_identifier_of_its_segme
     assert segment.ReferencedSOPInstanceUID == lobes.SOPInstanceUID
     assert lobes.SegmentSequence[segment.ReferencedSegmentNumber - 1].TrackingID == "RUL"
     measured = dcmread(BytesIO(files["measurements.sr.dcm"].content))
-    uids = [{one.UID for one in items(document) if one.ValueType == "UIDREF"} for document in (measured, study)]
+    uids = [{one.UID for one in items(document) if one.ValueType == "UIDREF"} for document in (measured, axes)]
     assert {one.UID for one in items(group) if one.ValueType == "UIDREF"} <= uids[0] & uids[1]
     concepts = {one.ConceptNameCodeSequence[0].CodeValue for one in items(measured) if one.ValueType == "NUM"}
+    concepts |= {code(one) for one in items(study) if one.ValueType == "NUM"}
     assert AXIS.value not in concepts, "each number is written once"
+    groups = [one for one in items(axes) if one.ValueType == "CONTAINER" and code(one) == "125007"]
+    assert groups, "and viewers open the document, as every group has coordinates"
+    assert all([i for i in items(one) if i.ValueType in ("SCOORD", "SCOORD3D")] for one in groups)
+    members = {one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for one in items(study) if code(one) == "OBJ-AXES"}
+    assert members == {axes.SOPInstanceUID}
 
 
-def test_a_destination_without_segmentations_gets_a_group_that_refers_to_none(sample: tuple[CT, Analysis]) -> None:
+def test_without_lines_there_is_no_report_of_axes(sample: tuple[CT, Analysis]) -> None:
     ct, plain = sample
     body = evidence_samples.body_of(ct, plain)
-    alone = [Selection(kinds=frozenset(["study"]))]
-    files = encode(ct, with_axes(ct, plain), lambda: body, evidence_samples.context(ct), alone)
-    study = dcmread(BytesIO(next(one.content for one in files if one.kind == "study")))
-    concepts = [code(one) for one in items(study) if "ConceptNameCodeSequence" in one]
-    assert "121191" not in concepts and concepts.count("121080") == 1
+    names = {one.file_name for one in encode(ct, plain, lambda: body, evidence_samples.context(ct))}
+    assert "axes.sr.dcm" not in names and "study.sr.dcm" in names
 
 
 def test_a_line_that_is_not_drawn_is_a_plain_number_in_the_measurements(sample: tuple[CT, Analysis]) -> None:
-    """So that archives that take no Comprehensive 3D SR get the study SR; result.json has its points."""
+    """So that archives that take no Comprehensive 3D SR get the axes; result.json has its points."""
     ct, plain = sample
     drawn = with_axes(ct, plain)
     group = drawn.group("RUL")
@@ -150,8 +152,8 @@ def test_a_line_that_is_not_drawn_is_a_plain_number_in_the_measurements(sample: 
     analysis = replace(drawn, groups=others)
     body = evidence_samples.body_of(ct, plain)
     files = {one.file_name: one for one in encode(ct, analysis, lambda: body, evidence_samples.context(ct))}
-    study, measured = (dcmread(BytesIO(files[f"{name}.sr.dcm"].content)) for name in ("study", "measurements"))
-    assert "SCOORD3D" not in {one.ValueType for one in items(study)[1:]}
+    axes, measured = (dcmread(BytesIO(files[f"{name}.sr.dcm"].content)) for name in ("axes", "measurements"))
+    assert "SCOORD3D" not in {one.ValueType for one in items(axes)}
     values = [float(one.MeasuredValueSequence[0].NumericValue) for one in items(measured)[1:] if one.ValueType == "NUM"]
     assert 20.0 in values
     assert case(ct, analysis).uids.seed != case(ct, drawn).uids.seed
