@@ -41,7 +41,8 @@ _CONTENT = {
     STUDY: "TID 1500 with TID 1501 groups: what is about the whole study; probabilities of classes, the class decided "
     "for, and whether the model is experimental, where a pipeline classifies; quality flags with the values that "
     "raised them as text, use limitation; the root of the result, sent last: refers to all other objects that the "
-    "destination gets; where Segmentations are refused, one that refers to neither them nor the measurements goes out instead",
+    "destination gets; where Segmentations are refused, one that refers to neither them nor the measurements goes out "
+    "instead",
     REPORT_DICOM: "one page",
     CAPTURE: "the same page, RGB, 150 dpi, burned-in annotation; on request",
     NOTICE: "why nothing of a study was analysed, and what can be done; on request, instead of all the others",
