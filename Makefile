@@ -44,7 +44,7 @@ peers: ## install the real peers of the tests by apt (needs root; without it the
 	@docker/install-peers.sh
 
 PIPELINE ?= covid-severity
-demo: $(VENV)/.base ## send the demo CT through the whole service over DICOM (PIPELINE="covid-severity covid-burden covid-triage lung-density": all)
+demo: $(VENV)/.base ## send the demo CT through the whole service over DICOM (PIPELINE="covid-severity covid-burden covid-triage lung-density nsclc-gtv": all)
 	@$(BIN)/python -m demo --pipeline $(PIPELINE)
 
 lint: $(VENV)/.test ## check style, types and import layers

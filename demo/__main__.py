@@ -21,6 +21,7 @@ from rich.console import Console
 from demo.check import check
 from demo.pacs import StandInPacs
 from demo.steps import Steps
+from demo.tumour import beside_expert
 
 HERE = Path(__file__).resolve().parent
 ENDS_BADLY = ("refused", "failed", "undelivered")
@@ -79,6 +80,9 @@ def run(ct: Path, out: Path, timeout_s: float, pipelines: Sequence[str]) -> int:
     console.print(f"\n[green]The results are back in the PACS[/] {minutes:.2f} minutes after the first slice was sent:")
     for description, path in sorted(found.items()):
         console.print(f"  {description}\n       {path}")
+    if ct == HERE / "ct":
+        for sentence in beside_expert(pacs.received):
+            console.print(f"  {sentence}")
     return 0
 
 

@@ -23,6 +23,7 @@ from service.domain.delivery import Confirm
 from service.domain.retry import RetryPolicy
 from service.domain.routing import Rule
 from service.evidence.context import (
+    AXES,
     CAPTURE,
     HEAT_MAP,
     MEASUREMENTS,
@@ -48,7 +49,7 @@ from service.worker.destination import Ask, Find, Send, Target
 
 _KINDS = {
     "seg": (SEG,),
-    "sr": (MEASUREMENTS.kind, STUDY.kind),
+    "sr": (MEASUREMENTS.kind, AXES.kind, STUDY.kind),
     "pdf": (REPORT_DICOM.kind,),
     "capture": (CAPTURE.kind,),
     "text": (TEXT.kind,),

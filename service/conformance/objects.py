@@ -11,6 +11,7 @@ from service.conformance.rows import Section, Table, table
 from service.conformance.sample_results import CHANGES, FIRST, LABEL_MAP, sample_results
 from service.domain.pipeline import SERIES_NUMBERS, Pipeline
 from service.evidence.context import (
+    AXES,
     CAPTURE,
     HEAT_MAP,
     MEASUREMENTS,
@@ -34,11 +35,14 @@ from service.settings import Settings
 _CONTENT = {
     MEASUREMENTS: "TID 1500 with one TID 1411 group per segment, without what was measured along lines; use "
     "limitation and quality flags as Qualitative Evaluations",
-    STUDY: "TID 1500 with TID 1501 groups: what is about the whole study, what was measured along lines, with SCOORD "
-    "or SCOORD3D, under the tracking UID of its segment; probabilities of classes, the class decided for, and "
-    "whether the model is experimental, where a pipeline classifies; quality flags with the values that raised them "
-    "as text, use limitation; the root of the result, sent last: refers to all other objects that the destination "
-    "gets; where Segmentations are refused, one that refers to neither them nor the measurements goes out instead",
+    AXES: "TID 1500 with a TID 1501 group for each segment of which something was measured along lines, with SCOORD "
+    "or SCOORD3D, under the tracking UID of the segment; refers to the segment, and to the image that shows it best "
+    "(DCM 121080); of pipelines that measure along lines",
+    STUDY: "TID 1500 with TID 1501 groups: what is about the whole study; probabilities of classes, the class decided "
+    "for, and whether the model is experimental, where a pipeline classifies; quality flags with the values that "
+    "raised them as text, use limitation; the root of the result, sent last: refers to all other objects that the "
+    "destination gets; where Segmentations are refused, one that refers to neither them nor the measurements goes out "
+    "instead",
     REPORT_DICOM: "one page",
     CAPTURE: "the same page, RGB, 150 dpi, burned-in annotation; on request",
     NOTICE: "why nothing of a study was analysed, and what can be done; on request, instead of all the others",
@@ -62,6 +66,7 @@ KINDS = {
     SEG: "Segmentation",
     LABEL_MAP: "Label Map Segmentation",
     MEASUREMENTS.kind: "Measurements",
+    AXES.kind: "Axes",
     STUDY.kind: "Summary",
     TEXT.kind: "Report as text",
     REPORT_DICOM.kind: "Report",

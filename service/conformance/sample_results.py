@@ -126,8 +126,10 @@ def _analysis(ct: CT, number: int, pipeline: PipelineUse) -> Analysis:
         for label in range(1, number + 1)
     )
     volume = Measurement("volume_ml", codes.VOLUME, float(number), codes.MILLILITRE)
+    ends = ct.volume.map_indices_to_reference(np.array([[0, 1, 1], [0, 1, 2]], np.float64)).tolist()
+    axis = Measurement("axis_mm", codes.VOLUME, float(number), codes.MILLIMETRE, line=tuple(map(tuple, ends)))
     groups = tuple(
-        MeasurementGroup(one.name, kind, Site(region, side), (volume,), category=category, segment=one.name)
+        MeasurementGroup(one.name, kind, Site(region, side), (volume, axis), category=category, segment=one.name)
         for one in segments
     )
     alone = replace(segments[0], label=1, name=f"{number}-alone", title="Region alone")

@@ -108,7 +108,8 @@ class Measurement:
     """One number, unrounded.
 
     name: in result.json, with its unit ("volume_ml"). derivation, method: as in TID 300. line: the points between which
-    it was measured, for instance the ends of a long axis; none where it was not measured along a line.
+    it was measured, for instance the ends of a long axis; none where it was not measured along a line. drawn: whether
+    SRs tell the line; one across slices makes an SR that many archives do not take (docs/decisions/0199).
     """
 
     name: str
@@ -118,6 +119,12 @@ class Measurement:
     derivation: Code | None = None
     method: Code | None = None
     line: tuple[Point, ...] = ()
+    drawn: bool = True
+
+    @property
+    def along(self) -> bool:
+        """Whether SRs tell it with its line."""
+        return self.drawn and bool(self.line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,10 +64,13 @@ FINDINGS_HEADING: Code = codes.DCM.Findings
 FINDING: Code = codes.DCM.Finding
 ALGORITHM: Code = codes.DCM.AlgorithmName
 
+REFERENCED_SEGMENT: Code = codes.DCM.ReferencedSegment
+KEY_IMAGE: Code = codes.DCM.BestIllustrationOfFinding
 EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 MEMBERS: Code = codes.DCM.CurrentProcedureEvidence
 PRODUCTS = {
     "measurements": private("OBJ-MEASURES", "Measurements of segments"),
+    "axes": private("OBJ-AXES", "Measurements along lines of segments"),
     "text": private("OBJ-TEXT", "Report as text"),
     "report-dicom": private("OBJ-PDF", "Report as PDF"),
     "capture": private("OBJ-PICTURE", "Report as a picture"),

@@ -96,11 +96,15 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Figure:
-    """A picture of the patient, right side on the left, with its caption. dark: letters on it are white."""
+    """A picture of the patient with its caption. dark: letters on it are white.
+
+    sides: letters of the patient's side on the left and on the right of it: right and left, or anterior and posterior.
+    """
 
     picture: Picture
     caption: str
     dark: bool = True
+    sides: tuple[str, str] = ("R", "L")
 
 
 Look = Literal["thick", "thin", "dashed"]

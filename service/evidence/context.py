@@ -87,10 +87,11 @@ NOTICE_PAGE = Product("notice-page", "notice.pdf", 8, "AI not analysed")
 NOTICE_PAGE_DICOM = Product("notice-page-dicom", "notice.pdf.dcm", 8, "AI not analysed")
 TEXT = Product("text", "report.sr.dcm", 9, "AI text report")
 STRUCTURE_SET = Product("structure-set", "structure-set.rt.dcm", 70, "AI structure set")
+AXES = Product("axes", "axes.sr.dcm", 71, "AI axes")
 HEAT_MAP = Product("heat-map", "heat-map.pm.dcm", 80, "AI heat map", several=True)
 
 PRODUCTS = (
-    *(MEASUREMENTS, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT, STRUCTURE_SET, HEAT_MAP),
+    *(MEASUREMENTS, AXES, STUDY, REPORT, REPORT_DICOM, CAPTURE, TEXT, STRUCTURE_SET, HEAT_MAP),
     *(NOTICE, NOTICE_PAGE, NOTICE_PAGE_DICOM),
 )
 """Kinds of evidence that any pipeline gives. Every other kind is a Segmentation, named by its label map."""
@@ -103,7 +104,7 @@ SEG = "seg"
 NOTICES = (NOTICE.kind, NOTICE_PAGE_DICOM.kind)
 """Kinds of objects that say why nothing was analysed."""
 
-ALWAYS = frozenset((SEG, MEASUREMENTS.kind, STUDY.kind, REPORT_DICOM.kind))
+ALWAYS = frozenset((SEG, MEASUREMENTS.kind, AXES.kind, STUDY.kind, REPORT_DICOM.kind))
 """Kinds of DICOM objects that every result has, as far as there is something to say."""
 
 NEEDED = frozenset((SEG, MEASUREMENTS.kind))

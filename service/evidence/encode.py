@@ -15,6 +15,7 @@ from service.evidence.capture import report_capture
 from service.evidence.case import Case, Filed
 from service.evidence.context import (
     ALWAYS,
+    AXES,
     CAPTURE,
     HEAT_MAP,
     MEASUREMENTS,
@@ -38,6 +39,7 @@ from service.evidence.report import report_pdf
 from service.evidence.rtstruct import structure_set
 from service.evidence.seal import seal
 from service.evidence.seg import segmentation
+from service.evidence.sr_axes import axes_sr
 from service.evidence.sr_measurements import measurements_sr
 from service.evidence.sr_study import study_sr
 from service.evidence.sr_text import text_sr
@@ -53,9 +55,9 @@ def encode(
 ) -> tuple[Evidence, ...]:
     """SEGs, structure set, SRs, report, heat maps, in the order to send them: what is referred to first, the root last.
 
-    The same arguments give the same bytes. There is no SEG and no structure set where there would be no segment, and
-    no measurements SR without a SEG. SEGs and their SR come once for each style; the study SR, which is the root, once
-    for each selection that wants one, all else once.
+    The same arguments give the same bytes. There is no SEG and no structure set where there would be no segment, no
+    measurements SR without a SEG, and none of axes without lines. SEGs and the SRs of their segments come once for each
+    style; the study SR, which is the root, once for each selection that wants one, all else once.
     report: makes what the report prints, with its pictures; called beside the encoding of SEGs, in a thread.
     selections: what each destination gets. step: called between the objects.
     """
@@ -88,6 +90,9 @@ def _regions(case: Case, step: Step) -> Iterator[Evidence]:
         uids = tuple(str(found.SOPInstanceUID) for found in made.values())
         document = measurements_sr(case, list(made.values()))
         yield replace(finished(MEASUREMENTS, document, case, case.style), refers_to=uids)
+        if (axes := axes_sr(case, list(made.values()))) is not None:
+            step()
+            yield replace(finished(AXES, axes, case, case.style), refers_to=uids)
 
 
 def _whole(case: Case, body: ReportBody, pdf: bytes, kinds: Collection[str], step: Step) -> Iterator[Evidence]:

@@ -12,8 +12,8 @@ A record comes in parts, so that nobody needs a copy of a whole CT. JSON is ASCI
 as Python's shortest representation. It names things in the words below, never by the names of classes or attributes:
 code can be renamed, and no UID changes. A change of this serialisation changes every UID, needs another version and a
 decision record. Lines of measurements, heat maps, and the decision of a classification came later
-(docs/decisions/0149), as did the type of a segment for radiotherapy (0194); they stand in it only where there are some:
-results without them keep their UIDs.
+(docs/decisions/0149), as did the type of a segment for radiotherapy (0194) and lines that are not drawn (0199); they
+stand in it only where there are some: results without them keep their UIDs.
 """
 
 import json
@@ -157,7 +157,7 @@ def _group(group: MeasurementGroup) -> Json:
 def _measurement(one: Measurement) -> list[Any]:
     codes = [_code(code) for code in (one.concept, one.unit, one.derivation, one.method)]
     line = [[[float(coordinate) for coordinate in point] for point in one.line]] if one.line else []
-    return [one.name, *codes, float(one.value), *line]
+    return [one.name, *codes, float(one.value), *line, *([] if one.drawn else ["not drawn"])]
 
 
 def _classification(found: Classification) -> Json:

@@ -85,7 +85,7 @@ def _write_integers(item: Dataset) -> None:
 def tracking(uids: Uids, name: str) -> sr.TrackingIdentifier:
     """Tracking identifiers are unique per group of a document: viewers merge groups by them.
 
-    The SR of the study repeats that of a segment for what was measured of it along lines.
+    The SR of axes repeats that of a segment for what was measured of it along lines.
     """
     return sr.TrackingIdentifier(uids("tracking", name), name)
 

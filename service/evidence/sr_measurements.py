@@ -1,7 +1,7 @@
 """The SR of regions: one TID 1411 group per segment, so that each number points at the voxels it was taken from.
 
-A number that was taken along a line points at the line instead, which TID 1411 has no place for: it is in the SR of the
-study (`sr_study`), under the tracking identifier of the segment.
+A number that was taken along a line points at the line instead, which TID 1411 has no place for: it is in the SR of
+axes (`sr_axes`), under the tracking identifier of the segment.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ def _groups(case: Case, segmentation: hd.seg.Segmentation) -> Iterator[Group]:
             finding_category=group.category,
             finding_type=group.finding,
             finding_sites=[finding_site(group.site)],
-            measurements=[number(measured) for measured in group.measurements if not measured.line],
+            measurements=[number(measured) for measured in group.measurements if not measured.along],
             qualitative_evaluations=[sr.QualitativeEvaluation(e.concept, e.value) for e in group.evaluations],
         )
 

@@ -1,10 +1,9 @@
-"""The SR of the whole study as TID 1501 groups: study-wide numbers, numbers along lines, classification, quality.
+"""The SR of the whole study as TID 1501 groups: study-wide numbers, classification, quality.
 
 It is the root of the result.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from highdicom import sr
 from pydicom import Dataset
@@ -28,7 +27,7 @@ def study_sr(case: Case, members: Sequence[Evidence] = ()) -> sr.Comprehensive3D
 
     members: the result's other objects, to which it refers.
     """
-    groups = [*_studywide(case), *_along_lines(case), *_classification(case)]
+    groups = [*_studywide(case), *_classification(case)]
     if case.flags or case.context.passed_over or case.analysis.uncertainty:
         groups.append(_quality(case))
     references = [_reference(case, member) for member in members]
@@ -66,16 +65,8 @@ def _studywide(case: Case) -> Iterator[Group]:
     limits = [Evaluation(codes.USE_LIMITATION, limit) for limit in (codes.RESEARCH_USE, *case.analysis.limitations)]
     studywide = [group for group in case.analysis.groups if group.segment is None]
     for group in studywide or [MeasurementGroup("LIMITATIONS", codes.LUNG, _LUNG)]:
-        yield _group(case, group, limits)
+        yield group_of(case, group, limits)
         limits = []
-
-
-def _along_lines(case: Case) -> Iterator[Group]:
-    """What was measured of a segment along lines."""
-    for group in case.analysis.groups:
-        lines = tuple(measured for measured in group.measurements if measured.line)
-        if group.segment is not None and lines:
-            yield _group(case, replace(group, measurements=lines, evaluations=()))
 
 
 def _classification(case: Case) -> Iterator[Group]:
@@ -86,26 +77,27 @@ def _classification(case: Case) -> Iterator[Group]:
     judged = [Evaluation(found.concept, one) for one in (found.absent, found.decision) if one is not None]
     if found.experimental:
         judged.append(Evaluation(codes.VALIDATION, codes.EXPERIMENTAL))
-    yield _group(case, MeasurementGroup(found.name, found.finding, _LUNG, values, tuple(judged)))
+    yield group_of(case, MeasurementGroup(found.name, found.finding, _LUNG, values, tuple(judged)))
 
 
 def _quality(case: Case) -> Group:
     """Warnings as codes; the values that raised them, and better series that were refused, as text."""
     warnings = tuple(Evaluation(codes.QUALITY, flag.concept) for flag in case.flags)
-    group = _group(case, MeasurementGroup("QUALITY", codes.LUNG, _LUNG, case.analysis.uncertainty, warnings))
+    group = group_of(case, MeasurementGroup("QUALITY", codes.LUNG, _LUNG, case.analysis.uncertainty, warnings))
     details = (flag.warning for flag in case.flags if flag.detail)
     lines = (*details, *case.context.passed_over_warnings)
     group[0].ContentSequence.extend(text(codes.QUALITY, line) for line in lines)
     return group
 
 
-def _group(case: Case, group: MeasurementGroup, first: Sequence[Evaluation] = ()) -> Group:
+def group_of(case: Case, group: MeasurementGroup, first: Sequence[Evaluation] = ()) -> Group:
+    """One group; first: evaluations before its own. What was measured along a line has its coordinates."""
     return Group(
         tracking_identifier=tracking(case.uids, group.name),
         finding_type=group.finding,
         finding_sites=[finding_site(group.site)],
         measurements=[
-            number(measured, coordinates(measured.line, case) if measured.line else None)
+            number(measured, coordinates(measured.line, case) if measured.along else None)
             for measured in group.measurements
         ],
         qualitative_evaluations=[

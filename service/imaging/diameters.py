@@ -43,7 +43,7 @@ def diameters(mask: Mask, spacing_mm: tuple[float, float, float]) -> Diameters:
     """Measure one finding. mask: not empty; axes (slice, row, column), slices axial. Of equals, the first is told."""
     occupied = np.flatnonzero(mask.any((1, 2)))
     in_plane = np.array(spacing_mm[1:])
-    found = [_longest(_border(mask[number]), in_plane) for number in occupied]
+    found = [_longest(border(mask[number]), in_plane) for number in occupied]
     best = int(np.argmax([length_mm for length_mm, _ in found]))
     number, (length_mm, ends) = int(occupied[best]), found[best]
     longest = Diameter(length_mm, _in_slice(number, ends))
@@ -53,7 +53,7 @@ def diameters(mask: Mask, spacing_mm: tuple[float, float, float]) -> Diameters:
 
 
 def _in_space(mask: Mask, spacing_mm: tuple[float, float, float]) -> Diameter:
-    length_mm, ends = _longest(_border(mask), np.array(spacing_mm))
+    length_mm, ends = _longest(border(mask), np.array(spacing_mm))
     (slice_, row, column), (other_slice, other_row, other_column) = ends.tolist()
     return Diameter(length_mm, ((slice_, row, column), (other_slice, other_row, other_column)))
 
@@ -63,7 +63,7 @@ def _in_slice(number: int, ends: Points) -> tuple[tuple[float, float, float], tu
     return (float(number), row, column), (float(number), other_row, other_column)
 
 
-def _border(mask: Mask) -> Points:
+def border(mask: Mask) -> Points:
     """Points half-way between voxels inside and their neighbours outside, in voxels."""
     padded = np.pad(mask, 1)
     points = []

@@ -63,7 +63,7 @@ def axial(scene: Scene) -> tuple[Figure, Figure]:
     spacing_mm = (scene.view.spacing_mm[1], scene.view.spacing_mm[2])
     number = scene.view.source_index(0, index, scene.hu.shape[0])
     z_mm = scene.position_mm(axis=0, index=index)[2]
-    place = f"Axial, {_place(scene.ct, number)}, z {z_mm:.1f} mm"
+    place = f"Axial, {place_in_series(scene.ct, number)}, z {z_mm:.1f} mm"
     which = "most affected slice" if affected else f"no {scene.noun} found; slice with the most lung"
     plain = slice_picture(hu, np.zeros_like(marked), lungs, spacing_mm, scene.marks)
     with_marks = slice_picture(hu, marked, lungs, spacing_mm, scene.marks)
@@ -77,7 +77,7 @@ def overlay(scene: Scene, what: str) -> Figure:
     picture = slice_picture(*scene.plane((index,)), (scene.view.spacing_mm[1], scene.view.spacing_mm[2]), scene.marks)
     number = scene.view.source_index(0, index, scene.hu.shape[0])
     which = what if affected else f"no {scene.noun} found; slice with the most lung"
-    return Figure(picture, f"Axial, {_place(scene.ct, number)}: {which}")
+    return Figure(picture, f"Axial, {place_in_series(scene.ct, number)}: {which}")
 
 
 def coronal(scene: Scene) -> Figure:
@@ -105,7 +105,7 @@ def front(scene: Scene) -> Figure:
     return Figure(picture, "3D rendering, seen from the front", dark=False)
 
 
-def _place(ct: CT, index: int) -> str:
+def place_in_series(ct: CT, index: int) -> str:
     """How a reader finds slice `index` of the volume in the source series."""
     if ct.frame_numbers:
         return f"frame {ct.frame_numbers[index]}"

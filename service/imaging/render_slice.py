@@ -50,7 +50,7 @@ def slice_picture(
     marks: Sequence[Mark],
 ) -> Picture:
     """One plane, cropped to the lungs. All arrays share axes (row, column); spacing_mm: along them."""
-    box, mm_per_pixel = _cropped(lungs, spacing_mm)
+    box, mm_per_pixel = cropped(lungs, spacing_mm)
     factors = [s / mm_per_pixel for s in spacing_mm]
     rgb = _grey(_resampled(hu[box], factors))
     for mark in marks:
@@ -60,7 +60,7 @@ def slice_picture(
 
 def coloured_picture(hu: Hounsfield, lungs: LabelArray, spacing_mm: tuple[float, float], palette: Palette) -> Picture:
     """One plane, cropped to the lungs, which are coloured by their attenuation; the rest is grey. Axes as above."""
-    box, mm_per_pixel = _cropped(lungs, spacing_mm)
+    box, mm_per_pixel = cropped(lungs, spacing_mm)
     factors = [s / mm_per_pixel for s in spacing_mm]
     fine = _resampled(hu[box], factors)
     inside = _resampled(lungs[box] > 0, factors) >= 0.5
@@ -69,7 +69,7 @@ def coloured_picture(hu: Hounsfield, lungs: LabelArray, spacing_mm: tuple[float,
     return Picture(np.round(rgb).astype(np.uint8), mm_per_pixel)
 
 
-def _cropped(lungs: LabelArray, spacing_mm: tuple[float, float]) -> tuple[tuple[slice, ...], float]:
+def cropped(lungs: LabelArray, spacing_mm: tuple[float, float]) -> tuple[tuple[slice, ...], float]:
     """The box of the lungs with a margin, and how large a pixel of its picture is in mm."""
     box = lung_box(lungs, tuple(int(MARGIN_MM / s) for s in spacing_mm))
     return box, max(n * s for n, s in zip(lungs[box].shape, spacing_mm, strict=True)) / PIXELS

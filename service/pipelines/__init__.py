@@ -18,6 +18,7 @@ from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.pipelines.covid_triage.model_roles import TRIAGE_INFECTION
 from service.pipelines.covid_triage.pipeline import CovidTriage
 from service.pipelines.lung_density.pipeline import LungDensity
+from service.pipelines.nsclc_gtv.pipeline import NsclcGtv
 from service.pipelines.shared.lungs import OPTIONAL
 from service.pipelines.shared.model_roles import LUNG_OPACITY
 
@@ -26,7 +27,7 @@ GROUP = "thoracle.pipelines"
 PROMOTED_BY_A_PERSON = frozenset({TRIAGE_INFECTION.name})
 """Models whose results nothing compares: no version of them is promoted by the service itself."""
 
-BUILT_IN: tuple[Pipeline, ...] = (CovidSeverity(), CovidBurden(), CovidTriage(), LungDensity())
+BUILT_IN: tuple[Pipeline, ...] = (CovidSeverity(), CovidBurden(), CovidTriage(), LungDensity(), NsclcGtv())
 
 _MEMBERS = (*Pipeline.__annotations__, "analyse", "report")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

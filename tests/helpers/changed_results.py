@@ -17,7 +17,8 @@ from pydicom.uid import Comprehensive3DSRStorage, generate_uid
 from helpers import evidence_samples, make_ct, notice_samples
 from service.conformance.sample_ct import sample_ct
 from service.conformance.sample_results import CHANGES, FIRST, LABEL_MAP
-from service.domain.analysis import Analysis, HeatMap, PipelineUse
+from service.domain import codes
+from service.domain.analysis import Analysis, HeatMap, Measurement, PipelineUse
 from service.domain.ct import CT
 from service.errors import Reason, Refusal
 from service.evidence.context import (
@@ -69,6 +70,16 @@ def kind_of(one: Evidence) -> str:
     return LABEL_MAP if one.style is not None and one.style.seg is SegKind.LABELMAP else SEG
 
 
+def with_axis(ct: CT, analysis: Analysis) -> Analysis:
+    """The same with a number that was measured along a line of a lobe; covid-severity has none."""
+    ends = ct.volume.map_indices_to_reference(np.array([[3, 8, 8], [3, 8, 12]], np.float64)).tolist()
+    axis = Measurement("axis_mm", codes.SERIES, 40.0, codes.MILLIMETRE, line=tuple(map(tuple, ends)))
+    groups = tuple(
+        replace(one, measurements=(*one.measurements, axis)) if one.name == "RUL" else one for one in analysis.groups
+    )
+    return replace(analysis, groups=groups)
+
+
 def with_heat_map(analysis: Analysis) -> Analysis:
     """The same with a heat map that explains a lobe; covid-severity has none."""
     heat = np.where(analysis.label_map("lobes").labels == 1, 40, 0).astype(np.uint8)
@@ -99,7 +110,7 @@ def _result(name: str) -> Result:
     lobes, findings = scan.truth.lobe_mask, scan.truth.finding_mask
     if other:  # one segment, on slices without a gap
         findings = (lobes == 1).astype(np.uint8)
-    analysis = with_heat_map(evidence_samples.analysis_of(ct, lobes, findings))
+    analysis = with_axis(ct, with_heat_map(evidence_samples.analysis_of(ct, lobes, findings)))
     models = analysis.models[:1] if other else analysis.models
     analysis = replace(analysis, models=models, pipeline=context.get("pipeline", analysis.pipeline))
     reason = Reason.TOO_FEW if other else Reason.TOO_THICK

@@ -23,6 +23,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from helpers.phantom import FINDINGS, LEFT_LUNG, RIGHT_LUNG, Array, Ball, Truth, findings, hounsfield, lobes
+from helpers.tumours import Tumour, part_inside
 
 __all__ = ["FINDINGS", "ORIENTATIONS", "Ball", "PhantomCT", "Spec", "compress", "make", "write"]
 
@@ -44,6 +45,7 @@ class Spec:
     """How to scan the phantom.
 
     iop: Image Orientation (Patient), instead of the orientation's. tilt_deg: gantry tilt; slices stay along z.
+    tumours: bodies that may lie anywhere, with partial volume.
     centre_mm: the phantom's centre in the patient's LPS frame. shift_z_mm: moves the lungs towards the head.
     slopes: Rescale Slope per slice, repeated. padding: outside a circle, the stored value -2000.
     feet_first_numbers: Instance Number and file order start at the other end.
@@ -63,6 +65,7 @@ class Spec:
     lungs: bool = True
     shift_z_mm: float = 0.0
     findings: tuple[Ball, ...] = ()
+    tumours: tuple[Tumour, ...] = ()
     noise_hu: float = 12.0
     seed: int = 0
     slopes: tuple[float, ...] = (1.0,)
@@ -73,8 +76,11 @@ class Spec:
 
     @property
     def seed_text(self) -> str:
-        """All options as text that no rename in the code changes."""
-        return json.dumps(asdict(self), sort_keys=True, default=str)
+        """All options as text that no rename in the code changes; without tumours as before there were any."""
+        options = asdict(self)
+        if not self.tumours:
+            del options["tumours"]
+        return json.dumps(options, sort_keys=True, default=str)
 
     @property
     def cosines(self) -> Array:
@@ -156,6 +162,9 @@ def _scan(spec: Spec) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[n
             lobe_mask[k] = lobes(x, y, z)
             finding_mask[k] = findings(x, y, z, spec.findings)
         hu[k] = hounsfield(x, y, z, lobe_mask[k], finding_mask[k])
+        for tumour in spec.tumours:
+            part = part_inside(tumour, np.stack([x, y, z]), affine[:3, :3].T)
+            hu[k] += part * (tumour.hu - hu[k])
         hu[k] += noise.normal(0.0, spec.noise_hu, row.shape)
     assert not np.any(finding_mask[lobe_mask == 0]), "a finding lies outside the lungs"
     return hu, lobe_mask, finding_mask

@@ -86,7 +86,7 @@ _GO_TO_SLICE = """imageIndex => {
 }"""
 
 
-_ON_PAGE = """positions => {
+ON_PAGE = """positions => {
   const {cornerstoneViewportService, viewportGridService} = window.services;
   const viewport = cornerstoneViewportService.getCornerstoneViewport(viewportGridService.getActiveViewportId());
   const {x, y} = viewport.canvas.getBoundingClientRect();
@@ -169,7 +169,7 @@ def drawn(page: Any, positions_mm: Sequence[Sequence[float]], picture: str) -> l
     """RGB in a kept picture where positions (LPS mm) of the slice that is shown lie."""
     with Image.open(PICTURES / picture) as image:
         pixels = np.asarray(image.convert("RGB"))
-    return [tuple(map(int, pixels[round(y), round(x)])) for x, y in page.evaluate(_ON_PAGE, positions_mm)]
+    return [tuple(map(int, pixels[round(y), round(x)])) for x, y in page.evaluate(ON_PAGE, positions_mm)]
 
 
 def document(page: Any, series: str, expected: str, picture: str) -> str:

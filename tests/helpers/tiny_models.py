@@ -115,7 +115,7 @@ def lungs() -> bytes:
 
 def lung_shape() -> bytes:
     """Lungs lack nothing: phantoms are no chests."""
-    return _model(LUNG_SHAPE, [helper.make_node("Identity", ["lungs"], ["probability"])], [])
+    return model(LUNG_SHAPE, [helper.make_node("Identity", ["lungs"], ["probability"])], [])
 
 
 def lobes() -> bytes:
@@ -164,7 +164,7 @@ def opacity_context(above_hu: int = OPACITY_ABOVE_HU) -> bytes:
         helper.make_node("Mul", ["ones", "certain"], ["scaled"]),
         helper.make_node("Cast", ["scaled"], [given.name], to=TensorProto.UINT8),
     ]
-    return _model(OPACITY_CONTEXT, nodes, constants)
+    return model(OPACITY_CONTEXT, nodes, constants)
 
 
 def triage_lesion(spec: ModelSpec = TRIAGE_LESION) -> bytes:
@@ -190,7 +190,7 @@ def triage_lesion(spec: ModelSpec = TRIAGE_LESION) -> bytes:
         helper.make_node("Round", ["scaled"], ["whole"]),
         helper.make_node("Cast", ["whole"], ["probability"], to=TensorProto.UINT8),
     ]
-    return _model(spec, nodes, constants)
+    return model(spec, nodes, constants)
 
 
 def triage_infection() -> bytes:
@@ -229,7 +229,7 @@ def triage_infection() -> bytes:
         helper.make_node("Mul", ["ones", "hot"], ["heat"]),
         helper.make_node("Cast", ["heat"], ["heat_map"], to=TensorProto.UINT8),
     ]
-    return _model(TRIAGE_INFECTION, nodes, constants)
+    return model(TRIAGE_INFECTION, nodes, constants)
 
 
 def _graph(spec: ModelSpec, where: np.ndarray, above_hu: tuple[int, ...] = (_NO_LEAST_HU,)) -> bytes:
@@ -249,10 +249,10 @@ def _graph(spec: ModelSpec, where: np.ndarray, above_hu: tuple[int, ...] = (_NO_
         helper.make_node("Mul", ["one", "where"], ["both"]),
         helper.make_node("Cast", ["both"], [given.name], to=TensorProto.UINT8),
     ]
-    return _model(spec, nodes, constants)
+    return model(spec, nodes, constants)
 
 
-def _model(spec: ModelSpec, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> bytes:
+def model(spec: ModelSpec, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> bytes:
     taken, given = (
         [
             helper.make_tensor_value_info(

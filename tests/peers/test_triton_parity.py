@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
 
 
 def test_every_batch_size_is_tried_before_it_is_ready(server: TritonServer) -> None:
-    one = dict.fromkeys(("lung-shape", "lobes", "opacity-context"), (1,))
+    one = dict.fromkeys(("lung-shape", "lobes", "opacity-context", "lung-tumour"), (1,))
     tried = one | {"lung-opacity": (1, 4, 16), "triage-lesion": (1, 2)}
     for model, batches in tried.items():
         for batch in batches:
@@ -46,6 +46,7 @@ def test_every_batch_size_is_tried_before_it_is_ready(server: TritonServer) -> N
         ("covid-burden", {"lung-opacity", "lung-shape", "lobes", "opacity-context"}),
         ("covid-triage", {"lung-opacity", "lung-shape", "lobes", "triage-lesion"}),
         ("lung-density", {"lung-opacity", "lung-shape", "lobes"}),
+        ("nsclc-gtv", {"lung-tumour", "lung-opacity", "lung-shape", "lobes"}),
     ],
 )
 def test_both_back_ends_agree_on_a_phantom(

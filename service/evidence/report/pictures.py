@@ -28,8 +28,8 @@ def draw(page: Page, shown: Figure, x: float, y: float, width: float, height: fl
 
 
 def _draw_sides(page: Page, shown: Figure, x: float, y: float, w: float) -> None:
-    """Patient's right and left, in the upper corners."""
-    for letter, left in (("R", x), ("L", x + w - 15)):
+    """Which side of the patient is where, in the upper corners."""
+    for letter, left in zip(shown.sides, (x, x + w - 15), strict=True):
         if shown.dark:
             page.box(left, y, 15, 15, fill=SHADE)
         page.text(left + 7.5, y + 11.3, letter, 10, bold=True, colour=WHITE if shown.dark else INK, align="centre")

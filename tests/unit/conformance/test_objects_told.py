@@ -46,7 +46,7 @@ Phantom = tuple[CT, Analysis]
 @pytest.fixture(scope="module")
 def phantom() -> Phantom:
     ct, analysis = evidence_samples.phantom(findings=make_ct.FINDINGS, rows=48, columns=64, pixel_mm=(6.0, 6.0))
-    return ct, changed_results.with_heat_map(analysis)
+    return ct, changed_results.with_axis(ct, changed_results.with_heat_map(analysis))
 
 
 @pytest.fixture(scope="module")

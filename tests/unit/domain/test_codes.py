@@ -17,11 +17,13 @@ from service.pipelines.covid_triage import codes as covid_triage
 from service.pipelines.covid_triage import segments as triage_segments
 from service.pipelines.lung_density import codes as lung_density
 from service.pipelines.lung_density import segments as density_segments
+from service.pipelines.nsclc_gtv import codes as nsclc_gtv
+from service.pipelines.nsclc_gtv import segments as tumour_segments
 from service.pipelines.shared import opacity_segments
 from service.pipelines.shared.lobe_segments import SEGMENT_OF
 from service.pipelines.shared.opacities import Opacity
 
-MODULES = (codes, covid_burden, covid_severity, covid_triage, lung_density, opacity_segments)
+MODULES = (codes, covid_burden, covid_severity, covid_triage, lung_density, nsclc_gtv, opacity_segments)
 ALL = [value for module in MODULES for value in vars(module).values() if isinstance(value, Code)]
 TABLES = (
     codes.PRODUCTS,
@@ -36,6 +38,7 @@ SEGMENTS = (
     triage_segments.LESION,
     density_segments.LAA,
     density_segments.HAA,
+    *map(tumour_segments.segment, range(1, 12)),
 )
 FLAGS = tuple(dict.fromkeys(flag for pipeline in PIPELINES for flag in pipeline.flags))
 STANDARD = {
@@ -46,6 +49,16 @@ STANDARD = {
     "7771000": dictionary.SCT.Left,
     "24028007": dictionary.SCT.Right,
     "52988006": dictionary.SCT.Lesion,
+    "121191": dictionary.DCM.ReferencedSegment,
+    "121080": dictionary.DCM.BestIllustrationOfFinding,
+    "108369006": dictionary.SCT.Neoplasm,
+    "246206008": dictionary.SCT.NumberOfLesions,
+    "103339001": dictionary.SCT.LongAxis,
+    "103340004": dictionary.SCT.ShortAxis,
+    "L0JK": dictionary.IBSI.Maximum3DDiameterOfAMesh,
+    "386136009": dictionary.SCT.StandardDeviation,
+    "10828004": dictionary.SCT.Positive,
+    "260385009": dictionary.SCT.Negative,
     "112120": dictionary.DCM.GroundGlassOpacity,
     "112033": dictionary.DCM.AbnormalOpacity,
     "373099004": dictionary.SCT.Median,

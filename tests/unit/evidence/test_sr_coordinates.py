@@ -93,27 +93,74 @@ def items(dataset: Dataset) -> list[Dataset]:
     return [dataset, *(one for child in dataset.get("ContentSequence", ()) for one in items(child))]
 
 
-def test_a_number_along_a_line_is_in_the_study_under_the_identifier_of_its_segment(
+def code(item: Dataset) -> str:
+    return str(item.ConceptNameCodeSequence[0].CodeValue)
+
+
+def test_a_number_along_a_line_is_in_a_report_of_axes_under_the_identifier_of_its_segment(
     sample: tuple[CT, Analysis],
 ) -> None:
     ct, plain = sample
     analysis = with_axes(ct, plain)
     body = evidence_samples.body_of(ct, plain)
     files = {one.file_name: one for one in encode(ct, analysis, lambda: body, evidence_samples.context(ct))}
-    study = dcmread(BytesIO(files["study.sr.dcm"].content))
+    axes, study = (dcmread(BytesIO(files[f"{name}.sr.dcm"].content)) for name in ("axes", "study"))
     (group,) = [
         one
-        for one in items(study)
+        for one in items(axes)
         if one.ValueType == "CONTAINER" and [i for i in one.get("ContentSequence", ()) if i.get("TextValue") == "RUL"]
     ]
     numbers = [one for one in items(group) if one.ValueType == "NUM"]
     assert [float(one.MeasuredValueSequence[0].NumericValue) for one in numbers] == [60.0, 20.0]
     assert [one.ContentSequence[0].ValueType for one in numbers] == ["SCOORD", "SCOORD3D"]
+    pictures = {code(one): one for one in items(group) if one.ValueType == "IMAGE" and "ConceptNameCodeSequence" in one}
+    shown = pictures["121080"].ReferencedSOPSequence[0]
+    (scoord,) = (one for one in items(group) if one.ValueType == "SCOORD")
+    assert shown.ReferencedSOPInstanceUID == scoord.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    segment = pictures["121191"].ReferencedSOPSequence[0]
+    lobes = dcmread(BytesIO(files["lobes.seg.dcm"].content))
+    assert segment.ReferencedSOPInstanceUID == lobes.SOPInstanceUID
+    assert lobes.SegmentSequence[segment.ReferencedSegmentNumber - 1].TrackingID == "RUL"
     measured = dcmread(BytesIO(files["measurements.sr.dcm"].content))
-    uids = [{one.UID for one in items(document) if one.ValueType == "UIDREF"} for document in (measured, study)]
+    uids = [{one.UID for one in items(document) if one.ValueType == "UIDREF"} for document in (measured, axes)]
     assert {one.UID for one in items(group) if one.ValueType == "UIDREF"} <= uids[0] & uids[1]
     concepts = {one.ConceptNameCodeSequence[0].CodeValue for one in items(measured) if one.ValueType == "NUM"}
+    concepts |= {code(one) for one in items(study) if one.ValueType == "NUM"}
     assert AXIS.value not in concepts, "each number is written once"
+    groups = [one for one in items(axes) if one.ValueType == "CONTAINER" and code(one) == "125007"]
+    assert groups, "and viewers open the document, as every group has coordinates"
+    assert all([i for i in items(one) if i.ValueType in ("SCOORD", "SCOORD3D")] for one in groups)
+    members = {one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for one in items(study) if code(one) == "OBJ-AXES"}
+    assert members == {axes.SOPInstanceUID}
+
+
+def test_without_lines_there_is_no_report_of_axes(sample: tuple[CT, Analysis]) -> None:
+    ct, plain = sample
+    body = evidence_samples.body_of(ct, plain)
+    names = {one.file_name for one in encode(ct, plain, lambda: body, evidence_samples.context(ct))}
+    assert "axes.sr.dcm" not in names and "study.sr.dcm" in names
+
+
+def test_a_line_that_is_not_drawn_is_a_plain_number_in_the_measurements(sample: tuple[CT, Analysis]) -> None:
+    """So that archives that take no Comprehensive 3D SR get the axes; result.json has its points."""
+    ct, plain = sample
+    drawn = with_axes(ct, plain)
+    group = drawn.group("RUL")
+    quiet = tuple(replace(one, drawn=one.name != "height_mm") for one in group.measurements)
+    assert quiet != group.measurements
+    others = tuple(replace(group, measurements=quiet) if one is group else one for one in drawn.groups)
+    analysis = replace(drawn, groups=others)
+    body = evidence_samples.body_of(ct, plain)
+    files = {one.file_name: one for one in encode(ct, analysis, lambda: body, evidence_samples.context(ct))}
+    axes, measured = (dcmread(BytesIO(files[f"{name}.sr.dcm"].content)) for name in ("axes", "measurements"))
+    assert "SCOORD3D" not in {one.ValueType for one in items(axes)}
+    values = [float(one.MeasuredValueSequence[0].NumericValue) for one in items(measured)[1:] if one.ValueType == "NUM"]
+    assert 20.0 in values
+    assert case(ct, analysis).uids.seed != case(ct, drawn).uids.seed
+    told = result_document(
+        pipeline="any", series_uid="1.2", analysis=analysis, analysed_at=evidence_samples.ANALYSED_AT
+    )["measurements"]["RUL"]
+    assert len(told["height_mm_line"]) == 2
 
 
 def test_the_result_document_has_the_points(sample: tuple[CT, Analysis]) -> None:

@@ -212,7 +212,7 @@ def test_the_models_own_thresholds_decide() -> None:
 
 
 def test_pipelines_have_names_of_their_own() -> None:
-    names = ["covid-severity", "covid-burden", "covid-triage", "lung-density"]
+    names = ["covid-severity", "covid-burden", "covid-triage", "lung-density", "nsclc-gtv"]
     assert [pipeline.name for pipeline in PIPELINES] == names
 
 

@@ -1,0 +1,64 @@
+"""What the network says of the lung field, and what of the field has to be told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import highdicom as hd
+import numpy as np
+from scipy import ndimage
+
+from service.domain.ct import CT
+from service.domain.model_spec import ModelSpec
+from service.domain.ports import Backend
+from service.imaging.lungs import HALF
+from service.pipelines.nsclc_gtv.field_grid import FieldGrid, field_grid
+from service.pipelines.nsclc_gtv.findings import Rule
+from service.pipelines.nsclc_gtv.model_roles import LEAST_ML, LEAST_PEAK, TUMOUR
+from service.pipelines.shared.slices import centred
+from service.pipelines.shared.stacks import infer_stacks
+
+_IN_PLANE = ndimage.generate_binary_structure(3, 1)
+_IN_PLANE[0] = _IN_PLANE[2] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldAnswers:
+    """grid: the field that the network saw. probability: UINT8, 128 = threshold, on its grid; 0 outside the field."""
+
+    grid: FieldGrid
+    probability: hd.Volume
+
+    @property
+    def searched_ml(self) -> float:
+        """Volume of the field."""
+        return float(np.count_nonzero(self.grid.field.inside) * self.grid.hu.voxel_volume / 1000.0)
+
+    @property
+    def beyond_mm(self) -> tuple[float, float]:
+        """How far the CT reaches above the first slice of the chest, and below the last one."""
+        slice_mm, chest = float(self.grid.hu.spacing[0]), self.grid.field.chest
+        return chest.start * slice_mm, (self.grid.hu.spatial_shape[0] - chest.stop) * slice_mm
+
+    @property
+    def cut_part(self) -> float:
+        """Part of the outlines, in the plane, that lies on the border of the field, where the network sees air."""
+        outlined = self.probability.array >= HALF
+        around = np.asarray(ndimage.binary_dilation(outlined, _IN_PLANE)) & ~outlined
+        border = int(np.count_nonzero(around))
+        return int(np.count_nonzero(around & ~self.grid.field.inside)) / border if border else 0.0
+
+
+def field_answers(ct: CT, spec: ModelSpec, backend: Backend, done: Callable[[float], None]) -> FieldAnswers:
+    """Ask the network for the lung field. Rejected with NO_LUNG where there is no lung field."""
+    grid = field_grid(ct, spec)
+    done(0.1)
+    said = infer_stacks(grid.hu.array, grid.field.inside, spec, backend, lambda part: done(0.1 + 0.9 * part))
+    probability = np.where(grid.field.inside, said[0], np.uint8(0))
+    return FieldAnswers(grid, grid.hu.with_array(probability))
+
+
+def rule_of(spec: ModelSpec) -> Rule:
+    """The detection rule of a model; the role has checked that its spec has one."""
+    least_peak = spec.measured[LEAST_PEAK]
+    level = centred(np.array([round(255 * least_peak)], np.uint8), spec.thresholds[TUMOUR])[0]
+    return Rule(spec.measured[LEAST_ML], least_peak, int(level))

@@ -1,0 +1,121 @@
+"""Where a finding lies: its lobes, its side, and how far it is from the surface of the lung.
+
+A lung that a finding has filled or let collapse may be missing around it in the lungs' mask. So each voxel of a finding
+counts for the lobe that is nearest to it, which is its own lobe where it lies in one.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from service.domain.anatomy import RIGHT_LOBES, Lobe
+from service.domain.ct import CT
+from service.imaging.boxes import Box, clipped
+from service.imaging.diameters import border
+from service.pipelines.nsclc_gtv.field_grid import FieldGrid
+from service.pipelines.nsclc_gtv.findings import Finding
+
+NEAREST_WITHIN_MM = 30.0
+"""A lobe is sought so far around a finding. Dense lung that a mass has left out of the mask is rarely thicker."""
+
+PLEURA_WITHIN_MM = 60.0
+"""The surface of the lung is sought so far around a finding; no point of a lung lies deeper."""
+
+SHARE_TOLD = 0.25
+"""A finding lies in several lobes, or in both lungs, if at least this part of it lies in another one."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """lobes: parts of a finding in each lobe that holds any of it, 0 to 1, the largest first. pleura_mm: the least
+    distance between its border and the surface of lung and finding together, 0 where it touches.
+    """
+
+    lobes: Mapping[Lobe, float]
+    pleura_mm: float
+
+    @property
+    def lobe(self) -> Lobe:
+        """The lobe that holds most of it."""
+        return next(iter(self.lobes))
+
+    @property
+    def others(self) -> tuple[Lobe, ...]:
+        """Other lobes that hold a part worth telling."""
+        return tuple(lobe for lobe, part in list(self.lobes.items())[1:] if part >= SHARE_TOLD)
+
+    @property
+    def right_part(self) -> float:
+        """Part of the finding in the right lung, 0 to 1."""
+        return sum(part for lobe, part in self.lobes.items() if lobe in RIGHT_LOBES)
+
+
+def right_part_by_spine(ct: CT, finding: Finding, grid: FieldGrid) -> float:
+    """Part of a finding on the right of the spine, 0 to 1: its side where the lungs are not known."""
+    voxels = np.argwhere(finding.mask) + [part.start for part in finding.box]
+    slices, _, columns = grid.hu.map_reference_to_indices(ct.volume.map_indices_to_reference(voxels)).T
+    spine = grid.field.spine
+    at = np.clip(np.rint(slices).astype(int) - grid.field.chest.start, 0, len(spine) - 1)
+    return float(np.mean(columns < spine[at]))
+
+
+def place_of(ct: CT, finding: Finding, lobe_mask: NDArray[np.uint8]) -> Place | None:
+    """Where it lies; None where no lung is near. lobe_mask: labels (`Lobe`), axes (slice, row, column) of the CT."""
+    box, mask = _around(ct, finding, NEAREST_WITHIN_MM)
+    near = lobe_mask[box]
+    if not near.any():
+        return None
+    own = _nearest(near, mask, ct.volume.spacing)
+    counts = np.bincount(own, minlength=len(Lobe) + 1)[1:]
+    order = np.argsort(-counts, kind="stable")
+    shares = {Lobe(int(k) + 1): float(counts[k] / counts.sum()) for k in order if counts[k]}
+    return Place(shares, _to_surface_mm(ct, finding, lobe_mask))
+
+
+def _nearest(lobes: NDArray[np.uint8], mask: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """The lobe that is nearest to each voxel of a mask: its own, where it lies in one."""
+    own = lobes[mask]
+    if own.all():
+        return own
+    where = ndimage.distance_transform_edt(lobes == 0, sampling=spacing_mm, return_distances=False, return_indices=True)
+    found: NDArray[np.uint8] = lobes[tuple(where)][mask]
+    return found
+
+
+def _to_surface_mm(ct: CT, finding: Finding, lobe_mask: NDArray[np.uint8]) -> float:
+    """Between points half-way from voxel to voxel, so that what touches is 0 apart.
+
+    Holes of the lungs in a slice are no surface: a rim between a mass and the mask around it is nothing to measure to.
+    """
+    box, mask = _around(ct, finding, PLEURA_WITHIN_MM)
+    inside = (lobe_mask[box] > 0) | mask
+    inside = np.stack([ndimage.binary_fill_holes(plane) for plane in inside])
+    surface = _within(border(inside), inside.shape)
+    if not len(surface):
+        return PLEURA_WITHIN_MM
+    distances, _ = cKDTree(surface * ct.volume.spacing).query(border(mask) * ct.volume.spacing)
+    return float(distances.min())
+
+
+def _within(points: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float64]:
+    """Without the points on the walls of the box, where lung goes on or the CT ends."""
+    return points[((points >= 0) & (points <= np.array(size) - 1)).all(1)]
+
+
+def _around(ct: CT, finding: Finding, margin_mm: float) -> tuple[Box, Mask]:
+    """The box of a finding with a margin, within the CT, and its mask in it."""
+    margin = [math.ceil(margin_mm / mm) for mm in ct.volume.spacing]
+    grown = tuple(slice(one.start - more, one.stop + more) for one, more in zip(finding.box, margin, strict=True))
+    box = clipped(grown, ct.volume.spatial_shape)
+    mask = np.zeros([part.stop - part.start for part in box], np.bool_)
+    mask[tuple(slice(one.start - by.start, one.stop - by.start) for one, by in zip(finding.box, box, strict=True))] = (
+        finding.mask
+    )
+    return box, mask
