@@ -12,8 +12,8 @@ A record comes in parts, so that nobody needs a copy of a whole CT. JSON is ASCI
 as Python's shortest representation. It names things in the words below, never by the names of classes or attributes:
 code can be renamed, and no UID changes. A change of this serialisation changes every UID, needs another version and a
 decision record. Lines of measurements, heat maps, and the decision of a classification came later
-(docs/decisions/0149), as did the type of a segment for radiotherapy (0194); they stand in it only where there are some:
-results without them keep their UIDs.
+(docs/decisions/0149), as did the type of a segment for radiotherapy (0194) and the comparison with an earlier CT
+(0206); they stand in it only where there are some: results without them keep their UIDs.
 """
 
 import json
@@ -27,6 +27,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sr.coding import Code
 
 from service.domain.analysis import Analysis, Classification, LabelMap, Measurement, MeasurementGroup, PipelineUse
+from service.domain.comparison import Change, Comparison
 from service.domain.ct import CT
 from service.domain.flags import Flag
 from service.evidence.context import EvidenceContext
@@ -107,7 +108,6 @@ def _ct(ct: CT) -> Json:
 
 def _analysis(analysis: Analysis) -> Json:
     headline = analysis.headline
-    heat_maps = [[one.name, one.title, one.explains] for one in analysis.explanations]
     return {
         "pipeline": _pipeline(analysis.pipeline),
         "models": [[m.name, m.version, m.sha256, *([m.runs_on] if m.runs_on else [])] for m in analysis.models],
@@ -120,7 +120,35 @@ def _analysis(analysis: Analysis) -> Json:
         "uncertainty": [_measurement(one) for one in analysis.uncertainty],
         "limitations": [_code(one) for one in analysis.limitations],
         "urgent": analysis.urgent,
-    } | ({"heat maps": heat_maps} if heat_maps else {})
+    } | dict(_where_there_is_some(analysis))
+
+
+def _where_there_is_some(analysis: Analysis) -> Iterator[tuple[str, Any]]:
+    """What came after version 1 of the seed."""
+    if analysis.explanations:
+        yield "heat maps", [[one.name, one.title, one.explains] for one in analysis.explanations]
+    if analysis.comparison is not None:
+        yield "comparison", _comparison(analysis.comparison)
+
+
+def _codes_of(one: Change) -> list[Any]:
+    return [_code(one.concept), _code(one.derivation)]
+
+
+def _comparison(found: Comparison) -> Json:
+    changes = [
+        [one.group, one.measurement, one.title, _code(one.unit), one.then, one.now, *_codes_of(one), one.why_not]
+        for one in found.changes
+    ]
+    return {
+        "study": [found.study_uid, found.series_uid, found.acquired.isoformat(), found.days],
+        "result": [found.result, found.headline],
+        "changes": changes,
+        "findings": [[one.title, one.match.value, one.now, one.then, len(one.numbers)] for one in found.findings],
+        "overlap": found.overlap,
+        "remarks": list(found.remarks),
+        "objects": [[one.kind, one.sop_class_uid, one.sop_instance_uid, one.series_uid] for one in found.objects],
+    }
 
 
 def _pipeline(pipeline: PipelineUse) -> list[Any]:
