@@ -60,8 +60,8 @@ def analyse(
     with several studies: one folder per study, and one that fails does not stop the others. Several pipelines: one
     folder for each, below that.
 
-    With --earlier DIR the results are compared with those of an earlier analysis in DIR: of the same patient, by the same
-    pipeline, of an earlier day. Nothing is compared where name, birth date or sex contradict.
+    With --earlier DIR the results are compared with those of an earlier analysis in DIR: of the same patient, by the
+    same pipeline, of an earlier day. Nothing is compared where name, birth date or sex contradict.
 
     The rules (`when`) of the configuration's `pipelines` are not applied: every pipeline analyses what it is given.
 

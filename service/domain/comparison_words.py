@@ -37,16 +37,24 @@ def unit_words(unit: Code) -> str:
 _SHORT = {codes.HOUNSFIELD: "HU"}
 
 
-def change_words(one: Change) -> str:
-    """The change alone: "+1.5 mL (+12.0 %), +1.5 mL per year", or why none is told."""
+def change_words(one: Change, with_year: bool = True) -> str:
+    """The change alone: "+1.5 mL (+12.0 %), +1.5 mL per year", or why none is told. with_year: also per year."""
     if one.change is None:
-        return one.why_not or "no change is told"
-    # Of a percentage the change is in points of it, which "+2 %" would not say.
-    unit = " points" if one.unit == codes.PERCENT else unit_words(one.unit)
-    parts = f"{signed(one.change, one.unit)}{unit}"
+        return one.why_not
+    parts = f"{signed(one.change, one.unit)}{_points(one.unit)}"
     if one.percent is not None:
         parts += f" ({signed(one.percent, codes.PERCENT)} %)"
-    return parts if one.per_year is None else f"{parts}, {signed(one.per_year, one.unit)}{unit} per year"
+    return f"{parts}, {per_year_words(one)} per year" if with_year and one.per_year is not None else parts
+
+
+def per_year_words(one: Change) -> str:
+    """The change per year, without these words; "" where it is not told."""
+    return "" if one.per_year is None else f"{signed(one.per_year, one.unit)}{_points(one.unit)}"
+
+
+def _points(unit: Code) -> str:
+    """The unit of a change: of a percentage points, which "+2 %" would not say."""
+    return " points" if unit == codes.PERCENT else unit_words(unit)
 
 
 def change_sentence(one: Change) -> str:
