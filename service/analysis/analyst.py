@@ -24,7 +24,7 @@ from service.domain.eligibility import Eligibility, Limits
 from service.domain.flags import OF_COMPARISON, Flag, in_order
 from service.domain.pipeline import Pipeline
 from service.domain.ports import Backend, Progress, Step
-from service.domain.prior import Acquisition
+from service.domain.prior import Acquisition, Patient
 from service.domain.unparsable import UNPARSABLE
 from service.errors import Reason, Refusal, Rejected, is_storage_error, traceback_of
 from service.evidence.context import Earlier, Evidence, EvidenceContext, PassedOver, Selection
@@ -59,7 +59,8 @@ class Outcome:
 
     refusals: of every series that was not analysed, headers: the first of each that could be read; by Series Instance
     UID. document: result.json. asked: models that answered about a series before it was refused. candidates: models
-    whose candidate version had a part in it. without: why other candidates had none, by model name.
+    whose candidate version had a part in it. without: why other candidates had none, by model name. patient: by whom a
+    later CT finds the result; None if it is not to be found.
     """
 
     series_uid: str | None
@@ -72,6 +73,7 @@ class Outcome:
     asked: tuple[ModelUse, ...] = ()
     candidates: frozenset[str] = frozenset()
     without: Mapping[str, str] = field(default_factory=dict)
+    patient: Patient | None = None
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
@@ -267,7 +269,8 @@ class Analyst:
             timings_s=seconds,
             acquisition=acquisition(done[0]) if done else None,
         )
-        return Outcome(uid, analysis, evidence, refusals, seconds, document, headers, asked)
+        patient = patient_of(done[0].headers[0]) if done and self.comparer else None
+        return Outcome(uid, analysis, evidence, refusals, seconds, document, headers, asked, patient=patient)
 
 
 def acquisition(ct: CT) -> Acquisition | None:

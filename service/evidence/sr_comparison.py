@@ -16,7 +16,7 @@ from pydicom.sr.coding import Code
 from service.domain import codes
 from service.domain.analysis import Measurement, MeasurementGroup, Site
 from service.domain.comparison import Change, Comparison, FindingChange, Match
-from service.domain.comparison_words import change_sentence
+from service.domain.comparison_words import change_sentence, finding_words
 from service.evidence.case import Case
 from service.evidence.context import is_segmentation
 from service.evidence.sr import finding_site, number, tracking
@@ -82,11 +82,12 @@ def _about(case: Case, found: Comparison) -> Group:
         measurements=[number(one) for one in measured],
     )
     untold = (change_sentence(one) for one in found.changes if one.change is None)
+    words = (f"{one.title}: {said}." for one in found.findings if (said := finding_words(one)))
     group[0].ContentSequence.extend(
         [
             text(codes.EARLIER_RESULT, found.result),
             text(codes.EARLIER_HEADLINE, found.headline),
-            *(text(codes.COMPARISON, line) for line in (*untold, *found.remarks)),
+            *(text(codes.COMPARISON, line) for line in (*untold, *words, *found.remarks)),
         ]
     )
     return group

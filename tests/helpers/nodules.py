@@ -20,6 +20,7 @@ from service.domain.analysis import (
     Segment,
     Site,
 )
+from service.domain.anatomy import Lobe
 from service.domain.ct import CT
 from service.domain.model_roles import Role
 from service.domain.pipeline import Compared, ComparedFindings, ComparisonRules
@@ -72,7 +73,7 @@ class Nodules(CovidSeverity):
             pipeline=PipelineUse(self.name, self.version, self.series_number),
             label_maps=tuple(maps),
             voxel_ml=ct.voxel_ml,
-            groups=(lung_group, *(_group(ct, nodules, one) for one in segments)),
+            groups=(lung_group, _lobe_group(total), *(_group(ct, nodules, one) for one in segments)),
             headline=Headline("Nodules", float(len(segments)), codes.UNITY, words="of the phantom"),
             models=evidence_samples.MODELS,
             flags=(),
@@ -82,6 +83,14 @@ class Nodules(CovidSeverity):
         """A page about the same lungs, as covid-severity prints it."""
         lobes = analysis.label_map("lobes").labels
         return evidence_samples.body_of(ct, evidence_samples.analysis_of(ct, lobes, 0 * lobes))
+
+
+def _lobe_group(volume: Measurement) -> MeasurementGroup:
+    """About the segment that both lungs are, so that the SR of segments has one at least."""
+    lobe = lobe_segments.SEGMENT_OF[Lobe(1)]
+    return MeasurementGroup(
+        lobe.name, lobe.type, Site(codes.LUNG), (volume,), category=lobe.category, segment=lobe.name
+    )
 
 
 def _lungs(hu: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ MOST_ROWS = 8
 
 _MOST_LINES, _SIZE, _LINE = 3, 7.0, 8.4
 _STEP = 10.6
+_NOTE = 17.0
+"""Room that a table leaves for its note."""
 _COLUMNS = (Column("then", 0.50), Column("now", 0.63), Column("change", 0.83), Column("per year", 1.0))
 
 
@@ -21,24 +23,28 @@ def draw_comparison(page: Page, found: Comparison | None, y: float) -> float:
     if found is None:
         return y
     y = draw_table(page, comparison_table(found), y, _STEP)
-    text = " ".join((f"Earlier result: {found.headline.rstrip('.')}.", *found.remarks))
+    y -= _NOTE
+    text = " ".join((f"Earlier result: {found.headline.rstrip('.')}.", *found.remarks, *_notes(found)))
     lines = wrapped(text, _SIZE, INNER - 8)
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 1], " ".join(lines[_MOST_LINES - 1 :])]
     for line in lines:
-        page.text(MARGIN + 4, y - 3, line, _SIZE, colour=SOFT, max_width=INNER - 8)
+        page.text(MARGIN + 4, y + _SIZE + 2, line, _SIZE, colour=SOFT, max_width=INNER - 8)
         y += _LINE
-    return y
+    return y + _LINE
 
 
 def comparison_table(found: Comparison) -> Table:
     """Then, now, change and change per year of each number; what became of each finding."""
-    rows = list(_rows(found))
-    left_out = len(rows) - MOST_ROWS
-    note = "Per year: from 90 days on. Doubling time: only of a volume that grew by 25 % or more."
+    return Table(found.title, _COLUMNS, tuple(_rows(found))[:MOST_ROWS])
+
+
+def _notes(found: Comparison) -> Iterator[str]:
+    left_out = len(tuple(_rows(found))) - MOST_ROWS
     if left_out > 0:
-        note = f"{left_out} more lines are in the structured report. {note}"
-    return Table(found.title, _COLUMNS, tuple(rows[:MOST_ROWS]), note=note)
+        yield f"{left_out} more lines are in the structured report."
+    if any(one.volume is not None for one in found.findings):
+        yield "Growth is told from 25 % of volume on."
 
 
 def _rows(found: Comparison) -> Iterator[TableRow]:
