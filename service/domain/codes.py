@@ -60,6 +60,20 @@ CHANGE_PER_YEAR = private("CHANGE-PER-YEAR", "Change per year since the earlier 
 DOUBLING_TIME = private("DOUBLING-TIME", "Volume doubling time since the earlier CT")
 LUNG_OVERLAP = private("LUNG-OVERLAP", "Overlap of the registered lungs of both CTs (Dice)")
 MATCH = private("MATCH", "Finding in the present and the earlier CT")
+MATCH_MATCHED = private("MATCH-MATCHED", "Found in both CTs")
+MATCH_NEW = private("MATCH-NEW", "Not found in the earlier CT")
+MATCH_GONE = private("MATCH-GONE", "No longer found")
+MATCH_BESIDE = private("MATCH-BESIDE", "Beside a finding that was matched: parted or merged")
+MATCH_UNKNOWN = private("MATCH-UNKNOWN", "Position not comparable: CTs could not be registered")
+MATCHES = {
+    "matched": MATCH_MATCHED,
+    "new": MATCH_NEW,
+    "gone": MATCH_GONE,
+    "beside": MATCH_BESIDE,
+    "unknown": MATCH_UNKNOWN,
+}
+"""What became of a finding, by `comparison.Match`."""
+
 DAY: Code = codes.UCUM.Day
 
 NOT_ANALYSED = private("NOT-ANALYSED", "Chest CT not analysed")

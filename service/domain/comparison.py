@@ -80,17 +80,9 @@ class Match(StrEnum):
 
     @property
     def words(self) -> str:
-        """For people."""
-        return _MATCH_WORDS[self]
-
-
-_MATCH_WORDS = {
-    Match.MATCHED: "found in both CTs",
-    Match.NEW: "not found in the earlier CT",
-    Match.GONE: "no longer found",
-    Match.BESIDE: "beside a finding that was matched: parted or merged",
-    Match.UNKNOWN: "position not comparable: the CTs could not be registered",
-}
+        """For people, as its code means."""
+        meaning = str(codes.MATCHES[self].meaning)
+        return meaning[0].lower() + meaning[1:]
 
 
 @dataclass(frozen=True, slots=True)

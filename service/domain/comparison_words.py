@@ -58,7 +58,7 @@ def _points(unit: Code) -> str:
 
 
 def change_sentence(one: Change) -> str:
-    """ "Opacity: 7.9 % then, 9.1 % now, +1.2 points."."""
+    """ "Volume: 3.8 mL then, 8.0 mL now; +4.2 mL (+110.5 %)."."""
     return f"{one.title}: {told(one.then, one.unit)} then, {told(one.now, one.unit)} now; {change_words(one)}."
 
 

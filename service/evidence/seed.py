@@ -24,13 +24,12 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.sr.coding import Code
 
 from service.domain.analysis import Analysis, Classification, LabelMap, Measurement, MeasurementGroup, PipelineUse
-from service.domain.comparison import Change, Comparison
 from service.domain.ct import CT
 from service.domain.flags import Flag
 from service.evidence.context import EvidenceContext
+from service.evidence.seed_comparison import coded, comparison_record
 
 VERSION = "thoracle seed 1"
 
@@ -112,13 +111,13 @@ def _analysis(analysis: Analysis) -> Json:
         "pipeline": _pipeline(analysis.pipeline),
         "models": [[m.name, m.version, m.sha256, *([m.runs_on] if m.runs_on else [])] for m in analysis.models],
         "flags": _flags(analysis.flags),
-        "headline": [headline.name, headline.value, _code(headline.unit), headline.maximum, headline.category],
+        "headline": [headline.name, headline.value, coded(headline.unit), headline.maximum, headline.category],
         "words": [headline.words, headline.remark, *analysis.summary],
         "label maps": [_label_map(label_map) for label_map in analysis.label_maps],
         "groups": [_group(group) for group in analysis.groups],
         "classification": analysis.classification and _classification(analysis.classification),
         "uncertainty": [_measurement(one) for one in analysis.uncertainty],
-        "limitations": [_code(one) for one in analysis.limitations],
+        "limitations": [coded(one) for one in analysis.limitations],
         "urgent": analysis.urgent,
     } | dict(_where_there_is_some(analysis))
 
@@ -128,27 +127,7 @@ def _where_there_is_some(analysis: Analysis) -> Iterator[tuple[str, Any]]:
     if analysis.explanations:
         yield "heat maps", [[one.name, one.title, one.explains] for one in analysis.explanations]
     if analysis.comparison is not None:
-        yield "comparison", _comparison(analysis.comparison)
-
-
-def _codes_of(one: Change) -> list[Any]:
-    return [_code(one.concept), _code(one.derivation)]
-
-
-def _comparison(found: Comparison) -> Json:
-    changes = [
-        [one.group, one.measurement, one.title, _code(one.unit), one.then, one.now, *_codes_of(one), one.why_not]
-        for one in found.changes
-    ]
-    return {
-        "study": [found.study_uid, found.series_uid, found.acquired.isoformat(), found.days],
-        "result": [found.result, found.headline],
-        "changes": changes,
-        "findings": [[one.title, one.match.value, one.now, one.then, len(one.numbers)] for one in found.findings],
-        "overlap": found.overlap,
-        "remarks": list(found.remarks),
-        "objects": [[one.kind, one.sop_class_uid, one.sop_instance_uid, one.series_uid] for one in found.objects],
-    }
+        yield "comparison", comparison_record(analysis.comparison)
 
 
 def _pipeline(pipeline: PipelineUse) -> list[Any]:
@@ -161,14 +140,14 @@ def _label_map(label_map: LabelMap) -> Json:
             "label": int(one.label),
             "name": one.name,
             "title": one.title,
-            "codes": [_code(code) for code in (one.category, one.type, one.laterality, one.region)],
+            "codes": [coded(code) for code in (one.category, one.type, one.laterality, one.region)],
             "rgb": list(one.rgb),
             **({"roi type": one.roi_type.value} if one.roi_type else {}),
         }
         for one in label_map.segments
     ]
     kind = label_map.kind
-    told = {"name": kind.name, "title": kind.title, "concept": _code(kind.concept), "segments": segments}
+    told = {"name": kind.name, "title": kind.title, "concept": coded(kind.concept), "segments": segments}
     return told if kind.outlined else told | {"outlined": False}
 
 
@@ -176,14 +155,14 @@ def _group(group: MeasurementGroup) -> Json:
     return {
         "name": group.name,
         "segment": group.segment,
-        "codes": [_code(one) for one in (group.category, group.finding, group.site.region, group.site.laterality)],
+        "codes": [coded(one) for one in (group.category, group.finding, group.site.region, group.site.laterality)],
         "measurements": [_measurement(one) for one in group.measurements],
-        "evaluations": [[_code(one.concept), _code(one.value)] for one in group.evaluations],
+        "evaluations": [[coded(one.concept), coded(one.value)] for one in group.evaluations],
     }
 
 
 def _measurement(one: Measurement) -> list[Any]:
-    codes = [_code(code) for code in (one.concept, one.unit, one.derivation, one.method)]
+    codes = [coded(code) for code in (one.concept, one.unit, one.derivation, one.method)]
     line = [[[float(coordinate) for coordinate in point] for point in one.line]] if one.line else []
     return [one.name, *codes, float(one.value), *line]
 
@@ -191,16 +170,12 @@ def _measurement(one: Measurement) -> list[Any]:
 def _classification(found: Classification) -> Json:
     return {
         "name": found.name,
-        "codes": [_code(one) for one in (found.finding, found.concept, found.absent)],
-        "classes": [[_code(one.concept), one.title, one.value] for one in found.probabilities],
-        **({"decision": _code(found.decision)} if found.decision else {}),
+        "codes": [coded(one) for one in (found.finding, found.concept, found.absent)],
+        "classes": [[coded(one.concept), one.title, one.value] for one in found.probabilities],
+        **({"decision": coded(found.decision)} if found.decision else {}),
         **({"experimental": True} if found.experimental else {}),
     }
 
 
 def _flags(flags: Iterable[Flag]) -> list[list[str | None]]:
     return [[flag.code, flag.detail, flag.sentence, flag.concept_value, flag.doubt] for flag in flags]
-
-
-def _code(code: Code | None) -> list[str | None] | None:
-    return None if code is None else [code.value, code.scheme_designator, code.meaning, code.scheme_version]

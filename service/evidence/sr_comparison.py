@@ -15,7 +15,7 @@ from pydicom.sr.coding import Code
 
 from service.domain import codes
 from service.domain.analysis import Measurement, MeasurementGroup, Site
-from service.domain.comparison import Change, Comparison, FindingChange, Match
+from service.domain.comparison import Change, Comparison, FindingChange
 from service.domain.comparison_words import change_sentence, finding_words
 from service.evidence.case import Case
 from service.evidence.context import is_segmentation
@@ -26,7 +26,6 @@ Group = sr.MeasurementsAndQualitativeEvaluations
 
 _CONTAINS = sr.RelationshipTypeValues.CONTAINS
 _LUNG = Site(codes.LUNG)
-_MATCH = {one: codes.private(f"MATCH-{one.name}", one.words[:64]) for one in Match}
 
 
 def comparison_groups(case: Case) -> Iterator[Group]:
@@ -95,7 +94,7 @@ def _about(case: Case, found: Comparison) -> Group:
 
 def _of_finding(case: Case, found: Comparison, finding: FindingChange) -> Iterator[Group]:
     name = finding.now or f"{finding.then}.THEN"
-    judged = [sr.QualitativeEvaluation(codes.MATCH, _MATCH[finding.match])]
+    judged = [sr.QualitativeEvaluation(codes.MATCH, codes.MATCHES[finding.match])]
     more = []
     if (days := finding.doubling_days) is not None:
         more = [Measurement("doubling", codes.DOUBLING_TIME, float(days), codes.DAY)]
