@@ -136,7 +136,7 @@ def _analyse(ready: Analyst, series: Sequence[SeriesFiles], report: Report, run:
         why = str(error) or type(error).__name__
         err.print(f"[red]Failed:[/] study {escape(series[0].study_uid)}: {escape(why)}")
         return FAILURE
-    _tell(outcome, folder)
+    _tell(outcome, folder, wanted_comparison=ready.comparer is not None)
     return 0 if outcome.series_uid else REFUSED
 
 
@@ -172,7 +172,7 @@ def _write(folder: Path, outcome: Outcome) -> None:
     (folder / "result.json").write_text(json.dumps(outcome.document, indent=2) + "\n", encoding="utf-8")
 
 
-def _tell(outcome: Outcome, folder: Path) -> None:
+def _tell(outcome: Outcome, folder: Path, wanted_comparison: bool = False) -> None:
     for series_uid, refusals in outcome.refusals.items():
         for refusal in refusals:
             out.print(f"[yellow]not analysed[/] series {escape(series_uid)}: {escape(str(refusal))}")
@@ -188,6 +188,8 @@ def _tell(outcome: Outcome, folder: Path) -> None:
     if (found := outcome.analysis.comparison) is not None:
         for sentence in sentences(found):
             out.print(f"  {escape(sentence)}")
+    elif wanted_comparison:
+        out.print("  [yellow]nothing was compared:[/] there is no result of this pipeline for an earlier day, or a warning says why")
     if reasons := outcome.analysis.doubts:
         out.print(f"  [yellow]result doubtful:[/] {escape(', '.join(reasons))}")
     for sentence in outcome.document["warnings"]:
