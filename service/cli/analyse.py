@@ -13,8 +13,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.analysis.analyst import Analyst, Outcome, Run
+from service.analysis.compare_with_prior import ANY_AGE, Comparer
+from service.analysis.prior_folder import PriorFolder
 from service.cli.options import FAILURE, REFUSED, USAGE, ConfigOption, err, failures, out, settings_from
 from service.composition.analysis import analysts
+from service.domain.comparison_words import sentences
 from service.domain.ports import Progress as Report
 from service.errors import ThoracleError
 from service.evidence.context import ALWAYS, HEAT_MAP, PRODUCTS, Selection, segmentation_products
@@ -40,6 +43,12 @@ def analyse(
             help="Time of the analysis as the results tell it, ISO 8601; default: now. The same gives the same bytes.",
         ),
     ] = None,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Results of an earlier CT of the patient, with which they are compared."
+        ),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Analyse a chest CT from disk, without a server.
@@ -50,6 +59,9 @@ def analyse(
     configuration would get; results that lie in the folder are removed first, as they may be another patient's. INPUT
     with several studies: one folder per study, and one that fails does not stop the others. Several pipelines: one
     folder for each, below that.
+
+    With --earlier DIR the results are compared with those of an earlier analysis in DIR: of the same patient, by the
+    same pipeline, of an earlier day. Nothing is compared where name, birth date or sex contradict.
 
     The rules (`when`) of the configuration's `pipelines` are not applied: every pipeline analyses what it is given.
 
@@ -81,7 +93,12 @@ def analyse(
                 err.print(f"There are no DICOM files in {escape(str(source))}.")
                 raise typer.Exit(USAGE)
             ready = {
-                name: replace(one, selections=(Selection(kinds=ALWAYS | {HEAT_MAP.kind}),), notice=False)
+                name: replace(
+                    one,
+                    selections=(Selection(kinds=ALWAYS | {HEAT_MAP.kind}),),
+                    notice=False,
+                    comparer=None if earlier is None else Comparer(PriorFolder(earlier), ANY_AGE),
+                )
                 for name, one in analysts(settings, chosen).items()
             }
             _clear(destination)
@@ -119,7 +136,7 @@ def _analyse(ready: Analyst, series: Sequence[SeriesFiles], report: Report, run:
         why = str(error) or type(error).__name__
         err.print(f"[red]Failed:[/] study {escape(series[0].study_uid)}: {escape(why)}")
         return FAILURE
-    _tell(outcome, folder)
+    _tell(outcome, folder, wanted_comparison=ready.comparer is not None)
     return 0 if outcome.series_uid else REFUSED
 
 
@@ -155,7 +172,7 @@ def _write(folder: Path, outcome: Outcome) -> None:
     (folder / "result.json").write_text(json.dumps(outcome.document, indent=2) + "\n", encoding="utf-8")
 
 
-def _tell(outcome: Outcome, folder: Path) -> None:
+def _tell(outcome: Outcome, folder: Path, wanted_comparison: bool = False) -> None:
     for series_uid, refusals in outcome.refusals.items():
         for refusal in refusals:
             out.print(f"[yellow]not analysed[/] series {escape(series_uid)}: {escape(str(refusal))}")
@@ -168,6 +185,13 @@ def _tell(outcome: Outcome, folder: Path) -> None:
     out.print(f"[green]Analysed[/] series {escape(str(outcome.series_uid))} {by}")
     for sentence in (outcome.analysis.headline.sentence, *outcome.analysis.summary):
         out.print(f"  {escape(sentence)}")
+    if (found := outcome.analysis.comparison) is not None:
+        for sentence in sentences(found):
+            out.print(f"  {escape(sentence)}")
+    elif wanted_comparison:
+        out.print(
+            "  [yellow]nothing was compared:[/] there is no result of this pipeline for an earlier day, or a warning says why"
+        )
     if reasons := outcome.analysis.doubts:
         out.print(f"  [yellow]result doubtful:[/] {escape(', '.join(reasons))}")
     for sentence in outcome.document["warnings"]:

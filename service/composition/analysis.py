@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from service import __version__
 from service.analysis.analyst import Analyst
+from service.analysis.compare_with_prior import Comparer
 from service.analysis.last_ct import LastCt
 from service.composition import destinations as to
 from service.composition.backends import backend
@@ -17,15 +18,18 @@ from service.rollout.acceptance import Acceptance
 from service.settings import Settings, trial_ct, with_own_repository
 
 
-def analysts(settings: Settings, chosen: Iterable[Pipeline], loaded: Backend | None = None) -> dict[str, Analyst]:
+def analysts(
+    settings: Settings, chosen: Iterable[Pipeline], loaded: Backend | None = None, comparer: Comparer | None = None
+) -> dict[str, Analyst]:
     """The analyses by the name of their pipeline, on the same models. What several find in a CT is found once.
 
-    loaded: the models, if they are.
+    loaded: the models, if they are. comparer: with earlier results; None: nothing is compared.
     """
     runs_on = loaded or backend(settings)
     several = list(chosen)
     last = LastCt(keeps=len(several) > 1)
-    return {one.name: replace(analyst(settings, one, runs_on), last=last) for one in several}
+    made = {one.name: analyst(settings, one, runs_on) for one in several}
+    return {name: replace(one, last=last, comparer=comparer) for name, one in made.items()}
 
 
 def analyst(settings: Settings, chosen: Pipeline, loaded: Backend | None = None) -> Analyst:

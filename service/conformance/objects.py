@@ -39,7 +39,9 @@ _CONTENT = {
     "or SCOORD3D, under the tracking UID of the segment; refers to the segment, and to the image that shows it best "
     "(DCM 121080); of pipelines that measure along lines",
     STUDY: "TID 1500 with TID 1501 groups: what is about the whole study; probabilities of classes, the class decided "
-    "for, and whether the model is experimental, where a pipeline classifies; quality flags with the values that "
+    "for, and whether the model is experimental, where a pipeline classifies; where it is compared with an earlier CT, "
+    "the values of then at their time point (TID 1502), changes, changes per year, and the earlier objects in a "
+    "container (122075, DCM), which are Pertinent Other Evidence; quality flags with the values that "
     "raised them as text, use limitation; the root of the result, sent last: refers to all other objects that the "
     "destination gets; where Segmentations are refused, one that refers to neither them nor the measurements goes out "
     "instead",

@@ -26,6 +26,7 @@ from service.domain.analysis import (
     Segment,
     Site,
 )
+from service.domain.comparison import Change, Comparison, FindingChange, Match, PriorObject
 from service.domain.ct import CT
 from service.domain.report import Card, Figure, Picture, ReportBody, Table
 from service.errors import Reason, Refusal
@@ -62,6 +63,7 @@ CHANGES = MappingProxyType(
         "institution": "`institution`",
         "earlier": "the result that is replaced",
         "analysis": "the analysis",
+        "comparison": "the comparison with an earlier CT",
         "lossy": "a CT compressed with loss",
         "ct": "the CT",
     }
@@ -79,6 +81,21 @@ _CONTEXTS = {
     ),
 }
 
+_CHANGE = Change("1-1", "volume_ml", "Volume", codes.MILLILITRE, 0.5, 1.0, 366, codes.VOLUME)
+_COMPARISON = Comparison(
+    study_uid="1.2.6",
+    series_uid="1.2.6.1",
+    acquired=_AT.replace(year=2023, tzinfo=None),
+    days=366,
+    result="sample 1, v1",
+    headline="Volume: 0.5 mL",
+    numbers=(_CHANGE,),
+    findings=(FindingChange("Region 1 of 1", Match.MATCHED, "1-1", "1-1", (replace(_CHANGE, group="alone"),)),),
+    overlap=0.95,
+    remarks=("Another version of the pipeline: 0.9 then, 1 now.",),
+    objects=(PriorObject("study", Comprehensive3DSRStorage, "1.2.6.2", "1.2.6.3"),),
+)
+
 Objects = Mapping[str, Dataset]
 """Objects of one result, by kind; label maps are `SEG` and `LABEL_MAP`."""
 
@@ -94,6 +111,8 @@ def sample_results() -> Mapping[str, tuple[Dataset, Objects]]:
 def _objects(name: str) -> Iterator[tuple[str, Dataset]]:
     ct, context = _ct(name), _CONTEXTS.get(name, _CONTEXT)
     analysis = _analysis(ct, 2 if name == "analysis" else 1, context.pipeline)
+    if name == "comparison":
+        analysis = replace(analysis, comparison=_COMPARISON)
     seen = set[str]()
     for one in encode(ct, analysis, _body, context, _SELECTIONS):
         if one.sop_instance_uid is None:

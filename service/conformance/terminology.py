@@ -86,6 +86,8 @@ def private_codes() -> Table:
     used: dict[Code, list[str]] = {}
     for module, code in _codes():
         used.setdefault(code, []).append(module)
+    for flag in flags.OF_COMPARISON:
+        used.setdefault(flag.concept, []).append(_WHOSE[codes.__name__])
     for pipeline in PIPELINES:
         for flag in pipeline.flags:
             used.setdefault(flag.concept, []).append(pipeline.name)

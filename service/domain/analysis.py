@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydicom.sr.coding import Code
 
 from service.domain import codes
+from service.domain.comparison import Comparison
 from service.domain.contradictions import contradictions
 from service.domain.flags import Flag, doubts
 from service.domain.model_spec import ModelSpec
@@ -290,7 +291,7 @@ class Analysis:
     order to show them. uncertainty: how sure the models are, for the quality group. limitations: what the models cannot
     tell, coded. summary: the result in sentences. urgent: whether the study is to be read first. drift: what is watched
     over many studies, by name. explanations: what made the models decide. rank: how early the CT is to be read, 0 to 1,
-    1 the first; None if the pipeline does not tell.
+    1 the first; None if the pipeline does not tell. comparison: with an earlier CT, None without one.
     """
 
     pipeline: PipelineUse
@@ -308,6 +309,7 @@ class Analysis:
     drift: Mapping[str, float] = field(default_factory=dict)
     explanations: tuple[HeatMap, ...] = ()
     rank: float | None = None
+    comparison: Comparison | None = None
 
     def __post_init__(self) -> None:
         """ValueError for a result that contradicts itself: no object is built of it."""

@@ -49,6 +49,33 @@ RESEARCH_USE = private("RUO", "Research use only. Not for diagnostic use")
 
 QUALITY = private("QUALITY", "Quality warning")
 
+COMPARISON = private("COMPARISON", "Comparison with an earlier CT")
+PRIOR_REPORT: Code = codes.DCM.PriorReportForCurrentPatient
+EARLIER_RESULT = private("EARLIER-RESULT", "Earlier result")
+EARLIER_HEADLINE = private("EARLIER-HEADLN", "Headline of the earlier result")
+DAYS_BETWEEN = private("DAYS-BETWEEN", "Days since the earlier CT")
+CHANGE = private("CHANGE", "Change since the earlier CT")
+CHANGE_PERCENT = private("CHANGE-PERCENT", "Change since the earlier CT in percent of its value")
+CHANGE_PER_YEAR = private("CHANGE-PER-YEAR", "Change per year since the earlier CT")
+DOUBLING_TIME = private("DOUBLING-TIME", "Volume doubling time since the earlier CT")
+LUNG_OVERLAP = private("LUNG-OVERLAP", "Overlap of the registered lungs of both CTs (Dice)")
+MATCH = private("MATCH", "Finding in the present and the earlier CT")
+MATCH_MATCHED = private("MATCH-MATCHED", "Found in both CTs")
+MATCH_NEW = private("MATCH-NEW", "Not found in the earlier CT")
+MATCH_GONE = private("MATCH-GONE", "No longer found")
+MATCH_BESIDE = private("MATCH-BESIDE", "Beside a finding that was matched: parted or merged")
+MATCH_UNKNOWN = private("MATCH-UNKNOWN", "Position not comparable: CTs could not be registered")
+MATCHES = {
+    "matched": MATCH_MATCHED,
+    "new": MATCH_NEW,
+    "gone": MATCH_GONE,
+    "beside": MATCH_BESIDE,
+    "unknown": MATCH_UNKNOWN,
+}
+"""What became of a finding, by `comparison.Match`."""
+
+DAY: Code = codes.UCUM.Day
+
 NOT_ANALYSED = private("NOT-ANALYSED", "Chest CT not analysed")
 NOT_ANALYSED_REASON = private("NOT-ANALYSED-WHY", "Reason why not analysed")
 REASON_CODE = private("REASON-CODE", "Code of the reason")
@@ -92,3 +119,8 @@ def class_probability(class_name: str) -> Code:
     """Name of the probability of one class of a classifier; neutral, so that a low value never reads as a finding."""
     slug = "".join(letter for letter in class_name.upper() if letter.isalnum())
     return private(f"P-{slug}"[:16], f"Probability: {class_name}"[:64])
+
+
+def per_year(unit: Code) -> Code:
+    """The UCUM unit of a change per year, of Julian years of 365.25 days."""
+    return Code(f"{unit.value}/a", "UCUM", f"{unit.meaning} per year")

@@ -75,6 +75,17 @@ OF_THE_CT = (THICK_SLICES, LOSSY, AGE_UNKNOWN, PADDING_MASKED)
 OF_THE_LUNGS = (LUNG_AT_EDGE, LUNG_DROPPED, GAS_LEFT_OUT, LUNG_ADDED)
 """Flags that come with the lungs, whichever pipeline asks for them."""
 
+PRIOR_CONTRADICTS = Flag(
+    "PRIOR_CONTRADICTS", "Not compared: an earlier CT names this patient differently.", "Q-PRIOR-CONTRA"
+)
+PRIOR_UNPROVEN = Flag("PRIOR_UNPROVEN", "Not compared: nothing proves whose the earlier CT is.", "Q-PRIOR-UNPROVEN")
+PRIOR_UNREADABLE = Flag("PRIOR_UNREADABLE", "Not compared: the earlier result cannot be used.", "Q-PRIOR-UNREAD")
+PRIOR_NOT_ASKED = Flag("PRIOR_NOT_ASKED", "The archive could not be asked for earlier results.", "Q-PRIOR-NOT-ASK")
+COMPARISON_FAILED = Flag("COMPARISON_FAILED", "The comparison with an earlier CT failed.", "Q-COMPARE-FAIL")
+
+OF_COMPARISON = (PRIOR_CONTRADICTS, PRIOR_UNPROVEN, PRIOR_UNREADABLE, PRIOR_NOT_ASKED, COMPARISON_FAILED)
+"""Flags that a comparison with an earlier CT raises, whatever the pipeline: none of them declares these."""
+
 
 def doubts(flags: Iterable[Flag]) -> tuple[str, ...]:
     """Reasons why the headline may be wrong, each once."""

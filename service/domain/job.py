@@ -72,7 +72,8 @@ class Result:
     first. rank: on the worklist, 0 to 1. drift: what is watched over many studies, by name. scanner: as
     `domain.scanner` names it.
     models: that made the result, or were asked before it was refused, each with name, version, sha256 and whether it is
-    a candidate. shadows: candidates that are to analyse the study too, version by model name.
+    a candidate. shadows: candidates that are to analyse the study too, version by model name. patient: digest by which
+    the result is found for a later CT, "" if it is not to be found.
     """
 
     series_uid: str | None = None
@@ -89,6 +90,7 @@ class Result:
     models: Sequence[Mapping[str, Any]] = ()
     shadows: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    patient: str = ""
 
     @property
     def event(self) -> Event:

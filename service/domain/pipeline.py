@@ -10,6 +10,8 @@ from service.domain.model_roles import Role
 from service.domain.ports import Backend, Progress, Step
 
 if TYPE_CHECKING:  # they bring libraries that only an analysis needs
+    from pydicom.sr.coding import Code
+
     from service.domain.analysis import Analysis, LabelMapKind
     from service.domain.ct import CT
     from service.domain.report import ReportBody
@@ -27,6 +29,40 @@ class Drift:
     title: str
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A measurement that is compared with that of an earlier CT.
+
+    group, name: as in result.json. title: for people. barred_by: meaning of the concept of an evaluation; a group that
+    has it, then or now, says that this number is not comparable, and no change is told.
+    """
+
+    group: str
+    name: str
+    title: str
+    unit: "Code"
+    barred_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFindings:
+    """Findings that are matched by their position. label_map: whose segments they are, each with a group of its own.
+
+    numbers: of each finding, as `Compared`, whose group is the finding's own and stays empty here.
+    """
+
+    label_map: str
+    numbers: tuple[Compared, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRules:
+    """What of a pipeline's results is worth comparing over time; nothing but the headline in words, unless declared."""
+
+    numbers: tuple[Compared, ...] = ()
+    findings: ComparedFindings | None = None
+
+
 class Pipeline(Protocol):
     """A pipeline: one published system that analyses a chest CT.
 
@@ -35,6 +71,7 @@ class Pipeline(Protocol):
     flags: every warning that a result may carry, in the order to show them. label_maps: that it may produce.
     series_number: start of its block of Series Numbers (`evidence.context`).
     A reviewer may correct the headline of a result, within its scale.
+    It may have an attribute `comparison`: `ComparisonRules`.
     """
 
     name: str
@@ -67,3 +104,9 @@ class Pipeline(Protocol):
 def roles_of(pipelines: Iterable[Pipeline]) -> dict[str, Role]:
     """The model roles of the pipelines, by name."""
     return {role.name: role for one in pipelines for role in (*one.models, *one.optional_models)}
+
+
+def comparison_rules(pipeline: Pipeline) -> ComparisonRules:
+    """What of its results is compared with earlier ones: its attribute `comparison`, which it may leave out."""
+    rules: ComparisonRules = getattr(pipeline, "comparison", ComparisonRules())
+    return rules

@@ -71,6 +71,14 @@ def rounded(value: float, unit: Code) -> float:
     return _RULES.get(unit, _six_digits)(value)
 
 
+def rounding_error(value: float, unit: Code) -> float:
+    """By how much a rounded volume or length may differ from the unrounded one: half its last digit. 0 for other units,
+    whose growth nobody judges."""
+    if unit == codes.MILLILITRE:
+        return 0.05 if abs(value) >= 0.1 else 0.0005
+    return 0.05 if unit == codes.MILLIMETRE else 0.0
+
+
 def _six_digits(value: float) -> float:
     return float(f"{value:.6g}")
 

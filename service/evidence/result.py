@@ -18,10 +18,12 @@ from service.domain.analysis import (
     ModelUse,
 )
 from service.domain.contradictions import LINE_SUFFIX
+from service.domain.prior import Acquisition
 from service.domain.rounding import ratio, rounded
 from service.errors import Refusal
+from service.evidence.result_comparison import comparison_document
 
-SCHEMA_VERSION = "2.0"
+SCHEMA_VERSION = "2.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,15 @@ def result_document(
     number: int = 1,
     analysed_at: datetime,
     timings_s: Mapping[str, float] | None = None,
+    acquisition: Acquisition | None = None,
 ) -> dict[str, Any]:
     """The document, ready for `json.dumps`.
 
     analysis None: refused, and `refusals` says why; other series of an analysed study may be refused too.
     series_uid: the analysed series, None if there is none. passed_over: sentences about better series, which were
     refused. asked: models that answered before all was refused; an analysis tells its own.
-    number, analysed_at: of the result, as in `EvidenceContext`.
+    number, analysed_at: of the result, as in `EvidenceContext`. acquisition: of the analysed CT, for a comparison with
+    a later one; None where nothing was analysed, or the CT does not say when it was acquired.
     """
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -62,6 +66,8 @@ def result_document(
         "reasons": [_reason(r) for r in refusals],
     }
     numbers = _EMPTY | {"models": _models(asked)} if analysis is None else _numbers(analysis, passed_over)
+    if acquisition is not None:
+        numbers |= {"acquisition": _acquisition(acquisition)}
     return document | numbers | {"timings_s": {stage: round(s, 3) for stage, s in (timings_s or {}).items()}}
 
 
@@ -97,6 +103,17 @@ def _numbers(analysis: Analysis, passed_over: Sequence[str]) -> dict[str, Any]:
     } | dict(_where_there_is_some(analysis))
 
 
+def _acquisition(acquisition: Acquisition) -> dict[str, Any]:
+    """acquired_at: local time of the scanner, without a zone."""
+    return {
+        "acquired_at": acquisition.acquired_at.isoformat(timespec="seconds"),
+        "scanner": acquisition.scanner,
+        "kernel": acquisition.kernel,
+        "thickness_mm": acquisition.thickness_mm,
+        "has_contrast": acquisition.has_contrast,
+    }
+
+
 def _of_classification(analysis: Analysis) -> tuple[str, ...]:
     return () if analysis.classification is None else analysis.classification.warnings
 
@@ -109,6 +126,8 @@ def _where_there_is_some(analysis: Analysis) -> Iterator[tuple[str, Any]]:
         yield "decision", {"class": decision, "experimental": found.experimental}
     if analysis.rank is not None:
         yield "rank", ratio(analysis.rank)
+    if analysis.comparison is not None:
+        yield "comparison", comparison_document(analysis.comparison)
     if analysis.explanations:
         yield "explanations", [_explanation(one) for one in analysis.explanations]
 

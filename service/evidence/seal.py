@@ -12,7 +12,8 @@ from service.evidence.uids import Uids
 
 
 def seal(dataset: hd.SOPClass, analysed_at: datetime, source: Dataset, uids: Uids) -> bytes:
-    """Fix every time and remaining UID of `dataset` in place; returns the DICOM file's bytes (PS3.10).
+    """Fix every time and remaining UID of `dataset` in place, and copy who issued the patient ID (PS3.3 C.7.1.1);
+    returns the DICOM file's bytes (PS3.10).
 
     analysed_at: aware. source: the CT's header, of whose zone the times are.
     """
@@ -28,6 +29,8 @@ def seal(dataset: hd.SOPClass, analysed_at: datetime, source: Dataset, uids: Uid
         _fix_dimensions(dataset, str(uids(str(dataset.SOPInstanceUID), "dimensions")))
     if zone_of(source) is not None:
         dataset.TimezoneOffsetFromUTC = source.TimezoneOffsetFromUTC
+    if issuer := source.get("IssuerOfPatientID"):
+        dataset.IssuerOfPatientID = issuer  # highdicom copies the ID alone, which two sites may both give out
     return to_bytes(dataset)
 
 

@@ -12,8 +12,8 @@ A record comes in parts, so that nobody needs a copy of a whole CT. JSON is ASCI
 as Python's shortest representation. It names things in the words below, never by the names of classes or attributes:
 code can be renamed, and no UID changes. A change of this serialisation changes every UID, needs another version and a
 decision record. Lines of measurements, heat maps, and the decision of a classification came later
-(docs/decisions/0149), as did the type of a segment for radiotherapy (0194) and lines that are not drawn (0199); they
-stand in it only where there are some: results without them keep their UIDs.
+(docs/decisions/0149), as did the type of a segment for radiotherapy (0194), lines that are not drawn (0199) and the
+comparison with an earlier CT (0206); they stand in it only where there are some: results without them keep their UIDs.
 """
 
 import json
@@ -24,12 +24,12 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.sr.coding import Code
 
 from service.domain.analysis import Analysis, Classification, LabelMap, Measurement, MeasurementGroup, PipelineUse
 from service.domain.ct import CT
 from service.domain.flags import Flag
 from service.evidence.context import EvidenceContext
+from service.evidence.seed_comparison import coded, comparison_record
 
 VERSION = "thoracle seed 1"
 
@@ -107,20 +107,27 @@ def _ct(ct: CT) -> Json:
 
 def _analysis(analysis: Analysis) -> Json:
     headline = analysis.headline
-    heat_maps = [[one.name, one.title, one.explains] for one in analysis.explanations]
     return {
         "pipeline": _pipeline(analysis.pipeline),
         "models": [[m.name, m.version, m.sha256, *([m.runs_on] if m.runs_on else [])] for m in analysis.models],
         "flags": _flags(analysis.flags),
-        "headline": [headline.name, headline.value, _code(headline.unit), headline.maximum, headline.category],
+        "headline": [headline.name, headline.value, coded(headline.unit), headline.maximum, headline.category],
         "words": [headline.words, headline.remark, *analysis.summary],
         "label maps": [_label_map(label_map) for label_map in analysis.label_maps],
         "groups": [_group(group) for group in analysis.groups],
         "classification": analysis.classification and _classification(analysis.classification),
         "uncertainty": [_measurement(one) for one in analysis.uncertainty],
-        "limitations": [_code(one) for one in analysis.limitations],
+        "limitations": [coded(one) for one in analysis.limitations],
         "urgent": analysis.urgent,
-    } | ({"heat maps": heat_maps} if heat_maps else {})
+    } | dict(_where_there_is_some(analysis))
+
+
+def _where_there_is_some(analysis: Analysis) -> Iterator[tuple[str, Any]]:
+    """What came after version 1 of the seed."""
+    if analysis.explanations:
+        yield "heat maps", [[one.name, one.title, one.explains] for one in analysis.explanations]
+    if analysis.comparison is not None:
+        yield "comparison", comparison_record(analysis.comparison)
 
 
 def _pipeline(pipeline: PipelineUse) -> list[Any]:
@@ -133,14 +140,14 @@ def _label_map(label_map: LabelMap) -> Json:
             "label": int(one.label),
             "name": one.name,
             "title": one.title,
-            "codes": [_code(code) for code in (one.category, one.type, one.laterality, one.region)],
+            "codes": [coded(code) for code in (one.category, one.type, one.laterality, one.region)],
             "rgb": list(one.rgb),
             **({"roi type": one.roi_type.value} if one.roi_type else {}),
         }
         for one in label_map.segments
     ]
     kind = label_map.kind
-    told = {"name": kind.name, "title": kind.title, "concept": _code(kind.concept), "segments": segments}
+    told = {"name": kind.name, "title": kind.title, "concept": coded(kind.concept), "segments": segments}
     return told if kind.outlined else told | {"outlined": False}
 
 
@@ -148,14 +155,14 @@ def _group(group: MeasurementGroup) -> Json:
     return {
         "name": group.name,
         "segment": group.segment,
-        "codes": [_code(one) for one in (group.category, group.finding, group.site.region, group.site.laterality)],
+        "codes": [coded(one) for one in (group.category, group.finding, group.site.region, group.site.laterality)],
         "measurements": [_measurement(one) for one in group.measurements],
-        "evaluations": [[_code(one.concept), _code(one.value)] for one in group.evaluations],
+        "evaluations": [[coded(one.concept), coded(one.value)] for one in group.evaluations],
     }
 
 
 def _measurement(one: Measurement) -> list[Any]:
-    codes = [_code(code) for code in (one.concept, one.unit, one.derivation, one.method)]
+    codes = [coded(code) for code in (one.concept, one.unit, one.derivation, one.method)]
     line = [[[float(coordinate) for coordinate in point] for point in one.line]] if one.line else []
     return [one.name, *codes, float(one.value), *line, *([] if one.drawn else ["not drawn"])]
 
@@ -163,16 +170,12 @@ def _measurement(one: Measurement) -> list[Any]:
 def _classification(found: Classification) -> Json:
     return {
         "name": found.name,
-        "codes": [_code(one) for one in (found.finding, found.concept, found.absent)],
-        "classes": [[_code(one.concept), one.title, one.value] for one in found.probabilities],
-        **({"decision": _code(found.decision)} if found.decision else {}),
+        "codes": [coded(one) for one in (found.finding, found.concept, found.absent)],
+        "classes": [[coded(one.concept), one.title, one.value] for one in found.probabilities],
+        **({"decision": coded(found.decision)} if found.decision else {}),
         **({"experimental": True} if found.experimental else {}),
     }
 
 
 def _flags(flags: Iterable[Flag]) -> list[list[str | None]]:
     return [[flag.code, flag.detail, flag.sentence, flag.concept_value, flag.doubt] for flag in flags]
-
-
-def _code(code: Code | None) -> list[str | None] | None:
-    return None if code is None else [code.value, code.scheme_designator, code.meaning, code.scheme_version]

@@ -14,6 +14,7 @@ from service.evidence.case import Case
 from service.evidence.context import CAPTURE, HEAT_MAP, STUDY, Evidence, is_segmentation
 from service.evidence.sr import document, finding_site, number, tracking
 from service.evidence.sr_basic_text import text
+from service.evidence.sr_comparison import comparison_groups, prior_container, prior_references
 from service.evidence.sr_coordinates import coordinates
 
 Group = sr.MeasurementsAndQualitativeEvaluations
@@ -27,12 +28,15 @@ def study_sr(case: Case, members: Sequence[Evidence] = ()) -> sr.Comprehensive3D
 
     members: the result's other objects, to which it refers.
     """
-    groups = [*_studywide(case), *_classification(case)]
+    groups = [*_studywide(case), *_classification(case), *comparison_groups(case)]
     if case.flags or case.context.passed_over or case.analysis.uncertainty:
         groups.append(_quality(case))
-    references = [_reference(case, member) for member in members]
+    references = [*(_reference(case, member) for member in members), *prior_references(case)]
+    more = [_members(case, members)] if members else []
+    if (prior := prior_container(case)) is not None:
+        more.append(prior)
     variant = [str(member.sop_instance_uid) for member in members]
-    return document(STUDY, case, groups, references, [_members(case, members)] if members else [], variant)
+    return document(STUDY, case, groups, references, more, variant)
 
 
 def _members(case: Case, members: Sequence[Evidence]) -> sr.ContainerContentItem:

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 
+from highdicom import sr
+
 from service.domain import codes
+from service.domain.comparison_words import sentences
 from service.domain.report import ReportBody
 from service.evidence.case import Case
 from service.evidence.context import TEXT
@@ -17,11 +20,18 @@ def text_sr(case: Case, body: ReportBody) -> BasicTextSR:
     content = [
         text(codes.SUMMARY, " ".join(_summary(case))),
         section(codes.FINDINGS_HEADING, [text(codes.FINDING, line) for line in body.findings]),
+        *_compared(case),
         *(text(codes.QUALITY, line) for line in (*replaces("report", case), *case.warnings)),
         *(text(codes.ALGORITHM, line) for line in _models(case)),
     ]
     models = contributing_equipment(case.analysis)
     return BasicTextSR(case, TEXT, codes.PDF_TITLE, content, models)
+
+
+def _compared(case: Case) -> Iterator[sr.ContentItem]:
+    """The comparison with an earlier CT under a heading of its own; nothing where there is none."""
+    if (found := case.analysis.comparison) is not None:
+        yield section(codes.COMPARISON, [text(codes.FINDING, line) for line in sentences(found)])
 
 
 def _summary(case: Case) -> Iterator[str]:

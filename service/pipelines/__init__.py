@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from itertools import combinations, product
 
-from service.domain.flags import OF_THE_CT, OF_THE_LUNGS
+from service.domain.flags import OF_COMPARISON, OF_THE_CT, OF_THE_LUNGS
 from service.domain.model_roles import Role
-from service.domain.pipeline import SERIES_NUMBERS, Pipeline, roles_of
+from service.domain.pipeline import SERIES_NUMBERS, ComparisonRules, Pipeline, comparison_rules, roles_of
 from service.errors import Permanent
 from service.pipelines.covid_burden.pipeline import CovidBurden
 from service.pipelines.covid_severity.pipeline import CovidSeverity
@@ -84,11 +84,25 @@ def _check_alone(one: Pipeline) -> None:
         raise Permanent(f"{one.name} does not declare the warnings {', '.join(sorted(missing))}")
     if LUNG_OPACITY in roles and (absent := [role.name for role in OPTIONAL if role not in one.optional_models]):
         raise Permanent(f"{one.name} asks for lungs, and has not the optional models {', '.join(absent)}")
+    _check_comparison(one)
     if len({getattr(role, "name", role) for role in roles}) < len(roles):
         raise Permanent(f"{one.name} declares a model role twice")
     for role in roles:
         if not isinstance(role, Role) or not _NAME.fullmatch(role.name):
             raise Permanent(f"{one.name} has no usable model role in {role!r}: a `Role` with a name like lung-opacity")
+
+
+def _check_comparison(one: Pipeline) -> None:
+    """Permanent where it compares findings of a label map that it has not, or declares a warning of comparisons."""
+    rules = comparison_rules(one)
+    if not isinstance(rules, ComparisonRules):
+        raise Permanent(f"`comparison` of {one.name} is no ComparisonRules")
+    label_maps = {kind.name for kind in one.label_maps}
+    if rules.findings is not None and rules.findings.label_map not in label_maps:
+        raise Permanent(f"{one.name} compares findings of a label map that it has not, {rules.findings.label_map}")
+    taken = {flag.code for flag in OF_COMPARISON} | {flag.concept_value for flag in OF_COMPARISON}
+    if ours := sorted(taken & {code for flag in one.flags for code in (flag.code, flag.concept_value)}):
+        raise Permanent(f"{one.name} declares what warns of comparisons, {', '.join(ours)}")
 
 
 def _check_flags(one: Pipeline, other: Pipeline) -> None:

@@ -14,6 +14,7 @@ from service.composition.analysis import analysts, chosen_pipelines, pipeline_ru
 from service.composition.audit_messages import announced, audit_sender, outbox, us
 from service.composition.audit_trail import signing_heads
 from service.composition.backends import backend, checked_every_s
+from service.composition.priors import comparer
 from service.composition.storage import database, database_health, open_storage, shared_locks, watchdog_dir
 from service.domain.completion import SenderRules
 from service.domain.priority import Urgency
@@ -63,7 +64,8 @@ def run(settings: Settings, name: str) -> None:
     )
     chosen = pipelines(settings)
     studies = Studies(spool, tables.records, partial(_expected_images, settings), pipeline_rules(settings))
-    analysis = WorkerAnalysis(analysts(settings, chosen, models.active), models, watchdog, studies)
+    comparing = analysts(settings, chosen, models.active, comparer(settings, engine, spool))
+    analysis = WorkerAnalysis(comparing, models, watchdog, studies)
     targets = to.targets(settings.destinations)
     plans = DeliveryPlans(targets, tables.jobs, tables.deliveries, now)
     whom = us(settings, "worker")

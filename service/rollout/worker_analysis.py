@@ -29,7 +29,9 @@ class WorkerAnalysis:
         return self.analysts[job.pipeline]
 
     def for_comparison(self) -> Self:
-        """The same, but nothing that one analysis found is used for another: it would be compared with itself."""
+        """The same, but nothing that one analysis found is used for another: it would be compared with itself. Nor
+        is it compared with earlier CTs, which tells nothing of a model."""
         return replace(
-            self, analysts={name: replace(one, last=one.last.afresh()) for name, one in self.analysts.items()}
+            self,
+            analysts={name: replace(one, last=one.last.afresh(), comparer=None) for name, one in self.analysts.items()},
         )

@@ -17,7 +17,8 @@ from pydantic_settings import (
 )
 
 from service.settings.audit import AuditTrail
-from service.settings.destinations import AnyDestination
+from service.settings.comparison import Comparison
+from service.settings.destinations import AnyDestination, WebDestination
 from service.settings.inference import Analysis, Inference
 from service.settings.operation import Api, Monitoring
 from service.settings.pipelines import GateLimits, OrNameAlone, PipelineChoice
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     audit: AuditTrail = AuditTrail()
     inference: Inference = Field(default_factory=Inference)
     analysis: Analysis = Analysis()
+    comparison: Comparison = Comparison()
     limits: GateLimits = GateLimits()
     api: Api = Api()
     monitoring: Monitoring = Monitoring()
@@ -100,6 +102,13 @@ class Settings(BaseSettings):
             raise ValueError("database_tls.ca: PostgreSQL's client knows no authority of this machine")
         if any(name.startswith("ssl") for name, _ in parse_qsl(urlsplit(self.database_url.get_secret_value()).query)):
             raise ValueError("database_tls: leave ssl... out of database_url")
+        return self
+
+    @model_validator(mode="after")
+    def _archive_is_a_destination(self) -> Self:
+        name = self.comparison.archive
+        if name is not None and not isinstance(self.destinations.get(name), WebDestination):
+            raise ValueError(f"comparison.archive: there is no destination {name} of kind dicomweb")
         return self
 
     @classmethod

@@ -92,6 +92,7 @@ class Jobs:
                 facts=_facts_row(result.facts),
                 models=[dict(model) for model in result.models],
                 error=result.error,
+                patient=result.patient or None,
                 **first_with(connection, job_id, {o.sop_instance_uid for o in result.objects}),
             )
             plan_shadows(connection, job_id, result.shadows, now)

@@ -217,7 +217,7 @@ def _give_up(connection: sa.Connection, study_uid: str, now: datetime) -> GivenU
     own_jobs = sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid)
     in_shadow = shadows.c.job_id.in_(own_jobs) & (shadows.c.state == Shadow.WAITING)
     connection.execute(sa.update(shadows).where(in_shadow).values(state=Shadow.WITHDRAWN, at=now))
-    ended = connection.execute(sa.update(jobs).where(with_results).values(purged_at=now))
+    ended = connection.execute(sa.update(jobs).where(with_results).values(purged_at=now, patient=None))
     this = studies.c.study_uid == study_uid
     connection.execute(sa.update(studies).where(this).values(kept=False, purged_at=now))
     had = GivenUp(images, int(size_bytes or 0), ended.rowcount)

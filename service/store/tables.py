@@ -93,6 +93,7 @@ jobs = sa.Table(
     sa.Column("timings_s", sa.JSON, nullable=False),
     sa.Column("facts", sa.JSON, comment="what routing rules look at"),
     sa.Column("models", sa.JSON(none_as_null=True), comment="that made the result; NULL: not known"),
+    sa.Column("patient", sa.String(64), index=True, comment="digest of whose result it is; NULL: not known, or purged"),
     sa.Column("error", sa.Text, nullable=False),
     sa.UniqueConstraint("study_uid", "revision", "pipeline"),
 )

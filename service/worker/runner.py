@@ -36,6 +36,7 @@ from service.rollout.assignment import Assigned
 from service.rollout.fallback import analyse_with_fallback
 from service.rollout.worker_analysis import WorkerAnalysis
 from service.store.encryption import LOST
+from service.store.prior_jobs import patient_key
 from service.store.study_tables import StudyTables
 from service.worker.delivery_plans import DeliveryPlans, of_pipeline
 from service.worker.saved_result import ENDED, from_json, to_json
@@ -224,6 +225,7 @@ class Runner:
             facts=self._facts(job, outcome),
             models=[_recorded(one) | {"candidate": one.name in candidates} for one in outcome.models],
             shadows=self._shadows(job) if analysis else {},
+            patient=patient_key(outcome.patient.patient_id, outcome.patient.issuer) if outcome.patient else "",
         )
         files = {e.file_name: e.content for e in outcome.evidence}
         files["result.json"] = json.dumps(outcome.document, indent=2).encode()

@@ -15,6 +15,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, generate_uid
 
 from helpers import evidence_samples, make_ct, notice_samples
+from helpers.comparison_samples import COMPARISON
 from service.conformance.sample_ct import sample_ct
 from service.conformance.sample_results import CHANGES, FIRST, LABEL_MAP
 from service.domain import codes
@@ -113,6 +114,8 @@ def _result(name: str) -> Result:
     analysis = with_axis(ct, with_heat_map(evidence_samples.analysis_of(ct, lobes, findings)))
     models = analysis.models[:1] if other else analysis.models
     analysis = replace(analysis, models=models, pipeline=context.get("pipeline", analysis.pipeline))
+    if name == "comparison":
+        analysis = replace(analysis, comparison=COMPARISON)
     reason = Reason.TOO_FEW if other else Reason.TOO_THICK
     return ct.headers[0], objects_of(ct, analysis, ct.headers[0], reason, **context)
 

@@ -4,6 +4,7 @@ from service.domain.report import Chart, ReportBody
 from service.evidence.case import Case
 from service.evidence.report import charts, notes, pictures
 from service.evidence.report.cards import draw_cards
+from service.evidence.report.comparison import draw_comparison
 from service.evidence.report.header import draw_header
 from service.evidence.report.page import HEIGHT, INNER, MARGIN, Page
 from service.evidence.report.table import draw_table
@@ -21,6 +22,7 @@ def report_pdf(case: Case, body: ReportBody) -> bytes:
     y = draw_header(page, case, body.title, _TOP)
     y = draw_cards(page, body.cards, y)
     y = draw_table(page, body.table, y)
+    y = draw_comparison(page, case.analysis.comparison, y)
     bottom = HEIGHT - _FOOTER
     _draw_gallery(page, case, body, y, bottom - 6)
     notes.draw_footer(page, case, f"Series {case.ct.series_uid}", bottom)

@@ -6,31 +6,32 @@ from service.evidence.report.page import ACCENT, INNER, MARGIN, PALE, RULE, SOFT
 _STEP = 13.2
 
 
-def draw_table(page: Page, table: Table, y: float) -> float:
-    """Returns the y below it."""
-    page.text(MARGIN + 4, y + 9, table.heading, 8, bold=True, colour=SOFT)
+def draw_table(page: Page, table: Table, y: float, step: float = _STEP) -> float:
+    """Returns the y below it. step: height of a row in points; letters are smaller with it."""
+    size = 8 * min(1.0, step / _STEP + 0.1)
+    page.text(MARGIN + 4, y + 9, table.heading, size, bold=True, colour=SOFT)
     for column in table.columns:
-        page.text(_x(column.right), y + 9, column.title, 8, bold=True, colour=SOFT, align="right")
+        page.text(_x(column.right), y + 9, column.title, size, bold=True, colour=SOFT, align="right")
     y += _STEP
     page.line(MARGIN, y, WIDTH - MARGIN, y, ACCENT, 0.9)
     for row in table.rows:
-        _draw_row(page, table, row, y)
-        y += _STEP
+        _draw_row(page, table, row, y, step)
+        y += step
     page.line(MARGIN, y, WIDTH - MARGIN, y, ACCENT, 0.9)
     page.text(MARGIN + 4, y + 9, table.note, 7, colour=SOFT, max_width=INNER - 8)
     return y + 17
 
 
-def _draw_row(page: Page, table: Table, row: TableRow, y: float) -> None:
+def _draw_row(page: Page, table: Table, row: TableRow, y: float, step: float) -> None:
     if row.total:
-        page.box(MARGIN, y, INNER, _STEP, fill=PALE)
-    baseline = y + _STEP - 4
-    page.text(MARGIN + (4 if row.total else 12), baseline, row.name, 8.5, bold=row.total)
+        page.box(MARGIN, y, INNER, step, fill=PALE)
+    baseline, size = y + step - 4 * step / _STEP, 8.5 * min(1.0, step / _STEP + 0.1)
+    page.text(MARGIN + (4 if row.total else 12), baseline, row.name, size, bold=row.total)
     for value, column in zip(row.cells, table.columns, strict=True):
-        page.text(_x(column.right), baseline, value, 8.5, bold=row.total, align="right")
+        page.text(_x(column.right), baseline, value, size, bold=row.total, align="right")
     if table.bar is not None and row.bar is not None:
         _draw_bar(page, table.bar, row.bar, y)
-    page.line(MARGIN, y + _STEP, WIDTH - MARGIN, y + _STEP, RULE, 0.3)
+    page.line(MARGIN, y + step, WIDTH - MARGIN, y + step, RULE, 0.3)
 
 
 def _draw_bar(page: Page, edges: tuple[float, float], part: float, y: float) -> None:

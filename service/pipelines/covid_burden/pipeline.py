@@ -9,11 +9,12 @@ from service.domain.eligibility import Limits
 from service.domain.flags import Flag, in_order
 from service.domain.model_roles import Role
 from service.domain.model_spec import ModelSpec
-from service.domain.pipeline import Drift
+from service.domain.pipeline import ComparisonRules, Drift
 from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
 from service.pipelines.covid_burden import flags as warnings
 from service.pipelines.covid_burden import report as pages
+from service.pipelines.covid_burden.compared import RULES
 from service.pipelines.covid_burden.result import Measured, to_analysis
 from service.pipelines.shared import lobe_segments, opacity_segments
 from service.pipelines.shared.flags import NOT_RELIABLE, of_models
@@ -36,6 +37,7 @@ class CovidBurden:
     label_maps: tuple[LabelMapKind, ...] = (lobe_segments.KIND, opacity_segments.KIND)
     series_number: int = 19000
     drift: tuple[Drift, ...] = (Drift("burden_percent", "Pneumonia burden in percent of the lungs"),)
+    comparison: ComparisonRules = RULES
 
     def preference(self, kernels: tuple[str, ...], thickness_mm: float | None) -> int:
         """Any reconstruction is as good as another."""

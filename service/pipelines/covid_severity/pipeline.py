@@ -12,11 +12,12 @@ from service.domain.eligibility import Limits
 from service.domain.flags import Flag, in_order
 from service.domain.model_roles import Role
 from service.domain.model_spec import ModelSpec
-from service.domain.pipeline import Drift
+from service.domain.pipeline import ComparisonRules, Drift
 from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
 from service.pipelines.covid_severity import flags as warnings
 from service.pipelines.covid_severity import report as pages
+from service.pipelines.covid_severity.compared import RULES
 from service.pipelines.covid_severity.result import Measured, to_analysis
 from service.pipelines.covid_severity.score import NoiseFloor, severity
 from service.pipelines.shared import lobe_segments, opacity_segments
@@ -43,6 +44,7 @@ class CovidSeverity:
         Drift("severity_score", "CT severity score, 0-25"),
         Drift("opacity_percent", "Affected part of the lungs in percent"),
     )
+    comparison: ComparisonRules = RULES
 
     def preference(self, kernels: tuple[str, ...], thickness_mm: float | None) -> int:
         """Any reconstruction is as good as another."""

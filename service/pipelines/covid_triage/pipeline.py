@@ -8,13 +8,14 @@ from service.domain.eligibility import Limits
 from service.domain.flags import Flag, in_order
 from service.domain.model_roles import Role
 from service.domain.model_spec import ModelSpec
-from service.domain.pipeline import Drift
+from service.domain.pipeline import ComparisonRules, Drift
 from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
 from service.imaging.lungs import HALF, Lungs
 from service.pipelines.covid_triage import flags as warnings
 from service.pipelines.covid_triage import report as pages
 from service.pipelines.covid_triage import segments
+from service.pipelines.covid_triage.compared import RULES
 from service.pipelines.covid_triage.failures import known_failures
 from service.pipelines.covid_triage.infection import MOST_CLASSIFIED, classified
 from service.pipelines.covid_triage.lesions import find_lesions
@@ -48,6 +49,7 @@ class CovidTriage:
         Drift("lesion_percent", "Lung lesions in percent of the lungs"),
         Drift("lesion_count", "Number of lung lesions"),
     )
+    comparison: ComparisonRules = RULES
 
     def preference(self, kernels: tuple[str, ...], thickness_mm: float | None) -> int:
         """Any reconstruction is as good as another."""

@@ -7,7 +7,7 @@ from service.domain.ct import CT
 from service.domain.eligibility import Limits
 from service.domain.flags import LUNG_ADDED, Flag, in_order
 from service.domain.model_roles import Role
-from service.domain.pipeline import Drift
+from service.domain.pipeline import ComparisonRules, Drift
 from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
 from service.pipelines.lung_density import flags as warnings
@@ -16,6 +16,7 @@ from service.pipelines.lung_density import segments
 from service.pipelines.lung_density.acquisition import doubts, preference
 from service.pipelines.lung_density.breath import breath
 from service.pipelines.lung_density.capacity import capacity
+from service.pipelines.lung_density.compared import RULES
 from service.pipelines.lung_density.measure import measure
 from service.pipelines.lung_density.result import Measured, to_analysis
 from service.pipelines.lung_density.trachea import trachea_air
@@ -42,6 +43,7 @@ class LungDensity:
         Drift("pd15_g_per_l", "15th percentile lung density in g/L"),
         Drift("haa_percent", "High attenuation area in percent of the lungs"),
     )
+    comparison: ComparisonRules = RULES
 
     def preference(self, kernels: tuple[str, ...], thickness_mm: float | None) -> int:
         """Soft kernels, then unknown ones, then sharp ones; those with slices above 2 mm come last."""

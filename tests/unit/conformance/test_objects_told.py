@@ -20,6 +20,7 @@ from service.conformance.terminology import SCHEMES, TEMPLATES, private_codes, t
 from service.domain.analysis import Analysis
 from service.domain.codes import PRIVATE
 from service.domain.ct import CT
+from service.domain.flags import OF_COMPARISON
 from service.domain.pipeline import SERIES_NUMBERS
 from service.errors import Reason
 from service.evidence.case import Case
@@ -188,6 +189,7 @@ def test_private_codes_are_legal_have_one_meaning_and_are_all_there_is(results: 
     assert len(used) > 10
     assert used - told.items() == set()
     tables = {one.concept.value for pipeline in PIPELINES for one in (*pipeline.flags, *pipeline.label_maps)}
+    tables |= {one.concept.value for one in OF_COMPARISON}
     unseen = told.keys() - {value for value, _ in used} - tables
     assert [value for value in unseen if not read_somewhere(value)] == []
     schemes = {str(item.CodingSchemeDesignator) for one in results.values() for item in coded(one)}

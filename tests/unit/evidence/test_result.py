@@ -66,7 +66,7 @@ def analysed(measured: dict[str, Any] | None = None, **changes: Any) -> dict[str
 
 def test_analysed() -> None:
     document = valid(analysed())
-    assert (document["schema_version"], document["status"], document["reasons"]) == ("2.0", "analysed", [])
+    assert (document["schema_version"], document["status"], document["reasons"]) == ("2.1", "analysed", [])
     assert (document["pipeline"], document["pipeline_version"]) == ("covid-severity", "1.0")
     assert document["classification"] is None
     assert document["headline"] == {

@@ -32,6 +32,7 @@ from service.domain.analysis import (
     Segment,
     Site,
 )
+from service.domain.comparison import Change, Comparison, FindingChange, Match, PriorObject
 from service.domain.ct import CT
 from service.domain.flags import Flag
 from service.errors import Reason
@@ -100,12 +101,27 @@ ANALYSIS = Analysis(
 WITH_LINE = dataclasses.replace(VOLUME, name="axis_mm", line=((1.0, 2.0, 3.0), (4.0, 5.0, 6.5)))
 DECISION = Code("DECISION", "99TEST", "class a", "1.0")
 TUMOUR = dataclasses.replace(NODULE, roi_type=RoiType.GROSS_TUMOUR_VOLUME)
+CHANGE = Change("N1", "volume_ml", "Volume", code("ML"), 1.5, 2.5, 365, code("VOLUME"), code("MEAN"), "no")
+COMPARISON = Comparison(
+    study_uid="1.9",
+    series_uid="1.9.1",
+    acquired=datetime(2023, 5, 1, 10, 30),
+    days=366,
+    result="nodules 2.0, v1",
+    headline="Nodules: 1",
+    numbers=(CHANGE,),
+    findings=(FindingChange("Nodule 1", Match.MATCHED, "N1", "N2", (CHANGE,)),),
+    overlap=0.9,
+    remarks=("Another version.",),
+    objects=(PriorObject("study", "1.7", "1.8", "1.6"),),
+)
 EVERYTHING = dataclasses.replace(
     ANALYSIS,
     label_maps=tuple(dataclasses.replace(one, segments=(TUMOUR,)) for one in ANALYSIS.label_maps),
     groups=tuple(dataclasses.replace(one, measurements=(WITH_LINE,)) for one in ANALYSIS.groups),
     classification=dataclasses.replace(CLASSES, decision=DECISION, absent=None, experimental=True),
     explanations=(HeatMap("heat", "Heat", "N1", HEAT), HeatMap("more", "More", "CLASSES", HEAT)),
+    comparison=COMPARISON,
 )
 """Also what stands in the seed only where there is some."""
 
@@ -252,6 +268,21 @@ def test_the_type_for_radiotherapy_stands_only_where_there_is_one() -> None:
     (plain,) = WRITTEN["analysis"]["label maps"][0]["segments"]
     told = json.loads(records(analysis=EVERYTHING)[1])
     assert told["analysis"]["label maps"][0]["segments"] == [plain | {"roi type": "GTV"}]
+
+
+def test_a_comparison_stands_only_where_there_is_one() -> None:
+    change = ["N1", "volume_ml", "Volume", coded("ML"), coded("VOLUME"), coded("MEAN"), 1.5, 2.5, 365, "no"]
+    told = json.loads(records(analysis=EVERYTHING)[1])
+    assert "comparison" not in WRITTEN["analysis"]
+    assert told["analysis"]["comparison"] == {
+        "earlier": ["1.9", "1.9.1", "2023-05-01T10:30:00", 366],
+        "result": ["nodules 2.0, v1", "Nodules: 1"],
+        "numbers": [change],
+        "findings": [["Nodule 1", "matched", "N1", "N2", [change]]],
+        "overlap": 0.9,
+        "remarks": ["Another version."],
+        "objects": [["study", "1.7", "1.8", "1.6"]],
+    }
 
 
 def test_what_is_absent_is_null() -> None:

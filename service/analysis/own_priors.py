@@ -1,0 +1,49 @@
+"""This service's own earlier results, from its records and its spool."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from pathlib import Path, PurePosixPath
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.analysis.prior_files import RESULT
+from service.analysis.priors import Wanted
+from service.domain.job import StoredObject
+from service.domain.ports import Spool
+from service.errors import Transient
+from service.evidence.context import STUDY, is_segmentation
+from service.store.engine import in_words
+from service.store.names import results_folder
+from service.store.prior_jobs import PriorJobs, patient_key
+
+_A_ZONE = timedelta(days=1)
+"""The database has acquisitions in UTC, by the zone of the machine where the CT tells none: a day covers any zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPriors:
+    """Results that are still there: a purge takes them away."""
+
+    jobs: PriorJobs
+    spool: Spool
+
+    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[Mapping[str, Path]]]:
+        """Transient if the database does not answer."""
+        key = patient_key(wanted.patient.patient_id, wanted.patient.issuer)
+        until = wanted.acquired_at.replace(tzinfo=UTC) + _A_ZONE
+        try:
+            found = self.jobs.find(key, wanted.pipeline, wanted.study_uid, until, wanted.as_of)
+            for job_id, objects in found:
+                yield self._files(job_id, objects)
+        except SQLAlchemyError as error:
+            raise Transient(in_words(error)) from error
+
+    @contextmanager
+    def _files(self, job_id: str, objects: Sequence[StoredObject]) -> Iterator[Mapping[str, Path]]:
+        wanted = [one.path for one in objects if one.kind == STUDY.kind or is_segmentation(one.kind)]
+        relatives = [f"{results_folder(job_id)}/{RESULT}", *wanted]
+        with self.spool.local(relatives) as paths:
+            names = [PurePosixPath(relative).name for relative in relatives]
+            yield dict(zip(names, paths, strict=True))

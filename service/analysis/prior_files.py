@@ -1,0 +1,166 @@
+"""Reads an earlier result from the files that it was written as: result.json, its study SR and its Segmentations.
+
+Only what this service wrote is believed: the SR has to name it as its maker, and result.json has to fit the SR.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset
+
+from service.domain.analysis import LabelMapKind, ModelUse
+from service.domain.comparison import PriorObject
+from service.domain.dicom_file import beginning
+from service.domain.job_words import headline_in_words
+from service.domain.prior import Acquisition, PriorResult
+from service.domain.unparsable import UNPARSABLE
+from service.errors import Permanent, Rejected
+from service.evidence.context import STUDY, segmentation_products
+from service.evidence.equipment import MANUFACTURER, MODEL_NAME
+from service.imaging.labels import Labels
+from service.imaging.patient_identity import patient_of
+from service.store.dicom_folder import read_header
+from service.store.label_files import read_labels
+
+RESULT = "result.json"
+
+_LONGEST_BYTES = 2**24
+"""Of result.json; ours have some thousand."""
+
+_IDENTITY = (
+    *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
+    *("Manufacturer", "ManufacturerModelName"),
+    *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+)
+
+
+class NoPrior(Permanent):
+    """The files are no earlier result that can be compared; the text says why, and is safe to log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """An earlier result, with its Segmentations by the name of their label map, which are read when they are asked."""
+
+    result: PriorResult
+    segmentations: Mapping[str, Path]
+
+    def labels(self, label_map: str) -> Labels | None:
+        """The labels of a label map; None where the result has no Segmentation of it."""
+        path = self.segmentations.get(label_map)
+        return None if path is None else read_labels(path)
+
+
+def read_prior(files: Mapping[str, Path], label_maps: Sequence[LabelMapKind]) -> Prior:
+    """An earlier result. files: of its folder, by name. label_maps: of the pipeline. NoPrior if it cannot be used."""
+    document = _document(files)
+    roots = sorted((name for name in files if STUDY.may_be(name)), key=lambda name: (len(name), name))
+    if not roots:
+        raise NoPrior("there is no study SR")
+    root = _header(files[roots[0]])
+    segmentations = dict(_segmentations(files, label_maps))
+    headers = {name: _header(path) for name, path in segmentations.items()}
+    if any(header.get("StudyInstanceUID") != root.get("StudyInstanceUID") for header in headers.values()):
+        raise NoPrior("its objects are of different studies")
+    objects = (_object(STUDY.kind, root), *(_object(name, header) for name, header in headers.items()))
+    try:
+        segments = {name: _segment_names(path) for name, path in segmentations.items()}
+        result = _result(document, root, objects, segments)
+    except (Rejected, *UNPARSABLE) as error:
+        raise NoPrior(f"its files are not as this service writes them ({type(error).__name__})") from error
+    return Prior(result, segmentations)
+
+
+def _document(files: Mapping[str, Path]) -> dict[str, Any]:
+    path = files.get(RESULT)
+    if path is None or not path.is_file():
+        raise NoPrior(f"there is no {RESULT}")
+    if path.stat().st_size > _LONGEST_BYTES:
+        raise NoPrior(f"{RESULT} is larger than any of ours")
+    try:
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise NoPrior(f"{RESULT} is no JSON") from error
+    if not isinstance(document, dict) or document.get("status") != "analysed":
+        raise NoPrior("nothing was analysed")
+    if not document.get("acquisition"):
+        raise NoPrior(f"{RESULT} does not tell when the CT was acquired: it is of an older version")
+    return document
+
+
+def _result(
+    document: Mapping[str, Any],
+    root: Dataset,
+    objects: tuple[PriorObject, ...],
+    segments: Mapping[str, frozenset[str]],
+) -> PriorResult:
+    groups: dict[str, dict[str, Any]] = document["measurements"]
+    return PriorResult(
+        patient=patient_of(root),
+        study_uid=str(root.StudyInstanceUID),
+        series_uid=str(document["series_uid"]),
+        pipeline=str(document["pipeline"]),
+        version=str(document["pipeline_version"]),
+        number=int(document["number"]),
+        models=tuple(_model(one) for one in document["models"]),
+        acquisition=_acquisition(document["acquisition"]),
+        headline=headline_in_words(document["headline"]),
+        doubts=tuple(map(str, document["headline"]["doubts"])),
+        measurements={name: dict(_of_type(group, (int, float))) for name, group in groups.items()},
+        judged={name: dict(_of_type(group, (str,))) for name, group in groups.items()},
+        objects=objects,
+        segments=segments,
+    )
+
+
+def _of_type(group: Mapping[str, Any], types: tuple[type, ...]) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in group.items() if isinstance(value, types) and value is not True)
+
+
+def _model(one: Mapping[str, str]) -> ModelUse:
+    return ModelUse(one["name"], one["version"], one["sha256"])
+
+
+def _acquisition(told: Mapping[str, Any]) -> Acquisition:
+    thickness = told["thickness_mm"]
+    return Acquisition(
+        acquired_at=datetime.fromisoformat(told["acquired_at"]).replace(tzinfo=None),
+        scanner=str(told["scanner"]),
+        kernel=str(told["kernel"]),
+        thickness_mm=None if thickness is None else float(thickness),
+        has_contrast=bool(told["has_contrast"]),
+    )
+
+
+def _segmentations(files: Mapping[str, Path], label_maps: Sequence[LabelMapKind]) -> Iterator[tuple[str, Path]]:
+    """One for each label map: of several styles that with the shortest name, which is the plain one."""
+    for product, kind in zip(segmentation_products(label_maps), label_maps, strict=True):
+        names = sorted((name for name in files if product.may_be(name)), key=lambda name: (len(name), name))
+        if names:
+            yield kind.name, files[names[0]]
+
+
+def _segment_names(path: Path) -> frozenset[str]:
+    """Tracking identifiers, which are the names of segments and of their groups."""
+    return frozenset(str(item.TrackingID) for item in read_header(path).SegmentSequence)
+
+
+def _header(path: Path) -> Dataset:
+    """What tells whose an object is and who made it; NoPrior unless this service did."""
+    try:
+        with path.open("rb") as file:
+            header = beginning(file, _IDENTITY)
+        made_by = str(header.get("Manufacturer", "")), str(header.get("ManufacturerModelName", ""))
+    except (Rejected, *UNPARSABLE) as error:
+        raise NoPrior("an object of it cannot be read") from error
+    if made_by != (MANUFACTURER, MODEL_NAME):
+        raise NoPrior("an object of it was made by another product")
+    return header
+
+
+def _object(kind: str, header: Dataset) -> PriorObject:
+    return PriorObject(kind, str(header.SOPClassUID), str(header.SOPInstanceUID), str(header.SeriesInstanceUID))

@@ -1,0 +1,59 @@
+"""Where earlier results come from: a port, of which this service's own records, an archive or a folder are kinds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from service.domain.prior import Patient
+from service.errors import ThoracleError
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which earlier results are asked for: of this patient, by this pipeline, of other studies than this one.
+
+    acquired_at: local time of the CT that is analysed. as_of: results count that were there then, aware; a second run
+    of the same job finds the same.
+    """
+
+    patient: Patient
+    study_uid: str
+    pipeline: str
+    acquired_at: datetime
+    as_of: datetime
+
+
+class NotAsked(ThoracleError):
+    """Earlier results could not be asked for; the text says why, and is safe to print."""
+
+
+class Priors(Protocol):
+    """Earlier results of a patient."""
+
+    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[Mapping[str, Path]]]:
+        """The files of earlier results by name, as contexts in which they are there; the latest acquisition first.
+
+        May hold some of other patients, later CTs or of the study itself: whoever asks looks. NotAsked, also later on.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """The earlier results of several sources, one source after the other."""
+
+    sources: Sequence[Priors]
+
+    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[Mapping[str, Path]]]:
+        """Those of the first source first."""
+        for source in self.sources:
+            yield from source.candidates(wanted)
+
+
+def is_within(acquired_at: datetime, wanted: Wanted, most_years: float) -> bool:
+    """Whether an acquisition is at least a day, and at most so many years, before the one that is analysed."""
+    before = wanted.acquired_at - acquired_at
+    return acquired_at.date() < wanted.acquired_at.date() and before <= timedelta(days=365.25 * most_years)

@@ -1,0 +1,66 @@
+"""Finds earlier results of a patient. The database knows no patient ID, only a digest that takes long to guess."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from hashlib import scrypt
+
+import sqlalchemy as sa
+
+from service.domain.job import StoredObject
+from service.domain.job_state import State
+from service.store.job_rows import objects_of
+from service.store.tables import jobs, series
+
+_SALT = b"thoracle patient 1"
+_COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
+"""A twentieth of a second: ten million patient IDs cannot be tried in passing."""
+
+_VALID = (State.ANALYSED, State.DELIVERING, State.DELIVERED, State.UNDELIVERED)
+
+
+def patient_key(patient_id: str, issuer: str) -> str:
+    """The digest of a patient ID with its issuer, of which case does not matter; "" without an ID."""
+    if not patient_id:
+        return ""
+    return scrypt(f"{patient_id}\n{issuer.upper()}".encode(), salt=_SALT, **_COST).hex()
+
+
+class PriorJobs:
+    """Reads only."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def find(
+        self, patient: str, pipeline: str, study_uid: str, until: datetime, as_of: datetime
+    ) -> Iterator[tuple[str, list[StoredObject]]]:
+        """Jobs with their objects: analysed, of this patient (`patient_key`), the latest acquisition first.
+
+        Of each other study than this one its newest. until: aware, the latest acquisition that counts. as_of: aware;
+        what ended later does not count. Results that were purged are never found.
+        """
+        analysed = sa.and_(
+            jobs.c.patient == patient,
+            jobs.c.pipeline == pipeline,
+            jobs.c.study_uid != study_uid,
+            jobs.c.state.in_(_VALID),
+            jobs.c.purged_at.is_(None),
+            jobs.c.finished_at <= as_of,
+            series.c.acquired_at <= until,
+        )
+        own = sa.and_(series.c.study_uid == jobs.c.study_uid, series.c.series_uid == jobs.c.series_uid)
+        query = (
+            sa.select(jobs.c.job_id, jobs.c.study_uid)
+            .join(series, own)
+            .where(analysed)
+            .order_by(series.c.acquired_at.desc(), jobs.c.study_uid, jobs.c.revision.desc(), jobs.c.job_id)
+        )
+        seen = set()
+        with self._engine.begin() as connection:
+            rows = connection.execute(query).all()
+        for job_id, of_study in rows:
+            if of_study not in seen:
+                seen.add(of_study)
+                with self._engine.begin() as connection:
+                    objects = objects_of(connection, job_id)
+                yield job_id, objects

@@ -1,0 +1,56 @@
+"""Findings of two CTs, matched by position."""
+
+import numpy as np
+
+from service.imaging.finding_match import REACH_MM, Points, match, points_of
+
+STILL = np.eye(4)
+
+
+def ball(x: float, y: float = 0.0, z: float = 0.0, radius: float = 5.0) -> Points:
+    """Voxels of 1 mm within a ball."""
+    grid = np.indices((41, 41, 41)).reshape(3, -1).T - 20.0
+    return grid[np.linalg.norm(grid, axis=1) <= radius] + [x, y, z]
+
+
+def test_each_finding_is_matched_with_the_one_at_its_place() -> None:
+    then = {"A": ball(0), "B": ball(60)}
+    now = {"X": ball(62, radius=9), "Y": ball(1, radius=8)}
+    assert match(then, now, STILL).pairs == {"X": "B", "Y": "A"}
+
+
+def test_the_motion_between_the_cts_is_undone() -> None:
+    motion = np.eye(4)
+    motion[:3, 3] = [100.0, -30.0, 7.0]
+    assert match({"A": ball(0)}, {"X": ball(100, -30, 7)}, motion).pairs == {"X": "A"}
+    assert match({"A": ball(0)}, {"X": ball(100, -30, 7)}, STILL).pairs == {}
+
+
+def test_a_gap_up_to_the_reach_is_a_match_and_a_wider_one_is_none() -> None:
+    for gap, pairs in ((REACH_MM, {"X": "A"}), (REACH_MM + 1.0, {})):
+        assert match({"A": ball(0)}, {"X": ball(10.0 + gap)}, STILL).pairs == pairs
+
+
+def test_most_findings_are_matched_even_if_one_would_be_nearer() -> None:
+    then, now = {"A": ball(0), "B": ball(14)}, {"X": ball(12), "Y": ball(26)}
+    assert match(then, now, STILL).pairs == {"X": "A", "Y": "B"}
+
+
+def test_what_has_parted_or_merged_stands_beside() -> None:
+    parted = match({"A": ball(0, radius=12)}, {"X": ball(-2, radius=6), "Y": ball(10)}, STILL)
+    assert parted.pairs == {"X": "A"} and parted.beside == {"Y"}
+    merged = match({"A": ball(-2, radius=6), "B": ball(10)}, {"X": ball(0, radius=12)}, STILL)
+    assert merged.pairs == {"X": "A"} and merged.beside_then == {"B"} and not merged.beside
+
+
+def test_without_findings_there_is_nothing_to_match() -> None:
+    assert match({}, {"X": ball(0)}, STILL).pairs == {}
+    assert match({"A": ball(0)}, {}, STILL).pairs == {}
+
+
+def test_points_are_millimetres_of_the_patient_and_not_too_many() -> None:
+    affine = np.array([[0, 0, 2.0, 10], [0, 3.0, 0, 20], [5.0, 0, 0, 30], [0, 0, 0, 1]])
+    mask = np.zeros((4, 4, 4), np.bool_)
+    mask[1, 2, 3] = True
+    assert points_of(mask, affine).tolist() == [[16.0, 26.0, 35.0]]
+    assert 5000 <= len(points_of(np.ones((40, 40, 40), np.bool_), np.eye(4))) <= 6000
