@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Security
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from service.domain.login import Person, Role
@@ -76,13 +76,13 @@ def required_roles(app: FastAPI) -> dict[tuple[str, str], Role | None]:
     return {(method, route.path): _role_of(route) for route in routes_of(app) for method in sorted(route.methods or ())}
 
 
-def routes_of(app: FastAPI) -> list[Any]:
-    """Return all routes that have a path and methods."""
-    return [route for route in app.routes if getattr(route, "methods", None)]
+def routes_of(app: FastAPI) -> list[RouteContext]:
+    """Return all routes that have methods, with their whole paths: FastAPI keeps those of a router within it."""
+    return [route for route in iter_route_contexts(app.routes) if route.methods]
 
 
-def _role_of(route: Any) -> Role | None:
-    if not isinstance(route, APIRoute):
+def _role_of(route: RouteContext) -> Role | None:
+    if not isinstance(route.original_route, APIRoute):
         return None
     return next((one.call.role for one in route.dependant.dependencies if isinstance(one.call, needs)), None)
 

@@ -1,6 +1,7 @@
 """Logs people in and out: by a local account or an OpenID provider.
 
-Each login, logout and failure is in the audit trail. A failure tells the caller nothing that they did not know: not whether there is such an account.
+Each login, logout and failure is in the audit trail. A failure tells the caller nothing that they did
+not know: not whether there is such an account.
 """
 
 import logging
