@@ -12,6 +12,7 @@ from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
 from service.cli.users import Roles, legal
 from service.composition import users as composed
+from service.domain.login import TOKEN_SUBJECT
 
 tokens = typer.Typer(
     no_args_is_help=True,
@@ -95,7 +96,7 @@ def revoke(name: Name, config: ConfigOption = None) -> None:
 
 def subject(name: str) -> str:
     """Return what the audit trail calls a token."""
-    return f"token {name}"
+    return f"{TOKEN_SUBJECT}{name}"
 
 
 def _state(one: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
 from service.composition import users as composed
-from service.domain.login import ROLE_MEANINGS, Role
+from service.domain.login import ACCOUNT_SUBJECT, ROLE_MEANINGS, Role
 
 users = typer.Typer(
     no_args_is_help=True,
@@ -148,7 +148,7 @@ def logout(
 
 def subject(name: str) -> str:
     """Return what the audit trail calls an account."""
-    return f"user {name}"
+    return f"{ACCOUNT_SUBJECT}{name}"
 
 
 def legal(name: str) -> str:

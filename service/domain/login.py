@@ -45,6 +45,12 @@ class Means(StrEnum):
     LOOPBACK = "loopback"
 
 
+LOG_IN, LOG_OUT, API = "log in", "log out", "api"
+"""What and of what, of a login in the audit trail."""
+
+ACCOUNT_SUBJECT, TOKEN_SUBJECT = "user ", "token "
+"""What the subject of a change in the audit trail begins with, where it is an account or an API token."""
+
 LONGEST_NAME = 128
 """Characters of a name; a longer one is refused, since a part of a name is another name."""
 

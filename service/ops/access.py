@@ -73,7 +73,11 @@ def has_csrf_token(identity: Identity, sent: str) -> bool:
 
 def required_roles(app: FastAPI) -> dict[tuple[str, str], Role | None]:
     """Return the role of each method and path; None: it is open."""
-    return {(method, route.path): _role_of(route) for route in routes_of(app) for method in sorted(route.methods or ())}
+    return {
+        (method, route.path or ""): _role_of(route)
+        for route in routes_of(app)
+        for method in sorted(route.methods or ())
+    }
 
 
 def routes_of(app: FastAPI) -> list[RouteContext]:

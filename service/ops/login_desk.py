@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from service.domain.login import Flow, Means, Person, Role, is_name, roles_of
+from service.domain.login import API, LOG_IN, LOG_OUT, Flow, Means, Person, Role, is_name, roles_of
 from service.errors import Permanent, ThoracleError, Transient
 
 log = logging.getLogger(__name__)
-
-LOG_IN, LOG_OUT, SUBJECT = "log in", "log out", "api"
-"""What and of what, in the audit trail."""
 
 DONE, DENIED = "done", "refused"
 
@@ -165,14 +162,14 @@ class LoginDesk:
         person = self.sessions.find(secret)
         self.sessions.end(secret)
         if person is not None:
-            self.trail.note(person.label, LOG_OUT, SUBJECT, DONE, address=address)
+            self.trail.note(person.label, LOG_OUT, API, DONE, address=address)
 
     def _let_in(self, person: Person, address: str, before: str | None, subject: str | None = None) -> str:
         roles = ", ".join(sorted(person.roles))
         more = {} if subject is None else {"subject_at_provider": subject}
-        self.trail.note(person.label, LOG_IN, SUBJECT, DONE, address=address, roles=roles, **more)
+        self.trail.note(person.label, LOG_IN, API, DONE, address=address, roles=roles, **more)
         return self.sessions.begin(person, before)
 
     def _refuse(self, who: str, address: str, why: str, subject: str | None = None) -> None:
         more = {} if subject is None else {"subject_at_provider": subject}
-        self.trail.note(who, LOG_IN, SUBJECT, DENIED, address=address, why=why, **more)
+        self.trail.note(who, LOG_IN, API, DENIED, address=address, why=why, **more)
