@@ -148,10 +148,11 @@ def wait(condition: Any, service: subprocess.Popen[bytes], deadline: float, othe
         time.sleep(0.3)
 
 
-def get(url: str) -> dict[str, Any] | None:
-    """The JSON at `url`, or None while nobody answers or the answer is not good yet."""
+def get(url: str, token: str = "") -> dict[str, Any] | None:
+    """The JSON at `url`, or None while nobody answers or the answer is not good yet. token: of the API, "": none."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:
             document: dict[str, Any] = json.load(answer)
             return document
     except (urllib.error.URLError, ConnectionError, TimeoutError):

@@ -152,6 +152,10 @@ class Ingress(_Strict):
     annotations: Strings
 
 
+class LoginSecret(_Strict):
+    openidSecret: MaybeName
+
+
 class NetworkPolicy(_Strict):
     enabled: bool
     apiFrom: Kubernetes
@@ -186,6 +190,7 @@ class Values(_Strict):
     triton: Triton
     autoscaling: Autoscaling
     monitoring: Monitoring
+    login: LoginSecret
     ingress: Ingress
     networkPolicy: NetworkPolicy
     disruptionBudgets: bool
@@ -224,6 +229,8 @@ def _without_secrets(definition: dict[str, Any]) -> None:
     for name, field in list(properties.items()):
         if any(option.get("writeOnly") for option in (field, field.get("items", {}), *field.get("anyOf", []))):
             del properties[name]
+            if name in definition.get("required", []):
+                definition["required"].remove(name)
 
 
 def _only_such_keys(node: Any) -> None:

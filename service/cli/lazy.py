@@ -20,6 +20,8 @@ COMMANDS = {
     "rewrap": "Wrap the keys of encrypted files with the new master key, while the service works.",
     "evaluate": "Measure how well segmentations agree with a truth.",
     "jobs": "What became of which study: list, show, retry, cancel, resend, reanalyse, review.",
+    "users": "Local accounts of the HTTP API: add, list, remove, give other roles or another password.",
+    "tokens": "API tokens of programs: add, list, revoke.",
     "pipelines": "List the analyses that are installed, and which of them run.",
     "models": "The models behind the results: list them, install better ones, try them, go back.",
     "audit": "Show who changed what, the latest first: models, and what operators did with jobs; refusals too.",

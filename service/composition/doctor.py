@@ -11,7 +11,7 @@ import yaml
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from service.composition import audit_messages, encryption
+from service.composition import audit_messages, encryption, login
 from service.composition import destinations as to
 from service.composition.analysis import pipelines
 from service.composition.audit_trail import in_words, verified
@@ -38,6 +38,7 @@ from service.store.engine import in_words as database_words
 from service.store.names import RECEIVED, RESULTS
 from service.store.presence import present
 
+_SECRETS = ("password", "token", "master_key", "client_secret")
 _SAME_BYTES = "results are the same bytes on this kind of processor only"
 
 
@@ -65,6 +66,7 @@ def doctor(settings: Settings, config: Path | None = None) -> Iterator[checks.Ch
         yield checks.Check("receiver", False, ours.open_to_others)
     else:
         yield checks.check_port("receiver", ours.host, ours.port, running)
+    yield from login.checks(settings)
     yield checks.check_port("api", settings.api.host, settings.api.port, running)
     for use, files in in_use(settings).items():
         yield checks.check_certificates(use, files, use in OUR_PORTS, datetime.now().astimezone())
@@ -113,7 +115,8 @@ def _holds_a_secret(config: Path) -> bool:
         if isinstance(value, list):
             return any(map(secret, value))
         return bool(value) and (
-            name in ("password", "token", "master_key") or (name == "database_url" and _has_password(str(value)))
+            name in ("password", "token", "master_key", "client_secret")
+            or (name == "database_url" and _has_password(str(value)))
         )
 
     return secret(yaml.safe_load(config.read_text(encoding="utf-8")))

@@ -51,8 +51,8 @@ def security(settings: Settings, here: bool) -> Section:
             *(_of_this_machine() if here else ()),
             "### 9.3 Audit messages",
             table("audit-events", ("Event", "When"), [(one.value, one.meaning, when) for one, when in EVENTS]),
-            f"In this configuration {_collector(settings)}. Nobody logs in yet, so User Authentication is not told of, "
-            "and no patient records are kept ([send audit messages](../how-to/send-audit-messages.md)).",
+            f"In this configuration {_collector(settings)}. No patient records are kept "
+            "([send audit messages](../how-to/send-audit-messages.md)).",
             "### 9.4 Association level\n\n"
             "Who may call is decided by AE title, address and certificate (section 5.2). An AE title alone proves "
             "nothing.",

@@ -42,9 +42,13 @@ IMPORT: Code = codes.DCM.Import
 PROCEDURE_RECORD = _dcm("110111", "Procedure Record")
 QUERY: Code = codes.DCM.Query
 SECURITY_ALERT: Code = codes.DCM.SecurityAlert
+USER_AUTHENTICATION: Code = codes.DCM.UserAuthentication
 
 _START: Code = codes.DCM.ApplicationStart
 _STOP: Code = codes.DCM.ApplicationStop
+LOGIN: Code = codes.DCM.Login
+LOGOUT: Code = codes.DCM.Logout
+USER_CHANGED: Code = codes.DCM.UserSecurityAttributesChanged
 NODE_AUTHENTICATION: Code = codes.DCM.NodeAuthentication
 _SOFTWARE_CONFIGURATION = _dcm("110131", "Software Configuration")
 
@@ -83,7 +87,12 @@ EVENTS: tuple[tuple[Code, str], ...] = (
     (IMPORT, "`thoracle restore`"),
     (PROCEDURE_RECORD, "an operator has cancelled, repeated or sent again a job, or was refused it"),
     (QUERY, "an archive is asked which results it has"),
-    (SECURITY_ALERT, "somebody was not let in (Node Authentication); a model was changed (Software Configuration)"),
+    (
+        SECURITY_ALERT,
+        "somebody was not let in (Node Authentication); a model was changed (Software Configuration); a local account "
+        "or an API token was made, changed or taken away (User Security Attributes Changed)",
+    ),
+    (USER_AUTHENTICATION, "somebody has logged in to the API (Login), or out (Logout), or was refused (Login)"),
 )
 """All events, and when each is told of."""
 
@@ -208,6 +217,24 @@ def configured(us: Participant, who: str, what: str, subject: str, at: datetime,
     about = Subject(us.address or UNKNOWN, _NODE_ID, _SYSTEM_OBJECT, _SECURITY_RESOURCE, subject, alert=words)
     people = us.as_role(_APPLICATION, True), Participant(who)
     return AuditEvent(SECURITY_ALERT, "E", at, people, (about,), _SOFTWARE_CONFIGURATION, outcome, words)
+
+
+def user_changed(us: Participant, who: str, what: str, subject: str, at: datetime, outcome: Outcome) -> AuditEvent:
+    """Somebody has changed who may log in, or as what, or wanted to (A.5.3.11, User Security Attributes Changed)."""
+    words = f"{what} {subject}"
+    about = Subject(us.address or UNKNOWN, _NODE_ID, _SYSTEM_OBJECT, _SECURITY_RESOURCE, subject, alert=words)
+    people = us.as_role(_APPLICATION, True), Participant(who)
+    return AuditEvent(SECURITY_ALERT, "E", at, people, (about,), USER_CHANGED, outcome, words)
+
+
+def authenticated(
+    us: Participant, who: Participant, at: datetime, kind: Code, outcome: Outcome, why: str
+) -> AuditEvent:
+    """Somebody has logged in or out, or was refused (A.5.3.12). kind: LOGIN, LOGOUT. who: with the address."""
+    people = replace(who, requestor=True), us.as_role(_APPLICATION, False)
+    return AuditEvent(
+        USER_AUTHENTICATION, "E", at, people, type=kind, outcome=outcome, why=_bounded(why, _LONGEST_TEXT)
+    )
 
 
 def job_changed(us: Participant, who: str, what: str, uid: str, at: datetime, outcome: Outcome) -> AuditEvent:

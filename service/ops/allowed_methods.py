@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.routing import iter_route_contexts
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 
@@ -20,6 +21,6 @@ def list_allowed_methods(app: FastAPI) -> None:
 
 
 def _methods(routes: Sequence[BaseRoute], scope: Scope) -> Iterator[str]:
-    for route in routes:
-        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
-            yield from route.methods or ()
+    for route in iter_route_contexts(routes):
+        if route.methods and route.path_regex.match(scope["path"]):
+            yield from route.methods

@@ -18,10 +18,14 @@ def _answer(description: str) -> dict[str, Any]:
 
 
 ANYWHERE: Answers = {
+    400: _answer("The host is none of this service, or the request cannot be read"),
     413: _answer("The body of the request is too large"),
     503: _answer("The database fails, or the back end is away"),
 }
-BODY: Answers = {400: _answer("The body of the request cannot be read")}
+WHO: Answers = {
+    401: _answer("It is not known who asks"),
+    403: _answer("Who asks may not do this, or a page of another site asks"),
+}
 UNKNOWN: Answers = {404: _answer("There is none of this name")}
 CHANGES: Answers = {
     **UNKNOWN,

@@ -16,7 +16,8 @@ import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from service.tls import FollowedFiles, why_not
+from service.ops.authentication import with_certificate
+from service.tls import FollowedFiles, names_in, why_not
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,8 @@ class _LimitedProtocol(H11Protocol):
     def _begin(self, transport: asyncio.Transport) -> None:
         # So that we hear of what a client does not read. Not 0: asyncio's TLS would take nothing at all for too much.
         transport.set_write_buffer_limits(high=1)
+        names = names_in(transport.get_extra_info("peercert"))
+        self.app_state = {**self.app_state, **with_certificate(names)}
         super().connection_made(transport)
         self._expect(self._limits.request_s)
 

@@ -1,6 +1,6 @@
-"""HTTP routes of the operators' actions on a job. Every change needs the operator's name in a header, for the journal.
+"""HTTP routes of the actions on a job. Each change needs a role, and writes who asked for it to the journal.
 
-The header also keeps foreign web pages out: a browser sends no header of its own choice to another origin unasked.
+Operators retry, cancel, resend and reanalyse; a review is a reviewer's.
 """
 
 import logging
@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.domain.job import Job
 from service.domain.job_state import IllegalTransition
 from service.domain.review import LONGEST_COMMENT, NoReview, Verdict
-from service.ops.answers import BODY, CHANGES
-from service.ops.request_types import By, Destinations, JobId, Score, Text
+from service.ops.access import Operator, Reviewer
+from service.ops.answers import CHANGES, WHO
+from service.ops.job_answers import JobChanged
+from service.ops.request_types import Destinations, JobId, Score, Text
 
 log = logging.getLogger(__name__)
 
@@ -47,32 +49,32 @@ class JobControl(Protocol):
 
 def job_routes(control: JobControl) -> APIRouter:
     """Returns the routes."""
-    router = APIRouter(prefix="/api/jobs/{job_id}", tags=["operator"], responses=CHANGES)
+    router = APIRouter(prefix="/api/jobs/{job_id}", tags=["operator"], responses=CHANGES | WHO)
 
     @router.post("/retry", summary="Try a failed or undelivered job again")
-    def retry(job_id: JobId, by: By) -> dict[str, str]:
-        return _done(lambda: control.retry(job_id, by))
+    def retry(job_id: JobId, by: Operator) -> JobChanged:
+        return _done(lambda: control.retry(job_id, by.label))
 
     @router.post("/cancel", summary="Analyse and send nothing more of a job")
-    def cancel(job_id: JobId, by: By) -> dict[str, str]:
-        return _done(lambda: control.cancel(job_id, by))
+    def cancel(job_id: JobId, by: Operator) -> JobChanged:
+        return _done(lambda: control.cancel(job_id, by.label))
 
     @router.post("/resend", summary="Send the stored results once more")
-    def resend(job_id: JobId, by: By, to: Destinations = ()) -> dict[str, str]:
-        return _done(lambda: control.resend(job_id, by, to))
+    def resend(job_id: JobId, by: Operator, to: Destinations = ()) -> JobChanged:
+        return _done(lambda: control.resend(job_id, by.label, to))
 
     @router.post("/reanalyse", summary="Analyse the study again, as a new job; without a pipeline: choose again")
-    def reanalyse(job_id: JobId, by: By) -> dict[str, str]:
-        return _done(lambda: control.reanalyse(job_id, by))
+    def reanalyse(job_id: JobId, by: Operator) -> JobChanged:
+        return _done(lambda: control.reanalyse(job_id, by.label))
 
-    @router.post("/review", summary="Say whether a result stands or was overridden", responses=BODY)
-    def review(job_id: JobId, by: By, said: Said) -> dict[str, str]:
-        return _done(lambda: control.review(job_id, by, said.verdict, said.score, said.comment))
+    @router.post("/review", summary="Say whether a result stands or was overridden")
+    def review(job_id: JobId, by: Reviewer, said: Said) -> JobChanged:
+        return _done(lambda: control.review(job_id, by.label, said.verdict, said.score, said.comment))
 
     return router
 
 
-def _done(action: Callable[[], Job]) -> dict[str, str]:
+def _done(action: Callable[[], Job]) -> JobChanged:
     try:
         job = action()
     except LookupError as error:
@@ -80,4 +82,4 @@ def _done(action: Callable[[], Job]) -> dict[str, str]:
         raise HTTPException(404, str(error)) from error
     except (IllegalTransition, NoReview) as error:
         raise HTTPException(409, str(error)) from error
-    return {"job_id": job.job_id, "state": job.state}
+    return JobChanged(job_id=job.job_id, state=job.state)

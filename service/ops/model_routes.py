@@ -1,19 +1,20 @@
-"""HTTP routes of models and the audit trail. As in `job_routes`, a change needs the operator's name in a header.
+"""HTTP routes of models: everybody who sees results sees them, and administrators change them.
 
 A change that has to pass the acceptance check is answered when it has, after a minute or so.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException
 
 from service.domain.serving import NoSuchModel, Served
 from service.errors import Permanent, Transient
 from service.imaging.difference import Difference
-from service.ops.answers import CHANGES
-from service.ops.request_types import By, Limit, ModelName, ModelVersion, Share, Since, Subject
+from service.ops.access import Admin, Viewer
+from service.ops.answers import CHANGES, WHO
+from service.ops.model_answers import Models, ServedModel, ShadowAnalyses, Trial
+from service.ops.request_types import Limit, ModelName, ModelVersion, Share
 
 _Answer = TypeVar("_Answer")
 
@@ -46,69 +47,55 @@ class ModelControl(Protocol):
     def compared(self, name: str, version: str | None = None, limit: int = 1000) -> Sequence[Mapping[str, Any]]: ...
 
 
-class Trail(Protocol):
-    """The audit trail."""
-
-    def entries(
-        self, subject: str | None = None, since: datetime | None = None, limit: int = 100
-    ) -> Sequence[Mapping[str, Any]]: ...
-
-
-def model_routes(control: ModelControl, trail: Trail) -> APIRouter:
-    """The routes."""
-    router = APIRouter(prefix="/api", tags=["models"])
+def model_routes(control: ModelControl) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix="/api", tags=["models"], responses=WHO)
     model = "/models/{name}"
 
     @router.get("/models", summary="Every version of every model, and what is served of it")
-    def models() -> dict[str, Any]:
-        return {"models": [dict(one) for one in _said(control.installed)]}
+    def models(_by: Viewer) -> Models:
+        return Models.model_validate({"models": _said(control.installed)})
 
     @router.get(f"{model}/shadow", summary="How candidates differ from the active version, study by study")
-    def compared(name: ModelName, version: ModelVersion | None = None, limit: Limit = 100) -> dict[str, Any]:
-        return {"studies": [dict(one) for one in control.compared(name, version, limit)]}
+    def compared(
+        name: ModelName, _by: Viewer, version: ModelVersion | None = None, limit: Limit = 100
+    ) -> ShadowAnalyses:
+        return ShadowAnalyses.model_validate({"studies": control.compared(name, version, limit)})
 
     @router.post(f"{model}/canary", summary="Let a version analyse a share of the studies", responses=CHANGES)
-    def canary(name: ModelName, by: By, version: ModelVersion, share: Share) -> dict[str, Any]:
-        return _done(lambda: control.canary(name, version, share, by))
+    def canary(name: ModelName, by: Admin, version: ModelVersion, share: Share) -> ServedModel:
+        return _done(lambda: control.canary(name, version, share, by.label))
 
     @router.post(
         f"{model}/shadow", summary="Let a version analyse every study beside the active one", responses=CHANGES
     )
-    def shadow(name: ModelName, by: By, version: ModelVersion) -> dict[str, Any]:
-        return _done(lambda: control.shadow(name, version, by))
+    def shadow(name: ModelName, by: Admin, version: ModelVersion) -> ServedModel:
+        return _done(lambda: control.shadow(name, version, by.label))
 
     @router.post(f"{model}/promote", summary="Make a version, or the candidate, the active one", responses=CHANGES)
-    def promote(name: ModelName, by: By, version: ModelVersion | None = None) -> dict[str, Any]:
-        return _done(lambda: control.promote(name, version, by))
+    def promote(name: ModelName, by: Admin, version: ModelVersion | None = None) -> ServedModel:
+        return _done(lambda: control.promote(name, version, by.label))
 
     @router.post(f"{model}/rollback", summary="Go back to the version before", responses=CHANGES)
-    def rollback(name: ModelName, by: By) -> dict[str, Any]:
-        return _done(lambda: control.rollback(name, by))
+    def rollback(name: ModelName, by: Admin) -> ServedModel:
+        return _done(lambda: control.rollback(name, by.label))
 
     @router.post(f"{model}/withdraw", summary="End the trial of the candidate", responses=CHANGES)
-    def withdraw(name: ModelName, by: By) -> dict[str, Any]:
-        return _done(lambda: control.withdraw(name, by))
-
-    @router.get("/audit", summary="Who changed what, the latest first")
-    def audit(
-        subject: Subject | None = Query(None, description="only of this model or job"),
-        since: Since | None = Query(None, description="only at or after this time (ISO 8601)"),
-        limit: Limit = 100,
-    ) -> dict[str, Any]:
-        return {"entries": [dict(one) for one in trail.entries(subject, since, limit)]}
+    def withdraw(name: ModelName, by: Admin) -> ServedModel:
+        return _done(lambda: control.withdraw(name, by.label))
 
     return router
 
 
-def _done(action: Callable[[], Changed]) -> dict[str, Any]:
+def _done(action: Callable[[], Changed]) -> ServedModel:
     changed = _said(action)
     candidate = changed.served.candidate
-    return {
-        "active": changed.served.active,
-        "previous": changed.served.previous,
-        "candidate": candidate and {"version": candidate.version, "share": candidate.share, "shadow": candidate.shadow},
-        "difference": changed.difference and changed.difference.as_document(),
-    }
+    return ServedModel(
+        active=changed.served.active,
+        previous=changed.served.previous,
+        candidate=candidate and Trial(version=candidate.version, share=candidate.share, shadow=candidate.shadow),
+        difference=changed.difference and changed.difference.as_document(),
+    )
 
 
 def _said(action: Callable[[], _Answer]) -> _Answer:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
-from fastapi import Header, Query
+from fastapi import Query
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 MOST_ROWS = 1000
@@ -42,14 +42,6 @@ def _of_our_age(time: datetime) -> datetime:
     return time
 
 
-def _as_sent(name: str) -> str:
-    """A header is read as Latin-1, and mostly sent as UTF-8."""
-    try:
-        return name.encode("latin-1").decode()
-    except UnicodeError:
-        return name
-
-
 # FastAPI forgets these limits where a route gives a Query of its own as the default, unless the parameter may be None.
 Text = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
 JobId = Annotated[Text, MinLen(1), MaxLen(64)]
@@ -71,9 +63,4 @@ Share = Annotated[float, Gt(0), Le(1), Query(description="above 0, up to 1")]
 Score = Annotated[int, Ge(0), Le(1_000_000_000)]
 Destinations = Annotated[
     Sequence[Annotated[Text, MaxLen(32)]], MaxLen(MOST_DESTINATIONS), Query(description="only there")
-]
-By = Annotated[
-    Text,
-    BeforeValidator(_as_sent),
-    Header(alias="X-Thoracle-Operator", min_length=1, max_length=64, description="your name"),
 ]

@@ -1,5 +1,6 @@
 """The process that operators ask: health, jobs, models, metrics."""
 
+import logging
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
@@ -7,14 +8,17 @@ from functools import partial
 import sqlalchemy as sa
 
 from service import __version__
-from service.composition.audit_messages import announced, outbox, us
+from service.composition import login
+from service.composition.audit_messages import announced, outbox, tell_read, us
 from service.composition.certificates import OUR_PORTS, in_use
 from service.composition.job_actions import job_actions_on
 from service.composition.model_actions import model_actions_on, self_promotion
 from service.composition.storage import database_health, host_locks, metrics_dir, open_storage, shared_locks
 from service.domain.ports import Spool
+from service.errors import Permanent
 from service.ops import readiness
 from service.ops.api import SelfReport, create_app
+from service.ops.audit_routes import audit_routes
 from service.ops.connections import ConnectionLimits
 from service.ops.counting_files import COUNTING
 from service.ops.gauges import CertificateCollector, DatabaseCollector, SpoolCollector, audit_messages, readings
@@ -35,10 +39,16 @@ from service.store.worklist import Worklist
 from service.tls import FollowedFiles
 from service.worker.backend_watch import GROUP
 
+log = logging.getLogger(__name__)
+
 
 def run(settings: Settings, name: str) -> None:
     """The HTTP API, until SIGTERM. name: by which this process counts."""
+    if settings.api.open_to_others:
+        raise Permanent(settings.api.open_to_others)
     spool, engine = open_storage(settings)
+    pages = login.pages(settings, engine)
+    log.warning("who may ask the API: %s", login.in_words(settings))
     alive = shared_locks(settings, engine)
     models = model_actions_on(settings, engine)
     space = SpoolCollector(spool.free_bytes, spool.total_bytes, settings.receiver.marks.resume_free_bytes)
@@ -55,7 +65,8 @@ def run(settings: Settings, name: str) -> None:
         Worklist(engine),
         job_actions_on(settings, engine),
         report,
-        [model_routes(models, Audit(engine, now))],
+        [model_routes(models), audit_routes(Audit(engine, now), partial(tell_read, settings)), *pages],
+        login.access(settings, engine),
     )
     ours = settings.api
     if ours.changes_per_minute is not None:

@@ -28,6 +28,8 @@ def run(settings: Settings, config: Path | None) -> int:
     if present(here, "serve"):
         raise Permanent(f"'thoracle serve' is already running on the data directory {settings.data_dir}")
     with presence(here, "serve"):
+        if settings.api.open_to_others:
+            raise Permanent(settings.api.open_to_others)
         for wrong in damaged_files(settings):
             raise Permanent(wrong)
         with receiver_port(settings) as port:

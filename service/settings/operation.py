@@ -1,16 +1,28 @@
 """The HTTP API and the probes."""
 
-from pydantic import Field
+from typing import Self
+from urllib.parse import urlsplit
 
+from pydantic import Field, model_validator
+
+from service.settings.login import Login
 from service.settings.tls import PortTls
-from service.settings.values import Frozen, Port
+from service.settings.values import Frozen, Port, WebAddress, is_here
 
 
 class Api(Frozen):
-    """Operator's HTTP API. It has no login of its own: keep it on loopback or behind the hospital's proxy."""
+    """The HTTP API. Without a login it listens on loopback only."""
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", description="address to listen on; another than loopback needs a login")
     port: Port = 8080
+    url: WebAddress | None = Field(
+        None, description="address by which browsers call it, e.g. https://thoracle.hospital.example; OpenID needs it"
+    )
+    hosts: tuple[str, ...] = Field(
+        (),
+        description="more names of hosts by which it is called; any address, localhost and that of `url` always work",
+    )
+    login: Login = Login()
     tls: PortTls = Field(None, description="TLS of `port`, but not of `probes_port`; null: without")
     probes_port: Port | None = Field(
         None,
@@ -27,6 +39,27 @@ class Api(Frozen):
     changes_per_minute: int | None = Field(
         60, ge=1, description="changes (POST) from one address; one more is answered 429; null: no limit"
     )
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.login.openid and self.url is None:
+            raise ValueError("login.openid needs api.url, to which the provider sends people back")
+        if self.login.certificates and (self.tls is None or self.tls.ca is None):
+            raise ValueError("login.certificates needs api.tls.ca, by which certificates are checked")
+        if self.url and urlsplit(self.url).path not in ("", "/"):
+            raise ValueError("url: without a path; the API is at the top of its host")
+        return self
+
+    @property
+    def open_to_others(self) -> str:
+        """Says why the API must not listen at this host; "" where it may."""
+        if self.login.configured or is_here(self.host):
+            return ""
+        return (
+            f"others than this machine could ask the API at {self.host}, and no login is configured: set "
+            "api.login.accounts to true and make an account (thoracle users add), configure api.login.openid, or let "
+            "api.host be 127.0.0.1 (docs/how-to/log-in.md)"
+        )
 
 
 class Monitoring(Frozen):

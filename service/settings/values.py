@@ -47,4 +47,9 @@ def _without_credentials(url: str) -> str:
     return url
 
 
+def is_loopback_address(url: str) -> bool:
+    """Whether a web address names this machine."""
+    return is_here(urlsplit(url).hostname or "")
+
+
 WebAddress = Annotated[str, StringConstraints(pattern="^https?://"), AfterValidator(_without_credentials)]

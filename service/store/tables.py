@@ -245,6 +245,59 @@ file_keys = sa.Table(
 _in_use = file_keys.c.wrapped.is_not(None)
 sa.Index("ix_file_keys_in_use", file_keys.c.owner, unique=True, sqlite_where=_in_use, postgresql_where=_in_use)
 
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("password", sa.Text, nullable=False, comment="hash by Argon2id"),
+    sa.Column("roles", sa.JSON, nullable=False),
+    sa.Column("made_at", UtcDateTime, nullable=False),
+    sa.Column("login_at", UtcDateTime, comment="of the last login"),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True, comment="SHA-256 of the cookie's value"),
+    sa.Column("name", sa.String(128), nullable=False, index=True),
+    sa.Column("means", sa.String(16), nullable=False, comment="how the user was known at login"),
+    sa.Column("roles", sa.JSON, nullable=False, comment="at login; those of a local account are in users"),
+    sa.Column("begun_at", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+)
+
+login_attempts = sa.Table(
+    "login_attempts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("name_digest", sa.String(64), nullable=False, comment="SHA-256: a password may be typed as a name"),
+    sa.Column("address", sa.Text, nullable=False),
+)
+
+login_flows = sa.Table(
+    "login_flows",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True, comment="SHA-256 of the state sent to the OpenID provider"),
+    sa.Column("nonce", sa.String(64), nullable=False),
+    sa.Column("verifier", sa.String(128), nullable=False, comment="PKCE (RFC 7636)"),
+    sa.Column("begun_at", UtcDateTime, nullable=False, index=True),
+)
+
+api_tokens = sa.Table(
+    "api_tokens",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True, comment="SHA-256 of the token"),
+    sa.Column("roles", sa.JSON, nullable=False),
+    sa.Column("made_by", sa.Text, nullable=False),
+    sa.Column("made_at", UtcDateTime, nullable=False),
+    sa.Column("ends_at", UtcDateTime, nullable=False),
+    sa.Column("revoked_at", UtcDateTime),
+    sa.Column("used_at", UtcDateTime, comment="last use, to the minute"),
+    sa.Column("used_from", sa.Text, comment="address of the last use"),
+)
+
 events = sa.Table(
     "events",
     metadata,

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain import audit_event as events
 from service.domain.audit_event import AuditEvent, Outcome, Participant
+from service.domain.login import ACCOUNT_SUBJECT, API, LOG_IN, LOG_OUT, TOKEN_SUBJECT
 from service.errors import ThoracleError
 from service.log_once import LogOnce
 from service.periodic_task import PeriodicTask
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 HOLDERS = "audit"
 """The group of the locks of processes in which events go on."""
 
+_LOGINS = {LOG_IN: events.LOGIN, LOG_OUT: events.LOGOUT}
 _SENDER = "audit sender"
 _ROUND_S = 1.0
 _AT_ONCE = 200
@@ -94,6 +96,13 @@ class AuditSender(PeriodicTask):
     def _of_trail(self, row: sa.Row[Any], study_uid: str | None) -> AuditEvent:
         """What a row of the audit trail means: of a job it has the study."""
         outcome = Outcome.SUCCESS if row.outcome == DONE else Outcome.MINOR_FAILURE
+        if row.subject == API and row.what in _LOGINS:
+            who = Participant(row.who, address=str(row.detail.get("address", "")))
+            return events.authenticated(
+                self._us, who, row.at, _LOGINS[row.what], outcome, str(row.detail.get("why", ""))
+            )
+        if row.subject.startswith((ACCOUNT_SUBJECT, TOKEN_SUBJECT)):
+            return events.user_changed(self._us, row.who, row.what, row.subject, row.at, outcome)
         if study_uid is None:
             return events.configured(self._us, row.who, row.what, row.subject, row.at, outcome)
         return events.job_changed(self._us, row.who, row.what, study_uid, row.at, outcome)

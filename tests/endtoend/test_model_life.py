@@ -17,6 +17,8 @@ from service.inference.repository import add, embed
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send
 
+WHO = "unauthenticated (loopback)"
+
 
 class Hospital:
     """A service on tiny models, and a modality that sends it one study after the other."""
@@ -50,9 +52,7 @@ class Hospital:
         return dict(self.service.get(f"/api/jobs/{job['job_id']}") or {})
 
     def post(self, path: str) -> tuple[int, dict[str, Any]]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.service.http_port}{path}", headers={"X-Thoracle-Operator": "ada"}, method="POST"
-        )
+        request = urllib.request.Request(f"http://127.0.0.1:{self.service.http_port}{path}", method="POST")
         try:
             with urllib.request.urlopen(request, timeout=300) as answer:
                 return answer.status, json.load(answer)
@@ -127,13 +127,13 @@ def test_versions_change_while_studies_come_and_a_broken_one_changes_nothing(tmp
             assert [process.pid for process in service.processes("worker")] == pids, "nothing was restarted"
             trail = [e for e in (service.get("/api/audit") or {})["entries"] if e["subject"] == "lobes"]
             assert [(e["who"], e["what"], e["outcome"]) for e in reversed(trail)] == [
-                ("ada", "shadow", "done"),
-                ("ada", "withdraw", "done"),
-                ("ada", "canary", "done"),
-                ("ada", "withdraw", "done"),
-                ("ada", "promote", "done"),
-                ("ada", "promote", "refused"),
-                ("ada", "rollback", "done"),
+                (WHO, "shadow", "done"),
+                (WHO, "withdraw", "done"),
+                (WHO, "canary", "done"),
+                (WHO, "withdraw", "done"),
+                (WHO, "promote", "done"),
+                (WHO, "promote", "refused"),
+                (WHO, "rollback", "done"),
             ]
             counted = service.metrics()
             for version, studies in (("1", 3), ("2", 3)):

@@ -15,7 +15,7 @@ from helpers.dicom_peers import free_port, wait_until
 from tests.fuzz import ROOT
 from tests.fuzz.tally import Tally
 
-_OPERATOR = "X-Thoracle-Operator: ada"
+_OPERATOR = "Authorization: Bearer ada"
 _NAMES = {"path.job_id": "", "path.name": "lobes", "query.version": "2"}
 """Given to half of the requests, so that they reach what belongs to a job or a model that exists."""
 
@@ -77,5 +77,6 @@ def _answers(url: str) -> bool:
 
 
 def _job(url: str) -> str:
-    with urllib.request.urlopen(f"{url}/api/jobs", timeout=30) as answer:
+    name, _, value = _OPERATOR.partition(": ")
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/api/jobs", headers={name: value}), timeout=30) as answer:
         return str(json.load(answer)["jobs"][0]["job_id"])

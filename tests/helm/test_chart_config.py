@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.helm_chart import RELEASE, ROOT, VALUE_SETS, merged_values, of_kind, pods, render
+from helpers.helm_chart import NAMESPACE, RELEASE, ROOT, VALUE_SETS, merged_values, of_kind, pods, render
 from kubelet import environment
 
 from service.cli.serve import Role
@@ -107,7 +107,7 @@ def _expected(wanted: Mapping[str, Any]) -> Settings:
         receiver["callers"] = {"*": {"addresses": wanted["dicom"]["sourceRanges"]}}
     decided: dict[str, Any] = {
         "data_dir": "/var/lib/thoracle",
-        "api": config.get("api", {}) | {"host": "0.0.0.0", "port": 8080, "probes_port": 8081},
+        "api": _expected_api(wanted, name),
         "receiver": config.get("receiver", {}) | receiver,
     }
     if wanted["mode"] == "cluster":
@@ -134,6 +134,20 @@ def _expected(wanted: Mapping[str, Any]) -> Settings:
         key = "password" if "user" in destinations[destination] else "token"
         destinations[destination] = destinations[destination] | {key: f"{key} of {secret}"}
     return Settings(**config | decided | {"destinations": destinations})
+
+
+def _expected_api(wanted: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Hosts of the Service and of the Ingress, and a login where the values have none."""
+    own = wanted["config"].get("api", {})
+    service, ingress = f"{name}-api", wanted["ingress"]["host"]
+    inside = [service, f"{service}.{NAMESPACE}", f"{service}.{NAMESPACE}.svc", *([ingress] if ingress else [])]
+    api = own | {"host": "0.0.0.0", "port": 8080, "probes_port": 8081, "hosts": [*inside, *own.get("hosts", [])]}
+    if ingress:
+        api["url"] = own.get("url", f"https://{ingress}")
+    login = dict(own.get("login", {"accounts": True, "tokens": True}))
+    if secret := wanted["login"]["openidSecret"]:
+        login["openid"] = login["openid"] | {"client_secret": f"client-secret of {secret}"}
+    return api | {"login": login}
 
 
 @each(VALUE_SETS)

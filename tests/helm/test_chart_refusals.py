@@ -7,6 +7,7 @@ from helpers.helm_chart import CHART, helm
 
 pytestmark = pytest.mark.peers
 
+OPENID = "{issuer: 'https://login.example', client_id: t, groups: {g: viewer}}"
 EXTERNAL = "mode: cluster\ndatabase: {secret: d}\nconfig: {bucket: {url: 's3://b/p'}}\n"
 
 
@@ -98,10 +99,13 @@ def test_secrets_and_what_the_chart_decides_have_no_place_in_the_values(tmp_path
         ("autoscaling: {by: hpa}", "one pod with a volume of its own cannot become several"),
         ("monitoring: {serviceMonitor: {enabled: true}}", "the network policy would keep your Prometheus out"),
         ("ingress: {enabled: true}", "the network policy would keep the ingress controller out"),
-        ("{ingress: {enabled: true}, networkPolicy: {enabled: false}}", "the API has no login of its own"),
+        ("{ingress: {enabled: true}, networkPolicy: {enabled: false}}", "the API is not shown without TLS"),
+        ("config: {api: {login: {certificates: {ris: viewer}}}}", "the pods do not speak TLS themselves"),
+        ("config: {api: {login: {openid: " + OPENID + "}}}", "its client secret is missing"),
+        ("login: {openidSecret: s}", "there is no config.api.login.openid"),
         (
-            "{ingress: {enabled: true, loginBy: a proxy}, networkPolicy: {enabled: false}}",
-            "the API is not shown without TLS",
+            "{login: {openidSecret: s}, config: {api: {login: {openid: " + OPENID + "}}}}",
+            "the provider sends people back to config.api.url",
         ),
         ("{models: {claim: m}, config: {inference: {repository: /m}}}", "models.claim brings a repository of its own"),
         ("{triton: {enabled: true}, config: {inference: {backend: onnx}}}", "onnx, but triton.enabled"),

@@ -12,8 +12,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from helpers import arrivals, tiny_models
+from helpers.logins import ACCESS, ADA
 from service.inference.onnx import OnnxBackend
 from service.ops.api import SelfReport, create_app
+from service.ops.audit_routes import audit_routes
 from service.ops.model_routes import model_routes
 from service.pipelines.covid_severity.pipeline import CovidSeverity
 from service.rollout.acceptance import Acceptance
@@ -30,7 +32,7 @@ from service.worker.delivery_plans import DeliveryPlans
 from service.worker.job_actions import JobActions
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
-BY = {"X-Thoracle-Operator": "ada"}
+BY = ADA
 
 TEXTS = (
     "", "9" * 400, "-1", "0", "1e400", "-1e400", "nan", "inf", "9e18", str(2**63), str(2**64), "1.5", "true", "null",
@@ -61,7 +63,8 @@ def application(engine: sa.Engine, folder: Path) -> tuple[FastAPI, str]:
     plans = DeliveryPlans({}, tables.jobs, tables.deliveries, lambda: NOW)
     jobs = JobActions(tables, Reviews(engine), plans, ["covid-severity"], audit, lambda: NOW)
     report = SelfReport(dict, dict, bytes)
-    return create_app("1", Overview(engine), Worklist(engine), jobs, report, [model_routes(models, audit)]), job_id
+    more = [model_routes(models), audit_routes(audit, lambda _who: None)]
+    return create_app("1", Overview(engine), Worklist(engine), jobs, report, more, ACCESS), job_id
 
 
 def answer_all(app: FastAPI, job_id: str) -> int:

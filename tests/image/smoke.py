@@ -30,8 +30,11 @@ def probe(image: Image, folder: Path) -> dict[str, Any]:
 class Served:
     """The image's service with a PACS beside it; `ready_s`: seconds from start to ready."""
 
-    def __init__(self, image: Image, container: subprocess.Popen[str], ports: list[int], pacs: StandInPacs) -> None:
-        self._image, self._container, self._ports, self._pacs = image, container, ports, pacs
+    def __init__(
+        self, image: Image, container: subprocess.Popen[str], token: str, ports: list[int], pacs: StandInPacs
+    ) -> None:
+        """token: of a viewer, for the API."""
+        self._image, self._container, self._token, self._ports, self._pacs = image, container, token, ports, pacs
         self.api = f"http://127.0.0.1:{ports[2]}"
         self.ready_s = 0.0
 
@@ -44,8 +47,8 @@ class Served:
         send(ct, f"THORACLE@127.0.0.1:{self._ports[0]}")
 
         def delivered() -> bool:
-            jobs = (get(f"{self.api}/api/jobs") or {"jobs": []})["jobs"]
-            return bool(jobs) and is_delivered(get(f"{self.api}/api/jobs/{jobs[0]['job_id']}") or jobs[0])
+            jobs = (get(f"{self.api}/api/jobs", self._token) or {"jobs": []})["jobs"]
+            return bool(jobs) and is_delivered(get(f"{self.api}/api/jobs/{jobs[0]['job_id']}", self._token) or jobs[0])
 
         self.wait(delivered, 600, "the results did not come back")
         return check(self._pacs.received, dcmread(next(ct.glob("*.dcm")), stop_before_pixels=True), folder, 1)
@@ -68,9 +71,10 @@ def serving(image: Image, folder: Path) -> Iterator[Served]:
     dicom, pacs_port, http = ports = free_ports(3)
     mounted = mounts(folder, config(dicom, pacs_port, http))
     with StandInPacs(folder / "pacs", "TESTPACS", pacs_port) as pacs, (folder / "service.log").open("wb") as log:
+        token = new_token(image, mounted)
         started = time.monotonic()
         container = image.start(mounted, stdout=log, stderr=log)
-        served = Served(image, container, ports, pacs)
+        served = Served(image, container, token, ports, pacs)
         try:
             served.wait(lambda: get(f"{served.api}/readyz"), 300, "the service did not become ready")
             served.ready_s = time.monotonic() - started
@@ -78,6 +82,15 @@ def serving(image: Image, folder: Path) -> Iterator[Served]:
         finally:
             if container.poll() is None:
                 served.stop()
+
+
+def new_token(image: Image, mounted: Mounts) -> str:
+    """An API token of a viewer, as an operator makes one."""
+    command = ("thoracle", "tokens", "add", "smoke", "--role", "viewer")
+    making = image.start(mounted, command, stdout=subprocess.PIPE)
+    said, _ = making.communicate(timeout=120)
+    assert making.returncode == 0, "no token was made"
+    return said.splitlines()[0].strip()
 
 
 def mounts(folder: Path, configuration: dict[str, Any] | None = None) -> Mounts:
@@ -97,5 +110,5 @@ def config(dicom: int, pacs: int, http: int) -> dict[str, Any]:
     return {
         "receiver": {"host": "127.0.0.1", "port": dicom, "quiet_s": 2, "min_free_gb": 0.1} | _CALLERS,
         "destinations": {"pacs": {"ae_title": "TESTPACS", "host": "127.0.0.1", "port": pacs}},
-        "api": {"port": http},
+        "api": {"port": http, "login": {"tokens": True}},
     }

@@ -42,7 +42,7 @@ def watched_service(folder: Path) -> Iterator[RunningService]:
         job = service.wait_for_job("delivered", timeout_s=300)
         review = f"http://127.0.0.1:{service.http_port}/api/jobs/{job['job_id']}/review"
         said = {"verdict": "overridden", "score": 4}
-        httpx.post(review, json=said, headers={"X-Thoracle-Operator": "ada"}).raise_for_status()
+        httpx.post(review, json=said).raise_for_status()
         _send(service, make_ct.make(slices=3, **_SMALL).datasets, folder / "short", hospital)
         service.wait_for_job("refused", 2, timeout_s=300)
         yield service

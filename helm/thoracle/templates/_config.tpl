@@ -1,6 +1,6 @@
 {{/* thoracle.yaml: the settings of values.yaml, and what the chart decides over them. */}}
 {{- define "thoracle.config" -}}
-{{- $decided := dict "data_dir" "/var/lib/thoracle" "api" (dict "host" "0.0.0.0" "port" 8080 "probes_port" 8081) -}}
+{{- $decided := dict "data_dir" "/var/lib/thoracle" "api" (include "thoracle.api" . | fromYaml) -}}
 {{- $receiver := dict "host" "0.0.0.0" "port" 11112 -}}
 {{- if not (dig "receiver" "callers" dict .Values.config) -}}
 {{- $_ := set $receiver "callers" (dict "*" (dict "addresses" .Values.dicom.sourceRanges)) -}}
@@ -33,4 +33,25 @@
 {{- $_ := set $decided "inference" $inference -}}
 {{- end -}}
 {{- mustMergeOverwrite (deepCopy .Values.config) $decided | toYaml -}}
+{{- end }}
+
+{{/* Where the API listens, by which names it is called, and who may ask: without a login in the values, local accounts and
+tokens, of which there are none before somebody makes one. */}}
+{{- define "thoracle.api" -}}
+{{- $own := .Values.config.api | default dict -}}
+{{- $service := printf "%s-api" (include "thoracle.name" .) -}}
+{{- $inside := list $service (printf "%s.%s" $service .Release.Namespace) (printf "%s.%s.svc" $service .Release.Namespace) -}}
+{{- $api := dict "host" "0.0.0.0" "port" 8080 "probes_port" 8081 -}}
+{{- if .Values.ingress.host -}}
+{{- $inside = append $inside .Values.ingress.host -}}
+{{- if not $own.url -}}
+{{- $_ := set $api "url" (printf "https://%s" .Values.ingress.host) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $api "hosts" (concat $inside ($own.hosts | default list)) -}}
+{{- $login := $own.login | default dict -}}
+{{- if not (or $login.accounts $login.tokens $login.openid $login.proxy) -}}
+{{- $_ := set $api "login" (dict "accounts" true "tokens" true) -}}
+{{- end -}}
+{{- $api | toYaml -}}
 {{- end }}

@@ -178,6 +178,10 @@ capabilities: {drop: [ALL]}
   valueFrom: {secretKeyRef: {name: {{ $values.s3.secret }}, key: {{ . }}}}
 {{- end }}
 {{- end }}
+{{- with $values.login.openidSecret }}
+- name: THORACLE_API__LOGIN__OPENID__CLIENT_SECRET
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: client-secret}}
+{{- end }}
 {{- with $values.encryption.secret }}
 - name: THORACLE_ENCRYPTION__MASTER_KEY
   valueFrom: {secretKeyRef: {name: {{ . }}, key: master-key}}

@@ -23,6 +23,20 @@
 {{- if ($v.config.api | default dict).tls -}}
   {{- fail "config.api.tls: Kubernetes' probes and the Ingress speak to the pods without TLS. Let the Ingress do it" -}}
 {{- end -}}
+{{- $api := $v.config.api | default dict -}}
+{{- $login := $api.login | default dict -}}
+{{- if $login.certificates -}}
+  {{- fail "config.api.login.certificates: the pods do not speak TLS themselves. Let the Ingress ask for certificates, and name it in config.api.login.proxy" -}}
+{{- end -}}
+{{- if and $login.openid (not $v.login.openidSecret) -}}
+  {{- fail "config.api.login.openid: its client secret is missing; name the Secret in login.openidSecret" -}}
+{{- end -}}
+{{- if and $v.login.openidSecret (not $login.openid) -}}
+  {{- fail "login.openidSecret: there is no config.api.login.openid" -}}
+{{- end -}}
+{{- if and $login.openid (not $api.url) (not $v.ingress.host) -}}
+  {{- fail "config.api.login.openid: the provider sends people back to config.api.url, or to ingress.host. Name one of them" -}}
+{{- end -}}
 {{- if and $v.s3.ca (not $v.config.bucket) -}}
   {{- fail "s3.ca: it is for config.bucket, which is missing" -}}
 {{- end -}}
@@ -93,9 +107,6 @@
   {{- fail "networkPolicy.apiFrom: the network policy would keep the ingress controller out; say where it runs" -}}
 {{- end -}}
 {{- if $v.ingress.enabled -}}
-  {{- if not $v.ingress.loginBy -}}
-    {{- fail "ingress.loginBy: the API has no login of its own. Say what asks for one before it, e.g. oauth2-proxy" -}}
-  {{- end -}}
   {{- if not (and $v.ingress.host $v.ingress.tlsSecret) -}}
     {{- fail "ingress: host and tlsSecret are needed; the API is not shown without TLS" -}}
   {{- end -}}

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from helpers.logins import ACCESS, ADA, as_
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import OperationalError
 
@@ -12,8 +13,21 @@ from service.domain.job_state import IllegalTransition, State
 from service.domain.review import Review, Verdict
 from service.ops.allowed_methods import list_allowed_methods
 from service.ops.api import SelfReport, create_app
+from service.ops.job_answers import JobWhole, WorklistLine
 
-ROWS = [{"job_id": "b", "state": "delivered"}, {"job_id": "a", "state": "refused"}]
+
+def row(job_id: str, state: str) -> dict[str, Any]:
+    """A job as the records tell of it, without anything beside it."""
+    lists = dict.fromkeys(("warnings", "reasons", "objects", "deliveries", "reviews", "journal"), ())
+    empty = dict.fromkeys((*JobWhole.model_fields, *WorklistLine.model_fields))
+    texts = {"study_uid": "1.2", "pipeline": "p", "urgency": "routine", "error": ""}
+    numbers = {"revision": 1, "priority": 1, "number": 1, "reviewed_before": False, "created_at": NOW}
+    known = {"job_id": job_id, "state": state, "flags": [], "timings_s": {}}
+    return empty | {name: list(value) for name, value in lists.items()} | texts | numbers | known
+
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+ROWS = [row("b", "delivered"), row("a", "refused")]
 
 
 class Records:
@@ -66,7 +80,9 @@ def client(records: Records, healthy: str = "ok", ready: str = "ok") -> TestClie
                 lambda: {"database": "ok", "worker": ready},
                 lambda: b"thoracle_jobs 1\n",
             ),
-        )
+            access=ACCESS,
+        ),
+        headers=ADA,
     )
 
 
@@ -110,7 +126,7 @@ def test_jobs_are_filtered_and_an_unknown_state_is_an_error_that_lists_the_state
 def test_the_worklist_keeps_the_order_of_the_records() -> None:
     api = client(Records())
     assert [study["job_id"] for study in api.get("/api/worklist").json()["studies"]] == ["b", "a"]
-    assert api.get("/api/worklist?limit=1&offset=1").json() == {"studies": [ROWS[1]], "limit": 1, "offset": 1}
+    assert api.get("/api/worklist?limit=1&offset=1").json()["studies"][0]["job_id"] == "a"
 
 
 def test_one_job_or_a_clear_404() -> None:
@@ -128,9 +144,10 @@ def test_metrics_are_text() -> None:
 def test_an_operator_acts_under_a_name_and_is_told_why_not() -> None:
     api = client(Records())
     url = "/api/jobs/a/resend?to=pacs&to=archive"
-    assert api.post(url).status_code == 422, "nobody"
-    kim = {"X-Thoracle-Operator": "Kim"}
-    assert api.post(url, headers=kim).json() == {"job_id": "a Kim pacs,archive", "state": "delivering"}
+    assert api.post(url, headers=as_("nobody")).status_code == 401
+    assert api.post(url, headers=as_("reviewer")).status_code == 403
+    kim = as_("operator")
+    assert api.post(url, headers=kim).json() == {"job_id": "a operator (token) pacs,archive", "state": "delivering"}
     assert api.post("/api/jobs/b/resend", headers=kim).status_code == 404
     for action in ("retry", "cancel", "reanalyse"):
         answer = api.post(f"/api/jobs/a/{action}", headers=kim)
@@ -138,7 +155,7 @@ def test_an_operator_acts_under_a_name_and_is_told_why_not() -> None:
 
 
 def test_a_radiologists_word_is_taken_and_what_is_none_is_refused() -> None:
-    api, by = client(Records()), {"X-Thoracle-Operator": "Dr. Ada"}
+    api, by = client(Records()), as_("reviewer")
 
     def say(**said: object) -> tuple[int, object]:
         answer = api.post("/api/jobs/a/review", json=said, headers=by)
@@ -149,7 +166,9 @@ def test_a_radiologists_word_is_taken_and_what_is_none_is_refused() -> None:
     assert say(verdict="fine")[0] == 422
     for impossible in ({"verdict": "overridden", "score": 26}, {"verdict": "accepted", "score": 4}):
         assert say(**impossible)[0] == 409
-    assert api.post("/api/jobs/a/review", json={"verdict": "accepted"}).status_code == 422, "who says so?"
+    for other in ("operator", "admin"):
+        answer = api.post("/api/jobs/a/review", json={"verdict": "accepted"}, headers=as_(other))
+        assert answer.status_code == 403, "a review is a radiologist's"
 
 
 def test_an_api_that_answers_is_alive_though_its_database_is_not() -> None:
@@ -160,6 +179,9 @@ def test_the_openapi_document_tells_of_every_answer() -> None:
     paths = client(Records()).get("/openapi.json").json()["paths"]
     assert paths["/api/jobs/{job_id}/retry"]["post"]["responses"].keys() >= {
         "200",
+        "400",
+        "401",
+        "403",
         "404",
         "409",
         "413",

@@ -79,6 +79,8 @@ def test_every_event_of_the_statement_is_made_and_no_other() -> None:
         events.audit_trail_used(US, "ada", NOW),
         events.exported(US, "ada", "/backups", (), NOW),
         events.imported(US, "ada", "/backups", (), NOW),
+        events.user_changed(US, "ada", "add user", "user kim", NOW, Outcome.SUCCESS),
+        events.authenticated(US, whom, NOW, events.LOGIN, Outcome.SUCCESS, ""),
     )
     assert {one.event for one in made} == {code for code, _ in events.EVENTS}
 

@@ -1,0 +1,1 @@
+"""Pages for people, made on the server: plain HTML and one style sheet, no script."""
