@@ -15,6 +15,7 @@ from bench import (
     burden,
     cluster,
     density,
+    gtv,
     image,
     load,
     lungmask,
@@ -38,6 +39,7 @@ PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     analyse.PART: analyse.measure,
     burden.PART: burden.measure,
     density.PART: density.measure,
+    gtv.PART: gtv.measure,
     service.PART: service.measure,
     thin.PART: thin.measure,
     stages.SEG_PART: stages.measure_seg,  # before what else would load code tables

@@ -5,17 +5,24 @@ from dataclasses import dataclass
 
 import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from service.domain.ct import CT
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
 from service.imaging.lungs import HALF
-from service.pipelines.nsclc_gtv.field_grid import FieldGrid, field_grid
+from service.pipelines.nsclc_gtv.field_grid import FieldGrid, field_grid, is_paper
 from service.pipelines.nsclc_gtv.findings import Rule
 from service.pipelines.nsclc_gtv.model_roles import LEAST_ML, LEAST_PEAK, TUMOUR
-from service.pipelines.shared.slices import centred
+from service.pipelines.shared.slices import centred, infer_slices
 from service.pipelines.shared.stacks import infer_stacks
+
+Told = Callable[[float], None]
+"""Called with the fraction that is done, 0 to 1."""
+
+Probability = NDArray[np.uint8]
+"""255 = certain, 128 = threshold; axes (slice, row, column)."""
 
 _IN_PLANE = ndimage.generate_binary_structure(3, 1)
 _IN_PLANE[0] = _IN_PLANE[2] = False
@@ -48,13 +55,25 @@ class FieldAnswers:
         return int(np.count_nonzero(around & ~self.grid.field.inside)) / border if border else 0.0
 
 
-def field_answers(ct: CT, spec: ModelSpec, backend: Backend, done: Callable[[float], None]) -> FieldAnswers:
+def field_answers(ct: CT, spec: ModelSpec, backend: Backend, done: Told) -> FieldAnswers:
     """Ask the network for the lung field. Rejected with NO_LUNG where there is no lung field."""
     grid = field_grid(ct, spec)
     done(0.1)
-    said = infer_stacks(grid.hu.array, grid.field.inside, spec, backend, lambda part: done(0.1 + 0.9 * part))
-    probability = np.where(grid.field.inside, said[0], np.uint8(0))
+    said = (_in_slices if is_paper(spec) else _in_stacks)(grid, spec, backend, lambda part: done(0.1 + 0.9 * part))
+    probability = np.where(grid.field.inside, said, np.uint8(0))
     return FieldAnswers(grid, grid.hu.with_array(probability))
+
+
+def _in_stacks(grid: FieldGrid, spec: ModelSpec, backend: Backend, done: Told) -> Probability:
+    said: Probability = infer_stacks(grid.hu.array, grid.field.inside, spec, backend, done)[0]
+    return said
+
+
+def _in_slices(grid: FieldGrid, spec: ModelSpec, backend: Backend, done: Told) -> Probability:
+    """Slices of the chest alone are asked for: a whole one of a large network takes seconds."""
+    said = np.zeros(grid.hu.spatial_shape, np.uint8)
+    (said[grid.field.chest],) = infer_slices([grid.hu[grid.field.chest]], spec, backend, done)
+    return said
 
 
 def rule_of(spec: ModelSpec) -> Rule:

@@ -30,6 +30,12 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
     return OnnxBackend(tiny_tumour.repository(tmp_path_factory.mktemp("gtv") / "models"), 1)
 
 
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Backend:
+    """The stand-in network, fed as the paper has it."""
+    return OnnxBackend(tiny_tumour.repository(tmp_path_factory.mktemp("paper") / "models", paper=True), 1)
+
+
 def found_in(backend: Backend, tumour: Tumour, **options: object) -> tuple[CT, Analysis]:
     ct = read_ct(make_ct.make(**SCAN | {"tumours": (tumour,)} | options).datasets)
     return ct, NsclcGtv().analyse(ct, backend, unheard)
@@ -98,3 +104,15 @@ def test_thin_and_thick_slices_give_the_same_tumour(backend: Backend, spacing_mm
     tolerance = 0.02 if spacing_mm <= 2.5 else 0.02 * spacing_mm / 2.5
     assert found.group("GTV_1")["volume_ml"] == pytest.approx(ELLIPSOID.ml, rel=tolerance)
     assert found.group("GTV_1")["longest_diameter_mm"] == pytest.approx(48.0, abs=PIXEL_MM)
+
+
+@pytest.mark.parametrize("orientation", make_ct.ORIENTATIONS)
+def test_the_papers_layout_finds_the_same_tumour_in_every_position(paper: Backend, orientation: str) -> None:
+    ct, found = found_in(paper, ELLIPSOID, orientation=orientation)
+    gtv = found.group("GTV_1")
+    assert gtv["volume_ml"] == pytest.approx(ELLIPSOID.ml, rel=0.02)
+    assert gtv["longest_diameter_mm"] == pytest.approx(48.0, abs=PIXEL_MM)
+    assert gtv["perpendicular_diameter_mm"] == pytest.approx(34.0, abs=PIXEL_MM)
+    assert gtv.site == site(Lobe.RUL) and found.group("TUMOUR")["finding_count"] == 1
+    middle = ct.volume.map_indices_to_reference(np.argwhere(found.label_map("tumour").labels == 1)).mean(0)
+    assert np.abs(middle - ELLIPSOID.centre_mm - make_ct.Spec().centre_mm).max() < 0.6

@@ -38,3 +38,19 @@ def test_a_model_without_a_rule_is_refused(measured: dict[str, float], words: li
 def test_a_model_of_another_layout_is_refused() -> None:
     why = list(ROLE.check(replace(tiny_tumour.LUNG_TUMOUR, layout="patches")))
     assert any("slice-stacks" in line for line in why)
+
+
+def test_a_model_of_the_papers_layout_is_taken_and_one_of_another_size_refused() -> None:
+    assert list(ROLE.check(tiny_tumour.PAPER)) == []
+    for wrong in (
+        replace(tiny_tumour.PAPER, spacing_mm=0.8),
+        replace(tiny_tumour.PAPER, spacing_mm=None),
+        replace(
+            tiny_tumour.PAPER,
+            inputs=(replace(tiny_tumour.PAPER.inputs[0], dims=(1, 256, 256)),),
+            outputs=(replace(tiny_tumour.PAPER.outputs[0], dims=(1, 256, 256)),),
+        ),
+    ):
+        assert any("512 x 512 pixels of 1 mm" in line for line in ROLE.check(wrong))
+    averaged = replace(tiny_tumour.PAPER, slice_mm=2.5)
+    assert list(ROLE.check(averaged)), "the paper leaves slices where they are"
