@@ -34,7 +34,7 @@ class OwnPriors:
         key = patient_key(wanted.patient.patient_id, wanted.patient.issuer)
         until = wanted.acquired_at.replace(tzinfo=UTC) + _A_ZONE
         try:
-            found = self.jobs.find(key, wanted.pipeline, wanted.study_uid, until, wanted.as_of)
+            found = self.jobs.find(key, wanted.pipeline.name, wanted.study_uid, until, wanted.as_of)
             for job_id, objects in found:
                 yield self._files(job_id, objects)
         except SQLAlchemyError as error:

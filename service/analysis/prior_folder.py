@@ -17,7 +17,7 @@ class PriorFolder:
 
     def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[Mapping[str, Path]]]:
         """The result of the pipeline, whoever's it is."""
-        for folder in (self.folder / wanted.pipeline, self.folder):
+        for folder in (self.folder / wanted.pipeline.name, self.folder):
             if (folder / RESULT).is_file():
                 yield nullcontext({path.name: path for path in sorted(folder.iterdir()) if path.is_file()})
                 return

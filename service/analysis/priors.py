@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from service.domain.analysis import Analysis
+from service.domain.pipeline import Pipeline
 from service.domain.prior import Patient
 from service.errors import ThoracleError
 
@@ -15,13 +17,14 @@ from service.errors import ThoracleError
 class Wanted:
     """Which earlier results are asked for: of this patient, by this pipeline, of other studies than this one.
 
-    acquired_at: local time of the CT that is analysed. as_of: results count that were there then, aware; a second run
-    of the same job finds the same.
+    analysis: the present result. acquired_at: local time of the CT that is analysed. as_of: results count that were
+    there then, aware; a second run of the same job finds the same.
     """
 
     patient: Patient
     study_uid: str
-    pipeline: str
+    pipeline: Pipeline
+    analysis: Analysis
     acquired_at: datetime
     as_of: datetime
 

@@ -24,7 +24,7 @@ def draw_comparison(page: Page, found: Comparison | None, y: float) -> float:
         return y
     y = draw_table(page, comparison_table(found), y, _STEP)
     y -= _NOTE
-    text = " ".join((f"Earlier result: {found.headline.rstrip('.')}.", *found.remarks, *_notes(found)))
+    text = " ".join((*_earlier(found), *found.remarks, *_notes(found)))
     lines = wrapped(text, _SIZE, INNER - 8)
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 1], " ".join(lines[_MOST_LINES - 1 :])]
@@ -37,6 +37,12 @@ def draw_comparison(page: Page, found: Comparison | None, y: float) -> float:
 def comparison_table(found: Comparison) -> Table:
     """Then, now, change and change per year of each number; what became of each finding."""
     return Table(found.title, _COLUMNS, tuple(_rows(found))[:MOST_ROWS])
+
+
+def _earlier(found: Comparison) -> Iterator[str]:
+    """Nothing of a result that was read from its structured reports: they have no headline."""
+    if found.headline:
+        yield f"Earlier result: {found.headline.rstrip('.')}."
 
 
 def _notes(found: Comparison) -> Iterator[str]:
