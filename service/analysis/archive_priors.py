@@ -6,14 +6,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
 
 from service.analysis.prior_documents import document_of, library_image
 from service.analysis.prior_files import RESULT, NoPrior
-from service.analysis.priors import NotAsked, Wanted
+from service.analysis.priors import NotAsked, PriorFiles, Wanted
 from service.domain.pipeline import SERIES_NUMBERS
 from service.domain.unparsable import UNPARSABLE
 from service.evidence.context import MEASUREMENTS, STUDY, segmentation_products
@@ -45,7 +44,7 @@ class ArchivePriors:
     most_years: float
     told: Callable[[str], None]
 
-    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[Mapping[str, Path]]]:
+    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[PriorFiles]]:
         """Results of the pipeline, by the Study Date; NotAsked if the archive does not answer in time."""
         self.told(wanted.study_uid)
         search, last = PriorSearch(self.node, self.within_s), wanted.acquired_at.date() - timedelta(days=1)
@@ -77,7 +76,7 @@ def _newest(study_uid: str, series: Mapping[int, str], first: int) -> _Held | No
 
 
 @contextmanager
-def _fetched(search: PriorSearch, held: _Held, wanted: Wanted) -> Iterator[Mapping[str, Path]]:
+def _fetched(search: PriorSearch, held: _Held, wanted: Wanted) -> Iterator[PriorFiles]:
     """Its objects in a folder of their own, with a result.json that is made of them."""
     with folder_for_copies() as folder:
         objects = {}
@@ -91,7 +90,7 @@ def _fetched(search: PriorSearch, held: _Held, wanted: Wanted) -> Iterator[Mappi
         (folder / RESULT).write_text(json.dumps(document), encoding="utf-8")
         for name, dataset in objects.items():
             dataset.save_as(folder / name, enforce_file_format=True)
-        yield {path.name: path for path in folder.iterdir()}
+        yield PriorFiles({path.name: path for path in folder.iterdir()})
 
 
 def _document(search: PriorSearch, held: _Held, objects: Mapping[str, Dataset], wanted: Wanted) -> Mapping[str, Any]:

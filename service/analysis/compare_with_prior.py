@@ -5,7 +5,7 @@ What cannot be compared is told by a flag; the result itself is none the worse f
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highdicom as hd
 import numpy as np
@@ -72,8 +72,9 @@ class Comparer:
         for candidate in self.priors.candidates(wanted):
             step()
             try:
-                with candidate as files:
-                    prior = read_prior(files, wanted.pipeline.label_maps)
+                with candidate as held:
+                    remarks = held.remarks
+                    prior = read_prior(held.files, wanted.pipeline.label_maps)
                     if not _is_earlier(prior, wanted, self.most_years):
                         continue
                     if flag := refused(wanted.patient, prior.result.patient):
@@ -84,7 +85,8 @@ class Comparer:
             except (Permanent, *LOST) as error:
                 log.warning("an earlier result cannot be used: %s", error)
                 return None, (PRIOR_UNREADABLE.because(f"{_in_words(error)}."),)
-            return comparison(prior.result, wanted.analysis, now, rules, matches), ()
+            found = comparison(prior.result, wanted.analysis, now, rules, matches)
+            return replace(found, remarks=(*remarks, *found.remarks)), ()
         return NOTHING
 
 

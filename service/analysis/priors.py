@@ -29,6 +29,14 @@ class Wanted:
     as_of: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PriorFiles:
+    """The files of an earlier result by name. remarks: what its keeper knows of it besides, in sentences."""
+
+    files: Mapping[str, Path]
+    remarks: tuple[str, ...] = ()
+
+
 class NotAsked(ThoracleError):
     """Earlier results could not be asked for; the text says why, and is safe to print."""
 
@@ -36,8 +44,8 @@ class NotAsked(ThoracleError):
 class Priors(Protocol):
     """Earlier results of a patient."""
 
-    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[Mapping[str, Path]]]:
-        """The files of earlier results by name, as contexts in which they are there; the latest acquisition first.
+    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[PriorFiles]]:
+        """The files of earlier results, as contexts in which they are there; the latest acquisition first.
 
         May hold some of other patients, later CTs or of the study itself: whoever asks looks. NotAsked, also later on.
         """
@@ -50,7 +58,7 @@ class Several:
 
     sources: Sequence[Priors]
 
-    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[Mapping[str, Path]]]:
+    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[PriorFiles]]:
         """Those of the first source first."""
         for source in self.sources:
             yield from source.candidates(wanted)
