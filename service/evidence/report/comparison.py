@@ -12,7 +12,7 @@ MOST_ROWS = 8
 """So many fit on the page beside the rest; the structured report has all."""
 
 _MOST_LINES, _SIZE, _LINE = 3, 7.0, 8.4
-_STEP = 10.6
+_STEP = 10.2
 _NOTE = 17.0
 """Room that a table leaves for its note."""
 _COLUMNS = (Column("then", 0.50), Column("now", 0.63), Column("change", 0.83), Column("per year", 1.0))
@@ -68,5 +68,8 @@ def _of_finding(finding: FindingChange) -> Iterator[TableRow]:
 
 
 def _row(title: str, one: Change) -> TableRow:
-    cells = (told(one.then, one.unit), told(one.now, one.unit), change_words(one, with_year=False))
-    return TableRow(title, (*cells, per_year_words(one)))
+    """Why no change is told stands on the right, where there is room for words."""
+    both = told(one.then, one.unit), told(one.now, one.unit)
+    if one.change is None:
+        return TableRow(title, (*both, "", one.why_not))
+    return TableRow(title, (*both, change_words(one, with_year=False), per_year_words(one)))

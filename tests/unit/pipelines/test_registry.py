@@ -183,7 +183,7 @@ class Comparing(Some):
             Comparing(comparison=finding_rules("tumour")),
             "some compares findings of a label map that it has not, tumour",
         ),
-        (Comparing(flags=(*OF_THE_CT, PRIOR_UNPROVEN)), "some declares what warns of comparisons, PRIOR_UNPROVEN"),
+        (Some(flags=(*OF_THE_CT, PRIOR_UNPROVEN)), "some declares what warns of comparisons, PRIOR_UNPROVEN"),
     ],
 )
 def test_rules_of_comparisons_that_cannot_be_used_are_told(pipeline: Some, why: str) -> None:
