@@ -219,8 +219,8 @@ class Analyst:
         comparing = partial(watch, "compare", 0.0)
         comparing()
         patient, moment = patient_of(ct.headers[0]), context.analysed_at
-        wanted = Wanted(patient, ct.study_uid, self.pipeline.name, now.acquired_at, moment)
-        return self.comparer.compare(self.pipeline, ct, analysis, wanted, now, comparing)
+        wanted = Wanted(patient, ct.study_uid, self.pipeline, analysis, now.acquired_at, moment)
+        return self.comparer.compare(ct, wanted, now, comparing)
 
     def _context(self, run: Run) -> EvidenceContext:
         moment = with_fixed_zone(run.analysed_at.astimezone())

@@ -5,7 +5,7 @@ What cannot be compared is told by a flag; the result itself is none the worse f
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highdicom as hd
 import numpy as np
@@ -25,7 +25,7 @@ from service.domain.flags import (
     PRIOR_UNREADABLE,
     Flag,
 )
-from service.domain.pipeline import ComparedFindings, Pipeline, comparison_rules
+from service.domain.pipeline import ComparedFindings, comparison_rules
 from service.domain.ports import Step
 from service.domain.prior import Acquisition, Patient
 from service.errors import Permanent
@@ -52,9 +52,7 @@ class Comparer:
     priors: Priors
     most_years: float = 10.0
 
-    def compare(
-        self, pipeline: Pipeline, ct: CT, analysis: Analysis, wanted: Wanted, now: Acquisition, step: Step
-    ) -> Answer:
+    def compare(self, ct: CT, wanted: Wanted, now: Acquisition, step: Step) -> Answer:
         """What has changed since the latest earlier CT. step: called between the parts; what it raises passes through.
 
         now: how the CT was scanned. OSError: the storage failed.
@@ -63,32 +61,32 @@ class Comparer:
             return NOTHING
         try:
             with worker_step(MemoryError):
-                return self._compared(pipeline, ct, analysis, wanted, now, step)
+                return self._compared(ct, wanted, now, step)
         except NotAsked as error:
             return None, (PRIOR_NOT_ASKED.because(f"{error}."),)
         except InternalError as error:
             log.error("a comparison failed: %s\n%s", error, error.where)
             return None, (COMPARISON_FAILED.because(f"{error.kind}; the log tells where."),)
 
-    def _compared(
-        self, pipeline: Pipeline, ct: CT, analysis: Analysis, wanted: Wanted, now: Acquisition, step: Step
-    ) -> Answer:
+    def _compared(self, ct: CT, wanted: Wanted, now: Acquisition, step: Step) -> Answer:
         for candidate in self.priors.candidates(wanted):
             step()
             try:
-                with candidate as files:
-                    prior = read_prior(files, pipeline.label_maps)
+                with candidate as held:
+                    remarks = held.remarks
+                    prior = read_prior(held.files, wanted.pipeline.label_maps)
                     if not _is_earlier(prior, wanted, self.most_years):
                         continue
                     if flag := refused(wanted.patient, prior.result.patient):
                         return None, (flag,)
                     step()
-                    rules = comparison_rules(pipeline)
-                    matches = _matches(rules.findings, prior, ct, analysis)
+                    rules = comparison_rules(wanted.pipeline)
+                    matches = _matches(rules.findings, prior, ct, wanted.analysis)
             except (Permanent, *LOST) as error:
                 log.warning("an earlier result cannot be used: %s", error)
                 return None, (PRIOR_UNREADABLE.because(f"{_in_words(error)}."),)
-            return comparison(prior.result, analysis, now, rules, matches), ()
+            found = comparison(prior.result, wanted.analysis, now, rules, matches)
+            return replace(found, remarks=(*remarks, *found.remarks)), ()
         return NOTHING
 
 
@@ -109,7 +107,7 @@ def refused(now: Patient, then: Patient) -> Flag | None:
 def _is_earlier(prior: Prior, wanted: Wanted, most_years: float) -> bool:
     """Whether it is a result of the same pipeline about another, earlier study."""
     found = prior.result
-    if found.study_uid == wanted.study_uid or found.pipeline != wanted.pipeline:
+    if found.study_uid == wanted.study_uid or found.pipeline != wanted.pipeline.name:
         return False
     return is_within(found.acquisition.acquired_at, wanted, most_years)
 

@@ -1,22 +1,22 @@
 """This service's own earlier results, from its records and its spool."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.analysis.prior_files import RESULT
-from service.analysis.priors import Wanted
-from service.domain.job import StoredObject
+from service.analysis.priors import PriorFiles, Wanted
 from service.domain.ports import Spool
+from service.domain.review import Verdict
 from service.errors import Transient
 from service.evidence.context import STUDY, is_segmentation
 from service.store.engine import in_words
 from service.store.names import results_folder
-from service.store.prior_jobs import PriorJobs, patient_key
+from service.store.prior_jobs import PriorJob, PriorJobs, patient_key
 
 _A_ZONE = timedelta(days=1)
 """The database has acquisitions in UTC, by the zone of the machine where the CT tells none: a day covers any zone."""
@@ -29,21 +29,28 @@ class OwnPriors:
     jobs: PriorJobs
     spool: Spool
 
-    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[Mapping[str, Path]]]:
+    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[PriorFiles]]:
         """Transient if the database does not answer."""
         key = patient_key(wanted.patient.patient_id, wanted.patient.issuer)
         until = wanted.acquired_at.replace(tzinfo=UTC) + _A_ZONE
         try:
-            found = self.jobs.find(key, wanted.pipeline, wanted.study_uid, until, wanted.as_of)
-            for job_id, objects in found:
-                yield self._files(job_id, objects)
+            found = self.jobs.find(key, wanted.pipeline.name, wanted.study_uid, until, wanted.as_of)
+            for one in found:
+                yield self._files(one)
         except SQLAlchemyError as error:
             raise Transient(in_words(error)) from error
 
     @contextmanager
-    def _files(self, job_id: str, objects: Sequence[StoredObject]) -> Iterator[Mapping[str, Path]]:
-        wanted = [one.path for one in objects if one.kind == STUDY.kind or is_segmentation(one.kind)]
-        relatives = [f"{results_folder(job_id)}/{RESULT}", *wanted]
+    def _files(self, prior: PriorJob) -> Iterator[PriorFiles]:
+        wanted = [one.path for one in prior.objects if one.kind == STUDY.kind or is_segmentation(one.kind)]
+        relatives = [f"{results_folder(prior.job_id)}/{RESULT}", *wanted]
         with self.spool.local(relatives) as paths:
             names = [PurePosixPath(relative).name for relative in relatives]
-            yield dict(zip(names, paths, strict=True))
+            yield PriorFiles(dict(zip(names, paths, strict=True)), tuple(_reviewed(prior)))
+
+
+def _reviewed(prior: PriorJob) -> Iterator[str]:
+    """That the earlier headline does not stand, by the latest word of a reviewer."""
+    if prior.verdict == Verdict.OVERRIDDEN:
+        score = "" if prior.score is None else f": {prior.score:g} in its place"
+        yield f"A reviewer has overridden the earlier headline{score}."

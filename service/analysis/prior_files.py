@@ -108,7 +108,7 @@ def _result(
         number=int(document["number"]),
         models=tuple(_model(one) for one in document["models"]),
         acquisition=_acquisition(document["acquisition"]),
-        headline=headline_in_words(document["headline"]),
+        headline=headline_in_words(document["headline"]) if document["headline"]["name"] else "",
         doubts=tuple(map(str, document["headline"]["doubts"])),
         measurements={name: dict(_of_type(group, (int, float))) for name, group in groups.items()},
         judged={name: dict(_of_type(group, (str,))) for name, group in groups.items()},

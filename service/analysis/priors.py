@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from service.domain.analysis import Analysis
+from service.domain.pipeline import Pipeline
 from service.domain.prior import Patient
 from service.errors import ThoracleError
 
@@ -15,15 +17,24 @@ from service.errors import ThoracleError
 class Wanted:
     """Which earlier results are asked for: of this patient, by this pipeline, of other studies than this one.
 
-    acquired_at: local time of the CT that is analysed. as_of: results count that were there then, aware; a second run
-    of the same job finds the same.
+    analysis: the present result. acquired_at: local time of the CT that is analysed. as_of: results count that were
+    there then, aware; a second run of the same job finds the same.
     """
 
     patient: Patient
     study_uid: str
-    pipeline: str
+    pipeline: Pipeline
+    analysis: Analysis
     acquired_at: datetime
     as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PriorFiles:
+    """The files of an earlier result by name. remarks: what its keeper knows of it besides, in sentences."""
+
+    files: Mapping[str, Path]
+    remarks: tuple[str, ...] = ()
 
 
 class NotAsked(ThoracleError):
@@ -33,8 +44,8 @@ class NotAsked(ThoracleError):
 class Priors(Protocol):
     """Earlier results of a patient."""
 
-    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[Mapping[str, Path]]]:
-        """The files of earlier results by name, as contexts in which they are there; the latest acquisition first.
+    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[PriorFiles]]:
+        """The files of earlier results, as contexts in which they are there; the latest acquisition first.
 
         May hold some of other patients, later CTs or of the study itself: whoever asks looks. NotAsked, also later on.
         """
@@ -47,7 +58,7 @@ class Several:
 
     sources: Sequence[Priors]
 
-    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[Mapping[str, Path]]]:
+    def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[PriorFiles]]:
         """Those of the first source first."""
         for source in self.sources:
             yield from source.candidates(wanted)

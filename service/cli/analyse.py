@@ -189,9 +189,8 @@ def _tell(outcome: Outcome, folder: Path, wanted_comparison: bool = False) -> No
         for sentence in sentences(found):
             out.print(f"  {escape(sentence)}")
     elif wanted_comparison:
-        out.print(
-            "  [yellow]nothing was compared:[/] there is no result of this pipeline for an earlier day, or a warning says why"
-        )
+        why = "there is no result of this pipeline for an earlier day, or a warning says why"
+        out.print(f"  [yellow]nothing was compared:[/] {why}")
     if reasons := outcome.analysis.doubts:
         out.print(f"  [yellow]result doubtful:[/] {escape(', '.join(reasons))}")
     for sentence in outcome.document["warnings"]:

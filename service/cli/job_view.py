@@ -14,13 +14,17 @@ Job = Mapping[str, Any]
 """A job as `store.overview` returns it."""
 
 
-def show_job(job: Job, accession: str) -> None:
-    """Print the study, the result, the deliveries and the journal. accession: Accession Number, "" if not known."""
+def show_job(job: Job, accession: str, compared: str = "") -> None:
+    """Print the study, the result, the deliveries and the journal. accession: Accession Number, "" if not known.
+
+    compared: with which earlier CT, "" if with none."""
     by = job["pipeline"] or "no pipeline"
     out.print(f"[bold]job {job['job_id']}[/] by {by} is {job['state']}, revision {job['revision']} of its study")
     _show_study(job, accession)
     _show_models(job)
     _show_result(job)
+    if compared:
+        out.print(f"compared with: {escape(compared)}")
     if job["deliveries"]:
         _show_next_attempts(job)
         at_full_width(_deliveries(job))

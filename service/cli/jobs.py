@@ -101,7 +101,8 @@ def show(job_id: JobId, config: ConfigOption = None) -> None:
         if job is None:
             raise LookupError(f"there is no job {job_id}")
         accession = job_actions.accession_number(settings, job)
-    show_job(job, accession)
+        compared = job_actions.compared_with(settings, job)
+    show_job(job, accession, compared)
 
 
 @jobs.command()

@@ -108,7 +108,7 @@ def address(name: str, destination: AnyDestination) -> str:
 def check(name: str, destination: AnyDestination) -> Callable[[], str | None]:
     """Asks whether the destination answers: None, or why not in words."""
     if isinstance(destination, WebDestination):
-        return partial(web.check, _web_node(name, destination))
+        return partial(web.check, web_node(name, destination))
     return partial(echo, _node(name, destination))
 
 
@@ -136,7 +136,7 @@ def wanted(destination: AnyDestination) -> Iterator[Wanted]:
 def _target(name: str, destination: AnyDestination) -> Target:
     deliver, ask, find = _ways(name, destination)
     return Target(
-        peer=_peer(destination),
+        peer=peer(destination),
         send=deliver,
         policy=RetryPolicy(destination.retry_delays_s, timedelta(hours=destination.give_up_after_h)),
         kinds=frozenset(_kinds(destination)),
@@ -164,13 +164,14 @@ def _kinds(destination: AnyDestination) -> Iterator[str]:
 def _ways(name: str, destination: AnyDestination) -> tuple[Send, Ask | None, Find]:
     """How to send there, to ask for a commitment, and to look what is there."""
     if isinstance(destination, WebDestination):
-        there = _web_node(name, destination)
+        there = web_node(name, destination)
         return partial(stow.store, there), None, partial(web.find_instances, there)
     node = _node(name, destination)
     return partial(send, node, convertible=True), partial(request, node), partial(find_instances, node)
 
 
-def _peer(destination: AnyDestination) -> Participant:
+def peer(destination: AnyDestination) -> Participant:
+    """The destination as audit messages name it."""
     if isinstance(destination, WebDestination):
         return Participant(destination.url, address=destination.url)
     return Participant(destination.ae_title, ae_title=destination.ae_title, address=destination.host)
@@ -187,7 +188,9 @@ def _node(name: str, destination: DicomDestination) -> DicomNode:
     )
 
 
-def _web_node(name: str, destination: WebDestination) -> web.WebNode:
+def web_node(name: str, destination: WebDestination) -> web.WebNode:
+    """The destination as a DICOMweb service that is asked."""
+
     def secret(value: SecretStr | None) -> str:
         return value.get_secret_value() if value else ""
 

@@ -1,5 +1,6 @@
 """Builds the operators' actions on jobs, from the settings."""
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from service.domain.unparsable import UNPARSABLE
 from service.errors import Rejected
 from service.settings import Settings
 from service.store.audit import Audit
+from service.store.names import results_folder
 from service.store.overview import Overview
 from service.store.records import Records
 from service.store.reviews import Reviews
@@ -50,6 +52,17 @@ def worklist(settings: Settings) -> Worklist:
     """The studies to be read. Permanent if the service has no database yet."""
     _, engine = existing_storage(settings)
     return Worklist(engine)
+
+
+def compared_with(settings: Settings, job: Mapping[str, Any]) -> str:
+    """Returns with which earlier CT a job's result was compared, as its result.json tells; "" if with none."""
+    spool, _ = existing_storage(settings)
+    try:
+        with spool.local([f"{results_folder(job['job_id'])}/result.json"]) as (path,):
+            found = json.loads(path.read_bytes()).get("comparison")
+            return f"CT of {found['acquired_at'][:10]}, {found['days']} days earlier, study {found['study_uid']}"
+    except (OSError, *UNPARSABLE):  # purged, or nothing was compared
+        return ""
 
 
 def accession_number(settings: Settings, job: Mapping[str, Any]) -> str:

@@ -72,7 +72,7 @@ def finding_words(one: FindingChange) -> str:
 
 def sentences(found: Comparison) -> Iterator[str]:
     """The whole comparison, the main things first."""
-    yield f"{found.title}. Earlier result: {found.headline}"
+    yield f"{found.title}." + (f" Earlier result: {found.headline}." if found.headline else "")
     for one in found.numbers:
         yield change_sentence(one)
     for finding in found.findings:

@@ -67,7 +67,7 @@ def result_document(
     }
     numbers = _EMPTY | {"models": _models(asked)} if analysis is None else _numbers(analysis, passed_over)
     if acquisition is not None:
-        numbers |= {"acquisition": _acquisition(acquisition)}
+        numbers |= {"acquisition": acquisition_document(acquisition)}
     return document | numbers | {"timings_s": {stage: round(s, 3) for stage, s in (timings_s or {}).items()}}
 
 
@@ -103,8 +103,8 @@ def _numbers(analysis: Analysis, passed_over: Sequence[str]) -> dict[str, Any]:
     } | dict(_where_there_is_some(analysis))
 
 
-def _acquisition(acquisition: Acquisition) -> dict[str, Any]:
-    """acquired_at: local time of the scanner, without a zone."""
+def acquisition_document(acquisition: Acquisition) -> dict[str, Any]:
+    """The object `acquisition`, ready for JSON. acquired_at: local time of the scanner, without a zone."""
     return {
         "acquired_at": acquisition.acquired_at.isoformat(timespec="seconds"),
         "scanner": acquisition.scanner,

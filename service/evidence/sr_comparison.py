@@ -85,7 +85,7 @@ def _about(case: Case, found: Comparison) -> Group:
     group[0].ContentSequence.extend(
         [
             text(codes.EARLIER_RESULT, found.result),
-            text(codes.EARLIER_HEADLINE, found.headline),
+            *([text(codes.EARLIER_HEADLINE, found.headline)] if found.headline else []),
             *(text(codes.COMPARISON, line) for line in (*untold, *words, *found.remarks)),
         ]
     )

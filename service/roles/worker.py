@@ -64,12 +64,13 @@ def run(settings: Settings, name: str) -> None:
     )
     chosen = pipelines(settings)
     studies = Studies(spool, tables.records, partial(_expected_images, settings), pipeline_rules(settings))
-    comparing = analysts(settings, chosen, models.active, comparer(settings, engine, spool))
-    analysis = WorkerAnalysis(comparing, models, watchdog, studies)
-    targets = to.targets(settings.destinations)
-    plans = DeliveryPlans(targets, tables.jobs, tables.deliveries, now)
     whom = us(settings, "worker")
     observers = Observers(metrics, StudyReports(outbox(settings, engine), whom, now))
+    comparing = comparer(settings, engine, spool, observers.reports.asking_for_earlier)
+    ready_to = analysts(settings, chosen, models.active, comparing)
+    analysis = WorkerAnalysis(ready_to, models, watchdog, studies)
+    targets = to.targets(settings.destinations)
+    plans = DeliveryPlans(targets, tables.jobs, tables.deliveries, now)
     work = Work(
         studies=Runner(analysis, tables, spool, plans, observers, notes.without_candidate, now),
         deliveries=Courier(targets, spool, tables.jobs, tables.deliveries, observers, now),

@@ -1,6 +1,7 @@
 """Finds earlier results of a patient. The database knows no patient ID, only a digest that takes long to guess."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import scrypt
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from service.domain.job import StoredObject
 from service.domain.job_state import State
 from service.store.job_rows import objects_of
-from service.store.tables import jobs, series
+from service.store.tables import jobs, reviews, series
 
 _SALT = b"thoracle patient 1"
 _COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
@@ -25,16 +26,24 @@ def patient_key(patient_id: str, issuer: str) -> str:
     return scrypt(f"{patient_id}\n{issuer.upper()}".encode(), salt=_SALT, **_COST).hex()
 
 
+@dataclass(frozen=True, slots=True)
+class PriorJob:
+    """An analysed job. verdict, score: the latest word of a reviewer on it (`domain.review`), None without one."""
+
+    job_id: str
+    objects: Sequence[StoredObject]
+    verdict: str | None
+    score: float | None
+
+
 class PriorJobs:
     """Reads only."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def find(
-        self, patient: str, pipeline: str, study_uid: str, until: datetime, as_of: datetime
-    ) -> Iterator[tuple[str, list[StoredObject]]]:
-        """Jobs with their objects: analysed, of this patient (`patient_key`), the latest acquisition first.
+    def find(self, patient: str, pipeline: str, study_uid: str, until: datetime, as_of: datetime) -> Iterator[PriorJob]:
+        """Jobs: analysed, of this patient (`patient_key`), the latest acquisition first.
 
         Of each other study than this one its newest. until: aware, the latest acquisition that counts. as_of: aware;
         what ended later does not count. Results that were purged are never found.
@@ -62,5 +71,12 @@ class PriorJobs:
             if of_study not in seen:
                 seen.add(of_study)
                 with self._engine.begin() as connection:
-                    objects = objects_of(connection, job_id)
-                yield job_id, objects
+                    found = _found(connection, job_id)
+                yield found
+
+
+def _found(connection: sa.Connection, job_id: str) -> PriorJob:
+    said = sa.select(reviews).where(reviews.c.job_id == job_id).order_by(reviews.c.id.desc()).limit(1)
+    latest = connection.execute(said).one_or_none()
+    verdict, score = (None, None) if latest is None else (latest.verdict, latest.score)
+    return PriorJob(job_id, objects_of(connection, job_id), verdict, score)

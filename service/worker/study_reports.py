@@ -74,6 +74,13 @@ class StudyReports:
         said = by_dimse if whom.ae_title else f"{whom.address}/studies/{study_uid}/instances".encode()
         self._tell(lambda: events.asked(self._us, whom, b64encode(said).decode(), self._clock(), study_uid))
 
+    def asking_for_earlier(self, study_uid: str, whom: Participant) -> None:
+        """An archive is about to be asked for earlier results of a patient. study_uid: of the CT that is analysed.
+
+        The patient's ID, by which it is asked, stands in the event of the images that were read."""
+        said = f"{whom.address}/studies?PatientID=".encode()
+        self._tell(lambda: events.asked(self._us, whom, b64encode(said).decode(), self._clock(), study_uid))
+
     def deletion(self, study_uid: str, patient_id: str) -> AuditEvent | None:
         """What is to be kept together with the deletion of a study's files; None: nobody is told."""
         if self._outbox is None:

@@ -301,3 +301,17 @@ def test_a_file_of_secrets_that_is_no_use_is_named(tmp_path: Path, monkeypatch: 
 def test_each_receiver_process_has_an_association(tmp_path: Path, most: str) -> None:
     with pytest.raises(ValidationError, match="processes is more than max_associations or max_associations_each"):
         configured(tmp_path, f"receiver: {{processes: 2, {most}}}")
+
+
+@pytest.mark.parametrize("kind", ["none", "dimse"])
+def test_an_archive_of_earlier_results_is_a_destination_over_dicomweb(kind: str) -> None:
+    destinations = {"pacs": {"ae_title": "PACS", "host": "pacs"}} if kind == "dimse" else {}
+    with pytest.raises(ValidationError, match="there is no destination pacs of kind dicomweb"):
+        Settings(destinations=destinations, comparison={"archive": "pacs"})
+    web = {"pacs": {"kind": "dicomweb", "url": "https://pacs/dicom-web"}}
+    assert Settings(destinations=web, comparison={"archive": "pacs"}).comparison.archive == "pacs"
+
+
+def test_results_are_compared_with_those_of_ten_years_unless_told_otherwise() -> None:
+    ours = Settings().comparison
+    assert (ours.enabled, ours.max_years, ours.archive) == (True, 10, None)

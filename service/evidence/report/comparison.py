@@ -12,7 +12,7 @@ MOST_ROWS = 8
 """So many fit on the page beside the rest; the structured report has all."""
 
 _MOST_LINES, _SIZE, _LINE = 3, 7.0, 8.4
-_STEP = 10.6
+_STEP = 10.2
 _NOTE = 17.0
 """Room that a table leaves for its note."""
 _COLUMNS = (Column("then", 0.50), Column("now", 0.63), Column("change", 0.83), Column("per year", 1.0))
@@ -24,7 +24,7 @@ def draw_comparison(page: Page, found: Comparison | None, y: float) -> float:
         return y
     y = draw_table(page, comparison_table(found), y, _STEP)
     y -= _NOTE
-    text = " ".join((f"Earlier result: {found.headline.rstrip('.')}.", *found.remarks, *_notes(found)))
+    text = " ".join((*_earlier(found), *found.remarks, *_notes(found)))
     lines = wrapped(text, _SIZE, INNER - 8)
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 1], " ".join(lines[_MOST_LINES - 1 :])]
@@ -37,6 +37,12 @@ def draw_comparison(page: Page, found: Comparison | None, y: float) -> float:
 def comparison_table(found: Comparison) -> Table:
     """Then, now, change and change per year of each number; what became of each finding."""
     return Table(found.title, _COLUMNS, tuple(_rows(found))[:MOST_ROWS])
+
+
+def _earlier(found: Comparison) -> Iterator[str]:
+    """Nothing of a result that was read from its structured reports: they have no headline."""
+    if found.headline:
+        yield f"Earlier result: {found.headline.rstrip('.')}."
 
 
 def _notes(found: Comparison) -> Iterator[str]:
@@ -62,5 +68,8 @@ def _of_finding(finding: FindingChange) -> Iterator[TableRow]:
 
 
 def _row(title: str, one: Change) -> TableRow:
-    cells = (told(one.then, one.unit), told(one.now, one.unit), change_words(one, with_year=False))
-    return TableRow(title, (*cells, per_year_words(one)))
+    """Why no change is told stands on the right, where there is room for words."""
+    both = told(one.then, one.unit), told(one.now, one.unit)
+    if one.change is None:
+        return TableRow(title, (*both, "", one.why_not))
+    return TableRow(title, (*both, change_words(one, with_year=False), per_year_words(one)))

@@ -14,6 +14,8 @@ _GAP, _CAPTION, _LEGEND = 11.0, 15.0, 16.0
 _HALF = (INNER - _GAP) / 2
 _RIGHT = MARGIN + _HALF + _GAP
 _SMALL = (_HALF - _GAP) / 2
+_LARGE, _LARGE_BESIDE_COMPARISON = 0.56, 0.48
+"""Part of the room that large figures take; the notes are below them."""
 
 
 def report_pdf(case: Case, body: ReportBody) -> bytes:
@@ -33,7 +35,8 @@ def _draw_gallery(page: Page, case: Case, body: ReportBody, y: float, bottom: fl
     """Large figures side by side; below them the small ones, with the notes on their right."""
     left, right = body.large
     room = bottom - y - 2 * _CAPTION - _LEGEND
-    height = min(pictures.height_at(right, _HALF), 0.56 * room)
+    part = _LARGE if case.analysis.comparison is None else _LARGE_BESIDE_COMPARISON
+    height = min(pictures.height_at(right, _HALF), part * room)
     if isinstance(left, Chart):
         charts.draw(page, left, MARGIN, y, _HALF, height)
     else:

@@ -92,6 +92,18 @@ def test_a_job_shows_its_study_its_result_and_when_it_is_tried_again(
     assert "pacs lobes stored, not confirmed yet 0xB000 2" in run(tmp_path, "show", job_id)[1]
 
 
+def test_a_job_shows_with_which_earlier_ct_it_was_compared(tmp_path: Path, engine: sa.Engine, job_id: str) -> None:
+    analysed(engine, job_id)
+    assert "compared" not in run(tmp_path, "show", job_id)[1]
+    folder = tmp_path / "results" / job_id
+    folder.mkdir(parents=True)
+    found = {"acquired_at": "2023-05-01T10:00:00", "days": 366, "study_uid": "1.2.3"}
+    for document, told in (({"comparison": found}, True), ({"status": "analysed"}, False)):
+        (folder / "result.json").write_text(json.dumps(document))
+        words = "compared with: CT of 2023-05-01, 366 days earlier, study 1.2.3"
+        assert (words in run(tmp_path, "show", job_id)[1]) is told
+
+
 def test_without_files_the_accession_number_is_left_out(tmp_path: Path, engine: sa.Engine, job_id: str) -> None:
     for path in (tmp_path / "spool").rglob("*.dcm"):
         path.write_bytes(b"damaged")

@@ -10,8 +10,9 @@ from helpers import toy_pipeline
 
 from service.domain.analysis import LabelMapKind
 from service.domain.eligibility import Limits
-from service.domain.flags import LOSSY, OF_THE_CT, OF_THE_LUNGS, Flag
+from service.domain.flags import LOSSY, OF_THE_CT, OF_THE_LUNGS, PRIOR_UNPROVEN, Flag
 from service.domain.model_roles import Role, Tensors
+from service.domain.pipeline import ComparedFindings, ComparisonRules, comparison_rules
 from service.errors import Permanent
 from service.pipelines import BUILT_IN, checked, installed, named
 from service.pipelines.shared.lungs import OPTIONAL
@@ -161,3 +162,42 @@ def test_the_first_step_is_told_before_anything_is_computed(pipeline: Any) -> No
 
     with pytest.raises(Begun):
         pipeline.analyse(None, None, progress)
+
+
+def finding_rules(label_map: str) -> ComparisonRules:
+    return ComparisonRules(findings=ComparedFindings(label_map, ()))
+
+
+@dataclass(frozen=True)
+class Comparing(Some):
+    """A pipeline with rules of its own for comparisons."""
+
+    comparison: Any = None
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "why"),
+    [
+        (Comparing(comparison=()), "`comparison` of some is no ComparisonRules"),
+        (
+            Comparing(comparison=finding_rules("tumour")),
+            "some compares findings of a label map that it has not, tumour",
+        ),
+        (Some(flags=(*OF_THE_CT, PRIOR_UNPROVEN)), "some declares what warns of comparisons, PRIOR_UNPROVEN"),
+    ],
+)
+def test_rules_of_comparisons_that_cannot_be_used_are_told(pipeline: Some, why: str) -> None:
+    with pytest.raises(Permanent, match=why):
+        checked((pipeline,))  # type: ignore[arg-type]
+
+
+def test_a_pipeline_needs_no_rules_of_comparisons() -> None:
+    (some,) = checked((Some(),))  # type: ignore[arg-type]
+    assert comparison_rules(some) == ComparisonRules()
+
+
+def test_what_a_built_in_pipeline_compares_has_a_title_and_names_each_number_once() -> None:
+    for pipeline in BUILT_IN:
+        rules = comparison_rules(pipeline)
+        assert rules.numbers and all(one.title and one.group and one.name for one in rules.numbers), pipeline.name
+        assert len({(one.group, one.name) for one in rules.numbers}) == len(rules.numbers)

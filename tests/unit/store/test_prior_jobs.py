@@ -7,13 +7,16 @@ import pytest
 import sqlalchemy as sa
 from helpers import arrivals
 from helpers.databases import open_database
+from helpers.headlines import scored
 
 from service.domain.job import Result, StoredObject
+from service.domain.review import Review, Verdict
 from service.store.inbox import Inbox
 from service.store.jobs import Jobs
 from service.store.prior_jobs import PriorJobs, patient_key
 from service.store.records import Records
 from service.store.retention import Retention
+from service.store.reviews import Reviews
 from service.store.spool import Spool
 from service.store.tables import jobs, series
 
@@ -44,13 +47,17 @@ class Hospital:
             connection.execute(sa.update(series).where(this).values(acquired_at=datetime(2024, 5, day, 10, tzinfo=UTC)))
         self.jobs.start(job_id, arrivals.at(300))
         root = StoredObject("study", "1.2", f"1.2.{study}", f"results/{job_id}/study.sr.dcm", "0" * 64)
-        self.jobs.finish(job_id, Result(series_uid=series_uid, objects=[root], patient=key), at or arrivals.at(400))
+        self.jobs.finish(
+            job_id,
+            Result(series_uid=series_uid, headline=scored(7), objects=[root], patient=key),
+            at or arrivals.at(400),
+        )
         return job_id
 
     def found(
         self, study: str = "now", until: datetime = ALWAYS, as_of: datetime = ALWAYS, key: str = KEY
     ) -> list[str]:
-        return [one for one, _ in self.priors.find(key, arrivals.PIPELINE, study, until, as_of)]
+        return [one.job_id for one in self.priors.find(key, arrivals.PIPELINE, study, until, as_of)]
 
 
 @pytest.fixture
@@ -66,8 +73,16 @@ def test_the_latest_acquisition_comes_first_whatever_was_analysed_first(hospital
 
 def test_the_objects_of_a_job_come_with_it(hospital: Hospital) -> None:
     hospital.analysed("A", 20)
-    ((_, objects),) = hospital.priors.find(KEY, arrivals.PIPELINE, "now", ALWAYS, ALWAYS)
-    assert [one.kind for one in objects] == ["study"]
+    (found,) = hospital.priors.find(KEY, arrivals.PIPELINE, "now", ALWAYS, ALWAYS)
+    assert [one.kind for one in found.objects] == ["study"] and found.verdict is None
+
+
+def test_the_latest_word_of_a_reviewer_comes_with_it(hospital: Hospital) -> None:
+    job = hospital.analysed("A", 20)
+    for verdict, score in ((Verdict.ACCEPTED, None), (Verdict.OVERRIDDEN, 12)):
+        Reviews(hospital.engine).add(job, Review(verdict, "Dr. Who", arrivals.at(500), score))
+    (found,) = hospital.priors.find(KEY, arrivals.PIPELINE, "now", ALWAYS, ALWAYS)
+    assert (found.verdict, found.score) == (Verdict.OVERRIDDEN, 12)
 
 
 def test_neither_the_study_itself_nor_another_patient_or_pipeline_is_found(hospital: Hospital) -> None:
