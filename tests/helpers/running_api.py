@@ -1,10 +1,10 @@
 """The API alone as a process of its own: `thoracle serve --role api`."""
 
 import json
+import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,7 +32,7 @@ class RunningApi:
         self._log = (self.folder / "api.log").open("ab")
         command = [sys.executable, "-m", "service", "serve", "--config", str(self.config), "--role", "api"]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-        wait_until(self._answers, 60)
+        wait_until(self._listens, 60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,12 +48,8 @@ class RunningApi:
         _, _, audit = users(load(self.config))
         return list(audit.entries())
 
-    def _answers(self) -> bool:
+    def _listens(self) -> bool:
         assert self._process.poll() is None, self.log()
-        try:
-            with urllib.request.urlopen(f"{self.url}/livez", timeout=5):
-                return True
-        except urllib.error.HTTPError:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5):
             return True
-        except OSError:
-            return False
+        return False
