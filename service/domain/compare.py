@@ -55,6 +55,7 @@ def comparison(
 def findings_now(rules: ComparedFindings, analysis: Analysis) -> dict[str, MeasurementGroup]:
     """Groups of the findings of a result that are matched, by name."""
     segments = {segment.name for one in analysis.label_maps if one.name == rules.label_map for segment in one.segments}
+    segments -= rules.together
     return {one.name: one for one in analysis.groups if one.segment in segments}
 
 
@@ -130,7 +131,8 @@ def _unmatched(beside: bool, otherwise: Match, matches: Matches) -> Match:
 
 def prior_findings(rules: ComparedFindings, prior: PriorResult) -> tuple[str, ...]:
     """Names of the findings of an earlier result, in its order."""
-    return tuple(name for name in prior.measurements if name in prior.segments_of(rules.label_map))
+    segments = prior.segments_of(rules.label_map) - rules.together
+    return tuple(name for name in prior.measurements if name in segments)
 
 
 def _remarks(prior: PriorResult, analysis: Analysis, now: Acquisition) -> Iterator[str]:

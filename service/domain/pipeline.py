@@ -48,11 +48,13 @@ class Compared:
 class ComparedFindings:
     """Findings that are matched by their position. label_map: whose segments they are, each with a group of its own.
 
-    numbers: of each finding, as `Compared`, whose group is the finding's own and stays empty here.
+    numbers: of each finding, as `Compared`, whose group is the finding's own and stays empty here. together: names of
+    segments that hold several findings, which have no position of their own and are not matched.
     """
 
     label_map: str
     numbers: tuple[Compared, ...]
+    together: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from service.domain.eligibility import Limits
 from service.domain.flags import Flag, in_order
 from service.domain.model_roles import Role
 from service.domain.model_spec import ModelSpec
-from service.domain.pipeline import Drift
+from service.domain.pipeline import ComparisonRules, Drift
 from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
 from service.domain.rounding import millilitres_text, percent_text
@@ -16,6 +16,7 @@ from service.pipelines.nsclc_gtv import flags as warnings
 from service.pipelines.nsclc_gtv import report as pages
 from service.pipelines.nsclc_gtv import segments
 from service.pipelines.nsclc_gtv.anatomy import Anatomy, anatomy_of
+from service.pipelines.nsclc_gtv.compared import RULES
 from service.pipelines.nsclc_gtv.field_answers import FieldAnswers, field_answers, rule_of
 from service.pipelines.nsclc_gtv.findings import Findings, find_tumours
 from service.pipelines.nsclc_gtv.found import Found
@@ -54,6 +55,7 @@ class NsclcGtv:
         Drift("finding_count", "Number of suspected lung tumours"),
         Drift("gtv_ml", "Volume of the largest suspected lung tumour in mL"),
     )
+    comparison: ComparisonRules = RULES
 
     def preference(self, kernels: tuple[str, ...], thickness_mm: float | None) -> int:
         """Any reconstruction is as good as another."""
