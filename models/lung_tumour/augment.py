@@ -38,26 +38,32 @@ def placement(centre: Tensor, size: tuple[int, int], random: Generator) -> Tenso
 
 
 def augment(
-    hu: Tensor, edge: Tensor, masks: Tensor, centre: Tensor, random: Generator
+    hu: Tensor, edge: Tensor, masks: Tensor, centre: Tensor, random: Generator, wide: float = 0.0
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Windows as the service would show them: HU with air outside the lung field, the tumour, and where it is known.
 
-    hu: float HU. edge: mm inside the lung field. masks: 0/1, tumour and known of the slice in the middle.
+    hu: float HU. edge: mm inside the lung field. masks: 0/1, tumour and known of the slice in the middle. wide: part of
+    the examples whose field is much too wide.
     """
     batch, slices, *size = hu.shape
     grid = F.affine_grid(placement(centre, (size[0], size[1]), random), [batch, 1, *SEEN], align_corners=False)
     moved = F.grid_sample(torch.cat([moving(hu, random) - AIR_HU, edge + 60.0, masks], 1), grid, align_corners=False)
     hu, edge = moved[:, :slices] + AIR_HU, moved[:, slices : 2 * slices] - 60.0
     tumour, known = (moved[:, 2 * slices :] >= 0.5).float().split(1, 1)
-    inside = edge > _border(batch, random)
+    inside = edge > _border(batch, random, wide)
     hu = torch.where(inside, appearance(hu, random), AIR_HU)
     return hu, tumour * inside[:, slices // 2, None], known
 
 
-def _border(batch: int, random: Generator) -> Tensor:
-    """By how many mm the lung field is smaller than found, uneven: of lungs with large tumours it is."""
+def _border(batch: int, random: Generator, wide: float) -> Tensor:
+    """By how many mm the lung field is smaller than found, uneven: of lungs with large tumours it is.
+
+    Some are up to 5 cm wider: the mirror image of a low lung may hold the other side's liver, and a field may be wrong.
+    """
     lumps = F.interpolate(torch.randn((batch, 1, 6, 7), generator=random), SEEN, mode="bicubic")
     even = uniform((batch, 1, 1, 1), -5.0, 9.0, random) * sometimes(batch, 0.6, random)
+    if wide > 0.0:
+        even = torch.where(sometimes(batch, wide, random) > 0, uniform((batch, 1, 1, 1), -50.0, -5.0, random), even)
     return even + lumps * uniform((batch, 1, 1, 1), 0.0, 4.0, random) * sometimes(batch, 0.5, random)
 
 

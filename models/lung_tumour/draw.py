@@ -59,10 +59,14 @@ class Sources:
         stack = _cut(volume, min(max(middle, 0), len(volume.hu) - 1))
         return _around(random, stack, stack.masks[0] > 0)
 
-    def clear(self, random: Generator) -> Stack:
-        """Any slice of lung, seldom one without."""
+    def clear(self, random: Generator, domes: float = 0.0) -> Stack:
+        """Any slice of lung, seldom one without. domes: part of them in the last quarter of the lung's slices."""
         volume = self.volumes[int(random.integers(len(self.volumes)))]
         lung = volume.lung.any((1, 2))
+        if domes > 0.0 and random.random() < domes:
+            slices = np.flatnonzero(lung)
+            middle = _one_of(random, slices[3 * len(slices) // 4 :])
+            return _around(random, _cut(volume, middle), volume.edge[middle] > 0)
         middle = _one_of(random, np.flatnonzero(lung if random.random() < 0.9 else np.ones_like(lung)))
         return _around(random, _cut(volume, middle), volume.lung[middle])
 

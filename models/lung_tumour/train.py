@@ -6,7 +6,7 @@ DIR holds train/ and dicom/. What is trained stands in train.toml; the options c
 was when the same command is given again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -48,6 +48,25 @@ class Parts(config.Strict):
     clear: PositiveFloat
 
 
+class Examples(config.Strict):
+    """What is drawn. wide: part of the examples whose lung field is up to 5 cm too wide. domes: part of the clear ones
+    that lie at the bases of the lungs, or below. generous: synthetic bodies are outlined as experts outline tumours.
+    """
+
+    parts: Parts
+    wide: float = Field(ge=0.0, le=1.0)
+    domes: float = Field(ge=0.0, le=1.0)
+    generous: bool
+
+
+class Again(config.Strict):
+    """The second run, which goes on from the weights of the first, with other lesions. rate: the highest."""
+
+    steps: PositiveInt
+    rate: PositiveFloat
+    examples: Examples
+
+
 class Config(config.Training):
     """What train.toml holds.
 
@@ -58,11 +77,12 @@ class Config(config.Training):
     network: Name
     held_out: list[Literal[CTS]] = Field(max_length=len(CTS) - 1)
     bank: PositiveInt
-    parts: Parts
+    examples: Examples
     dice_first: NonNegativeInt
     steps: PositiveInt
     log_every: PositiveInt
     save_every: PositiveInt
+    again: Again
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,20 +98,20 @@ class Tumours:
         """Images, then tumour, known and the weight of cross entropy of `loss`, augmented."""
         drawn = np.random.default_rng(int(torch.randint(2**62, (), generator=random)))
         hu, edge, masks, centre = tensors([self._draw(drawn) for _ in range(self.config.batch)])
-        hu, tumour, known = augment(hu, edge, masks, centre, random)
+        hu, tumour, known = augment(hu, edge, masks, centre, random, self.config.examples.wide)
         weight = torch.tensor(1.0 / 3.0 if step < self.config.dice_first else 1.0)
         images = image(hu, self.config.network).contiguous(memory_format=torch.channels_last)
         return images, tumour, known, weight
 
     def _draw(self, random: np.random.Generator) -> Stack:
         """One example. Without a CT with an outlined tumour, a made-up one takes its place."""
-        often = np.array(list(self.config.parts.model_dump().values()))
+        often = np.array(list(self.config.examples.parts.model_dump().values()))
         kind = int(random.choice(len(often), p=often / often.sum()))
         if kind == 0 and self.sources.tumours:
             return self.sources.real(random)
         if kind == 1:
             return mosaic(random, *self.pictures)
-        return self.sources.clear(random) if kind == 3 else self.sources.made(random)
+        return self.sources.clear(random, self.config.examples.domes) if kind == 3 else self.sources.made(random)
 
     def loss(self, outputs: Tensor, *rest: Tensor) -> Tensor:
         return loss(outputs, *rest)
@@ -116,22 +136,42 @@ def task(volumes: Mapping[str, Volume], folder: Path, settings: Config, measured
     """All CTs but the held-out ones to learn from. folder: holds msd-lung-patches/."""
     learned = [one for name, volume in volumes.items() if name not in settings.held_out for one in variants(volume)]
     pictures = patches.read(folder)
-    lesions = bank.made(settings.seed, settings.bank, learned, donors(learned, *pictures))
+    lesions = bank.made(settings.seed, settings.bank, learned, donors(learned, *pictures), settings.examples.generous)
     print(f"{sum(len(one.hu) for one in learned)} slices of {len(learned)} CTs, {len(lesions)} lesions", flush=True)
     return Tumours(settings, Sources.of(learned, lesions), pictures, measured_on)
+
+
+def train_both(prepared: Callable[[Config], Tumours], settings: Config, out: Path, where: torch.device) -> None:
+    """Both runs: the first in `out`/first, then the second, whose weights.pt in `out` are the result.
+
+    prepared: makes the task of a run from its configuration.
+    """
+    first = out / "first"
+    if not (first / "weights.pt").exists():
+        run = Run.start(lambda: build(settings.network), settings, settings.steps, first, where)
+        train(run, prepared(settings), settings.log_every, settings.save_every)
+    changes = {"seed": settings.seed + 1, "dice_first": 0, "rate": settings.again.rate}
+    own = settings.model_copy(update=changes | {"examples": settings.again.examples})
+    run = Run.start(lambda: _of(settings.network, first / "weights.pt"), own, settings.again.steps, out, where)
+    train(run, prepared(own), settings.log_every, settings.save_every)
+
+
+def _of(network: Name, weights: Path) -> nn.Module:
+    """The network as the first run left it."""
+    built = build(network)
+    built.load_state_dict(torch.load(weights, weights_only=True))
+    return built
 
 
 def main() -> None:
     parser = options.parser(__doc__, HERE, OUT)
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and dicom/")
-    options.add_changes(parser, "CT", CTS)
+    options.add_changes(parser, "CT", CTS, "of the first run; those of the second stand in the configuration")
     given = parser.parse_args()
     settings, where = options.settings(Config, given), device.use(given.device)
     volumes = {name: read(given.data, name) for name in CTS}
-    held_out = [volumes[name] for name in settings.held_out]
-    learned = task(volumes, given.data / "train", settings, unseen(given.data, held_out))
-    run = Run.start(lambda: build(settings.network), settings, settings.steps, given.out, where)
-    train(run, learned, settings.log_every, settings.save_every)
+    measured_on = unseen(given.data, [volumes[name] for name in settings.held_out])
+    train_both(lambda own: task(volumes, given.data / "train", own, measured_on), settings, given.out, where)
 
 
 if __name__ == "__main__":

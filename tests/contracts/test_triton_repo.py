@@ -19,6 +19,7 @@ from models.export import embed_spec
 from models.lobes import card as lobes_card
 from models.lung_opacity import card as lung_opacity_card
 from models.lung_shape import card as lung_shape_card
+from models.lung_tumour import card as lung_tumour_card
 from models.opacity_context import card as opacity_context_card
 from models.opacity_context.noise_card import NOISE as NOISE_FILE
 from models.repository import ROOT, SPECS, differences, model_path, network_digest
@@ -35,6 +36,7 @@ CARDS = {
     "lung-shape": ("lung_shape", lung_shape_card.render),
     "lobes": ("lobes", lobes_card.render),
     "opacity-context": ("opacity_context", opacity_context_card.render),
+    "lung-tumour": ("lung_tumour", lung_tumour_card.render),
 }
 
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from converters import lungmask, slices
 from models.lung_opacity.spec import SPEC as LUNG_OPACITY
 from models.lung_shape.spec import SPEC as LUNG_SHAPE
+from models.lung_tumour.spec import SPEC as LUNG_TUMOUR
 from models.opacity_context.spec import SPEC as OPACITY_CONTEXT
 from models.triage_lesion.spec import SPEC as TRIAGE_LESION
 from service.cli import app
@@ -140,6 +141,7 @@ def test_both_are_installed_by_one_command(tmp_path: Path) -> None:
         "lobes": ("2", "body-crop"),
         "lung-opacity": (LUNG_OPACITY.version, None),
         "lung-shape": (LUNG_SHAPE.version, LUNG_SHAPE.layout),
+        "lung-tumour": (LUNG_TUMOUR.version, LUNG_TUMOUR.layout),
         "lungs": ("1", "body-crop"),
         "opacity-context": (OPACITY_CONTEXT.version, OPACITY_CONTEXT.layout),
         "triage-lesion": (TRIAGE_LESION.version, TRIAGE_LESION.layout),

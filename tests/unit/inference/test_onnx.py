@@ -182,7 +182,10 @@ def test_digests_as_sha256sum_writes_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("watched", "expected"),
-    [(None, {"lung-opacity", "lung-shape", "lobes", "opacity-context", "triage-lesion"}), (["lobes"], {"lobes"})],
+    [
+        (None, {"lung-opacity", "lung-shape", "lobes", "opacity-context", "triage-lesion", "lung-tumour"}),
+        (["lobes"], {"lobes"}),
+    ],
 )
 def test_only_watched_models_are_asked_for_a_known_answer(
     monkeypatch: pytest.MonkeyPatch, watched: list[str] | None, expected: set[str]

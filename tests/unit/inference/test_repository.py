@@ -98,6 +98,7 @@ def test_versions_come_and_go(own: Path) -> None:
         ("lobes", "2", "active"),
         ("lung-opacity", LUNG_OPACITY.version, "active"),
         ("lung-shape", SHIPPED_ONES["lung-shape"], "active"),
+        ("lung-tumour", SHIPPED_ONES["lung-tumour"], "active"),
         ("lungs", "1", "active"),
         ("opacity-context", SHIPPED_ONES["opacity-context"], "active"),
         ("triage-lesion", SHIPPED_ONES["triage-lesion"], "active"),

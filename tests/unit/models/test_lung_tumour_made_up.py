@@ -124,3 +124,14 @@ def test_lesions_begin_away_from_real_tumours() -> None:
     assert not one.tumour[tuple(points.T)].any()
     free = bank.host(replace(one, tumour=np.zeros_like(one.tumour))).points
     assert len(free) > len(points)
+
+
+def test_a_synthetic_body_may_be_outlined_a_little_outside_its_edge_and_a_real_one_stays() -> None:
+    one = volume()
+    tight, generous = (made(3, 40, [one], [], wide) for wide in (False, True))
+    sizes = [[int((lesion.state == bank.TUMOUR).sum()) for lesion in some] for some in (tight, generous)]
+    grown = [more / size for size, more in zip(*sizes, strict=True) if size > 100]
+    assert all(np.array_equal(a.hu, b.hu) for a, b in zip(tight, generous, strict=True))
+    assert 1.05 < np.median(grown) < 1.6
+    moved = (made(3, 40, [one], donors([one], *pictures()), wide) for wide in (False, True))
+    assert any(same(a, b) and (a.state == bank.TUMOUR).any() for a, b in zip(*moved, strict=True))

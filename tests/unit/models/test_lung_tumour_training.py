@@ -23,7 +23,7 @@ from models.lung_tumour.patches import guess_hu
 from models.lung_tumour.series import CTS, UNSEEN
 from models.lung_tumour.spec import ASKED, GRID, REACH, SPEC, WINDOW, WINDOW_HU
 from models.lung_tumour.to_onnx import result, to_onnx
-from models.lung_tumour.train import Config, Tumours, loss
+from models.lung_tumour.train import Config, Tumours, loss, train_both
 from models.networks.elu_unet import EluUnet
 from models.networks.small_unet import SmallUnet
 from models.training import config
@@ -131,6 +131,21 @@ def test_augmentation_shows_air_outside_the_field_and_no_tumour_there() -> None:
     assert outside.float().mean() > 0.3 and not (tumour * outside).any()
 
 
+def test_a_field_that_is_too_wide_shows_what_lies_beyond() -> None:
+    stacks = [task().sources.clear(np.random.default_rng(seed)) for seed in range(8)]
+    narrow, wide = (
+        augment(*tensors(stacks), torch.Generator().manual_seed(0), part)[0][:, REACH] > -1024.0 for part in (0.0, 1.0)
+    )
+    assert wide.float().mean() > 1.2 * narrow.float().mean()
+
+
+def test_clear_examples_may_come_from_the_bases_of_the_lungs() -> None:
+    drawn = task().sources
+    base = [drawn.clear(np.random.default_rng(seed), 1.0).edge[REACH] for seed in range(20)]
+    last = [volume().edge[z] for z in range(13, 17)] + [thick.edge[-2] for thick in variants(volume())]
+    assert all(any(np.array_equal(plane, other) for other in last) for plane in base)
+
+
 def test_a_slice_of_a_moving_patient_is_mostly_itself() -> None:
     hu = torch.zeros((80, 3, 4, 4))
     hu[:, 0] = hu[:, 2] = 900.0
@@ -165,6 +180,27 @@ def test_a_run_learns_with_each_network_and_measures_what_it_has_not_seen(
     assert {"unseen dice", "unseen ml", "unseen true ml", "unseen false ml"} == set(last["held_out"])
     weights, checkpoint = result(tmp_path / "weights.pt"), result(tmp_path / "checkpoint.pt")
     assert weights.keys() == checkpoint.keys() and all(torch.equal(weights[key], checkpoint[key]) for key in weights)
+
+
+def test_the_second_run_goes_on_from_the_first_with_another_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny(monkeypatch)
+    parts = {"real": 1.0, "pictures": 1e-9, "made": 1e-9, "clear": 1e-9}
+    examples = {"parts": parts, "wide": 0.1, "domes": 0.1, "generous": True}
+    again = {"steps": 1, "rate": 1e-3, "examples": examples}
+    drawn, seen = task(steps=1, log_every=1, save_every=1, again=again), list[Config]()
+
+    def prepared(own: Config) -> Tumours:
+        seen.append(own)
+        return replace(drawn, config=own)
+
+    train_both(prepared, drawn.config, tmp_path, CPU)
+    first, both = (torch.load(folder / "weights.pt") for folder in (tmp_path / "first", tmp_path))
+    assert any(not torch.equal(first[key], both[key]) for key in both)
+    assert [own.seed for own in seen] == [1, 2] and seen[1].examples.parts.real == 1.0
+    train_both(prepared, drawn.config, tmp_path, CPU)
+    assert [own.seed for own in seen] == [1, 2, 2], "the first run is not made again"
 
 
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
