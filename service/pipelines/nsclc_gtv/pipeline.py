@@ -15,7 +15,7 @@ from service.domain.rounding import millilitres_text, percent_text
 from service.pipelines.nsclc_gtv import flags as warnings
 from service.pipelines.nsclc_gtv import report as pages
 from service.pipelines.nsclc_gtv import segments
-from service.pipelines.nsclc_gtv.anatomy import Anatomy, anatomy_of
+from service.pipelines.nsclc_gtv.anatomy import Anatomy, anatomy_in_chest, anatomy_of
 from service.pipelines.nsclc_gtv.field_answers import FieldAnswers, field_answers, rule_of
 from service.pipelines.nsclc_gtv.findings import Findings, find_tumours
 from service.pipelines.nsclc_gtv.found import Found
@@ -64,7 +64,7 @@ class NsclcGtv:
         progress("tumour", 0.0)
         spec = backend.spec(LUNG_TUMOUR.name)
         answers, rule = field_answers(ct, spec, backend, lambda done: progress("tumour", done)), rule_of(spec)
-        anatomy = anatomy_of(ct, backend, progress)
+        anatomy = _anatomy(ct, answers, backend, progress)
         progress("measure", 0.0)
         findings = find_tumours(ct, answers.probability, rule)
         told = tuple(measured(ct, one, anatomy.lobe_mask, answers.grid) for one in findings.told)
@@ -86,6 +86,13 @@ class NsclcGtv:
     def report(self, ct: CT, analysis: Analysis, step: Step) -> ReportBody:
         """What the report prints. step: called before each picture."""
         return pages.report(ct, analysis, step)
+
+
+def _anatomy(ct: CT, answers: FieldAnswers, backend: Backend, progress: Progress) -> Anatomy:
+    """Lungs and lobes; of a CT that reaches far beyond the chest they are sought there alone."""
+    if max(answers.beyond_mm) > BEYOND_MM:
+        return anatomy_in_chest(ct, answers.grid, backend, progress)
+    return anatomy_of(ct, backend, progress)
 
 
 def _rest_sides(ct: CT, findings: Findings, answers: FieldAnswers) -> tuple[bool, bool]:

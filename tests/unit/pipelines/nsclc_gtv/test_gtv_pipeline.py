@@ -13,6 +13,7 @@ from helpers import evidence_samples, make_ct, tiny_tumour
 from helpers.tumours import Tumour
 
 from service.domain.analysis import Analysis, RoiType
+from service.domain.anatomy import Lobe
 from service.domain.ct import CT
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend, no_step, unheard
@@ -25,6 +26,7 @@ from service.pipelines.nsclc_gtv import flags as warnings
 from service.pipelines.nsclc_gtv.pipeline import NsclcGtv
 from service.pipelines.nsclc_gtv.report import AXES, GTV_MARK
 from service.pipelines.shared.flags import LOBES_APPROXIMATE
+from service.pipelines.shared.lobe_segments import site
 
 pytestmark = pytest.mark.slow
 
@@ -184,12 +186,18 @@ def test_a_lung_without_air_is_analysed(backend: Backend) -> None:
     assert judged(found, "LUNG_LEFT")["TUMOUR-DETECT"] == "Positive"
 
 
-def test_a_ct_from_neck_to_pelvis_is_analysed_in_the_chest(backend: Backend) -> None:
-    ct = phantom(LARGE, slices=140, spacing_mm=5.0)
-    found = analyse(ct, backend)
+@pytest.mark.parametrize("orientation", ["HFS", "FFP"])
+def test_a_ct_from_neck_to_pelvis_is_analysed_in_the_chest(backend: Backend, orientation: str) -> None:
+    scan = make_ct.make(**SCAN | {"slices": 140, "spacing_mm": 5.0}, tumours=(LARGE,), orientation=orientation)
+    found = analyse(read_ct(scan.datasets), backend)
     (flag,) = (one for one in found.flags if one == warnings.BEYOND_CHEST)
     assert flag.detail == "255 mm above it, 255 mm below it were left out."
     assert found.group("GTV_1")["volume_ml"] == pytest.approx(LARGE.ml, rel=0.05)
+    lungs = found.label_map("lobes").labels > 0
+    truth = scan.truth.lobe_mask > 0
+    both = np.count_nonzero(lungs & truth)
+    assert 2 * both / (np.count_nonzero(lungs) + np.count_nonzero(truth)) > 0.95, "lungs lie where they are"
+    assert found.group("GTV_1").site == site(Lobe.RUL)
 
 
 def test_a_finding_at_the_edge_of_the_images_is_told_to_be_cut(backend: Backend) -> None:
