@@ -38,6 +38,10 @@ AS_LARGE = 0.5
 """Part of the volume of the largest finding from which on a candidate is told to be nearly as large."""
 
 
+LEFT_OUT_TOLD_ML = 0.1
+"""Parts that are no finding are counted in every result; from this volume of all of them on a reader is warned."""
+
+
 class NsclcGtv:
     """Suspected lung tumours: outlined, measured, and the largest named GTV-1."""
 
@@ -111,7 +115,7 @@ def _of_findings(findings: Findings, told: Sequence[Measured]) -> Iterator[Flag]
         if told[1].volume_ml >= AS_LARGE * told[0].volume_ml:
             both = " and ".join(f"{millilitres_text(one.volume_ml)} mL" for one in told[:2])
             yield warnings.CANDIDATE_AS_LARGE.because(f"{both}.")
-    if findings.left_out:
+    if findings.left_out_ml >= LEFT_OUT_TOLD_ML:
         yield warnings.PARTS_LEFT_OUT.because(
             f"{findings.left_out}, together {millilitres_text(findings.left_out_ml)} mL."
         )

@@ -19,6 +19,7 @@ from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend, no_step, unheard
 from service.errors import Reason, Refusal, Rejected
 from service.evidence.result import result_document
+from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines.nsclc_gtv import anatomy as anatomy_module
@@ -260,3 +261,9 @@ def test_the_report_shows_the_axes_and_the_outline_in_the_slice_of_the_longest_d
     extent_mm = np.ptp(yellow, axis=0).max() * body.large[1].picture.mm_per_pixel
     assert extent_mm == pytest.approx(np.linalg.norm(np.subtract(*line)), abs=3.0)
     assert yellow[:, 1].mean() < rgb.shape[1] / 2, "the patient's right is on the left"
+
+
+@pytest.mark.parametrize(("spacing_mm", "slices", "ok"), [(10.0, 22, True), (2.5, 88, True), (12.0, 20, False)])
+def test_the_gate_lets_slices_of_up_to_10_mm_pass(spacing_mm: float, slices: int, ok: bool) -> None:
+    datasets = make_ct.make(slices=slices, spacing_mm=spacing_mm).datasets
+    assert check_headers(datasets, NsclcGtv().limits).ok is ok
