@@ -89,7 +89,7 @@ REQUIREMENTS = (
         "key-images",
         "key images as Key Object Selection",
         Met.NO,
-        "no Key Object Selection is made; the report has pictures of slices",
+        "no Key Object Selection is made; axes of a finding refer to the image that shows it best",
         _TRIED,
         Known.SUMMARY,
     ),

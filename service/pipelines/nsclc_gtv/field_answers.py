@@ -14,8 +14,8 @@ from service.domain.ports import Backend
 from service.imaging.lungs import HALF
 from service.pipelines.nsclc_gtv.field_grid import FieldGrid, field_grid, is_paper
 from service.pipelines.nsclc_gtv.findings import Rule
-from service.pipelines.nsclc_gtv.model_roles import LEAST_ML, LEAST_PEAK, TUMOUR
-from service.pipelines.shared.slices import centred, infer_slices
+from service.pipelines.nsclc_gtv.model_roles import LEAST_ML, LEAST_PEAK
+from service.pipelines.shared.slices import infer_slices
 from service.pipelines.shared.stacks import infer_stacks
 
 Told = Callable[[float], None]
@@ -78,6 +78,4 @@ def _in_slices(grid: FieldGrid, spec: ModelSpec, backend: Backend, done: Told) -
 
 def rule_of(spec: ModelSpec) -> Rule:
     """The detection rule of a model; the role has checked that its spec has one."""
-    least_peak = spec.measured[LEAST_PEAK]
-    level = centred(np.array([round(255 * least_peak)], np.uint8), spec.thresholds[TUMOUR])[0]
-    return Rule(spec.measured[LEAST_ML], least_peak, int(level))
+    return Rule(spec.measured[LEAST_ML], spec.measured[LEAST_PEAK])

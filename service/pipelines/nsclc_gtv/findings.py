@@ -24,14 +24,13 @@ Labels = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """From where on a connected part is a finding: both limits, of the model's spec. least_peak: 0 to 1.
+    """From where on a connected part is a finding: both limits, of the model's spec.
 
-    peak_level: the same as UINT8, stretched as the network's answers are (`slices.centred`).
+    least_peak: 0 to 1, the model's own threshold counts as 0.5, as in all answers of networks (`slices.centred`).
     """
 
     least_ml: float
     least_peak: float
-    peak_level: int
 
     @property
     def sentence(self) -> str:
@@ -87,7 +86,9 @@ def find_tumours(ct: CT, probability: hd.Volume, rule: Rule) -> Findings:
     on_source = resample_like(probability, ct.volume[box])
     pieces, count = ndimage.label(on_source >= HALF, _CONNECTED)
     volumes_ml = np.bincount(pieces.ravel(), minlength=count + 1) * ct.voxel_ml
-    kept = (volumes_ml >= rule.least_ml) & (_peaks(probability, likely, pieces, ct.volume[box]) >= rule.peak_level)
+    peaks = np.zeros(count + 1)
+    peaks[1:] = ndimage.maximum(on_source, pieces, np.arange(1, count + 1))
+    kept = (volumes_ml >= rule.least_ml) & (peaks / 255.0 >= rule.least_peak)
     kept[0] = False
     order = np.flatnonzero(kept)
     order = order[np.argsort(-volumes_ml[order], kind="stable")]
@@ -97,20 +98,6 @@ def find_tumours(ct: CT, probability: hd.Volume, rule: Rule) -> Findings:
     dropped = ~kept
     dropped[0] = False
     return Findings(every, labels, int(dropped.sum()), float(volumes_ml[dropped].sum()))
-
-
-def _peaks(probability: hd.Volume, likely: Mask, pieces: Labels, source: hd.Volume) -> NDArray[np.int64]:
-    """The greatest answer of the network in each piece, by its number; pieces: on the grid of `source`.
-
-    Each voxel of the network's grid counts for the piece that holds its middle, so that interpolation lowers no peak.
-    """
-    peaks = np.zeros(int(pieces.max()) + 1, np.int64)
-    at = np.argwhere(likely)
-    there = source.map_reference_to_indices(probability.map_indices_to_reference(at))
-    last = np.array(pieces.shape) - 1
-    nearest = np.clip(np.rint(there).astype(int), 0, last)
-    np.maximum.at(peaks, pieces[tuple(nearest.T)], probability.array[tuple(at.T)].astype(np.int64))
-    return peaks
 
 
 def _cut_out(pieces: Labels, order: NDArray[np.int64], volumes_ml: NDArray[Any], within: Box) -> list[Finding]:

@@ -15,7 +15,8 @@ TUMOUR = "tumour"
 """The channel of the network that outlines tumours."""
 
 LEAST_ML, LEAST_PEAK = "least_ml", "least_peak"
-"""The detection rule in `ModelSpec.measured`: least volume in mL, and least peak probability, 0 to 1, of a tumour."""
+"""The detection rule in `ModelSpec.measured`: least volume in mL, and least peak probability of a tumour, 0 to 1, where
+the threshold counts as 0.5; both on the grid of the CT."""
 
 
 PAPER_SLICES, PAPER_MM, PAPER_SIZE = "paper-slices", 1.0, 512

@@ -15,7 +15,7 @@ from service.domain.rounding import millilitres_text, percent_text
 from service.pipelines.nsclc_gtv import flags as warnings
 from service.pipelines.nsclc_gtv import report as pages
 from service.pipelines.nsclc_gtv import segments
-from service.pipelines.nsclc_gtv.anatomy import Anatomy, anatomy_of
+from service.pipelines.nsclc_gtv.anatomy import Anatomy, anatomy_in_chest, anatomy_of
 from service.pipelines.nsclc_gtv.compared import RULES
 from service.pipelines.nsclc_gtv.field_answers import FieldAnswers, field_answers, rule_of
 from service.pipelines.nsclc_gtv.findings import Findings, find_tumours
@@ -37,6 +37,10 @@ CUT_PART = 0.02
 
 AS_LARGE = 0.5
 """Part of the volume of the largest finding from which on a candidate is told to be nearly as large."""
+
+
+LEFT_OUT_TOLD_ML = 0.1
+"""Parts that are no finding are counted in every result; from this volume of all of them on a reader is warned."""
 
 
 class NsclcGtv:
@@ -66,7 +70,7 @@ class NsclcGtv:
         progress("tumour", 0.0)
         spec = backend.spec(LUNG_TUMOUR.name)
         answers, rule = field_answers(ct, spec, backend, lambda done: progress("tumour", done)), rule_of(spec)
-        anatomy = anatomy_of(ct, backend, progress)
+        anatomy = _anatomy(ct, answers, backend, progress)
         progress("measure", 0.0)
         findings = find_tumours(ct, answers.probability, rule)
         told = tuple(measured(ct, one, anatomy.lobe_mask, answers.grid) for one in findings.told)
@@ -90,6 +94,13 @@ class NsclcGtv:
         return pages.report(ct, analysis, step)
 
 
+def _anatomy(ct: CT, answers: FieldAnswers, backend: Backend, progress: Progress) -> Anatomy:
+    """Lungs and lobes; of a CT that reaches far beyond the chest they are sought there alone."""
+    if max(answers.beyond_mm) > BEYOND_MM:
+        return anatomy_in_chest(ct, answers.grid, backend, progress)
+    return anatomy_of(ct, backend, progress)
+
+
 def _rest_sides(ct: CT, findings: Findings, answers: FieldAnswers) -> tuple[bool, bool]:
     """Whether any finding that is not told lies in the right lung, and whether any lies in the left one."""
     parts = [right_part_by_spine(ct, one, answers.grid) for one in findings.rest]
@@ -106,7 +117,7 @@ def _of_findings(findings: Findings, told: Sequence[Measured]) -> Iterator[Flag]
         if told[1].volume_ml >= AS_LARGE * told[0].volume_ml:
             both = " and ".join(f"{millilitres_text(one.volume_ml)} mL" for one in told[:2])
             yield warnings.CANDIDATE_AS_LARGE.because(f"{both}.")
-    if findings.left_out:
+    if findings.left_out_ml >= LEFT_OUT_TOLD_ML:
         yield warnings.PARTS_LEFT_OUT.because(
             f"{findings.left_out}, together {millilitres_text(findings.left_out_ml)} mL."
         )

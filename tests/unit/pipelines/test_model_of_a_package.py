@@ -118,7 +118,7 @@ def test_a_pipeline_of_two_new_models_is_brought_into_service(root: Path, added:
 
 def test_no_pipeline_needs_it_so_it_may_go(root: Path, added: Pipeline) -> None:
     acceptance = Acceptance([*BUILT_IN, added], [], None, lambda versions: OnnxBackend(root, versions=versions))
-    assert acceptance.required == {"lung-opacity", "lobes", "opacity-context", "triage-lesion"}
+    assert acceptance.required == {"lung-opacity", "lobes", "opacity-context", "triage-lesion", "lung-tumour"}
     for version in "12":
         assert remove(root, NAME, version, required=lambda: NAME in acceptance.required) is None
 

@@ -13,11 +13,13 @@ from helpers import evidence_samples, make_ct, tiny_tumour
 from helpers.tumours import Tumour
 
 from service.domain.analysis import Analysis, RoiType
+from service.domain.anatomy import Lobe
 from service.domain.ct import CT
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Array, Backend, no_step, unheard
 from service.errors import Reason, Refusal, Rejected
 from service.evidence.result import result_document
+from service.imaging.gate import check_headers
 from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines.nsclc_gtv import anatomy as anatomy_module
@@ -25,6 +27,7 @@ from service.pipelines.nsclc_gtv import flags as warnings
 from service.pipelines.nsclc_gtv.pipeline import NsclcGtv
 from service.pipelines.nsclc_gtv.report import AXES, GTV_MARK
 from service.pipelines.shared.flags import LOBES_APPROXIMATE
+from service.pipelines.shared.lobe_segments import site
 
 pytestmark = pytest.mark.slow
 
@@ -184,12 +187,18 @@ def test_a_lung_without_air_is_analysed(backend: Backend) -> None:
     assert judged(found, "LUNG_LEFT")["TUMOUR-DETECT"] == "Positive"
 
 
-def test_a_ct_from_neck_to_pelvis_is_analysed_in_the_chest(backend: Backend) -> None:
-    ct = phantom(LARGE, slices=140, spacing_mm=5.0)
-    found = analyse(ct, backend)
+@pytest.mark.parametrize("orientation", ["HFS", "FFP"])
+def test_a_ct_from_neck_to_pelvis_is_analysed_in_the_chest(backend: Backend, orientation: str) -> None:
+    scan = make_ct.make(**SCAN | {"slices": 140, "spacing_mm": 5.0}, tumours=(LARGE,), orientation=orientation)
+    found = analyse(read_ct(scan.datasets), backend)
     (flag,) = (one for one in found.flags if one == warnings.BEYOND_CHEST)
     assert flag.detail == "255 mm above it, 255 mm below it were left out."
     assert found.group("GTV_1")["volume_ml"] == pytest.approx(LARGE.ml, rel=0.05)
+    lungs = found.label_map("lobes").labels > 0
+    truth = scan.truth.lobe_mask > 0
+    both = np.count_nonzero(lungs & truth)
+    assert 2 * both / (np.count_nonzero(lungs) + np.count_nonzero(truth)) > 0.95, "lungs lie where they are"
+    assert found.group("GTV_1").site == site(Lobe.RUL)
 
 
 def test_a_finding_at_the_edge_of_the_images_is_told_to_be_cut(backend: Backend) -> None:
@@ -252,3 +261,9 @@ def test_the_report_shows_the_axes_and_the_outline_in_the_slice_of_the_longest_d
     extent_mm = np.ptp(yellow, axis=0).max() * body.large[1].picture.mm_per_pixel
     assert extent_mm == pytest.approx(np.linalg.norm(np.subtract(*line)), abs=3.0)
     assert yellow[:, 1].mean() < rgb.shape[1] / 2, "the patient's right is on the left"
+
+
+@pytest.mark.parametrize(("spacing_mm", "slices", "ok"), [(10.0, 22, True), (2.5, 88, True), (12.0, 20, False)])
+def test_the_gate_lets_slices_of_up_to_10_mm_pass(spacing_mm: float, slices: int, ok: bool) -> None:
+    datasets = make_ct.make(slices=slices, spacing_mm=spacing_mm).datasets
+    assert check_headers(datasets, NsclcGtv().limits).ok is ok
