@@ -6,6 +6,7 @@ What cannot be compared is told by a flag; the result itself is none the worse f
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import highdicom as hd
 import numpy as np
@@ -25,11 +26,13 @@ from service.domain.flags import (
     PRIOR_UNREADABLE,
     Flag,
 )
-from service.domain.pipeline import ComparedFindings, comparison_rules
+from service.domain.pipeline import ComparedFindings, Pipeline, comparison_rules
 from service.domain.ports import Step
 from service.domain.prior import Acquisition, Patient
 from service.errors import Permanent
+from service.evidence.times import acquisition_time
 from service.imaging.finding_match import Points, match, points_of
+from service.imaging.patient_identity import acquisition_of, patient_of
 from service.imaging.registration import register
 from service.store.encryption import LOST
 from service.worker_step import InternalError, worker_step
@@ -52,13 +55,17 @@ class Comparer:
     priors: Priors
     most_years: float = 10.0
 
-    def compare(self, ct: CT, wanted: Wanted, now: Acquisition, step: Step) -> Answer:
+    def compare(self, pipeline: Pipeline, ct: CT, analysis: Analysis, as_of: datetime, step: Step) -> Answer:
         """What has changed since the latest earlier CT. step: called between the parts; what it raises passes through.
 
-        now: how the CT was scanned. OSError: the storage failed.
+        as_of: aware; earlier results count that were there then. A CT without a patient ID, or that does not tell when
+        it was acquired, is compared with none. OSError: the storage failed.
         """
-        if not wanted.patient.patient_id:
+        now, patient = acquisition(ct), patient_of(ct.headers[0])
+        if now is None or not patient.patient_id:
             return NOTHING
+        wanted = Wanted(patient, ct.study_uid, pipeline, analysis, now.acquired_at, as_of)
+        step()
         try:
             with worker_step(MemoryError):
                 return self._compared(ct, wanted, now, step)
@@ -82,12 +89,18 @@ class Comparer:
                     step()
                     rules = comparison_rules(wanted.pipeline)
                     matches = _matches(rules.findings, prior, ct, wanted.analysis)
-            except (Permanent, *LOST) as error:
+            except (Permanent, FileNotFoundError, *LOST) as error:
                 log.warning("an earlier result cannot be used: %s", error)
                 return None, (PRIOR_UNREADABLE.because(f"{_in_words(error)}."),)
             found = comparison(prior.result, wanted.analysis, now, rules, matches)
             return replace(found, remarks=(*remarks, *found.remarks)), ()
         return NOTHING
+
+
+def acquisition(ct: CT) -> Acquisition | None:
+    """How a CT was scanned; None where it does not say when."""
+    acquired_at = acquisition_time(ct.headers)
+    return None if acquired_at is None else acquisition_of(ct.headers, acquired_at)
 
 
 def _in_words(error: Exception) -> str:

@@ -51,6 +51,7 @@ def compared(datasets: list[Dataset], folder: Path, node: WebNode, told: list[st
     return analyst.analyse(scan([folder / "ct"]), unheard, {}, RUN)
 
 
+@pytest.mark.conformance("web-services/retrieve")
 def test_the_same_is_compared_as_from_the_services_own_files(archive: WebNode, before: Path, tmp_path: Path) -> None:
     told: list[str] = []
     scan_of = visit(SECOND, *GROWN, turned_deg=5.0)

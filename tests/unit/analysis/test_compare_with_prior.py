@@ -213,12 +213,24 @@ def no_numbers(folder: Path) -> None:
     (folder / "result.json").write_text(json.dumps(document))
 
 
+def not_finite(folder: Path) -> None:
+    text = (folder / "result.json").read_text()
+    (folder / "result.json").write_text(text.replace('"volume_ml": 3', '"volume_ml": NaN, "x": 3', 1))
+
+
+def without_report(folder: Path) -> None:
+    (folder / "study.sr.dcm").unlink()
+
+
 def cut_off(folder: Path) -> None:
     path = folder / "nodules.seg.dcm"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("harm", [no_result, older_version, another_product, of_another_study, no_numbers, cut_off])
+@pytest.mark.parametrize(
+    "harm",
+    [no_result, older_version, another_product, of_another_study, no_numbers, not_finite, without_report, cut_off],
+)
 def test_an_earlier_result_that_is_not_ours_or_damaged_is_named_and_harms_nothing(
     before: Path, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
