@@ -11,7 +11,7 @@ from typing import Any
 from pydicom import Dataset
 
 from service.analysis.prior_documents import document_of, library_image
-from service.analysis.prior_files import RESULT, NoPrior
+from service.analysis.prior_files import RESULT, NoPrior, is_ours
 from service.analysis.priors import NotAsked, PriorFiles, Wanted
 from service.domain.pipeline import SERIES_NUMBERS
 from service.domain.unparsable import UNPARSABLE
@@ -54,8 +54,11 @@ class ArchivePriors:
                 continue
             series = _answered(partial(search.series, study_uid))
             held = _newest(study_uid, series, wanted.pipeline.series_number)
-            if held is not None and STUDY.offset in held.series:
-                yield _fetched(search, held, wanted)
+            if held is None or STUDY.offset not in held.series:
+                continue
+            root = _answered(partial(search.only_instance, study_uid, held.series[STUDY.offset]))
+            if is_ours(root):  # others number their series as they like
+                yield _fetched(search, held, root, wanted)
 
 
 def _answered(question: Callable[[], Any]) -> Any:
@@ -76,11 +79,11 @@ def _newest(study_uid: str, series: Mapping[int, str], first: int) -> _Held | No
 
 
 @contextmanager
-def _fetched(search: PriorSearch, held: _Held, wanted: Wanted) -> Iterator[PriorFiles]:
-    """Its objects in a folder of their own, with a result.json that is made of them."""
+def _fetched(search: PriorSearch, held: _Held, root: Dataset, wanted: Wanted) -> Iterator[PriorFiles]:
+    """Its objects in a folder of their own, with a result.json that is made of them. root: its study SR."""
     with folder_for_copies() as folder:
-        objects = {}
-        for product in (STUDY, MEASUREMENTS, *segmentation_products(wanted.pipeline.label_maps)):
+        objects = {STUDY.file_name: root}
+        for product in (MEASUREMENTS, *segmentation_products(wanted.pipeline.label_maps)):
             if (series_uid := held.series.get(product.offset)) is not None:
                 objects[product.file_name] = _answered(partial(search.only_instance, held.study_uid, series_uid))
         try:

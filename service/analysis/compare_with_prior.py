@@ -90,8 +90,9 @@ class Comparer:
                     rules = comparison_rules(wanted.pipeline)
                     matches = _matches(rules.findings, prior, ct, wanted.analysis)
             except (Permanent, FileNotFoundError, *LOST) as error:
-                log.warning("an earlier result cannot be used: %s", error)
-                return None, (PRIOR_UNREADABLE.because(f"{_in_words(error)}."),)
+                why = _in_words(error)
+                log.warning("an earlier result cannot be used: %s", why)
+                return None, (PRIOR_UNREADABLE.because(f"{why[0].upper()}{why[1:]}."),)
             found = comparison(prior.result, wanted.analysis, now, rules, matches)
             return replace(found, remarks=(*remarks, *found.remarks)), ()
         return NOTHING
@@ -105,7 +106,7 @@ def acquisition(ct: CT) -> Acquisition | None:
 
 def _in_words(error: Exception) -> str:
     """Only our own words are safe to print: others may quote a path."""
-    return str(error).capitalize() if isinstance(error, NoPrior) else type(error).__name__
+    return str(error) if isinstance(error, NoPrior) else type(error).__name__
 
 
 def refused(now: Patient, then: Patient) -> Flag | None:

@@ -176,14 +176,19 @@ def _header(path: Path) -> Dataset:
     try:
         with path.open("rb") as file:
             header = beginning(file, _IDENTITY)
-        made_by = str(header.get("Manufacturer", "")), str(header.get("ManufacturerModelName", ""))
+        ours = is_ours(header)
     except (Rejected, *UNPARSABLE) as error:
         raise NoPrior("an object of it cannot be read") from error
     if not all(is_unique_identifier(header.get(name)) for name in _UIDS):
         raise NoPrior("an object of it has no UIDs that can be referred to")
-    if made_by != (MANUFACTURER, MODEL_NAME):
+    if not ours:
         raise NoPrior("an object of it was made by another product")
     return header
+
+
+def is_ours(header: Dataset) -> bool:
+    """Whether an object says that this service made it."""
+    return (header.get("Manufacturer"), header.get("ManufacturerModelName")) == (MANUFACTURER, MODEL_NAME)
 
 
 def _object(kind: str, header: Dataset) -> PriorObject:
