@@ -4,7 +4,7 @@ What cannot be compared is told by a flag; the result itself is none the worse f
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from service.analysis.prior_files import NoPrior, Prior, read_prior
 from service.analysis.priors import NotAsked, Priors, Wanted, is_within
 from service.domain import codes
 from service.domain.analysis import Analysis
-from service.domain.compare import Matches, comparison, findings_now, prior_findings
+from service.domain.compare import Matches, comparison
 from service.domain.comparison import Comparison
 from service.domain.ct import CT
 from service.domain.flags import (
@@ -31,7 +31,8 @@ from service.domain.ports import Step
 from service.domain.prior import Acquisition, Patient
 from service.errors import Permanent
 from service.evidence.times import acquisition_time
-from service.imaging.finding_match import Points, match, points_of
+from service.imaging.boxes import label_bounds
+from service.imaging.finding_match import Points, in_reach_of, match, points_of
 from service.imaging.patient_identity import acquisition_of, patient_of
 from service.imaging.registration import register
 from service.store.encryption import LOST
@@ -130,29 +131,44 @@ def _matches(rules: ComparedFindings | None, prior: Prior, ct: CT, analysis: Ana
     """Findings by position. Nothing is registered where one of the two CTs has no finding."""
     if rules is None:
         return Matches()
-    now, then = findings_now(rules, analysis), prior_findings(rules, prior.result)
-    if not now or not then:
+    some_now = any(one.present for one in analysis.label_maps if one.name == rules.label_map)
+    if not some_now or not prior.result.segments_of(rules.label_map):
         return Matches()
     lungs_then, lungs_now = _prior_lungs(prior, analysis), _lungs(ct, analysis)
     motion = None if lungs_then is None or lungs_now is None else register(lungs_then, lungs_now)
     if motion is None:
         return Matches(known=False)
-    found = match(dict(_prior_points(prior, rules)), dict(_points(ct, analysis, rules)), motion.to_now)
-    return Matches(found.pairs, found.beside, found.beside_then, motion.overlap)
+    points_then, points_now = dict(_prior_points(prior, rules)), dict(_points(ct, analysis, rules))
+    (then, many_then), (now, many_now) = (_apart(one, rules) for one in (points_then, points_now))
+    found = match(then, now, motion.to_now)
+    return Matches(
+        found.pairs,
+        found.beside,
+        found.beside_then,
+        in_reach_of(now, many_then, motion.to_then),
+        in_reach_of(then, many_now, motion.to_now),
+        motion.overlap,
+    )
+
+
+def _apart(points: Mapping[str, Points], rules: ComparedFindings) -> tuple[dict[str, Points], Points | None]:
+    """Findings one by one, and all that are told together; None if there are none."""
+    together = [one for name, one in points.items() if name in rules.together]
+    alone = {name: one for name, one in points.items() if name not in rules.together}
+    return alone, np.concatenate(together) if together else None
 
 
 def _lungs(ct: CT, analysis: Analysis) -> hd.Volume | None:
-    """A mask of both lungs: of the label maps that hold anatomy, and nothing else."""
+    """Labels of both lungs: of the label maps that hold anatomy, and nothing else."""
     maps = [one.labels for one in analysis.label_maps if one.name in _anatomy(analysis)]
-    return ct.volume.with_array((maps[0] > 0).astype(np.uint8)) if maps else None
+    return ct.volume.with_array(maps[0]) if maps else None
 
 
 def _prior_lungs(prior: Prior, analysis: Analysis) -> hd.Volume | None:
     """The same of the earlier result, by the names of the present one's label maps."""
     for name in _anatomy(analysis):
         if (labels := prior.labels(name)) is not None:
-            mask = labels.mask(list(labels.names)).astype(np.uint8)
-            return hd.Volume(mask, labels.grid.affine, "PATIENT")
+            return hd.Volume(labels.mask(list(labels.names)).view(np.uint8), labels.grid.affine, "PATIENT")
     return None
 
 
@@ -161,20 +177,16 @@ def _anatomy(analysis: Analysis) -> list[str]:
 
 
 def _points(ct: CT, analysis: Analysis, rules: ComparedFindings) -> Iterator[tuple[str, Points]]:
-    """Positions of each finding now, in LPS mm."""
+    """Positions of each segment of the findings now, in LPS mm."""
     found = analysis.label_map(rules.label_map)
-    names = findings_now(rules, analysis)
     for segment in found.present:
-        if segment.name in names:
-            yield segment.name, points_of(found.labels == segment.label, ct.volume.affine)
+        box = label_bounds(found.labels, segment.label)
+        yield segment.name, points_of(found.labels[box] == segment.label, ct.volume[box].affine)
 
 
 def _prior_points(prior: Prior, rules: ComparedFindings) -> Iterator[tuple[str, Points]]:
-    """Positions of each finding of the earlier result, in LPS mm of its CT."""
+    """Positions of each segment of the findings of the earlier result, in LPS mm of its CT."""
     labels = prior.labels(rules.label_map)
-    if labels is None:
-        return
-    names = prior_findings(rules, prior.result)
-    for number, called in labels.names.items():
-        if called[-1] in names:
+    if labels is not None:
+        for number, called in labels.names.items():
             yield called[-1], points_of(labels.mask([number]), labels.grid.affine)
