@@ -6,7 +6,7 @@ from pathlib import Path
 
 from service.domain.dicom_file import MOST_HEADER_BYTES
 from service.domain.eligibility import Limits
-from service.domain.flags import Flag
+from service.domain.flags import OF_COMPARISON, Flag
 from service.domain.pipeline import Pipeline
 from service.errors import Reason
 from service.imaging.lung_edges import MAX_EDGE_PART, MAX_END_PART, MAX_LEFT_OUT_PART
@@ -117,7 +117,8 @@ def raised_by(pipelines: Iterable[Pipeline]) -> dict[Flag, list[str]]:
 def page() -> str:
     """The page; KeyError if a code has no rule."""
     reasons = (f"| `{reason}` | {reason.sentence} | {RULES[reason]} |\n" for reason in Reason)
-    flags = (f"| `{flag}` | {flag.sentence} | {', '.join(names)} |\n" for flag, names in raised_by(BUILT_IN).items())
+    raised = raised_by(BUILT_IN) | {flag: ["all, of an earlier CT"] for flag in OF_COMPARISON}
+    flags = (f"| `{flag}` | {flag.sentence} | {', '.join(names)} |\n" for flag, names in raised.items())
     return HEAD + "".join(reasons) + FLAGS + "".join(flags)
 
 

@@ -13,10 +13,9 @@ from typing import Any, Self
 
 from pydicom import Dataset
 
-from service.analysis.compare_with_prior import NOTHING, Answer, Comparer
+from service.analysis.compare_with_prior import NOTHING, Comparer, acquisition
 from service.analysis.kept_headers import KeptHeaders
 from service.analysis.last_ct import LastCt
-from service.analysis.priors import Wanted
 from service.analysis.stopwatch import Stopwatch
 from service.domain.analysis import Analysis, ModelUse, PipelineUse
 from service.domain.ct import CT
@@ -24,14 +23,14 @@ from service.domain.eligibility import Eligibility, Limits
 from service.domain.flags import OF_COMPARISON, Flag, in_order
 from service.domain.pipeline import Pipeline
 from service.domain.ports import Backend, Progress, Step
-from service.domain.prior import Acquisition, Patient
+from service.domain.prior import Patient
 from service.domain.unparsable import UNPARSABLE
 from service.errors import Reason, Refusal, Rejected, is_storage_error, traceback_of
 from service.evidence.context import Earlier, Evidence, EvidenceContext, PassedOver, Selection
 from service.evidence.encode import encode
 from service.evidence.notice import encode_notice
 from service.evidence.result import SeriesRefusal, result_document
-from service.evidence.times import acquisition_time, with_fixed_zone
+from service.evidence.times import with_fixed_zone
 from service.imaging.choose import (
     Ranked,
     SeriesOption,
@@ -42,7 +41,7 @@ from service.imaging.choose import (
     series_option,
 )
 from service.imaging.gate import check_headers
-from service.imaging.patient_identity import acquisition_of, patient_of
+from service.imaging.patient_identity import patient_of
 from service.imaging.read import read_ct
 from service.inference.recording_backend import RecordingBackend
 from service.store.dicom_folder import SeriesFiles, read_header, whole
@@ -204,23 +203,15 @@ class Analyst:
         ct = self.last.get(files.content_key, flags, lambda: read_ct(headers.of(files, reading), (), reading, whole))
         found = self.pipeline.analyse(ct, backend, watch)
         self.last.analysed(ct)
-        compared, flags = self._compared(ct, found, context, watch)
+        compared, flags = NOTHING
+        if self.comparer is not None:
+            step = partial(watch, "compare", 0.0)
+            compared, flags = self.comparer.compare(self.pipeline, ct, found, context.analysed_at, step)
         every = (*self.pipeline.flags, *OF_COMPARISON)
         analysis = replace(found, flags=in_order((*ct.flags, *found.flags, *flags), every), comparison=compared)
         encoding()
         report = partial(self.pipeline.report, ct, analysis, encoding)
         return ct, analysis, encode(ct, analysis, report, context, self.selections, encoding), context
-
-    def _compared(self, ct: CT, analysis: Analysis, context: EvidenceContext, watch: Stopwatch) -> Answer:
-        """With the latest earlier result. A CT that does not say when it was acquired is compared with none."""
-        now = acquisition(ct)
-        if self.comparer is None or now is None:
-            return NOTHING
-        comparing = partial(watch, "compare", 0.0)
-        comparing()
-        patient, moment = patient_of(ct.headers[0]), context.analysed_at
-        wanted = Wanted(patient, ct.study_uid, self.pipeline, analysis, now.acquired_at, moment)
-        return self.comparer.compare(ct, wanted, now, comparing)
 
     def _context(self, run: Run) -> EvidenceContext:
         moment = with_fixed_zone(run.analysed_at.astimezone())
@@ -271,12 +262,6 @@ class Analyst:
         )
         patient = patient_of(done[0].headers[0]) if done and self.comparer else None
         return Outcome(uid, analysis, evidence, refusals, seconds, document, headers, asked, patient=patient)
-
-
-def acquisition(ct: CT) -> Acquisition | None:
-    """How a CT was scanned; None where it does not say when."""
-    acquired_at = acquisition_time(ct.headers)
-    return None if acquired_at is None else acquisition_of(ct.headers, acquired_at)
 
 
 def not_taken(series: Sequence[SeriesFiles], run: Run) -> Outcome:

@@ -1,7 +1,7 @@
 """Earlier results that lie in an archive: this service's own objects, found by the patient ID and fetched."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,11 +11,11 @@ from typing import Any
 from pydicom import Dataset
 
 from service.analysis.prior_documents import document_of, library_image
-from service.analysis.prior_files import RESULT, NoPrior
+from service.analysis.prior_files import RESULT, NoPrior, is_ours
 from service.analysis.priors import NotAsked, PriorFiles, Wanted
 from service.domain.pipeline import SERIES_NUMBERS
 from service.domain.unparsable import UNPARSABLE
-from service.evidence.context import MEASUREMENTS, STUDY, segmentation_products
+from service.evidence.context import STUDY, segmentation_products
 from service.evidence.result import acquisition_document
 from service.evidence.series import PER_RESULT
 from service.evidence.times import acquisition_time
@@ -27,11 +27,13 @@ from service.store.temporary_copies import folder_for_copies
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A result in the archive. number: of it among those of its study. series: UIDs by `Product.offset`."""
+    """A result in the archive. number: of it among those of its study. reports, segmentations: Series Instance UIDs by
+    `Product.offset`."""
 
     study_uid: str
     number: int
-    series: Mapping[int, str]
+    reports: Mapping[int, str]
+    segmentations: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,13 @@ class ArchivePriors:
         for study_uid in _answered(partial(search.studies, wanted.patient.patient_id, first, last)):
             if study_uid == wanted.study_uid:
                 continue
-            series = _answered(partial(search.series, study_uid))
-            held = _newest(study_uid, series, wanted.pipeline.series_number)
-            if held is not None and STUDY.offset in held.series:
-                yield _fetched(search, held, wanted)
+            reports, segmentations = (_answered(partial(search.series, study_uid, one)) for one in ("SR", "SEG"))
+            held = _newest(study_uid, reports, segmentations, wanted.pipeline.series_number)
+            if held is None or STUDY.offset not in held.reports:
+                continue
+            root = _answered(partial(search.only_instance, study_uid, held.reports[STUDY.offset]))
+            if is_ours(root):  # others number their series as they like
+                yield _fetched(search, held, root, wanted)
 
 
 def _answered(question: Callable[[], Any]) -> Any:
@@ -65,26 +70,33 @@ def _answered(question: Callable[[], Any]) -> Any:
         raise NotAsked(str(error)) from error
 
 
-def _newest(study_uid: str, series: Mapping[int, str], first: int) -> _Held | None:
+def _newest(study_uid: str, reports: Mapping[int, str], segmentations: Mapping[int, str], first: int) -> _Held | None:
     """The newest result in a pipeline's block of Series Numbers, which begins with `first`; None if there is none."""
-    own = {number - first: uid for number, uid in series.items() if 0 <= number - first < SERIES_NUMBERS}
-    if not own:
+    numbers = [number - first for number in reports if 0 <= number - first < SERIES_NUMBERS]
+    if not numbers:
         return None
-    newest = max(number // PER_RESULT for number in own)
-    of_newest = {number % PER_RESULT: uid for number, uid in own.items() if number // PER_RESULT == newest}
-    return _Held(study_uid, newest + 1, of_newest)
+    newest = max(numbers) // PER_RESULT
+    begins = first + newest * PER_RESULT
+    return _Held(study_uid, newest + 1, _offsets(reports, begins), _offsets(segmentations, begins))
+
+
+def _offsets(series: Mapping[int, str], begins: int) -> Mapping[int, str]:
+    """The series of one result by their offset from its first Series Number."""
+    return {number - begins: uid for number, uid in series.items() if 0 <= number - begins < PER_RESULT}
 
 
 @contextmanager
-def _fetched(search: PriorSearch, held: _Held, wanted: Wanted) -> Iterator[PriorFiles]:
-    """Its objects in a folder of their own, with a result.json that is made of them."""
+def _fetched(search: PriorSearch, held: _Held, root: Dataset, wanted: Wanted) -> Iterator[PriorFiles]:
+    """Its objects in a folder of their own, with a result.json that is made of them. root: its study SR."""
     with folder_for_copies() as folder:
-        objects = {}
-        for product in (STUDY, MEASUREMENTS, *segmentation_products(wanted.pipeline.label_maps)):
-            if (series_uid := held.series.get(product.offset)) is not None:
+        others = (uid for offset, uid in sorted(held.reports.items()) if offset != STUDY.offset)
+        reports = [root, *(_answered(partial(search.only_instance, held.study_uid, uid)) for uid in others)]
+        objects = {STUDY.file_name: root}
+        for product in segmentation_products(wanted.pipeline.label_maps):
+            if (series_uid := held.segmentations.get(product.offset)) is not None:
                 objects[product.file_name] = _answered(partial(search.only_instance, held.study_uid, series_uid))
         try:
-            document = _document(search, held, objects, wanted)
+            document = _document(search, held, reports, wanted)
         except UNPARSABLE as error:
             raise NoPrior(f"its reports are not as this service writes them ({type(error).__name__})") from error
         (folder / RESULT).write_text(json.dumps(document), encoding="utf-8")
@@ -93,8 +105,7 @@ def _fetched(search: PriorSearch, held: _Held, wanted: Wanted) -> Iterator[Prior
         yield PriorFiles({path.name: path for path in folder.iterdir()})
 
 
-def _document(search: PriorSearch, held: _Held, objects: Mapping[str, Dataset], wanted: Wanted) -> Mapping[str, Any]:
-    reports = [objects[one.file_name] for one in (STUDY, MEASUREMENTS) if one.file_name in objects]
+def _document(search: PriorSearch, held: _Held, reports: Sequence[Dataset], wanted: Wanted) -> Mapping[str, Any]:
     document = document_of(reports, wanted.analysis, wanted.pipeline.flags, held.number)
     image_uid = library_image(reports[0])
     header = _answered(partial(search.header, held.study_uid, document["series_uid"], image_uid))

@@ -4,8 +4,9 @@ What cannot be compared is told by a flag; the result itself is none the worse f
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import highdicom as hd
 import numpy as np
@@ -14,7 +15,7 @@ from service.analysis.prior_files import NoPrior, Prior, read_prior
 from service.analysis.priors import NotAsked, Priors, Wanted, is_within
 from service.domain import codes
 from service.domain.analysis import Analysis
-from service.domain.compare import Matches, comparison, findings_now, prior_findings
+from service.domain.compare import Matches, comparison
 from service.domain.comparison import Comparison
 from service.domain.ct import CT
 from service.domain.flags import (
@@ -25,11 +26,14 @@ from service.domain.flags import (
     PRIOR_UNREADABLE,
     Flag,
 )
-from service.domain.pipeline import ComparedFindings, comparison_rules
+from service.domain.pipeline import ComparedFindings, Pipeline, comparison_rules
 from service.domain.ports import Step
 from service.domain.prior import Acquisition, Patient
 from service.errors import Permanent
-from service.imaging.finding_match import Points, match, points_of
+from service.evidence.times import acquisition_time
+from service.imaging.boxes import label_bounds
+from service.imaging.finding_match import Points, in_reach_of, match, points_of
+from service.imaging.patient_identity import acquisition_of, patient_of
 from service.imaging.registration import register
 from service.store.encryption import LOST
 from service.worker_step import InternalError, worker_step
@@ -52,13 +56,17 @@ class Comparer:
     priors: Priors
     most_years: float = 10.0
 
-    def compare(self, ct: CT, wanted: Wanted, now: Acquisition, step: Step) -> Answer:
+    def compare(self, pipeline: Pipeline, ct: CT, analysis: Analysis, as_of: datetime, step: Step) -> Answer:
         """What has changed since the latest earlier CT. step: called between the parts; what it raises passes through.
 
-        now: how the CT was scanned. OSError: the storage failed.
+        as_of: aware; earlier results count that were there then. A CT without a patient ID, or that does not tell when
+        it was acquired, is compared with none. OSError: the storage failed.
         """
-        if not wanted.patient.patient_id:
+        now, patient = acquisition(ct), patient_of(ct.headers[0])
+        if now is None or not patient.patient_id:
             return NOTHING
+        wanted = Wanted(patient, ct.study_uid, pipeline, analysis, now.acquired_at, as_of)
+        step()
         try:
             with worker_step(MemoryError):
                 return self._compared(ct, wanted, now, step)
@@ -82,17 +90,24 @@ class Comparer:
                     step()
                     rules = comparison_rules(wanted.pipeline)
                     matches = _matches(rules.findings, prior, ct, wanted.analysis)
-            except (Permanent, *LOST) as error:
-                log.warning("an earlier result cannot be used: %s", error)
-                return None, (PRIOR_UNREADABLE.because(f"{_in_words(error)}."),)
+            except (Permanent, FileNotFoundError, *LOST) as error:
+                why = _in_words(error)
+                log.warning("an earlier result cannot be used: %s", why)
+                return None, (PRIOR_UNREADABLE.because(f"{why[0].upper()}{why[1:]}."),)
             found = comparison(prior.result, wanted.analysis, now, rules, matches)
             return replace(found, remarks=(*remarks, *found.remarks)), ()
         return NOTHING
 
 
+def acquisition(ct: CT) -> Acquisition | None:
+    """How a CT was scanned; None where it does not say when."""
+    acquired_at = acquisition_time(ct.headers)
+    return None if acquired_at is None else acquisition_of(ct.headers, acquired_at)
+
+
 def _in_words(error: Exception) -> str:
     """Only our own words are safe to print: others may quote a path."""
-    return str(error).capitalize() if isinstance(error, NoPrior) else type(error).__name__
+    return str(error) if isinstance(error, NoPrior) else type(error).__name__
 
 
 def refused(now: Patient, then: Patient) -> Flag | None:
@@ -116,29 +131,44 @@ def _matches(rules: ComparedFindings | None, prior: Prior, ct: CT, analysis: Ana
     """Findings by position. Nothing is registered where one of the two CTs has no finding."""
     if rules is None:
         return Matches()
-    now, then = findings_now(rules, analysis), prior_findings(rules, prior.result)
-    if not now or not then:
+    some_now = any(one.present for one in analysis.label_maps if one.name == rules.label_map)
+    if not some_now or not prior.result.segments_of(rules.label_map):
         return Matches()
     lungs_then, lungs_now = _prior_lungs(prior, analysis), _lungs(ct, analysis)
     motion = None if lungs_then is None or lungs_now is None else register(lungs_then, lungs_now)
     if motion is None:
         return Matches(known=False)
-    found = match(dict(_prior_points(prior, rules)), dict(_points(ct, analysis, rules)), motion.to_now)
-    return Matches(found.pairs, found.beside, found.beside_then, motion.overlap)
+    points_then, points_now = dict(_prior_points(prior, rules)), dict(_points(ct, analysis, rules))
+    (then, many_then), (now, many_now) = (_apart(one, rules) for one in (points_then, points_now))
+    found = match(then, now, motion.to_now)
+    return Matches(
+        found.pairs,
+        found.beside,
+        found.beside_then,
+        in_reach_of(now, many_then, motion.to_then),
+        in_reach_of(then, many_now, motion.to_now),
+        motion.overlap,
+    )
+
+
+def _apart(points: Mapping[str, Points], rules: ComparedFindings) -> tuple[dict[str, Points], Points | None]:
+    """Findings one by one, and all that are told together; None if there are none."""
+    together = [one for name, one in points.items() if name in rules.together]
+    alone = {name: one for name, one in points.items() if name not in rules.together}
+    return alone, np.concatenate(together) if together else None
 
 
 def _lungs(ct: CT, analysis: Analysis) -> hd.Volume | None:
-    """A mask of both lungs: of the label maps that hold anatomy, and nothing else."""
+    """Labels of both lungs: of the label maps that hold anatomy, and nothing else."""
     maps = [one.labels for one in analysis.label_maps if one.name in _anatomy(analysis)]
-    return ct.volume.with_array((maps[0] > 0).astype(np.uint8)) if maps else None
+    return ct.volume.with_array(maps[0]) if maps else None
 
 
 def _prior_lungs(prior: Prior, analysis: Analysis) -> hd.Volume | None:
     """The same of the earlier result, by the names of the present one's label maps."""
     for name in _anatomy(analysis):
         if (labels := prior.labels(name)) is not None:
-            mask = labels.mask(list(labels.names)).astype(np.uint8)
-            return hd.Volume(mask, labels.grid.affine, "PATIENT")
+            return hd.Volume(labels.mask(list(labels.names)).view(np.uint8), labels.grid.affine, "PATIENT")
     return None
 
 
@@ -147,20 +177,16 @@ def _anatomy(analysis: Analysis) -> list[str]:
 
 
 def _points(ct: CT, analysis: Analysis, rules: ComparedFindings) -> Iterator[tuple[str, Points]]:
-    """Positions of each finding now, in LPS mm."""
+    """Positions of each segment of the findings now, in LPS mm."""
     found = analysis.label_map(rules.label_map)
-    names = findings_now(rules, analysis)
     for segment in found.present:
-        if segment.name in names:
-            yield segment.name, points_of(found.labels == segment.label, ct.volume.affine)
+        box = label_bounds(found.labels, segment.label)
+        yield segment.name, points_of(found.labels[box] == segment.label, ct.volume[box].affine)
 
 
 def _prior_points(prior: Prior, rules: ComparedFindings) -> Iterator[tuple[str, Points]]:
-    """Positions of each finding of the earlier result, in LPS mm of its CT."""
+    """Positions of each segment of the findings of the earlier result, in LPS mm of its CT."""
     labels = prior.labels(rules.label_map)
-    if labels is None:
-        return
-    names = prior_findings(rules, prior.result)
-    for number, called in labels.names.items():
-        if called[-1] in names:
+    if labels is not None:
+        for number, called in labels.names.items():
             yield called[-1], points_of(labels.mask([number]), labels.grid.affine)

@@ -4,6 +4,7 @@ Only what this service wrote is believed: the SR has to name it as its maker, an
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,8 @@ from service.domain.unparsable import UNPARSABLE
 from service.errors import Permanent, Rejected
 from service.evidence.context import STUDY, segmentation_products
 from service.evidence.equipment import MANUFACTURER, MODEL_NAME
+from service.imaging.attributes import is_unique_identifier
+from service.imaging.charset import printable
 from service.imaging.labels import Labels
 from service.imaging.patient_identity import patient_of
 from service.store.dicom_folder import read_header
@@ -31,8 +34,13 @@ RESULT = "result.json"
 _LONGEST_BYTES = 2**24
 """Of result.json; ours have some thousand."""
 
+_LONGEST_TEXT = 300
+"""Characters of any text of it."""
+
+_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+
 _IDENTITY = (
-    *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
+    *("SpecificCharacterSet", *_UIDS),
     *("Manufacturer", "ManufacturerModelName"),
     *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex"),
 )
@@ -102,35 +110,49 @@ def _result(
     return PriorResult(
         patient=patient_of(root),
         study_uid=str(root.StudyInstanceUID),
-        series_uid=str(document["series_uid"]),
-        pipeline=str(document["pipeline"]),
-        version=str(document["pipeline_version"]),
+        series_uid=_text(document["series_uid"]),
+        pipeline=_text(document["pipeline"]),
+        version=_text(document["pipeline_version"]),
         number=int(document["number"]),
         models=tuple(_model(one) for one in document["models"]),
         acquisition=_acquisition(document["acquisition"]),
-        headline=headline_in_words(document["headline"]) if document["headline"]["name"] else "",
-        doubts=tuple(map(str, document["headline"]["doubts"])),
-        measurements={name: dict(_of_type(group, (int, float))) for name, group in groups.items()},
-        judged={name: dict(_of_type(group, (str,))) for name, group in groups.items()},
+        headline=_text(headline_in_words(document["headline"])) if document["headline"]["name"] else "",
+        doubts=tuple(map(_text, document["headline"]["doubts"])),
+        measurements={_text(name): dict(_numbers(group)) for name, group in groups.items()},
+        judged={_text(name): dict(_words(group)) for name, group in groups.items()},
         objects=objects,
         segments=segments,
     )
 
 
-def _of_type(group: Mapping[str, Any], types: tuple[type, ...]) -> Iterator[tuple[str, Any]]:
-    return ((name, value) for name, value in group.items() if isinstance(value, types) and value is not True)
+def _numbers(group: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """ValueError for a number that is none: JSON of others may hold NaN."""
+    for name, value in group.items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is not finite")
+            yield _text(name), value
+
+
+def _words(group: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    return ((_text(name), _text(value)) for name, value in group.items() if isinstance(value, str))
+
+
+def _text(value: object) -> str:
+    """A text without control characters, which reports may print, and no longer than any of ours."""
+    return printable(str(value))[:_LONGEST_TEXT]
 
 
 def _model(one: Mapping[str, str]) -> ModelUse:
-    return ModelUse(one["name"], one["version"], one["sha256"])
+    return ModelUse(_text(one["name"]), _text(one["version"]), _text(one["sha256"]))
 
 
 def _acquisition(told: Mapping[str, Any]) -> Acquisition:
     thickness = told["thickness_mm"]
     return Acquisition(
         acquired_at=datetime.fromisoformat(told["acquired_at"]).replace(tzinfo=None),
-        scanner=str(told["scanner"]),
-        kernel=str(told["kernel"]),
+        scanner=_text(told["scanner"]),
+        kernel=_text(told["kernel"]),
         thickness_mm=None if thickness is None else float(thickness),
         has_contrast=bool(told["has_contrast"]),
     )
@@ -146,7 +168,7 @@ def _segmentations(files: Mapping[str, Path], label_maps: Sequence[LabelMapKind]
 
 def _segment_names(path: Path) -> frozenset[str]:
     """Tracking identifiers, which are the names of segments and of their groups."""
-    return frozenset(str(item.TrackingID) for item in read_header(path).SegmentSequence)
+    return frozenset(_text(item.TrackingID) for item in read_header(path).SegmentSequence)
 
 
 def _header(path: Path) -> Dataset:
@@ -154,12 +176,19 @@ def _header(path: Path) -> Dataset:
     try:
         with path.open("rb") as file:
             header = beginning(file, _IDENTITY)
-        made_by = str(header.get("Manufacturer", "")), str(header.get("ManufacturerModelName", ""))
+        ours = is_ours(header)
     except (Rejected, *UNPARSABLE) as error:
         raise NoPrior("an object of it cannot be read") from error
-    if made_by != (MANUFACTURER, MODEL_NAME):
+    if not all(is_unique_identifier(header.get(name)) for name in _UIDS):
+        raise NoPrior("an object of it has no UIDs that can be referred to")
+    if not ours:
         raise NoPrior("an object of it was made by another product")
     return header
+
+
+def is_ours(header: Dataset) -> bool:
+    """Whether an object says that this service made it."""
+    return (header.get("Manufacturer"), header.get("ManufacturerModelName")) == (MANUFACTURER, MODEL_NAME)
 
 
 def _object(kind: str, header: Dataset) -> PriorObject:

@@ -19,8 +19,8 @@ def implementation_model() -> Section:
             "- **Receiver**: Storage SCP and Verification SCP. It stores what it gets as it came. A study is "
             "complete when no CT image of it came for `receiver.quiet_s`. It also takes the reports of storage "
             "commitment.\n"
-            "- **Sender**: Storage SCU to any number of destinations, Storage Commitment SCU and Query SCU, STOW-RS "
-            "and QIDO-RS user agent.",
+            "- **Sender**: Storage SCU to any number of destinations, Storage Commitment SCU and Query SCU, STOW-RS, "
+            "QIDO-RS and WADO-RS user agent.",
             "### 2.3 Sequencing\n\n"
             "Images of SOP class CT, Enhanced CT and Legacy Converted Enhanced CT are analysed when they pass the "
             "gate ([reject reasons](reject-reasons.md)). All other objects are stored and ignored by name; a study "

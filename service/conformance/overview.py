@@ -48,7 +48,15 @@ def overview() -> Section:
                         "search",
                         "Studies Service, Search Transaction (QIDO-RS, PS3.18 10.6)",
                         "user agent",
-                        "which results an archive has; `thoracle doctor`",
+                        "which results an archive has; earlier results of a patient, by Patient ID and Study Date, "
+                        "where `comparison.archive` is set; `thoracle doctor`",
+                    ),
+                    (
+                        "retrieve",
+                        "Studies Service, Retrieve Transaction (WADO-RS, PS3.18 10.4)",
+                        "user agent",
+                        "our own earlier SRs and Segmentations, and the metadata of one CT image, where "
+                        "`comparison.archive` is set",
                     ),
                 ],
             ),

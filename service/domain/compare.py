@@ -23,6 +23,8 @@ class Matches:
     pairs: Mapping[str, str] = field(default_factory=dict)
     beside: frozenset[str] = frozenset()
     beside_then: frozenset[str] = frozenset()
+    together: frozenset[str] = frozenset()
+    together_then: frozenset[str] = frozenset()
     overlap: float | None = None
     known: bool = True
 
@@ -55,8 +57,7 @@ def comparison(
 def findings_now(rules: ComparedFindings, analysis: Analysis) -> dict[str, MeasurementGroup]:
     """Groups of the findings of a result that are matched, by name."""
     segments = {segment.name for one in analysis.label_maps if one.name == rules.label_map for segment in one.segments}
-    segments -= rules.together
-    return {one.name: one for one in analysis.groups if one.segment in segments}
+    return {one.name: one for one in analysis.groups if one.segment in segments - rules.together}
 
 
 def _numbers(rules: Sequence[Compared], prior: PriorResult, analysis: Analysis, days: int) -> Iterator[Change]:
@@ -111,7 +112,7 @@ def _findings(
     for name, group in findings_now(rules, analysis).items():
         then = matches.pairs.get(name)
         if then is None:
-            match = _unmatched(name in matches.beside, Match.NEW, matches)
+            match = _unmatched(name in matches.beside, name in matches.together, Match.NEW, matches)
             yield FindingChange(titles[name], match, name, None)
             continue
         numbers = (_change(rule, group, then, prior, days) for rule in rules.numbers)
@@ -119,20 +120,22 @@ def _findings(
         yield FindingChange(titles[name], Match.MATCHED, name, then, told)
     for name in prior_findings(rules, prior):
         if name not in matches.pairs.values():
-            match = _unmatched(name in matches.beside_then, Match.GONE, matches)
+            match = _unmatched(name in matches.beside_then, name in matches.together_then, Match.GONE, matches)
             yield FindingChange(f"{name} of the earlier result", match, None, name)
 
 
-def _unmatched(beside: bool, otherwise: Match, matches: Matches) -> Match:
+def _unmatched(beside: bool, together: bool, otherwise: Match, matches: Matches) -> Match:
     if not matches.known:
         return Match.UNKNOWN
+    if together and not beside:
+        return Match.TOGETHER
     return Match.BESIDE if beside else otherwise
 
 
 def prior_findings(rules: ComparedFindings, prior: PriorResult) -> tuple[str, ...]:
     """Names of the findings of an earlier result, in its order."""
-    segments = prior.segments_of(rules.label_map) - rules.together
-    return tuple(name for name in prior.measurements if name in segments)
+    names = prior.segments_of(rules.label_map) - rules.together
+    return tuple(name for name in prior.measurements if name in names)
 
 
 def _remarks(prior: PriorResult, analysis: Analysis, now: Acquisition) -> Iterator[str]:

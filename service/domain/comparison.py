@@ -76,6 +76,7 @@ class Match(StrEnum):
     NEW = "new"
     GONE = "gone"
     BESIDE = "beside"
+    TOGETHER = "together"
     UNKNOWN = "unknown"
 
     @property

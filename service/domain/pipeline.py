@@ -49,7 +49,8 @@ class ComparedFindings:
     """Findings that are matched by their position. label_map: whose segments they are, each with a group of its own.
 
     numbers: of each finding, as `Compared`, whose group is the finding's own and stays empty here. together: names of
-    segments that hold several findings, which have no position of their own and are not matched.
+    segments that hold several findings, which are told together: none of them is matched, but what lies among them is
+    not called new or gone.
     """
 
     label_map: str

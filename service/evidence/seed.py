@@ -29,7 +29,8 @@ from service.domain.analysis import Analysis, Classification, LabelMap, Measurem
 from service.domain.ct import CT
 from service.domain.flags import Flag
 from service.evidence.context import EvidenceContext
-from service.evidence.seed_comparison import coded, comparison_record
+from service.evidence.seed_comparison import coded as _code
+from service.evidence.seed_comparison import comparison_record
 
 VERSION = "thoracle seed 1"
 
@@ -111,13 +112,13 @@ def _analysis(analysis: Analysis) -> Json:
         "pipeline": _pipeline(analysis.pipeline),
         "models": [[m.name, m.version, m.sha256, *([m.runs_on] if m.runs_on else [])] for m in analysis.models],
         "flags": _flags(analysis.flags),
-        "headline": [headline.name, headline.value, coded(headline.unit), headline.maximum, headline.category],
+        "headline": [headline.name, headline.value, _code(headline.unit), headline.maximum, headline.category],
         "words": [headline.words, headline.remark, *analysis.summary],
         "label maps": [_label_map(label_map) for label_map in analysis.label_maps],
         "groups": [_group(group) for group in analysis.groups],
         "classification": analysis.classification and _classification(analysis.classification),
         "uncertainty": [_measurement(one) for one in analysis.uncertainty],
-        "limitations": [coded(one) for one in analysis.limitations],
+        "limitations": [_code(one) for one in analysis.limitations],
         "urgent": analysis.urgent,
     } | dict(_where_there_is_some(analysis))
 
@@ -140,14 +141,14 @@ def _label_map(label_map: LabelMap) -> Json:
             "label": int(one.label),
             "name": one.name,
             "title": one.title,
-            "codes": [coded(code) for code in (one.category, one.type, one.laterality, one.region)],
+            "codes": [_code(code) for code in (one.category, one.type, one.laterality, one.region)],
             "rgb": list(one.rgb),
             **({"roi type": one.roi_type.value} if one.roi_type else {}),
         }
         for one in label_map.segments
     ]
     kind = label_map.kind
-    told = {"name": kind.name, "title": kind.title, "concept": coded(kind.concept), "segments": segments}
+    told = {"name": kind.name, "title": kind.title, "concept": _code(kind.concept), "segments": segments}
     return told if kind.outlined else told | {"outlined": False}
 
 
@@ -155,14 +156,14 @@ def _group(group: MeasurementGroup) -> Json:
     return {
         "name": group.name,
         "segment": group.segment,
-        "codes": [coded(one) for one in (group.category, group.finding, group.site.region, group.site.laterality)],
+        "codes": [_code(one) for one in (group.category, group.finding, group.site.region, group.site.laterality)],
         "measurements": [_measurement(one) for one in group.measurements],
-        "evaluations": [[coded(one.concept), coded(one.value)] for one in group.evaluations],
+        "evaluations": [[_code(one.concept), _code(one.value)] for one in group.evaluations],
     }
 
 
 def _measurement(one: Measurement) -> list[Any]:
-    codes = [coded(code) for code in (one.concept, one.unit, one.derivation, one.method)]
+    codes = [_code(code) for code in (one.concept, one.unit, one.derivation, one.method)]
     line = [[[float(coordinate) for coordinate in point] for point in one.line]] if one.line else []
     return [one.name, *codes, float(one.value), *line, *([] if one.drawn else ["not drawn"])]
 
@@ -170,9 +171,9 @@ def _measurement(one: Measurement) -> list[Any]:
 def _classification(found: Classification) -> Json:
     return {
         "name": found.name,
-        "codes": [coded(one) for one in (found.finding, found.concept, found.absent)],
-        "classes": [[coded(one.concept), one.title, one.value] for one in found.probabilities],
-        **({"decision": coded(found.decision)} if found.decision else {}),
+        "codes": [_code(one) for one in (found.finding, found.concept, found.absent)],
+        "classes": [[_code(one.concept), one.title, one.value] for one in found.probabilities],
+        **({"decision": _code(found.decision)} if found.decision else {}),
         **({"experimental": True} if found.experimental else {}),
     }
 

@@ -28,9 +28,10 @@ def study_sr(case: Case, members: Sequence[Evidence] = ()) -> sr.Comprehensive3D
 
     members: the result's other objects, to which it refers.
     """
-    groups = [*_studywide(case), *_classification(case), *comparison_groups(case)]
+    groups = [*_studywide(case), *_classification(case)]
     if case.flags or case.context.passed_over or case.analysis.uncertainty:
         groups.append(_quality(case))
+    groups.extend(comparison_groups(case))
     references = [*(_reference(case, member) for member in members), *prior_references(case)]
     more = [_members(case, members)] if members else []
     if (prior := prior_container(case)) is not None:

@@ -38,6 +38,18 @@ def points_of(mask: NDArray[np.bool_], affine: Affine) -> Points:
     return np.asarray(index @ affine[:3, :3].T + affine[:3, 3])
 
 
+def in_reach_of(findings: Mapping[str, Points], others: Points | None, motion: Affine) -> frozenset[str]:
+    """Names of the findings that lie within `REACH_MM` of other points. motion: of the findings, to where these are.
+
+    others: None: there are none.
+    """
+    if others is None or not len(others):
+        return frozenset()
+    tree: Any = cKDTree(others)
+    moved = {name: points @ motion[:3, :3].T + motion[:3, 3] for name, points in findings.items()}
+    return frozenset(name for name, points in moved.items() if float(tree.query(points)[0].min()) <= REACH_MM)
+
+
 def match(then: Mapping[str, Points], now: Mapping[str, Points], to_now: Affine) -> Matched:
     """Match findings, given by `points_of`. to_now: from positions in the earlier CT to those in the present one.
 

@@ -1,4 +1,4 @@
-"""Between a CT's own grid and a model's grid, both ways. The only place that resamples with SimpleITK.
+"""Between a CT's own grid and a model's grid, both ways. Only this and `registration` resample with SimpleITK.
 
 Every volume carries its affine to the patient's LPS frame, so there is no special case for prone, feet-first or
 reversed series: the way there orients and resamples by the affine, the way back resamples onto the source's affine.

@@ -43,11 +43,16 @@ class Registration:
     to_now: Affine
     overlap: float
 
+    @property
+    def to_then(self) -> Affine:
+        """The other way."""
+        return np.linalg.inv(self.to_now).astype(np.float64)
+
 
 def register(prior: hd.Volume, now: hd.Volume) -> Registration | None:
     """Register the lungs of an earlier CT to those of the present one; None where it fails its checks.
 
-    prior, now: masks of both lungs, uint8, 1 inside; any axes and spacing. The same masks give the same motion: one
+    prior, now: labels of both lungs, uint8, 0 outside; any axes and spacing. The same masks give the same motion: one
     thread, and every voxel counts.
     """
     if not prior.array.any() or not now.array.any():
@@ -62,11 +67,10 @@ def register(prior: hd.Volume, now: hd.Volume) -> Registration | None:
 
 
 def _coarse(mask: hd.Volume) -> hd.Volume:
-    """The mask cut to its box, each voxel that is kept as it is, with a margin."""
-    steps = [max(1, int(COARSE_MM / float(spacing))) for spacing in mask.spacing]
-    box = mask[bounds(mask.array > 0, (0, 0, 0))]
-    every: Box = tuple(slice(None, None, step) for step in steps)
-    thinned = box[every]
+    """Every so many voxels of the mask, each as it is, cut to their box, with a margin."""
+    every: Box = tuple(slice(None, None, max(1, int(COARSE_MM / float(spacing)))) for spacing in mask.spacing)
+    thinned = mask[every]
+    thinned = thinned[bounds(thinned.array > 0, (0, 0, 0))]
     margin = [int(np.ceil(_MARGIN_MM / float(spacing))) for spacing in thinned.spacing]
     return thinned.pad([(one, one) for one in margin])
 

@@ -54,15 +54,14 @@ class PriorSearch:
         dated = sorted(self._parsed(partial(_values, matches, _STUDY_DATE, _STUDY_UID)))[::-1]
         return [uid for _, uid in dated if uid][:MOST_STUDIES]
 
-    def series(self, study_uid: str) -> Mapping[int, str]:
-        """Series Instance UIDs of the structured reports and Segmentations of a study, by Series Number."""
+    def series(self, study_uid: str, modality: str) -> Mapping[int, str]:
+        """Series Instance UIDs of a study's series of a modality, by Series Number."""
+        asked = {"search_filters": {"Modality": modality}, "fields": ["SeriesNumber"]}
+        matches = self._ask(partial(_search_series, study_uid, asked))
         found: dict[int, str] = {}
-        for modality in ("SR", "SEG"):
-            asked = {"search_filters": {"Modality": modality}, "fields": ["SeriesNumber"]}
-            matches = self._ask(partial(_search_series, study_uid, asked))
-            for number, uid in self._parsed(partial(_values, matches, _SERIES_NUMBER, _SERIES_UID)):
-                with suppress(ValueError):
-                    found[int(number)] = uid
+        for number, uid in self._parsed(partial(_values, matches, _SERIES_NUMBER, _SERIES_UID)):
+            with suppress(ValueError):
+                found[int(number)] = uid
         return found
 
     def only_instance(self, study_uid: str, series_uid: str) -> Dataset:

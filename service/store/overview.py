@@ -140,11 +140,13 @@ def _successors(job: sa.RowMapping) -> sa.Select[str]:
 
 
 def _job(row: sa.RowMapping) -> dict[str, Any]:
-    """All columns, and the seconds from the CT's acquisition to the delivery of its results, once there."""
+    """All columns but whose it is, and the seconds from the CT's acquisition to the delivery of its results, once
+    there."""
     acquired, delivered = row["acquired_at"], row["delivered_at"]
     known = acquired is not None and delivered is not None
     flags = [flag["code"] for flag in row["flags"]]
-    return {**row, "flags": flags, "latency_s": (delivered - acquired).total_seconds() if known else None}
+    told = {name: value for name, value in row.items() if name != "patient"}
+    return {**told, "flags": flags, "latency_s": (delivered - acquired).total_seconds() if known else None}
 
 
 def _delivery(row: sa.RowMapping) -> dict[str, Any]:

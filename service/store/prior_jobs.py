@@ -14,7 +14,7 @@ from service.store.tables import jobs, reviews, series
 
 _SALT = b"thoracle patient 1"
 _COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
-"""A twentieth of a second: ten million patient IDs cannot be tried in passing."""
+"""A tenth of a second: ten million patient IDs cannot be tried in passing."""
 
 _VALID = (State.ANALYSED, State.DELIVERING, State.DELIVERED, State.UNDELIVERED)
 

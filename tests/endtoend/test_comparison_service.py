@@ -108,6 +108,7 @@ def test_each_ct_is_compared_with_the_latest_earlier_one(hospital: Hospital) -> 
     assert 'stage="compare"' in hospital.service.metrics()
     for told in (hospital.service.log(), hospital.service.metrics(), json.dumps(hospital.service.jobs())):
         assert SECRET not in told
+    assert "patient" not in json.dumps([hospital.service.jobs(), hospital.service.get(f"/api/jobs/{second}")])
     database = hospital.folder / "service/data/records.db"
     for path in (database, database.with_name("records.db-wal")):
         assert not path.exists() or SECRET.encode() not in path.read_bytes()

@@ -8,7 +8,8 @@ from helpers import make_ct
 from helpers.dicom_peers import Orthanc
 from helpers.nodules import Nodules
 from helpers.two_visits import DAYS, FIRST, HIGH, LEFT, RIGHT, RUN, SECOND, analysed, nodule, visit
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
+from pydicom.uid import generate_uid
 
 from service.analysis.analyst import Analyst, Outcome
 from service.analysis.archive_priors import ArchivePriors
@@ -51,6 +52,7 @@ def compared(datasets: list[Dataset], folder: Path, node: WebNode, told: list[st
     return analyst.analyse(scan([folder / "ct"]), unheard, {}, RUN)
 
 
+@pytest.mark.conformance("web-services/retrieve")
 def test_the_same_is_compared_as_from_the_services_own_files(archive: WebNode, before: Path, tmp_path: Path) -> None:
     told: list[str] = []
     scan_of = visit(SECOND, *GROWN, turned_deg=5.0)
@@ -74,6 +76,21 @@ def test_another_patient_id_finds_nothing(archive: WebNode, tmp_path: Path) -> N
     outcome = compared(visit(SECOND, *GROWN, attributes={"PatientID": "NOBODY"}), tmp_path, archive)
     assert outcome.analysis is not None
     assert outcome.document["flags"] == [] and outcome.analysis.comparison is None
+
+
+def test_objects_of_others_with_our_series_numbers_are_passed_over(
+    archive: WebNode, before: Path, tmp_path: Path
+) -> None:
+    foreign = dcmread(before / "study.sr.dcm")
+    foreign.Manufacturer, foreign.StudyDate = "Somebody else", "20241001"
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        setattr(foreign, keyword, generate_uid())
+    foreign.file_meta.MediaStorageSOPInstanceUID = foreign.SOPInstanceUID
+    foreign.save_as(tmp_path / "foreign.dcm")
+    assert [one.verdict for one in store(archive, [tmp_path / "foreign.dcm"])] == [Verdict.STORED]
+    outcome = compared(visit(SECOND, *GROWN, turned_deg=5.0), tmp_path, archive)
+    assert outcome.analysis is not None and outcome.analysis.comparison is not None
+    assert outcome.analysis.comparison.days == DAYS
 
 
 def test_an_earlier_ct_is_not_compared_with_a_later_one(archive: WebNode, tmp_path: Path) -> None:

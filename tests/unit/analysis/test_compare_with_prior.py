@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,14 @@ class Other(Nodules):
     name = "other-nodules"
 
 
+class Together(Nodules):
+    """The second nodule stands for many, which are told together."""
+
+    comparison = replace(
+        Nodules.comparison, findings=replace(Nodules.comparison.findings, together=frozenset({"NODULE_2"}))
+    )
+
+
 class WithoutRules(Nodules):
     """A pipeline of somebody who knows nothing of comparisons."""
 
@@ -160,6 +169,16 @@ def test_another_version_is_compared_and_said(before: Path, tmp_path: Path) -> N
 def test_another_pipeline_is_not_compared(before: Path, tmp_path: Path) -> None:
     outcome = analysed(visit(SECOND, *GROWN, **MOVED), tmp_path, before, Other())
     assert outcome.analysis is not None and outcome.analysis.comparison is None
+
+
+def test_findings_that_are_told_together_are_not_matched_nor_is_what_lies_among_them_new(
+    before: Path, tmp_path: Path
+) -> None:
+    """NODULE_2 of before lies in the left lung, where now the largest one is."""
+    outcome = analysed(visit(SECOND, nodule(LEFT, 8.0), nodule(RIGHT, 1.0), **MOVED), tmp_path, before, Together())
+    found = {one.now or one.then: one.match for one in comparison_of(outcome).findings}
+    assert found == {"NODULE_1": Match.TOGETHER}
+    assert outcome.analysis is not None and comparison_of(outcome).findings[-1].match is Match.TOGETHER
 
 
 def test_without_rules_the_earlier_result_is_named_alone(before: Path, tmp_path: Path) -> None:
@@ -213,12 +232,24 @@ def no_numbers(folder: Path) -> None:
     (folder / "result.json").write_text(json.dumps(document))
 
 
+def not_finite(folder: Path) -> None:
+    text = (folder / "result.json").read_text()
+    (folder / "result.json").write_text(text.replace('"volume_ml": 3', '"volume_ml": NaN, "x": 3', 1))
+
+
+def without_report(folder: Path) -> None:
+    (folder / "study.sr.dcm").unlink()
+
+
 def cut_off(folder: Path) -> None:
     path = folder / "nodules.seg.dcm"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("harm", [no_result, older_version, another_product, of_another_study, no_numbers, cut_off])
+@pytest.mark.parametrize(
+    "harm",
+    [no_result, older_version, another_product, of_another_study, no_numbers, not_finite, without_report, cut_off],
+)
 def test_an_earlier_result_that_is_not_ours_or_damaged_is_named_and_harms_nothing(
     before: Path, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:

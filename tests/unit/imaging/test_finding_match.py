@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from service.imaging.finding_match import REACH_MM, Points, match, points_of
+from service.imaging.finding_match import REACH_MM, Points, in_reach_of, match, points_of
 
 STILL = np.eye(4)
 
@@ -54,3 +54,11 @@ def test_points_are_millimetres_of_the_patient_and_not_too_many() -> None:
     mask[1, 2, 3] = True
     assert points_of(mask, affine).tolist() == [[16.0, 26.0, 35.0]]
     assert 5000 <= len(points_of(np.ones((40, 40, 40), np.bool_), np.eye(4))) <= 6000
+
+
+def test_what_lies_among_findings_that_are_told_together_is_known() -> None:
+    motion = np.eye(4)
+    motion[:3, 3] = [100.0, 0.0, 0.0]
+    findings = {"near": ball(0), "far": ball(60)}
+    assert in_reach_of(findings, ball(112), motion) == {"near"}
+    assert in_reach_of(findings, None, motion) == frozenset()

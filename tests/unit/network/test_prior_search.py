@@ -81,7 +81,7 @@ def test_the_limit_is_for_all_questions_together() -> None:
         search = PriorSearch(node, 60.0, lambda: next(now))
         assert search.studies("4711", *RANGE) == []
         with pytest.raises(NotAnswered, match="in time"):
-            search.series("1.2.3")
+            search.series("1.2.3", "SR")
 
 
 def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
