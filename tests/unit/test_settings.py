@@ -71,7 +71,7 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "api: {login: {proxy: {addresses: [10.0.0.1], groups: {g: boss}}}}",
         "api: {login: {proxy: {addresses: [10.0.0.1], user_header: 'a b', groups: {g: viewer}}}}",
         "api: {login: {openid: {issuer: 'https://h', client_id: c, client_secret: s, groups: {g: viewer}}}}",
-        "api: {url: 'https://h', login: {openid: {issuer: 'http://h', client_id: c, client_secret: s, groups: {g: admin}}}}",
+        "api: {url: http://h, login: {openid: {issuer: http://h, client_id: c, client_secret: s, groups: {g: admin}}}}",
         "api: {url: 'https://h', login: {openid: {issuer: 'https://h', client_id: c, client_secret: s, groups: {}}}}",
         "api: {url: 'https://h', login: {openid: {issuer: 'https://h', client_id: c, groups: {g: viewer}}}}",
         "api: {login: {idle_minutes: 0}}",
