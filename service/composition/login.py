@@ -40,10 +40,15 @@ _NO_LOGIN = (
 
 
 def access(settings: Settings, engine: sa.Engine) -> Access:
-    """Return who may ask the API, and by which names."""
+    """Return who may ask the API, by which names, and how much."""
     ours = settings.api
     named = [urlsplit(ours.url).hostname or ""] if ours.url else []
-    return Access(_authentication(settings, engine), [*ours.hosts, *named], [ours.url] if ours.url else [])
+    return Access(
+        authentication=_authentication(settings, engine),
+        hosts=[*ours.hosts, *named],
+        origins=[ours.url] if ours.url else [],
+        changes_per_minute=ours.changes_per_minute,
+    )
 
 
 def pages(settings: Settings, engine: sa.Engine) -> list[APIRouter]:
