@@ -50,6 +50,12 @@ class ApiTokens:
         with self._engine.begin() as connection:
             return [dict(row) for row in connection.execute(sa.select(*shown).order_by(api_tokens.c.name)).mappings()]
 
+    def working(self) -> int:
+        """Return how many tokens are neither revoked nor over."""
+        works = api_tokens.c.revoked_at.is_(None) & (api_tokens.c.ends_at > self._clock())
+        with self._engine.begin() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(api_tokens).where(works)) or 0
+
     def find(self, token: str, address: str) -> Person | None:
         """Return whose token it is; None if it is unknown, revoked or over. address: of whoever shows it."""
         now = self._clock()
