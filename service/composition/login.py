@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter
 
 from service.composition.storage import has_database
-from service.composition.users import existing_users, open_sessions
+from service.composition.users import existing_tokens, existing_users, open_sessions
 from service.domain.login import Means
 from service.errors import Permanent
 from service.network.openid import OpenId, Provider
@@ -40,10 +40,15 @@ _NO_LOGIN = (
 
 
 def access(settings: Settings, engine: sa.Engine) -> Access:
-    """Return who may ask the API, and by which names."""
+    """Return who may ask the API, by which names, and how much."""
     ours = settings.api
     named = [urlsplit(ours.url).hostname or ""] if ours.url else []
-    return Access(_authentication(settings, engine), [*ours.hosts, *named], [ours.url] if ours.url else [])
+    return Access(
+        authentication=_authentication(settings, engine),
+        hosts=[*ours.hosts, *named],
+        origins=[ours.url] if ours.url else [],
+        changes_per_minute=ours.changes_per_minute,
+    )
 
 
 def pages(settings: Settings, engine: sa.Engine) -> list[APIRouter]:
@@ -80,8 +85,11 @@ def checks(settings: Settings) -> Iterator[Check]:
         yield Check("login", False, ours.open_to_others)
         return
     yield Check("login", True, in_words(settings))
-    if ours.login.accounts and _nobody_has_an_account(settings):
-        yield Check("accounts", False, "there is none: thoracle users add NAME --role admin")
+    if _nobody_can_ask(settings):
+        how = (
+            "thoracle users add NAME --role admin" if ours.login.accounts else "thoracle tokens add NAME --role viewer"
+        )
+        yield Check("accounts", False, f"nobody can ask the API yet: {how}")
     if ours.login.openid:
         provider = OpenId(provider_of(settings))
         yield check_answer("OpenID provider", ours.login.openid.issuer, provider.why_not)
@@ -127,11 +135,19 @@ def _otherwise(settings: Settings) -> str:
     return f"{in_words(settings)}."
 
 
-def _nobody_has_an_account(settings: Settings) -> bool:
+def _nobody_can_ask(settings: Settings) -> bool:
+    """Whether only accounts and tokens are configured, and there is none that works."""
+    ours = settings.api.login
+    if not (ours.accounts or ours.tokens) or ours.openid or ours.proxy or ours.certificates:
+        return False
     try:
-        return has_database(settings) and not existing_users(settings).everybody()
+        if not has_database(settings):
+            return False
+        accounts = existing_users(settings).everybody() if ours.accounts else []
+        working = existing_tokens(settings).working() if ours.tokens else 0
     except (Permanent, sa.exc.SQLAlchemyError):  # which have checks of their own
         return False
+    return not accounts and not working
 
 
 def _proxy(settings: Settings) -> TrustedProxy | None:

@@ -74,7 +74,11 @@ class OpenId:
             found = self._metadata(session)
             tokens = _asked(
                 lambda: session.fetch_token(
-                    found["token_endpoint"], code=code, code_verifier=flow.verifier, timeout=_TIMEOUT_S
+                    found["token_endpoint"],
+                    code=code,
+                    code_verifier=flow.verifier,
+                    timeout=_TIMEOUT_S,
+                    allow_redirects=False,
                 )
             )
             claims = self._checked(str(tokens.get("id_token", "")), self._keys(session, found), flow.nonce)

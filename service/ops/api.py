@@ -16,7 +16,7 @@ from service.ops.invalid_requests import explain_invalid_requests
 from service.ops.job_routes import JobControl, job_routes
 from service.ops.me_routes import me_routes
 from service.ops.probes import HEALTH, Health, answer, probes
-from service.ops.request_limits import LimitBody
+from service.ops.request_limits import LimitBody, LimitChanges
 from service.ops.view_routes import JobViews, Worklist, view_routes
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,10 @@ class SelfReport:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may ask. hosts: names by which the API is called, beside addresses; origins: under which a proxy shows it.
+    """Who may ask, and how much.
+
+    hosts: names by which the API is called, beside addresses; origins: under which a proxy shows it.
+    changes_per_minute: from one address, None: without limit.
 
     The one without anything lets in nobody.
     """
@@ -46,6 +49,7 @@ class Access:
     authentication: Authentication = field(default_factory=Authentication)
     hosts: Collection[str] = ()
     origins: Collection[str] = ()
+    changes_per_minute: int | None = None
 
 
 def create_app(
@@ -89,4 +93,6 @@ def _protect(app: FastAPI, access: Access) -> None:
     app.add_middleware(LimitBody)
     app.add_middleware(SameOrigin, own=access.origins)
     app.add_middleware(TrustHosts, hosts=access.hosts)
+    if access.changes_per_minute is not None:
+        app.add_middleware(LimitChanges, per_minute=access.changes_per_minute)
     app.add_middleware(SecurityHeaders)

@@ -26,7 +26,6 @@ from service.ops.metrics import serving_trouble, turned_away
 from service.ops.model_routes import model_routes
 from service.ops.monitor import Listener
 from service.ops.probes import WARNING, Health, create_monitor
-from service.ops.request_limits import LimitChanges
 from service.roles.process import folders, measured, now, stop_asked, wait_for
 from service.settings import Settings, tls_files
 from service.store.audit import Audit
@@ -69,8 +68,6 @@ def run(settings: Settings, name: str) -> None:
         login.access(settings, engine),
     )
     ours = settings.api
-    if ours.changes_per_minute is not None:
-        app.add_middleware(LimitChanges, per_minute=ours.changes_per_minute)
     limits = ConnectionLimits(ours.max_connections, ours.max_connections_per_peer, ours.request_s)
     beside = self_promotion(settings, models, alive)
     tls = FollowedFiles(files) if (files := tls_files(ours.tls)) else None

@@ -52,12 +52,13 @@ def test_accounts_and_tokens_made_beside_a_running_api_count_at_once(tmp_path: P
     api = RunningApi(tmp_path)
     api.configure(host="0.0.0.0", login={"accounts": True, "tokens": True})
     with api:
-        assert "there is none: thoracle users add" in " ".join(thoracle(api, "doctor").stdout.split())
+        assert "nobody can ask the API yet: thoracle users add" in " ".join(thoracle(api, "doctor").stdout.split())
         assert httpx.get(f"{api.url}/api/jobs").status_code == 401
         assert httpx.get(f"{api.url}/livez").status_code == 200
         token = thoracle(api, "tokens", "add", "ris", "--role", "viewer").stdout.strip()
         headers = {"Authorization": f"Bearer {token}"}
         assert httpx.get(f"{api.url}/api/jobs", headers=headers).status_code == 200
+        assert "nobody can ask" not in " ".join(thoracle(api, "doctor").stdout.split())
         assert httpx.post(f"{api.url}/api/jobs/none/cancel", headers=headers).status_code == 403
         assert "127.0.0.1" in thoracle(api, "tokens", "list").stdout
         assert thoracle(api, "tokens", "revoke", "ris").returncode == 0

@@ -15,8 +15,11 @@ from helpers.make_ct import write
 from helpers.rsyslog import Rsyslog
 from helpers.running_service import AET, RunningService
 
+from service.composition.users import users
+from service.domain.login import API, LOG_IN, LOG_OUT
 from service.network.peer import DicomNode
 from service.network.send import Verdict, send
+from service.settings import load
 from tests.soak.modality import images_of, phantom
 
 pytestmark = pytest.mark.peers
@@ -71,6 +74,11 @@ def test_the_collector_hears_of_everything_also_after_kills(tmp_path: Path, hosp
         wait_until(lambda: [j for j in service.jobs() if j["state"] == "delivered"], 240)
         collector.kill()
         run(service, "audit")
+        run(service, "tokens", "add", "ris", "--role", "viewer")
+        assert (service.get("/api/audit?limit=1") or {"entries": []})["entries"], "read by HTTP, too"
+        trail = users(load(service.config))[2]
+        for what, outcome in ((LOG_IN, "done"), (LOG_IN, "refused"), (LOG_OUT, "done")):
+            trail.note("ada (OpenID)", what, API, outcome, address="10.0.0.1")
         run(service, "backup", str(tmp_path / "backup"))
         service.kill()
         service.start()
@@ -83,7 +91,10 @@ def test_the_collector_hears_of_everything_also_after_kills(tmp_path: Path, hosp
         "three processes start twice; of the second time all but the sender end"
     )
     assert found["Security Alert", "4"] == 1
-    assert found["Audit Log Used", "0"] == found["Export", "0"] == 1
+    assert (found["Audit Log Used", "0"], found["Export", "0"]) == (2, 1)
+    assert (found["User Authentication", "0"], found["User Authentication", "4"]) == (2, 1)
+    users_changed = [one for one in messages if one.find(".//EventTypeCode[@csd-code='110137']") is not None]
+    assert len(users_changed) == 1, "a token was made"
     assert found["Query", "0"] >= 1
     (came,) = told_of(messages, "DICOM Instances Transferred", "1.2.3")[:1]
     number = came.find(".//SOPClass")

@@ -61,6 +61,20 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "receiver: {tls: {certificate: a.pem, name: pacs}}",
         "receiver: {tls: {certificate: a.pem, crl: b.pem}}",
         "api: {tls: {}}",
+        "api: {url: ftp://h}",
+        "api: {url: 'https://h/path'}",
+        "api: {url: 'https://u:p@h'}",
+        "api: {login: {passwords: true}}",
+        "api: {login: {certificates: {ris: viewer}}}",
+        "api: {login: {proxy: {addresses: [], groups: {g: viewer}}}}",
+        "api: {login: {proxy: {addresses: [10.0.0.1]}}}",
+        "api: {login: {proxy: {addresses: [10.0.0.1], groups: {g: boss}}}}",
+        "api: {login: {proxy: {addresses: [10.0.0.1], user_header: 'a b', groups: {g: viewer}}}}",
+        "api: {login: {openid: {issuer: 'https://h', client_id: c, client_secret: s, groups: {g: viewer}}}}",
+        "api: {url: http://h, login: {openid: {issuer: http://h, client_id: c, client_secret: s, groups: {g: admin}}}}",
+        "api: {url: 'https://h', login: {openid: {issuer: 'https://h', client_id: c, client_secret: s, groups: {}}}}",
+        "api: {url: 'https://h', login: {openid: {issuer: 'https://h', client_id: c, groups: {g: viewer}}}}",
+        "api: {login: {idle_minutes: 0}}",
         "destinations: {a: {ae_title: A, host: h, tls: {key: a.pem}}}",
         "destinations: {a: {kind: dicomweb, url: 'http://h', tls: {ca: a.pem}}}",
         "destinations: {a: {kind: dicomweb, url: 'https://h', tls: {name: h}}}",
@@ -315,3 +329,34 @@ def test_an_archive_of_earlier_results_is_a_destination_over_dicomweb(kind: str)
 def test_results_are_compared_with_those_of_ten_years_unless_told_otherwise() -> None:
     ours = Settings().comparison
     assert (ours.enabled, ours.max_years, ours.archive) == (True, 10, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "open_to_others"),
+    [
+        ("api: {}", False),
+        ("api: {host: localhost}", False),
+        ("api: {host: '::1'}", False),
+        ("api: {host: 0.0.0.0}", True),
+        ("api: {host: '::'}", True),
+        ("api: {host: 10.1.2.3}", True),
+        ("api: {host: 0.0.0.0, login: {idle_minutes: 5}}", True),
+        ("api: {host: 0.0.0.0, login: {accounts: true}}", False),
+        ("api: {host: 0.0.0.0, login: {tokens: true}}", False),
+        ("api: {host: 0.0.0.0, login: {proxy: {addresses: [10.0.0.1], groups: {g: viewer}}}}", False),
+    ],
+)
+def test_without_a_login_the_api_is_for_this_machine(tmp_path: Path, text: str, open_to_others: bool) -> None:
+    config = tmp_path / "thoracle.yaml"
+    config.write_text(text)
+    assert bool(load(config).api.open_to_others) == open_to_others
+
+
+def test_the_secret_of_openid_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "thoracle.yaml"
+    ours = "{issuer: 'http://localhost:9', client_id: c, groups: {g: admin}}"
+    config.write_text(f"api: {{url: 'https://h', login: {{openid: {ours}}}}}")
+    monkeypatch.setenv("THORACLE_API__LOGIN__OPENID__CLIENT_SECRET", "secret")
+    openid = load(config).api.login.openid
+    assert openid is not None and openid.client_secret.get_secret_value() == "secret"
+    assert "secret" not in str(load(config)).replace("client_secret", "").replace("SecretStr", "")

@@ -49,7 +49,7 @@ class Liar:
         self.issuer = f"http://127.0.0.1:{self._server.server_port}"
         self.describe()
         self.answers["/jwks"] = {"keys": [KEY.as_dict(private=False)]}
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def describe(self, **more: Any) -> None:
         known = {

@@ -13,11 +13,12 @@ from helpers.dicom_peers import wait_until
 from service.domain import audit_event as events
 from service.domain.audit_event import AuditEvent, Outcome, Participant
 from service.domain.job import StoredObject
+from service.domain.login import ACCOUNT_SUBJECT, API, LOG_IN, LOG_OUT, TOKEN_SUBJECT
 from service.errors import Transient
 from service.network.audit_message import syslog_message
 from service.network.send import StoreOutcome
 from service.network.status import Verdict
-from service.store.audit import DONE, Audit
+from service.store.audit import DENIED, DONE, Audit
 from service.store.audit_outbox import AuditOutbox
 from service.store.file_locks import FileLocks
 from service.store.inbox import Inbox
@@ -83,6 +84,26 @@ def test_every_event_of_the_statement_is_made_and_no_other() -> None:
         events.authenticated(US, whom, NOW, events.LOGIN, Outcome.SUCCESS, ""),
     )
     assert {one.event for one in made} == {code for code, _ in events.EVENTS}
+
+
+def test_logins_and_changes_of_accounts_are_told_as_such(house: House) -> None:
+    trail = Audit(house.engine, lambda: NOW)
+    house.sender.tick()  # what is in the trail before is not told
+    trail.note("ada (OpenID)", LOG_IN, API, DONE, address="10.0.0.1", roles="viewer")
+    trail.note("unknown name (local account)", LOG_IN, API, DENIED, address="10.0.0.2", why="wrong name or password")
+    trail.note("ada (OpenID)", LOG_OUT, API, DONE, address="10.0.0.1")
+    trail.note("root@host", "add user", f"{ACCOUNT_SUBJECT}kim", DONE)
+    trail.note("root@host", "revoke token", f"{TOKEN_SUBJECT}ris", DENIED, why="there is none")
+    house.sender.tick()
+    login, refused, logout, made, kept = house.has
+    assert [one.event for one in (login, refused, logout)] == [events.USER_AUTHENTICATION] * 3
+    assert [one.type for one in (login, refused, logout)] == [events.LOGIN, events.LOGIN, events.LOGOUT]
+    assert [one.outcome for one in (login, refused, logout)] == [0, 4, 0]
+    who = login.participants[0]
+    assert (who.user_id, who.requestor, who.address) == ("ada (OpenID)", True, "10.0.0.1")
+    assert refused.why == "wrong name or password"
+    assert [(one.event, one.type) for one in (made, kept)] == [(events.SECURITY_ALERT, events.USER_CHANGED)] * 2
+    assert [(one.outcome, one.why) for one in (made, kept)] == [(0, "add user user kim"), (4, "revoke token token ris")]
 
 
 def test_what_came_by_an_association_is_one_event_of_each_study(house: House) -> None:

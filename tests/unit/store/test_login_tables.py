@@ -188,9 +188,11 @@ def test_a_token_works_until_it_ends_or_is_revoked(tokens: ApiTokens, clock: Clo
     (row,) = tokens.all()
     assert (row["used_from"], row["used_at"], row["made_by"]) == ("10.0.0.2", clock.at, "root@host")
     clock.move(days=1)
-    assert tokens.find(token, "10.0.0.1") is None, "it is over"
+    assert (tokens.find(token, "10.0.0.1"), tokens.working()) == (None, 0), "it is over"
     other = tokens.add("pacs", VIEWER, timedelta(days=1), "root@host")
+    assert tokens.working() == 1
     tokens.revoke("pacs")
+    assert tokens.working() == 0
     assert tokens.find(other, "10.0.0.1") is None
     for wrong in ("pacs", "nobody"):
         with pytest.raises(Permanent, match=f"there is no token {wrong}"):
