@@ -4,8 +4,8 @@ Unlike `service.imaging.agreement` nothing is undefined, because no truth is inv
 is the same in both, one that only one of them has agrees in nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -86,10 +86,13 @@ class Difference:
 
 
 def difference(reference: Analysis, candidate: Analysis) -> Difference:
-    """Compare two analyses of one CT by one pipeline; ValueError if their label maps are not on one grid."""
+    """Compare two analyses of one CT by one pipeline; ValueError if they are of two, or not on one grid."""
+    names = reference.pipeline.name, candidate.pipeline.name
+    if len(set(names)) > 1:
+        raise ValueError(f"results of {' and '.join(names)} are not compared")
     labels: dict[str, LabelDifference] = {}
-    for before in reference.label_maps:
-        labels |= _labels(before, candidate.label_map(before.name), reference.voxel_ml)
+    for before, after in _label_maps(reference, candidate):
+        labels |= _labels(before, after, reference.voxel_ml)
     return Difference(
         labels=labels,
         headline_name=reference.headline.name,
@@ -99,10 +102,19 @@ def difference(reference: Analysis, candidate: Analysis) -> Difference:
     )
 
 
+def _label_maps(reference: Analysis, candidate: Analysis) -> Iterator[tuple[LabelMap, LabelMap]]:
+    """Every label map that either has; one that only one of them has is empty in the other."""
+    before, after = ({one.name: one for one in analysis.label_maps} for analysis in (reference, candidate))
+    for name in dict.fromkeys((*before, *after)):
+        known = before.get(name) or after[name]
+        nothing = replace(known, labels=np.zeros_like(known.labels))
+        yield before.get(name, nothing), after.get(name, nothing)
+
+
 def _labels(reference: LabelMap, candidate: LabelMap, voxel_ml: float) -> dict[str, LabelDifference]:
     overlap = _overlap(reference, candidate)
-    every = [segment.label for segment in reference.segments]
-    wanted = {reference.name: every} | {segment.name: [segment.label] for segment in reference.segments}
+    segments = {segment.name: segment.label for one in (reference, candidate) for segment in one.segments}
+    wanted = {reference.name: sorted(set(segments.values()))} | {name: [label] for name, label in segments.items()}
     return {name: _difference(overlap, labels, voxel_ml) for name, labels in wanted.items()}
 
 

@@ -42,7 +42,9 @@ def said(dataset: Dataset) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("tumours", "lungs"), [((LARGE, SMALL), True), ((), True), ((LARGE,), False)], ids=["two", "none", "no-lungs"]
+    ("tumours", "lungs"),
+    [((LARGE, SMALL), True), ((), True), ((LARGE,), False), ((), False)],
+    ids=["two", "none", "no-lungs", "nothing"],
 )
 def test_every_object_is_valid_and_says_what_was_found(
     tumours: tuple[Tumour, ...], lungs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

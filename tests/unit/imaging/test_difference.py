@@ -167,7 +167,27 @@ def test_analyses_of_two_cts_are_not_compared(sample: tuple[CT, Analysis]) -> No
 
 def test_analyses_of_two_pipelines_are_not_compared(sample: tuple[CT, Analysis]) -> None:
     _, found = sample
+    other = replace(found, pipeline=replace(found.pipeline, name="emphysema"))
+    with pytest.raises(ValueError, match="results of covid-severity and emphysema are not compared"):
+        difference(found, other)
+
+
+def test_a_label_map_or_segment_that_one_lacks_agrees_in_nothing(sample: tuple[CT, Analysis]) -> None:
+    """A model may find no tumour where the other finds one: then there is no label map of it."""
+    _, found = sample
     lobes, findings = found.label_maps
-    renamed = LabelMap(replace(findings.kind, name="emphysema"), findings.labels, findings.segments)
-    with pytest.raises(KeyError, match="findings"):
-        difference(found, replace(found, label_maps=(lobes, renamed)))
+    one = LabelMap(findings.kind, findings.labels, findings.segments)
+    kept = tuple(group for group in found.groups if group.segment not in {"GROUND_GLASS", "HIGH_OPACITY"})
+    without = replace(found, label_maps=(lobes,), groups=kept)
+    for before, after in ((found, without), (without, found)):
+        changed = difference(before, after)
+        assert changed.worst_dice == changed.labels[OPACITY].dice == changed.labels[HIGH_OPACITY].dice == 0.0
+        assert changed.labels[LUNGS].dice == 1.0
+        volumes = changed.labels[OPACITY].reference_ml, changed.labels[OPACITY].candidate_ml
+        assert sorted(volumes) == [0.0, pytest.approx(found.group("LUNG_TOTAL")["opacity_ml"])]
+    high = np.where(one.labels == Opacity.HIGH_OPACITY, one.labels, np.uint8(0))
+    first = [segment for segment in one.segments if segment.name == HIGH_OPACITY]
+    fewer = replace(found, label_maps=(lobes, LabelMap(one.kind, high, tuple(first))), groups=kept)
+    for before, after in ((fewer, replace(found, groups=kept)), (replace(found, groups=kept), fewer)):
+        changed = difference(before, after)
+        assert changed.labels["GROUND_GLASS"].dice == 0.0 and changed.labels[HIGH_OPACITY].dice == 1.0

@@ -208,6 +208,16 @@ def test_a_finding_at_the_edge_of_the_images_is_told_to_be_cut(backend: Backend)
     assert "finding cut off" in found.doubts and warnings.LUNGS_UNMEASURED in found.flags
 
 
+def test_a_finding_that_goes_on_beyond_the_searched_field_is_told(backend: Backend) -> None:
+    """It grows through the chest wall: the field ends 15 mm beyond the lung."""
+    through = Tumour((-130.0, -10.0, 0.0), (30.0, 20.0, 20.0))
+    found = analyse(phantom(through), backend)
+    (flag,) = (one for one in found.flags if one == warnings.FIELD_CUTS_TUMOUR)
+    assert flag.detail.endswith(" % of the outlines.") and "finding may be larger" in found.doubts
+    assert 0.4 * through.ml < found.group("GTV_1")["volume_ml"] < 0.95 * through.ml
+    assert found.group("GTV_1")["pleura_distance_mm"] == 0.0
+
+
 @pytest.mark.parametrize(("z_mm", "words"), [(5.0, "Several lobes"), (40.0, "One lobe")])
 def test_several_lobes_are_told(backend: Backend, monkeypatch: pytest.MonkeyPatch, z_mm: float, words: str) -> None:
     scan = make_ct.make(**SCAN, tumours=(Tumour((-76.0, -20.0, z_mm), (14.0, 14.0, 22.0)),))
