@@ -73,7 +73,8 @@ class Result:
     `domain.scanner` names it.
     models: that made the result, or were asked before it was refused, each with name, version, sha256 and whether it is
     a candidate. shadows: candidates that are to analyse the study too, version by model name. patient: digest by which
-    the result is found for a later CT, "" if it is not to be found.
+    the result is found for a later CT, "" if it is not to be found. compared: what became of the comparison with an
+    earlier CT, as it is counted: "compared", "none", or the flag that says why not; "" if none was wanted.
     """
 
     series_uid: str | None = None
@@ -91,6 +92,7 @@ class Result:
     shadows: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
     patient: str = ""
+    compared: str = ""
 
     @property
     def event(self) -> Event:

@@ -111,6 +111,12 @@ class Metrics:
             ["pipeline", "reason", "scanner"],
             registry=None,
         )
+        self._comparisons = Counter(
+            "thoracle_comparisons",
+            "Results by what became of their comparison with an earlier CT",
+            ["pipeline", "outcome"],
+            registry=None,
+        )
         self._scanners = _counted_scanners()
         self._by_model = Counter(
             "thoracle_studies_by_model",
@@ -187,6 +193,9 @@ class Metrics:
         label = self._scanner(scanner)
         for reason in reasons:
             self._refused.labels(pipeline or _NO_PIPELINE, reason, label).inc()
+
+    def compared(self, pipeline: str, outcome: str) -> None:
+        self._comparisons.labels(pipeline, outcome).inc()
 
     def _scanner(self, name: str) -> str:
         """The label: the first ones that came have their own, so that no sender can make up more and more."""

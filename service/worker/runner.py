@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.analysis.analyst import Outcome, Run, not_taken
 from service.analysis.open_study import Study, run_of
 from service.analysis.watched_run import Unwanted
+from service.domain.flags import OF_COMPARISON
 from service.domain.job import Job, Result, StoredObject
 from service.domain.job_state import NOT_ANALYSED, State, advance
 from service.domain.pipeline import roles_of
@@ -67,6 +68,10 @@ class StudyObserver(Protocol):
 
     def refused(self, pipeline: str, scanner: str, reasons: Iterable[str]) -> None:
         """Nothing of a study could be analysed; each reason once."""
+        ...
+
+    def compared(self, pipeline: str, outcome: str) -> None:
+        """What became of the comparison of a result with an earlier CT."""
         ...
 
 
@@ -165,6 +170,8 @@ class Runner:
             self._observer.analysed_by(model["name"], model["version"])
         for measure, value in result.drift.items():
             self._observer.measured(job.pipeline, measure, result.scanner, value)
+        if result.compared:
+            self._observer.compared(job.pipeline, result.compared)
         if ended is State.REFUSED:
             reasons = {refusal.reason for refusals in result.refusals.values() for refusal in refusals}
             if job.pipeline:
@@ -226,6 +233,7 @@ class Runner:
             models=[_recorded(one) | {"candidate": one.name in candidates} for one in outcome.models],
             shadows=self._shadows(job) if analysis else {},
             patient=patient_key(outcome.patient.patient_id, outcome.patient.issuer) if outcome.patient else "",
+            compared=_compared(outcome),
         )
         files = {e.file_name: e.content for e in outcome.evidence}
         files["result.json"] = json.dumps(outcome.document, indent=2).encode()
@@ -270,6 +278,16 @@ def _scanner(outcome: Outcome) -> str:
     first = next(iter(outcome.headers.values()), Dataset())
     header = outcome.headers.get(outcome.series_uid or "", first)
     return scanner(known_text(header, "Manufacturer"), known_text(header, "ManufacturerModelName"))
+
+
+def _compared(outcome: Outcome) -> str:
+    """What became of the comparison, as it is counted; "" where none was wanted."""
+    if outcome.patient is None or outcome.analysis is None:
+        return ""
+    if outcome.analysis.comparison is not None:
+        return "compared"
+    raised = (flag.code.lower() for flag in outcome.analysis.flags if flag in OF_COMPARISON)
+    return next(raised, "none")
 
 
 def _recorded(model: "ModelUse") -> dict[str, str]:

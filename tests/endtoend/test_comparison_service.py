@@ -106,6 +106,9 @@ def test_each_ct_is_compared_with_the_latest_earlier_one(hospital: Hospital) -> 
 
     wait_until(lambda: "compare" in hospital.service.metrics(), 20)
     assert 'stage="compare"' in hospital.service.metrics()
+    counted = 'thoracle_comparisons_total{outcome="%s",pipeline="covid-severity"} %.1f'
+    for outcome, count in (("none", 3), ("compared", 2), ("prior_contradicts", 2)):
+        assert counted % (outcome, count) in hospital.service.metrics(), outcome
     for told in (hospital.service.log(), hospital.service.metrics(), json.dumps(hospital.service.jobs())):
         assert SECRET not in told
     assert "patient" not in json.dumps([hospital.service.jobs(), hospital.service.get(f"/api/jobs/{second}")])

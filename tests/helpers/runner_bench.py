@@ -228,6 +228,10 @@ class Bench:
         assert pipeline == arrivals.PIPELINE
         self.counted.append((scanner, *reasons))
 
+    def compared(self, pipeline: str, outcome: str) -> None:
+        assert pipeline == arrivals.PIPELINE
+        self.counted.append(("compared", outcome))
+
     def delivery(self, destination: str, outcome: str) -> None:
         self.seen.append(("delivery", outcome))
 

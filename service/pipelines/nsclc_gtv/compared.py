@@ -1,4 +1,7 @@
-"""What is compared with an earlier CT: every finding that lies where one lay then, and all findings together."""
+"""What is compared with an earlier CT: each finding by its position, and all findings together.
+
+The longest axial diameter is RECIST's; its change in percent is told, and no category of response.
+"""
 
 from service.domain import codes
 from service.domain.pipeline import Compared, ComparedFindings, ComparisonRules
@@ -7,15 +10,15 @@ from service.pipelines.nsclc_gtv.segments import KIND, REST
 
 RULES = ComparisonRules(
     (
-        Compared(ALL, "finding_count", "Number of findings", codes.UNITY),
         Compared(ALL, "volume_ml", "All findings", codes.MILLILITRE),
+        Compared(ALL, "finding_count", "Number of findings", codes.UNITY),
     ),
     ComparedFindings(
         KIND.name,
         (
-            Compared("", "longest_diameter_mm", "Longest axial diameter (RECIST)", codes.MILLIMETRE),
+            Compared("", "longest_diameter_mm", "Longest diameter", codes.MILLIMETRE),
+            Compared("", "perpendicular_diameter_mm", "Diameter at right angles", codes.MILLIMETRE),
             Compared("", "volume_ml", "Volume", codes.MILLILITRE),
-            Compared("", "mean_hu", "Mean attenuation", codes.HOUNSFIELD),
         ),
         together=frozenset({REST.name}),
     ),
