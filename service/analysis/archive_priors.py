@@ -18,7 +18,7 @@ from service.domain.unparsable import UNPARSABLE
 from service.evidence.context import STUDY, segmentation_products
 from service.evidence.result import acquisition_document
 from service.evidence.series import PER_RESULT
-from service.evidence.times import acquisition_time
+from service.evidence.times import acquisition_or_study_time
 from service.imaging.patient_identity import acquisition_of
 from service.network.prior_search import NotAnswered, PriorSearch
 from service.network.web import WebNode
@@ -109,7 +109,7 @@ def _document(search: PriorSearch, held: _Held, reports: Sequence[Dataset], want
     document = document_of(reports, wanted.analysis, wanted.pipeline.flags, held.number)
     image_uid = library_image(reports[0])
     header = _answered(partial(search.header, held.study_uid, document["series_uid"], image_uid))
-    acquired_at = acquisition_time([header])
+    acquired_at = acquisition_or_study_time([header])
     if acquired_at is None:
         raise NoPrior("its CT does not tell when it was acquired")
     return document | {"acquisition": acquisition_document(acquisition_of([header], acquired_at))}

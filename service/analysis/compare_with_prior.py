@@ -30,7 +30,7 @@ from service.domain.pipeline import ComparedFindings, Pipeline, comparison_rules
 from service.domain.ports import Step
 from service.domain.prior import Acquisition, Patient
 from service.errors import Permanent
-from service.evidence.times import acquisition_time
+from service.evidence.times import acquisition_or_study_time
 from service.imaging.boxes import label_bounds
 from service.imaging.finding_match import Points, in_reach_of, match, points_of
 from service.imaging.patient_identity import acquisition_of, patient_of
@@ -101,7 +101,7 @@ class Comparer:
 
 def acquisition(ct: CT) -> Acquisition | None:
     """How a CT was scanned; None where it does not say when."""
-    acquired_at = acquisition_time(ct.headers)
+    acquired_at = acquisition_or_study_time(ct.headers)
     return None if acquired_at is None else acquisition_of(ct.headers, acquired_at)
 
 

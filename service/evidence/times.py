@@ -1,8 +1,8 @@
 """Times in evidence: objects carry that of the analysis, and say when the CT was acquired (decision 0120)."""
 
 import re
-from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta, timezone
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, time, timedelta, timezone
 
 from pydicom import Dataset
 
@@ -41,6 +41,19 @@ def zone_of(header: Dataset) -> timezone | None:
 def acquisition_time(headers: Iterable[Dataset]) -> datetime | None:
     """The latest acquisition the headers tell of, as local time of the scanner; None where they tell of none."""
     return max((moment for header in headers for moment in _acquisitions(header)), default=None)
+
+
+def acquisition_or_study_time(headers: Sequence[Dataset]) -> datetime | None:
+    """The acquisition, or the start of the study where the headers tell of none: days before and after it are the same.
+
+    None where they tell of neither. A study without a time starts at midnight.
+    """
+    return acquisition_time(headers) or max(filter(None, map(_study_start, headers)), default=None)
+
+
+def _study_start(header: Dataset) -> datetime | None:
+    date = date_of(known_text(header, "StudyDate"))
+    return datetime.combine(date, time_of(known_text(header, "StudyTime")) or time.min) if date else None
 
 
 def _acquisitions(header: Dataset) -> Iterator[datetime]:

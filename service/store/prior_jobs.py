@@ -43,7 +43,8 @@ class PriorJobs:
         self._engine = engine
 
     def find(self, patient: str, pipeline: str, study_uid: str, until: datetime, as_of: datetime) -> Iterator[PriorJob]:
-        """Jobs: analysed, of this patient (`patient_key`), the latest acquisition first.
+        """Jobs: analysed, of this patient (`patient_key`), the latest acquisition first; of a CT without its time that
+        counts at which it came.
 
         Of each other study than this one its newest. until: aware, the latest acquisition that counts. as_of: aware;
         what ended later does not count. Results that were purged are never found.
@@ -55,14 +56,15 @@ class PriorJobs:
             jobs.c.state.in_(_VALID),
             jobs.c.purged_at.is_(None),
             jobs.c.finished_at <= as_of,
-            series.c.acquired_at <= until,
+            sa.or_(series.c.acquired_at.is_(None), series.c.acquired_at <= until),
         )
         own = sa.and_(series.c.study_uid == jobs.c.study_uid, series.c.series_uid == jobs.c.series_uid)
+        latest = sa.func.coalesce(series.c.acquired_at, series.c.first_received_at)
         query = (
             sa.select(jobs.c.job_id, jobs.c.study_uid)
             .join(series, own)
             .where(analysed)
-            .order_by(series.c.acquired_at.desc(), jobs.c.study_uid, jobs.c.revision.desc(), jobs.c.job_id)
+            .order_by(latest.desc(), jobs.c.study_uid, jobs.c.revision.desc(), jobs.c.job_id)
         )
         seen = set()
         with self._engine.begin() as connection:

@@ -129,6 +129,14 @@ def test_only_a_ct_of_an_earlier_day_and_not_too_old_is_compared_with(before: Pa
     assert outcome.analysis.comparison is None and outcome.analysis.flags == ()
 
 
+def test_a_ct_that_does_not_tell_its_acquisition_is_of_the_day_of_its_study(before: Path, tmp_path: Path) -> None:
+    untold: dict[str, str | None] = dict.fromkeys(("AcquisitionDate", "AcquisitionTime"))
+    found = analysed(visit(SECOND, attributes=untold), tmp_path, before).document["comparison"]
+    assert found["days"] == DAYS
+    neither = untold | dict.fromkeys(("StudyDate", "StudyTime"))
+    assert "comparison" not in analysed(visit(SECOND, attributes=neither), tmp_path / "2", before).document
+
+
 def test_never_with_another_series_of_the_same_study(before: Path, tmp_path: Path) -> None:
     study = str(dcmread(before / "study.sr.dcm").StudyInstanceUID)
     outcome = analysed(visit(SECOND, *GROWN, **changed({"StudyInstanceUID": study})), tmp_path, before)

@@ -38,13 +38,16 @@ class Hospital:
         (job_id,) = arrivals.create_due_jobs(self.records, arrivals.at(300), lambda _: 1.0)
         return job_id
 
-    def analysed(self, study: str, day: int, key: str = KEY, at: datetime | None = None, instance: str = "1") -> str:
-        """A job of a study whose CT is of that day of May, analysed."""
+    def analysed(
+        self, study: str, day: int | None, key: str = KEY, at: datetime | None = None, instance: str = "1"
+    ) -> str:
+        """A job of a study whose CT is of that day of May, or does not say when it was acquired, analysed."""
         job_id = self.receive(study, instance)
         with self.engine.begin() as connection:
             this = series.c.study_uid == study
             series_uid = connection.scalar(sa.select(series.c.series_uid).where(this))
-            connection.execute(sa.update(series).where(this).values(acquired_at=datetime(2024, 5, day, 10, tzinfo=UTC)))
+            acquired_at = None if day is None else datetime(2024, 5, day, 10, tzinfo=UTC)
+            connection.execute(sa.update(series).where(this).values(acquired_at=acquired_at))
         self.jobs.start(job_id, arrivals.at(300))
         root = StoredObject("study", "1.2", f"1.2.{study}", f"results/{job_id}/study.sr.dcm", "0" * 64)
         self.jobs.finish(
@@ -69,6 +72,11 @@ def test_the_latest_acquisition_comes_first_whatever_was_analysed_first(hospital
     late, early = hospital.analysed("A", 20), hospital.analysed("B", 10)
     assert hospital.found() == [late, early]
     assert hospital.found(until=datetime(2024, 5, 15, tzinfo=UTC)) == [early], "never a later one"
+
+
+def test_a_ct_that_does_not_tell_its_time_is_found_too(hospital: Hospital) -> None:
+    dated, undated = hospital.analysed("A", 20), hospital.analysed("B", None)
+    assert set(hospital.found(until=datetime(2024, 5, 21, tzinfo=UTC))) == {dated, undated}
 
 
 def test_the_objects_of_a_job_come_with_it(hospital: Hospital) -> None:
