@@ -25,7 +25,7 @@ from service.inference.onnx import OnnxBackend
 from service.pipelines.nsclc_gtv import anatomy as anatomy_module
 from service.pipelines.nsclc_gtv import flags as warnings
 from service.pipelines.nsclc_gtv.pipeline import NsclcGtv
-from service.pipelines.nsclc_gtv.report import AXES, GTV_MARK
+from service.pipelines.nsclc_gtv.report_figures import AXES, GTV_MARK
 from service.pipelines.shared.flags import LOBES_APPROXIMATE
 from service.pipelines.shared.lobe_segments import site
 
