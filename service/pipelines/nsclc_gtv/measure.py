@@ -33,7 +33,8 @@ class Axis:
 class Measured:
     """One finding and its numbers.
 
-    slice_index: of the CT's volume, where `longest` is longest; image: how a reader finds it in the series. longest, across, in_space: `imaging.diameters`.
+    slice_index: of the CT's volume, where `longest` is longest; image: how a reader finds it in the series.
+    longest, across, in_space: `imaging.diameters`.
     deviation_hu: standard deviation of its voxels. place: None where lungs were not measured, or none is near.
     right_part: of it in the right lung, 0 to 1; without a place, on the right of the spine.
     at_edge: whether it reaches the first or last slice, row or column of the CT.
