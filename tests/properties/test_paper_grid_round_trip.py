@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from service.imaging.harmonise import AIR_HU, resample_like, to_nearest_grid
+from service.imaging.harmonise import AIR_HU, resample_like
+from service.imaging.nearest_grid import to_nearest_grid
 from service.pipelines.nsclc_gtv.model_roles import PAPER_MM, PAPER_SIZE
 
 orientations = st.sampled_from(sorted(make_ct.ORIENTATIONS))

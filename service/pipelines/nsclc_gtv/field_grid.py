@@ -7,8 +7,9 @@ import numpy as np
 
 from service.domain.ct import CT
 from service.domain.model_spec import ModelSpec
-from service.imaging.harmonise import AIR_HU, to_nearest_grid
+from service.imaging.harmonise import AIR_HU
 from service.imaging.lung_field import LungField, lung_field
+from service.imaging.nearest_grid import to_nearest_grid
 from service.pipelines.nsclc_gtv.model_roles import PAPER_MM, PAPER_SIZE, PAPER_SLICES
 from service.pipelines.shared.slices import plane_grid_of
 

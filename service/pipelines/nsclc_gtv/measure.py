@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from service.domain.analysis import Point
 from service.domain.ct import CT
 from service.imaging.diameters import Diameter, diameters
+from service.imaging.figures import place_in_series
 from service.pipelines.nsclc_gtv.field_grid import FieldGrid
 from service.pipelines.nsclc_gtv.findings import Finding
 from service.pipelines.nsclc_gtv.whereabouts import Place, place_of, right_part_by_spine
@@ -32,7 +33,8 @@ class Axis:
 class Measured:
     """One finding and its numbers.
 
-    slice_index: of the CT's volume, where `longest` is longest. longest, across, in_space: `imaging.diameters`.
+    slice_index: of the CT's volume, where `longest` is longest; image: how a reader finds it in the series.
+    longest, across, in_space: `imaging.diameters`.
     deviation_hu: standard deviation of its voxels. place: None where lungs were not measured, or none is near.
     right_part: of it in the right lung, 0 to 1; without a place, on the right of the spine.
     at_edge: whether it reaches the first or last slice, row or column of the CT.
@@ -40,6 +42,7 @@ class Measured:
 
     finding: Finding
     slice_index: int
+    image: str
     longest: Axis
     across: Axis
     in_space: Axis
@@ -68,10 +71,12 @@ def measured(ct: CT, finding: Finding, lobe_mask: NDArray[np.uint8] | None, grid
     """lobe_mask: labels (`Lobe`), axes (slice, row, column) of the CT; None where lungs were not measured."""
     place = None if lobe_mask is None else place_of(ct, finding, lobe_mask)
     found = diameters(finding.mask, ct.volume.spacing)
+    number = finding.box[0].start + found.slice_index
     hu = ct.volume.array[finding.box][finding.mask].astype(np.float64)
     return Measured(
         finding=finding,
-        slice_index=finding.box[0].start + found.slice_index,
+        slice_index=number,
+        image=place_in_series(ct, number),
         longest=_axis(ct, finding, found.longest),
         across=_axis(ct, finding, found.across),
         in_space=_axis(ct, finding, found.in_space),

@@ -2,33 +2,21 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
-from service.domain.analysis import Analysis, LabelArray, MeasurementGroup
+from service.domain.analysis import Analysis, MeasurementGroup
 from service.domain.ct import CT
 from service.domain.ports import Step
-from service.domain.report import Bar, Card, Column, Figure, LegendEntry, Line, ReportBody, Table, TableRow
+from service.domain.report import Bar, Card, Column, LegendEntry, Line, ReportBody, Table, TableRow
 from service.domain.rounding import millilitres_text, millimetres, percent_text
-from service.imaging.figures import SCALE, Scene
-from service.imaging.figures_of_finding import across, axial_with_lines
-from service.imaging.render import Mark
+from service.imaging.figures import SCALE
 from service.imaging.render_slice import swatch
 from service.pipelines.nsclc_gtv import codes as own
 from service.pipelines.nsclc_gtv import segments
 from service.pipelines.nsclc_gtv.groups import ALL
+from service.pipelines.nsclc_gtv.report_figures import GTV_MARK, OTHERS_MARK, figures
 from service.pipelines.nsclc_gtv.result import NOTHING
 from service.pipelines.shared import lobe_segments
 
 TITLE = "Chest CT: suspected lung tumour report"
-
-_OTHERS = 2
-"""Label of all findings but the largest, in the figures."""
-
-GTV_MARK = Mark(segments.GTV.label, segments.GTV.rgb, 0.15)
-OTHERS_MARK = Mark(_OTHERS, segments.segment(2).rgb, 0.20, hatched=True)
-AXES = {"longest_diameter_mm": (255, 235, 60), "perpendicular_diameter_mm": (90, 230, 255)}
-"""Colours of the lines of the axial figure."""
 
 _MOST_ROWS = 7
 """Findings in the table; the structured report has all that are told one by one."""
@@ -49,9 +37,6 @@ _CELLS = (
     "pleura_distance_mm",
     "solid_percent",
 )
-_LUNG_TISSUE_HU = (-950, -400)
-"""What is cropped to where lungs were not measured."""
-
 _NOTES = (
     "A finding is what a network outlines, of whatever cause: it is suspected, not diagnosed.",
     "GTV-1: the finding of the largest volume. Candidates: all others, the largest first.",
@@ -64,7 +49,7 @@ _NOTES = (
 def report(ct: CT, analysis: Analysis, step: Step) -> ReportBody:
     """step: called before each picture."""
     findings = tuple(_told(analysis))
-    large, small = _figures(ct, analysis, findings, step)
+    large, small = figures(ct, analysis, findings, step)
     return ReportBody(
         title=TITLE,
         cards=(_volume(analysis, findings), _axes(analysis, findings), _detection(analysis, findings)),
@@ -85,36 +70,6 @@ def _told(analysis: Analysis) -> Iterator[MeasurementGroup]:
     for number in range(1, segments.MOST_CANDIDATES + 2):
         if (group := known.get(segments.segment(number).name)) is not None:
             yield group
-
-
-def _figures(
-    ct: CT, analysis: Analysis, findings: tuple[MeasurementGroup, ...], step: Step
-) -> tuple[tuple[Figure, Figure], tuple[Figure, Figure]]:
-    scene = Scene.of(ct, _marked(ct, analysis), _lungs(ct, analysis), (GTV_MARK, OTHERS_MARK), "finding")
-    lines = []
-    if findings:
-        lines = [(one.line, AXES[one.name]) for one in findings[0].measurements if one.name in AXES]
-    step()
-    large = axial_with_lines(scene, lines, "GTV-1 and its axes" if findings else NOTHING)
-    step()
-    coronal = across(scene, 1, GTV_MARK.label, "most of GTV-1")
-    step()
-    return large, (coronal, across(scene, 2, GTV_MARK.label, "most of GTV-1"))
-
-
-def _marked(ct: CT, analysis: Analysis) -> LabelArray:
-    """Labels of the figures: 1 GTV-1, `_OTHERS` all others; axes (slice, row, column)."""
-    maps = {one.name: one.labels for one in analysis.label_maps}
-    found: NDArray[np.uint8] = maps.get(segments.KIND.name, np.zeros(ct.volume.spatial_shape, np.uint8))
-    return np.minimum(found, np.uint8(_OTHERS))
-
-
-def _lungs(ct: CT, analysis: Analysis) -> LabelArray:
-    maps = {one.name: one.labels for one in analysis.label_maps}
-    if lobe_segments.KIND.name in maps:
-        return maps[lobe_segments.KIND.name]
-    low, high = _LUNG_TISSUE_HU
-    return ((ct.volume.array > low) & (ct.volume.array < high)).astype(np.uint8)
 
 
 def _volume(analysis: Analysis, findings: tuple[MeasurementGroup, ...]) -> Card:

@@ -84,7 +84,9 @@ def _summary(found: Found) -> Iterator[str]:
 def finding_sentence(one: Measured) -> str:
     """One finding in a sentence."""
     across = f"{mm(one.longest.length_mm)} x {mm(one.across.length_mm)}"
-    return f"{one.title}: {millilitres_text(one.volume_ml)} mL, {across} in the axial plane, {where(one)}."
+    return (
+        f"{one.title}: {millilitres_text(one.volume_ml)} mL, {across} in the axial plane ({one.image}), {where(one)}."
+    )
 
 
 def _drift(found: Found) -> Iterator[tuple[str, float]]:

@@ -23,8 +23,9 @@ from service.pipelines.nsclc_gtv.findings import Finding
 NEAREST_WITHIN_MM = 30.0
 """A lobe is sought so far around a finding. Dense lung that a mass has left out of the mask is rarely thicker."""
 
-PLEURA_WITHIN_MM = 60.0
-"""The surface of the lung is sought so far around a finding; no point of a lung lies deeper."""
+PLEURA_WITHIN_MM = (15.0, 60.0)
+"""The surface of the lung is sought so far around a finding, and further where it is not found; no point of a lung lies
+deeper than the last."""
 
 SHARE_TOLD = 0.25
 """A finding lies in several lobes, or in both lungs, if at least this part of it lies in another one."""
@@ -94,14 +95,16 @@ def _to_surface_mm(ct: CT, finding: Finding, lobe_mask: NDArray[np.uint8]) -> fl
 
     Holes of the lungs in a slice are no surface: a rim between a mass and the mask around it is nothing to measure to.
     """
-    box, mask = _around(ct, finding, PLEURA_WITHIN_MM)
-    inside = (lobe_mask[box] > 0) | mask
-    inside = np.stack([ndimage.binary_fill_holes(plane) for plane in inside])
-    surface = _within(border(inside), inside.shape)
-    if not len(surface):
-        return PLEURA_WITHIN_MM
-    distances, _ = cKDTree(surface * ct.volume.spacing).query(border(mask) * ct.volume.spacing)
-    return float(distances.min())
+    for margin_mm in PLEURA_WITHIN_MM:
+        box, mask = _around(ct, finding, margin_mm)
+        inside = (lobe_mask[box] > 0) | mask
+        inside = np.stack([ndimage.binary_fill_holes(plane) for plane in inside])
+        surface = _within(border(inside), inside.shape)
+        if len(surface):
+            distances, _ = cKDTree(surface * ct.volume.spacing).query(border(mask) * ct.volume.spacing)
+            if distances.min() <= margin_mm:
+                return float(distances.min())
+    return PLEURA_WITHIN_MM[-1]
 
 
 def _within(points: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float64]:

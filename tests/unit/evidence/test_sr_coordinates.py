@@ -15,7 +15,7 @@ from service.domain.ct import CT
 from service.evidence.case import Case
 from service.evidence.encode import encode
 from service.evidence.result import result_document
-from service.evidence.sr_coordinates import coordinates
+from service.evidence.sr_coordinates import coordinates, image_of_first
 
 AXIS = codes.private("AXIS", "Long axis")
 IN_ONE, ACROSS = ((10, 40, 30), (10, 40, 50)), ((10, 40, 30), (14, 40, 30))
@@ -73,6 +73,10 @@ def test_of_an_enhanced_ct_the_frame_is_named(sample: tuple[CT, Analysis]) -> No
     enhanced = replace(case(ct, analysis), ct=replace(ct, frame_numbers=numbers))
     (image,) = coordinates(line(ct, IN_ONE), enhanced).ContentSequence
     assert image.ReferencedSOPSequence[0].ReferencedFrameNumber == numbers[10]
+    axes = [Measurement("axis_mm", AXIS, 1.0, codes.MILLIMETRE, line=line(ct, one)) for one in (ACROSS, IN_ONE)]
+    key = image_of_first(axes, enhanced)
+    assert key is not None and key.ReferencedSOPSequence[0].ReferencedFrameNumber == numbers[10]
+    assert image_of_first(axes[:1], enhanced) is None, "no slice holds it"
 
 
 def test_a_line_from_edge_to_edge_stays_on_the_image(sample: tuple[CT, Analysis]) -> None:

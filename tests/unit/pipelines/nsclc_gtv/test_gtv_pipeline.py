@@ -25,7 +25,7 @@ from service.inference.onnx import OnnxBackend
 from service.pipelines.nsclc_gtv import anatomy as anatomy_module
 from service.pipelines.nsclc_gtv import flags as warnings
 from service.pipelines.nsclc_gtv.pipeline import NsclcGtv
-from service.pipelines.nsclc_gtv.report import AXES, GTV_MARK
+from service.pipelines.nsclc_gtv.report_figures import AXES, GTV_MARK
 from service.pipelines.shared.flags import LOBES_APPROXIMATE
 from service.pipelines.shared.lobe_segments import site
 
@@ -92,6 +92,9 @@ def test_the_largest_is_gtv_1_and_the_other_a_candidate(two: tuple[CT, Analysis]
     raised = {flag.code: flag.detail for flag in found.flags}
     assert raised["CANDIDATES"] == "1 beside GTV-1." and "CANDIDATE_AS_LARGE" not in raised
     assert "PARTS_LEFT_OUT" not in raised and "FIELD_CUTS_TUMOUR" not in raised and "BEYOND_CHEST" not in raised
+    line = next(one.line for one in gtv.measurements if one.name == "longest_diameter_mm")
+    number = round(float(ct.volume.map_reference_to_indices(np.array(line))[0, 0]))
+    assert f"(image {ct.headers[number].InstanceNumber})" in found.summary[1]
     assert "right upper lobe" in found.headline.sentence and "1 other candidate" in found.headline.sentence
 
 
