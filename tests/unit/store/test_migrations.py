@@ -326,7 +326,7 @@ def test_0012_takes_the_audit_trail_as_it_is_into_the_chain(engine: sa.Engine) -
 
 
 def test_results_before_0015_are_of_nobody_and_compared_with_no_later_ct(old: sa.Engine) -> None:
-    migrate(old, "0014")
+    migrate(old, "0008")
     with old.begin() as connection:
         connection.execute(sa.text("UPDATE jobs SET series_uid = '1.2'"))
     upgrade(old)
