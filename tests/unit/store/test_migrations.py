@@ -25,6 +25,7 @@ from service.store.jobs import Jobs
 from service.store.migrations import upgrade
 from service.store.migrations.versions import v0008_headline
 from service.store.overview import Overview
+from service.store.prior_jobs import PriorJobs, patient_key
 from service.store.records import Records
 from service.store.retention import Retention
 from service.store.reviews import Reviews
@@ -323,3 +324,14 @@ def test_0012_takes_the_audit_trail_as_it_is_into_the_chain(engine: sa.Engine) -
     assert trail.entries()[1]["detail"] == row["detail"]
     found = AuditHeads(old, None, Path("gone"), lambda: at(9)).verify([])
     assert (found.broken, found.rows) == ((), 4)
+
+
+def test_results_before_0015_are_of_nobody_and_compared_with_no_later_ct(old: sa.Engine) -> None:
+    migrate(old, "0008")
+    with old.begin() as connection:
+        connection.execute(sa.text("UPDATE jobs SET series_uid = '1.2'"))
+    upgrade(old)
+    with old.begin() as connection:
+        assert connection.scalar(sa.text("SELECT patient FROM jobs")) is None
+    key = patient_key("4711", "")
+    assert list(PriorJobs(old).find(key, "covid-severity", "another", at(10**6), at(10**6))) == []
