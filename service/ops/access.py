@@ -19,7 +19,6 @@ from service.ops.request_limits import READS
 
 CSRF_HEADER = "X-CSRF-Token"
 
-NOBODY = "log in, or send an API token in the header Authorization"
 NO_CSRF = f"a change of a session needs its token in the header {CSRF_HEADER}; GET /api/me tells it"
 
 OPEN_ROUTES: Mapping[str, str] = {
@@ -52,7 +51,9 @@ class needs:
         """Return who asks. HTTPException 401, 403."""
         identity = identity_of(request)
         if identity is None:
-            raise HTTPException(401, NOBODY, {"WWW-Authenticate": 'Bearer realm="thoracle"'})
+            raise HTTPException(
+                401, _known(request).why_unknown(request), {"WWW-Authenticate": 'Bearer realm="thoracle"'}
+            )
         if not identity.person.may(self.role):
             raise HTTPException(403, f"this needs the role {self.role}")
         if request.method not in READS and not has_csrf_token(identity, request.headers.get(CSRF_HEADER, "")):
@@ -62,8 +63,12 @@ class needs:
 
 def identity_of(request: Request) -> Identity | None:
     """Return who asks; None for nobody that is known, and where nothing was configured."""
-    known: Authentication = getattr(request.app.state, "authentication", None) or Authentication()
-    return known.identify(request)
+    return _known(request).identify(request)
+
+
+def _known(request: Request) -> Authentication:
+    found: Authentication | None = getattr(request.app.state, "authentication", None)
+    return found or Authentication()
 
 
 def has_csrf_token(identity: Identity, sent: str) -> bool:

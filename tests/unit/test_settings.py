@@ -70,6 +70,7 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "api: {login: {proxy: {addresses: [10.0.0.1]}}}",
         "api: {login: {proxy: {addresses: [10.0.0.1], groups: {g: boss}}}}",
         "api: {login: {proxy: {addresses: [10.0.0.1], user_header: 'a b', groups: {g: viewer}}}}",
+        "api: {login: {proxy: {addresses: [10.0.0.1], user_header: X-A, groups_header: x-a, groups: {g: viewer}}}}",
         "api: {login: {openid: {issuer: 'https://h', client_id: c, client_secret: s, groups: {g: viewer}}}}",
         "api: {url: http://h, login: {openid: {issuer: http://h, client_id: c, client_secret: s, groups: {g: admin}}}}",
         "api: {url: 'https://h', login: {openid: {issuer: 'https://h', client_id: c, client_secret: s, groups: {}}}}",
