@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from authlib.integrations.base_client.errors import OAuthError
@@ -17,7 +18,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from service.domain.login import Flow, is_name
+from service.domain.login import Flow, composed, is_name
 from service.errors import Permanent, Transient
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
@@ -72,16 +73,8 @@ class OpenId:
         """Return who has logged in. code: as the provider sent it with the browser."""
         with self._session() as session:
             found = self._metadata(session)
-            tokens = _asked(
-                lambda: session.fetch_token(
-                    found["token_endpoint"],
-                    code=code,
-                    code_verifier=flow.verifier,
-                    timeout=_TIMEOUT_S,
-                    allow_redirects=False,
-                )
-            )
-            claims = self._checked(str(tokens.get("id_token", "")), self._keys(session, found), flow.nonce)
+            token = _id_token(session, found["token_endpoint"], code, flow)
+            claims = self._checked(token, self._keys(session, found), flow.nonce)
             return self._who(claims, lambda: self._more(session, found, str(claims["sub"])))
 
     def why_not(self) -> str | None:
@@ -94,6 +87,7 @@ class OpenId:
         return None
 
     def _session(self) -> OAuth2Session:
+        """Return a session to which the environment adds nothing: no proxy, no password of ~/.netrc, no authority."""
         ours = self._provider
         session = OAuth2Session(
             ours.client_id,
@@ -102,6 +96,7 @@ class OpenId:
             redirect_uri=ours.back,
             code_challenge_method="S256",
         )
+        session.trust_env = False
         if ours.ca is not None:
             session.verify = str(ours.ca)
         return session
@@ -115,7 +110,7 @@ class OpenId:
         needed = ("authorization_endpoint", "token_endpoint", "jwks_uri")
         for name in needed:
             address = found.get(name)
-            if not isinstance(address, str) or not address.startswith(("https://", issuer.partition("//")[0] + "//")):
+            if not isinstance(address, str) or not _is_address(address, issuer):
                 raise Permanent(f"the provider names no {name} that can be used")
         return found
 
@@ -123,7 +118,7 @@ class OpenId:
         keys = _document(session, found["jwks_uri"])
         try:
             return KeySet.import_key_set({"keys": keys["keys"]})
-        except (JoseError, KeyError, TypeError, ValueError) as error:
+        except (JoseError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise Permanent("the provider's keys cannot be read") from error
 
     def _checked(self, token: str, keys: KeySet, nonce: str) -> Mapping[str, Any]:
@@ -143,15 +138,18 @@ class OpenId:
             rules.validate(claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise Permanent(f"the provider's ID token is not right: {type(error).__name__}") from error
-        if claims.get("azp", ours.client_id) != ours.client_id:
-            raise Permanent("the provider's ID token was made for another client")
+        several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+        if claims.get("azp", None if several else ours.client_id) != ours.client_id:
+            raise Permanent("the provider's ID token was made for another client, or for several and does not name us")
         return claims
 
     def _more(self, session: OAuth2Session, found: Mapping[str, Any], subject: str) -> Mapping[str, Any]:
         """Return what the provider tells of a person beside the ID token (OpenID Connect Core 1.0, 5.3)."""
         address = found.get("userinfo_endpoint")
-        if not isinstance(address, str):
+        if address is None:
             return {}
+        if not isinstance(address, str) or not _is_address(address, self._provider.issuer):
+            raise Permanent("the provider names no userinfo_endpoint that can be used")
         told = _document(session, address, with_token=True)
         if told.get("sub") != subject:  # 5.3.2
             raise Permanent("the provider tells of another person than the one who logged in")
@@ -162,10 +160,39 @@ class OpenId:
         if not {ours.name_claim, ours.groups_claim} <= claims.keys():
             claims = {**more(), **claims}
         name, groups = claims.get(ours.name_claim), claims.get(ours.groups_claim, [])
-        if not isinstance(name, str) or not is_name(name):
+        if not isinstance(name, str) or not is_name(composed(name)):
             raise Permanent(f"the provider's claim {ours.name_claim} holds no name that can be written down")
         several = groups if isinstance(groups, list) else [groups]
-        return LoggedIn(name, str(claims["sub"]), tuple(one for one in several if isinstance(one, str)))
+        known = tuple(composed(one) for one in several if isinstance(one, str))
+        return LoggedIn(composed(name), str(claims["sub"]), known)
+
+
+def _id_token(session: OAuth2Session, address: str, code: str, flow: Flow) -> str:
+    """Return the ID token of a login (3.1.3.3); the session then has the access token. Permanent for another answer."""
+    try:
+        answer = _asked(
+            lambda: session.fetch_token(
+                address, code=code, code_verifier=flow.verifier, timeout=_TIMEOUT_S, allow_redirects=False
+            )
+        )
+        access, kind, token = answer.get("access_token"), answer.get("token_type"), answer.get("id_token")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise Permanent("the OpenID provider's answer to a code is no use") from error
+    if not isinstance(access, str) or not isinstance(kind, str) or kind.lower() != "bearer":
+        raise Permanent("the OpenID provider's answer to a code holds no bearer token")
+    if not isinstance(token, str):
+        raise Permanent("the OpenID provider's answer to a code holds no ID token")
+    return token
+
+
+def _is_address(text: str, issuer: str) -> bool:
+    """Return whether this is a web address that may be asked: https, or as the issuer is."""
+    try:
+        found = urlsplit(text)
+        usable = bool(found.hostname) and found.port != 0 and text.isprintable()
+    except ValueError:
+        return False
+    return usable and found.scheme in ("https", urlsplit(issuer).scheme)
 
 
 def _document(session: OAuth2Session, address: str, with_token: bool = False) -> Mapping[str, Any]:
