@@ -59,8 +59,8 @@ class Identity:
 class Authentication:
     """The ways in which somebody may be known; those that are None, empty or false are not configured.
 
-    means: of sessions that still count. loopback: nobody logs in, and whoever asks from this machine itself, not through
-    a proxy, may do everything. The one without anything lets in nobody.
+    means: of sessions that still count. loopback: nobody logs in, and whoever asks from this machine itself, not by a
+    proxy, may do everything. The one without anything lets in nobody.
     """
 
     sessions: SessionStore | None = None

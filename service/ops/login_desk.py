@@ -31,7 +31,7 @@ class LoginFailed(ThoracleError):
 class Accounts(Protocol):
     """Local accounts, as `store.users` has them."""
 
-    def check(self, name: str, password: str) -> Person | None: ...
+    def check(self, name: str, password: str) -> tuple[Person, str] | None: ...
 
     def exists(self, name: str) -> bool: ...
 
@@ -39,7 +39,7 @@ class Accounts(Protocol):
 class Sessions(Protocol):
     """Sessions, as `store.sessions` has them."""
 
-    def begin(self, person: Person, before: str | None = None) -> str: ...
+    def begin(self, person: Person, before: str | None = None, basis: str = "") -> str: ...
 
     def find(self, secret: str) -> Person | None: ...
 
@@ -50,6 +50,8 @@ class Attempts(Protocol):
     """Failed logins, as `store.login_attempts` has them."""
 
     def begin(self, name: str, address: str) -> float: ...
+
+    def withdraw(self, name: str, address: str) -> None: ...
 
     def succeeded(self, name: str) -> None: ...
 
@@ -118,15 +120,18 @@ class LoginDesk:
             log.warning("too many logins from %s have failed, or of one account: one more was refused", address)
             raise LoginFailed("Too many logins have failed. Try again later.", wait_s)
         try:
-            person = self.accounts.check(name, password)
+            found = self.accounts.check(name, password)
         except Transient as error:
+            self.attempts.withdraw(name, address)
             raise LoginFailed(str(error), 1.0) from error
-        if person is None:
+        if found is None:
             known = name if self.accounts.exists(name) else _NOBODY
             self._refuse(f"{known} ({Means.ACCOUNT})", address, "wrong name or password")
             raise LoginFailed(_WRONG)
         self.attempts.succeeded(name)
-        return self._let_in(person, address, before)
+        person, basis = found
+        self._note_login(person, address)
+        return self.sessions.begin(person, before, basis)
 
     def begin_openid(self) -> tuple[str, str]:
         """Return the address to which the browser goes, and the state that it must bring back; LoginFailed."""
@@ -155,7 +160,8 @@ class LoginDesk:
         if not person.roles:
             self._refuse(person.label, address, "none of the groups has a role here", found.subject)
             raise LoginFailed("You have no role here. Ask for a group that has one.")
-        return self._let_in(person, address, before, found.subject)
+        self._note_login(person, address, found.subject)
+        return self.sessions.begin(person, before)
 
     def log_out(self, secret: str, address: str) -> None:
         """End a session, if there is one."""
@@ -164,11 +170,10 @@ class LoginDesk:
         if person is not None:
             self.trail.note(person.label, LOG_OUT, API, DONE, address=address)
 
-    def _let_in(self, person: Person, address: str, before: str | None, subject: str | None = None) -> str:
+    def _note_login(self, person: Person, address: str, subject: str | None = None) -> None:
         roles = ", ".join(sorted(person.roles))
         more = {} if subject is None else {"subject_at_provider": subject}
         self.trail.note(person.label, LOG_IN, API, DONE, address=address, roles=roles, **more)
-        return self.sessions.begin(person, before)
 
     def _refuse(self, who: str, address: str, why: str, subject: str | None = None) -> None:
         more = {} if subject is None else {"subject_at_provider": subject}
