@@ -13,7 +13,8 @@ from typing import Protocol
 from starlette.requests import HTTPConnection
 
 from service.domain.login import ANYBODY_HERE, Means, Person, Role
-from service.ops.trusted_proxy import TrustedProxy, ip_of
+from service.ops.peers import ip_of
+from service.ops.trusted_proxy import TrustedProxy
 from service.store.secrets import csrf_of
 
 log = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from service.domain.login import API, LOG_IN, LOG_OUT, Flow, Means, Person, Role, is_name, roles_of
 from service.errors import Permanent, ThoracleError, Transient
+from service.ops.peers import peer_of
 
 log = logging.getLogger(__name__)
 
@@ -116,13 +117,13 @@ class LoginDesk:
             raise LoginFailed("Nobody logs in by a password here.")
         if not is_name(name):
             raise LoginFailed(_WRONG)
-        if wait_s := self.attempts.begin(name, address):
+        if wait_s := self.attempts.begin(name, peer_of(address)):
             log.warning("too many logins from %s have failed, or of one account: one more was refused", address)
             raise LoginFailed("Too many logins have failed. Try again later.", wait_s)
         try:
             found = self.accounts.check(name, password)
         except Transient as error:
-            self.attempts.withdraw(name, address)
+            self.attempts.withdraw(name, peer_of(address))
             raise LoginFailed(str(error), 1.0) from error
         if found is None:
             known = name if self.accounts.exists(name) else _NOBODY

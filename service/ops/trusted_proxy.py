@@ -7,11 +7,12 @@ nobody's. Names and groups are UTF-8, in the composed form of Unicode (NFC), so 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 from starlette.datastructures import Headers
 
 from service.domain.login import Means, Person, Role, composed, is_name, roles_of
+from service.ops.peers import ip_of
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +46,6 @@ class TrustedProxy:
     def _is_from(self, address: str) -> bool:
         found = ip_of(address)
         return found is not None and any(found in network for network in self.networks)
-
-
-def ip_of(address: str) -> IPv4Address | IPv6Address | None:
-    """Return the address of a connection, an IPv4 one within IPv6 as IPv4; None if it is none."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return None
-    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
 
 
 def _only(headers: Headers, name: str) -> str:

@@ -37,7 +37,7 @@ class Api(Frozen):
         10, gt=0, description="a request that has not arrived whole after this time is answered 408 and closed"
     )
     changes_per_minute: int | None = Field(
-        60, ge=1, description="changes (POST) from one address; one more is answered 429; null: no limit"
+        60, ge=1, description="changes (POST) of one person; one more is answered 429; null: no limit"
     )
 
     @model_validator(mode="after")
