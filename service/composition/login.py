@@ -104,7 +104,7 @@ def provider_of(settings: Settings) -> Provider:
         issuer=ours.issuer,
         client_id=ours.client_id,
         client_secret=ours.client_secret.get_secret_value(),
-        back=url.rstrip("/") + CALLBACK,
+        back=url + CALLBACK,
         scopes=ours.scopes,
         name_claim=ours.name_claim,
         groups_claim=ours.groups_claim,

@@ -60,8 +60,8 @@ class Login(Frozen):
     certificates: dict[str, Role] = Field(
         default_factory=dict, description="name in a client certificate that `api.tls.ca` signed: role"
     )
-    idle_minutes: float = Field(30, gt=0, description="a session ends when nothing was asked for so long")
-    longest_hours: float = Field(12, gt=0, description="a session ends then, whatever is asked")
+    idle_minutes: float = Field(30, gt=0, le=1440, description="a session ends when nothing was asked for so long")
+    longest_hours: float = Field(12, gt=0, le=168, description="a session ends then, whatever is asked")
 
     @property
     def configured(self) -> bool:
