@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
-from urllib.parse import urlsplit
 
-import requests
-from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -20,14 +17,13 @@ from joserfc.jwk import KeySet
 
 from service.domain.login import Flow, composed, is_name
 from service.errors import Permanent, Transient
+from service.network.openid_answers import document, id_token, is_address
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 """Of ID tokens: with a public key. Neither `none` nor one that shares a secret."""
 
-_TIMEOUT_S = 10.0
 _CLOCKS_DIFFER_S = 60
 _WELL_KNOWN = "/.well-known/openid-configuration"
-_MOST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class OpenId:
         """Return who has logged in. code: as the provider sent it with the browser."""
         with self._session() as session:
             found = self._metadata(session)
-            token = _id_token(session, found["token_endpoint"], code, flow)
+            token = id_token(session, found["token_endpoint"], code, flow)
             claims = self._checked(token, self._keys(session, found), flow.nonce)
             return self._who(claims, lambda: self._more(session, found, str(claims["sub"])))
 
@@ -104,18 +100,18 @@ class OpenId:
     def _metadata(self, session: OAuth2Session) -> Mapping[str, Any]:
         """Return the provider's description of itself (OpenID Connect Discovery 1.0, 4)."""
         issuer = self._provider.issuer
-        found = _document(session, issuer.rstrip("/") + _WELL_KNOWN)
+        found = document(session, issuer.rstrip("/") + _WELL_KNOWN)
         if found.get("issuer") != issuer:
             raise Permanent(f"the provider calls itself {str(found.get('issuer'))[:200]}, not {issuer}")
         needed = ("authorization_endpoint", "token_endpoint", "jwks_uri")
         for name in needed:
             address = found.get(name)
-            if not isinstance(address, str) or not _is_address(address, issuer):
+            if not isinstance(address, str) or not is_address(address, issuer):
                 raise Permanent(f"the provider names no {name} that can be used")
         return found
 
     def _keys(self, session: OAuth2Session, found: Mapping[str, Any]) -> KeySet:
-        keys = _document(session, found["jwks_uri"])
+        keys = document(session, found["jwks_uri"])
         try:
             return KeySet.import_key_set({"keys": keys["keys"]})
         except (JoseError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -148,9 +144,9 @@ class OpenId:
         address = found.get("userinfo_endpoint")
         if address is None:
             return {}
-        if not isinstance(address, str) or not _is_address(address, self._provider.issuer):
+        if not isinstance(address, str) or not is_address(address, self._provider.issuer):
             raise Permanent("the provider names no userinfo_endpoint that can be used")
-        told = _document(session, address, with_token=True)
+        told = document(session, address, with_token=True)
         if told.get("sub") != subject:  # 5.3.2
             raise Permanent("the provider tells of another person than the one who logged in")
         return told
@@ -165,59 +161,3 @@ class OpenId:
         several = groups if isinstance(groups, list) else [groups]
         known = tuple(composed(one) for one in several if isinstance(one, str))
         return LoggedIn(composed(name), str(claims["sub"]), known)
-
-
-def _id_token(session: OAuth2Session, address: str, code: str, flow: Flow) -> str:
-    """Return the ID token of a login (3.1.3.3); the session then has the access token. Permanent for another answer."""
-    try:
-        answer = _asked(
-            lambda: session.fetch_token(
-                address, code=code, code_verifier=flow.verifier, timeout=_TIMEOUT_S, allow_redirects=False
-            )
-        )
-        access, kind, token = answer.get("access_token"), answer.get("token_type"), answer.get("id_token")
-    except (AttributeError, KeyError, TypeError) as error:
-        raise Permanent("the OpenID provider's answer to a code is no use") from error
-    if not isinstance(access, str) or not isinstance(kind, str) or kind.lower() != "bearer":
-        raise Permanent("the OpenID provider's answer to a code holds no bearer token")
-    if not isinstance(token, str):
-        raise Permanent("the OpenID provider's answer to a code holds no ID token")
-    return token
-
-
-def _is_address(text: str, issuer: str) -> bool:
-    """Return whether this is a web address that may be asked: https, or as the issuer is."""
-    try:
-        found = urlsplit(text)
-        usable = bool(found.hostname) and found.port != 0 and text.isprintable()
-    except ValueError:
-        return False
-    return usable and found.scheme in ("https", urlsplit(issuer).scheme)
-
-
-def _document(session: OAuth2Session, address: str, with_token: bool = False) -> Mapping[str, Any]:
-    """Return a JSON object of the provider's."""
-    answer = _asked(
-        lambda: session.get(address, timeout=_TIMEOUT_S, withhold_token=not with_token, allow_redirects=False)
-    )
-    if answer.status_code != requests.codes.ok:
-        raise Transient(f"the OpenID provider answers {answer.status_code} at {address}")
-    try:
-        found = answer.json()
-    except ValueError as error:
-        raise Permanent(f"the OpenID provider's answer at {address} is no JSON") from error
-    if len(answer.content) > _MOST_BYTES or not isinstance(found, dict):
-        raise Permanent(f"the OpenID provider's answer at {address} is no use")
-    return found
-
-
-def _asked(question: Callable[[], Any]) -> Any:
-    """Return the answer; Transient where none comes, Permanent where the provider refuses."""
-    try:
-        return question()
-    except OAuthError as error:
-        raise Permanent(f"the OpenID provider refuses: {str(error.error)[:100]}") from error
-    except requests.RequestException as error:
-        raise Transient(f"the OpenID provider does not answer: {type(error).__name__}") from error
-    except ValueError as error:
-        raise Permanent("the OpenID provider's answer is no JSON") from error

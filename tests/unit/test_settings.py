@@ -75,7 +75,7 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "api: {hosts: ['*']}",
         "api: {hosts: ['https://h']}",
         "api: {hosts: ['']}",
-        "api: {url: 'http://h', login: {openid: {issuer: https://h, client_id: c, client_secret: s, groups: {g: admin}}}}",
+        "api: {url: http://h,login: {openid: {issuer: https://i, client_id: c, client_secret: s, groups: {g: admin}}}}",
         "api: {login: {passwords: true}}",
         "api: {login: {certificates: {ris: viewer}}}",
         "api: {login: {proxy: {addresses: [], groups: {g: viewer}}}}",
