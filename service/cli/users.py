@@ -9,8 +9,8 @@ from rich.table import Table
 
 from service.cli.options import ConfigOption, failures, out, settings_from, who
 from service.cli.tables import at_full_width, time_in_words
-from service.composition import users as composed
-from service.domain.login import ACCOUNT_SUBJECT, ROLE_MEANINGS, Role
+from service.composition import users as composed_users
+from service.domain.login import ACCOUNT_SUBJECT, ROLE_MEANINGS, Role, composed
 
 users = typer.Typer(
     no_args_is_help=True,
@@ -53,7 +53,7 @@ def add(name: Name, role: Roles, config: ConfigOption = None) -> None:
     name, settings = legal(name), settings_from(config)
     password = _password()
     with failures():
-        accounts, _, trail = composed.users(settings)
+        accounts, _, trail = composed_users.users(settings)
         with trail.entry(who(), "add user", subject(name), roles=sorted(role)):
             accounts.add(name, password, role)
     out.print(f"{escape(name)} may log in as {', '.join(sorted(role))}.")
@@ -71,7 +71,7 @@ def list_(config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with failures():
-        found = composed.existing_users(settings).everybody()
+        found = composed_users.existing_users(settings).everybody()
     table = Table("name", "roles", "made", "last login", box=None)
     for one in found:
         used = time_in_words(one["login_at"]) if one["login_at"] else "never"
@@ -89,7 +89,7 @@ def remove(name: Name, config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with failures():
-        accounts, _, trail = composed.users(settings)
+        accounts, _, trail = composed_users.users(settings)
         with trail.entry(who(), "remove user", subject(name)):
             accounts.remove(name)
     out.print(f"{escape(name)} cannot log in any more.")
@@ -105,7 +105,7 @@ def role(name: Name, role: Roles, config: ConfigOption = None) -> None:
     """
     settings = settings_from(config)
     with failures():
-        accounts, _, trail = composed.users(settings)
+        accounts, _, trail = composed_users.users(settings)
         with trail.entry(who(), "change roles", subject(name), roles=sorted(role)):
             accounts.set_roles(name, role)
     out.print(f"{escape(name)} is {', '.join(sorted(role))}.")
@@ -122,7 +122,7 @@ def password(name: Name, config: ConfigOption = None) -> None:
     settings = settings_from(config)
     new = _password()
     with failures():
-        accounts, _, trail = composed.users(settings)
+        accounts, _, trail = composed_users.users(settings)
         with trail.entry(who(), "change password", subject(name)):
             accounts.set_password(name, new)
     out.print(f"{escape(name)} has another password.")
@@ -140,7 +140,8 @@ def logout(
     """
     settings = settings_from(config)
     with failures():
-        _, sessions, trail = composed.users(settings)
+        _, sessions, trail = composed_users.users(settings)
+        name = composed(name)
         with trail.entry(who(), "end sessions", subject(name)) as detail:
             detail["sessions"] = ended = sessions.end_all(name)
     out.print(f"Sessions ended: {ended}.")

@@ -15,10 +15,11 @@ from service.domain.login import Means
 from service.errors import Permanent
 from service.network.openid import OpenId, Provider
 from service.ops.api import Access
-from service.ops.authentication import Authentication, TrustedProxy
+from service.ops.authentication import Authentication
 from service.ops.doctor import Check, check_answer
 from service.ops.login_desk import LoginDesk, OpenIdLogin
 from service.ops.request_limits import TokenBuckets
+from service.ops.trusted_proxy import TrustedProxy
 from service.settings import Settings
 from service.store.api_tokens import ApiTokens
 from service.store.audit import Audit
@@ -103,7 +104,7 @@ def provider_of(settings: Settings) -> Provider:
         issuer=ours.issuer,
         client_id=ours.client_id,
         client_secret=ours.client_secret.get_secret_value(),
-        back=url.rstrip("/") + CALLBACK,
+        back=url + CALLBACK,
         scopes=ours.scopes,
         name_claim=ours.name_claim,
         groups_claim=ours.groups_claim,

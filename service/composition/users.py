@@ -1,7 +1,9 @@
 """Opens local accounts, sessions and API tokens on the storage that the settings name."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 
 import sqlalchemy as sa
 
@@ -20,7 +22,16 @@ def open_sessions(settings: Settings, engine: sa.Engine) -> Sessions:
     """Return the sessions on storage that is open."""
     ours = settings.api.login
     limits = SessionLimits(timedelta(minutes=ours.idle_minutes), timedelta(hours=ours.longest_hours))
-    return Sessions(engine, limits, now)
+    return Sessions(engine, limits, now, _openid_basis(settings))
+
+
+def _openid_basis(settings: Settings) -> str:
+    """Return the digest of what gives people of OpenID their names and roles; "" where nobody logs in so."""
+    ours = settings.api.login.openid
+    if ours is None:
+        return ""
+    what = [ours.issuer, ours.client_id, ours.name_claim, ours.groups_claim, sorted(ours.groups.items())]
+    return sha256(json.dumps(what).encode()).hexdigest()
 
 
 def users(settings: Settings) -> tuple[Users, Sessions, Audit]:

@@ -4,6 +4,7 @@ A role is what a person or a machine is there for. A review is a radiologist's w
 administrator gives it, unless they are a reviewer too.
 """
 
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -80,6 +81,11 @@ ANYBODY_HERE = Person("unauthenticated", Means.LOOPBACK, frozenset(Role))
 def is_name(text: str) -> bool:
     """Return whether a provider or a proxy may name somebody so: printable, not empty, without spaces at the ends."""
     return bool(text) and len(text) <= LONGEST_NAME and text.isprintable() and text.strip() == text
+
+
+def composed(text: str) -> str:
+    """Return the text in the composed form of Unicode (NFC), so that one name has one spelling."""
+    return unicodedata.normalize("NFC", text)
 
 
 def roles_of(groups: Iterable[str], known: Mapping[str, Role]) -> frozenset[Role]:

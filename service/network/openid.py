@@ -10,23 +10,20 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
-import requests
-from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from service.domain.login import Flow, is_name
+from service.domain.login import Flow, composed, is_name
 from service.errors import Permanent, Transient
+from service.network.openid_answers import document, id_token, is_address
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 """Of ID tokens: with a public key. Neither `none` nor one that shares a secret."""
 
-_TIMEOUT_S = 10.0
 _CLOCKS_DIFFER_S = 60
 _WELL_KNOWN = "/.well-known/openid-configuration"
-_MOST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +69,8 @@ class OpenId:
         """Return who has logged in. code: as the provider sent it with the browser."""
         with self._session() as session:
             found = self._metadata(session)
-            tokens = _asked(
-                lambda: session.fetch_token(
-                    found["token_endpoint"],
-                    code=code,
-                    code_verifier=flow.verifier,
-                    timeout=_TIMEOUT_S,
-                    allow_redirects=False,
-                )
-            )
-            claims = self._checked(str(tokens.get("id_token", "")), self._keys(session, found), flow.nonce)
+            token = id_token(session, found["token_endpoint"], code, flow)
+            claims = self._checked(token, self._keys(session, found), flow.nonce)
             return self._who(claims, lambda: self._more(session, found, str(claims["sub"])))
 
     def why_not(self) -> str | None:
@@ -94,6 +83,7 @@ class OpenId:
         return None
 
     def _session(self) -> OAuth2Session:
+        """Return a session to which the environment adds nothing: no proxy, no password of ~/.netrc, no authority."""
         ours = self._provider
         session = OAuth2Session(
             ours.client_id,
@@ -102,6 +92,7 @@ class OpenId:
             redirect_uri=ours.back,
             code_challenge_method="S256",
         )
+        session.trust_env = False
         if ours.ca is not None:
             session.verify = str(ours.ca)
         return session
@@ -109,21 +100,21 @@ class OpenId:
     def _metadata(self, session: OAuth2Session) -> Mapping[str, Any]:
         """Return the provider's description of itself (OpenID Connect Discovery 1.0, 4)."""
         issuer = self._provider.issuer
-        found = _document(session, issuer.rstrip("/") + _WELL_KNOWN)
+        found = document(session, issuer.rstrip("/") + _WELL_KNOWN)
         if found.get("issuer") != issuer:
             raise Permanent(f"the provider calls itself {str(found.get('issuer'))[:200]}, not {issuer}")
         needed = ("authorization_endpoint", "token_endpoint", "jwks_uri")
         for name in needed:
             address = found.get(name)
-            if not isinstance(address, str) or not address.startswith(("https://", issuer.partition("//")[0] + "//")):
+            if not isinstance(address, str) or not is_address(address, issuer):
                 raise Permanent(f"the provider names no {name} that can be used")
         return found
 
     def _keys(self, session: OAuth2Session, found: Mapping[str, Any]) -> KeySet:
-        keys = _document(session, found["jwks_uri"])
+        keys = document(session, found["jwks_uri"])
         try:
             return KeySet.import_key_set({"keys": keys["keys"]})
-        except (JoseError, KeyError, TypeError, ValueError) as error:
+        except (JoseError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise Permanent("the provider's keys cannot be read") from error
 
     def _checked(self, token: str, keys: KeySet, nonce: str) -> Mapping[str, Any]:
@@ -143,16 +134,19 @@ class OpenId:
             rules.validate(claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise Permanent(f"the provider's ID token is not right: {type(error).__name__}") from error
-        if claims.get("azp", ours.client_id) != ours.client_id:
-            raise Permanent("the provider's ID token was made for another client")
+        several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+        if claims.get("azp", None if several else ours.client_id) != ours.client_id:
+            raise Permanent("the provider's ID token was made for another client, or for several and does not name us")
         return claims
 
     def _more(self, session: OAuth2Session, found: Mapping[str, Any], subject: str) -> Mapping[str, Any]:
         """Return what the provider tells of a person beside the ID token (OpenID Connect Core 1.0, 5.3)."""
         address = found.get("userinfo_endpoint")
-        if not isinstance(address, str):
+        if address is None:
             return {}
-        told = _document(session, address, with_token=True)
+        if not isinstance(address, str) or not is_address(address, self._provider.issuer):
+            raise Permanent("the provider names no userinfo_endpoint that can be used")
+        told = document(session, address, with_token=True)
         if told.get("sub") != subject:  # 5.3.2
             raise Permanent("the provider tells of another person than the one who logged in")
         return told
@@ -162,35 +156,8 @@ class OpenId:
         if not {ours.name_claim, ours.groups_claim} <= claims.keys():
             claims = {**more(), **claims}
         name, groups = claims.get(ours.name_claim), claims.get(ours.groups_claim, [])
-        if not isinstance(name, str) or not is_name(name):
+        if not isinstance(name, str) or not is_name(composed(name)):
             raise Permanent(f"the provider's claim {ours.name_claim} holds no name that can be written down")
         several = groups if isinstance(groups, list) else [groups]
-        return LoggedIn(name, str(claims["sub"]), tuple(one for one in several if isinstance(one, str)))
-
-
-def _document(session: OAuth2Session, address: str, with_token: bool = False) -> Mapping[str, Any]:
-    """Return a JSON object of the provider's."""
-    answer = _asked(
-        lambda: session.get(address, timeout=_TIMEOUT_S, withhold_token=not with_token, allow_redirects=False)
-    )
-    if answer.status_code != requests.codes.ok:
-        raise Transient(f"the OpenID provider answers {answer.status_code} at {address}")
-    try:
-        found = answer.json()
-    except ValueError as error:
-        raise Permanent(f"the OpenID provider's answer at {address} is no JSON") from error
-    if len(answer.content) > _MOST_BYTES or not isinstance(found, dict):
-        raise Permanent(f"the OpenID provider's answer at {address} is no use")
-    return found
-
-
-def _asked(question: Callable[[], Any]) -> Any:
-    """Return the answer; Transient where none comes, Permanent where the provider refuses."""
-    try:
-        return question()
-    except OAuthError as error:
-        raise Permanent(f"the OpenID provider refuses: {str(error.error)[:100]}") from error
-    except requests.RequestException as error:
-        raise Transient(f"the OpenID provider does not answer: {type(error).__name__}") from error
-    except ValueError as error:
-        raise Permanent("the OpenID provider's answer is no JSON") from error
+        known = tuple(composed(one) for one in several if isinstance(one, str))
+        return LoggedIn(composed(name), str(claims["sub"]), known)

@@ -5,6 +5,7 @@ change of a browser's session without the session's own token: another site's pa
 it.
 """
 
+import math
 import secrets
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -13,14 +14,15 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Security
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from fastapi.security import APIKeyCookie, HTTPBearer
 
-from service.domain.login import Person, Role
-from service.ops.authentication import COOKIE, Authentication, Identity
-from service.ops.request_limits import READS
+from service.domain.login import Means, Person, Role
+from service.ops.authentication import COOKIE, Authentication, Identity, address_of
+from service.ops.request_limits import READS, ChangeLimits
 
 CSRF_HEADER = "X-CSRF-Token"
 
-NOBODY = "log in, or send an API token in the header Authorization"
 NO_CSRF = f"a change of a session needs its token in the header {CSRF_HEADER}; GET /api/me tells it"
+
+TOO_MANY = "too many changes were asked for; try again later"
 
 OPEN_ROUTES: Mapping[str, str] = {
     "/livez": "the kubelet and load balancers ask it, and cannot log in",
@@ -49,26 +51,59 @@ class needs:
         self.role = role
 
     def __call__(self, request: Request, _token: Any = Security(_bearer), _session: Any = Security(_cookie)) -> Person:
-        """Return who asks. HTTPException 401, 403."""
+        """Return who asks. HTTPException 401, 403, 429."""
         identity = identity_of(request)
         if identity is None:
-            raise HTTPException(401, NOBODY, {"WWW-Authenticate": 'Bearer realm="thoracle"'})
+            if request.method not in READS:
+                _count_change(request, None)
+            raise HTTPException(
+                401, _known(request).why_unknown(request), {"WWW-Authenticate": 'Bearer realm="thoracle"'}
+            )
         if not identity.person.may(self.role):
             raise HTTPException(403, f"this needs the role {self.role}")
-        if request.method not in READS and not has_csrf_token(identity, request.headers.get(CSRF_HEADER, "")):
-            raise HTTPException(403, NO_CSRF)
+        if request.method not in READS:
+            if not has_csrf_token(identity, request.headers.get(CSRF_HEADER, "")):
+                raise HTTPException(403, NO_CSRF)
+            _count_change(request, identity.person)
         return identity.person
 
 
 def identity_of(request: Request) -> Identity | None:
     """Return who asks; None for nobody that is known, and where nothing was configured."""
-    known: Authentication = getattr(request.app.state, "authentication", None) or Authentication()
-    return known.identify(request)
+    return _known(request).identify(request)
+
+
+def _known(request: Request) -> Authentication:
+    found: Authentication | None = getattr(request.app.state, "authentication", None)
+    return found or Authentication()
 
 
 def has_csrf_token(identity: Identity, sent: str) -> bool:
     """Return whether a change comes from a page of ours, as far as that is a question."""
     return identity.csrf is None or secrets.compare_digest(identity.csrf.encode(), sent.encode(errors="replace"))
+
+
+def _count_change(request: Request, person: Person | None) -> None:
+    """Count a change of somebody, or of nobody that is known; HTTPException 429 if there were too many."""
+    limits: ChangeLimits | None = getattr(request.app.state, "change_limits", None)
+    who = None if person is None or person.means == Means.LOOPBACK else person.label
+    wait_s = 0.0 if limits is None else limits.wait_s(who, address_of(request))
+    if wait_s:
+        raise HTTPException(429, TOO_MANY, {"Retry-After": str(math.ceil(wait_s))})
+
+
+def refuse_open_routes(app: FastAPI) -> None:
+    """Raise AssertionError for a route that asks for no role and is not open for a reason: it would let in everybody.
+
+    What is mounted, and what is no request of HTTP, has no role that could be seen, and is refused too.
+    """
+    bare = [
+        f"{sorted(route.methods or ())} {route.path}"
+        for route in iter_route_contexts(app.routes)
+        if not route.methods or (_role_of(route) is None and route.path not in OPEN_ROUTES)
+    ]
+    if bare:
+        raise AssertionError(f"routes that need no role, and are not in OPEN_ROUTES: {', '.join(bare)}")
 
 
 def required_roles(app: FastAPI) -> dict[tuple[str, str], Role | None]:

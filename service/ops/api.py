@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.ops.access import refuse_open_routes
 from service.ops.allowed_methods import list_allowed_methods
 from service.ops.answers import ANYWHERE
 from service.ops.authentication import Authentication
@@ -16,7 +17,7 @@ from service.ops.invalid_requests import explain_invalid_requests
 from service.ops.job_routes import JobControl, job_routes
 from service.ops.me_routes import me_routes
 from service.ops.probes import HEALTH, Health, answer, probes
-from service.ops.request_limits import LimitBody, LimitChanges
+from service.ops.request_limits import ChangeLimits, LimitBody
 from service.ops.view_routes import JobViews, Worklist, view_routes
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Access:
     """Who may ask, and how much.
 
     hosts: names by which the API is called, beside addresses; origins: under which a proxy shows it.
-    changes_per_minute: from one address, None: without limit.
+    changes_per_minute: of one person, None: without limit.
 
     The one without anything lets in nobody.
     """
@@ -63,12 +64,22 @@ def create_app(
 ) -> FastAPI:
     """Return the application, with more routes. It is alive as long as it answers.
 
+    AssertionError for a route that would let in everybody.
+
     There is no page at /docs: FastAPI's own loads scripts from another host.
     """
     app = FastAPI(
-        title="Thoracle", version=version, description=_USE, responses=ANYWHERE, docs_url=None, redoc_url=None
+        title="Thoracle",
+        version=version,
+        description=_USE,
+        responses=ANYWHERE,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.authentication = access.authentication
+    if access.changes_per_minute is not None:
+        app.state.change_limits = ChangeLimits(access.changes_per_minute)
     _protect(app, access)
     explain_invalid_requests(app)
     list_allowed_methods(app)
@@ -85,6 +96,7 @@ def create_app(
     app.include_router(probes(version, dict, report.ready, report.metrics))
     for router in (view_routes(jobs, worklist), job_routes(control), me_routes(), *more):
         app.include_router(router)
+    refuse_open_routes(app)
     return app
 
 
@@ -93,6 +105,4 @@ def _protect(app: FastAPI, access: Access) -> None:
     app.add_middleware(LimitBody)
     app.add_middleware(SameOrigin, own=access.origins)
     app.add_middleware(TrustHosts, hosts=access.hosts)
-    if access.changes_per_minute is not None:
-        app.add_middleware(LimitChanges, per_minute=access.changes_per_minute)
     app.add_middleware(SecurityHeaders)

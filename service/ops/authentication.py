@@ -1,26 +1,37 @@
 """Finds out who asks: by a token, a session, a client certificate, a trusted proxy, or because nobody else can ask.
 
 What a caller could type himself is never believed: a proxy's headers count only from the proxy's addresses, and a
-certificate only as TLS has checked it. An `Authorization` header decides alone: one that is no use is refused, whatever
-else the request brings.
+certificate only as TLS has checked it. A bearer token decides alone: one that is no use is refused, whatever else the
+request brings. An `Authorization` header of another kind is the proxy's affair, and means nothing here.
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
-from service.domain.login import ANYBODY_HERE, Means, Person, Role, is_name, roles_of
+from service.domain.login import ANYBODY_HERE, Means, Person, Role
+from service.ops.peers import ip_of
+from service.ops.trusted_proxy import TrustedProxy
 from service.store.secrets import csrf_of
 
 log = logging.getLogger(__name__)
 
 COOKIE = "__Host-thoracle-session"
 """A browser takes a cookie of this prefix only from us, by TLS or on its own machine, and for no other host."""
+
+NOBODY = "log in, or send an API token in the header Authorization"
+NOT_HERE = "no login is configured: only a program on this machine itself is answered (docs/how-to/log-in.md)"
+FORWARDED = (
+    "no login is configured, and a proxy has passed this request on: others than this machine could ask by it. "
+    "Configure a login (docs/how-to/log-in.md)"
+)
+
+_BEARER = "bearer"
+_OF_PROXIES = ("forwarded", "x-real-ip", "via")
+_OF_PROXIES_BEGIN = "x-forwarded-"
 
 _CERTIFICATE_NAMES = "certificate_names"
 
@@ -38,38 +49,6 @@ class TokenStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TrustedProxy:
-    """A proxy that asks for the login. networks: its addresses; user, groups: names of its headers."""
-
-    networks: Sequence[IPv4Network | IPv6Network]
-    user: str
-    groups: str
-    roles: Mapping[str, Role]
-
-    def person(self, address: str, headers: Headers) -> Person | None:
-        """Return who the proxy says that it is; None if the connection is not the proxy's, or if nobody logged in.
-
-        Several user headers in one request are refused: one of them came from behind the proxy.
-        """
-        if not self._is_from(address):
-            return None
-        named = headers.getlist(self.user)
-        if len(named) != 1 or not is_name(named[0]):
-            return None
-        groups = (one.strip() for line in headers.getlist(self.groups) for one in line.split(","))
-        return Person(named[0], Means.PROXY, roles_of(groups, self.roles))
-
-    def _is_from(self, address: str) -> bool:
-        try:
-            found = ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(found, IPv6Address) and found.ipv4_mapped:
-            found = found.ipv4_mapped
-        return any(found in network for network in self.networks)
-
-
-@dataclass(frozen=True, slots=True)
 class Identity:
     """Who asks. csrf: what a change must bring along in the header X-CSRF-Token; None: a browser does not log in so."""
 
@@ -81,8 +60,8 @@ class Identity:
 class Authentication:
     """The ways in which somebody may be known; those that are None, empty or false are not configured.
 
-    means: of sessions that still count. loopback: nobody logs in, since only this machine can ask. The one without
-    anything lets in nobody.
+    means: of sessions that still count. loopback: nobody logs in, and whoever asks from this machine itself, not by a
+    proxy, may do everything. The one without anything lets in nobody.
     """
 
     sessions: SessionStore | None = None
@@ -94,20 +73,24 @@ class Authentication:
 
     def identify(self, request: HTTPConnection) -> Identity | None:
         """Return who asks; None for nobody that is known. SQLAlchemyError if the database fails."""
-        if "authorization" in request.headers:
+        if any(_is_bearer(one) for one in request.headers.getlist("authorization")):
             return self._by_token(request)
         if (found := self._by_session(request)) is not None:
             return found
         person = self._by_certificate(request) or self._by_proxy(request)
-        if person is None and self.loopback:
+        if person is None and self.loopback and not _why_not_here(request):
             person = ANYBODY_HERE
         return None if person is None else Identity(person)
 
+    def why_unknown(self, request: HTTPConnection) -> str:
+        """Return, in words, why nobody is known by a request."""
+        return (self.loopback and _why_not_here(request)) or NOBODY
+
     def _by_token(self, request: HTTPConnection) -> Identity | None:
-        kind, _, token = request.headers["authorization"].partition(" ")
-        if self.tokens is None or kind.lower() != "bearer" or len(request.headers.getlist("authorization")) > 1:
+        several = request.headers.getlist("authorization")
+        if self.tokens is None or len(several) > 1:
             return None
-        address = address_of(request)
+        address, token = address_of(request), several[0].strip()[len(_BEARER) :]
         person = self.tokens.find(token.strip(), address)
         if person is None:
             log.warning("an API token from %s is unknown, revoked or over", address)
@@ -127,6 +110,18 @@ class Authentication:
 
     def _by_proxy(self, request: HTTPConnection) -> Person | None:
         return None if self.proxy is None else self.proxy.person(address_of(request), request.headers)
+
+
+def _is_bearer(header: str) -> bool:
+    return [one.lower() for one in header.split()[:1]] == [_BEARER]
+
+
+def _why_not_here(request: HTTPConnection) -> str:
+    """Return why a request is not known to be of this machine, in words; "" where it is."""
+    if any(name in _OF_PROXIES or name.startswith(_OF_PROXIES_BEGIN) for name in request.headers):
+        return FORWARDED
+    found = ip_of(address_of(request))
+    return "" if found is not None and found.is_loopback else NOT_HERE
 
 
 def address_of(request: HTTPConnection) -> str:

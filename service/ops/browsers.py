@@ -31,6 +31,7 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
+_PORTS = {"http": ":80", "https": ":443"}
 _A_YEAR = "max-age=31536000"
 
 
@@ -64,25 +65,33 @@ class TrustHosts:
 class SameOrigin:
     """Answers 403 to a change that a page of another site asks for (Fetch Metadata, and the header Origin).
 
-    Programs that are no browsers send neither header. own: origins under which a proxy shows the service.
+    Programs that are no browsers send neither header. own: origins under which a proxy shows the service; no other
+    scheme of their hosts is ours. A host that is not among them may have TLS by a proxy; where we have TLS, it must.
     """
 
     def __init__(self, app: ASGIApp, own: Collection[str] = ()) -> None:
         self._app = app
-        self._own = {_authority(origin) for origin in own}
+        self._own = {_parts(origin) for origin in own}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in READS and self._is_foreign(Headers(scope=scope)):
+        if scope["type"] == "http" and scope["method"] not in READS and self._is_foreign(scope):
             detail = "a page of another site asks for this change"
             await JSONResponse({"detail": detail}, 403)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _is_foreign(self, headers: Headers) -> bool:
+    def _is_foreign(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
         if headers.get("sec-fetch-site", "") in _FOREIGN:
             return True
-        origin = headers.get("origin")
-        return origin is not None and _authority(origin) not in {headers.get("host", "").lower(), *self._own}
+        if "origin" not in headers:
+            return False
+        scheme, authority = _parts(headers["origin"])
+        if any(authority == own for _, own in self._own):
+            return (scheme, authority) not in self._own
+        if not scheme or (scope.get("scheme") == "https" and scheme != "https"):
+            return True
+        return authority != _parts(f"{scheme}://{headers.get('host', '')}")[1]
 
 
 class SecurityHeaders:
@@ -117,6 +126,9 @@ def host_in(header: str) -> str:
     return (found.hostname or "").lower().rstrip(".")
 
 
-def _authority(origin: str) -> str:
-    """Return host and port of an origin, as a Host header has them; an origin that is none is nobody's."""
-    return origin.partition("://")[2].lower() or f"no origin: {origin}"
+def _parts(origin: str) -> tuple[str, str]:
+    """Return scheme, and host with its port unless that is the scheme's; twice "" for an origin that is none."""
+    scheme, _, authority = origin.lower().partition("://")
+    if scheme not in _PORTS or not authority:
+        return "", ""
+    return scheme, authority.removesuffix(_PORTS[scheme])

@@ -17,6 +17,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.ops.authentication import with_certificate
+from service.ops.peers import peer_of
 from service.tls import FollowedFiles, names_in, why_not
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class _LimitedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         address = transport.get_extra_info("peername")
-        self._peer = str(address[0]) if isinstance(address, tuple) else ""
+        self._peer = peer_of(str(address[0])) if isinstance(address, tuple) else ""
         if self._peers[self._peer] >= self._limits.most_per_peer:
             log.warning("%s has too many connections open: one more was refused", self._peer)
             self._refused = True

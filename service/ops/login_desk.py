@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from service.domain.login import API, LOG_IN, LOG_OUT, Flow, Means, Person, Role, is_name, roles_of
 from service.errors import Permanent, ThoracleError, Transient
+from service.ops.peers import peer_of
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class LoginFailed(ThoracleError):
 class Accounts(Protocol):
     """Local accounts, as `store.users` has them."""
 
-    def check(self, name: str, password: str) -> Person | None: ...
+    def check(self, name: str, password: str) -> tuple[Person, str] | None: ...
 
     def exists(self, name: str) -> bool: ...
 
@@ -39,7 +40,7 @@ class Accounts(Protocol):
 class Sessions(Protocol):
     """Sessions, as `store.sessions` has them."""
 
-    def begin(self, person: Person, before: str | None = None) -> str: ...
+    def begin(self, person: Person, before: str | None = None, basis: str = "") -> str: ...
 
     def find(self, secret: str) -> Person | None: ...
 
@@ -50,6 +51,8 @@ class Attempts(Protocol):
     """Failed logins, as `store.login_attempts` has them."""
 
     def begin(self, name: str, address: str) -> float: ...
+
+    def withdraw(self, name: str, address: str) -> None: ...
 
     def succeeded(self, name: str) -> None: ...
 
@@ -114,19 +117,22 @@ class LoginDesk:
             raise LoginFailed("Nobody logs in by a password here.")
         if not is_name(name):
             raise LoginFailed(_WRONG)
-        if wait_s := self.attempts.begin(name, address):
+        if wait_s := self.attempts.begin(name, peer_of(address)):
             log.warning("too many logins from %s have failed, or of one account: one more was refused", address)
             raise LoginFailed("Too many logins have failed. Try again later.", wait_s)
         try:
-            person = self.accounts.check(name, password)
+            found = self.accounts.check(name, password)
         except Transient as error:
+            self.attempts.withdraw(name, peer_of(address))
             raise LoginFailed(str(error), 1.0) from error
-        if person is None:
+        if found is None:
             known = name if self.accounts.exists(name) else _NOBODY
             self._refuse(f"{known} ({Means.ACCOUNT})", address, "wrong name or password")
             raise LoginFailed(_WRONG)
         self.attempts.succeeded(name)
-        return self._let_in(person, address, before)
+        person, basis = found
+        self._note_login(person, address)
+        return self.sessions.begin(person, before, basis)
 
     def begin_openid(self) -> tuple[str, str]:
         """Return the address to which the browser goes, and the state that it must bring back; LoginFailed."""
@@ -155,7 +161,8 @@ class LoginDesk:
         if not person.roles:
             self._refuse(person.label, address, "none of the groups has a role here", found.subject)
             raise LoginFailed("You have no role here. Ask for a group that has one.")
-        return self._let_in(person, address, before, found.subject)
+        self._note_login(person, address, found.subject)
+        return self.sessions.begin(person, before)
 
     def log_out(self, secret: str, address: str) -> None:
         """End a session, if there is one."""
@@ -164,11 +171,10 @@ class LoginDesk:
         if person is not None:
             self.trail.note(person.label, LOG_OUT, API, DONE, address=address)
 
-    def _let_in(self, person: Person, address: str, before: str | None, subject: str | None = None) -> str:
+    def _note_login(self, person: Person, address: str, subject: str | None = None) -> None:
         roles = ", ".join(sorted(person.roles))
         more = {} if subject is None else {"subject_at_provider": subject}
         self.trail.note(person.label, LOG_IN, API, DONE, address=address, roles=roles, **more)
-        return self.sessions.begin(person, before)
 
     def _refuse(self, who: str, address: str, why: str, subject: str | None = None) -> None:
         more = {} if subject is None else {"subject_at_provider": subject}

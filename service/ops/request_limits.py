@@ -1,13 +1,15 @@
-"""Limits of one request: how large its body may be, and how many changes one address may ask for in a minute."""
+"""Limits of one request: how large its body may be, and how many changes one person may ask for in a minute."""
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import Lock
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.ops.peers import peer_of
 
 MOST_BODY_BYTES = 64 * 1024
 """The longest review, every character of it escaped, takes a third of it."""
@@ -46,34 +48,33 @@ class LimitBody:
         await self._app(scope, _first({"type": "http.request", "body": bytes(body), "more_body": False}, receive), send)
 
 
-class LimitChanges:
-    """Answers 429 where an address asks for more changes than it may. Questions are not counted."""
+class ChangeLimits:
+    """How many changes somebody may ask for in a minute. Those of nobody that is known count apart, by their address:
+    whoever cannot log in keeps nobody else from changes."""
 
-    def __init__(self, app: ASGIApp, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._app = app
-        self._buckets = TokenBuckets(per_minute, clock)
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._of_people, self._of_nobody = TokenBuckets(per_minute, clock), TokenBuckets(per_minute, clock)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in READS:
-            wait_s = self._buckets.take((scope.get("client") or ("",))[0])
-            if wait_s:
-                headers = {"Retry-After": str(math.ceil(wait_s))}
-                detail = "this address asks for too many changes; try again later"
-                await JSONResponse({"detail": detail}, 429, headers)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+    def wait_s(self, person: str | None, address: str) -> float:
+        """Count one change; return 0, or the seconds until there may be one. person: None: nobody that is known."""
+        return self._of_nobody.take(peer_of(address)) if person is None else self._of_people.take(person)
 
 
 class TokenBuckets:
-    """A bucket for each address: full at first, filled steadily. clock: in seconds, never set back."""
+    """A bucket for each peer: full at first, filled steadily. clock: in seconds, never set back. For any thread."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
         self._most, self._per_s = float(per_minute), per_minute / 60
         self._clock = clock
+        self._taking = Lock()
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, peer: str) -> float:
-        """Take one token of an address; returns 0, or the seconds until there is one."""
+        """Take one token of a peer; returns 0, or the seconds until there is one."""
+        with self._taking:
+            return self._take(peer)
+
+    def _take(self, peer: str) -> float:
         now = self._clock()
         tokens, at = self._buckets.pop(peer, (self._most, now))
         tokens = min(self._most, tokens + (now - at) * self._per_s)

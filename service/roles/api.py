@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 
 import sqlalchemy as sa
+from fastapi import FastAPI
 
 from service import __version__
 from service.composition import login
@@ -27,6 +28,7 @@ from service.ops.model_routes import model_routes
 from service.ops.monitor import Listener
 from service.ops.probes import WARNING, Health, create_monitor
 from service.roles.process import folders, measured, now, stop_asked, wait_for
+from service.rollout.model_actions import ModelActions
 from service.settings import Settings, tls_files
 from service.store.audit import Audit
 from service.store.liveness import Locks
@@ -46,7 +48,6 @@ def run(settings: Settings, name: str) -> None:
     if settings.api.open_to_others:
         raise Permanent(settings.api.open_to_others)
     spool, engine = open_storage(settings)
-    pages = login.pages(settings, engine)
     log.warning("who may ask the API: %s", login.in_words(settings))
     alive = shared_locks(settings, engine)
     models = model_actions_on(settings, engine)
@@ -58,15 +59,7 @@ def run(settings: Settings, name: str) -> None:
         ready=lambda: _readiness(settings, spool, engine, alive),
         metrics=lambda: measured(settings, name, space, certificates, database_gauges),
     )
-    app = create_app(
-        __version__,
-        Overview(engine),
-        Worklist(engine),
-        job_actions_on(settings, engine),
-        report,
-        [model_routes(models), audit_routes(Audit(engine, now), partial(tell_read, settings)), *pages],
-        login.access(settings, engine),
-    )
+    app = application(settings, engine, models, report)
     ours = settings.api
     limits = ConnectionLimits(ours.max_connections, ours.max_connections_per_peer, ours.request_s)
     beside = self_promotion(settings, models, alive)
@@ -77,6 +70,20 @@ def run(settings: Settings, name: str) -> None:
         for task in beside:
             task.start()
         wait_for(stop, lambda: listener.alive and all(task.alive for task in beside))
+
+
+def application(settings: Settings, engine: sa.Engine, models: ModelActions, report: SelfReport) -> FastAPI:
+    """Return the whole API, as a process serves it."""
+    trail = audit_routes(Audit(engine, now), partial(tell_read, settings))
+    return create_app(
+        __version__,
+        Overview(engine),
+        Worklist(engine),
+        job_actions_on(settings, engine),
+        report,
+        [model_routes(models), trail, *login.pages(settings, engine)],
+        login.access(settings, engine),
+    )
 
 
 def _probes(settings: Settings, report: SelfReport) -> AbstractContextManager[object]:

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
-from service.domain.login import Role
+from service.domain.login import Role, composed
 from service.settings.values import Frozen, Network, WebAddress, is_loopback_address
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", min_length=1, max_length=64)]
-Group = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Group = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(composed)]
 
 
 class OpenIdConnect(Frozen):
@@ -37,9 +37,17 @@ class TrustedProxy(Frozen):
     """A proxy that asks for the login, and names the user in a header. Only from its addresses is a header believed."""
 
     addresses: tuple[Network, ...] = Field(min_length=1, description="of the proxy, as it connects to the API")
-    user_header: HeaderName = Field("X-Forwarded-User", description="the proxy must set it anew in every request")
-    groups_header: HeaderName = Field("X-Forwarded-Groups", description="groups, between commas")
+    user_header: HeaderName = Field("X-Forwarded-User", description="the proxy must set or delete it in every request")
+    groups_header: HeaderName = Field(
+        "X-Forwarded-Groups", description="groups, between commas; the proxy must set or delete it in every request"
+    )
     groups: dict[Group, Role] = Field(min_length=1, description="group: role; who is in none of them may do nothing")
+
+    @model_validator(mode="after")
+    def _has_two_headers(self) -> Self:
+        if self.user_header.lower() == self.groups_header.lower():
+            raise ValueError("user_header and groups_header: two headers, or a name would be a group")
+        return self
 
 
 class Login(Frozen):
@@ -52,8 +60,8 @@ class Login(Frozen):
     certificates: dict[str, Role] = Field(
         default_factory=dict, description="name in a client certificate that `api.tls.ca` signed: role"
     )
-    idle_minutes: float = Field(30, gt=0, description="a session ends when nothing was asked for so long")
-    longest_hours: float = Field(12, gt=0, description="a session ends then, whatever is asked")
+    idle_minutes: float = Field(30, gt=0, le=1440, description="a session ends when nothing was asked for so long")
+    longest_hours: float = Field(12, gt=0, le=168, description="a session ends then, whatever is asked")
 
     @property
     def configured(self) -> bool:

@@ -1,13 +1,12 @@
 """The HTTP API and the probes."""
 
 from typing import Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from service.settings.login import Login
 from service.settings.tls import PortTls
-from service.settings.values import Frozen, Port, WebAddress, is_here
+from service.settings.values import Frozen, HostName, Origin, Port, is_here, is_loopback_address
 
 
 class Api(Frozen):
@@ -15,10 +14,10 @@ class Api(Frozen):
 
     host: str = Field("127.0.0.1", description="address to listen on; another than loopback needs a login")
     port: Port = 8080
-    url: WebAddress | None = Field(
+    url: Origin | None = Field(
         None, description="address by which browsers call it, e.g. https://thoracle.hospital.example; OpenID needs it"
     )
-    hosts: tuple[str, ...] = Field(
+    hosts: tuple[HostName, ...] = Field(
         (),
         description="more names of hosts by which it is called; any address, localhost and that of `url` always work",
     )
@@ -37,7 +36,7 @@ class Api(Frozen):
         10, gt=0, description="a request that has not arrived whole after this time is answered 408 and closed"
     )
     changes_per_minute: int | None = Field(
-        60, ge=1, description="changes (POST) from one address; one more is answered 429; null: no limit"
+        60, ge=1, description="changes (POST) of one person; one more is answered 429; null: no limit"
     )
 
     @model_validator(mode="after")
@@ -46,8 +45,8 @@ class Api(Frozen):
             raise ValueError("login.openid needs api.url, to which the provider sends people back")
         if self.login.certificates and (self.tls is None or self.tls.ca is None):
             raise ValueError("login.certificates needs api.tls.ca, by which certificates are checked")
-        if self.url and urlsplit(self.url).path not in ("", "/"):
-            raise ValueError("url: without a path; the API is at the top of its host")
+        if self.login.openid and self.url and not (self.url.startswith("https://") or is_loopback_address(self.url)):
+            raise ValueError("url: https with login.openid, or codes and sessions would cross the network in the clear")
         return self
 
     @property

@@ -1,5 +1,6 @@
 """Values that several settings share."""
 
+import re
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any
@@ -53,3 +54,37 @@ def is_loopback_address(url: str) -> bool:
 
 
 WebAddress = Annotated[str, StringConstraints(pattern="^https?://"), AfterValidator(_without_credentials)]
+
+
+def _origin(url: str) -> str:
+    """The address as a browser writes its origin (RFC 6454, 6.2); ValueError if it is more than that, or no address."""
+    found = urlsplit(url)
+    host, port = found.hostname or "", found.port
+    if found.path not in ("", "/") or "?" in url or "#" in url:
+        raise ValueError("without a path; the API is at the top of its host")
+    if port == 0 or not (_HOST.fullmatch(host) or _is_ip(host)):
+        raise ValueError("a host of letters, digits, dots and hyphens (xn--... for others), and a port")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{found.scheme}://{shown}" + ("" if port in (None, _PORTS[found.scheme]) else f":{port}")
+
+
+def _is_ip(host: str) -> bool:
+    with suppress(ValueError):
+        return bool(ip_address(host))
+    return False
+
+
+def _host_name(name: str) -> str:
+    """The name in lower case; ValueError if it is an address of the web, has a port, or is none."""
+    if not _HOST.fullmatch(name.lower()):
+        raise ValueError("a name of a host, without scheme, port and wildcard, for instance thoracle.hospital.example")
+    return name.lower().rstrip(".")
+
+
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
+_PORTS = {"http": 80, "https": 443}
+
+Origin = Annotated[WebAddress, AfterValidator(_origin)]
+"""scheme://host, and :port where it is not that of the scheme."""
+
+HostName = Annotated[str, AfterValidator(_host_name)]

@@ -43,6 +43,13 @@ class LoginAttempts:
             connection.execute(sa.insert(login_attempts).values(row))
         return 0.0
 
+    def withdraw(self, name: str, address: str) -> None:
+        """Forget the last attempt of a name from an address: its password was not looked at."""
+        own = (login_attempts.c.name_digest == digest_of_secret(name)) & (login_attempts.c.address == address)
+        last = sa.select(sa.func.max(login_attempts.c.id)).where(own).scalar_subquery()
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(login_attempts).where(login_attempts.c.id == last))
+
     def succeeded(self, name: str) -> None:
         """Forget the attempts of a name: whoever has it has logged in."""
         with self._engine.begin() as connection:

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from service.domain.login import Flow
-from service.errors import Transient
 from service.store.secrets import digest_of_secret
 from service.store.tables import login_flows
 
@@ -26,13 +25,14 @@ class LoginFlows:
         self._clock = clock
 
     def keep(self, flow: Flow) -> None:
-        """Keep a login that begins; Transient if there are too many."""
+        """Keep a login that begins. Where there are too many, the oldest is forgotten: nobody keeps the others out."""
         now = self._clock()
         row = {"digest": digest_of_secret(flow.state), "nonce": flow.nonce, "verifier": flow.verifier}
         with self._engine.begin() as connection:
             connection.execute(sa.delete(login_flows).where(login_flows.c.begun_at <= now - LASTS))
+            newest = sa.select(login_flows.c.digest).order_by(login_flows.c.begun_at.desc()).limit(MOST - 1)
             if (connection.scalar(sa.select(sa.func.count()).select_from(login_flows)) or 0) >= MOST:
-                raise Transient("too many logins are under way; try again in some minutes")
+                connection.execute(sa.delete(login_flows).where(login_flows.c.digest.not_in(newest)))
             connection.execute(sa.insert(login_flows).values(**row, begun_at=now))
 
     def take(self, state: str) -> Flow | None:

@@ -264,6 +264,13 @@ sessions = sa.Table(
     sa.Column("roles", sa.JSON, nullable=False, comment="at login; those of a local account are in users"),
     sa.Column("begun_at", UtcDateTime, nullable=False),
     sa.Column("seen_at", UtcDateTime, nullable=False),
+    sa.Column(
+        "basis",
+        sa.String(64),
+        nullable=False,
+        server_default="",
+        comment="digest of what gave the roles: password of the account, or configuration of OpenID",
+    ),
 )
 
 login_attempts = sa.Table(

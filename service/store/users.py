@@ -1,7 +1,8 @@
 """Local accounts: names, roles and passwords, hashed by Argon2id with the parameters of RFC 9106 (64 MiB, 3 passes)."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from service.domain.login import Means, Person, Role
 from service.errors import Permanent, Transient
+from service.store.secrets import digest_of_secret
 from service.store.tables import sessions, users
 
 LEAST_CHARACTERS, MOST_CHARACTERS = 12, 256
@@ -20,7 +22,16 @@ LEAST_CHARACTERS, MOST_CHARACTERS = 12, 256
 _AT_ONCE = 2
 """Passwords that are hashed at once, each in 64 MiB."""
 
+_MOST_WAIT = 8
+"""Logins that wait for a place; one more is refused at once, so that they do not take all threads of the API."""
+
 _LONGEST_WAIT_S = 5.0
+
+_NOBODYS = "$argon2id$v=19$m=65536,t=3,p=4$dG8rKkNBPRuivnA/PlrLZw$YOMCx/k4ayTbxGlQt+4y5QUMcgXC5+KzYu5Hbn5lrGI"
+"""Hash of a random password that nobody has kept: an unknown name takes as long as a known one."""
+
+
+_BUSY = "too many log in at this moment; try again"
 
 
 class NoSuchUser(Permanent):
@@ -34,8 +45,8 @@ class Users:
         self._engine = engine
         self._clock = clock
         self._hasher = PasswordHash((Argon2Hasher(),))
-        self._nobodys = ""
         self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._here = threading.BoundedSemaphore(_AT_ONCE + _MOST_WAIT)
 
     def add(self, name: str, password: str, roles: Collection[Role]) -> None:
         """Make an account. Permanent if the password is no use, or if there is one of that name already."""
@@ -75,34 +86,45 @@ class Users:
         with self._engine.begin() as connection:
             return connection.scalar(sa.select(users.c.name).where(users.c.name == name)) is not None
 
-    def check(self, name: str, password: str) -> Person | None:
-        """Return who has this name and password; None if nobody has, after the same time.
+    def check(self, name: str, password: str) -> tuple[Person, str] | None:
+        """Return who has this name and password, and the basis of their session; None, after the same time, for nobody.
 
-        Transient where so many log in at once that the password is not looked at.
+        An account that is changed or removed meanwhile has another password, or none. Transient where so many log in at
+        once that the password is not looked at.
         """
         with self._engine.begin() as connection:
             row = connection.execute(sa.select(users).where(users.c.name == name)).one_or_none()
-        if not self._verified(password, self._hash_of_nobody() if row is None else row.password) or row is None:
+        if not self._verified(password, _NOBODYS if row is None else row.password) or row is None:
             return None
-        self._update(name, {"login_at": self._clock()})
-        return Person(row.name, Means.ACCOUNT, roles_in(row.roles))
+        this = sa.update(users).where((users.c.name == name) & (users.c.password == row.password))
+        with self._engine.begin() as connection:
+            if connection.execute(this.values(login_at=self._clock())).rowcount == 0:
+                return None
+        return Person(row.name, Means.ACCOUNT, roles_in(row.roles)), digest_of_secret(row.password)
 
     def _verified(self, password: str, hashed: str) -> bool:
         if len(password) > MOST_CHARACTERS:
             return False
-        if not self._places.acquire(timeout=_LONGEST_WAIT_S):
-            raise Transient("too many log in at this moment; try again")
-        try:
-            return self._hasher.verify(password, hashed)
-        except (UnknownHashError, HasherNotAvailable):
-            return False
-        finally:
-            self._places.release()
+        with self._place():
+            try:
+                return self._hasher.verify(password, hashed)
+            except (UnknownHashError, HasherNotAvailable):
+                return False
 
-    def _hash_of_nobody(self) -> str:
-        """Return a hash that no password has, so that an unknown name takes as long as a known one."""
-        self._nobodys = self._nobodys or self._hasher.hash("nobody has this password")
-        return self._nobodys
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Hold one of the places of those who hash; Transient where none becomes free."""
+        if not self._here.acquire(blocking=False):
+            raise Transient(_BUSY)
+        try:
+            if not self._places.acquire(timeout=_LONGEST_WAIT_S):
+                raise Transient(_BUSY)
+            try:
+                yield
+            finally:
+                self._places.release()
+        finally:
+            self._here.release()
 
     def _hash(self, password: str) -> str:
         if not LEAST_CHARACTERS <= len(password) <= MOST_CHARACTERS:

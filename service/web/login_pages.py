@@ -3,8 +3,7 @@
 import math
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -14,6 +13,7 @@ from service.domain.login import Role
 from service.ops.access import has_csrf_token, identity_of
 from service.ops.authentication import COOKIE, address_of
 from service.ops.login_desk import LoginDesk, LoginFailed
+from service.ops.peers import peer_of
 from service.ops.request_limits import TokenBuckets
 from service.store.secrets import csrf_of, new_secret
 from service.web.forms import delete_cookie, form_fields, set_cookie
@@ -32,13 +32,12 @@ Form = Annotated[Mapping[str, str], Depends(form_fields)]
 
 @dataclass(frozen=True, slots=True)
 class LoginPages:
-    """otherwise: how somebody is known where nobody logs in. begun: limits the logins that an address begins by OpenID,
-    asked by one thread at a time."""
+    """otherwise: how somebody is known where nobody logs in. begun: limits the logins that an address begins by
+    OpenID."""
 
     desk: LoginDesk
     otherwise: str
     begun: TokenBuckets
-    _asking: Lock = field(default_factory=Lock)
 
     def routes(self) -> APIRouter:
         """Return the routes."""
@@ -69,8 +68,7 @@ class LoginPages:
 
     def begin_openid(self, request: Request) -> Response:
         """Send the browser to the OpenID provider."""
-        with self._asking:
-            wait_s = self.begun.take(address_of(request))
+        wait_s = self.begun.take(peer_of(address_of(request)))
         try:
             if wait_s:
                 raise LoginFailed("Too many logins were begun. Try again later.", wait_s)

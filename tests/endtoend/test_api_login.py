@@ -30,6 +30,8 @@ def test_without_a_login_this_machine_may_do_everything_and_is_called_so(tmp_pat
             httpx.post(f"{api.url}/api/jobs/none/cancel", headers={"Origin": "https://evil.example"}).status_code == 403
         )
         assert httpx.get(f"{api.url}/api/jobs", headers={"Host": "evil.example"}).status_code == 400
+        passed_on = httpx.get(f"{api.url}/api/me", headers={"X-Forwarded-For": "203.0.113.9"})
+        assert (passed_on.status_code, "a proxy has passed this request on" in passed_on.text) == (401, True)
         assert "no login is configured" in api.log()
         assert "Nobody logs in here: no login is configured" in httpx.get(f"{api.url}/login").text
         assert httpx.get(f"{api.url}/openapi.json").json() == json.loads(DOCUMENT.read_text())

@@ -64,17 +64,34 @@ def test_file_and_environment_are_merged_and_the_environment_wins(
         "api: {url: ftp://h}",
         "api: {url: 'https://h/path'}",
         "api: {url: 'https://u:p@h'}",
+        "api: {url: 'https://'}",
+        "api: {url: 'https://h:0'}",
+        "api: {url: 'https://h:99999'}",
+        "api: {url: 'https://h?a'}",
+        "api: {url: 'https://h#a'}",
+        "api: {url: 'https://\u00c4.example'}",
+        "api: {url: 'https://[bad'}",
+        "api: {hosts: ['h:8443']}",
+        "api: {hosts: ['*']}",
+        "api: {hosts: ['https://h']}",
+        "api: {hosts: ['']}",
+        "api: {url: http://h,login: {openid: {issuer: https://i, client_id: c, client_secret: s, groups: {g: admin}}}}",
         "api: {login: {passwords: true}}",
         "api: {login: {certificates: {ris: viewer}}}",
         "api: {login: {proxy: {addresses: [], groups: {g: viewer}}}}",
         "api: {login: {proxy: {addresses: [10.0.0.1]}}}",
         "api: {login: {proxy: {addresses: [10.0.0.1], groups: {g: boss}}}}",
         "api: {login: {proxy: {addresses: [10.0.0.1], user_header: 'a b', groups: {g: viewer}}}}",
+        "api: {login: {proxy: {addresses: [10.0.0.1], user_header: X-A, groups_header: x-a, groups: {g: viewer}}}}",
         "api: {login: {openid: {issuer: 'https://h', client_id: c, client_secret: s, groups: {g: viewer}}}}",
         "api: {url: http://h, login: {openid: {issuer: http://h, client_id: c, client_secret: s, groups: {g: admin}}}}",
         "api: {url: 'https://h', login: {openid: {issuer: 'https://h', client_id: c, client_secret: s, groups: {}}}}",
         "api: {url: 'https://h', login: {openid: {issuer: 'https://h', client_id: c, groups: {g: viewer}}}}",
         "api: {login: {idle_minutes: 0}}",
+        "api: {login: {idle_minutes: 1e9}}",
+        "api: {login: {idle_minutes: .inf}}",
+        "api: {login: {longest_hours: 169}}",
+        "api: {login: {longest_hours: .nan}}",
         "destinations: {a: {ae_title: A, host: h, tls: {key: a.pem}}}",
         "destinations: {a: {kind: dicomweb, url: 'http://h', tls: {ca: a.pem}}}",
         "destinations: {a: {kind: dicomweb, url: 'https://h', tls: {name: h}}}",
@@ -350,6 +367,21 @@ def test_without_a_login_the_api_is_for_this_machine(tmp_path: Path, text: str, 
     config = tmp_path / "thoracle.yaml"
     config.write_text(text)
     assert bool(load(config).api.open_to_others) == open_to_others
+
+
+@pytest.mark.parametrize(
+    ("written", "origin"),
+    [
+        ("https://Thoracle.H/", "https://thoracle.h"),
+        ("https://h:443", "https://h"),
+        ("http://h:80/", "http://h"),
+        ("http://h:443", "http://h:443"),
+        ("https://[2001:DB8::1]:8443", "https://[2001:db8::1]:8443"),
+        ("https://10.1.2.3", "https://10.1.2.3"),
+    ],
+)
+def test_the_address_of_the_api_is_an_origin_as_browsers_write_it(written: str, origin: str) -> None:
+    assert Settings(api={"url": written, "hosts": ["Thoracle-Api.Ns.svc"]}).api.url == origin
 
 
 def test_the_secret_of_openid_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,8 @@ class Commands:
         return CliRunner().invoke(app, [*arguments, "--config", str(self.config)], input=given)
 
     def person(self, password: str = PASSWORD) -> Person | None:
-        return composed.existing_users(self.settings).check("ada", password)
+        found = composed.existing_users(self.settings).check("ada", password)
+        return found[0] if found else None
 
     def trail(self) -> list[tuple[str, str, str]]:
         _, _, audit = composed.users(self.settings)

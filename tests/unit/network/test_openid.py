@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,10 +27,12 @@ class Liar:
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
         self.status = 200
+        self.asked: list[tuple[str, dict[str, str]]] = []
         liar = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                liar.asked.append((self.command, dict(self.headers)))
                 body = liar.answers.get(self.path)
                 content = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(liar.status if body is not None else 404)
@@ -107,6 +110,8 @@ def test_what_is_right_is_believed(liar: Liar) -> None:
         {"aud": "another"},
         {"aud": None},
         {"aud": [CLIENT, "another"], "azp": "another"},
+        {"aud": [CLIENT, "another"]},
+        {"aud": CLIENT, "azp": "another"},
         {"iss": "https://evil.example"},
         {"exp": 1},
         {"exp": None},
@@ -164,6 +169,10 @@ def test_more_claims_are_asked_for_and_belong_to_the_same_person(liar: Liar) -> 
         ({"issuer": "https://evil.example"}, "calls itself"),
         ({"token_endpoint": None}, "no token_endpoint"),
         ({"jwks_uri": "file:///etc/passwd"}, "no jwks_uri"),
+        ({"authorization_endpoint": "https://[bad"}, "no authorization_endpoint"),
+        ({"token_endpoint": "https://"}, "no token_endpoint"),
+        ({"jwks_uri": "https://\0"}, "no jwks_uri"),
+        ({"token_endpoint": "https://a:99999/"}, "no token_endpoint"),
     ],
 )
 def test_a_description_that_is_no_use_is_refused(liar: Liar, description: dict[str, Any], said: str) -> None:
@@ -189,6 +198,69 @@ def test_a_refusal_and_keys_that_cannot_be_read_are_told(liar: Liar) -> None:
         liar.answers["/jwks"] = keys
         with pytest.raises(Permanent):
             openid(liar).finish("code", FLOW)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"token_type": 5},
+        {"token_type": "mac"},
+        {"token_type": None},
+        {"access_token": None},
+        {"id_token": 5},
+        {"expires_in": "x"},
+        [],
+        5,
+        None,
+        "text",
+    ],
+)
+def test_an_answer_to_a_code_that_is_no_use_is_refused_in_words(liar: Liar, changed: Any) -> None:
+    liar.grant(signed(claims(liar, groups=None)))
+    liar.answers["/me"] = {"sub": "1"}
+    known = liar.answers["/token"]
+    liar.answers["/token"] = known | changed if isinstance(changed, dict) else json.dumps(changed).encode()
+    with pytest.raises(Permanent, match="provider"):
+        openid(liar).finish("code", FLOW)
+
+
+@pytest.mark.parametrize("address", ["ftp://x", 5, "https://[bad", "https://"])
+def test_an_address_for_more_claims_that_is_none_is_refused(liar: Liar, address: Any) -> None:
+    liar.grant(signed(claims(liar, groups=None)))
+    liar.describe(userinfo_endpoint=address)
+    with pytest.raises(Permanent, match="no userinfo_endpoint"):
+        openid(liar).finish("code", FLOW)
+
+
+@pytest.mark.parametrize("keys", [{"keys": [None]}, {"keys": [5]}, {"keys": ["RSA"]}, {"keys": None}, {"keys": [{}]}])
+def test_keys_of_another_form_are_refused(liar: Liar, keys: Any) -> None:
+    liar.grant(signed(claims(liar)))
+    liar.answers["/jwks"] = keys
+    with pytest.raises(Permanent):
+        openid(liar).finish("code", FLOW)
+
+
+def test_several_audiences_with_our_name_in_azp_are_right_and_names_are_composed(liar: Liar) -> None:
+    body = claims(liar, aud=[CLIENT, "another"], azp=CLIENT, preferred_username="Mu\u0308ller", groups=["A\u0308rzte"])
+    liar.grant(signed(body))
+    found = openid(liar).finish("code", FLOW)
+    assert (found.name, found.groups) == ("M\u00fcller", ("\u00c4rzte",))
+
+
+def test_the_environment_adds_nothing_to_what_the_provider_is_asked(
+    liar: Liar, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login leaked password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/everybody.pem")
+    liar.grant(signed(claims(liar)))
+    assert openid(liar).finish("code", FLOW).name == "ada"
+    get_headers = [headers for method, headers in liar.asked if method == "GET"]
+    assert get_headers and not any("Authorization" in headers for headers in get_headers)
 
 
 def test_a_provider_that_is_away_is_transient(liar: Liar) -> None:

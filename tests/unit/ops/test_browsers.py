@@ -110,3 +110,21 @@ def test_no_page_has_a_script_a_style_or_an_address_of_another_host() -> None:
 @pytest.mark.parametrize(("header", "host"), [("A.b:1", "a.b"), ("[::1]:1", "::1"), ("x/y", ""), ("a b", "a b")])
 def test_the_host_of_a_header(header: str, host: str) -> None:
     assert host_in(header) == host
+
+
+@pytest.mark.parametrize(
+    ("base", "host", "origin", "status"),
+    [
+        ("http", OURS, f"http://{OURS}", 403),
+        ("http", OURS, f"https://{OURS}", 200),
+        ("http", f"{OURS}:443", f"https://{OURS}", 200),
+        ("http", "10.0.0.1:8080", f"https://{OURS}:443", 200),
+        ("http", "localhost", "https://localhost", 200),
+        ("https", "localhost", "http://localhost", 403),
+        ("https", "localhost", "https://localhost", 200),
+        ("https", "localhost", "ftp://localhost", 403),
+    ],
+)
+def test_the_scheme_of_an_origin_counts(api: TestClient, base: str, host: str, origin: str, status: int) -> None:
+    client = TestClient(api.app, base_url=f"{base}://localhost")
+    assert client.post("/thing", headers={"Host": host, "Origin": origin}).status_code == status

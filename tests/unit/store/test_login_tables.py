@@ -1,5 +1,7 @@
 """Accounts, sessions, tokens and failed logins, on SQLite and PostgreSQL."""
 
+import contextlib
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -63,7 +65,8 @@ def everything(engine: sa.Engine) -> str:
 
 def test_a_password_is_known_and_not_kept(users: Users, engine: sa.Engine, clock: Clock) -> None:
     users.add("ada", PASSWORD, ADMIN)
-    assert users.check("ada", PASSWORD) == Person("ada", Means.ACCOUNT, ADMIN)
+    found = users.check("ada", PASSWORD)
+    assert found is not None and found[0] == Person("ada", Means.ACCOUNT, ADMIN)
     for name, password in (
         ("ada", PASSWORD + " "),
         ("ada", ""),
@@ -99,18 +102,71 @@ def test_an_account_is_made_once_and_one_that_is_not_there_is_named(users: Users
 
 def test_a_session_has_the_accounts_roles_of_now_and_ends_with_it(users: Users, sessions: Sessions) -> None:
     users.add("ada", PASSWORD, VIEWER)
-    ada = users.check("ada", PASSWORD)
-    assert ada is not None
-    secret = sessions.begin(ada)
+    found = users.check("ada", PASSWORD)
+    assert found is not None
+    ada, basis = found
+    secret = sessions.begin(ada, basis=basis)
     users.set_roles("ada", ADMIN)
     assert sessions.find(secret) == Person("ada", Means.ACCOUNT, ADMIN)
     users.set_password("ada", PASSWORD + "!")
     assert sessions.find(secret) is None, "another password ends the sessions"
-    secret = sessions.begin(ada)
+    assert sessions.find(sessions.begin(ada, basis=basis)) is None, "it was changed before the session began"
+    found = users.check("ada", PASSWORD + "!")
+    assert found is not None
+    secret = sessions.begin(*found[:1], basis=found[1])
+    assert sessions.find(secret) is not None
     users.remove("ada")
     assert sessions.find(secret) is None
     users.add("ada", PASSWORD, ADMIN)
     assert sessions.find(secret) is None, "another account of the same name is another person"
+
+
+@pytest.mark.parametrize("change", ["password", "account"])
+def test_an_account_that_is_changed_while_its_password_is_checked_lets_nobody_in(
+    users: Users, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    users.add("ada", PASSWORD, VIEWER)
+    verified = users._hasher.verify
+
+    def changed_meanwhile(*of: str) -> bool:
+        users.remove("ada") if change == "account" else users.set_password("ada", PASSWORD + "!")
+        return verified(*of)
+
+    monkeypatch.setattr(users._hasher, "verify", changed_meanwhile)
+    assert users.check("ada", PASSWORD) is None
+
+
+def test_an_unknown_name_costs_what_a_known_one_costs_and_few_wait(
+    users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users.add("ada", PASSWORD, VIEWER)
+    looked_at: list[str] = []
+    monkeypatch.setattr(users._hasher, "hash", lambda _: pytest.fail("an unknown name is not hashed beside the places"))
+
+    def verify(_: str, hashed: str) -> bool:
+        looked_at.append(hashed)
+        return False
+
+    monkeypatch.setattr(users._hasher, "verify", verify)
+    for name in ("ada", "kim"):
+        users.check(name, PASSWORD)
+    known, unknown = (hashed.split("$")[:4] for hashed in looked_at)
+    assert known == unknown, "the same algorithm, memory and passes"
+    with contextlib.ExitStack() as all_wait:
+        while users._here.acquire(blocking=False):
+            all_wait.callback(users._here.release)
+        began = time.monotonic()
+        with pytest.raises(Transient, match="too many"):
+            users.check("ada", PASSWORD)
+        assert time.monotonic() - began < 1, "refused at once, not after a wait"
+
+
+def test_openid_roles_end_with_the_configuration_that_gave_them(engine: sa.Engine, clock: Clock) -> None:
+    of_now = Sessions(engine, LIMITS, clock, "digest of issuer and groups")
+    secret = of_now.begin(KIM)
+    assert of_now.find(secret) == KIM
+    for other in ("digest of others", ""):
+        assert Sessions(engine, LIMITS, clock, other).find(secret) is None
 
 
 def test_an_openid_user_is_not_the_account_of_the_same_name(users: Users, sessions: Sessions) -> None:
@@ -223,6 +279,16 @@ def test_a_login_that_succeeds_forgets_the_failures_of_its_name_alone(engine: sa
     assert attempts.begin("kim", "10.0.0.2") > 0
 
 
+def test_an_attempt_that_was_not_looked_at_is_forgotten_alone(engine: sa.Engine, clock: Clock) -> None:
+    attempts = LoginAttempts(engine, clock, AttemptLimits(of_name=2, of_address=5))
+    attempts.begin("ada", "10.0.0.1")
+    for _ in range(5):
+        assert attempts.begin("ada", "10.0.0.2") == 0.0
+        attempts.withdraw("ada", "10.0.0.2")
+    attempts.begin("ada", "10.0.0.2")
+    assert attempts.begin("ada", "10.0.0.2") > 0
+
+
 def test_a_login_under_way_is_finished_once_and_in_time(
     engine: sa.Engine, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +303,7 @@ def test_a_login_under_way_is_finished_once_and_in_time(
     monkeypatch.setattr(flows, "MOST", 2)
     for number in range(2):
         under_way.keep(Flow(f"s{number}", "n", "v"))
-    with pytest.raises(Transient, match="too many logins"):
-        under_way.keep(Flow("s3", "n", "v"))
-    clock.move(minutes=10)
+        clock.move(seconds=1)
     under_way.keep(Flow("s3", "n", "v"))
+    assert under_way.take("s0") is None, "the oldest is forgotten"
+    assert under_way.take("s1") and under_way.take("s3")

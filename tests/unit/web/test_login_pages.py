@@ -16,6 +16,7 @@ from httpx import Response
 
 from service.composition.login import access, pages
 from service.domain.login import Role
+from service.errors import Transient
 from service.ops.access import Operator
 from service.ops.api import SelfReport, create_app
 from service.ops.authentication import COOKIE
@@ -190,6 +191,19 @@ def test_who_guesses_is_refused_and_the_right_password_too_for_a_while(house: Ho
     assert 0 < int(answer.headers["Retry-After"]) <= 15 * 60
     assert COOKIE not in browser.cookies
     assert len(house.trail()) == 10, "what is not looked at does not fill the trail"
+
+
+def test_who_is_refused_because_many_log_in_has_not_failed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = house.browser()
+    with monkeypatch.context() as busy:
+        busy.setattr(Users, "check", _busy)
+        assert {browser.log_in().status_code for _ in range(12)} == {429}
+    assert browser.log_in().status_code == 303
+    assert house.trail() == [("ada (local account)", "log in", "done")]
+
+
+def _busy(*_: object) -> None:
+    raise Transient("too many log in at this moment; try again")
 
 
 def test_roles_and_accounts_that_are_taken_away_are_gone_at_once(house: House) -> None:
