@@ -14,7 +14,7 @@ from service.ops import job_answers, model_answers
 from service.store import tables
 
 TOLD: dict[type[BaseModel], tuple[sa.Table, set[str], set[str]]] = {
-    job_answers.JobLine: (tables.jobs, set(), {"latency_s"}),
+    job_answers.JobLine: (tables.jobs, {"patient"}, {"latency_s"}),
     job_answers.RefusedSeries: (tables.refusals, {"job_id", "position"}, {"sentence"}),
     job_answers.ResultObject: (tables.evidence, {"job_id", "position"}, set()),
     job_answers.DeliveryLine: (tables.deliveries, {"job_id"}, {"words"}),
