@@ -31,9 +31,27 @@ def test_a_gap_up_to_the_reach_is_a_match_and_a_wider_one_is_none() -> None:
         assert match({"A": ball(0)}, {"X": ball(10.0 + gap)}, STILL).pairs == pairs
 
 
-def test_most_findings_are_matched_even_if_one_would_be_nearer() -> None:
-    then, now = {"A": ball(0), "B": ball(14)}, {"X": ball(12), "Y": ball(26)}
+def test_a_bad_pair_never_displaces_a_good_one_however_many_pairs_that_costs() -> None:
+    """A satellite vanished on one side of a stable finding and another came on the other side."""
+    then = {"A": ball(0, radius=10), "B": ball(-25, radius=6)}
+    now = {"X": ball(0, radius=11), "Y": ball(25, radius=6)}
+    found = match(then, now, STILL)
+    assert found.pairs == {"X": "A"} and (found.beside, found.beside_then) == ({"Y"}, {"B"})
+    touching = match(then | {"B": ball(-15, radius=6)}, now | {"Y": ball(15, radius=6)}, STILL)
+    assert touching.pairs == {"X": "A"}, "nor where both touch it"
+
+
+def test_a_small_finding_beside_a_large_one_stays_itself() -> None:
+    then = {"large": ball(0, radius=18), "small": ball(24, radius=4)}
+    now = {"SMALL": ball(25, radius=4), "LARGE": ball(1, radius=18)}
+    assert match(then, now, STILL).pairs == {"SMALL": "small", "LARGE": "large"}
+
+
+def test_what_overlaps_nothing_is_matched_by_its_gap_unless_it_may_have_merged() -> None:
+    then, now = {"A": ball(0), "B": ball(40)}, {"X": ball(16), "Y": ball(57)}
     assert match(then, now, STILL).pairs == {"X": "A", "Y": "B"}
+    doubtful = match({"A": ball(0), "B": ball(17)}, {"X": ball(0), "Y": ball(34)}, STILL)
+    assert doubtful.pairs == {"X": "A"} and doubtful.beside == {"Y"} and doubtful.beside_then == {"B"}
 
 
 def test_what_has_parted_or_merged_stands_beside() -> None:
