@@ -9,6 +9,9 @@ from service.domain.pipeline import Compared, ComparedFindings, ComparisonRules
 from service.domain.prior import Acquisition, PriorResult
 from service.domain.rounding import rounded
 
+UNLIKE_LUNGS = 0.93
+"""Dice of the registered lungs: below it breathing has moved tissue by half a centimetre and more (decision 206)."""
+
 NOT_COMPARABLE = "not comparable, see the warnings"
 
 
@@ -49,7 +52,7 @@ def comparison(
         numbers=tuple(_numbers(rules.numbers, prior, analysis, days)),
         findings=() if rules.findings is None else tuple(_findings(rules.findings, prior, analysis, matches, days)),
         overlap=matches.overlap,
-        remarks=tuple(_remarks(prior, analysis, now)),
+        remarks=(*_of_position(matches), *_remarks(prior, analysis, now)),
         objects=prior.objects,
     )
 
@@ -136,6 +139,12 @@ def prior_findings(rules: ComparedFindings, prior: PriorResult) -> tuple[str, ..
     """Names of the findings of an earlier result, in its order."""
     names = prior.segments_of(rules.label_map) - rules.together
     return tuple(name for name in prior.measurements if name in names)
+
+
+def _of_position(matches: Matches) -> Iterator[str]:
+    if matches.overlap is not None and matches.overlap < UNLIKE_LUNGS:
+        part = f"{100 * matches.overlap:.0f} %"
+        yield f"The lungs overlap by {part} only: a small finding may be called new, or gone, where breathing moved it."
 
 
 def _remarks(prior: PriorResult, analysis: Analysis, now: Acquisition) -> Iterator[str]:

@@ -116,3 +116,10 @@ def test_a_rule_with_another_unit_than_the_measurement_is_a_mistake() -> None:
     rules = ComparisonRules((Compared("LUNGS", "volume_ml", "Volume", codes.PERCENT),))
     with pytest.raises(ValueError, match="is compared in %"):
         comparison(PRIOR, result(), NOW, rules, Matches())
+
+
+@pytest.mark.parametrize(("overlap", "told"), [(0.92, True), (0.93, False), (None, False)])
+def test_lungs_that_breathing_has_changed_are_said_to_be(overlap: float | None, told: bool) -> None:
+    found = comparison(PRIOR, result(), NOW, RULES, Matches(overlap=overlap))
+    assert [one for one in found.remarks if one.startswith("The lungs overlap by 92 % only")] == list(found.remarks)
+    assert bool(found.remarks) is told
