@@ -4,18 +4,14 @@ What cannot be compared is told by a flag; the result itself is none the worse f
 """
 
 import logging
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import highdicom as hd
-import numpy as np
-
+from service.analysis.match_findings import matches_of
 from service.analysis.prior_files import NoPrior, Prior, read_prior
 from service.analysis.priors import NotAsked, Priors, Wanted, is_within
-from service.domain import codes
 from service.domain.analysis import Analysis
-from service.domain.compare import Matches, comparison
+from service.domain.compare import comparison
 from service.domain.comparison import Comparison
 from service.domain.ct import CT
 from service.domain.flags import (
@@ -26,15 +22,12 @@ from service.domain.flags import (
     PRIOR_UNREADABLE,
     Flag,
 )
-from service.domain.pipeline import ComparedFindings, Pipeline, comparison_rules
+from service.domain.pipeline import Pipeline, comparison_rules
 from service.domain.ports import Step
 from service.domain.prior import Acquisition, Patient
 from service.errors import Permanent
 from service.evidence.times import acquisition_or_study_time
-from service.imaging.boxes import label_bounds
-from service.imaging.finding_match import Points, in_reach_of, match, points_of
 from service.imaging.patient_identity import acquisition_of, patient_of
-from service.imaging.registration import register
 from service.store.encryption import LOST
 from service.worker_step import InternalError, worker_step
 
@@ -89,7 +82,7 @@ class Comparer:
                         return None, (flag,)
                     step()
                     rules = comparison_rules(wanted.pipeline)
-                    matches = _matches(rules.findings, prior, ct, wanted.analysis)
+                    matches = matches_of(rules.findings, prior, ct, wanted.analysis)
             except (Permanent, FileNotFoundError, *LOST) as error:
                 why = _in_words(error)
                 log.warning("an earlier result cannot be used: %s", why)
@@ -125,68 +118,3 @@ def _is_earlier(prior: Prior, wanted: Wanted, most_years: float) -> bool:
     if found.study_uid == wanted.study_uid or found.pipeline != wanted.pipeline.name:
         return False
     return is_within(found.acquisition.acquired_at, wanted, most_years)
-
-
-def _matches(rules: ComparedFindings | None, prior: Prior, ct: CT, analysis: Analysis) -> Matches:
-    """Findings by position. Nothing is registered where one of the two CTs has no finding."""
-    if rules is None:
-        return Matches()
-    some_now = any(one.present for one in analysis.label_maps if one.name == rules.label_map)
-    if not some_now or not prior.result.segments_of(rules.label_map):
-        return Matches()
-    lungs_then, lungs_now = _prior_lungs(prior, analysis), _lungs(ct, analysis)
-    motion = None if lungs_then is None or lungs_now is None else register(lungs_then, lungs_now)
-    if motion is None:
-        return Matches(known=False)
-    points_then, points_now = dict(_prior_points(prior, rules)), dict(_points(ct, analysis, rules))
-    (then, many_then), (now, many_now) = (_apart(one, rules) for one in (points_then, points_now))
-    found = match(then, now, motion.to_now)
-    return Matches(
-        found.pairs,
-        found.beside,
-        found.beside_then,
-        in_reach_of(now, many_then, motion.to_then),
-        in_reach_of(then, many_now, motion.to_now),
-        motion.overlap,
-    )
-
-
-def _apart(points: Mapping[str, Points], rules: ComparedFindings) -> tuple[dict[str, Points], Points | None]:
-    """Findings one by one, and all that are told together; None if there are none."""
-    together = [one for name, one in points.items() if name in rules.together]
-    alone = {name: one for name, one in points.items() if name not in rules.together}
-    return alone, np.concatenate(together) if together else None
-
-
-def _lungs(ct: CT, analysis: Analysis) -> hd.Volume | None:
-    """Labels of both lungs: of the label maps that hold anatomy, and nothing else."""
-    maps = [one.labels for one in analysis.label_maps if one.name in _anatomy(analysis)]
-    return ct.volume.with_array(maps[0]) if maps else None
-
-
-def _prior_lungs(prior: Prior, analysis: Analysis) -> hd.Volume | None:
-    """The same of the earlier result, by the names of the present one's label maps."""
-    for name in _anatomy(analysis):
-        if (labels := prior.labels(name)) is not None:
-            return hd.Volume(labels.mask(list(labels.names)).view(np.uint8), labels.grid.affine, "PATIENT")
-    return None
-
-
-def _anatomy(analysis: Analysis) -> list[str]:
-    return [one.name for one in analysis.label_maps if all(s.category == codes.ANATOMY for s in one.segments)]
-
-
-def _points(ct: CT, analysis: Analysis, rules: ComparedFindings) -> Iterator[tuple[str, Points]]:
-    """Positions of each segment of the findings now, in LPS mm."""
-    found = analysis.label_map(rules.label_map)
-    for segment in found.present:
-        box = label_bounds(found.labels, segment.label)
-        yield segment.name, points_of(found.labels[box] == segment.label, ct.volume[box].affine)
-
-
-def _prior_points(prior: Prior, rules: ComparedFindings) -> Iterator[tuple[str, Points]]:
-    """Positions of each segment of the findings of the earlier result, in LPS mm of its CT."""
-    labels = prior.labels(rules.label_map)
-    if labels is not None:
-        for number, called in labels.names.items():
-            yield called[-1], points_of(labels.mask([number]), labels.grid.affine)

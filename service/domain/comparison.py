@@ -77,6 +77,7 @@ class Match(StrEnum):
     GONE = "gone"
     BESIDE = "beside"
     TOGETHER = "together"
+    OUTSIDE = "outside"
     UNKNOWN = "unknown"
 
     @property

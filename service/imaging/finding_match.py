@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -50,6 +51,18 @@ def in_reach_of(findings: Mapping[str, Points], others: Points | None, motion: A
     tree: Any = cKDTree(others)
     moved = {name: _moved(points, motion) for name, points in findings.items()}
     return frozenset(name for name, points in moved.items() if float(tree.query(points)[0].min()) <= REACH_MM)
+
+
+def outside(findings: Mapping[str, Points], grid: hd.VolumeGeometry | hd.Volume, motion: Affine) -> frozenset[str]:
+    """Names of the findings of which half or more lies beyond the voxels of a grid. motion: of the findings, to it."""
+    to_index = grid.inverse_affine @ motion
+    last = np.array(grid.spatial_shape) - 0.5
+    found = set()
+    for name, points in findings.items():
+        index = _moved(points, to_index)
+        if float(((index < -0.5) | (index > last)).any(axis=1).mean()) >= 0.5:
+            found.add(name)
+    return frozenset(found)
 
 
 def match(then: Mapping[str, Points], now: Mapping[str, Points], to_now: Affine) -> Matched:

@@ -1,8 +1,9 @@
 """Findings of two CTs, matched by position."""
 
+import highdicom as hd
 import numpy as np
 
-from service.imaging.finding_match import REACH_MM, Points, in_reach_of, match, points_of
+from service.imaging.finding_match import REACH_MM, Points, in_reach_of, match, outside, points_of
 
 STILL = np.eye(4)
 
@@ -80,3 +81,11 @@ def test_what_lies_among_findings_that_are_told_together_is_known() -> None:
     findings = {"near": ball(0), "far": ball(60)}
     assert in_reach_of(findings, ball(112), motion) == {"near"}
     assert in_reach_of(findings, None, motion) == frozenset()
+
+
+def test_what_lies_half_beyond_the_other_volume_is_outside() -> None:
+    grid = hd.VolumeGeometry(np.diag([2.0, 1.0, 1.0, 1.0]), (20, 100, 100), "PATIENT")
+    motion = np.eye(4)
+    motion[0, 3] = -30.0
+    findings = {"in": ball(40, 50, 50), "edge": ball(66, 50, 50), "over": ball(71, 50, 50), "far": ball(90, 50, 50)}
+    assert outside(findings, grid, motion) == {"over", "far"}
