@@ -31,7 +31,8 @@ class OwnPriors:
 
     def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[PriorFiles]]:
         """Transient if the database does not answer."""
-        key = patient_key(wanted.patient.patient_id, wanted.patient.issuer)
+        whose = wanted.patient
+        key = patient_key(whose.patient_id, whose.issuer, whose.entity)
         until = wanted.acquired_at.replace(tzinfo=UTC) + _A_ZONE
         try:
             found = self.jobs.find(key, wanted.pipeline.name, wanted.study_uid, until, wanted.as_of)

@@ -42,7 +42,8 @@ _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID
 _IDENTITY = (
     *("SpecificCharacterSet", *_UIDS),
     *("Manufacturer", "ManufacturerModelName"),
-    *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    *("PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence"),
+    *("PatientName", "PatientBirthDate", "PatientSex"),
 )
 
 

@@ -24,8 +24,8 @@ GROWN = 1.25
 (van Klaveren 2009, NELSON; Callister 2015, BTS guideline)."""
 
 LEAST_DAYS_DOUBLING = 90
-"""From so many days on a volume doubling time is told: nodules are measured again after three months (NELSON, van Klaveren
-2009; Callister 2015, BTS guideline), and from fewer days an error of measurement reads as a fast tumour."""
+"""From so many days on a volume doubling time is told: nodules are measured again after three months (NELSON, van
+Klaveren 2009; Callister 2015, BTS guideline), and from fewer days an error of measurement reads as a fast tumour."""
 
 _RATIO_SCALES = (codes.MILLILITRE, codes.MILLIMETRE)
 """Units whose change is also told in percent of the earlier value."""
@@ -120,8 +120,8 @@ class FindingChange:
 
     @property
     def has_grown(self) -> bool | None:
-        """Whether the volume rose by more than what measuring and rounding may add; None where that is not known, as of
-        a small volume unless it rose by more."""
+        """Whether the volume rose by more than what measuring and rounding may add; None where that is not known, as
+        of a small volume unless it rose by more."""
         found = self.volume
         if found is None or found.change is None or not found.then or found.now is None:
             return None
@@ -132,8 +132,8 @@ class FindingChange:
 
     @property
     def has_shrunk(self) -> bool | None:
-        """Whether the volume fell by more than what measuring and rounding may take; None where that is not known, as of
-        a small volume unless it fell by more."""
+        """Whether the volume fell by more than what measuring and rounding may take; None where that is not known, as
+        of a small volume unless it fell by more."""
         found = self.volume
         if found is None or found.change is None or not found.then or found.now is None:
             return None
@@ -144,8 +144,8 @@ class FindingChange:
 
     @property
     def doubling_days(self) -> int | None:
-        """Volume doubling time in whole days, by exponential growth (Schwartz 1961); None without growth, and of CTs less
-        than `LEAST_DAYS_DOUBLING` apart."""
+        """Volume doubling time in whole days, by exponential growth (Schwartz 1961); None without growth, and of CTs
+        less than `LEAST_DAYS_DOUBLING` apart."""
         found = self.volume
         if not self.has_grown or found is None or not found.then or found.now is None:
             return None

@@ -19,11 +19,13 @@ _COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
 _VALID = (State.ANALYSED, State.DELIVERING, State.DELIVERED, State.UNDELIVERED)
 
 
-def patient_key(patient_id: str, issuer: str) -> str:
-    """The digest of a patient ID with its issuer, of which case does not matter; "" without an ID."""
+def patient_key(patient_id: str, issuer: str, entity: str = "") -> str:
+    """The digest of a patient ID with its issuer, of which case does not matter; "" without an ID. entity: of the
+    issuer (`domain.prior.Patient`)."""
     if not patient_id:
         return ""
-    return scrypt(f"{patient_id}\n{issuer.upper()}".encode(), salt=_SALT, **_COST).hex()
+    whose = f"{patient_id}\n{issuer.upper()}" + (f"\n{entity.upper()}" if entity else "")
+    return scrypt(whose.encode(), salt=_SALT, **_COST).hex()
 
 
 @dataclass(frozen=True, slots=True)

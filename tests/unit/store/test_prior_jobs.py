@@ -132,4 +132,5 @@ def test_the_digest_names_nobody_and_depends_on_the_issuer() -> None:
     keys = {patient_key("4711", ""), patient_key("4711", "A"), patient_key("4712", "A"), patient_key("47", "11\nA")}
     assert len(keys) == 4 and all(len(one) == 64 and "4711" not in one for one in keys)
     assert patient_key("4711", "general") == KEY
+    assert len({KEY, patient_key("4711", "General", "1.2 ISO"), patient_key("4711", "General", "1.3 ISO")}) == 3
     assert patient_key("", "General") == ""
