@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from service.analysis.match_findings import matches_of
-from service.analysis.prior_files import NoPrior, Prior, read_prior
-from service.analysis.priors import NotAsked, Priors, Wanted, is_within
+from service.analysis.prior_files import NoPrior, Prior, read_prior, told_acquisition
+from service.analysis.priors import NotAsked, PriorFiles, Priors, Purged, Wanted, is_within
 from service.domain.analysis import Analysis
 from service.domain.compare import comparison
 from service.domain.comparison import Comparison
@@ -75,6 +75,8 @@ class Comparer:
             try:
                 with candidate as held:
                     remarks = held.remarks
+                    if not _may_be_earlier(held, wanted, self.most_years):
+                        continue
                     prior = read_prior(held.files, wanted.pipeline.label_maps)
                     if not _is_earlier(prior, wanted, self.most_years):
                         continue
@@ -83,6 +85,8 @@ class Comparer:
                     step()
                     rules = comparison_rules(wanted.pipeline)
                     matches = matches_of(rules.findings, prior, ct, wanted.analysis)
+            except Purged:
+                continue
             except (Permanent, FileNotFoundError, *LOST) as error:
                 why = _in_words(error)
                 log.warning("an earlier result cannot be used: %s", why)
@@ -110,6 +114,12 @@ def refused(now: Patient, then: Patient) -> Flag | None:
     if not now.is_proven(then):
         return PRIOR_UNPROVEN.because("The patient ID has no issuer, or one of the two, and no birth date proves it.")
     return None
+
+
+def _may_be_earlier(held: PriorFiles, wanted: Wanted, most_years: float) -> bool:
+    """Whether its files say so, or nothing: a damaged result of a later day is in nobody's way."""
+    acquired_at = told_acquisition(held.files)
+    return acquired_at is None or is_within(acquired_at, wanted, most_years)
 
 
 def _is_earlier(prior: Prior, wanted: Wanted, most_years: float) -> bool:

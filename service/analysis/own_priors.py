@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.analysis.prior_files import RESULT
-from service.analysis.priors import PriorFiles, Wanted
+from service.analysis.prior_files import RESULT, NoPrior
+from service.analysis.priors import PriorFiles, Purged, Wanted
 from service.domain.ports import Spool
 from service.domain.review import Verdict
 from service.errors import Transient
@@ -45,9 +45,14 @@ class OwnPriors:
     def _files(self, prior: PriorJob) -> Iterator[PriorFiles]:
         wanted = [one.path for one in prior.objects if one.kind == STUDY.kind or is_segmentation(one.kind)]
         relatives = [f"{results_folder(prior.job_id)}/{RESULT}", *wanted]
-        with self.spool.local(relatives) as paths:
-            names = [PurePosixPath(relative).name for relative in relatives]
-            yield PriorFiles(dict(zip(names, paths, strict=True)), tuple(_reviewed(prior)))
+        names = [PurePosixPath(relative).name for relative in relatives]
+        try:
+            with self.spool.local(relatives) as paths:
+                yield PriorFiles(dict(zip(names, paths, strict=True)), tuple(_reviewed(prior)))
+        except (FileNotFoundError, NoPrior) as error:  # also of who reads them
+            if self.jobs.is_purged(prior.job_id):
+                raise Purged(prior.job_id) from error
+            raise
 
 
 def _reviewed(prior: PriorJob) -> Iterator[str]:

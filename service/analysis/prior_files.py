@@ -101,6 +101,14 @@ def _document(files: Mapping[str, Path]) -> dict[str, Any]:
     return document
 
 
+def told_acquisition(files: Mapping[str, Path]) -> datetime | None:
+    """When its CT was acquired, by its result.json alone; None where that cannot be read."""
+    try:
+        return _acquisition(_document(files)["acquisition"]).acquired_at
+    except (NoPrior, *UNPARSABLE):
+        return None
+
+
 def _result(
     document: Mapping[str, Any],
     root: Dataset,

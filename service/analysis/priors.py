@@ -41,6 +41,10 @@ class NotAsked(ThoracleError):
     """Earlier results could not be asked for; the text says why, and is safe to print."""
 
 
+class Purged(ThoracleError):
+    """An earlier result was there when it was looked for, and is no more."""
+
+
 class Priors(Protocol):
     """Earlier results of a patient."""
 

@@ -60,7 +60,8 @@ def outside(findings: Mapping[str, Points], grid: hd.VolumeGeometry | hd.Volume,
     found = set()
     for name, points in findings.items():
         index = _moved(points, to_index)
-        if float(((index < -0.5) | (index > last)).any(axis=1).mean()) >= 0.5:
+        beyond = np.logical_or(index < -0.5, index > last)
+        if float(np.any(beyond, axis=1).mean()) >= 0.5:
             found.add(name)
     return frozenset(found)
 

@@ -15,7 +15,8 @@ from service.imaging.facts import kernels_of
 def patient_of(header: Dataset) -> Patient:
     """The patient of a header; a malformed attribute is one that is not there."""
     names = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex")
-    return Patient(*(known_text(header, name).strip() for name in names), entity=_entity(header))
+    patient_id, issuer, name, birth_date, sex = (known_text(header, one).strip() for one in names)
+    return Patient(patient_id, issuer, name, birth_date, sex, _entity(header))
 
 
 def _entity(header: Dataset) -> str:
