@@ -74,7 +74,7 @@ class Comparer:
             step()
             try:
                 with candidate as held:
-                    remarks = held.remarks
+                    remarks, overridden = held.remarks, held.overridden
                     if not _may_be_earlier(held, wanted, self.most_years):
                         continue
                     prior = read_prior(held.files, wanted.pipeline.label_maps)
@@ -91,7 +91,7 @@ class Comparer:
                 why = _in_words(error)
                 log.warning("an earlier result cannot be used: %s", why)
                 return None, (PRIOR_UNREADABLE.because(f"{why[0].upper()}{why[1:]}."),)
-            found = comparison(prior.result, wanted.analysis, now, rules, matches)
+            found = comparison(replace(prior.result, overridden=overridden), wanted.analysis, now, rules, matches)
             return replace(found, remarks=(*remarks, *found.remarks)), ()
         return NOTHING
 

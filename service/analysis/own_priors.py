@@ -48,7 +48,7 @@ class OwnPriors:
         names = [PurePosixPath(relative).name for relative in relatives]
         try:
             with self.spool.local(relatives) as paths:
-                yield PriorFiles(dict(zip(names, paths, strict=True)), tuple(_reviewed(prior)))
+                yield PriorFiles(dict(zip(names, paths, strict=True)), tuple(_reviewed(prior)), _overridden(prior))
         except (FileNotFoundError, NoPrior) as error:  # also of who reads them
             if self.jobs.is_purged(prior.job_id):
                 raise Purged(prior.job_id) from error
@@ -60,3 +60,10 @@ def _reviewed(prior: PriorJob) -> Iterator[str]:
     if prior.verdict == Verdict.OVERRIDDEN:
         score = "" if prior.score is None else f": {prior.score:g} in its place"
         yield f"A reviewer has overridden the earlier headline{score}."
+
+
+def _overridden(prior: PriorJob) -> str:
+    """Why the headline's number is not compared; "" if it stands."""
+    if prior.verdict != Verdict.OVERRIDDEN:
+        return ""
+    return "overridden by a reviewer" + ("" if prior.score is None else f": {prior.score:g}")

@@ -31,10 +31,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class PriorFiles:
-    """The files of an earlier result by name. remarks: what its keeper knows of it besides, in sentences."""
+    """The files of an earlier result by name. remarks: what its keeper knows of it besides, in sentences.
+    overridden: what a reviewer has said in place of its headline, in words; "" if it stands."""
 
     files: Mapping[str, Path]
     remarks: tuple[str, ...] = ()
+    overridden: str = ""
 
 
 class NotAsked(ThoracleError):

@@ -92,7 +92,8 @@ def _change(rule: Compared, group: MeasurementGroup | None, then: str, prior: Pr
         days=days,
         concept=None if now is None else now.concept,
         derivation=None if now is None else now.derivation,
-        why_not=_why_not(rule, group, prior.judged.get(then, {}), before is None, now is None),
+        why_not=_why_not(rule, group, prior.judged.get(then, {}), before is None, now is None)
+        or (prior.overridden if rule.is_headline else ""),
     )
 
 

@@ -117,7 +117,8 @@ class PriorResult:
 
     pipeline, version: that made it. number: of the result among those of its study. headline: in words. doubts: why it
     may be wrong. measurements: numbers by group and name, as result.json has them; judged: meanings of evaluations by
-    group and concept. segments: names of the segments of each label map, by its name.
+    group and concept. segments: names of the segments of each label map, by its name. overridden: a reviewer's word on
+    the headline, in words; "" if it stands, as far as is known.
     """
 
     patient: Patient
@@ -134,6 +135,7 @@ class PriorResult:
     judged: Mapping[str, Mapping[str, str]]
     objects: tuple[PriorObject, ...]
     segments: Mapping[str, frozenset[str]]
+    overridden: str = ""
 
     def segments_of(self, label_map: str) -> frozenset[str]:
         """Names of the segments of a label map; none where there is no Segmentation of it."""

@@ -81,7 +81,9 @@ def match(then: Mapping[str, Points], now: Mapping[str, Points], to_now: Affine)
     in_reach = gaps <= REACH_MM
     chosen = _best_first(-shares, shares > 0)
     rows, columns = [row for row, _ in chosen], [column for _, column in chosen]
-    left = in_reach & ~in_reach[:, columns].any(1)[:, None] & ~in_reach[rows].any(0)[None]
+    near_now = np.any(in_reach[:, columns], axis=1, keepdims=True)
+    near_then = np.any(in_reach[rows], axis=0, keepdims=True)
+    left = in_reach & ~near_now & ~near_then
     chosen += _best_first(gaps, left)
     found = {names_now[row]: names_then[column] for row, column in chosen}
     beside = {name for row, name in enumerate(names_now) if in_reach[row].any()} - found.keys()

@@ -69,6 +69,7 @@ def test_a_result_that_a_reviewer_has_overridden_is_said_to_be(
     (candidate,) = OwnPriors(Jobs(verdict, score), spool(tmp_path)).candidates(wanted())  # type: ignore[arg-type]
     with candidate as held:
         assert held.remarks == remarks
+        assert held.overridden == ("" if not remarks else "overridden by a reviewer" + (": 12" if score else ""))
 
 
 @pytest.mark.parametrize(("purged", "error"), [(True, Purged), (False, FileNotFoundError)])

@@ -82,6 +82,15 @@ def test_what_the_pipeline_calls_not_comparable_now_or_then_has_no_change() -> N
         assert found.numbers[0].change == 321.0
 
 
+def test_a_headline_that_a_reviewer_has_overridden_has_no_change() -> None:
+    headline, other = RULES.numbers[:2]
+    rules = ComparisonRules((replace(headline, is_headline=True), other))
+    prior = replace(PRIOR, overridden="overridden by a reviewer: 12")
+    first, second = comparison(prior, result(), NOW, rules, Matches()).numbers
+    assert (first.then, first.change, first.why_not) == (4000.0, None, "overridden by a reviewer: 12")
+    assert second.change == 10.0
+
+
 def test_what_is_withheld_now_or_then_is_told_once() -> None:
     assert density(compared(result(mean_hu=None))).why_not == "not told now"
     before = replace(PRIOR, measurements={"LUNGS": {"volume_ml": 4000.0}})
