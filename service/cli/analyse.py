@@ -77,9 +77,7 @@ def analyse(
     [bold]thoracle pipelines[/] lists the analyses.
     """
     if earlier is not None and _overlap(earlier.resolve(), destination.resolve()):
-        err.print(
-            "[red]--earlier and --out are one folder, or one lies in the other: results in --out are removed first.[/]"
-        )
+        err.print("[red]--earlier and --out must be apart: results in --out are removed first.[/]")
         raise typer.Exit(USAGE)
     settings = settings_from(config)
     try:
