@@ -14,12 +14,13 @@ from service.analysis.prior_documents import document_of, library_image
 from service.analysis.prior_files import RESULT, NoPrior, is_ours
 from service.analysis.priors import NotAsked, PriorFiles, Wanted
 from service.domain.pipeline import SERIES_NUMBERS
+from service.domain.prior import Patient
 from service.domain.unparsable import UNPARSABLE
 from service.evidence.context import STUDY, segmentation_products
 from service.evidence.result import acquisition_document
 from service.evidence.series import PER_RESULT
 from service.evidence.times import acquisition_or_study_time
-from service.imaging.patient_identity import acquisition_of
+from service.imaging.patient_identity import acquisition_of, patient_of
 from service.network.prior_search import NotAnswered, PriorSearch
 from service.network.web import WebNode
 from service.store.temporary_copies import folder_for_copies
@@ -56,11 +57,18 @@ class ArchivePriors:
                 continue
             reports, segmentations = (_answered(partial(search.series, study_uid, one)) for one in ("SR", "SEG"))
             held = _newest(study_uid, reports, segmentations, wanted.pipeline.series_number)
-            if held is None or STUDY.offset not in held.reports:
+            if held is None:
                 continue
             root = _answered(partial(search.only_instance, study_uid, held.reports[STUDY.offset]))
-            if is_ours(root):  # others number their series as they like
+            # others number their series as they like, and another issuer's patient is another one
+            if is_ours(root) and not _is_of_another_issuer(patient_of(root), wanted.patient):
                 yield _fetched(search, held, root, wanted)
+
+
+def _is_of_another_issuer(one: Patient, other: Patient) -> bool:
+    """Whether both IDs have an issuer, and not the same: then two patients share an ID, and nothing contradicts."""
+    pairs = ((one.issuer.upper(), other.issuer.upper()), (one.entity.upper(), other.entity.upper()))
+    return any(mine and theirs and mine != theirs for mine, theirs in pairs)
 
 
 def _answered(question: Callable[[], Any]) -> Any:
@@ -71,8 +79,10 @@ def _answered(question: Callable[[], Any]) -> Any:
 
 
 def _newest(study_uid: str, reports: Mapping[int, str], segmentations: Mapping[int, str], first: int) -> _Held | None:
-    """The newest result in a pipeline's block of Series Numbers, which begins with `first`; None if there is none."""
-    numbers = [number - first for number in reports if 0 <= number - first < SERIES_NUMBERS]
+    """The newest result with a study SR in a pipeline's block of Series Numbers, which begins with `first`; None if
+    there is none."""
+    offsets = (number - first for number in reports if 0 <= number - first < SERIES_NUMBERS)
+    numbers = [offset for offset in offsets if offset % PER_RESULT == STUDY.offset]
     if not numbers:
         return None
     newest = max(numbers) // PER_RESULT

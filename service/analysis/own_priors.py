@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.analysis.prior_files import RESULT
-from service.analysis.priors import PriorFiles, Wanted
+from service.analysis.prior_files import RESULT, NoPrior
+from service.analysis.priors import PriorFiles, Purged, Wanted
 from service.domain.ports import Spool
 from service.domain.review import Verdict
 from service.errors import Transient
@@ -31,7 +31,8 @@ class OwnPriors:
 
     def candidates(self, wanted: Wanted) -> Iterator[AbstractContextManager[PriorFiles]]:
         """Transient if the database does not answer."""
-        key = patient_key(wanted.patient.patient_id, wanted.patient.issuer)
+        whose = wanted.patient
+        key = patient_key(whose.patient_id, whose.issuer, whose.entity)
         until = wanted.acquired_at.replace(tzinfo=UTC) + _A_ZONE
         try:
             found = self.jobs.find(key, wanted.pipeline.name, wanted.study_uid, until, wanted.as_of)
@@ -44,9 +45,14 @@ class OwnPriors:
     def _files(self, prior: PriorJob) -> Iterator[PriorFiles]:
         wanted = [one.path for one in prior.objects if one.kind == STUDY.kind or is_segmentation(one.kind)]
         relatives = [f"{results_folder(prior.job_id)}/{RESULT}", *wanted]
-        with self.spool.local(relatives) as paths:
-            names = [PurePosixPath(relative).name for relative in relatives]
-            yield PriorFiles(dict(zip(names, paths, strict=True)), tuple(_reviewed(prior)))
+        names = [PurePosixPath(relative).name for relative in relatives]
+        try:
+            with self.spool.local(relatives) as paths:
+                yield PriorFiles(dict(zip(names, paths, strict=True)), tuple(_reviewed(prior)), _overridden(prior))
+        except (FileNotFoundError, NoPrior) as error:  # also of who reads them
+            if self.jobs.is_purged(prior.job_id):
+                raise Purged(prior.job_id) from error
+            raise
 
 
 def _reviewed(prior: PriorJob) -> Iterator[str]:
@@ -54,3 +60,10 @@ def _reviewed(prior: PriorJob) -> Iterator[str]:
     if prior.verdict == Verdict.OVERRIDDEN:
         score = "" if prior.score is None else f": {prior.score:g} in its place"
         yield f"A reviewer has overridden the earlier headline{score}."
+
+
+def _overridden(prior: PriorJob) -> str:
+    """Why the headline's number is not compared; "" if it stands."""
+    if prior.verdict != Verdict.OVERRIDDEN:
+        return ""
+    return "overridden by a reviewer" + ("" if prior.score is None else f": {prior.score:g}")

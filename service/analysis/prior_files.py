@@ -42,7 +42,8 @@ _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID
 _IDENTITY = (
     *("SpecificCharacterSet", *_UIDS),
     *("Manufacturer", "ManufacturerModelName"),
-    *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    *("PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence"),
+    *("PatientName", "PatientBirthDate", "PatientSex"),
 )
 
 
@@ -98,6 +99,14 @@ def _document(files: Mapping[str, Path]) -> dict[str, Any]:
     if not document.get("acquisition"):
         raise NoPrior(f"{RESULT} does not tell when the CT was acquired: it is of an older version")
     return document
+
+
+def told_acquisition(files: Mapping[str, Path]) -> datetime | None:
+    """When its CT was acquired, by its result.json alone; None where that cannot be read."""
+    try:
+        return _acquisition(_document(files)["acquisition"]).acquired_at
+    except (NoPrior, *UNPARSABLE):
+        return None
 
 
 def _result(

@@ -76,6 +76,9 @@ def analyse(
 
     [bold]thoracle pipelines[/] lists the analyses.
     """
+    if earlier is not None and _overlap(earlier.resolve(), destination.resolve()):
+        err.print("[red]--earlier and --out must be apart: results in --out are removed first.[/]")
+        raise typer.Exit(USAGE)
     settings = settings_from(config)
     try:
         chosen = [named(name) for name in pipeline or [one.name for one in settings.pipelines]]
@@ -114,6 +117,10 @@ def analyse(
                     codes.add(_analyse(one, series, report, run, folder if len(ready) == 1 else folder / name))
     if code := next((code for code in (FAILURE, REFUSED) if code in codes), 0):
         raise typer.Exit(code)
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one == other or one in other.parents or other in one.parents
 
 
 def _tell_left_out(ignored: Mapping[Path, str]) -> set[int]:

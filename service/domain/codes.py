@@ -65,13 +65,15 @@ MATCH_NEW = private("MATCH-NEW", "Not found in the earlier CT")
 MATCH_GONE = private("MATCH-GONE", "No longer found")
 MATCH_BESIDE = private("MATCH-BESIDE", "Beside a finding that was matched: parted or merged")
 MATCH_TOGETHER = private("MATCH-TOGETHER", "Among findings that the other result tells together")
-MATCH_UNKNOWN = private("MATCH-UNKNOWN", "Position not comparable: CTs could not be registered")
+MATCH_OUTSIDE = private("MATCH-OUTSIDE", "Outside the lungs that the other CT shows")
+MATCH_UNKNOWN = private("MATCH-UNKNOWN", "Position not comparable")
 MATCHES = {
     "matched": MATCH_MATCHED,
     "new": MATCH_NEW,
     "gone": MATCH_GONE,
     "beside": MATCH_BESIDE,
     "together": MATCH_TOGETHER,
+    "outside": MATCH_OUTSIDE,
     "unknown": MATCH_UNKNOWN,
 }
 """What became of a finding, by `comparison.Match`."""

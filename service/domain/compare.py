@@ -19,8 +19,9 @@ NOT_COMPARABLE = "not comparable, see the warnings"
 class Matches:
     """Findings by position, as `imaging.finding_match` has them.
 
-    overlap: of the lungs after registration, 0 to 1; None where nothing had to be registered. known: False where the
-    CTs could not be registered.
+    overlap: of the lungs after registration, 0 to 1; None where nothing had to be registered. known: False where
+    positions cannot be compared. outside, outside_then: names of findings beyond what the other CT shows. unplaced:
+    those of the earlier result that no Segmentation has.
     """
 
     pairs: Mapping[str, str] = field(default_factory=dict)
@@ -28,6 +29,9 @@ class Matches:
     beside_then: frozenset[str] = frozenset()
     together: frozenset[str] = frozenset()
     together_then: frozenset[str] = frozenset()
+    outside: frozenset[str] = frozenset()
+    outside_then: frozenset[str] = frozenset()
+    unplaced: tuple[str, ...] = ()
     overlap: float | None = None
     known: bool = True
 
@@ -88,7 +92,8 @@ def _change(rule: Compared, group: MeasurementGroup | None, then: str, prior: Pr
         days=days,
         concept=None if now is None else now.concept,
         derivation=None if now is None else now.derivation,
-        why_not=_why_not(rule, group, prior.judged.get(then, {}), before is None, now is None),
+        why_not=_why_not(rule, group, prior.judged.get(then, {}), before is None, now is None)
+        or (prior.overridden if rule.is_headline else ""),
     )
 
 
@@ -115,24 +120,30 @@ def _findings(
     for name, group in findings_now(rules, analysis).items():
         then = matches.pairs.get(name)
         if then is None:
-            match = _unmatched(name in matches.beside, name in matches.together, Match.NEW, matches)
-            yield FindingChange(titles[name], match, name, None)
+            yield FindingChange(titles[name], _unmatched_now(name, matches), name, None)
             continue
         numbers = (_change(rule, group, then, prior, days) for rule in rules.numbers)
         told = tuple(one for one in numbers if one.then is not None or one.now is not None)
         yield FindingChange(titles[name], Match.MATCHED, name, then, told)
-    for name in prior_findings(rules, prior):
+    for name in (*prior_findings(rules, prior), *matches.unplaced):
         if name not in matches.pairs.values():
-            match = _unmatched(name in matches.beside_then, name in matches.together_then, Match.GONE, matches)
-            yield FindingChange(f"{name} of the earlier result", match, None, name)
+            yield FindingChange(f"{name} of the earlier result", _unmatched_then(name, matches), None, name)
 
 
-def _unmatched(beside: bool, together: bool, otherwise: Match, matches: Matches) -> Match:
-    if not matches.known:
-        return Match.UNKNOWN
-    if together and not beside:
-        return Match.TOGETHER
-    return Match.BESIDE if beside else otherwise
+def _unmatched_now(name: str, matches: Matches) -> Match:
+    among = (name in matches.beside, name in matches.together, name in matches.outside)
+    return _first(among, Match.NEW) if matches.known else Match.UNKNOWN
+
+
+def _unmatched_then(name: str, matches: Matches) -> Match:
+    among = (name in matches.beside_then, name in matches.together_then, name in matches.outside_then)
+    return _first(among, Match.GONE) if matches.known else Match.UNKNOWN
+
+
+def _first(among: tuple[bool, bool, bool], otherwise: Match) -> Match:
+    """What is known of a finding that was not matched. among: beside, together, outside."""
+    pairs = zip((Match.BESIDE, Match.TOGETHER, Match.OUTSIDE), among, strict=True)
+    return next((match for match, is_so in pairs if is_so), otherwise)
 
 
 def prior_findings(rules: ComparedFindings, prior: PriorResult) -> tuple[str, ...]:
@@ -142,6 +153,8 @@ def prior_findings(rules: ComparedFindings, prior: PriorResult) -> tuple[str, ..
 
 
 def _of_position(matches: Matches) -> Iterator[str]:
+    if matches.unplaced:
+        yield "The earlier result has no Segmentation of its findings: none of them could be matched."
     if matches.overlap is not None and matches.overlap < UNLIKE_LUNGS:
         part = f"{100 * matches.overlap:.0f} %"
         yield f"The lungs overlap by {part} only: a small finding may be called new, or gone, where breathing moved it."

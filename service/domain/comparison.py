@@ -23,6 +23,10 @@ GROWN = 1.25
 """A volume has grown, or shrunk by the inverse, from this ratio on: smaller changes of nodules are error of measurement
 (van Klaveren 2009, NELSON; Callister 2015, BTS guideline)."""
 
+LEAST_DAYS_DOUBLING = 90
+"""From so many days on a volume doubling time is told: nodules are measured again after three months (NELSON, van
+Klaveren 2009; Callister 2015, BTS guideline), and from fewer days an error of measurement reads as a fast tumour."""
+
 _RATIO_SCALES = (codes.MILLILITRE, codes.MILLIMETRE)
 """Units whose change is also told in percent of the earlier value."""
 
@@ -77,6 +81,7 @@ class Match(StrEnum):
     GONE = "gone"
     BESIDE = "beside"
     TOGETHER = "together"
+    OUTSIDE = "outside"
     UNKNOWN = "unknown"
 
     @property
@@ -104,28 +109,47 @@ class FindingChange:
         return next((one for one in self.numbers if one.concept == codes.VOLUME), None)
 
     @property
+    def is_too_small(self) -> bool:
+        """Whether rounding alone may make of equal volumes a change as large as `GROWN`: then no growth is told."""
+        found = self.volume
+        if found is None or found.change is None or not found.then or found.now is None:
+            return False
+        least = min(found.then, found.now)
+        error = rounding_error(least, found.unit)
+        return least - error <= 0.0 or (least + error) / (least - error) >= GROWN
+
+    @property
     def has_grown(self) -> bool | None:
-        """Whether the volume rose by more than what measuring and rounding may add; None where that is not known."""
+        """Whether the volume rose by more than what measuring and rounding may add; None where that is not known, as
+        of a small volume unless it rose by more."""
         found = self.volume
         if found is None or found.change is None or not found.then or found.now is None:
             return None
         least = found.now - rounding_error(found.now, found.unit)
-        return least >= GROWN * (found.then + rounding_error(found.then, found.unit))
+        if least >= GROWN * (found.then + rounding_error(found.then, found.unit)):
+            return True
+        return None if self.is_too_small else False
 
     @property
     def has_shrunk(self) -> bool | None:
-        """Whether the volume fell by more than what measuring and rounding may take; None where that is not known."""
+        """Whether the volume fell by more than what measuring and rounding may take; None where that is not known, as
+        of a small volume unless it fell by more."""
         found = self.volume
         if found is None or found.change is None or not found.then or found.now is None:
             return None
         most = found.now + rounding_error(found.now, found.unit)
-        return most * GROWN <= found.then - rounding_error(found.then, found.unit)
+        if most * GROWN <= found.then - rounding_error(found.then, found.unit):
+            return True
+        return None if self.is_too_small else False
 
     @property
     def doubling_days(self) -> int | None:
-        """Volume doubling time in whole days, by exponential growth (Schwartz 1961); None without growth."""
+        """Volume doubling time in whole days, by exponential growth (Schwartz 1961); None without growth, and of CTs
+        less than `LEAST_DAYS_DOUBLING` apart."""
         found = self.volume
         if not self.has_grown or found is None or not found.then or found.now is None:
+            return None
+        if found.days < LEAST_DAYS_DOUBLING:
             return None
         return round(found.days * math.log(2) / math.log(found.now / found.then))
 
@@ -134,8 +158,12 @@ class FindingChange:
         """What became of its volume; "" where that is not known."""
         if (days := self.doubling_days) is not None:
             return f"volume doubling time {days} days"
+        if self.has_grown:
+            return f"volume larger; doubling time is told from {LEAST_DAYS_DOUBLING} days on"
         if self.has_shrunk:
             return "volume smaller"
+        if self.is_too_small:
+            return "volume too small to tell growth"
         return "" if self.has_grown is None else "volume change within measurement error (25 %)"
 
 

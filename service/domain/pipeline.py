@@ -34,7 +34,8 @@ class Compared:
     """A measurement that is compared with that of an earlier CT.
 
     group, name: as in result.json. title: for people. barred_by: meaning of the concept of an evaluation; a group that
-    has it, then or now, says that this number is not comparable, and no change is told.
+    has it, then or now, says that this number is not comparable, and no change is told. is_headline: whether it is the
+    number of the headline, which a reviewer may have overridden.
     """
 
     group: str
@@ -42,6 +43,7 @@ class Compared:
     title: str
     unit: "Code"
     barred_by: str = ""
+    is_headline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,19 +16,24 @@ from service.domain.comparison import PriorObject
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Whose a CT is, by its header (PS3.3 C.7.1.1); "" where it does not say. birth_date: YYYYMMDD."""
+    """Whose a CT is, by its header (PS3.3 C.7.1.1); "" where it does not say. birth_date: YYYYMMDD.
+
+    entity: Universal Entity ID and its type, of the Issuer of Patient ID Qualifiers (PS3.3 10.14).
+    """
 
     patient_id: str
     issuer: str
     name: str
     birth_date: str
     sex: str
+    entity: str = ""
 
     def contradictions(self, other: "Patient") -> Iterator[str]:
         """What the two say differently: names of attributes, never their values."""
         for what, mine, theirs in (
             ("Patient ID", self.patient_id, other.patient_id),
             ("Issuer of Patient ID", self.issuer.upper(), other.issuer.upper()),
+            ("Issuer of Patient ID Qualifiers", self.entity.upper(), other.entity.upper()),
             ("birth date", _digits(self.birth_date), _digits(other.birth_date)),
             ("sex", self.sex.upper(), other.sex.upper()),
             ("name", _name(self.name), _name(other.name)),
@@ -38,12 +43,29 @@ class Patient:
 
     def is_proven(self, other: "Patient") -> bool:
         """Whether the two are one patient, if nothing contradicts: ID and issuer agree, or ID and birth date where
-        neither has an issuer."""
-        if not self.patient_id or self.patient_id != other.patient_id:
+        neither has an issuer. Placeholders of anonymisers and registration desks prove nothing."""
+        if self.patient_id != other.patient_id or _plain(self.patient_id) in _NO_IDS:
             return False
-        if self.issuer.upper() != other.issuer.upper():
+        issuers = [(one.issuer.upper(), one.entity.upper()) for one in (self, other)]
+        if issuers[0] != issuers[1]:
             return False
-        return bool(self.issuer) or (bool(self.birth_date) and _digits(self.birth_date) == _digits(other.birth_date))
+        born = _digits(self.birth_date)
+        return any(issuers[0]) or (born not in _NO_BIRTH_DATES and born == _digits(other.birth_date))
+
+
+_NO_BIRTH_DATES = frozenset({"", "19000101", "00010101", "18000101"})
+"""What stands for an unknown birth date."""
+
+_NO_IDS = frozenset(
+    {"", "anon", "anonym", "anonymous", "anonymized", "anonymised", "unknown", "none", "null", "na", "0"}
+)
+"""What stands for an unknown patient, as letters and digits."""
+
+
+def _plain(value: str) -> str:
+    """Small letters and digits; zeros alone are one."""
+    letters = "".join(letter for letter in value.casefold() if letter.isalnum())
+    return letters.lstrip("0") or letters[:1]
 
 
 def _digits(value: str) -> str:
@@ -95,7 +117,8 @@ class PriorResult:
 
     pipeline, version: that made it. number: of the result among those of its study. headline: in words. doubts: why it
     may be wrong. measurements: numbers by group and name, as result.json has them; judged: meanings of evaluations by
-    group and concept. segments: names of the segments of each label map, by its name.
+    group and concept. segments: names of the segments of each label map, by its name. overridden: a reviewer's word on
+    the headline, in words; "" if it stands, as far as is known.
     """
 
     patient: Patient
@@ -112,6 +135,7 @@ class PriorResult:
     judged: Mapping[str, Mapping[str, str]]
     objects: tuple[PriorObject, ...]
     segments: Mapping[str, frozenset[str]]
+    overridden: str = ""
 
     def segments_of(self, label_map: str) -> frozenset[str]:
         """Names of the segments of a label map; none where there is no Segmentation of it."""

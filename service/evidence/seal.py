@@ -9,6 +9,7 @@ from pydicom.valuerep import DA, DT, TM
 
 from service.evidence.times import written, zone_of
 from service.evidence.uids import Uids
+from service.imaging.patient_identity import patient_of
 
 
 def seal(dataset: hd.SOPClass, analysed_at: datetime, source: Dataset, uids: Uids) -> bytes:
@@ -31,7 +32,16 @@ def seal(dataset: hd.SOPClass, analysed_at: datetime, source: Dataset, uids: Uid
         dataset.TimezoneOffsetFromUTC = source.TimezoneOffsetFromUTC
     if issuer := source.get("IssuerOfPatientID"):
         dataset.IssuerOfPatientID = issuer  # highdicom copies the ID alone, which two sites may both give out
+    if entity := patient_of(source).entity:
+        dataset.IssuerOfPatientIDQualifiersSequence = [_qualifiers(entity)]
     return to_bytes(dataset)
+
+
+def _qualifiers(entity: str) -> Dataset:
+    """The issuer's universal entity and its type, which a space parts (`domain.prior.Patient`)."""
+    item = Dataset()
+    item.UniversalEntityID, _, item.UniversalEntityIDType = entity.rpartition(" ")
+    return item
 
 
 def _fix_dimensions(dataset: Dataset, uid: str) -> None:

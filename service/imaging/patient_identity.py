@@ -15,7 +15,18 @@ from service.imaging.facts import kernels_of
 def patient_of(header: Dataset) -> Patient:
     """The patient of a header; a malformed attribute is one that is not there."""
     names = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex")
-    return Patient(*(known_text(header, name).strip() for name in names))
+    patient_id, issuer, name, birth_date, sex = (known_text(header, one).strip() for one in names)
+    return Patient(patient_id, issuer, name, birth_date, sex, _entity(header))
+
+
+def _entity(header: Dataset) -> str:
+    """Universal Entity ID (0040,0032) and its type (0040,0033) of the issuer; "" without both."""
+    qualifiers = header.get("IssuerOfPatientIDQualifiersSequence")
+    if not isinstance(qualifiers, Sequence) or not qualifiers:
+        return ""
+    names = ("UniversalEntityID", "UniversalEntityIDType")
+    told = [known_text(qualifiers[0], name).strip() for name in names]
+    return " ".join(told) if all(told) else ""
 
 
 def acquisition_of(headers: Sequence[Dataset], acquired_at: datetime) -> Acquisition:

@@ -15,9 +15,11 @@ from urllib.parse import quote
 import requests
 from dicomweb_client import DICOMwebClient
 from pydicom import Dataset
+from urllib3.exceptions import HTTPError
 
 from service.domain.unparsable import UNPARSABLE
 from service.errors import ThoracleError
+from service.network.deadline import ended_after
 from service.network.web import NO_ANSWER, WebNode, session, why_not
 
 MOST_BYTES = 2**29
@@ -82,15 +84,19 @@ class PriorSearch:
     def _ask(self, question: Callable[[DICOMwebClient], Any]) -> Any:
         left_s = self._left_s()
         try:
-            with session(self._node) as http:
+            with session(self._node) as http, ended_after(http, left_s) as over:
                 http.hooks["response"].append(self._bounded)
                 timeout = (min(_CONNECT_S, left_s), left_s)
                 client = DICOMwebClient(self._node.root, http, permissive_uid=True, timeout=timeout)
                 client.set_http_retry_params(retry=False)
-                return self._parsed(lambda: question(client))
+                found = self._parsed(lambda: question(client))
+                if over.is_set():
+                    raise self._late()
+                return found
         except requests.Timeout as error:
-            raise NotAnswered(f"{self._node.name} did not answer in time") from error
-        except NO_ANSWER as error:
+            raise self._late() from error
+        except (*NO_ANSWER, HTTPError) as error:
+            self._left_s()
             raise NotAnswered(f"{self._node.name}: {why_not(self._node, error)}") from error
 
     def _parsed(self, make: Callable[[], Any]) -> Any:
@@ -102,8 +108,11 @@ class PriorSearch:
     def _left_s(self) -> float:
         left_s = self._until - self._clock()
         if left_s <= 0:
-            raise NotAnswered(f"{self._node.name} did not answer in time")
+            raise self._late()
         return left_s
+
+    def _late(self) -> NotAnswered:
+        return NotAnswered(f"{self._node.name} did not answer in time")
 
     def _bounded(self, response: requests.Response, *_: Any, **__: Any) -> None:
         """Take the answer's body, as it comes, as long as it is short and quick enough."""

@@ -19,11 +19,13 @@ _COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
 _VALID = (State.ANALYSED, State.DELIVERING, State.DELIVERED, State.UNDELIVERED)
 
 
-def patient_key(patient_id: str, issuer: str) -> str:
-    """The digest of a patient ID with its issuer, of which case does not matter; "" without an ID."""
+def patient_key(patient_id: str, issuer: str, entity: str = "") -> str:
+    """The digest of a patient ID with its issuer, of which case does not matter; "" without an ID. entity: of the
+    issuer (`domain.prior.Patient`)."""
     if not patient_id:
         return ""
-    return scrypt(f"{patient_id}\n{issuer.upper()}".encode(), salt=_SALT, **_COST).hex()
+    whose = f"{patient_id}\n{issuer.upper()}" + (f"\n{entity.upper()}" if entity else "")
+    return scrypt(whose.encode(), salt=_SALT, **_COST).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,9 @@ class PriorJobs:
         """Jobs: analysed, of this patient (`patient_key`), the latest acquisition first; of a CT without its time that
         counts at which it came.
 
-        Of each other study than this one its newest. until: aware, the latest acquisition that counts. as_of: aware;
-        what ended later does not count. Results that were purged are never found.
+        Of each other study than this one its newest revision, whatever series it is about. until: aware, the latest
+        acquisition that counts. as_of: aware; what ended later does not count. Results that were purged are never
+        found.
         """
         analysed = sa.and_(
             jobs.c.patient == patient,
@@ -56,25 +59,35 @@ class PriorJobs:
             jobs.c.state.in_(_VALID),
             jobs.c.purged_at.is_(None),
             jobs.c.finished_at <= as_of,
-            sa.or_(series.c.acquired_at.is_(None), series.c.acquired_at <= until),
         )
         own = sa.and_(series.c.study_uid == jobs.c.study_uid, series.c.series_uid == jobs.c.series_uid)
         latest = sa.func.coalesce(series.c.acquired_at, series.c.first_received_at)
         query = (
-            sa.select(jobs.c.job_id, jobs.c.study_uid)
+            sa.select(jobs.c.job_id, jobs.c.study_uid, series.c.acquired_at)
             .join(series, own)
             .where(analysed)
             .order_by(latest.desc(), jobs.c.study_uid, jobs.c.revision.desc(), jobs.c.job_id)
         )
-        seen = set()
+        newest = sa.select(jobs.c.study_uid, sa.func.max(jobs.c.revision).label("number"))
+        newest = newest.where(analysed).group_by(jobs.c.study_uid)
         with self._engine.begin() as connection:
-            rows = connection.execute(query).all()
-        for job_id, of_study in rows:
-            if of_study not in seen:
-                seen.add(of_study)
-                with self._engine.begin() as connection:
-                    found = _found(connection, job_id)
-                yield found
+            rows = connection.execute(query.add_columns(jobs.c.revision)).all()
+            revisions = {one.study_uid: one.number for one in connection.execute(newest)}
+        seen = set()
+        for job_id, of_study, acquired_at, revision in rows:
+            is_late = acquired_at is not None and acquired_at > until
+            if is_late or of_study in seen or revision != revisions[of_study]:
+                continue
+            seen.add(of_study)
+            with self._engine.begin() as connection:
+                found = _found(connection, job_id)
+            yield found
+
+    def is_purged(self, job_id: str) -> bool:
+        """Whether a job's results are gone by now."""
+        query = sa.select(jobs.c.purged_at).where(jobs.c.job_id == job_id)
+        with self._engine.begin() as connection:
+            return connection.scalar(query) is not None
 
 
 def _found(connection: sa.Connection, job_id: str) -> PriorJob:

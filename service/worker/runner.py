@@ -24,6 +24,7 @@ from service.domain.job import Job, Result, StoredObject
 from service.domain.job_state import NOT_ANALYSED, State, advance
 from service.domain.pipeline import roles_of
 from service.domain.ports import Backend, Spool
+from service.domain.prior import Patient
 from service.domain.retry import RetryPolicy
 from service.domain.routing import StudyFacts
 from service.domain.scanner import scanner
@@ -232,7 +233,7 @@ class Runner:
             facts=self._facts(job, outcome),
             models=[_recorded(one) | {"candidate": one.name in candidates} for one in outcome.models],
             shadows=self._shadows(job) if analysis else {},
-            patient=patient_key(outcome.patient.patient_id, outcome.patient.issuer) if outcome.patient else "",
+            patient=_digest(outcome.patient),
             compared=_compared(outcome),
         )
         files = {e.file_name: e.content for e in outcome.evidence}
@@ -278,6 +279,10 @@ def _scanner(outcome: Outcome) -> str:
     first = next(iter(outcome.headers.values()), Dataset())
     header = outcome.headers.get(outcome.series_uid or "", first)
     return scanner(known_text(header, "Manufacturer"), known_text(header, "ManufacturerModelName"))
+
+
+def _digest(patient: Patient | None) -> str:
+    return "" if patient is None else patient_key(patient.patient_id, patient.issuer, patient.entity)
 
 
 def _compared(outcome: Outcome) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from service.analysis.archive_priors import ArchivePriors
 from service.analysis.own_priors import OwnPriors
-from service.analysis.priors import PriorFiles, Several, Wanted
+from service.analysis.priors import NOT_THE_ARCHIVE, PriorFiles, Several, Wanted
 from service.composition.priors import comparer
 from service.domain.audit_event import Participant
 from service.errors import Transient
@@ -82,6 +82,6 @@ def test_a_later_source_is_asked_only_when_the_one_before_has_no_more() -> None:
     first, second = Source("first"), Source("second")
     found = Several([first, second]).candidates(None)  # type: ignore[arg-type]
     with next(found) as held:
-        assert held.remarks == ("first",) and not second.asked
+        assert held.remarks == ("first", NOT_THE_ARCHIVE) and not second.asked
     with next(found) as held:
         assert held.remarks == ("second",)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from service.domain.comparison import Change, Comparison, FindingChange
+from service.domain.comparison import Change, Comparison, Match
 from service.domain.comparison_words import change_words, finding_words, per_year_words, told
 from service.domain.report import Column, Table, TableRow
 from service.evidence.report.page import INNER, MARGIN, SOFT, Page, wrapped
@@ -24,10 +24,7 @@ def draw_comparison(page: Page, found: Comparison | None, y: float) -> float:
         return y
     y = draw_table(page, comparison_table(found), y, _STEP)
     y -= _NOTE
-    text = " ".join((*_earlier(found), *found.remarks, *_notes(found)))
-    lines = wrapped(text, _SIZE, INNER - 8)
-    if len(lines) > _MOST_LINES:
-        lines = [*lines[: _MOST_LINES - 1], " ".join(lines[_MOST_LINES - 1 :])]
+    lines = wrapped(" ".join(_that_fit(found)), _SIZE, INNER - 8)
     for line in lines:
         page.text(MARGIN + 4, y + _SIZE + 2, line, _SIZE, colour=SOFT, max_width=INNER - 8)
         y += _LINE
@@ -35,8 +32,21 @@ def draw_comparison(page: Page, found: Comparison | None, y: float) -> float:
 
 
 def comparison_table(found: Comparison) -> Table:
-    """Then, now, change and change per year of each number; what became of each finding."""
+    """What became of each finding; then, now, change and change per year of each number."""
     return Table(found.title, _COLUMNS, tuple(_rows(found))[:MOST_ROWS])
+
+
+def _that_fit(found: Comparison) -> list[str]:
+    """Sentences below the table, as many as there is room for, none cut; the last one says how many are missing."""
+    told = list(_left_out(found))
+    sentences = [*found.remarks, *_earlier(found), *_rule(found)]
+    for count in range(len(sentences), -1, -1):
+        left = len(sentences) - count
+        more = [f"{left} more remark{'' if left == 1 else 's'} in the structured report."] if left else []
+        chosen = [*told, *sentences[:count], *more]
+        if len(wrapped(" ".join(chosen), _SIZE, INNER - 8)) <= _MOST_LINES:
+            return chosen
+    return told
 
 
 def _earlier(found: Comparison) -> Iterator[str]:
@@ -45,26 +55,33 @@ def _earlier(found: Comparison) -> Iterator[str]:
         yield f"Earlier result: {found.headline.rstrip('.')}."
 
 
-def _notes(found: Comparison) -> Iterator[str]:
+def _left_out(found: Comparison) -> Iterator[str]:
     left_out = len(tuple(_rows(found))) - MOST_ROWS
     if left_out > 0:
-        yield f"{left_out} more lines are in the structured report."
+        findings = max(0, len(found.findings) - MOST_ROWS)
+        among = f", {findings} of them findings" if findings else ""
+        yield f"{left_out} more lines are in the structured report{among}."
+
+
+def _rule(found: Comparison) -> Iterator[str]:
     if any(one.volume is not None for one in found.findings):
         yield "Growth is told from 25 % of volume on."
 
 
+_FIRST = (Match.NEW, Match.GONE)
+"""What a reader must not miss."""
+
+
 def _rows(found: Comparison) -> Iterator[TableRow]:
+    """What became of every finding, the new ones and those that are gone first; then the numbers."""
+    for finding in sorted(found.findings, key=lambda one: one.match not in _FIRST):
+        words = finding_words(finding) or Match.MATCHED.words
+        yield TableRow(finding.title, ("", "", "", words), total=True)
     for one in found.numbers:
         yield _row(one.title, one)
     for finding in found.findings:
-        yield from _of_finding(finding)
-
-
-def _of_finding(finding: FindingChange) -> Iterator[TableRow]:
-    if words := finding_words(finding):
-        yield TableRow(finding.title, ("", "", "", words), total=True)
-    for one in finding.numbers:
-        yield _row(f"{finding.title}: {one.title.lower()}", one)
+        for one in finding.numbers:
+            yield _row(f"{finding.title}: {one.title.lower()}", one)
 
 
 def _row(title: str, one: Change) -> TableRow:

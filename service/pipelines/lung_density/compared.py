@@ -15,7 +15,7 @@ _LAA, _PERC15, _MEAN, _HAA = (
 RULES = ComparisonRules(
     (
         Compared("LUNG_TOTAL", "volume_ml", "Volume of both lungs", codes.MILLILITRE),
-        Compared("LUNG_TOTAL", "laa_950_percent", "LAA-950", codes.PERCENT, _LAA),
+        Compared("LUNG_TOTAL", "laa_950_percent", "LAA-950", codes.PERCENT, _LAA, is_headline=True),
         Compared("LUNG_TOTAL", "perc15_hu", "Perc15", codes.HOUNSFIELD, _PERC15),
         Compared("LUNG_TOTAL", "pd15_adjusted_g_per_l", "Perc15, adjusted to capacity", codes.GRAM_PER_LITRE, _PERC15),
         Compared("LUNG_TOTAL", "mean_hu", "Mean attenuation", codes.HOUNSFIELD, _MEAN),

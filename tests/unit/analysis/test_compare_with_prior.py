@@ -1,6 +1,7 @@
 """A CT and that of a year before, through files as `thoracle analyse` writes them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -195,12 +196,22 @@ def test_without_rules_the_earlier_result_is_named_alone(before: Path, tmp_path:
     assert found.headline == "Nodules: 2, of the phantom"
 
 
-def test_no_nodule_then_and_none_now_need_no_registration(before: Path, tmp_path: Path) -> None:
+def test_no_nodule_then_or_none_now(before: Path, tmp_path: Path) -> None:
     none_now = analysed(visit(SECOND), tmp_path / "none", before)
     assert [one.match for one in comparison_of(none_now).findings] == [Match.GONE, Match.GONE]
     some_later = analysed(visit("20260501", nodule(RIGHT, 4.0)), tmp_path / "some", tmp_path / "none")
     assert [one.match for one in comparison_of(some_later).findings] == [Match.NEW]
-    assert comparison_of(some_later).overlap is None
+    none_again = analysed(visit("20260501"), tmp_path / "again", tmp_path / "none")
+    assert comparison_of(none_again).overlap is None, "nothing to register for"
+
+
+def test_findings_of_a_result_without_its_segmentation_are_not_called_gone(before: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(before, copy)
+    (copy / "nodules.seg.dcm").unlink()
+    found = comparison_of(analysed(visit(SECOND, *GROWN), tmp_path / "after", copy))
+    assert {one.match for one in found.findings} == {Match.UNKNOWN} and len(found.findings) == 4
+    assert any("no Segmentation" in remark for remark in found.remarks) and found.numbers[0].change is not None
 
 
 def test_where_the_lungs_cannot_be_registered_no_finding_is_matched(
@@ -278,6 +289,6 @@ def test_a_failure_of_the_comparison_is_told_and_the_result_is_there(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("service.analysis.compare_with_prior.match", broken)
+    monkeypatch.setattr("service.analysis.match_findings.match", broken)
     outcome = analysed(visit(SECOND, *GROWN, **MOVED), tmp_path, before)
     assert outcome.document["flags"] == ["COMPARISON_FAILED"] and outcome.analysis is not None

@@ -10,7 +10,7 @@ from helpers.databases import open_database
 from helpers.nodules import Nodules
 
 from service.analysis.own_priors import OwnPriors
-from service.analysis.priors import Wanted
+from service.analysis.priors import Purged, Wanted
 from service.domain.job import StoredObject
 from service.domain.prior import Patient
 from service.errors import Transient
@@ -30,6 +30,11 @@ class Jobs:
 
     def find(self, *_: object) -> list[PriorJob]:
         return [self.job]
+
+    purged = False
+
+    def is_purged(self, _job_id: str) -> bool:
+        return self.purged
 
 
 def wanted() -> Wanted:
@@ -64,6 +69,18 @@ def test_a_result_that_a_reviewer_has_overridden_is_said_to_be(
     (candidate,) = OwnPriors(Jobs(verdict, score), spool(tmp_path)).candidates(wanted())  # type: ignore[arg-type]
     with candidate as held:
         assert held.remarks == remarks
+        assert held.overridden == ("" if not remarks else "overridden by a reviewer" + (": 12" if score else ""))
+
+
+@pytest.mark.parametrize(("purged", "error"), [(True, Purged), (False, FileNotFoundError)])
+def test_a_result_that_was_purged_meanwhile_is_not_a_damaged_one(
+    tmp_path: Path, purged: bool, error: type[Exception]
+) -> None:
+    jobs = Jobs()
+    jobs.purged = purged
+    (candidate,) = OwnPriors(jobs, Spool(tmp_path)).candidates(wanted())  # type: ignore[arg-type]
+    with pytest.raises(error), candidate:
+        raise FileNotFoundError
 
 
 def test_a_database_that_does_not_answer_is_tried_again(tmp_path: Path) -> None:

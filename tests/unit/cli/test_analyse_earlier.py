@@ -40,6 +40,18 @@ def test_the_results_are_compared_and_told(tmp_path: Path) -> None:
     assert document["comparison"]["days"] == 365
 
 
+@pytest.mark.parametrize(("earlier", "out"), [("r", "r"), ("r", "r/sub/.."), ("r/study-1", "r"), ("r", "r/study-1")])
+def test_earlier_results_in_the_folder_of_results_are_a_usage_error_and_stay(
+    tmp_path: Path, earlier: str, out: str
+) -> None:
+    (tmp_path / "r/study-1").mkdir(parents=True)
+    (tmp_path / "r/sub").mkdir()
+    kept = tmp_path / earlier / "result.json"
+    kept.write_text("{}")
+    arguments = ["analyse", str(tmp_path), "-o", str(tmp_path / out), "--earlier", str(tmp_path / earlier)]
+    assert CliRunner().invoke(app, arguments).exit_code == 2 and kept.is_file()
+
+
 def test_a_folder_without_results_is_said(tmp_path: Path) -> None:
     write(visit(SECOND, nodule(RIGHT, 8.0)), tmp_path / "ct2")
     (tmp_path / "empty").mkdir()

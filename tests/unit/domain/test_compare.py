@@ -9,10 +9,11 @@ from helpers.headlines import severity
 from service.domain import codes
 from service.domain.analysis import Analysis, Evaluation, Measurement, MeasurementGroup, ModelUse, PipelineUse, Site
 from service.domain.compare import NOT_COMPARABLE, Matches, comparison
-from service.domain.comparison import Change, Comparison
+from service.domain.comparison import Change, Comparison, Match
 from service.domain.flags import LUNG_AT_EDGE, LUNG_DROPPED
-from service.domain.pipeline import Compared, ComparisonRules
+from service.domain.pipeline import Compared, ComparedFindings, ComparisonRules
 from service.domain.prior import Acquisition, Patient, PriorResult
+from service.domain.unplaced_findings import unplaced
 
 BARRED = codes.private("DENSITY-COMP", "Comparability of the density")
 NOT = codes.private("NOT-COMP", "Not comparable")
@@ -81,6 +82,15 @@ def test_what_the_pipeline_calls_not_comparable_now_or_then_has_no_change() -> N
         assert found.numbers[0].change == 321.0
 
 
+def test_a_headline_that_a_reviewer_has_overridden_has_no_change() -> None:
+    headline, other = RULES.numbers[:2]
+    rules = ComparisonRules((replace(headline, is_headline=True), other))
+    prior = replace(PRIOR, overridden="overridden by a reviewer: 12")
+    first, second = comparison(prior, result(), NOW, rules, Matches()).numbers
+    assert (first.then, first.change, first.why_not) == (4000.0, None, "overridden by a reviewer: 12")
+    assert second.change == 10.0
+
+
 def test_what_is_withheld_now_or_then_is_told_once() -> None:
     assert density(compared(result(mean_hu=None))).why_not == "not told now"
     before = replace(PRIOR, measurements={"LUNGS": {"volume_ml": 4000.0}})
@@ -123,3 +133,20 @@ def test_lungs_that_breathing_has_changed_are_said_to_be(overlap: float | None, 
     found = comparison(PRIOR, result(), NOW, RULES, Matches(overlap=overlap))
     assert [one for one in found.remarks if one.startswith("The lungs overlap by 92 % only")] == list(found.remarks)
     assert bool(found.remarks) is told
+
+
+NODULES = ComparedFindings("nodules", (Compared("", "volume_ml", "Volume", codes.MILLILITRE),))
+WITH_NODULES = replace(
+    PRIOR, measurements=PRIOR.measurements | {"N1": {"volume_ml": 1.0}}, segments={"nodules": frozenset({"N1"})}
+)
+
+
+def test_what_the_other_ct_does_not_show_is_not_gone() -> None:
+    rules = ComparisonRules(findings=NODULES)
+    for matches, match in ((Matches(), Match.GONE), (Matches(outside_then=frozenset({"N1"})), Match.OUTSIDE)):
+        assert [one.match for one in comparison(WITH_NODULES, result(), NOW, rules, matches).findings] == [match]
+
+
+def test_findings_without_a_segmentation_are_known_by_their_groups() -> None:
+    assert unplaced(NODULES, WITH_NODULES, result()) == (), "nor are the lungs a finding"
+    assert unplaced(NODULES, replace(WITH_NODULES, segments={}), result()) == ("N1",)

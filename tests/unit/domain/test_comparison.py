@@ -58,14 +58,14 @@ def test_doubling_in_a_year_takes_a_year() -> None:
         (100.0, 125.0, False),  # within what rounding may add
         (100.0, 125.2, True),
         (100.0, 124.0, False),
-        (0.4, 0.5, False),  # 25 % as told, 15 % or less as measured, perhaps
+        (0.4, 0.5, None),  # 25 % as told, anything as measured: too small to tell
         (0.4, 0.7, True),
         (0.08, 0.101, False),
     ],
 )
-def test_growth_is_more_than_measuring_and_rounding_may_add(then: float, now: float, grown: bool) -> None:
+def test_growth_is_more_than_measuring_and_rounding_may_add(then: float, now: float, grown: bool | None) -> None:
     found = finding(then, now)
-    assert found.has_grown is grown and (found.doubling_days is not None) is grown
+    assert found.has_grown is grown and (found.doubling_days is not None) is (grown is True)
 
 
 def test_growth_from_nothing_and_of_a_withheld_volume_is_not_known() -> None:
@@ -80,3 +80,22 @@ def test_words_of_findings() -> None:
     assert finding(20.0, 10.0).growth_words == "volume smaller"
     assert finding_words(FindingChange("N", Match.NEW, "A", None)) == "not found in the earlier CT"
     assert finding_words(FindingChange("N", Match.GONE, None, "A")) == "no longer found"
+
+
+@pytest.mark.parametrize(("then", "now"), [(0.1, 0.1), (0.1, 0.2), (0.2, 0.3), (0.4, 0.3)])
+def test_a_volume_whose_rounding_alone_spans_the_limit_is_too_small_to_tell(then: float, now: float) -> None:
+    found = finding(then, now)
+    assert (found.has_grown, found.has_shrunk) == (None, None)
+    assert found.growth_words == "volume too small to tell growth"
+
+
+def test_a_small_volume_that_grew_by_more_than_rounding_has_grown() -> None:
+    assert finding(0.1, 0.4).has_grown is True and finding(0.4, 0.1).has_shrunk is True
+    assert finding(100.0, 125.0).growth_words == "volume change within measurement error (25 %)"
+
+
+@pytest.mark.parametrize(("days", "told"), [(1, None), (89, None), (90, 90)])
+def test_a_doubling_time_is_told_from_90_days_on_and_the_rule_is_said(days: int, told: int | None) -> None:
+    found = finding(10.0, 20.0, days)
+    assert found.doubling_days == told and found.has_grown is True
+    assert ("from 90 days on" in found.growth_words) is (told is None)

@@ -7,8 +7,8 @@ import pytest
 
 from service.domain.prior import Acquisition, Patient
 
-JANE = Patient("4711", "St. Elsewhere", "Doe^Jane", "19600131", "F")
-NO_ISSUER = replace(JANE, issuer="")
+JANE = Patient("4711", "St. Elsewhere", "Doe^Jane", "19600131", "F", "1.2.3 ISO")
+NO_ISSUER = replace(JANE, issuer="", entity="")
 SCAN = Acquisition(datetime(2024, 5, 1, 10), "ACME ONE", "B40f", 1.0, False)
 
 
@@ -19,6 +19,7 @@ SCAN = Acquisition(datetime(2024, 5, 1, 10), "ACME ONE", "B40f", 1.0, False)
         ({"sex": "M"}, ["sex"]),
         ({"name": "Roe^Jane"}, ["name"]),
         ({"issuer": "General"}, ["Issuer of Patient ID"]),
+        ({"entity": "4.5.6 ISO"}, ["Issuer of Patient ID Qualifiers"]),
         ({"patient_id": "4712", "sex": "O"}, ["Patient ID", "sex"]),
     ],
 )
@@ -56,6 +57,23 @@ def test_without_an_issuer_a_birth_date_has_to_prove_the_patient() -> None:
 
 def test_an_issuer_on_one_side_alone_proves_nothing() -> None:
     assert not JANE.is_proven(NO_ISSUER) and not NO_ISSUER.is_proven(JANE)
+
+
+@pytest.mark.parametrize("date", ["19000101", "1800.01.01", "00010101"])
+def test_a_placeholder_of_a_birth_date_proves_nothing(date: str) -> None:
+    unknown = replace(NO_ISSUER, birth_date=date)
+    assert not unknown.is_proven(unknown)
+
+
+@pytest.mark.parametrize("patient_id", ["ANON", "Anonymous", "unknown", "0000", "N/A", "-"])
+def test_a_placeholder_of_an_id_is_nobody(patient_id: str) -> None:
+    nobody = replace(JANE, patient_id=patient_id)
+    assert not nobody.is_proven(nobody) and replace(JANE, patient_id="100").is_proven(replace(JANE, patient_id="100"))
+
+
+def test_a_universal_entity_vouches_as_an_issuer_does() -> None:
+    known = replace(NO_ISSUER, entity="1.2.3 ISO", birth_date="")
+    assert known.is_proven(known) and not known.is_proven(replace(known, entity=""))
 
 
 def test_without_an_id_nobody_is_known() -> None:

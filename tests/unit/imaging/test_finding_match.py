@@ -1,8 +1,9 @@
 """Findings of two CTs, matched by position."""
 
+import highdicom as hd
 import numpy as np
 
-from service.imaging.finding_match import REACH_MM, Points, in_reach_of, match, points_of
+from service.imaging.finding_match import REACH_MM, Points, in_reach_of, match, outside, points_of
 
 STILL = np.eye(4)
 
@@ -31,9 +32,27 @@ def test_a_gap_up_to_the_reach_is_a_match_and_a_wider_one_is_none() -> None:
         assert match({"A": ball(0)}, {"X": ball(10.0 + gap)}, STILL).pairs == pairs
 
 
-def test_most_findings_are_matched_even_if_one_would_be_nearer() -> None:
-    then, now = {"A": ball(0), "B": ball(14)}, {"X": ball(12), "Y": ball(26)}
+def test_a_bad_pair_never_displaces_a_good_one_however_many_pairs_that_costs() -> None:
+    """A satellite vanished on one side of a stable finding and another came on the other side."""
+    then = {"A": ball(0, radius=10), "B": ball(-25, radius=6)}
+    now = {"X": ball(0, radius=11), "Y": ball(25, radius=6)}
+    found = match(then, now, STILL)
+    assert found.pairs == {"X": "A"} and (found.beside, found.beside_then) == ({"Y"}, {"B"})
+    touching = match(then | {"B": ball(-15, radius=6)}, now | {"Y": ball(15, radius=6)}, STILL)
+    assert touching.pairs == {"X": "A"}, "nor where both touch it"
+
+
+def test_a_small_finding_beside_a_large_one_stays_itself() -> None:
+    then = {"large": ball(0, radius=18), "small": ball(24, radius=4)}
+    now = {"SMALL": ball(25, radius=4), "LARGE": ball(1, radius=18)}
+    assert match(then, now, STILL).pairs == {"SMALL": "small", "LARGE": "large"}
+
+
+def test_what_overlaps_nothing_is_matched_by_its_gap_unless_it_may_have_merged() -> None:
+    then, now = {"A": ball(0), "B": ball(40)}, {"X": ball(16), "Y": ball(57)}
     assert match(then, now, STILL).pairs == {"X": "A", "Y": "B"}
+    doubtful = match({"A": ball(0), "B": ball(17)}, {"X": ball(0), "Y": ball(34)}, STILL)
+    assert doubtful.pairs == {"X": "A"} and doubtful.beside == {"Y"} and doubtful.beside_then == {"B"}
 
 
 def test_what_has_parted_or_merged_stands_beside() -> None:
@@ -62,3 +81,11 @@ def test_what_lies_among_findings_that_are_told_together_is_known() -> None:
     findings = {"near": ball(0), "far": ball(60)}
     assert in_reach_of(findings, ball(112), motion) == {"near"}
     assert in_reach_of(findings, None, motion) == frozenset()
+
+
+def test_what_lies_half_beyond_the_other_volume_is_outside() -> None:
+    grid = hd.VolumeGeometry(np.diag([2.0, 1.0, 1.0, 1.0]), (20, 100, 100), "PATIENT")
+    motion = np.eye(4)
+    motion[0, 3] = -30.0
+    findings = {"in": ball(40, 50, 50), "edge": ball(66, 50, 50), "over": ball(71, 50, 50), "far": ball(90, 50, 50)}
+    assert outside(findings, grid, motion) == {"over", "far"}

@@ -112,6 +112,25 @@ def test_of_a_study_only_the_newest_result_is_found(hospital: Hospital) -> None:
     assert hospital.found() == [newest]
 
 
+def test_the_newest_result_of_a_study_counts_though_its_series_was_acquired_earlier(hospital: Hospital) -> None:
+    hospital.analysed("A", 20)
+    newest = hospital.analysed("A", 20, instance="2")
+    with hospital.engine.begin() as connection:
+        row = connection.execute(sa.select(series).where(series.c.study_uid == "A")).one()._asdict()
+        other = row | {"series_uid": "S2", "acquired_at": datetime(2024, 5, 20, 9, 59, tzinfo=UTC)}
+        connection.execute(sa.insert(series).values(other))
+        connection.execute(sa.update(jobs).where(jobs.c.job_id == newest).values(series_uid="S2"))
+    assert hospital.found() == [newest]
+
+
+def test_a_purged_result_is_known_to_be_purged(hospital: Hospital) -> None:
+    job = hospital.analysed("A", 20)
+    later = datetime.now(UTC) + timedelta(days=400)
+    assert not hospital.priors.is_purged(job)
+    assert Retention(hospital.engine).give_up("A", later, later) is not None
+    assert hospital.priors.is_purged(job)
+
+
 def test_what_was_refused_or_cancelled_is_not_found(hospital: Hospital) -> None:
     job = hospital.receive("A")
     hospital.jobs.start(job, arrivals.at(300))
@@ -132,4 +151,5 @@ def test_the_digest_names_nobody_and_depends_on_the_issuer() -> None:
     keys = {patient_key("4711", ""), patient_key("4711", "A"), patient_key("4712", "A"), patient_key("47", "11\nA")}
     assert len(keys) == 4 and all(len(one) == 64 and "4711" not in one for one in keys)
     assert patient_key("4711", "general") == KEY
+    assert len({KEY, patient_key("4711", "General", "1.2 ISO"), patient_key("4711", "General", "1.3 ISO")}) == 3
     assert patient_key("", "General") == ""
