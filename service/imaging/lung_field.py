@@ -66,7 +66,8 @@ _FIRST, _NEW = 5, 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LungField:
-    """inside: axes (slice, row, column) of the volume. chest: the slices that hold lung, others are outside.
+    """inside: axes (slice, row, column) of the volume. chest: the slices that hold lung; of those above and below it
+    the field holds the margin alone.
 
     spine: its column in each slice of `chest`, in columns of the volume.
     """
@@ -74,6 +75,12 @@ class LungField:
     inside: Mask
     chest: slice
     spine: NDArray[np.float64]
+
+    @property
+    def slices(self) -> slice:
+        """The slices that hold any of the field."""
+        there = np.flatnonzero(self.inside.any((1, 2)))
+        return slice(int(there[0]), int(there[-1]) + 1)
 
 
 def lung_field(hu: hd.Volume) -> LungField:
@@ -84,13 +91,30 @@ def lung_field(hu: hd.Volume) -> LungField:
     air = _lung_air(coarse, body, step * step * float(hu.voxel_volume) / 1000.0)
     chest = slice(*bounds(air, (0, 0, 0))[0].indices(len(air))[:2])
     spine = _spine(coarse[chest], body[chest], pixel_mm)
-    inside = np.zeros_like(air)
+    inside, core = np.zeros_like(air), np.zeros_like(air)
     for number, column in zip(range(chest.start, chest.stop), spine, strict=True):
         closed = _eroded(_dilated(air[number], _CLOSING_MM, pixel_mm), _CLOSING_MM, pixel_mm)
-        inside[number] = _dilated(closed | (_mirrored(closed, column) & body[number]), MARGIN_MM, pixel_mm)
+        core[number] = closed | (_mirrored(closed, column) & body[number])
+        inside[number] = _dilated(core[number], MARGIN_MM, pixel_mm)
+    _add_ends(inside, core, body, chest, (float(hu.spacing[0]), pixel_mm))
     rows, columns = hu.array.shape[1:]
     fine = inside.repeat(step, 1).repeat(step, 2)[:, :rows, :columns]
     return LungField(fine, chest, spine * step)
+
+
+def _add_ends(inside: Mask, core: Mask, body: Mask, chest: slice, spacing_mm: tuple[float, float]) -> None:
+    """Add the margin above and below the chest, in the body: of a ball around what the last slices hold.
+
+    spacing_mm: of slices, and of pixels. Within the chest the margin stays one in the plane, as networks have learned.
+    """
+    slice_mm, pixel_mm = spacing_mm
+    reach = int(MARGIN_MM / slice_mm)
+    for number in (*range(max(0, chest.start - reach), chest.start), *range(chest.stop, chest.stop + reach)):
+        if number >= len(inside):
+            break
+        for other in range(max(chest.start, number - reach), min(chest.stop, number + reach + 1)):
+            radius_mm = np.sqrt(MARGIN_MM**2 - ((number - other) * slice_mm) ** 2)
+            inside[number] |= _dilated(core[other], float(radius_mm), pixel_mm) & body[number]
 
 
 def _body(hu: NDArray[np.number], pixel_mm: float) -> Mask:

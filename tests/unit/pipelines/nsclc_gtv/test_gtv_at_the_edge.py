@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import evidence_samples, make_ct, tiny_tumour
+from helpers.tumours import Tumour
 
-from service.domain.analysis import Analysis
+from service.domain import codes
+from service.domain.analysis import Analysis, Site
 from service.domain.ct import CT
 from service.domain.ports import Backend, no_step, unheard
 from service.evidence.encode import encode
@@ -14,6 +16,7 @@ from service.imaging.read import read_ct
 from service.inference.onnx import OnnxBackend
 from service.pipelines.nsclc_gtv import flags as warnings
 from service.pipelines.nsclc_gtv import pipeline as pipeline_module
+from service.pipelines.nsclc_gtv import raised as raised_module
 from service.pipelines.nsclc_gtv.field_answers import FieldAnswers, field_answers
 from service.pipelines.nsclc_gtv.pipeline import NsclcGtv
 
@@ -46,7 +49,7 @@ def analysed(ct: CT, backend: Backend, monkeypatch: pytest.MonkeyPatch, *boxes: 
         return FieldAnswers(field_answers(*asked).grid, ct.volume.with_array(said))
 
     monkeypatch.setattr(pipeline_module, "field_answers", answers)
-    monkeypatch.setattr(FieldAnswers, "cut_part", property(lambda _: 0.0), raising=False)
+    monkeypatch.setattr(raised_module, "cut_parts", lambda *_: {})  # it needs both on one grid
     return NsclcGtv().analyse(ct, backend, unheard)
 
 
@@ -71,3 +74,47 @@ def test_a_finding_at_an_edge_is_encoded_and_told(
     body = pipeline.report(ct, found, no_step)
     assert "axes.sr.dcm" in {item.file_name for item in encode(ct, found, lambda: body, context)}
     assert [flag.detail for flag in found.flags if flag == warnings.TUMOUR_AT_EDGE] == ["GTV-1."]
+
+
+def raised(found: Analysis) -> dict[str, str]:
+    return {flag.code: flag.detail for flag in found.flags}
+
+
+def test_each_finding_that_the_field_cuts_is_named(backend: Backend) -> None:
+    """A large one in the left lung dilutes nothing: the one in the chest wall is told for itself."""
+    scan = {"slices": 88, "spacing_mm": 2.5, "rows": 128, "columns": 176, "pixel_mm": (2.0, 2.0)}
+    inside, wall = Tumour((78.0, 0.0, 0.0), (28.0, 45.0, 60.0)), Tumour((-140.0, 0.0, 0.0), (8.0, 8.0, 8.0))
+    found = NsclcGtv().analyse(read_ct(make_ct.make(**scan, tumours=(inside, wall)).datasets), backend, unheard)
+    assert raised(found)["FIELD_CUTS_TUMOUR"].startswith("Candidate 1: ")
+    outside = raised(found)["OUTSIDE_LUNGS"]
+    assert outside.startswith("Candidate 1: beside the lung, nearest: right ") and outside.endswith(" mm.")
+    candidate = found.group("CANDIDATE_1")
+    assert candidate.site == Site(codes.LUNG, codes.RIGHT) and candidate["lung_gap_mm"] > 0
+    assert not {"lobe_percent", "pleura_distance_mm"} & {one.name for one in candidate.measurements}
+
+
+def test_of_the_rest_what_is_cut_off_is_told_too(ct: CT, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes = [
+        (slice(4 + 5 * k, 8 + 5 * k), slice(40, 50), slice(20 * j + 34, 20 * j + 46)) for k in range(6) for j in (0, 3)
+    ]
+    found = analysed(ct, backend, monkeypatch, *boxes, (slice(20, 23), slice(0, 6), slice(60, 66)))
+    assert raised(found)["TUMOUR_AT_EDGE"] == "More candidates."
+
+
+def test_a_finding_that_the_imaged_circle_cuts_is_told(backend: Backend) -> None:
+    scan = {"slices": 88, "spacing_mm": 2.5, "rows": 96, "columns": 96, "pixel_mm": (2.0, 2.0), "padding": True}
+    for tumour, cut in (((-68.0, -66.0, 0.0), True), ((-60.0, 0.0, 0.0), False)):
+        ball = Tumour(tumour, (14.0, 14.0, 14.0))
+        ct = read_ct(make_ct.make(**scan, centre_mm=(0.0, 0.0, 0.0), tumours=(ball,)).datasets)
+        found = NsclcGtv().analyse(ct, backend, unheard)
+        assert (raised(found).get("TUMOUR_AT_EDGE") == "GTV-1.") == cut
+
+
+def test_slices_thicker_than_the_network_learned_are_told(
+    ct: CT, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = (slice(8, 14), slice(40, 54), slice(34, 46))
+    assert "THICKER_THAN_TRAINED" not in raised(analysed(ct, backend, monkeypatch, box))
+    thick = read_ct(make_ct.make(**SCAN | {"slices": 30, "spacing_mm": 8.0, "thickness_mm": 8.0}).datasets)
+    told = raised(analysed(thick, backend, monkeypatch, box))
+    assert told["THICKER_THAN_TRAINED"] == "8.0 mm; trained up to 6 mm."
