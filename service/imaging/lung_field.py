@@ -96,25 +96,23 @@ def lung_field(hu: hd.Volume) -> LungField:
         closed = _eroded(_dilated(air[number], _CLOSING_MM, pixel_mm), _CLOSING_MM, pixel_mm)
         core[number] = closed | (_mirrored(closed, column) & body[number])
         inside[number] = _dilated(core[number], MARGIN_MM, pixel_mm)
-    _add_ends(inside, core, body, chest, (float(hu.spacing[0]), pixel_mm))
+    _add_ends(inside, core, chest, body, (float(hu.spacing[0]), pixel_mm))
     rows, columns = hu.array.shape[1:]
     fine = inside.repeat(step, 1).repeat(step, 2)[:, :rows, :columns]
     return LungField(fine, chest, spine * step)
 
 
-def _add_ends(inside: Mask, core: Mask, body: Mask, chest: slice, spacing_mm: tuple[float, float]) -> None:
-    """Add the margin above and below the chest, in the body: of a ball around what the last slices hold.
+def _add_ends(inside: Mask, core: Mask, chest: slice, body: Mask, spacing_mm: tuple[float, float]) -> None:
+    """Add the margin above and below the chest, in the body: balls around what its first and its last slice hold.
 
     spacing_mm: of slices, and of pixels. Within the chest the margin stays one in the plane, as networks have learned.
     """
     slice_mm, pixel_mm = spacing_mm
-    reach = int(MARGIN_MM / slice_mm)
-    for number in (*range(max(0, chest.start - reach), chest.start), *range(chest.stop, chest.stop + reach)):
-        if number >= len(inside):
-            break
-        for other in range(max(chest.start, number - reach), min(chest.stop, number + reach + 1)):
-            radius_mm = np.sqrt(MARGIN_MM**2 - ((number - other) * slice_mm) ** 2)
-            inside[number] |= _dilated(core[other], float(radius_mm), pixel_mm) & body[number]
+    for distance in range(1, int(MARGIN_MM / slice_mm) + 1):
+        radius_mm = float(np.sqrt(MARGIN_MM**2 - (distance * slice_mm) ** 2))
+        for end, number in ((chest.start, chest.start - distance), (chest.stop - 1, chest.stop - 1 + distance)):
+            if 0 <= number < len(inside):
+                inside[number] = _dilated(core[end], radius_mm, pixel_mm) & body[number]
 
 
 def _body(hu: NDArray[np.number], pixel_mm: float) -> Mask:

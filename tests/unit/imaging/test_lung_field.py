@@ -63,8 +63,6 @@ def test_it_reaches_a_margin_above_and_below_the_lungs_and_no_further() -> None:
     field = lung_field(phantom())
     chest, reach = field.chest, int(MARGIN_MM / SLICE_MM)
     assert field.slices == slice(chest.start - reach, chest.stop + reach)
-    tips = np.argwhere(field.inside[chest.start - reach])
-    assert np.hypot(*(np.abs(tips - tips.mean(0)).T * PIXEL_MM)).max() < 100
     areas = field.inside.sum((1, 2))
     assert areas[chest.start - reach] < areas[chest.start - 1] < areas[chest.start]
     body = ((X - SPINE_MM) / 165) ** 2 + (Y / 115) ** 2 < 1

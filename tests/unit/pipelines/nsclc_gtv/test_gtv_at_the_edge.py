@@ -19,6 +19,7 @@ from service.pipelines.nsclc_gtv import pipeline as pipeline_module
 from service.pipelines.nsclc_gtv import raised as raised_module
 from service.pipelines.nsclc_gtv.field_answers import FieldAnswers, field_answers
 from service.pipelines.nsclc_gtv.pipeline import NsclcGtv
+from service.pipelines.nsclc_gtv.report_figures import GTV_MARK
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +73,9 @@ def test_a_finding_at_an_edge_is_encoded_and_told(
     pipeline = NsclcGtv()
     context = evidence_samples.context(ct, pipeline=found.pipeline)
     body = pipeline.report(ct, found, no_step)
+    for figure in (body.large[1], *body.small):
+        assert "GTV-1" in figure.caption
+        assert (np.abs(figure.picture.rgb.astype(int) - GTV_MARK.rgb).sum(-1) == 0).sum() > 30, figure.caption
     assert "axes.sr.dcm" in {item.file_name for item in encode(ct, found, lambda: body, context)}
     assert [flag.detail for flag in found.flags if flag == warnings.TUMOUR_AT_EDGE] == ["GTV-1."]
 
@@ -81,9 +85,9 @@ def raised(found: Analysis) -> dict[str, str]:
 
 
 def test_each_finding_that_the_field_cuts_is_named(backend: Backend) -> None:
-    """A large one in the left lung dilutes nothing: the one in the chest wall is told for itself."""
+    """A larger one in the left lung dilutes nothing: the one in the chest wall is told for itself."""
     scan = {"slices": 88, "spacing_mm": 2.5, "rows": 128, "columns": 176, "pixel_mm": (2.0, 2.0)}
-    inside, wall = Tumour((78.0, 0.0, 0.0), (28.0, 45.0, 60.0)), Tumour((-140.0, 0.0, 0.0), (8.0, 8.0, 8.0))
+    inside, wall = Tumour((84.0, 0.0, 0.0), (18.0, 30.0, 40.0)), Tumour((-140.0, 0.0, 0.0), (8.0, 8.0, 8.0))
     found = NsclcGtv().analyse(read_ct(make_ct.make(**scan, tumours=(inside, wall)).datasets), backend, unheard)
     assert raised(found)["FIELD_CUTS_TUMOUR"].startswith("Candidate 1: ")
     outside = raised(found)["OUTSIDE_LUNGS"]
