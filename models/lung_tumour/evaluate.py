@@ -9,7 +9,7 @@ measures another run's model on the CT that it was trained without, and keeps th
 import argparse
 import json
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import highdicom as hd
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.card import METRICS, write_metrics
+from models.opacity_context.data import ball
 from models.repository import ROOT, model_path
 from service.domain.ct import CT
 from service.domain.ports import Backend
@@ -34,6 +35,8 @@ from .spec import SPEC
 
 HERE = Path(__file__).parent
 
+_NEAR_MM = 15.0
+
 OUTLINES = "dicom/rider-lung-tumour/tumour_{}.nii.gz"
 
 Mask = NDArray[np.bool_]
@@ -48,6 +51,14 @@ def outline(data: Path, ct: CT, kind: str) -> Mask:
     """RIDER's tumour on the slices of `ct`. kind: "manual" by an expert, or "automatic"."""
     mask = hd.Volume.from_nibabel(nibabel.load(data / OUTLINES.format(kind)))
     return np.asarray(resample_like(mask.with_array((mask.array > 0) * np.uint8(100)), ct.volume) >= 50)
+
+
+def at_nodules(told: list[Piece], ct: CT, name: str) -> int:
+    """How many findings lie within 15 mm of a nodule that is known and not outlined."""
+    near = np.zeros(ct.volume.spatial_shape, np.bool_)
+    for lesion in series.known_lesions(name):
+        near |= ball(ct.volume, lesion, _NEAR_MM)
+    return sum(bool((piece.mask & near).any()) for piece in told)
 
 
 def described(every: list[Piece]) -> dict[str, Any]:
@@ -76,9 +87,13 @@ def against(piece: Piece, truth: Mask, ct: CT) -> dict[str, Any]:
 def case(data: Path, name: str, backend: Backend) -> dict[str, Any]:
     """One CT. Where a tumour is outlined: the largest finding against it."""
     ct, outlined = series.read(data, name)
-    started = perf_counter()
+    started = process_time()
     every = pieces(ct, backend)
-    result = described(every) | {"slices": ct.volume.spatial_shape[0], "seconds": round(perf_counter() - started, 1)}
+    result = described(every) | {
+        "slices": ct.volume.spatial_shape[0],
+        "cpu_seconds": round(process_time() - started, 1),
+    }
+    result["at_nodule"] = at_nodules(found(every), ct, name)
     truth = outline(data, ct, "manual") if name == RIDER.name else None
     if outlined is not None:
         truth = outlined.array > 0

@@ -71,7 +71,7 @@ class Config(config.Training):
     """What train.toml holds.
 
     bank: made-up lesions. dice_first: steps in which cross entropy counts for a third only (paper D4). batch: stacks.
-    log_every, save_every: steps.
+    log_every, save_every: steps. again: None for one run only.
     """
 
     network: Name
@@ -82,7 +82,7 @@ class Config(config.Training):
     steps: PositiveInt
     log_every: PositiveInt
     save_every: PositiveInt
-    again: Again
+    again: Again | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,10 +142,14 @@ def task(volumes: Mapping[str, Volume], folder: Path, settings: Config, measured
 
 
 def train_both(prepared: Callable[[Config], Tumours], settings: Config, out: Path, where: torch.device) -> None:
-    """Both runs: the first in `out`/first, then the second, whose weights.pt in `out` are the result.
+    """Both runs: the first in `out`/first, then the second, whose weights.pt in `out` are the result; or the only one.
 
     prepared: makes the task of a run from its configuration.
     """
+    if settings.again is None:
+        run = Run.start(lambda: build(settings.network), settings, settings.steps, out, where)
+        train(run, prepared(settings), settings.log_every, settings.save_every)
+        return
     first = out / "first"
     if not (first / "weights.pt").exists():
         run = Run.start(lambda: build(settings.network), settings, settings.steps, first, where)

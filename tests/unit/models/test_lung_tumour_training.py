@@ -201,6 +201,8 @@ def test_the_second_run_goes_on_from_the_first_with_another_seed(
     assert [own.seed for own in seen] == [1, 2] and seen[1].examples.parts.real == 1.0
     train_both(prepared, drawn.config, tmp_path, CPU)
     assert [own.seed for own in seen] == [1, 2, 2], "the first run is not made again"
+    train_both(prepared, drawn.config.model_copy(update={"again": None, "steps": 1}), tmp_path / "one", CPU)
+    assert not (tmp_path / "one" / "first").exists() and (tmp_path / "one" / "weights.pt").exists()
 
 
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
