@@ -139,4 +139,4 @@ def _within_box(points: Points, plane: Mask) -> Points:
         if abs(way[axis]) > _PARALLEL:
             at = sorted((edge - first[axis]) / way[axis] for edge in (there[0] - 0.5, there[-1] + 0.5))
             low, high = max(low, at[0]), min(high, at[1])
-    return first + np.array([[low], [high]]) * way
+    return np.asarray(first + np.array([[low], [high]]) * way, np.float64)
