@@ -78,6 +78,8 @@ Learned tumours, only to tell what the network can fit:
 - Two patients' tumours, 26 patients' pictures: expect worse elsewhere, above all on tumours that touch the mediastinum,
   of the hilum, and beside collapsed lung, whose border to the tumour the network has only seen made up.
 - Even of the tumours that it learned, the outlines are larger than the experts' (last table).
+- Slices thicker than 6 mm: hardly any training CT has them. The service analyses up to 10 mm and warns
+  (`THICKER_THAN_TRAINED`).
 - Small nodules: the rule leaves out what has less than {least_ml:g} mL.
 - Pneumonia with rounded dense parts may be found as tumour (see the tables).
 - Nothing beyond the lung field is seen: a tumour that grows far into the mediastinum or the chest wall is cut off.
@@ -99,10 +101,11 @@ _CLEAR = (
 
 def _row(name: str, case: Case) -> list[Any]:
     if "largest" not in case:
-        return [name, "nothing found", "-", "-", "-"]
+        left_out = f"{case['left_out_largest_ml']:g} mL" if case["left_out"] else "none"
+        return [name, f"no tumour found (largest piece left out: {left_out})", "-", "-", "-"]
     one = case["largest"]
     longest = f"{one['longest_mm']} / {one['outlined_longest_mm']}"
-    peak = max(case["peaks"], default=0.0)
+    peak = one.get("peak", case["peaks"][0] if case["peaks"] else 0.0)
     return [name, f"{one['dice']:.3f}", f"{one['ml']} / {one['outlined_ml']}", longest, f"{peak:.2f}"]
 
 

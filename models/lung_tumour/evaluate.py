@@ -97,8 +97,8 @@ def case(data: Path, name: str, backend: Backend) -> dict[str, Any]:
     truth = outline(data, ct, "manual") if name == RIDER.name else None
     if outlined is not None:
         truth = outlined.array > 0
-    if truth is not None and every:
-        result["largest"] = against(every[0], truth, ct)
+    if truth is not None and (told := found(every)):
+        result["largest"] = against(told[0], truth, ct) | {"peak": round(told[0].peak, 3)}
         result["false_ml"] = round(sum(piece.ml for piece in found(every) if not (piece.mask & truth).any()), 2)
     if name == RIDER.name and truth is not None:
         result["automatic_dice"] = dice(outline(data, ct, "automatic"), truth)

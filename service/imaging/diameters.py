@@ -18,6 +18,12 @@ Points = NDArray[np.float64]
 _STEPS_IN_A_PIXEL = 4
 """How finely the diameter across is looked for."""
 
+_PARALLEL = 1e-9
+"""A line that moves less than this part of a pixel along an axis runs beside it."""
+
+_TOUCHING = np.ones((3, 3), np.bool_)
+"""Pixels that touch at a corner are of one part."""
+
 
 @dataclass(frozen=True, slots=True)
 class Diameter:
@@ -29,9 +35,9 @@ class Diameter:
 
 @dataclass(frozen=True, slots=True)
 class Diameters:
-    """slice_index: where `longest` is longest. longest: between any two points of the border in one slice, even where
-    the finding curves away between them. across: the longest line at right angles to it that lies in the finding, in
-    the same slice. in_space: between any two points of the border."""
+    """slice_index: where `longest` is longest. longest: between any two points of the border of one connected part of a
+    slice, even where this part curves away between them. across: the longest line at right angles to it that lies in
+    the same part. in_space: between any two points of the border of the finding."""
 
     slice_index: int
     longest: Diameter
@@ -41,15 +47,30 @@ class Diameters:
 
 def diameters(mask: Mask, spacing_mm: tuple[float, float, float]) -> Diameters:
     """Measure one finding. mask: not empty; axes (slice, row, column), slices axial. Of equals, the first is told."""
-    occupied = np.flatnonzero(mask.any((1, 2)))
     in_plane = np.array(spacing_mm[1:])
-    found = [_longest(border(mask[number]), in_plane) for number in occupied]
-    best = int(np.argmax([length_mm for length_mm, _ in found]))
-    number, (length_mm, ends) = int(occupied[best]), found[best]
+    number, part, length_mm, ends = _longest_part(mask, in_plane)
     longest = Diameter(length_mm, _in_slice(number, ends))
-    across_mm, across = _across(mask[number], ends, in_plane)
-    shorter = Diameter(min(across_mm, length_mm), _in_slice(number, across))  # its steps may make it a little longer
-    return Diameters(number, longest, shorter, _in_space(mask, spacing_mm))
+    across = _across(part, ends, in_plane)
+    across_mm = float(np.linalg.norm(np.subtract(*across) * in_plane))
+    if across_mm > length_mm:  # its steps may make it a little longer
+        across_mm, across = length_mm, across.mean(0) + (across - across.mean(0)) * (length_mm / across_mm)
+    return Diameters(number, longest, Diameter(across_mm, _in_slice(number, across)), _in_space(mask, spacing_mm))
+
+
+def _longest_part(mask: Mask, spacing_mm: NDArray[np.float64]) -> tuple[int, Mask, float, Points]:
+    """The slice, the connected part of it, the length in mm and the ends of the longest axial diameter."""
+    number, best, length_mm, ends = 0, mask[0], 0.0, np.zeros((2, 2))
+    for at in np.flatnonzero(mask.any((1, 2))).tolist():
+        parts, _ = ndimage.label(mask[at], _TOUCHING)
+        for label, box in enumerate(ndimage.find_objects(parts), 1):
+            at_most = np.linalg.norm([(one.stop - one.start) * mm for one, mm in zip(box, spacing_mm, strict=True)])
+            if at_most <= length_mm:
+                continue
+            part: Mask = parts == label
+            found_mm, found = _longest(border(part), spacing_mm)
+            if found_mm > length_mm:
+                number, best, length_mm, ends = at, part, found_mm, found
+    return number, best, length_mm, ends
 
 
 def _in_space(mask: Mask, spacing_mm: tuple[float, float, float]) -> Diameter:
@@ -84,8 +105,12 @@ def _longest(points: Points, spacing_mm: NDArray[np.float64]) -> tuple[float, Po
     return float(distances[first, last]), corners[[first, last]]
 
 
-def _across(plane: Mask, ends: Points, spacing_mm: NDArray[np.float64]) -> tuple[float, Points]:
-    """The longest line within the mask at right angles to the line between `ends`; its length in mm and its ends."""
+def _across(plane: Mask, ends: Points, spacing_mm: NDArray[np.float64]) -> Points:
+    """The ends, in pixels, of the longest line within the mask at right angles to the line between `ends`.
+
+    Steps may pass the border of the mask by half of one: the line ends where the box of the mask does, which may be the
+    edge of the image.
+    """
     start, stop = ends * spacing_mm
     along = (stop - start) / np.linalg.norm(stop - start)
     right_angled = np.array([-along[1], along[0]])
@@ -101,5 +126,17 @@ def _across(plane: Mask, ends: Points, spacing_mm: NDArray[np.float64]) -> tuple
     best = int(runs.argmax())
     line, first = begins[best]
     between = np.array([sideways[first] - step_mm / 2, sideways[first + runs[best] - 1] + step_mm / 2])
-    points = start + forward[line] * along + between[:, None] * right_angled
-    return float(runs[best]) * step_mm, points / spacing_mm
+    points = (start + forward[line] * along + between[:, None] * right_angled) / spacing_mm
+    return _within_box(points, plane)
+
+
+def _within_box(points: Points, plane: Mask) -> Points:
+    """The part of a line, which crosses the box of the mask, that lies in the box; its direction stays."""
+    first, way = points[0], points[1] - points[0]
+    low, high = 0.0, 1.0
+    for axis in range(2):
+        there = np.flatnonzero(plane.any(1 - axis))
+        if abs(way[axis]) > _PARALLEL:
+            at = sorted((edge - first[axis]) / way[axis] for edge in (there[0] - 0.5, there[-1] + 0.5))
+            low, high = max(low, at[0]), min(high, at[1])
+    return np.asarray(first + np.array([[low], [high]]) * way, np.float64)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.analysis import Point
+from service.domain.analysis import LabelArray, Point
 from service.domain.report import Figure
 from service.imaging.figures import Scene, place_in_series
 from service.imaging.render_lines import DrawnLine, picture_with_lines
@@ -25,7 +25,11 @@ def axial_with_lines(scene: Scene, lines: Sequence[Coloured], what: str) -> tupl
     """
     ends = [(_in_view(scene, points), rgb) for points, rgb in lines]
     index = int(np.rint(ends[0][0][0, 0])) if ends else busiest_plane(scene.marked, scene.lungs, axis=0)[0]
-    plane, spacing_mm = scene.plane((index,)), (scene.view.spacing_mm[1], scene.view.spacing_mm[2])
+    hu, marks, lungs = scene.plane((index,))
+    plane, spacing_mm = (hu, marks, _shown(lungs, marks)), (scene.view.spacing_mm[1], scene.view.spacing_mm[2])
+    for points, _ in ends:
+        rows, columns = np.rint(points[:, 1:]).astype(int).T
+        plane[2][rows.clip(0, hu.shape[0] - 1), columns.clip(0, hu.shape[1] - 1)] = 1
     number = scene.view.source_index(0, index, scene.hu.shape[0])
     z_mm = scene.position_mm(axis=0, index=index)[2]
     plain = slice_picture(plane[0], np.zeros_like(plane[1]), plane[2], spacing_mm, scene.marks)
@@ -41,10 +45,16 @@ def across(scene: Scene, axis: int, label: int, what: str) -> Figure:
     index, found = busiest_plane(labelled, scene.lungs, axis=axis)
     where: tuple[int | slice, ...] = (slice(None), index) if axis == 1 else (slice(None), slice(None), index)
     spacing_mm = (scene.view.spacing_mm[0], scene.view.spacing_mm[3 - axis])
-    picture = slice_picture(*scene.plane(where), spacing_mm, scene.marks)
+    hu, marks, lungs = scene.plane(where)
+    picture = slice_picture(hu, marks, _shown(lungs, marks), spacing_mm, scene.marks)
     name, letter, coordinate, sides = _PLANES[axis]
     at_mm = scene.position_mm(axis=axis, index=index)[coordinate]
     return Figure(picture, f"{name}, {letter} {at_mm:.1f} mm: {what if found else 'most lung'}", sides=sides)
+
+
+def _shown(lungs: LabelArray, marked: LabelArray) -> LabelArray:
+    """What a picture is cropped to: the lungs, and findings beside them."""
+    return ((lungs > 0) | (marked > 0)).astype(np.uint8)
 
 
 def _in_view(scene: Scene, points: Sequence[Point]) -> NDArray[np.float64]:

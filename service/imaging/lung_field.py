@@ -66,7 +66,8 @@ _FIRST, _NEW = 5, 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LungField:
-    """inside: axes (slice, row, column) of the volume. chest: the slices that hold lung, others are outside.
+    """inside: axes (slice, row, column) of the volume. chest: the slices that hold lung; of those above and below it
+    the field holds the margin alone.
 
     spine: its column in each slice of `chest`, in columns of the volume.
     """
@@ -74,6 +75,12 @@ class LungField:
     inside: Mask
     chest: slice
     spine: NDArray[np.float64]
+
+    @property
+    def slices(self) -> slice:
+        """The slices that hold any of the field."""
+        there = np.flatnonzero(self.inside.any((1, 2)))
+        return slice(int(there[0]), int(there[-1]) + 1)
 
 
 def lung_field(hu: hd.Volume) -> LungField:
@@ -84,13 +91,28 @@ def lung_field(hu: hd.Volume) -> LungField:
     air = _lung_air(coarse, body, step * step * float(hu.voxel_volume) / 1000.0)
     chest = slice(*bounds(air, (0, 0, 0))[0].indices(len(air))[:2])
     spine = _spine(coarse[chest], body[chest], pixel_mm)
-    inside = np.zeros_like(air)
+    inside, core = np.zeros_like(air), np.zeros_like(air)
     for number, column in zip(range(chest.start, chest.stop), spine, strict=True):
         closed = _eroded(_dilated(air[number], _CLOSING_MM, pixel_mm), _CLOSING_MM, pixel_mm)
-        inside[number] = _dilated(closed | (_mirrored(closed, column) & body[number]), MARGIN_MM, pixel_mm)
+        core[number] = closed | (_mirrored(closed, column) & body[number])
+        inside[number] = _dilated(core[number], MARGIN_MM, pixel_mm)
+    _add_ends(inside, core, chest, body, (float(hu.spacing[0]), pixel_mm))
     rows, columns = hu.array.shape[1:]
     fine = inside.repeat(step, 1).repeat(step, 2)[:, :rows, :columns]
     return LungField(fine, chest, spine * step)
+
+
+def _add_ends(inside: Mask, core: Mask, chest: slice, body: Mask, spacing_mm: tuple[float, float]) -> None:
+    """Add the margin above and below the chest, in the body: balls around what its first and its last slice hold.
+
+    spacing_mm: of slices, and of pixels. Within the chest the margin stays one in the plane, as networks have learned.
+    """
+    slice_mm, pixel_mm = spacing_mm
+    for distance in range(1, int(MARGIN_MM / slice_mm) + 1):
+        radius_mm = float(np.sqrt(MARGIN_MM**2 - (distance * slice_mm) ** 2))
+        for end, number in ((chest.start, chest.start - distance), (chest.stop - 1, chest.stop - 1 + distance)):
+            if 0 <= number < len(inside):
+                inside[number] = _dilated(core[end], radius_mm, pixel_mm) & body[number]
 
 
 def _body(hu: NDArray[np.number], pixel_mm: float) -> Mask:

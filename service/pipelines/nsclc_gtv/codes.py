@@ -16,6 +16,9 @@ DEVIATION: Code = dicom.SCT.StandardDeviation
 POSITIVE: Code = dicom.SCT.Positive
 NEGATIVE: Code = dicom.SCT.Negative
 
+LUNG_PERCENT = private("LUNG-PART", "Part of the finding that lies in the lungs as measured")
+LUNG_GAP = private("LUNG-GAP", "Least distance between the finding and the nearest lobe")
+NEAREST_LOBE = private("NEAREST-LOBE", "Lobe nearest to a finding beside the lungs")
 PLEURA_DISTANCE = private("PLEURA-DIST", "Least distance to the surface of the lung, 0: touches it")
 SOLID_VOLUME = private("SOLID-VOL", "Volume of the solid part, from -300 HU")
 SOLID_PERCENT = private("SOLID-PCT", "Solid part as percent of the volume, from -300 HU")

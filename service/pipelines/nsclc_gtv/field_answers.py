@@ -6,12 +6,10 @@ from dataclasses import dataclass
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from service.domain.ct import CT
 from service.domain.model_spec import ModelSpec
 from service.domain.ports import Backend
-from service.imaging.lungs import HALF
 from service.pipelines.nsclc_gtv.field_grid import FieldGrid, field_grid, is_paper
 from service.pipelines.nsclc_gtv.findings import Rule
 from service.pipelines.nsclc_gtv.model_roles import LEAST_ML, LEAST_PEAK
@@ -23,9 +21,6 @@ Told = Callable[[float], None]
 
 Probability = NDArray[np.uint8]
 """255 = certain, 128 = threshold; axes (slice, row, column)."""
-
-_IN_PLANE = ndimage.generate_binary_structure(3, 1)
-_IN_PLANE[0] = _IN_PLANE[2] = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,14 +41,6 @@ class FieldAnswers:
         slice_mm, chest = float(self.grid.hu.spacing[0]), self.grid.field.chest
         return chest.start * slice_mm, (self.grid.hu.spatial_shape[0] - chest.stop) * slice_mm
 
-    @property
-    def cut_part(self) -> float:
-        """Part of the outlines, in the plane, that lies on the border of the field, where the network sees air."""
-        outlined = self.probability.array >= HALF
-        around = np.asarray(ndimage.binary_dilation(outlined, _IN_PLANE)) & ~outlined
-        border = int(np.count_nonzero(around))
-        return int(np.count_nonzero(around & ~self.grid.field.inside)) / border if border else 0.0
-
 
 def field_answers(ct: CT, spec: ModelSpec, backend: Backend, done: Told) -> FieldAnswers:
     """Ask the network for the lung field. Rejected with NO_LUNG where there is no lung field."""
@@ -70,9 +57,9 @@ def _in_stacks(grid: FieldGrid, spec: ModelSpec, backend: Backend, done: Told) -
 
 
 def _in_slices(grid: FieldGrid, spec: ModelSpec, backend: Backend, done: Told) -> Probability:
-    """Slices of the chest alone are asked for: a whole one of a large network takes seconds."""
+    """Slices of the field alone are asked for: a whole one of a large network takes seconds."""
     said = np.zeros(grid.hu.spatial_shape, np.uint8)
-    (said[grid.field.chest],) = infer_slices([grid.hu[grid.field.chest]], spec, backend, done)
+    (said[grid.field.slices],) = infer_slices([grid.hu[grid.field.slices]], spec, backend, done)
     return said
 
 

@@ -20,6 +20,10 @@ FIELD_CUTS_TUMOUR = Flag(
     "Q-FIELD-CUTS",
     "finding may be larger",
 )
+SIDE_DOUBTFUL = Flag(
+    "SIDE_DOUBTFUL", "Side of a finding in doubt: both lungs are told as positive.", "Q-SIDE-DOUBTFUL", "side in doubt"
+)
+OUTSIDE_LUNGS = Flag("OUTSIDE_LUNGS", "A finding lies beside the lungs as they were measured.", "Q-OUTSIDE-LUNGS")
 CANDIDATE_AS_LARGE = Flag(
     "CANDIDATE_AS_LARGE",
     "A candidate has half the volume of GTV-1 or more: choose by eye.",
@@ -31,14 +35,20 @@ PARTS_LEFT_OUT = Flag("PARTS_LEFT_OUT", "Parts too small or too uncertain for a 
 LUNGS_UNMEASURED = Flag(
     "LUNGS_UNMEASURED", "Lungs not measured: no lobe and no distance to their surface.", "Q-NO-LUNGS"
 )
+THICKER_THAN_TRAINED = Flag(
+    "THICKER_THAN_TRAINED", "Slices thicker than the tumour network was trained on.", "Q-TUMOUR-THICK", "thick slices"
+)
 BEYOND_CHEST = Flag("BEYOND_CHEST", "Images reach beyond the chest: only its slices were analysed.", "Q-BEYOND-CHEST")
 
 FLAGS = (
     THICK_SLICES,
     LOSSY,
     AGE_UNKNOWN,
+    THICKER_THAN_TRAINED,
     TUMOUR_AT_EDGE,
     FIELD_CUTS_TUMOUR,
+    SIDE_DOUBTFUL,
+    OUTSIDE_LUNGS,
     CANDIDATE_AS_LARGE,
     CANDIDATES,
     PARTS_LEFT_OUT,

@@ -12,14 +12,15 @@ from service.pipelines.nsclc_gtv import segments
 from service.pipelines.nsclc_gtv.findings import Findings
 from service.pipelines.nsclc_gtv.found import Found
 from service.pipelines.nsclc_gtv.measure import Measured
-from service.pipelines.nsclc_gtv.whereabouts import SHARE_TOLD
+from service.pipelines.nsclc_gtv.sides import Side
 from service.pipelines.shared import lobe_segments
 
 ALL = "TUMOUR"
 """The group about all findings."""
 
 _LUNG = Site(codes.LUNG)
-_SIDES = (("RIGHT", codes.RIGHT, RIGHT_LOBES), ("LEFT", codes.LEFT, LEFT_LOBES))
+_SIDES = ((Side.RIGHT, codes.RIGHT, RIGHT_LOBES), (Side.LEFT, codes.LEFT, LEFT_LOBES))
+_LATERALITY = {side: laterality for side, laterality, _ in _SIDES}
 _STATUS = Evaluation(own.STATUS, own.SUSPECTED)
 
 
@@ -27,11 +28,11 @@ def groups(found: Found) -> Iterator[MeasurementGroup]:
     """Without lungs there are no volumes of lungs and lobes."""
     yield _all(found)
     lobes_ml = {} if found.lobe_mask is None else _lobes_ml(found.lobe_mask, found.voxel_ml)
-    for (name, laterality, lobes), by_rest in zip(_SIDES, found.rest_sides, strict=True):
-        holds = by_rest or any(_in_lung(one, name) for one in found.measured)
+    for side, laterality, lobes in _SIDES:
+        holds = side in found.rest_sides or any(side in one.sides for one in found.measured)
         volume = (_volume(sum(lobes_ml[lobe] for lobe in lobes)),) if lobes_ml else ()
         judged = (Evaluation(own.DETECTION, own.POSITIVE if holds else own.NEGATIVE),)
-        yield MeasurementGroup(f"LUNG_{name}", codes.LUNG, Site(codes.LUNG, laterality), volume, judged)
+        yield MeasurementGroup(f"LUNG_{side}", codes.LUNG, Site(codes.LUNG, laterality), volume, judged)
     for one in found.measured:
         yield _finding(one)
     if found.findings.rest:
@@ -40,10 +41,6 @@ def groups(found: Found) -> Iterator[MeasurementGroup]:
         segment = lobe_segments.SEGMENT_OF[lobe]
         site, volumes = lobe_segments.site(lobe), (_volume(volume_ml),)
         yield MeasurementGroup(lobe.name, segment.type, site, volumes, category=segment.category, segment=segment.name)
-
-
-def _in_lung(one: Measured, side: str) -> bool:
-    return (one.right_part if side == "RIGHT" else 1.0 - one.right_part) >= SHARE_TOLD
 
 
 def _lobes_ml(lobe_mask: LabelArray, voxel_ml: float) -> dict[Lobe, float]:
@@ -78,20 +75,27 @@ def _all(found: Found) -> MeasurementGroup:
 
 
 def _finding(one: Measured) -> MeasurementGroup:
-    segment, place = one.finding.segment, one.place
-    site, judged = _LUNG, [_STATUS]
-    if place is not None:
-        site = lobe_segments.site(place.lobe)
+    segment, place, judged = one.finding.segment, one.place, [_STATUS]
+    if one.lobe_known and place is not None:
         judged.append(Evaluation(own.LOBES, own.SEVERAL_LOBES if place.others else own.ONE_LOBE))
+    elif place is not None and not one.side_doubtful:
+        judged.append(Evaluation(own.NEAREST_LOBE, lobe_segments.SEGMENT_OF[place.lobe].type))
     return MeasurementGroup(
         segment.name,
         segment.type,
-        site,
+        _site(one),
         tuple(_measurements(one)),
         tuple(judged),
         category=segment.category,
         segment=segment.name,
     )
+
+
+def _site(one: Measured) -> Site:
+    """Its lobe; else the lung of its side; else, where it lies on both or its side is in doubt, the lung."""
+    if one.lobe_known and one.place is not None:
+        return lobe_segments.site(one.place.lobe)
+    return Site(codes.LUNG, _LATERALITY[one.side]) if one.side else _LUNG
 
 
 def _measurements(one: Measured) -> Iterator[Measurement]:
@@ -118,10 +122,20 @@ def _measurements(one: Measured) -> Iterator[Measurement]:
     ):
         yield Measurement(f"{name}_ml", volume, part * one.volume_ml, codes.MILLILITRE)
         yield Measurement(f"{name}_percent", percent, 100.0 * part, codes.PERCENT)
-    if one.place is not None:
-        part = one.place.lobes[one.place.lobe]
-        yield Measurement("lobe_percent", own.LOBE_PERCENT, 100.0 * part, codes.PERCENT)
-        yield Measurement("pleura_distance_mm", own.PLEURA_DISTANCE, one.place.pleura_mm, codes.MILLIMETRE)
+    yield from _of_place(one)
+
+
+def _of_place(one: Measured) -> Iterator[Measurement]:
+    """How it lies in or beside the lungs; nothing where none is near."""
+    if (place := one.place) is None:
+        return
+    yield Measurement("lung_percent", own.LUNG_PERCENT, 100.0 * place.overlap, codes.PERCENT)
+    if place.beside:
+        yield Measurement("lung_gap_mm", own.LUNG_GAP, place.gap_mm, codes.MILLIMETRE)
+    if one.lobe_known:
+        yield Measurement("lobe_percent", own.LOBE_PERCENT, 100.0 * place.lobes[place.lobe], codes.PERCENT)
+    if place.pleura_mm is not None:
+        yield Measurement("pleura_distance_mm", own.PLEURA_DISTANCE, place.pleura_mm, codes.MILLIMETRE)
 
 
 def _rest(findings: Findings) -> MeasurementGroup:

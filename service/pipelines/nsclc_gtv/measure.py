@@ -11,6 +11,7 @@ from service.imaging.diameters import Diameter, diameters
 from service.imaging.figures import place_in_series
 from service.pipelines.nsclc_gtv.field_grid import FieldGrid
 from service.pipelines.nsclc_gtv.findings import Finding
+from service.pipelines.nsclc_gtv.sides import Side, sides_of
 from service.pipelines.nsclc_gtv.whereabouts import Place, place_of, right_part_by_spine
 
 SOLID_FROM_HU = -300.0
@@ -36,8 +37,7 @@ class Measured:
     slice_index: of the CT's volume, where `longest` is longest; image: how a reader finds it in the series.
     longest, across, in_space: `imaging.diameters`.
     deviation_hu: standard deviation of its voxels. place: None where lungs were not measured, or none is near.
-    right_part: of it in the right lung, 0 to 1; without a place, on the right of the spine.
-    at_edge: whether it reaches the first or last slice, row or column of the CT.
+    sides: the lungs that it lies in. side_doubtful: the spine and the nearest lobe do not agree about them.
     """
 
     finding: Finding
@@ -51,8 +51,18 @@ class Measured:
     solid_part: float
     ground_glass_part: float
     place: Place | None
-    right_part: float
-    at_edge: bool
+    sides: frozenset[Side]
+    side_doubtful: bool
+
+    @property
+    def lobe_known(self) -> bool:
+        """Whether it lies in a lobe, at least in part, and its side is not in doubt."""
+        return self.place is not None and not self.place.beside and not self.side_doubtful
+
+    @property
+    def side(self) -> Side | None:
+        """The one lung that it lies in; None where it lies in both or its side is in doubt."""
+        return next(iter(self.sides)) if len(self.sides) == 1 else None
 
     @property
     def volume_ml(self) -> float:
@@ -72,6 +82,7 @@ def measured(ct: CT, finding: Finding, lobe_mask: NDArray[np.uint8] | None, grid
     place = None if lobe_mask is None else place_of(ct, finding, lobe_mask)
     found = diameters(finding.mask, ct.volume.spacing)
     number = finding.box[0].start + found.slice_index
+    sides, doubtful = sides_of(place, right_part_by_spine(ct, finding, grid))
     hu = ct.volume.array[finding.box][finding.mask].astype(np.float64)
     return Measured(
         finding=finding,
@@ -85,8 +96,8 @@ def measured(ct: CT, finding: Finding, lobe_mask: NDArray[np.uint8] | None, grid
         solid_part=float(np.mean(hu >= SOLID_FROM_HU)),
         ground_glass_part=float(np.mean((hu >= GROUND_GLASS_FROM_HU) & (hu < SOLID_FROM_HU))),
         place=place,
-        right_part=right_part_by_spine(ct, finding, grid) if place is None else place.right_part,
-        at_edge=_at_edge(ct, finding),
+        sides=sides,
+        side_doubtful=doubtful,
     )
 
 
@@ -95,8 +106,3 @@ def _axis(ct: CT, finding: Finding, of: Diameter) -> Axis:
     corner = np.array([part.start for part in finding.box], np.float64)
     first, last = ct.volume.map_indices_to_reference(np.asarray(of.ends) + corner).tolist()
     return Axis(of.length_mm, (tuple(first), tuple(last)))
-
-
-def _at_edge(ct: CT, finding: Finding) -> bool:
-    shape = ct.volume.spatial_shape
-    return any(part.start == 0 or part.stop == size for part, size in zip(finding.box, shape, strict=True))

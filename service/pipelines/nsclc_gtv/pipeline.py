@@ -11,7 +11,6 @@ from service.domain.model_spec import ModelSpec
 from service.domain.pipeline import ComparisonRules, Drift
 from service.domain.ports import Backend, Progress, Step
 from service.domain.report import ReportBody
-from service.domain.rounding import millilitres_text, percent_text
 from service.pipelines.nsclc_gtv import flags as warnings
 from service.pipelines.nsclc_gtv import report as pages
 from service.pipelines.nsclc_gtv import segments
@@ -20,27 +19,16 @@ from service.pipelines.nsclc_gtv.compared import RULES
 from service.pipelines.nsclc_gtv.field_answers import FieldAnswers, field_answers, rule_of
 from service.pipelines.nsclc_gtv.findings import Findings, find_tumours
 from service.pipelines.nsclc_gtv.found import Found
-from service.pipelines.nsclc_gtv.measure import Measured, measured
+from service.pipelines.nsclc_gtv.measure import measured
 from service.pipelines.nsclc_gtv.model_roles import LUNG_TUMOUR
+from service.pipelines.nsclc_gtv.raised import BEYOND_MM, raised_by
 from service.pipelines.nsclc_gtv.result import to_analysis
-from service.pipelines.nsclc_gtv.whereabouts import SHARE_TOLD, right_part_by_spine
+from service.pipelines.nsclc_gtv.sides import Side, sides_by_part
+from service.pipelines.nsclc_gtv.whereabouts import right_part_by_spine
 from service.pipelines.shared import lobe_segments
 from service.pipelines.shared.flags import LOBES_APPROXIMATE, of_models
 from service.pipelines.shared.lungs import OPTIONAL
 from service.pipelines.shared.model_roles import LOBES, LUNG_OPACITY
-
-BEYOND_MM = 150.0
-"""A CT of the chest reaches so far beyond the lungs at most: to the chin, and to the kidneys."""
-
-CUT_PART = 0.02
-"""Part of the outlines on the border of the searched field from which on it is told."""
-
-AS_LARGE = 0.5
-"""Part of the volume of the largest finding from which on a candidate is told to be nearly as large."""
-
-
-LEFT_OUT_TOLD_ML = 0.1
-"""Parts that are no finding are counted in every result; from this volume of all of them on a reader is warned."""
 
 
 class NsclcGtv:
@@ -85,7 +73,7 @@ class NsclcGtv:
         )
         progress("measure", 1.0)
         specs = [backend.spec(role.name) for role in (*self.models, *self.optional_models) if backend.has(role.name)]
-        raised = (*ct.flags, *_of_findings(findings, told), *_of_field(answers, findings), *_of_anatomy(anatomy, specs))
+        raised = (*ct.flags, *raised_by(ct, found, answers), *_of_anatomy(anatomy, specs))
         use = PipelineUse(self.name, self.version, self.series_number)
         return to_analysis(found, use, [ModelUse.of(one) for one in specs], in_order(raised, self.flags))
 
@@ -101,35 +89,10 @@ def _anatomy(ct: CT, answers: FieldAnswers, backend: Backend, progress: Progress
     return anatomy_of(ct, backend, progress)
 
 
-def _rest_sides(ct: CT, findings: Findings, answers: FieldAnswers) -> tuple[bool, bool]:
-    """Whether any finding that is not told lies in the right lung, and whether any lies in the left one."""
-    parts = [right_part_by_spine(ct, one, answers.grid) for one in findings.rest]
-    return any(part >= SHARE_TOLD for part in parts), any(1 - part >= SHARE_TOLD for part in parts)
-
-
-def _of_findings(findings: Findings, told: Sequence[Measured]) -> Iterator[Flag]:
-    """What the reader has to know about the findings."""
-    if cut := [one.title for one in told if one.at_edge]:
-        yield warnings.TUMOUR_AT_EDGE.because(f"{', '.join(cut)}.")
-    if len(told) > 1:
-        count = len(findings.every) - 1
-        yield warnings.CANDIDATES.because(f"{count} beside GTV-1.")
-        if told[1].volume_ml >= AS_LARGE * told[0].volume_ml:
-            both = " and ".join(f"{millilitres_text(one.volume_ml)} mL" for one in told[:2])
-            yield warnings.CANDIDATE_AS_LARGE.because(f"{both}.")
-    if findings.left_out_ml >= LEFT_OUT_TOLD_ML:
-        yield warnings.PARTS_LEFT_OUT.because(
-            f"{findings.left_out}, together {millilitres_text(findings.left_out_ml)} mL."
-        )
-
-
-def _of_field(answers: FieldAnswers, findings: Findings) -> Iterator[Flag]:
-    """What the reader has to know about where was searched."""
-    if findings.every and answers.cut_part >= CUT_PART:
-        yield warnings.FIELD_CUTS_TUMOUR.because(f"{percent_text(100 * answers.cut_part)} % of the outlines.")
-    above_mm, below_mm = answers.beyond_mm
-    if max(above_mm, below_mm) > BEYOND_MM:
-        yield warnings.BEYOND_CHEST.because(f"{above_mm:.0f} mm above it, {below_mm:.0f} mm below it were left out.")
+def _rest_sides(ct: CT, findings: Findings, answers: FieldAnswers) -> frozenset[Side]:
+    """Sides of the spine on which any finding lies that is not told."""
+    sides = (sides_by_part(right_part_by_spine(ct, one, answers.grid)) for one in findings.rest)
+    return frozenset[Side]().union(*sides)
 
 
 def _of_anatomy(anatomy: Anatomy, specs: Sequence[ModelSpec]) -> Iterator[Flag]:

@@ -135,11 +135,16 @@ def _value(group: MeasurementGroup, name: str) -> float | None:
 
 
 def _site(group: MeasurementGroup) -> str:
-    """The lobe of a finding, in words."""
+    """The lobe of a finding, in words; how far it is beside the lungs, where it lies there."""
     if any(one.value == own.SEVERAL_LOBES for one in group.evaluations):
         return "several lobes"
     lobes = {lobe_segments.site(lobe): segment.title for lobe, segment in lobe_segments.SEGMENT_OF.items()}
-    return lobes[group.site].lower() if group.site in lobes else "lobe unknown"
+    if group.site in lobes:
+        return lobes[group.site].lower()
+    side = "" if group.site.laterality is None else f"{group.site.laterality.meaning.lower()} "
+    if any(one.concept == own.NEAREST_LOBE for one in group.evaluations):
+        return f"{_mm(group['lung_gap_mm'])} beside {side}lung"
+    return f"{side}lung, lobe unknown"
 
 
 def _title(group: MeasurementGroup) -> str:

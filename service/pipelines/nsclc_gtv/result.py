@@ -60,8 +60,12 @@ def mm(length_mm: float) -> str:
 
 def where(one: Measured) -> str:
     """The lobes of a finding, in words; its side where the lobe is not known."""
+    if one.side_doubtful:
+        return "side in doubt, lobe unknown"
     if one.place is None:
-        return f"{'right' if one.right_part >= 0.5 else 'left'} of the spine, lobe unknown"
+        return f"{one.side.lower() if one.side else 'both sides'} of the spine, lobe unknown"
+    if one.place.beside:
+        return f"beside the lung, nearest: {_title(one.place.lobe)}, gap {mm(one.place.gap_mm)}"
     names = [_title(lobe) for lobe in (one.place.lobe, *one.place.others)]
     return names[0] if len(names) == 1 else f"several lobes: {', '.join(names)}"
 

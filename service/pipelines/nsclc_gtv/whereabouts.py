@@ -1,7 +1,8 @@
 """Where a finding lies: its lobes, its side, and how far it is from the surface of the lung.
 
 A lung that a finding has filled or let collapse may be missing around it in the lungs' mask. So each voxel of a finding
-counts for the lobe that is nearest to it, which is its own lobe where it lies in one.
+counts for the lobe that is nearest to it, which is its own lobe where it lies in one. How much of a finding lies in the
+lungs as measured is told, too: where nothing does, it lies beside them.
 """
 
 import math
@@ -23,9 +24,9 @@ from service.pipelines.nsclc_gtv.findings import Finding
 NEAREST_WITHIN_MM = 30.0
 """A lobe is sought so far around a finding. Dense lung that a mass has left out of the mask is rarely thicker."""
 
-PLEURA_WITHIN_MM = (15.0, 60.0)
-"""The surface of the lung is sought so far around a finding, and further where it is not found; no point of a lung lies
-deeper than the last."""
+PLEURA_WITHIN_MM = (15.0, 30.0, 60.0)
+"""The surface of the lung is sought so far around a finding, and further where it is not found: a small box takes a
+part of the time. Beyond the last no distance is told."""
 
 SHARE_TOLD = 0.25
 """A finding lies in several lobes, or in both lungs, if at least this part of it lies in another one."""
@@ -35,12 +36,21 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """lobes: parts of a finding in each lobe that holds any of it, 0 to 1, the largest first. pleura_mm: the least
-    distance between its border and the surface of lung and finding together, 0 where it touches.
+    """lobes: parts of a finding that are nearest to each lobe, 0 to 1, the largest first. overlap: part of it in the
+    lungs as measured, 0 to 1; holes of the lungs in a slice count as lung. gap_mm: between its border and that of the
+    nearest lobe, 0 where it overlaps or touches. pleura_mm: the least distance between its border and the surface of
+    lung and finding together, 0 where it touches; None beyond `PLEURA_WITHIN_MM`, and beside the lungs.
     """
 
     lobes: Mapping[Lobe, float]
-    pleura_mm: float
+    overlap: float
+    gap_mm: float
+    pleura_mm: float | None
+
+    @property
+    def beside(self) -> bool:
+        """Whether it neither lies in the lungs as measured nor touches them."""
+        return self.overlap == 0.0 and self.gap_mm > 0.0
 
     @property
     def lobe(self) -> Lobe:
@@ -73,11 +83,26 @@ def place_of(ct: CT, finding: Finding, lobe_mask: NDArray[np.uint8]) -> Place | 
     near = lobe_mask[box]
     if not near.any():
         return None
+    overlap = float(_filled(near > 0)[mask].mean())
+    gap_mm = 0.0 if overlap else _gap_mm(border(mask), border(near > 0), ct.volume.spacing)
+    if gap_mm > NEAREST_WITHIN_MM:
+        return None
     own = _nearest(near, mask, ct.volume.spacing)
     counts = np.bincount(own, minlength=len(Lobe) + 1)[1:]
     order = np.argsort(-counts, kind="stable")
     shares = {Lobe(int(k) + 1): float(counts[k] / counts.sum()) for k in order if counts[k]}
-    return Place(shares, _to_surface_mm(ct, finding, lobe_mask))
+    return Place(shares, overlap, gap_mm, None if gap_mm else _to_surface_mm(ct, finding, lobe_mask))
+
+
+def _filled(lungs: Mask) -> Mask:
+    """Lungs without holes in a slice: a mass that their mask leaves out lies in one."""
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in lungs])
+
+
+def _gap_mm(points: NDArray[np.float64], others: NDArray[np.float64], spacing_mm: tuple[float, ...]) -> float:
+    """The least distance between two sets of points, given in voxels."""
+    distances, _ = cKDTree(others * spacing_mm).query(points * spacing_mm)
+    return float(distances.min())
 
 
 def _nearest(lobes: NDArray[np.uint8], mask: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.uint8]:
@@ -90,21 +115,20 @@ def _nearest(lobes: NDArray[np.uint8], mask: Mask, spacing_mm: tuple[float, floa
     return found
 
 
-def _to_surface_mm(ct: CT, finding: Finding, lobe_mask: NDArray[np.uint8]) -> float:
+def _to_surface_mm(ct: CT, finding: Finding, lobe_mask: NDArray[np.uint8]) -> float | None:
     """Between points half-way from voxel to voxel, so that what touches is 0 apart.
 
     Holes of the lungs in a slice are no surface: a rim between a mass and the mask around it is nothing to measure to.
     """
     for margin_mm in PLEURA_WITHIN_MM:
         box, mask = _around(ct, finding, margin_mm)
-        inside = (lobe_mask[box] > 0) | mask
-        inside = np.stack([ndimage.binary_fill_holes(plane) for plane in inside])
+        inside = _filled((lobe_mask[box] > 0) | mask)
         surface = _within(border(inside), inside.shape)
         if len(surface):
-            distances, _ = cKDTree(surface * ct.volume.spacing).query(border(mask) * ct.volume.spacing)
-            if distances.min() <= margin_mm:
-                return float(distances.min())
-    return PLEURA_WITHIN_MM[-1]
+            gap_mm = _gap_mm(border(mask), surface, ct.volume.spacing)
+            if gap_mm <= margin_mm:
+                return gap_mm
+    return None
 
 
 def _within(points: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float64]:

@@ -99,3 +99,34 @@ def test_the_same_mask_has_the_same_lines() -> None:
     mask = np.ones((3, 8, 8), np.bool_)
     assert diameters(mask, (1.0, 1.0, 1.0)) == diameters(mask.copy(), (1.0, 1.0, 1.0))
     assert diameters(mask, (1.0, 1.0, 1.0)).slice_index == 0
+
+
+@pytest.mark.parametrize("spacing_mm", [(1.0, 1.0, 1.0), (5.0, 0.7, 0.7), (2.0, 0.5, 2.0), (1.0, 2.0, 0.3)])
+def test_no_end_lies_outside_the_masks_box_and_lengths_are_those_between_the_ends(
+    spacing_mm: tuple[float, float, float],
+) -> None:
+    random = np.random.default_rng(0)
+    for _ in range(150):
+        mask = random.random(random.integers(1, 7, 3)) < random.uniform(0.2, 0.9)
+        if not mask.any():
+            continue
+        found = diameters(mask, spacing_mm)
+        for one in (found.longest, found.across, found.in_space):
+            assert in_mm(one, spacing_mm) == pytest.approx(one.length_mm, abs=1e-9)
+            ends = np.array(one.ends)
+            assert ends.min() >= -0.5 - 1e-9 and (ends <= np.array(mask.shape) - 0.5 + 1e-9).all()
+        assert found.across.length_mm <= found.longest.length_mm + 1e-9
+
+
+def test_the_longest_does_not_run_between_limbs_that_are_apart_in_the_slice() -> None:
+    """A horseshoe that stands upright: its limbs meet in the last slice alone."""
+    mask = np.zeros((6, 12, 60), np.bool_)
+    mask[:5, 2:10, 2:12] = mask[:5, 2:10, 48:58] = True
+    mask[5, 4:8, 20:40] = mask[4, 4:8, 5:22] = mask[4, 4:8, 38:55] = True
+    found = diameters(mask, (2.0, 1.0, 1.0))
+    assert found.slice_index == 4 and found.longest.length_mm < 25.0
+    (_, row, column), (_, other_row, other_column) = found.longest.ends
+    for part in np.linspace(0.02, 0.98, 40):
+        at = round(row + part * (other_row - row)), round(column + part * (other_column - column))
+        assert mask[(found.slice_index, *at)]
+    assert found.in_space.length_mm > 55.0

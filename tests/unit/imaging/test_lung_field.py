@@ -59,6 +59,16 @@ def test_it_holds_both_lungs_and_little_else() -> None:
     assert not field.inside[:, 190:].any(), "the couch"
 
 
+def test_it_reaches_a_margin_above_and_below_the_lungs_and_no_further() -> None:
+    field = lung_field(phantom())
+    chest, reach = field.chest, int(MARGIN_MM / SLICE_MM)
+    assert field.slices == slice(chest.start - reach, chest.stop + reach)
+    areas = field.inside.sum((1, 2))
+    assert areas[chest.start - reach] < areas[chest.start - 1] < areas[chest.start]
+    body = ((X - SPINE_MM) / 165) ** 2 + (Y / 115) ** 2 < 1
+    assert not field.inside[chest.stop :][:, ~body[0]].any()
+
+
 @pytest.mark.parametrize("side", [-1, 1])
 def test_a_lung_without_air_is_kept_by_the_other_ones_mirror_image(side: int) -> None:
     field = lung_field(phantom(without=side))
@@ -119,7 +129,7 @@ def test_foam_within_the_couch_is_no_lung() -> None:
 def test_gas_of_the_bowel_makes_no_chest() -> None:
     field = lung_field(phantom(gas_mm=240.0))
     assert field.chest == lung_field(phantom()).chest
-    assert not field.inside[field.chest.stop :].any()
+    assert not field.inside[field.chest.stop + int(MARGIN_MM / SLICE_MM) :].any()
 
 
 def test_without_any_lung_it_is_said() -> None:

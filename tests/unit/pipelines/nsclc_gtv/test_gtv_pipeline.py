@@ -216,7 +216,11 @@ def test_a_finding_that_goes_on_beyond_the_searched_field_is_told(backend: Backe
     through = Tumour((-130.0, -10.0, 0.0), (30.0, 20.0, 20.0))
     found = analyse(phantom(through), backend)
     (flag,) = (one for one in found.flags if one == warnings.FIELD_CUTS_TUMOUR)
-    assert flag.detail.endswith(" % of the outlines.") and "finding may be larger" in found.doubts
+    assert (
+        flag.detail.startswith("GTV-1: ")
+        and flag.detail.endswith(" % of its border.")
+        and "finding may be larger" in found.doubts
+    )
     assert 0.4 * through.ml < found.group("GTV_1")["volume_ml"] < 0.95 * through.ml
     assert found.group("GTV_1")["pleura_distance_mm"] == 0.0
 

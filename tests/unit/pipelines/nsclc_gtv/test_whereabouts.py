@@ -69,3 +69,35 @@ def test_where_no_lung_is_near_there_is_no_place() -> None:
     empty = np.zeros(SHAPE, np.uint8)
     empty[38:, 88:, 88:] = Lobe.LUL
     assert place_of(ct(), box(slice(8, 14), slice(30, 40), slice(17, 25)), empty) is None
+
+
+def test_beside_the_lungs_the_gap_is_told_and_no_distance_to_the_surface() -> None:
+    found = place_of(ct(), box(slice(8, 14), slice(30, 40), slice(0, 6)), lungs())
+    assert found is not None and found.beside and found.overlap == 0.0
+    assert (found.lobe, found.gap_mm, found.pleura_mm) == (Lobe.RUL, pytest.approx(4.0), None)
+
+
+def test_how_much_lies_in_the_lungs_is_told() -> None:
+    found = place_of(ct(), box(slice(8, 14), slice(30, 40), slice(6, 14)), lungs())
+    assert found is not None and (found.overlap, found.gap_mm, found.pleura_mm) == (0.5, 0.0, 0.0)
+    whole = place_of(ct(), box(slice(8, 14), slice(30, 40), slice(18, 26)), lungs())
+    assert whole is not None and whole.overlap == 1.0
+
+
+def test_a_mass_in_a_hole_of_the_lungs_lies_in_them() -> None:
+    without = lungs()
+    without[8:14, 28:42, 16:28] = 0
+    found = place_of(ct(), box(slice(8, 14), slice(30, 40), slice(18, 26)), without)
+    assert found is not None and found.overlap == 1.0 and not found.beside
+
+
+def test_beyond_reach_no_distance_to_the_surface_is_told() -> None:
+    shape = (80, 80, 80)
+    affine = np.array([[0, 0, 2.0, 0], [0, 2.0, 0, 0], [-2.0, 0, 0, 0], [0, 0, 0, 1]])
+    deep = CT((Dataset(),), hd.Volume(np.zeros(shape, np.int16), affine, "PATIENT"))
+    mask = np.zeros(shape, np.uint8)
+    mask[2:78, 2:78, 2:78] = Lobe.RUL
+    found = place_of(deep, box(slice(38, 42), slice(38, 42), slice(38, 42)), mask)
+    assert found is not None and found.pleura_mm is None and found.overlap == 1.0
+    nearer = place_of(deep, box(slice(20, 24), slice(38, 42), slice(38, 42)), mask)
+    assert nearer is not None and nearer.pleura_mm == pytest.approx(36.0)
