@@ -50,6 +50,7 @@ STANDARD = {
     "24028007": dictionary.SCT.Right,
     "52988006": dictionary.SCT.Lesion,
     "121191": dictionary.DCM.ReferencedSegment,
+    "d": dictionary.UCUM.Day,
     "122075": dictionary.DCM.PriorReportForCurrentPatient,
     "121080": dictionary.DCM.BestIllustrationOfFinding,
     "108369006": dictionary.SCT.Neoplasm,
