@@ -39,13 +39,14 @@ def _synthetic(tensor: TensorSpec, number: int) -> Array:
 
 
 def _slice(rows: int, columns: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """An axial slice of a chest: a body with two lungs of a random height and an opacity in each."""
+    """An axial slice of a chest: a body with two lungs of a random height, an opacity in each, and a mass in one."""
     row, column = np.meshgrid(_axis(rows), _axis(columns), indexing="ij")
     hu = np.where((row / 0.8) ** 2 + (column / 0.95) ** 2 < 1.0, _SOFT_HU, _AIR_HU)
     height = random.uniform(0.3, 0.6)
     for middle in (-0.45, 0.45):
         hu[(row / height) ** 2 + ((column - middle) / 0.3) ** 2 < 1.0] = _LUNG_HU
         hu[((row - 0.1) / 0.15) ** 2 + ((column - middle) / 0.15) ** 2 < 1.0] = _OPACITY_HU
+    hu[((row + 0.15) / 0.13) ** 2 + ((column - 0.45) / 0.1) ** 2 < 1.0] = _SOFT_HU
     return np.asarray(hu + random.normal(0.0, _NOISE_HU, hu.shape))
 
 
