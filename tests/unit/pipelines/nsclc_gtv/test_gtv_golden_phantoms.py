@@ -3,6 +3,8 @@
 The stand-in network answers the true outline on its own grid, so these numbers test the way there and back.
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 from helpers import make_ct, tiny_tumour
@@ -36,7 +38,9 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Backend:
     return OnnxBackend(tiny_tumour.repository(tmp_path_factory.mktemp("paper") / "models", paper=True), 1)
 
 
+@cache
 def found_in(backend: Backend, tumour: Tumour, **options: object) -> tuple[CT, Analysis]:
+    """The CT and its analysis; made once for several tests."""
     ct = read_ct(make_ct.make(**SCAN | {"tumours": (tumour,)} | options).datasets)
     return ct, NsclcGtv().analyse(ct, backend, unheard)
 
@@ -106,8 +110,9 @@ def test_thin_and_thick_slices_give_the_same_tumour(backend: Backend, spacing_mm
     assert found.group("GTV_1")["longest_diameter_mm"] == pytest.approx(48.0, abs=PIXEL_MM)
 
 
-@pytest.mark.parametrize("orientation", make_ct.ORIENTATIONS)
-def test_the_papers_layout_finds_the_same_tumour_in_every_position(paper: Backend, orientation: str) -> None:
+@pytest.mark.parametrize("orientation", ["HFS", "HFDL", "FFP"])
+def test_the_papers_layout_finds_the_same_tumour(paper: Backend, orientation: str) -> None:
+    """In all eight positions the way there and back is tried by the layout's property tests."""
     ct, found = found_in(paper, ELLIPSOID, orientation=orientation)
     gtv = found.group("GTV_1")
     assert gtv["volume_ml"] == pytest.approx(ELLIPSOID.ml, rel=0.02)
