@@ -56,7 +56,7 @@ def augment(
 
 
 def _border(batch: int, random: Generator, wide: float) -> Tensor:
-    """By how many mm the lung field is smaller than found, uneven: of lungs with large tumours it is.
+    """Return by how many mm the lung field is made smaller, unevenly, as it is around large tumours.
 
     Some are up to 5 cm wider: the mirror image of a low lung may hold the other side's liver, and a field may be wrong.
     """

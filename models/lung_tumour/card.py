@@ -128,7 +128,7 @@ def _fold(metrics: Mapping[str, Any]) -> str:
 
 
 def _steps(name: str) -> int:
-    """Of both runs of a configuration beside this file."""
+    """Return the steps of both runs of a configuration beside this file."""
     recipe = tomllib.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
     return int(recipe["steps"]) + int(recipe.get("again", {}).get("steps", 0))
 

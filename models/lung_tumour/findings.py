@@ -48,6 +48,6 @@ def pieces(ct: CT, backend: Backend) -> list[Piece]:
 
 
 def found(every: list[Piece]) -> list[Piece]:
-    """Those that are findings by the rule of the spec."""
+    """Return the pieces that are findings by the rule of the spec."""
     least_ml, least_peak = SPEC.measured["least_ml"], SPEC.measured["least_peak"]
     return [piece for piece in every if piece.ml >= least_ml and piece.peak >= least_peak]

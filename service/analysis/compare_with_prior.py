@@ -108,7 +108,7 @@ def _in_words(error: Exception) -> str:
 
 
 def refused(now: Patient, then: Patient) -> Flag | None:
-    """Why two CTs must not be compared, by whose they are; None if they may."""
+    """Return the flag that says why two patients must not be compared; None if they may."""
     if different := list(now.contradictions(then)):
         return PRIOR_CONTRADICTS.because(f"Different: {', '.join(different)}.")
     if not now.is_proven(then):

@@ -56,14 +56,14 @@ class OwnPriors:
 
 
 def _reviewed(prior: PriorJob) -> Iterator[str]:
-    """That the earlier headline does not stand, by the latest word of a reviewer."""
+    """Yield a remark where the latest reviewer has overridden the earlier headline."""
     if prior.verdict == Verdict.OVERRIDDEN:
         score = "" if prior.score is None else f": {prior.score:g} in its place"
         yield f"A reviewer has overridden the earlier headline{score}."
 
 
 def _overridden(prior: PriorJob) -> str:
-    """Why the headline's number is not compared; "" if it stands."""
+    """Return why the headline's number is not compared; "" if it stands."""
     if prior.verdict != Verdict.OVERRIDDEN:
         return ""
     return "overridden by a reviewer" + ("" if prior.score is None else f": {prior.score:g}")

@@ -98,7 +98,7 @@ def _tracking(group: Dataset) -> str:
 
 
 def _doubts(study: Dataset, flags: Sequence[Flag]) -> Iterator[str]:
-    """Why the headline may be wrong, by the quality flags of the SR."""
+    """Return why the headline may be wrong, by the quality flags of the SR."""
     raised = {
         str(item.ConceptCodeSequence[0].CodeValue)
         for item in _below(study)

@@ -32,7 +32,7 @@ from service.store.label_files import read_labels
 RESULT = "result.json"
 
 _LONGEST_BYTES = 2**24
-"""Of result.json; ours have some thousand."""
+"""The most bytes that result.json may have; ours have some thousand."""
 
 _LONGEST_TEXT = 300
 """Characters of any text of it."""
